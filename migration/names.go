@@ -1,0 +1,62 @@
+package migration
+
+import "fmt"
+
+// Task queues. Work next to the data runs on the site's worker; the steps inside a freeze never wait behind a bulk copy.
+const (
+	QueueMain   = "drover"
+	QueueFreeze = "drover-freeze"
+)
+
+// SiteQueue is where a site's bulk work runs.
+func SiteQueue(site string) string { return "drover-site-" + site }
+
+// SiteFreezeQueue is where the short steps of Moves run next to a site's data.
+func SiteFreezeQueue(site string) string { return "drover-site-" + site + "-freeze" }
+
+// Workflow ids: readable, and one at a time by construction.
+
+// MigrationID is the id of a plan's Migration workflow.
+func MigrationID(plan string) string { return "migration/" + plan }
+
+// BatchID is the id of a Batch workflow.
+func BatchID(plan, batch string) string { return "batch/" + plan + "/" + batch }
+
+// CustomerID is the id of a Customer workflow.
+func CustomerID(plan, customer string) string { return "customer/" + plan + "/" + customer }
+
+// MoveID is the id of one try of a Move.
+func MoveID(plan, customer string, token int64) string {
+	return fmt.Sprintf("move/%s/%s/%d", plan, customer, token)
+}
+
+// WorkloadID is the id of a Workload workflow.
+func WorkloadID(plan, workload string) string { return "workload/" + plan + "/" + workload }
+
+// ReplicationID is the id of a Replication workflow.
+func ReplicationID(plan, what string) string { return "replication/" + plan + "/" + what }
+
+// CheckID is the id of a Check workflow.
+func CheckID(plan, kind string) string { return "check/" + plan + "/" + kind }
+
+// Search attributes. They bypass payload codecs: ids and closed sets of values only.
+const (
+	AttrPlan       = "DroverPlan"
+	AttrBatch      = "DroverBatch"
+	AttrCustomer   = "DroverCustomer"
+	AttrPhase      = "DroverPhase"
+	AttrHome       = "DroverHome"
+	AttrWaitingFor = "DroverWaitingFor"
+)
+
+// Names of updates and queries.
+const (
+	UpdateApprove  = "approve"  // Batch
+	UpdatePause    = "pause"    // Migration
+	UpdateResume   = "resume"   // Migration
+	UpdateAbort    = "abort"    // Migration
+	UpdateHold     = "hold"     // Customer
+	UpdateRetry    = "retry"    // Customer, Batch
+	UpdateRollback = "rollback" // Customer, Batch, Migration
+	QueryStatus    = "status"   // Migration -> MigrationStatus, Batch -> BatchStatus (paged), Customer -> CustomerStatus
+)

@@ -1,0 +1,112 @@
+package migration
+
+import "fmt"
+
+// Side is a place a customer can be homed.
+type Side string
+
+// The two sides. Every customer is homed on exactly one of them.
+const (
+	OnPrem Side = "onprem"
+	AWS    Side = "aws"
+)
+
+// Other is the opposite side.
+func (s Side) Other() Side {
+	if s == OnPrem {
+		return AWS
+	}
+	return OnPrem
+}
+
+// Valid says whether s is one of the two sides.
+func (s Side) Valid() bool { return s == OnPrem || s == AWS }
+
+// Try names one try of a Move. Every effect of the try carries it, and an effect of an older token never overrides one of a newer.
+type Try struct {
+	Token int64  `json:"token"` // grows by every try of a customer, repairs included
+	Owner string `json:"owner"` // a UUID, new for every try: two tries that were given the same token by mistake still differ
+}
+
+// Next is the token with which the same owner resolves this try's unknown outcome (poison, reopen).
+func (t Try) Next() Try { return Try{Token: t.Token + 1, Owner: t.Owner} }
+
+func (t Try) String() string { return fmt.Sprintf("%d/%.8s", t.Token, t.Owner) }
+
+// FenceState is what one side says of a customer's writes.
+type FenceState string
+
+// The states of a side. A fence whose lease has run out counts as open.
+const (
+	Open   FenceState = "open"
+	Fenced FenceState = "fenced"
+	Sealed FenceState = "sealed"
+)
+
+// SideRecord is one side's row for a customer.
+type SideRecord struct {
+	State       FenceState `json:"state"`
+	Token       int64      `json:"token"`
+	Owner       string     `json:"owner,omitempty"`
+	Expired     bool       `json:"expired,omitempty"` // fenced, and the lease has run out by that side's own clock
+	SealedToken int64      `json:"sealedToken"`       // token of the last seal here: of two sealed sides the higher was home last
+}
+
+// Accepts says whether the side takes the customer's writes.
+func (r SideRecord) Accepts() bool { return r.State == Open || r.State == Fenced && r.Expired }
+
+// HomeRecord says where a customer is homed, as the data itself says it.
+type HomeRecord struct {
+	OnPrem SideRecord `json:"onprem"`
+	AWS    SideRecord `json:"aws"`
+}
+
+// Side returns one side's record.
+func (h HomeRecord) Side(s Side) SideRecord {
+	if s == AWS {
+		return h.AWS
+	}
+	return h.OnPrem
+}
+
+// Home is the side whose writes count: the one that is not sealed, or of two sealed ones the one that was sealed last.
+// An unfinished Move therefore counts for its origin until the destination opened.
+func (h HomeRecord) Home() Side {
+	switch {
+	case h.OnPrem.State != Sealed:
+		return OnPrem
+	case h.AWS.State != Sealed:
+		return AWS
+	case h.AWS.SealedToken > h.OnPrem.SealedToken:
+		return AWS
+	default:
+		return OnPrem
+	}
+}
+
+// Settled says whether no try is under way: one side open, the other sealed.
+func (h HomeRecord) Settled() bool {
+	return h.OnPrem.State == Open && h.AWS.State == Sealed || h.AWS.State == Open && h.OnPrem.State == Sealed
+}
+
+// Token is the highest token either side has stored: the next try must take a greater one.
+func (h HomeRecord) Token() int64 { return max(h.OnPrem.Token, h.AWS.Token) }
+
+// Word is what a step of a Move answers. A step never fails silently: whoever hears Superseded stops.
+type Word string
+
+// The words of the steps (design, section 6).
+const (
+	WordFenced     Word = "fenced"
+	WordExpired    Word = "expired" // the lease ran out: the origin is open again
+	WordSealed     Word = "sealed"
+	WordOpen       Word = "open"
+	WordBehind     Word = "behind" // the mark has not arrived: not everything is here
+	WordNotFenced  Word = "not_fenced"
+	WordNotSealed  Word = "not_sealed"
+	WordPoisoned   Word = "poisoned"   // a late open is impossible now
+	WordOpened     Word = "opened"     // the doubtful open had happened: go forward
+	WordSuperseded Word = "superseded" // a newer try owns the customer
+	WordMixed      Word = "mixed"      // the customers of one call do not agree; nothing was changed
+	WordBusy       Word = "busy"       // writers or catalog locks were in the way for longer than the step may wait; nothing was changed
+)

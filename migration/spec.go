@@ -1,0 +1,378 @@
+package migration
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Duration is a time.Duration that reads as text ("5s") in payloads, files and pages.
+type Duration time.Duration
+
+// D is the duration as the standard library has it.
+func (d Duration) D() time.Duration { return time.Duration(d) }
+
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// MarshalText writes "1m30s".
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads what time.ParseDuration reads.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	*d = Duration(v)
+	return err
+}
+
+// SecretRef names a secret and never holds one: env://NAME, file:///path, awssm://name, ssm://name.
+type SecretRef string
+
+// Spec is a compiled plan: everything resolved, every list in a fixed order, every default filled in. It holds no secret.
+type Spec struct {
+	Plan      string     `json:"plan"`
+	Revision  int        `json:"revision"`
+	State     StateStore `json:"state"`
+	Sites     []Site     `json:"sites,omitempty"`
+	Targets   []Target   `json:"targets,omitempty"`
+	Workloads []Workload `json:"workloads,omitempty"`
+	Datasets  []Dataset  `json:"datasets,omitempty"`
+	Routes    []Route    `json:"routes,omitempty"`
+	Health    Health     `json:"health"`
+	Customers []Customer `json:"customers"`
+	Batches   []Batch    `json:"batches"`
+	Policy    Policy     `json:"policy"`
+}
+
+// StateStore is the bucket of checkpoints, manifests, compiled specs and evidence.
+type StateStore struct {
+	Target string `json:"target"`
+	Bucket string `json:"bucket"`
+	Prefix string `json:"prefix,omitempty"`
+}
+
+// Site is an on-premises place: a vCenter and a worker near it.
+type Site struct {
+	Name    string   `json:"name"`
+	VSphere *VSphere `json:"vsphere,omitempty"`
+}
+
+// VSphere is how a site's vCenter is reached. The secret is JSON {"username": .., "password": ..}.
+type VSphere struct {
+	URL         string    `json:"url"`
+	Datacenter  string    `json:"datacenter"`
+	Credentials SecretRef `json:"credentials"`
+	CAFile      string    `json:"caFile,omitempty"`     // PEM file on the site's worker
+	Thumbprint  string    `json:"thumbprint,omitempty"` // SHA-1 or SHA-256 of the certificate, colon-separated hex
+}
+
+// Target is an AWS account and region.
+type Target struct {
+	Name    string            `json:"name"`
+	Account string            `json:"account"`
+	Region  string            `json:"region"`
+	Role    *Role             `json:"role,omitempty"`
+	VPC     string            `json:"vpc,omitempty"`
+	Subnets []string          `json:"subnets,omitempty"`
+	KMSKey  string            `json:"kmsKey,omitempty"` // key id, ARN or alias/NAME; resolved to an ARN where AWS wants one
+	Tags    map[string]string `json:"tags,omitempty"`
+}
+
+// Role is assumed in the target's account.
+type Role struct {
+	ARN        string    `json:"arn"`
+	ExternalID SecretRef `json:"externalId,omitempty"`
+}
+
+// WorkloadState says where a workload keeps what must not be lost.
+type WorkloadState string
+
+// Where state can be.
+const (
+	StateNone     WorkloadState = "none"
+	StateDatasets WorkloadState = "datasets"
+	StateDisk     WorkloadState = "disk" // inside the VM: needs an outage window; reserved
+)
+
+// Workload is an application component on VMs today, on EC2 or Fargate tomorrow.
+type Workload struct {
+	Name           string        `json:"name"`
+	Site           string        `json:"site"`
+	VMs            VMSelector    `json:"vms"`
+	State          WorkloadState `json:"state"`
+	AcceptDataLoss bool          `json:"acceptDataLoss,omitempty"`
+	Ingress        *Ingress      `json:"ingress,omitempty"`
+	Target         string        `json:"target"`
+	EC2            *EC2          `json:"ec2,omitempty"` // exactly one of EC2 and Fargate
+	Fargate        *Fargate      `json:"fargate,omitempty"`
+	Config         Config        `json:"config"`
+}
+
+// VMSelector picks VMs by exact names, or by all of the other conditions together.
+type VMSelector struct {
+	Names  []string `json:"names,omitempty"`
+	Folder string   `json:"folder,omitempty"` // inventory path below the datacenter's vm folder
+	Tag    string   `json:"tag,omitempty"`    // "category:tag" or "tag"
+	Name   string   `json:"name,omitempty"`   // glob
+}
+
+// Ingress is where a workload takes requests.
+type Ingress struct {
+	Port     int      `json:"port"`
+	Paths    []string `json:"paths"`    // ALB path patterns
+	Protocol string   `json:"protocol"` // http | https
+}
+
+// EC2 is how a workload's VMs run on EC2.
+type EC2 struct {
+	InstanceType   string   `json:"instanceType"` // "auto": from the VM's CPU and memory
+	SecurityGroups []string `json:"securityGroups,omitempty"`
+	Profile        string   `json:"profile,omitempty"` // instance profile name
+	Conversion     string   `json:"conversion"`        // none
+	License        string   `json:"license,omitempty"` // byol | included
+}
+
+// Fargate is how a workload runs as a service.
+type Fargate struct {
+	Cluster        string   `json:"cluster"`
+	Image          string   `json:"image"`
+	CPU            int      `json:"cpu"`    // CPU units, 1024 to a vCPU
+	Memory         int      `json:"memory"` // MiB
+	Count          int      `json:"count"`
+	TaskRole       string   `json:"taskRole,omitempty"`
+	ExecutionRole  string   `json:"executionRole,omitempty"`
+	SecurityGroups []string `json:"securityGroups,omitempty"`
+}
+
+// Config is what a workload is told on AWS that it was told otherwise at home.
+type Config struct {
+	Env      map[string]string `json:"env,omitempty"`
+	Secrets  map[string]string `json:"secrets,omitempty"`  // environment variable -> awssm:// or ssm:// reference, resolved by AWS
+	UserData string            `json:"userData,omitempty"` // text, not base64
+	Identity string            `json:"identity,omitempty"` // keep
+}
+
+// Dataset is state that moves. Exactly one of its kinds is set.
+type Dataset struct {
+	Name     string    `json:"name"`
+	Postgres *Postgres `json:"postgres,omitempty"`
+	Files    *Files    `json:"files,omitempty"`
+}
+
+// Site is the site whose worker reaches the dataset.
+func (d Dataset) Site() string {
+	if d.Postgres != nil {
+		return d.Postgres.Site
+	}
+	if d.Files != nil {
+		return d.Files.Site
+	}
+	return ""
+}
+
+// Target is the name of the target the dataset moves to.
+func (d Dataset) Target() string {
+	if d.Postgres != nil {
+		return d.Postgres.Target
+	}
+	if d.Files != nil {
+		return d.Files.Target
+	}
+	return ""
+}
+
+// Postgres is a PostgreSQL database whose customers are told apart by a column.
+type Postgres struct {
+	Site              string    `json:"site"`
+	DSN               SecretRef `json:"dsn"`               // of the database on premises, as the site's worker reaches it
+	AddressFromTarget string    `json:"addressFromTarget"` // host:port by which RDS reaches the database on premises
+	Target            string    `json:"target"`
+	RDS               string    `json:"rds"`         // DB instance identifier
+	Credentials       SecretRef `json:"credentials"` // JSON {"username": .., "password": ..} for the RDS instance
+	Column            string    `json:"column"`      // tenancy: the integer column that holds Customer.Tenant
+	Tables            []Table   `json:"tables,omitempty"`
+	WALBudgetBytes    int64     `json:"walBudgetBytes,omitempty"`
+	OnWALExceeded     string    `json:"onWALExceeded,omitempty"` // hold
+}
+
+// Table says how one table differs from the dataset's tenancy.
+type Table struct {
+	Name      string `json:"name"`                // [schema.]table
+	Column    string `json:"column,omitempty"`    // its tenant column, where it has another name
+	Reference Side   `json:"reference,omitempty"` // not tenants' data: written on this side, copied to the other
+	Exclude   bool   `json:"exclude,omitempty"`   // stays behind
+}
+
+// Files is a file tree, one folder a customer.
+type Files struct {
+	Site     string `json:"site"`
+	Path     string `json:"path"` // contains {customer}
+	Target   string `json:"target"`
+	Bucket   string `json:"bucket"`
+	Prefix   string `json:"prefix"`   // contains {customer}
+	FencedBy string `json:"fencedBy"` // the database the application asks before it writes a file
+}
+
+// Route is how requests reach a customer's side.
+type Route struct {
+	Name string `json:"name"`
+	ALB  *ALB   `json:"alb,omitempty"`
+}
+
+// ALB routes by host-header rules of one listener.
+type ALB struct {
+	Target    string            `json:"target"`
+	Listener  string            `json:"listener"`  // ARN
+	Workloads map[string]string `json:"workloads"` // workload -> ARN of the target group of its machines on premises
+}
+
+// Health says how a customer's health is judged.
+type Health struct {
+	Probes  []Probe  `json:"probes"`
+	Compare *Compare `json:"compare,omitempty"`
+}
+
+// Probe is one question asked again and again. Exactly one of its kinds is set.
+type Probe struct {
+	HTTP        *HTTPProbe        `json:"http,omitempty"`
+	TCP         *TCPProbe         `json:"tcp,omitempty"`
+	TargetGroup *TargetGroupProbe `json:"targetGroup,omitempty"`
+	Every       Duration          `json:"every"`
+	Timeout     Duration          `json:"timeout"`
+	FailAfter   int               `json:"failAfter"` // consecutive failures that make a verdict of fail
+}
+
+// HTTPProbe asks with the customer's host name.
+type HTTPProbe struct {
+	Path   string `json:"path"`
+	Expect int    `json:"expect"` // status code
+}
+
+// TCPProbe opens a connection to the workload's port.
+type TCPProbe struct{}
+
+// TargetGroupProbe wants every target of the workload's group healthy.
+type TargetGroupProbe struct{}
+
+// Compare holds the customer's numbers at the destination against its own at the origin: value <= Times*baseline + Plus.
+type Compare struct {
+	ErrorRate  *Bound `json:"errorRate,omitempty"` // a fraction of the samples
+	P95        *Bound `json:"p95,omitempty"`       // seconds
+	MinSamples int    `json:"minSamples"`          // fewer are inconclusive
+}
+
+// Bound is the line value <= Times*baseline + Plus.
+type Bound struct {
+	Times float64 `json:"times"`
+	Plus  float64 `json:"plus"`
+}
+
+// Allows says whether v is within the bound over the baseline b.
+func (x Bound) Allows(v, b float64) bool { return v <= x.Times*b+x.Plus }
+
+func (x Bound) String() string { return fmt.Sprintf("<= %gx + %g", x.Times, x.Plus) }
+
+// Customer is the unit of cutover.
+type Customer struct {
+	ID        string            `json:"id"`
+	Name      string            `json:"name,omitempty"`
+	Tenant    int64             `json:"tenant"`
+	Hosts     []string          `json:"hosts"`
+	Workloads []string          `json:"workloads,omitempty"`
+	Datasets  []string          `json:"datasets,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+	Zone      string            `json:"zone,omitempty"` // IANA name
+	Contact   string            `json:"contact,omitempty"`
+}
+
+// Reach says what one failing customer takes back with it.
+type Reach string
+
+// The reaches of a rollback.
+const (
+	ReachCustomer Reach = "customer"
+	ReachBatch    Reach = "batch"
+)
+
+// Batch is customers cut over together. Its membership is frozen when the plan is compiled.
+type Batch struct {
+	Name        string   `json:"name"`
+	Customers   []string `json:"customers"`   // ids, in the order in which they are told to go
+	Concurrency int      `json:"concurrency"` // Moves at a time
+	MaxUnbaked  int      `json:"maxUnbaked"`  // customers that are cut over and not baked yet; 0: no limit
+	Approvals   int      `json:"approvals,omitempty"`
+	Window      *Window  `json:"window,omitempty"`
+	Rollback    Reach    `json:"rollback"`
+	Bake        Duration `json:"bake"`
+	Ticket      string   `json:"ticket,omitempty"`
+}
+
+// Window is when new Moves of a batch may start. A Move that has started finishes.
+type Window struct {
+	Opens time.Time `json:"opens"`
+	For   Duration  `json:"for"`
+	Zone  string    `json:"zone"` // IANA name, for display
+}
+
+// Closes is the end of the window.
+func (w Window) Closes() time.Time { return w.Opens.Add(w.For.D()) }
+
+// Policy is what holds for every batch that does not say otherwise.
+type Policy struct {
+	FreezeBudget Duration `json:"freezeBudget"` // predicted before the fence; the lease during it
+	Tries        int      `json:"tries"`        // tries of a Move before the customer is held
+	StopAfter    int      `json:"stopAfter"`    // customers rolled back or held before the migration pauses itself; 0: never
+	Soak         Duration `json:"soak"`
+	MaxLag       Duration `json:"maxLag"` // of either direction, before a fence
+}
+
+// Customer finds a customer by id.
+func (s *Spec) Customer(id string) (Customer, bool) {
+	return find(s.Customers, func(c Customer) bool { return c.ID == id })
+}
+
+// Batch finds a batch by name.
+func (s *Spec) Batch(name string) (Batch, bool) {
+	return find(s.Batches, func(b Batch) bool { return b.Name == name })
+}
+
+// Target finds a target by name.
+func (s *Spec) Target(name string) (Target, bool) {
+	return find(s.Targets, func(t Target) bool { return t.Name == name })
+}
+
+// Site finds a site by name.
+func (s *Spec) Site(name string) (Site, bool) {
+	return find(s.Sites, func(x Site) bool { return x.Name == name })
+}
+
+// Workload finds a workload by name.
+func (s *Spec) Workload(name string) (Workload, bool) {
+	return find(s.Workloads, func(w Workload) bool { return w.Name == name })
+}
+
+// Dataset finds a dataset by name.
+func (s *Spec) Dataset(name string) (Dataset, bool) {
+	return find(s.Datasets, func(d Dataset) bool { return d.Name == name })
+}
+
+func find[T any](in []T, is func(T) bool) (T, bool) {
+	for _, v := range in {
+		if is(v) {
+			return v, true
+		}
+	}
+	var none T
+	return none, false
+}
+
+// Encode is the canonical form whose SHA-256 names the spec in the state bucket.
+func (s *Spec) Encode() ([]byte, error) { return json.Marshal(s) }
+
+// SpecRef names a compiled spec in the state bucket. It is what travels between workflows instead of the spec.
+type SpecRef struct {
+	Plan     string     `json:"plan"`
+	Revision int        `json:"revision"`
+	Digest   string     `json:"digest"` // SHA-256, hex
+	State    StateStore `json:"state"`
+	Target   Target     `json:"target"` // of the state bucket
+}

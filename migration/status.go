@@ -1,0 +1,270 @@
+package migration
+
+import "time"
+
+// Phase says where a workflow stands. The set is closed: it is a search attribute.
+type Phase string
+
+// Phases of a migration, in order.
+const (
+	PhaseAccepted     Phase = "accepted"
+	PhasePreflight    Phase = "preflight"
+	PhaseProvisioning Phase = "provisioning" // workloads, schemas, subscriptions, first passes
+	PhaseReleasing    Phase = "releasing"    // batches, one after the other
+	PhaseSoak         Phase = "soak"         // every batch is through; going back still loses nothing
+	PhasePaused       Phase = "paused"
+	PhaseDone         Phase = "done"
+	PhaseFailed       Phase = "failed"
+	PhaseAborting     Phase = "aborting"
+	PhaseAborted      Phase = "aborted"
+)
+
+// Phases of a batch beyond PhaseDone, PhaseFailed and PhaseAborted.
+const (
+	PhaseGate        Phase = "gate" // waits for its window, approvals, lag or a resume
+	PhaseCuttingOver Phase = "cutting-over"
+	PhaseTakingBack  Phase = "taking-back" // rollback: batch
+	PhaseTakenBack   Phase = "taken-back"  // over, and all its customers are home again; retry starts it anew
+)
+
+// Phases of a customer.
+const (
+	PhaseWaiting    Phase = "waiting" // for its batch
+	PhaseMoving     Phase = "moving"
+	PhaseBaking     Phase = "baking"
+	PhaseSoaking    Phase = "soaking"
+	PhaseMovingBack Phase = "moving-back"
+	PhaseRepairing  Phase = "repairing"
+	PhaseRolledBack Phase = "rolled-back" // homed at its origin again
+	PhaseHeld       Phase = "held"        // waits for a human; it is open on one side
+	PhaseFinished   Phase = "finished"
+)
+
+// Steps of a Move, in order (design, section 6).
+const (
+	PhaseChecking  Phase = "checking"
+	PhaseFencing   Phase = "fencing"
+	PhaseDraining  Phase = "draining"
+	PhaseVerifying Phase = "verifying"
+	PhaseSealing   Phase = "sealing"
+	PhaseOpening   Phase = "opening"
+	PhaseRouting   Phase = "routing"
+	PhaseResolving Phase = "resolving" // an unknown outcome, by writing
+)
+
+// Phases of workloads and replications.
+const (
+	PhaseReplicating Phase = "replicating"
+	PhaseLaunching   Phase = "launching"
+	PhaseReady       Phase = "ready"
+	PhaseYielded     Phase = "yielded"
+)
+
+// Waiting is what a workflow waits for. The set is closed: it is a search attribute.
+type Waiting string
+
+// What can be waited for.
+const (
+	WaitNothing  Waiting = "nothing"
+	WaitBatch    Waiting = "batch" // the customer's batch has not told it to go
+	WaitTurn     Waiting = "turn"  // an earlier batch or customer
+	WaitWindow   Waiting = "window"
+	WaitApproval Waiting = "approval"
+	WaitResume   Waiting = "resume"   // the migration is paused
+	WaitOperator Waiting = "operator" // held: retry or rollback
+	WaitLag      Waiting = "lag"
+	WaitHealth   Waiting = "health" // bake or soak
+	WaitData     Waiting = "data"   // replication
+	WaitAWS      Waiting = "aws"    // instances, services, images
+)
+
+// Kind of a verdict.
+type Outcome string
+
+// The verdicts. Inconclusive neither promotes nor rolls back: it holds and asks a human.
+const (
+	Pass         Outcome = "pass"
+	Fail         Outcome = "fail"
+	Inconclusive Outcome = "inconclusive"
+)
+
+// Verdict is what health analysis says, with its evidence.
+type Verdict struct {
+	Outcome Outcome   `json:"outcome"`
+	Reason  string    `json:"reason"`
+	At      time.Time `json:"at"`
+
+	Probe        string  `json:"probe,omitempty"` // the probe that decided
+	Samples      int     `json:"samples"`
+	Errors       int     `json:"errors"`
+	LastAnswer   string  `json:"lastAnswer,omitempty"`
+	P95          float64 `json:"p95"`         // seconds, at the destination
+	BaselineP95  float64 `json:"baselineP95"` // seconds, at the origin before the fence
+	ErrorRate    float64 `json:"errorRate"`   // fraction of the samples
+	BaselineRate float64 `json:"baselineErrorRate"`
+}
+
+// Event is one line of a timeline.
+type Event struct {
+	At   time.Time `json:"at"`
+	What string    `json:"what"`
+	By   string    `json:"by,omitempty"` // who asked for it; empty: Drover itself
+	Why  string    `json:"why,omitempty"`
+}
+
+// Command is an operator's wish, as updates carry it.
+type Command struct {
+	RequestID  string `json:"requestId"`            // repeats of one id are one command
+	By         string `json:"by"`                   // who
+	Reason     string `json:"reason,omitempty"`     // why
+	Token      int64  `json:"token,omitempty"`      // rollback, retry: the try it means; 0: whichever is the last
+	AcceptLoss string `json:"acceptLoss,omitempty"` // rollback: the customer's id again, where its AWS side cannot be drained
+}
+
+// Accepted answers an update: the command is recorded and will be carried out.
+type Accepted struct {
+	Message string `json:"message"`
+}
+
+// Progress of a copy.
+type Progress struct {
+	Done      int64    `json:"done"`  // bytes
+	Total     int64    `json:"total"` // bytes; 0: not known
+	Rate      float64  `json:"rate"`  // bytes a second; 0 while Measuring
+	ETA       Duration `json:"eta"`
+	Measuring bool     `json:"measuring"` // too early to name a rate
+}
+
+// MoveOutcome is how one try of a Move ended.
+type MoveOutcome string
+
+// How a try can end.
+const (
+	MoveDone       MoveOutcome = "done"        // homed at the destination, routed
+	MoveNotStarted MoveOutcome = "not-started" // the check refused: nothing happened
+	MoveGaveUp     MoveOutcome = "gave-up"     // before the seal: open at the origin
+	MoveReversed   MoveOutcome = "reversed"    // after the seal: poisoned and reopened at the origin
+	MoveSuperseded MoveOutcome = "superseded"  // a newer try owns the customer
+)
+
+// MoveResult is what a Move answers its Customer.
+type MoveResult struct {
+	Outcome MoveOutcome `json:"outcome"`
+	Try     Try         `json:"try"` // with the highest token the Move used
+	From    Side        `json:"from"`
+	To      Side        `json:"to"`
+	Home    Side        `json:"home"`
+	Reason  string      `json:"reason,omitempty"`
+	Step    Phase       `json:"step,omitempty"`  // where it gave up
+	Fenced  time.Time   `json:"fenced,omitzero"` // commit of the fence, by the origin's clock
+	Opened  time.Time   `json:"opened,omitzero"` // commit of the open, by the destination's clock
+	Freeze  Duration    `json:"freeze,omitempty"`
+	Rows    int64       `json:"rows,omitempty"`    // compared by the verification
+	Objects int64       `json:"objects,omitempty"` // compared by the last file pass
+}
+
+// CustomerStatus is what anyone may know of a customer.
+type CustomerStatus struct {
+	ID         string       `json:"id"`
+	Name       string       `json:"name,omitempty"`
+	Batch      string       `json:"batch"`
+	Home       Side         `json:"home"`
+	Phase      Phase        `json:"phase"`
+	WaitingFor Waiting      `json:"waitingFor"`
+	Since      time.Time    `json:"since"` // of the phase
+	Token      int64        `json:"token"`
+	Tries      int          `json:"tries"` // of the Move under way, or of the last
+	Reason     string       `json:"reason,omitempty"`
+	MayDo      []string     `json:"mayDo,omitempty"` // names of updates that would be accepted now
+	Verdict    *Verdict     `json:"verdict,omitempty"`
+	Moves      []MoveResult `json:"moves,omitempty"`      // that changed the home, oldest first
+	RollbackMS []int64      `json:"rollbackMs,omitempty"` // verdict or request to homed and routed at the origin
+	Timeline   []Event      `json:"timeline,omitempty"`
+}
+
+// Counts of customers by where they stand.
+type Counts struct {
+	Customers  int `json:"customers"`
+	Waiting    int `json:"waiting"`
+	Moving     int `json:"moving"`
+	Baking     int `json:"baking"`
+	OnAWS      int `json:"onAws"` // baked
+	RolledBack int `json:"rolledBack"`
+	Held       int `json:"held"`
+}
+
+// BatchStatus is a batch and a page of its customers.
+type BatchStatus struct {
+	Name       string           `json:"name"`
+	Phase      Phase            `json:"phase"`
+	WaitingFor Waiting          `json:"waitingFor"`
+	Reason     string           `json:"reason,omitempty"`
+	Since      time.Time        `json:"since"`
+	Approvals  []Event          `json:"approvals,omitempty"`
+	Needs      int              `json:"needs"` // approvals
+	Window     *Window          `json:"window,omitempty"`
+	Ticket     string           `json:"ticket,omitempty"`
+	Counts     Counts           `json:"counts"`
+	MayDo      []string         `json:"mayDo,omitempty"`
+	Customers  []CustomerStatus `json:"customers,omitempty"` // a page, without timelines
+	Next       int              `json:"next,omitempty"`      // offset of the next page; 0: none
+}
+
+// MigrationStatus is a running plan.
+type MigrationStatus struct {
+	Plan       string        `json:"plan"`
+	Revision   int           `json:"revision"`
+	Digest     string        `json:"digest"`
+	Phase      Phase         `json:"phase"`
+	WaitingFor Waiting       `json:"waitingFor"`
+	Reason     string        `json:"reason,omitempty"`
+	Since      time.Time     `json:"since"`
+	Paused     bool          `json:"paused"`
+	Batches    []BatchStatus `json:"batches"` // without customers
+	Workloads  []PieceStatus `json:"workloads,omitempty"`
+	Datasets   []PieceStatus `json:"datasets,omitempty"`
+	MayDo      []string      `json:"mayDo,omitempty"`
+	Timeline   []Event       `json:"timeline,omitempty"`
+}
+
+// PieceStatus is a workload or a dataset on its way.
+type PieceStatus struct {
+	Name     string   `json:"name"`
+	Phase    Phase    `json:"phase"`
+	Detail   string   `json:"detail,omitempty"`
+	Progress Progress `json:"progress,omitzero"`
+}
+
+// Page asks a status query for customers from Offset on.
+type Page struct {
+	Offset int `json:"offset"`
+	Limit  int `json:"limit"` // 0: none
+}
+
+// Finding is one thing a check found.
+type Finding struct {
+	Severity Severity `json:"severity"`
+	Check    string   `json:"check"`   // short stable name: "disk-raw-device-mapping"
+	Subject  string   `json:"subject"` // what it is about: "vm web-01", "table orders.audit"
+	Reason   string   `json:"reason"`
+	Remedy   string   `json:"remedy"`
+}
+
+// Severity of a finding.
+type Severity string
+
+// A blocker stops a migration before anything is touched.
+const (
+	Blocker Severity = "blocker"
+	Warning Severity = "warning"
+)
+
+// Blockers are the findings that stop a migration.
+func Blockers(in []Finding) (out []Finding) {
+	for _, f := range in {
+		if f.Severity == Blocker {
+			out = append(out, f)
+		}
+	}
+	return out
+}
