@@ -1,0 +1,90 @@
+// Package objects is the state bucket: small objects with conditional writes, so that two workers that write the same thing never
+// lose each other's. It is not for data that moves (that is replication/files) and keeps nothing in memory.
+package objects
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// What a caller can tell apart.
+var (
+	ErrNotFound = errors.New("no such object")
+	ErrConflict = errors.New("the object was changed by somebody else") // a condition did not hold; read again
+)
+
+// Any as a Put's condition writes whatever is there.
+const Any = "*"
+
+// Store reads and writes objects below a plan's state store.
+type Store struct {
+	// S3 gives the client of a target; the worker keeps one for each.
+	S3 func(context.Context, migration.Target) (*s3.Client, error)
+}
+
+// Get returns an object's bytes and its ETag, or ErrNotFound.
+func (s *Store) Get(ctx context.Context, at migration.StateStore, target migration.Target, key string) ([]byte, string, error) {
+	c, err := s.S3(ctx, target)
+	if err != nil {
+		return nil, "", err
+	}
+	out, err := c.GetObject(ctx, &s3.GetObjectInput{Bucket: &at.Bucket, Key: aws.String(path.Join(at.Prefix, key))})
+	if err != nil {
+		return nil, "", wrap("read", at, key, err)
+	}
+	defer func() { _ = out.Body.Close() }()
+	b, err := io.ReadAll(out.Body)
+	if err != nil {
+		return nil, "", wrap("read", at, key, err)
+	}
+	return b, aws.ToString(out.ETag), nil
+}
+
+// Put writes an object on a condition and returns its new ETag: ifMatch "" wants the object not to exist, Any wants nothing, and
+// anything else is the ETag it must still have. ErrConflict says that the condition did not hold.
+func (s *Store) Put(ctx context.Context, at migration.StateStore, target migration.Target, key string, body []byte, ifMatch string) (string, error) {
+	c, err := s.S3(ctx, target)
+	if err != nil {
+		return "", err
+	}
+	in := &s3.PutObjectInput{Bucket: &at.Bucket, Key: aws.String(path.Join(at.Prefix, key)), Body: bytes.NewReader(body), ChecksumAlgorithm: types.ChecksumAlgorithmSha256}
+	switch ifMatch {
+	case "":
+		in.IfNoneMatch = aws.String("*")
+	case Any:
+	default:
+		in.IfMatch = &ifMatch
+	}
+	out, err := c.PutObject(ctx, in)
+	if err != nil {
+		return "", wrap("write", at, key, err)
+	}
+	return aws.ToString(out.ETag), nil
+}
+
+func wrap(verb string, at migration.StateStore, key string, err error) error {
+	kind := err
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		switch api.ErrorCode() {
+		case "NoSuchKey", "NotFound":
+			kind = ErrNotFound
+		case "PreconditionFailed", "ConditionalRequestConflict":
+			kind = ErrConflict
+		case "NoSuchBucket":
+			return fmt.Errorf("%s s3://%s/%s: the state bucket does not exist; create it, versioned, before the plan is submitted: %w", verb, at.Bucket, path.Join(at.Prefix, key), err)
+		}
+	}
+	return fmt.Errorf("%s s3://%s/%s: %w", verb, at.Bucket, path.Join(at.Prefix, key), kind)
+}
