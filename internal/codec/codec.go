@@ -1,0 +1,92 @@
+// Package codec is how payloads look on their way to Temporal and in its database: what is large is compressed. The client and
+// the worker must use the same converter, so both take it from here.
+//
+// It is not for search attributes: they bypass codecs.
+package codec
+
+import (
+	"fmt"
+
+	"github.com/klauspost/compress/zstd"
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	// Encoding marks a compressed payload in its metadata.
+	Encoding = "binary/zstd"
+	// Threshold is the size in bytes up to which a payload stays readable as it is.
+	Threshold = 1 << 10
+	// mostDecoded bounds what one payload may unpack to; Temporal takes at most 2 MiB packed.
+	mostDecoded = 256 << 20
+)
+
+// DataConverter is the converter of every client and worker of Drover.
+func DataConverter() converter.DataConverter {
+	return converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), New())
+}
+
+// FailureConverter sends the messages and stack traces of failures through the codec as well: they may quote a payload.
+func FailureConverter() converter.FailureConverter {
+	return temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{DataConverter: DataConverter(), EncodeCommonAttributes: true})
+}
+
+// Zstd compresses payloads. It is safe for concurrent use.
+type Zstd struct {
+	enc *zstd.Encoder
+	dec *zstd.Decoder
+}
+
+// New makes a codec. One is enough for a process.
+func New() *Zstd {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		panic(fmt.Sprintf("zstd encoder: %v", err)) // only wrong options, which are constants, can fail here
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(mostDecoded))
+	if err != nil {
+		panic(fmt.Sprintf("zstd decoder: %v", err))
+	}
+	return &Zstd{enc: enc, dec: dec}
+}
+
+// Encode compresses what is larger than Threshold and shrinks by it, and leaves the rest as it is.
+func (z *Zstd) Encode(in []*commonpb.Payload) ([]*commonpb.Payload, error) {
+	out := make([]*commonpb.Payload, len(in))
+	for i, p := range in {
+		out[i] = p
+		if proto.Size(p) <= Threshold {
+			continue
+		}
+		b, err := proto.Marshal(p)
+		if err != nil {
+			return nil, fmt.Errorf("encode payload %d: %w", i, err)
+		}
+		if packed := z.enc.EncodeAll(b, nil); len(packed) < len(b) {
+			out[i] = &commonpb.Payload{Metadata: map[string][]byte{converter.MetadataEncoding: []byte(Encoding)}, Data: packed}
+		}
+	}
+	return out, nil
+}
+
+// Decode undoes Encode and passes through what it did not make.
+func (z *Zstd) Decode(in []*commonpb.Payload) ([]*commonpb.Payload, error) {
+	out := make([]*commonpb.Payload, len(in))
+	for i, p := range in {
+		if string(p.GetMetadata()[converter.MetadataEncoding]) != Encoding {
+			out[i] = p
+			continue
+		}
+		b, err := z.dec.DecodeAll(p.GetData(), nil)
+		if err != nil {
+			return nil, fmt.Errorf("decompress payload %d: %w", i, err)
+		}
+		out[i] = &commonpb.Payload{}
+		if err := proto.Unmarshal(b, out[i]); err != nil {
+			return nil, fmt.Errorf("read decompressed payload %d: %w", i, err)
+		}
+	}
+	return out, nil
+}

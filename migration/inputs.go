@@ -1,0 +1,49 @@
+package migration
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+)
+
+// Names under which the workflows are started from outside.
+const (
+	WorkflowMigration = "Migration"
+	WorkflowCheck     = "Check"
+)
+
+// MigrationInput starts a Migration.
+type MigrationInput struct {
+	Spec *Spec  `json:"spec,omitempty"`
+	By   string `json:"by"` // who submitted it
+}
+
+// Kinds of a Check.
+const CheckInventory = "inventory" // answers InventoryReport
+
+// CheckInput starts a Check.
+type CheckInput struct {
+	Kind string `json:"kind"`
+	Spec *Spec  `json:"spec,omitempty"`
+}
+
+// InventoryReport is what the plan's sites hold of what the plan names.
+type InventoryReport struct {
+	Sites []SiteInventory `json:"sites"`
+}
+
+// SiteInventory is one site's machines, with what stands in the way of each.
+type SiteInventory struct {
+	Site string `json:"site"`
+	VMs  []VM   `json:"vms"`
+}
+
+// Digest is the SHA-256 of the spec's canonical form, hex: the name by which the spec is known.
+func (s *Spec) Digest() (string, error) {
+	b, err := s.Encode()
+	if err != nil {
+		return "", fmt.Errorf("encode spec of plan %q: %w", s.Plan, err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]), nil
+}
