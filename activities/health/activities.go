@@ -1,0 +1,166 @@
+package health
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// Activities needs elasticloadbalancing:Describe* and the network that customers use.
+type Activities struct {
+	backends Backends
+	prober   *prober
+}
+
+// New asks backends where to send probes. Names are resolved at dns ("host:port"), or as the machine does where it is empty.
+func New(backends Backends, dns string) *Activities {
+	return &Activities{backends: backends, prober: newProber(dns)}
+}
+
+// DestinationRequest asks whether a side could take a customer now.
+type DestinationRequest struct {
+	Plan  string                  `json:"plan"`
+	Slice migration.CustomerSlice `json:"slice"`
+	Side  migration.Side          `json:"side"`
+}
+
+// DestinationResult has a blocker for each thing that is not well there.
+type DestinationResult struct {
+	Findings []migration.Finding `json:"findings,omitempty"`
+}
+
+// CheckDestination asks every machine of the customer's workloads on one side directly, with the customer's host name: each must
+// answer every probe at least once in as many attempts as the probe allows failures. Read-only.
+func (a *Activities) CheckDestination(ctx context.Context, req DestinationRequest) (DestinationResult, error) {
+	var out DestinationResult
+	block := func(subject, why string) {
+		out.Findings = append(out.Findings, migration.Finding{Severity: migration.Blocker, Check: "destination-unhealthy", Subject: subject, Reason: why,
+			Remedy: "look at the workload on " + string(req.Side) + ", then retry"})
+	}
+	for _, w := range req.Slice.Workloads {
+		behind, err := a.behind(ctx, req.Plan, req.Slice, w, req.Side)
+		if err != nil {
+			return out, err
+		}
+		if len(behind) == 0 {
+			block("workload "+w.Name, "it has no machine registered on "+string(req.Side))
+		}
+		for _, p := range req.Slice.Health.Probes {
+			if p.HTTP != nil && server(req.Slice.Workloads, p.HTTP.Path) != w.Name {
+				continue
+			}
+			for _, b := range behind {
+				if s := a.attempt(ctx, b, req.Slice.Customer, p); !s.ok {
+					block(fmt.Sprintf("workload %s at %s", w.Name, b.Address), fmt.Sprintf("probe %s: %s", name(p), s.answer))
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+// behind lists a workload's machines on a side, over all routes.
+func (a *Activities) behind(ctx context.Context, plan string, slice migration.CustomerSlice, w migration.Workload, side migration.Side) (out []Endpoint, err error) {
+	for _, r := range slice.Routes {
+		b, err := a.backends.Behind(ctx, plan, slice.Target(w.Target), r, w, side)
+		if err != nil {
+			return nil, fmt.Errorf("machines of workload %q on %s: %w", w.Name, side, err)
+		}
+		out = append(out, b...)
+	}
+	return out, nil
+}
+
+// attempt asks until there is one good answer or the probe's patience is spent.
+func (a *Activities) attempt(ctx context.Context, at Endpoint, c migration.Customer, p migration.Probe) sample {
+	var s sample
+	for range max(p.FailAfter, 1) {
+		switch {
+		case p.HTTP != nil:
+			s = a.prober.http(ctx, at, c.Hosts[0], p)
+		case p.TCP != nil:
+			s = a.prober.tcp(ctx, at, p)
+		default:
+			return sample{ok: at.Healthy, answer: at.Reason}
+		}
+		if s.ok || ctx.Err() != nil {
+			return s
+		}
+	}
+	return s
+}
+
+// server is the workload whose paths take a request most specifically.
+func server(workloads []migration.Workload, at string) (best string) {
+	length := -1
+	for _, w := range workloads {
+		for _, pattern := range w.Ingress.Paths {
+			if ok, _ := path.Match(pattern, at); (ok || strings.HasSuffix(pattern, "*") && strings.HasPrefix(at, strings.TrimSuffix(pattern, "*"))) && len(pattern) > length {
+				best, length = w.Name, len(pattern)
+			}
+		}
+	}
+	return best
+}
+
+// WatchRequest asks for a customer's health through its route.
+type WatchRequest struct {
+	Plan     string                  `json:"plan"`
+	Slice    migration.CustomerSlice `json:"slice"`
+	For      migration.Duration      `json:"for"`
+	Baseline *Baseline               `json:"baseline,omitempty"` // nil: nothing is compared
+}
+
+// Baseline is a customer's own numbers, before its fence.
+type Baseline struct {
+	Samples   int     `json:"samples"`
+	ErrorRate float64 `json:"errorRate"` // fraction
+	P95       float64 `json:"p95"`       // seconds
+}
+
+// baselinePace is the least time between two samples of a baseline.
+const baselinePace = 25 * time.Millisecond
+
+// MeasureBaseline takes as many samples through the route as the comparison wants, of every http probe. Read-only; run twice, the
+// later numbers count.
+func (a *Activities) MeasureBaseline(ctx context.Context, req WatchRequest) (Baseline, error) {
+	w, err := a.watcher(ctx, req)
+	if err != nil {
+		return Baseline{}, err
+	}
+	want := 20
+	if c := req.Slice.Health.Compare; c != nil {
+		want = max(want, c.MinSamples)
+	}
+	for len(w.took) < want && slices.ContainsFunc(req.Slice.Health.Probes, func(p migration.Probe) bool { return p.HTTP != nil }) {
+		for i, p := range req.Slice.Health.Probes {
+			if p.HTTP != nil {
+				w.add(i, a.prober.http(ctx, w.front, req.Slice.Customer.Hosts[0], p))
+			}
+		}
+		activity.RecordHeartbeat(ctx)
+		select {
+		case <-ctx.Done():
+			return Baseline{}, ctx.Err()
+		case <-time.After(baselinePace):
+		}
+	}
+	return w.baseline(), nil
+}
+
+// WatchHealth probes a customer through its route for a while. It answers early with fail when a probe has failed as often in a row as
+// the plan allows. Read-only: cut off and run again it watches anew, for the full time.
+func (a *Activities) WatchHealth(ctx context.Context, req WatchRequest) (migration.Verdict, error) {
+	w, err := a.watcher(ctx, req)
+	if err != nil {
+		return migration.Verdict{}, err
+	}
+	return w.run(ctx)
+}

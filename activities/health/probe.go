@@ -1,0 +1,120 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// Endpoint is where a request can be sent.
+type Endpoint struct {
+	Address string // host:port
+	HTTPS   bool
+	Healthy bool   // as the load balancer says, where it was asked
+	Reason  string // why not
+}
+
+// Backends says where a customer's requests go. The worker joins it to the router in use.
+type Backends interface {
+	// Front is where the route takes requests.
+	Front(ctx context.Context, target migration.Target, route migration.Route) (Endpoint, error)
+	// Behind lists the machines of a workload on one side.
+	Behind(ctx context.Context, plan string, target migration.Target, route migration.Route, workload migration.Workload, side migration.Side) ([]Endpoint, error)
+}
+
+// prober asks over connections of its own.
+type prober struct {
+	client *http.Client
+	dialer *net.Dialer
+}
+
+// newProber resolves names at dns ("host:port"), or as the machine does where it is empty. An answer from a connection that was
+// kept open says little about the next customer's, so none is kept.
+func newProber(dns string) *prober {
+	d := &net.Dialer{}
+	if dns != "" {
+		d.Resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, dns)
+		}}
+	}
+	return &prober{dialer: d, client: &http.Client{
+		Transport:     &http.Transport{DialContext: d.DialContext, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// sample is one answer.
+type sample struct {
+	took   time.Duration
+	answer string // what was answered, in a few words
+	ok     bool
+}
+
+// http asks for the probe's path with the customer's host name.
+func (p *prober) http(ctx context.Context, at Endpoint, host string, probe migration.Probe) sample {
+	ctx, cancel := context.WithTimeout(ctx, probe.Timeout.D())
+	defer cancel()
+	scheme := "http"
+	if at.HTTPS {
+		scheme = "https"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+at.Address+probe.HTTP.Path, nil)
+	if err != nil {
+		return sample{answer: err.Error()}
+	}
+	req.Host = host
+	start := time.Now()
+	res, err := p.client.Do(req)
+	if err != nil {
+		return sample{took: time.Since(start), answer: brief(err, probe.Timeout.D())}
+	}
+	_, err = io.Copy(io.Discard, io.LimitReader(res.Body, 1<<20))
+	_ = res.Body.Close()
+	if err != nil {
+		return sample{took: time.Since(start), answer: brief(err, probe.Timeout.D())}
+	}
+	return sample{took: time.Since(start), answer: "HTTP " + strconv.Itoa(res.StatusCode), ok: res.StatusCode == probe.HTTP.Expect}
+}
+
+// tcp opens a connection.
+func (p *prober) tcp(ctx context.Context, at Endpoint, probe migration.Probe) sample {
+	ctx, cancel := context.WithTimeout(ctx, probe.Timeout.D())
+	defer cancel()
+	start := time.Now()
+	c, err := p.dialer.DialContext(ctx, "tcp", at.Address)
+	if err != nil {
+		return sample{took: time.Since(start), answer: brief(err, probe.Timeout.D())}
+	}
+	_ = c.Close()
+	return sample{took: time.Since(start), answer: "connected", ok: true}
+}
+
+func brief(err error, timeout time.Duration) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no answer within " + timeout.String()
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Op + ": " + op.Err.Error()
+	}
+	return err.Error()
+}
+
+// name is how a probe is spoken of.
+func name(p migration.Probe) string {
+	switch {
+	case p.HTTP != nil:
+		return fmt.Sprintf("http %s expecting %d", p.HTTP.Path, p.HTTP.Expect)
+	case p.TCP != nil:
+		return "tcp"
+	default:
+		return "target group"
+	}
+}

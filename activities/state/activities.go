@@ -1,0 +1,208 @@
+package state
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/drover-migration/drover/internal/objects"
+	"github.com/drover-migration/drover/migration"
+)
+
+// Activities needs S3 on the state bucket: s3:GetObject and s3:PutObject below the store's prefix.
+type Activities struct {
+	objects *objects.Store
+	specs   *Specs
+}
+
+// New builds the activities over the state bucket.
+func New(store *objects.Store, specs *Specs) *Activities {
+	return &Activities{objects: store, specs: specs}
+}
+
+// Specs reads compiled plans and keeps those it has read: a spec never changes under its digest.
+type Specs struct {
+	objects *objects.Store
+
+	mu   sync.Mutex
+	kept map[string]*migration.Spec
+}
+
+// NewSpecs reads from the state bucket.
+func NewSpecs(store *objects.Store) *Specs {
+	return &Specs{objects: store, kept: map[string]*migration.Spec{}}
+}
+
+// SaveSpecRequest carries a compiled plan once, from the workflow that accepted it.
+type SaveSpecRequest struct {
+	Spec *migration.Spec `json:"spec"`
+}
+
+// SaveSpec stores a spec under the digest of its bytes and names it. The same spec again is the same object: run twice, or cut off
+// after its effect, it changes nothing.
+func (a *Activities) SaveSpec(ctx context.Context, req SaveSpecRequest) (migration.SpecRef, error) {
+	body, err := req.Spec.Encode()
+	if err != nil {
+		return migration.SpecRef{}, fmt.Errorf("encode plan %q: %w", req.Spec.Plan, err)
+	}
+	target, ok := req.Spec.Target(req.Spec.State.Target)
+	if !ok {
+		return migration.SpecRef{}, temporal.NewNonRetryableApplicationError(fmt.Sprintf("plan %q: state.target %q is not among the targets", req.Spec.Plan, req.Spec.State.Target), "BadSpec", nil)
+	}
+	sum := sha256.Sum256(body)
+	ref := migration.SpecRef{Plan: req.Spec.Plan, Revision: req.Spec.Revision, Digest: hex.EncodeToString(sum[:]), State: req.Spec.State, Target: target}
+	if _, err := a.objects.Put(ctx, ref.State, ref.Target, key(ref), body, ""); err != nil && !errors.Is(err, objects.ErrConflict) {
+		return migration.SpecRef{}, err
+	}
+	return ref, nil
+}
+
+func key(ref migration.SpecRef) string { return "plans/" + ref.Plan + "/specs/" + ref.Digest + ".json" }
+
+// Spec reads a spec, and checks that it is the one that was named.
+func (a *Specs) Spec(ctx context.Context, ref migration.SpecRef) (*migration.Spec, error) {
+	a.mu.Lock()
+	spec := a.kept[ref.Digest]
+	a.mu.Unlock()
+	if spec != nil {
+		return spec, nil
+	}
+	body, _, err := a.objects.Get(ctx, ref.State, ref.Target, key(ref))
+	if err != nil {
+		return nil, fmt.Errorf("plan %q revision %d: %w", ref.Plan, ref.Revision, err)
+	}
+	if sum := sha256.Sum256(body); hex.EncodeToString(sum[:]) != ref.Digest {
+		return nil, temporal.NewNonRetryableApplicationError(fmt.Sprintf("plan %q: s3://%s/%s is not what its name says; restore the object's first version", ref.Plan, ref.State.Bucket, key(ref)), "SpecCorrupt", nil)
+	}
+	spec = new(migration.Spec)
+	if err := json.Unmarshal(body, spec); err != nil {
+		return nil, temporal.NewNonRetryableApplicationError(fmt.Sprintf("plan %q: the stored spec cannot be read", ref.Plan), "SpecCorrupt", err)
+	}
+	a.mu.Lock()
+	a.kept[ref.Digest] = spec
+	a.mu.Unlock()
+	return spec, nil
+}
+
+// Plan is a spec without its customers: what Migration works from.
+type Plan struct {
+	Sites     []migration.Site     `json:"sites"`
+	Targets   []migration.Target   `json:"targets"`
+	Workloads []migration.Workload `json:"workloads"`
+	Datasets  []migration.Dataset  `json:"datasets"`
+	Batches   []migration.Batch    `json:"batches"`
+	Policy    migration.Policy     `json:"policy"`
+	Routed    bool                 `json:"routed"`  // it has routes
+	Tenants   map[string][]int64   `json:"tenants"` // by dataset, ascending
+}
+
+// Target finds a target that validation said exists.
+func (p Plan) Target(name string) migration.Target {
+	for _, t := range p.Targets {
+		if t.Name == name {
+			return t
+		}
+	}
+	return migration.Target{Name: name}
+}
+
+// Site finds a site that validation said exists.
+func (p Plan) Site(name string) migration.Site {
+	for _, s := range p.Sites {
+		if s.Name == name {
+			return s
+		}
+	}
+	return migration.Site{Name: name}
+}
+
+// LoadPlan reads a spec without its customers. Read-only.
+func (a *Activities) LoadPlan(ctx context.Context, ref migration.SpecRef) (Plan, error) {
+	s, err := a.specs.Spec(ctx, ref)
+	if err != nil {
+		return Plan{}, err
+	}
+	p := Plan{Sites: s.Sites, Targets: s.Targets, Workloads: s.Workloads, Datasets: s.Datasets, Batches: s.Batches, Policy: s.Policy, Routed: len(s.Routes) > 0, Tenants: map[string][]int64{}}
+	for _, c := range s.Customers {
+		for _, d := range c.Datasets {
+			p.Tenants[d] = append(p.Tenants[d], c.Tenant)
+		}
+	}
+	for d := range p.Tenants {
+		slices.Sort(p.Tenants[d])
+	}
+	return p, nil
+}
+
+// LoadCustomerRequest asks for one customer's slice.
+type LoadCustomerRequest struct {
+	Spec     migration.SpecRef `json:"spec"`
+	Customer string            `json:"customer"`
+}
+
+// LoadCustomer reads one customer's slice. Read-only.
+func (a *Activities) LoadCustomer(ctx context.Context, req LoadCustomerRequest) (migration.CustomerSlice, error) {
+	s, err := a.specs.Spec(ctx, req.Spec)
+	if err != nil {
+		return migration.CustomerSlice{}, err
+	}
+	c, ok := s.Customer(req.Customer)
+	if !ok {
+		return migration.CustomerSlice{}, temporal.NewNonRetryableApplicationError(fmt.Sprintf("plan %q revision %d has no customer %q", s.Plan, s.Revision, req.Customer), "NoSuchCustomer", nil)
+	}
+	out := migration.CustomerSlice{Customer: c, Targets: s.Targets, Health: s.Health, Policy: s.Policy, Routes: s.Routes}
+	for _, b := range s.Batches {
+		if slices.Contains(b.Customers, c.ID) {
+			b.Customers = nil
+			out.Batch = b
+		}
+	}
+	for _, name := range c.Datasets {
+		switch d, _ := s.Dataset(name); {
+		case d.Postgres != nil:
+			out.Databases = append(out.Databases, d)
+		case d.Files != nil:
+			out.Files = append(out.Files, d)
+		}
+	}
+	for _, name := range c.Workloads {
+		if w, ok := s.Workload(name); ok && w.Ingress != nil {
+			w.Config = migration.Config{} // large, and no Move's business
+			out.Workloads = append(out.Workloads, w)
+		}
+	}
+	return out, nil
+}
+
+// ListFileCustomersRequest asks who has files in a dataset.
+type ListFileCustomersRequest struct {
+	Spec    migration.SpecRef `json:"spec"`
+	Dataset string            `json:"dataset"`
+}
+
+// FileCustomers are ids, in the plan's order.
+type FileCustomers struct {
+	Customers []string `json:"customers"`
+}
+
+// ListFileCustomers names the customers that use a dataset. Read-only.
+func (a *Activities) ListFileCustomers(ctx context.Context, req ListFileCustomersRequest) (FileCustomers, error) {
+	s, err := a.specs.Spec(ctx, req.Spec)
+	if err != nil {
+		return FileCustomers{}, err
+	}
+	var out FileCustomers
+	for _, c := range s.Customers {
+		if slices.Contains(c.Datasets, req.Dataset) {
+			out.Customers = append(out.Customers, c.ID)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,454 @@
+package workflows
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/migration"
+)
+
+// BatchInput starts a Batch, and carries it over continue-as-new.
+type BatchInput struct {
+	Spec   migration.SpecRef `json:"spec"`
+	Batch  migration.Batch   `json:"batch"`
+	Paused bool              `json:"paused,omitempty"`
+	State  *batchState       `json:"state,omitempty"`
+}
+
+type batchState struct {
+	Standing  standing                            `json:"standing"`
+	Paused    *pauseSignal                        `json:"paused,omitempty"`
+	Approvals []migration.Event                   `json:"approvals,omitempty"`
+	Customers map[string]migration.CustomerStatus `json:"customers"` // as they last reported
+	Told      map[string]bool                     `json:"told"`      // in this round
+	Incidents int                                 `json:"incidents"`
+	TakeBack  *wish                               `json:"takeBack,omitempty"`
+	AnyTime   bool                                `json:"anyTime,omitempty"` // an operator's retry does not wait for the window
+	Round     int                                 `json:"round"`             // grows by every retry
+	Heard     map[string]int                      `json:"heard"`             // the round each customer has answered
+}
+
+// Batch cuts its customers over together: it waits at its gate, tells them to go in a sliding window, and takes all of them back
+// where the plan says that one that fails takes the others with it.
+func Batch(ctx workflow.Context, in BatchInput) error {
+	b := newBatch(in)
+	if err := b.setup(ctx); err != nil {
+		return err
+	}
+	return b.run(ctx)
+}
+
+type batch struct {
+	in   BatchInput
+	plan state.Plan
+	batchState
+	*standing
+
+	retry *wish
+	abort *wish
+}
+
+func newBatch(in BatchInput) *batch {
+	b := &batch{in: in}
+	if in.State != nil {
+		b.batchState = *in.State
+	} else {
+		b.batchState = batchState{Customers: map[string]migration.CustomerStatus{}, Told: map[string]bool{}, Heard: map[string]int{}}
+		if in.Paused {
+			b.Paused = &pauseSignal{Paused: true, Reason: "the migration is paused"}
+		}
+		for _, id := range in.Batch.Customers {
+			b.Customers[id] = migration.CustomerStatus{ID: id, Batch: in.Batch.Name, Home: migration.OnPrem, Phase: migration.PhaseWaiting, WaitingFor: migration.WaitBatch}
+		}
+	}
+	b.standing = &b.Standing
+	return b
+}
+
+func (b *batch) setup(ctx workflow.Context) error {
+	b.standing.describe = b.describe
+	b.standing.mayDo = b.mayDo
+	b.standing.changed = b.tellMigration
+	err := workflow.SetQueryHandlerWithOptions(ctx, migration.QueryStatus, b.page,
+		workflow.QueryHandlerOptions{Description: "The batch and a page of its customers: offset and limit."})
+	if err != nil {
+		return err
+	}
+	listen(ctx, signalReport, "A customer reports.", b.took)
+	listen(ctx, signalBack, "The migration takes the batch back.", func(ctx workflow.Context, w wish) { b.takeBackAll(ctx, w) })
+	listen(ctx, signalAbort, "The migration ends here.", func(_ workflow.Context, w wish) { b.abort = &w })
+	listen(ctx, signalPause, "The migration pauses or resumes.", func(ctx workflow.Context, p pauseSignal) {
+		b.Paused = nil
+		if p.Paused {
+			b.Paused = &p
+		}
+	})
+	for _, cmd := range []struct {
+		name, description string
+		apply             func(workflow.Context, migration.Command)
+	}{
+		{migration.UpdateApprove, "Approve the batch. Each approver counts once.", b.approve},
+		{migration.UpdateRetry, "Tell every customer of the batch that is at home to go (again).", func(_ workflow.Context, k migration.Command) { b.retry = &wish{k.By, k.Reason} }},
+		{migration.UpdateRollback, "Move every customer of the batch back home.", func(ctx workflow.Context, k migration.Command) { b.takeBackAll(ctx, wish{k.By, k.Reason}) }},
+	} {
+		if err := b.command(ctx, cmd.name, cmd.description, func(k migration.Command) error { return b.allowed(cmd.name, k) }, cmd.apply); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run goes from the gate to the last customer's end; a batch that was taken back waits for an operator and starts anew.
+func (b *batch) run(ctx workflow.Context) error {
+	l := look(ctx, "read the plan")
+	if err := workflow.ExecuteActivity(l, specs.LoadPlan, b.in.Spec).Get(l, &b.plan); err != nil {
+		return err
+	}
+	if b.in.State == nil {
+		b.newRound(func(p migration.Phase) bool { return p == migration.PhaseWaiting })
+		b.set(ctx, migration.PhaseGate, b.gateWaits(ctx), "")
+	}
+	for {
+		switch b.Phase {
+		case migration.PhaseGate:
+			b.gate(ctx)
+		case migration.PhaseCuttingOver:
+			b.cutOver(ctx)
+		case migration.PhaseTakingBack:
+			b.takeBack(ctx)
+		case migration.PhaseTakenBack, migration.PhaseDone:
+			if b.rest(ctx) {
+				return nil
+			}
+		case migration.PhaseAborted:
+			return nil
+		default:
+			return fmt.Errorf("batch %s: phase %q has no story", b.in.Batch.Name, b.Phase)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && b.retry == nil && b.abort == nil && workflow.AllHandlersFinished(ctx) &&
+			drained(ctx, signalReport, signalBack, signalAbort, signalPause) {
+			st := b.batchState
+			return workflow.NewContinueAsNewError(ctx, Batch, BatchInput{Spec: b.in.Spec, Batch: b.in.Batch, State: &st})
+		}
+	}
+}
+
+// gateWaits says what stands between the batch and its customers now.
+func (b *batch) gateWaits(ctx workflow.Context) migration.Waiting {
+	now := workflow.Now(ctx)
+	switch w := b.in.Batch.Window; {
+	case b.Paused != nil:
+		return migration.WaitResume
+	case len(b.Approvals) < b.in.Batch.Approvals:
+		return migration.WaitApproval
+	case w != nil && !b.AnyTime && (now.Before(w.Opens) || !now.Before(w.Closes())):
+		return migration.WaitWindow
+	default:
+		return migration.WaitNothing
+	}
+}
+
+// gate waits for what the plan and the operators want before the first customer, and for replication to be close behind.
+func (b *batch) gate(ctx workflow.Context) {
+	for b.TakeBack == nil && b.abort == nil {
+		waits := b.gateWaits(ctx)
+		switch waits {
+		case migration.WaitNothing:
+			why := b.lag(ctx)
+			if why == "" {
+				b.set(ctx, migration.PhaseCuttingOver, migration.WaitNothing, "")
+				return
+			}
+			b.set(ctx, migration.PhaseGate, migration.WaitLag, why)
+			b.awaitFor(ctx, lagPause, func() bool { return b.TakeBack != nil || b.abort != nil })
+		case migration.WaitWindow:
+			b.set(ctx, migration.PhaseGate, waits, b.windowReason(ctx))
+			length := b.in.Batch.Window.Opens.Sub(workflow.Now(ctx))
+			if length <= 0 {
+				length = 24 * time.Hour // over: only an operator's retry opens it
+			}
+			b.awaitFor(ctx, length, func() bool { return b.gateWaits(ctx) != waits || b.retry != nil || b.TakeBack != nil || b.abort != nil })
+		default:
+			b.set(ctx, migration.PhaseGate, waits, b.gateReason())
+			b.await(ctx, func() bool { return b.gateWaits(ctx) != waits || b.retry != nil || b.TakeBack != nil || b.abort != nil })
+		}
+		if b.retry != nil {
+			b.AnyTime, b.retry = true, nil
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+	b.leave(ctx)
+}
+
+func (b *batch) gateReason() string {
+	switch {
+	case b.Paused != nil:
+		return b.Paused.Reason
+	case len(b.Approvals) < b.in.Batch.Approvals:
+		return fmt.Sprintf("%d of %d approvals", len(b.Approvals), b.in.Batch.Approvals)
+	}
+	return ""
+}
+
+func (b *batch) windowReason(ctx workflow.Context) string {
+	w := b.in.Batch.Window
+	if workflow.Now(ctx).Before(w.Opens) {
+		return "the window opens at " + w.Opens.UTC().Format("2006-01-02 15:04 MST")
+	}
+	return fmt.Sprintf("the window closed at %s with %d customers not cut over; retry goes on outside it", w.Closes().UTC().Format("2006-01-02 15:04 MST"), b.atHome())
+}
+
+// lag asks every database how far its two directions are behind. It answers with what is too far.
+func (b *batch) lag(ctx workflow.Context) string {
+	for _, d := range b.plan.Datasets {
+		if d.Postgres == nil {
+			continue
+		}
+		var l postgres.Lag
+		c := siteLook(ctx, d.Site(), "lag of "+d.Name)
+		req := postgres.PostgresRef{Plan: b.in.Spec.Plan, Dataset: d, Target: b.plan.Target(d.Target())}
+		if err := workflow.ExecuteActivity(c, pg.ReadLag, req).Get(c, &l); err != nil {
+			return "lag of " + d.Name + " cannot be read: " + reason(err)
+		}
+		if most := b.plan.Policy.MaxLag; l.Forward > most || l.Back > most {
+			return fmt.Sprintf("%s is %s behind on AWS and %s behind on premises; the plan allows %s", d.Name, l.Forward, l.Back, most)
+		}
+	}
+	return ""
+}
+
+// cutOver tells customers to go in a sliding window: a slot frees when a route is verified, and the unbaked are capped apart.
+func (b *batch) cutOver(ctx workflow.Context) {
+	for {
+		for b.mayAdmit(ctx) {
+			id := b.next()
+			b.Told[id] = true
+			tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signalGo, goSignal{Round: b.Round})
+		}
+		if b.settled() {
+			b.set(ctx, migration.PhaseDone, migration.WaitNothing, b.summary())
+			return
+		}
+		b.set(ctx, migration.PhaseCuttingOver, b.admits(ctx), b.gateReason())
+		b.await(ctx, func() bool {
+			return b.mayAdmit(ctx) || b.settled() || b.TakeBack != nil || b.abort != nil || b.admits(ctx) != b.Waiting
+		})
+		if b.TakeBack != nil || b.abort != nil || ctx.Err() != nil {
+			b.leave(ctx)
+			return
+		}
+		if b.admits(ctx) == migration.WaitWindow { // a closing window stops new Moves only
+			b.await(ctx, func() bool { return b.inFlight() == 0 || b.TakeBack != nil || b.abort != nil })
+			if !b.settled() && b.TakeBack == nil {
+				b.set(ctx, migration.PhaseGate, migration.WaitWindow, b.windowReason(ctx))
+			}
+			return
+		}
+	}
+}
+
+// untilClose is the time to the end of the window, or long.
+func (b *batch) untilClose(ctx workflow.Context) time.Duration {
+	if w := b.in.Batch.Window; w != nil && !b.AnyTime {
+		return max(w.Closes().Sub(workflow.Now(ctx)), time.Second)
+	}
+	return 24 * time.Hour
+}
+
+// admits says what keeps the next customer back.
+func (b *batch) admits(ctx workflow.Context) migration.Waiting {
+	if w := b.gateWaits(ctx); w != migration.WaitNothing {
+		return w
+	}
+	if b.next() == "" {
+		return migration.WaitHealth
+	}
+	if most := b.in.Batch.MaxUnbaked; most > 0 && b.unbaked() >= most {
+		return migration.WaitHealth
+	}
+	if b.inFlight() >= max(b.in.Batch.Concurrency, 1) {
+		return migration.WaitTurn
+	}
+	return migration.WaitNothing
+}
+
+func (b *batch) mayAdmit(ctx workflow.Context) bool {
+	return b.TakeBack == nil && b.abort == nil && b.admits(ctx) == migration.WaitNothing
+}
+
+// leave goes from the gate or the cutover to what was asked instead.
+func (b *batch) leave(ctx workflow.Context) {
+	switch {
+	case b.abort != nil:
+		for _, id := range b.in.Batch.Customers {
+			tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signalAbort, *b.abort)
+		}
+		b.set(ctx, migration.PhaseAborted, migration.WaitNothing, "aborted by "+b.abort.By)
+	case b.TakeBack != nil:
+		b.set(ctx, migration.PhaseTakingBack, migration.WaitNothing, b.TakeBack.Reason)
+	}
+}
+
+// takeBack asks everyone that has gone to come home, and waits until they have.
+func (b *batch) takeBack(ctx workflow.Context) {
+	if b.TakeBack != nil {
+		for _, id := range b.in.Batch.Customers {
+			if c := b.Customers[id]; b.Told[id] && (c.Home != migration.OnPrem || moving(c.Phase) || c.Phase == migration.PhaseWaiting) {
+				tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signalBack, *b.TakeBack)
+			}
+		}
+		b.TakeBack = nil
+	}
+	home := func() bool {
+		for _, id := range b.in.Batch.Customers {
+			if c := b.Customers[id]; b.Told[id] && (c.Home != migration.OnPrem && c.Phase != migration.PhaseHeld || moving(c.Phase) || c.Phase == migration.PhaseWaiting) {
+				return false
+			}
+		}
+		return true
+	}
+	b.await(ctx, func() bool { return home() || b.TakeBack != nil || b.abort != nil })
+	if home() {
+		b.set(ctx, migration.PhaseTakenBack, migration.WaitOperator, b.Reason)
+	}
+}
+
+// rest keeps the books until every customer has ended, and starts anew when an operator says so. It says whether the batch is over.
+func (b *batch) rest(ctx workflow.Context) bool {
+	b.await(ctx, func() bool { return b.retry != nil || b.TakeBack != nil || b.abort != nil || b.closed() })
+	switch {
+	case b.abort != nil:
+		b.leave(ctx)
+	case b.TakeBack != nil:
+		b.set(ctx, migration.PhaseTakingBack, migration.WaitNothing, b.TakeBack.Reason)
+	case b.retry != nil:
+		b.retry = nil
+		b.AnyTime = true
+		b.newRound(func(p migration.Phase) bool {
+			return p == migration.PhaseWaiting || p == migration.PhaseRolledBack || p == migration.PhaseHeld
+		})
+		b.set(ctx, migration.PhaseGate, b.gateWaits(ctx), "retried")
+	case b.closed():
+		b.tellMigration(ctx)
+		return true
+	}
+	return false
+}
+
+// took takes a customer's report.
+func (b *batch) took(ctx workflow.Context, r customerReport) {
+	was := b.Customers[r.Status.ID]
+	b.Customers[r.Status.ID] = r.Status
+	b.Heard[r.Status.ID] = r.Round
+	incident := r.Status.Phase == migration.PhaseHeld || r.Status.Phase == migration.PhaseMovingBack && r.ByHealth
+	if incident && was.Phase != r.Status.Phase {
+		b.Incidents++
+		b.note(ctx, fmt.Sprintf("%s: %s", r.Status.ID, r.Status.Phase), migration.Command{Reason: r.Status.Reason})
+		if b.in.Batch.Rollback == migration.ReachBatch && r.ByHealth && b.TakeBack == nil && b.Phase == migration.PhaseCuttingOver {
+			b.takeBackAll(ctx, wish{By: "drover", Reason: fmt.Sprintf("customer %s is not healthy on AWS (%s), and the batch goes back together", r.Status.ID, r.Status.Reason)})
+		}
+	}
+	b.show(ctx)
+	b.tellMigration(ctx)
+}
+
+func (b *batch) takeBackAll(_ workflow.Context, w wish) { b.TakeBack = &w }
+
+func (b *batch) approve(ctx workflow.Context, k migration.Command) {
+	b.Approvals = append(b.Approvals, migration.Event{At: workflow.Now(ctx), What: "approved", By: k.By, Why: k.Reason})
+}
+
+func (b *batch) tellMigration(ctx workflow.Context) {
+	s := b.status()
+	s.Customers = nil
+	tell(ctx, migration.MigrationID(b.in.Spec.Plan), signalBatch, batchReport{Status: s, Incidents: b.Incidents, Closed: b.closed()})
+}
+
+func moving(p migration.Phase) bool {
+	return p == migration.PhaseMoving || p == migration.PhaseMovingBack || p == migration.PhaseRepairing
+}
+
+// settledPhase says that a customer needs no more of the batch's attention.
+func settledPhase(p migration.Phase) bool {
+	return slices.Contains([]migration.Phase{migration.PhaseSoaking, migration.PhaseFinished, migration.PhaseRolledBack, migration.PhaseHeld, migration.PhaseAborted}, p)
+}
+
+// next is the customer that goes next; "" when all have been told.
+func (b *batch) next() string {
+	for _, id := range b.in.Batch.Customers {
+		if !b.Told[id] {
+			return id
+		}
+	}
+	return ""
+}
+
+// newRound starts over with the customers that are at home in one of these phases; the others are not touched.
+func (b *batch) newRound(goes func(migration.Phase) bool) {
+	b.Round++
+	for _, id := range b.in.Batch.Customers {
+		c := b.Customers[id]
+		b.Told[id] = c.Home != migration.OnPrem || !goes(c.Phase)
+		if b.Told[id] {
+			b.Heard[id] = b.Round
+		}
+	}
+}
+
+// answered says whether a customer has reported since it was told to go: until then it counts as under way.
+func (b *batch) answered(id string) bool { return b.Heard[id] == b.Round }
+
+func (b *batch) inFlight() (n int) {
+	for _, id := range b.in.Batch.Customers {
+		if b.Told[id] && (!b.answered(id) || b.Customers[id].Phase == migration.PhaseWaiting || moving(b.Customers[id].Phase)) {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *batch) unbaked() (n int) {
+	for _, id := range b.in.Batch.Customers {
+		if b.Told[id] && !(b.answered(id) && settledPhase(b.Customers[id].Phase)) {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *batch) settled() bool { return b.next() == "" && b.unbaked() == 0 }
+
+// closed says that no customer of the batch will ever do anything again.
+func (b *batch) closed() bool {
+	for _, id := range b.in.Batch.Customers {
+		if p := b.Customers[id].Phase; p != migration.PhaseFinished && p != migration.PhaseAborted {
+			return false
+		}
+	}
+	return true
+}
+
+func (b *batch) atHome() (n int) {
+	for _, c := range b.Customers {
+		if c.Home == migration.OnPrem {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *batch) await(ctx workflow.Context, until func() bool) { _ = workflow.Await(ctx, until) }
+
+func (b *batch) awaitFor(ctx workflow.Context, most time.Duration, until func() bool) {
+	_, _ = workflow.AwaitWithTimeout(ctx, most, until)
+}

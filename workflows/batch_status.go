@@ -1,0 +1,97 @@
+package workflows
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+func (b *batch) status() migration.BatchStatus {
+	return migration.BatchStatus{
+		Name: b.in.Batch.Name, Phase: b.Phase, WaitingFor: b.Waiting, Reason: b.Reason, Since: b.Since, Approvals: b.Approvals,
+		Needs: b.in.Batch.Approvals, Window: b.in.Batch.Window, Ticket: b.in.Batch.Ticket, Counts: b.counts(), MayDo: b.mayDo(),
+	}
+}
+
+// page is the batch with some of its customers, in the plan's order.
+func (b *batch) page(p migration.Page) (migration.BatchStatus, error) {
+	if p.Offset < 0 || p.Limit < 0 {
+		return migration.BatchStatus{}, fmt.Errorf("status: offset %d and limit %d must not be negative", p.Offset, p.Limit)
+	}
+	s := b.status()
+	ids := b.in.Batch.Customers
+	end := min(p.Offset+p.Limit, len(ids))
+	for i := p.Offset; i < end; i++ {
+		s.Customers = append(s.Customers, b.Customers[ids[i]])
+	}
+	if end < len(ids) {
+		s.Next = end
+	}
+	return s, nil
+}
+
+func (b *batch) counts() migration.Counts {
+	n := migration.Counts{Customers: len(b.in.Batch.Customers)}
+	for _, c := range b.Customers {
+		switch {
+		case c.Phase == migration.PhaseHeld:
+			n.Held++
+		case c.Phase == migration.PhaseRolledBack:
+			n.RolledBack++
+		case moving(c.Phase):
+			n.Moving++
+		case c.Phase == migration.PhaseBaking:
+			n.Baking++
+		case c.Phase == migration.PhaseSoaking || c.Phase == migration.PhaseFinished:
+			n.OnAWS++
+		default:
+			n.Waiting++
+		}
+	}
+	return n
+}
+
+func (b *batch) summary() string {
+	n := b.counts()
+	return fmt.Sprintf("%d on AWS, %d rolled back, %d held", n.OnAWS, n.RolledBack, n.Held)
+}
+
+func (b *batch) mayDo() []string {
+	var out []string
+	for _, name := range []string{migration.UpdateApprove, migration.UpdateRetry, migration.UpdateRollback} {
+		if b.allowed(name, migration.Command{}) == nil {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// allowed refuses a command that would do nothing or mean something else than the operator thinks.
+func (b *batch) allowed(name string, cmd migration.Command) error {
+	switch name {
+	case migration.UpdateApprove:
+		if len(b.Approvals) >= b.in.Batch.Approvals {
+			return fmt.Errorf("batch %s needs no more approvals (%d given, %d needed)", b.in.Batch.Name, len(b.Approvals), b.in.Batch.Approvals)
+		}
+		if slices.ContainsFunc(b.Approvals, func(e migration.Event) bool { return e.By == cmd.By }) {
+			return fmt.Errorf("%s has approved batch %s already: another person must", cmd.By, b.in.Batch.Name)
+		}
+		return nil
+	case migration.UpdateRetry:
+		if b.Phase == migration.PhaseTakenBack || b.Phase == migration.PhaseDone && b.atHome() > 0 || b.Phase == migration.PhaseGate && b.Waiting == migration.WaitWindow {
+			return nil
+		}
+	case migration.UpdateRollback:
+		if b.Phase == migration.PhaseCuttingOver || b.Phase == migration.PhaseDone && b.atHome() < len(b.Customers) {
+			return nil
+		}
+	}
+	return fmt.Errorf("batch %s is %s: %s does not apply", b.in.Batch.Name, b.Phase, name)
+}
+
+func (b *batch) describe() string {
+	n := b.counts()
+	return fmt.Sprintf("Batch **%s**: %d customers, %d waiting, %d moving, %d baking, %d on AWS, %d rolled back, %d held.\n",
+		b.in.Batch.Name, n.Customers, n.Waiting, n.Moving, n.Baking, n.OnAWS, n.RolledBack, n.Held)
+}

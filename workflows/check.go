@@ -1,0 +1,175 @@
+package workflows
+
+import (
+	"fmt"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/activities/compute"
+	"github.com/drover-migration/drover/activities/files"
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/activities/traffic"
+	"github.com/drover-migration/drover/activities/vsphere"
+	"github.com/drover-migration/drover/migration"
+)
+
+// Kinds of checks.
+const (
+	CheckInventory = "inventory"
+	CheckPreflight = "preflight"
+)
+
+// Check answers a question about a plan that has not been submitted, where the data is: on the sites' workers. Read-only.
+func Check(ctx workflow.Context, in migration.CheckInput) (migration.InventoryReport, error) {
+	if in.Kind != CheckInventory || in.Spec == nil {
+		return migration.InventoryReport{}, temporal.NewNonRetryableApplicationError(fmt.Sprintf("there is no check %q", in.Kind), "NoSuchCheck", nil)
+	}
+	var report migration.InventoryReport
+	for _, site := range in.Spec.Sites {
+		if site.VSphere == nil {
+			continue
+		}
+		vms, err := listVMs(ctx, site, migration.VMSelector{})
+		if err != nil {
+			return report, err
+		}
+		report.Sites = append(report.Sites, migration.SiteInventory{Site: site.Name, VMs: vms})
+	}
+	return report, nil
+}
+
+func listVMs(ctx workflow.Context, site migration.Site, sel migration.VMSelector) ([]migration.VM, error) {
+	s := siteLook(ctx, site.Name, "inventory of "+site.Name)
+	var r vsphere.ListVMsResult
+	err := workflow.ExecuteActivity(s, vc.ListVMs, vsphere.ListVMsRequest{Site: site, Selector: sel}).Get(s, &r)
+	return r.VMs, err
+}
+
+// PreflightReport is everything preflight found, blockers and warnings.
+type PreflightReport struct {
+	Findings []migration.Finding `json:"findings"`
+}
+
+// Preflight asks every system a plan names whether the migration can work, all of them, before anything is touched.
+func Preflight(ctx workflow.Context, ref migration.SpecRef) (PreflightReport, error) {
+	var plan state.Plan
+	l := look(ctx, "read the plan")
+	if err := workflow.ExecuteActivity(l, specs.LoadPlan, ref).Get(l, &plan); err != nil {
+		return PreflightReport{}, err
+	}
+	p := preflight{ref: ref, plan: plan}
+	for _, check := range []func(workflow.Context) ([]migration.Finding, error){p.machines, p.targets, p.databases, p.files, p.routes} {
+		found, err := check(ctx)
+		if err != nil {
+			return PreflightReport{}, err
+		}
+		p.found = append(p.found, found...)
+	}
+	return PreflightReport{Findings: p.found}, nil
+}
+
+type preflight struct {
+	ref   migration.SpecRef
+	plan  state.Plan
+	found []migration.Finding
+}
+
+// machines wants every selected VM to be there, and none of them blocked.
+func (p *preflight) machines(ctx workflow.Context) (found []migration.Finding, err error) {
+	for _, w := range p.plan.Workloads {
+		vms, err := listVMs(ctx, p.plan.Site(w.Site), w.VMs)
+		if err != nil {
+			return nil, err
+		}
+		seen := map[string]bool{}
+		for _, vm := range vms {
+			seen[vm.Name] = true
+			if w.EC2 != nil { // what a disk cannot give away does not matter to a workload that leaves its disks behind
+				found = append(found, vm.Findings...)
+			}
+		}
+		for _, name := range w.VMs.Names {
+			if !seen[name] {
+				found = append(found, missing("workload "+w.Name, "VM "+name+" is not in the inventory of site "+w.Site))
+			}
+		}
+		if len(vms) == 0 && len(w.VMs.Names) == 0 {
+			found = append(found, missing("workload "+w.Name, "no VM of site "+w.Site+" matches"))
+		}
+	}
+	return found, nil
+}
+
+func missing(subject, why string) migration.Finding {
+	return migration.Finding{Severity: migration.Blocker, Check: "vm-missing", Subject: subject, Reason: why, Remedy: "correct the plan's vms, or see `drover inventory`"}
+}
+
+func (p *preflight) targets(ctx workflow.Context) (found []migration.Finding, err error) {
+	for _, t := range p.plan.Targets {
+		var mine []migration.Workload
+		for _, w := range p.plan.Workloads {
+			if w.Target == t.Name {
+				mine = append(mine, w)
+			}
+		}
+		var r compute.CheckComputeResult
+		l := look(ctx, "check target "+t.Name)
+		if err := workflow.ExecuteActivity(l, ec2.CheckCompute, compute.CheckComputeRequest{Target: t, Workloads: mine}).Get(l, &r); err != nil {
+			return nil, err
+		}
+		found = append(found, r.Findings...)
+	}
+	return found, nil
+}
+
+func (p *preflight) databases(ctx workflow.Context) (found []migration.Finding, err error) {
+	for _, d := range p.plan.Datasets {
+		if d.Postgres == nil {
+			continue
+		}
+		var r postgres.CheckPostgresResult
+		s := siteLook(ctx, d.Site(), "check "+d.Name)
+		req := postgres.CheckPostgresRequest{PostgresRef: postgres.PostgresRef{Plan: p.ref.Plan, Dataset: d, Target: p.plan.Target(d.Target())}, Tenants: p.plan.Tenants[d.Name]}
+		if err := workflow.ExecuteActivity(s, pg.CheckPostgres, req).Get(s, &r); err != nil {
+			return nil, err
+		}
+		found = append(found, r.Findings...)
+	}
+	return found, nil
+}
+
+func (p *preflight) files(ctx workflow.Context) (found []migration.Finding, err error) {
+	for _, d := range p.plan.Datasets {
+		if d.Files == nil {
+			continue
+		}
+		var list state.FileCustomers
+		l := look(ctx, "customers of "+d.Name)
+		if err := workflow.ExecuteActivity(l, specs.ListFileCustomers, state.ListFileCustomersRequest{Spec: p.ref, Dataset: d.Name}).Get(l, &list); err != nil {
+			return nil, err
+		}
+		var customers []migration.Customer
+		for _, id := range list.Customers {
+			customers = append(customers, migration.Customer{ID: id})
+		}
+		var r files.CheckFilesResult
+		s := siteLook(ctx, d.Site(), "check "+d.Name)
+		if err := workflow.ExecuteActivity(s, file.CheckFiles, files.CheckFilesRequest{Dataset: d, Target: p.plan.Target(d.Target()), Customers: customers}).Get(s, &r); err != nil {
+			return nil, err
+		}
+		found = append(found, r.Findings...)
+	}
+	return found, nil
+}
+
+func (p *preflight) routes(ctx workflow.Context) ([]migration.Finding, error) {
+	if !p.plan.Routed {
+		return nil, nil
+	}
+	var r traffic.CheckRouteResult
+	l := look(ctx, "check the routes")
+	err := workflow.ExecuteActivity(l, route.CheckRoute, traffic.CheckRouteRequest{Spec: p.ref}).Get(l, &r)
+	return r.Findings, err
+}

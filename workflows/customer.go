@@ -1,0 +1,525 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/activities/health"
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/migration"
+)
+
+// CustomerInput starts a Customer, and carries it over continue-as-new.
+type CustomerInput struct {
+	Spec  migration.SpecRef `json:"spec"`
+	ID    string            `json:"id"`
+	Batch string            `json:"batch"`
+	State *customerState    `json:"state,omitempty"`
+}
+
+// customerState is what a customer's story needs to go on.
+type customerState struct {
+	Standing   standing               `json:"standing"`
+	Home       migration.Side         `json:"home"`
+	Token      int64                  `json:"token"` // highest that any try of this customer used
+	Tries      int                    `json:"tries"`
+	Round      int                    `json:"round"` // of its batch, as it last heard
+	Told       bool                   `json:"told"`  // its batch has said go
+	Moves      []migration.MoveResult `json:"moves,omitempty"`
+	RollbackMS []int64                `json:"rollbackMs,omitempty"`
+	Verdict    *migration.Verdict     `json:"verdict,omitempty"`
+	Baseline   *health.Baseline       `json:"baseline,omitempty"`
+	Ends       time.Time              `json:"ends,omitzero"`      // of the bake or the soak under way
+	BackSince  time.Time              `json:"backSince,omitzero"` // when going back was decided
+	ByHealth   bool                   `json:"byHealth,omitempty"` // by a verdict
+}
+
+// Customer owns one customer from submit to the end of its soak. It serialises the Moves, watches what they led to, and is the only
+// one that starts them: batch, operator and health all ask it.
+func Customer(ctx workflow.Context, in CustomerInput) error {
+	c := newCustomer(in)
+	if err := c.setup(ctx); err != nil {
+		return err
+	}
+	return c.run(ctx)
+}
+
+type customer struct {
+	in    CustomerInput
+	slice migration.CustomerSlice
+	customerState
+	*standing
+
+	back  *wish // take it back
+	hold  *wish // leave it where it is
+	abort *wish // end where it is
+	retry *wish // an operator said: again
+	asked map[string]bool
+}
+
+func newCustomer(in CustomerInput) *customer {
+	c := &customer{in: in, asked: map[string]bool{}}
+	if in.State != nil {
+		c.customerState = *in.State
+	}
+	c.standing = &c.Standing
+	return c
+}
+
+func (c *customer) setup(ctx workflow.Context) error {
+	c.standing.describe = c.describe
+	c.standing.mayDo = c.mayDo
+	c.standing.changed = c.report
+	err := workflow.SetQueryHandlerWithOptions(ctx, migration.QueryStatus, func() (migration.CustomerStatus, error) {
+		s := c.status()
+		s.Timeline = c.Timeline
+		return s, nil
+	}, workflow.QueryHandlerOptions{Description: "Where the customer is homed, what it waits for, its Moves, verdict and timeline."})
+	if err != nil {
+		return err
+	}
+	listen(ctx, signalGo, "The batch says: cut over.", func(_ workflow.Context, g goSignal) { c.Told, c.Round = true, g.Round })
+	listen(ctx, signalBack, "The batch takes the customer back.", func(_ workflow.Context, w wish) { c.back = &w })
+	listen(ctx, signalAbort, "The migration ends here.", func(_ workflow.Context, w wish) { c.abort = &w })
+	listen(ctx, signalYielded, "A file pass has stepped aside.", func(_ workflow.Context, y yieldReply) { c.asked[y.Dataset] = true })
+	for _, cmd := range []struct {
+		name, description string
+		apply             func(workflow.Context, migration.Command)
+	}{
+		{migration.UpdateHold, "Leave the customer where it is, open, and do nothing by yourself until retry or rollback.", func(_ workflow.Context, k migration.Command) { c.hold = &wish{k.By, k.Reason} }},
+		{migration.UpdateRetry, "Go on with a customer that is held or was rolled back.", func(_ workflow.Context, k migration.Command) { c.retry = &wish{k.By, k.Reason} }},
+		{migration.UpdateRollback, "Move the customer back home, with everything written since.", func(_ workflow.Context, k migration.Command) { c.back = &wish{k.By, k.Reason} }},
+	} {
+		if err := c.command(ctx, cmd.name, cmd.description, func(k migration.Command) error { return c.allowed(cmd.name, k) }, cmd.apply); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run goes from one phase to the next; every phase leaves the customer open on one side.
+func (c *customer) run(ctx workflow.Context) error {
+	if err := c.begin(ctx); err != nil {
+		return err
+	}
+	for {
+		switch c.Phase {
+		case migration.PhaseWaiting:
+			c.wait(ctx)
+		case migration.PhaseMoving:
+			c.cutOver(ctx)
+		case migration.PhaseBaking:
+			c.bake(ctx)
+		case migration.PhaseSoaking:
+			c.soak(ctx)
+		case migration.PhaseMovingBack:
+			c.goBack(ctx)
+		case migration.PhaseHeld, migration.PhaseRolledBack:
+			c.rest(ctx)
+		case migration.PhaseFinished, migration.PhaseAborted:
+			return nil
+		default:
+			return fmt.Errorf("customer %s: phase %q has no story", c.in.ID, c.Phase)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if c.mustRenew(ctx) {
+			st := c.customerState
+			return workflow.NewContinueAsNewError(ctx, Customer, CustomerInput{Spec: c.in.Spec, ID: c.in.ID, Batch: c.in.Batch, State: &st})
+		}
+	}
+}
+
+// mustRenew says whether the history is long enough to start a new one, and nothing that was asked would be lost by it.
+func (c *customer) mustRenew(ctx workflow.Context) bool {
+	return workflow.GetInfo(ctx).GetContinueAsNewSuggested() && c.back == nil && c.hold == nil && c.abort == nil && c.retry == nil &&
+		workflow.AllHandlersFinished(ctx) && drained(ctx, signalGo, signalBack, signalAbort, signalYielded)
+}
+
+// begin reads what the plan says of this customer and where the data says it is homed.
+func (c *customer) begin(ctx workflow.Context) error {
+	l := look(ctx, "read the plan's slice of "+c.in.ID)
+	if err := workflow.ExecuteActivity(l, specs.LoadCustomer, state.LoadCustomerRequest{Spec: c.in.Spec, Customer: c.in.ID}).Get(l, &c.slice); err != nil {
+		return err
+	}
+	if c.in.State != nil {
+		c.show(ctx)
+		return nil
+	}
+	c.setHome(ctx, migration.OnPrem)
+	c.set(ctx, migration.PhaseWaiting, migration.WaitBatch, "")
+	return nil
+}
+
+// wait is for the batch. A customer that an earlier run of this plan brought to AWS is not touched again.
+func (c *customer) wait(ctx workflow.Context) {
+	c.await(ctx, func() bool { return c.Told || c.hold != nil || c.abort != nil })
+	switch {
+	case c.ended(ctx):
+	case c.hold != nil:
+		c.Told = false
+		c.held(ctx, "held by "+c.take(&c.hold))
+	case c.Told:
+		c.back, c.Told = nil, false // nothing to take back yet
+		rec, err := c.readHome(ctx)
+		if err != nil {
+			return
+		}
+		c.setHome(ctx, rec.Home())
+		if rec.Home() == migration.AWS && rec.Settled() {
+			c.note(ctx, "already homed on AWS by an earlier run: not touched", migration.Command{})
+			c.set(ctx, migration.PhaseFinished, migration.WaitNothing, "homed on AWS by an earlier run of this plan")
+			return
+		}
+		c.set(ctx, migration.PhaseMoving, migration.WaitNothing, "")
+	}
+}
+
+// cutOver moves the customer to AWS; what comes after is decided by how that ended.
+func (c *customer) cutOver(ctx workflow.Context) {
+	if c.Baseline == nil && c.slice.Health.Compare != nil {
+		w := watch(ctx, time.Minute, "measure the baseline of "+c.in.ID)
+		var b health.Baseline
+		if err := workflow.ExecuteActivity(w, doctor.MeasureBaseline, health.WatchRequest{Plan: c.in.Spec.Plan, Slice: c.slice}).Get(w, &b); err != nil {
+			c.held(ctx, "the baseline could not be measured: "+reason(err))
+			return
+		}
+		c.Baseline = &b
+	}
+	why, arrived := c.move(ctx, migration.AWS, c.slice.Policy.Tries)
+	switch {
+	case arrived:
+		c.Ends = time.Time{}
+		c.set(ctx, migration.PhaseBaking, migration.WaitHealth, "")
+	case c.ended(ctx):
+	case c.back != nil:
+		c.set(ctx, migration.PhaseRolledBack, migration.WaitOperator, "never left: "+c.take(&c.back))
+	case c.hold != nil:
+		c.held(ctx, "held by "+c.take(&c.hold))
+	default:
+		c.held(ctx, why)
+	}
+}
+
+// bake watches the customer's health right after the cutover, without a gap.
+func (c *customer) bake(ctx workflow.Context) {
+	if c.Ends.IsZero() {
+		c.Ends = workflow.Now(ctx).Add(c.slice.Batch.Bake.D())
+	}
+	left := max(c.Ends.Sub(workflow.Now(ctx)), time.Second)
+	if c.watched(ctx, left, true) {
+		c.note(ctx, "baked: healthy on AWS", migration.Command{})
+		c.Ends = workflow.Now(ctx).Add(c.slice.Policy.Soak.D())
+		c.set(ctx, migration.PhaseSoaking, migration.WaitHealth, "going back still loses nothing")
+	}
+}
+
+// soak looks again and again until the soak is over, and heals the route while it is there.
+func (c *customer) soak(ctx workflow.Context) {
+	left := c.Ends.Sub(workflow.Now(ctx))
+	if left <= 0 {
+		c.set(ctx, migration.PhaseFinished, migration.WaitNothing, "")
+		return
+	}
+	c.awaitFor(ctx, min(left, soakLook), func() bool { return c.back != nil || c.hold != nil || c.abort != nil })
+	if c.interrupted(ctx) {
+		return
+	}
+	if err := followHome(ctx, c.in.Spec, c.slice); err != nil {
+		workflow.GetLogger(ctx).Warn("the route was not reconciled", "customer", c.in.ID, "error", err)
+	}
+	c.watched(ctx, glance(c.slice.Health.Probes), false)
+}
+
+// glance is long enough for every probe to fail as often as a verdict of fail takes.
+func glance(probes []migration.Probe) time.Duration {
+	d := time.Second
+	for _, p := range probes {
+		d = max(d, time.Duration(p.FailAfter+1)*(p.Every.D()+p.Timeout.D()))
+	}
+	return d
+}
+
+// watched probes for a while. It says whether all is well; otherwise the phase has changed.
+func (c *customer) watched(ctx workflow.Context, length time.Duration, compare bool) bool {
+	wctx, cancel := workflow.WithCancel(watch(ctx, length, "watch the health of "+c.in.ID+" on AWS"))
+	req := health.WatchRequest{Plan: c.in.Spec.Plan, Slice: c.slice, For: migration.Duration(length)}
+	if compare {
+		req.Baseline = c.Baseline
+	}
+	f := workflow.ExecuteActivity(wctx, doctor.WatchHealth, req)
+	c.await(ctx, func() bool { return f.IsReady() || c.back != nil || c.hold != nil || c.abort != nil })
+	if !f.IsReady() {
+		cancel()
+		c.interrupted(ctx)
+		return false
+	}
+	var v migration.Verdict
+	if err := f.Get(ctx, &v); err != nil {
+		v = migration.Verdict{Outcome: migration.Inconclusive, Reason: "health could not be judged: " + reason(err), At: workflow.Now(ctx)}
+	}
+	c.Verdict = &v
+	switch v.Outcome {
+	case migration.Pass:
+		return true
+	case migration.Fail:
+		c.ByHealth, c.BackSince = true, workflow.Now(ctx)
+		c.note(ctx, "unhealthy on AWS: moving back", migration.Command{Reason: v.Reason})
+		c.set(ctx, migration.PhaseMovingBack, migration.WaitNothing, v.Reason)
+	default:
+		c.held(ctx, v.Reason)
+	}
+	return false
+}
+
+// interrupted carries out what somebody asked for while the customer was watched.
+func (c *customer) interrupted(ctx workflow.Context) bool {
+	switch {
+	case c.back != nil:
+		c.ByHealth, c.BackSince = false, workflow.Now(ctx)
+		c.set(ctx, migration.PhaseMovingBack, migration.WaitNothing, "asked by "+c.take(&c.back))
+	case c.hold != nil:
+		c.held(ctx, "held by "+c.take(&c.hold))
+	case c.abort != nil:
+		c.ended(ctx)
+	default:
+		return false
+	}
+	return true
+}
+
+// goBack is the same Move the other way.
+func (c *customer) goBack(ctx workflow.Context) {
+	why, arrived := c.move(ctx, migration.OnPrem, wayBackTries*c.slice.Policy.Tries)
+	if !arrived {
+		c.held(ctx, "cannot go back: "+why)
+		return
+	}
+	c.back, c.Told = nil, false
+	c.RollbackMS = append(c.RollbackMS, workflow.Now(ctx).Sub(c.BackSince).Milliseconds())
+	c.set(ctx, migration.PhaseRolledBack, migration.WaitOperator, c.Reason)
+}
+
+// rest is for a human, or for the batch to start anew.
+func (c *customer) rest(ctx workflow.Context) {
+	c.await(ctx, func() bool {
+		return c.retry != nil || c.back != nil || c.abort != nil || c.Told && c.Home == migration.OnPrem
+	})
+	switch {
+	case c.ended(ctx):
+	case c.back != nil && c.Home == migration.AWS:
+		c.interrupted(ctx)
+	case c.back != nil:
+		c.take(&c.back) // it is at home
+		c.Told = false
+		c.report(ctx)
+	case c.Home == migration.AWS:
+		c.take(&c.retry)
+		c.Ends = time.Time{}
+		c.set(ctx, migration.PhaseBaking, migration.WaitHealth, "")
+	default:
+		c.retry, c.Told = nil, false
+		c.Verdict, c.ByHealth = nil, false
+		c.set(ctx, migration.PhaseMoving, migration.WaitNothing, "")
+	}
+}
+
+// move tries until the customer is homed at to, the tries are spent, or somebody wants something else.
+func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) (why string, arrived bool) {
+	c.yield(ctx)
+	defer func() { c.release(ctx) }()
+	for c.Tries = 1; ; c.Tries++ {
+		rec, err := c.readHome(ctx)
+		if err != nil {
+			return reason(err), false
+		}
+		if rec.Home() == to && rec.Settled() {
+			c.setHome(ctx, to)
+			if err := followHome(ctx, c.in.Spec, c.slice); err != nil {
+				return reason(err), false
+			}
+			return "", true
+		}
+		result := c.try(ctx, to, rec)
+		c.Token = max(c.Token, result.Try.Token)
+		c.setHome(ctx, result.Home)
+		if result.Home == to {
+			c.Moves = append(c.Moves, result)
+			c.note(ctx, fmt.Sprintf("homed on %s, frozen for %s", to, result.Freeze), migration.Command{})
+			return "", true
+		}
+		c.note(ctx, fmt.Sprintf("try %d to %s %s while %s: still open on %s", c.Tries, to, result.Outcome, result.Step, result.Home), migration.Command{Reason: result.Reason})
+		if c.Tries >= tries || c.abort != nil || to == migration.AWS && (c.back != nil || c.hold != nil) {
+			return fmt.Sprintf("after %d tries: %s", c.Tries, result.Reason), false
+		}
+		pause := min(tryPause<<min(c.Tries-1, 10), tryPauseMost)
+		c.Standing.Reason = result.Reason
+		c.show(ctx)
+		c.awaitFor(ctx, pause, func() bool { return c.abort != nil || to == migration.AWS && (c.back != nil || c.hold != nil) })
+		if ctx.Err() != nil {
+			return "canceled", false
+		}
+	}
+}
+
+// try runs one Move, and repairs after one that did not say how it ended.
+func (c *customer) try(ctx workflow.Context, to migration.Side, rec migration.HomeRecord) migration.MoveResult {
+	token := max(c.Token, rec.Token()) + 1
+	c.Token = token + 1   // a Move resolves its doubts under the token after its own
+	if rec.Home() == to { // unsettled: an earlier try died between its steps
+		return c.repair(ctx, to.Other(), "an earlier try did not finish")
+	}
+	in := MoveInput{Spec: c.in.Spec, Slice: c.slice, From: to.Other(), To: to, Token: token}
+	cctx := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID: migration.MoveID(c.in.Spec.Plan, c.in.ID, token), WaitForCancellation: true, ParentClosePolicy: enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
+		StaticSummary: fmt.Sprintf("%s to %s, try %d", c.in.ID, to, c.Tries),
+		TypedSearchAttributes: temporal.NewSearchAttributes(attrPlan.ValueSet(c.in.Spec.Plan), attrCustomer.ValueSet(c.in.ID), attrBatch.ValueSet(c.in.Batch),
+			attrPhase.ValueSet(string(migration.PhaseChecking)), attrWaiting.ValueSet(string(migration.WaitNothing)), attrHome.ValueSet(string(c.Home))),
+	})
+	var result migration.MoveResult
+	if err := workflow.ExecuteChildWorkflow(cctx, Move, in).Get(cctx, &result); err != nil {
+		return c.repair(ctx, in.From, reason(err))
+	}
+	return result
+}
+
+// repair settles a Move that was terminated, reset or lost: under the next token it claims the origin. An origin that is not sealed
+// opens; a sealed one is answered with poison and reopen. Any number of repairs may run at once.
+func (c *customer) repair(ctx workflow.Context, from migration.Side, why string) migration.MoveResult {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	c.note(ctx, "repairing a Move that did not say how it ended", migration.Command{Reason: why})
+	for {
+		rec, err := c.readHome(ctx)
+		if err != nil {
+			return migration.MoveResult{Outcome: migration.MoveGaveUp, Home: c.Home, Reason: reason(err)}
+		}
+		m := newMove(ctx, MoveInput{Spec: c.in.Spec, Slice: c.slice, From: from, To: from.Other(), Token: max(c.Token, rec.Token()) + 1})
+		m.try.Owner = newOwner(ctx)
+		c.Token = m.try.Token
+		result, err := m.claim(ctx)
+		switch {
+		case err == nil:
+			result.Reason = "repaired after: " + why
+			return result
+		case !errors.Is(err, errSuperseded):
+			return migration.MoveResult{Outcome: migration.MoveGaveUp, Try: m.try, From: from, To: from.Other(), Home: c.Home, Reason: reason(err)}
+		}
+	}
+}
+
+// newOwner is a UUID of its own for a try that is not a workflow run.
+func newOwner(ctx workflow.Context) string {
+	var id string
+	_ = workflow.SideEffect(ctx, func(workflow.Context) any { return uuid.NewString() }).Get(&id)
+	return id
+}
+
+// claim is the repair's step on the origin and, where it was sealed, the resolution.
+func (m *move) claim(ctx workflow.Context) (migration.MoveResult, error) {
+	sealed := false
+	for _, d := range m.Slice.Databases {
+		r, err := m.insist(ctx, "claim "+d.Name, pg.ClaimTenant, d, m.try)
+		if err != nil {
+			return m.result, err
+		}
+		sealed = sealed || r.Word == migration.WordSealed
+	}
+	m.result.Outcome, m.result.Step = migration.MoveReversed, migration.PhaseResolving
+	if !sealed {
+		return m.result, followHome(ctx, m.Spec, m.Slice)
+	}
+	opened, err := m.settle(ctx, m.try)
+	if err != nil {
+		return m.result, err
+	}
+	if opened {
+		m.result.Outcome, m.result.Home = migration.MoveDone, m.To
+	}
+	return m.result, followHome(ctx, m.Spec, m.Slice)
+}
+
+// readHome asks the data where the customer is homed.
+func (c *customer) readHome(ctx workflow.Context) (migration.HomeRecord, error) {
+	d := c.slice.Databases[0]
+	req := postgres.TenantRequest{
+		PostgresRef: postgres.PostgresRef{Plan: c.in.Spec.Plan, Dataset: d, Target: c.slice.Target(d.Target())},
+		Customer:    c.in.ID, Tenant: c.slice.Customer.Tenant,
+	}
+	var rec migration.HomeRecord
+	f := forward(ctx, d.Site(), "read the home record of "+c.in.ID)
+	return rec, workflow.ExecuteActivity(f, pg.ReadHome, req).Get(f, &rec)
+}
+
+// yield asks the file passes over this customer's data to step aside, and waits until they have.
+func (c *customer) yield(ctx workflow.Context) {
+	for _, d := range c.slice.Files {
+		c.asked[d.Name] = false
+		tell(ctx, migration.ReplicationID(c.in.Spec.Plan, d.Name), signalYield, yieldRequest{Customer: c.in.ID, ReplyTo: migration.CustomerID(c.in.Spec.Plan, c.in.ID)})
+	}
+	// A pass that does not answer is no danger (its late writes are conditional), only slow: the Move's own last pass decides.
+	c.awaitFor(ctx, yieldPatience, func() bool {
+		for _, d := range c.slice.Files {
+			if !c.asked[d.Name] {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func (c *customer) release(ctx workflow.Context) {
+	for _, d := range c.slice.Files {
+		tell(ctx, migration.ReplicationID(c.in.Spec.Plan, d.Name), signalRelease, release{Customer: c.in.ID, Home: c.Home, Token: c.Token})
+	}
+}
+
+func (c *customer) setHome(ctx workflow.Context, home migration.Side) {
+	if c.Home == home {
+		return
+	}
+	c.Home = home
+	if err := workflow.UpsertTypedSearchAttributes(ctx, attrHome.ValueSet(string(home))); err != nil {
+		workflow.GetLogger(ctx).Warn("search attributes were not updated", "error", err)
+	}
+}
+
+func (c *customer) held(ctx workflow.Context, why string) {
+	c.note(ctx, "held on "+string(c.Home), migration.Command{Reason: why})
+	c.set(ctx, migration.PhaseHeld, migration.WaitOperator, why)
+}
+
+// ended carries out an abort: the customer stays where it is, open.
+func (c *customer) ended(ctx workflow.Context) bool {
+	if c.abort == nil {
+		return false
+	}
+	c.set(ctx, migration.PhaseAborted, migration.WaitNothing, "aborted by "+c.take(&c.abort))
+	return true
+}
+
+// take hands over a wish and forgets it.
+func (c *customer) take(w **wish) string {
+	v := *w
+	*w = nil
+	if v == nil {
+		return ""
+	}
+	if v.Reason == "" {
+		return v.By
+	}
+	return v.By + ": " + v.Reason
+}
+
+func (c *customer) await(ctx workflow.Context, until func() bool) { _ = workflow.Await(ctx, until) }
+
+func (c *customer) awaitFor(ctx workflow.Context, most time.Duration, until func() bool) {
+	_, _ = workflow.AwaitWithTimeout(ctx, most, until)
+}

@@ -1,0 +1,72 @@
+package workflows
+
+import (
+	"fmt"
+	"slices"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// status is what anyone may know, without the timeline.
+func (c *customer) status() migration.CustomerStatus {
+	return migration.CustomerStatus{
+		ID: c.in.ID, Name: c.slice.Customer.Name, Batch: c.in.Batch, Home: c.Home, Phase: c.Phase, WaitingFor: c.Waiting, Since: c.Since,
+		Token: c.Token, Tries: c.Tries, Reason: c.Reason, MayDo: c.mayDo(), Verdict: c.Verdict, Moves: c.Moves, RollbackMS: c.RollbackMS,
+	}
+}
+
+// report tells the batch.
+func (c *customer) report(ctx workflow.Context) {
+	s := c.status()
+	tell(ctx, migration.BatchID(c.in.Spec.Plan, c.in.Batch), signalReport, customerReport{Status: s, Round: c.Round, ByHealth: c.ByHealth})
+}
+
+func (c *customer) mayDo() []string {
+	var out []string
+	for _, name := range []string{migration.UpdateHold, migration.UpdateRetry, migration.UpdateRollback} {
+		if c.allowed(name, migration.Command{}) == nil {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// allowed refuses a command that would do nothing or mean something else than the operator thinks.
+func (c *customer) allowed(name string, cmd migration.Command) error {
+	if cmd.Token != 0 && cmd.Token != c.Token {
+		return fmt.Errorf("%s of try %d of customer %s: the last try is %d; look at its status and ask again", name, cmd.Token, c.in.ID, c.Token)
+	}
+	in := func(p ...migration.Phase) bool { return slices.Contains(p, c.Phase) }
+	switch name {
+	case migration.UpdateHold:
+		if in(migration.PhaseWaiting, migration.PhaseMoving, migration.PhaseBaking, migration.PhaseSoaking) {
+			return nil
+		}
+	case migration.UpdateRetry:
+		if in(migration.PhaseHeld, migration.PhaseRolledBack) {
+			return nil
+		}
+	case migration.UpdateRollback:
+		if in(migration.PhaseMoving, migration.PhaseBaking, migration.PhaseSoaking) || in(migration.PhaseHeld) && c.Home == migration.AWS {
+			return nil
+		}
+	}
+	return fmt.Errorf("customer %s is %s, homed on %s: %s does not apply", c.in.ID, c.Phase, c.Home, name)
+}
+
+func (c *customer) describe() string {
+	s := fmt.Sprintf("Customer **%s** of batch **%s** is homed on **%s**", c.in.ID, c.in.Batch, c.Home)
+	if c.Tries > 1 {
+		s += fmt.Sprintf(", try %d", c.Tries)
+	}
+	if !c.Ends.IsZero() && (c.Phase == migration.PhaseBaking || c.Phase == migration.PhaseSoaking) {
+		s += ", until " + c.Ends.UTC().Format("2006-01-02 15:04:05 MST")
+	}
+	s += ".\n"
+	if v := c.Verdict; v != nil {
+		s += fmt.Sprintf("\nLast verdict: **%s**. %s\n", v.Outcome, v.Reason)
+	}
+	return s
+}

@@ -1,0 +1,415 @@
+package workflows
+
+import (
+	"fmt"
+	"slices"
+
+	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/activities/traffic"
+	"github.com/drover-migration/drover/migration"
+)
+
+// MigrationInput starts a Migration with a compiled plan, and carries it over continue-as-new by the plan's name only.
+type MigrationInput struct {
+	Spec  *migration.Spec `json:"spec,omitempty"`
+	By    string          `json:"by,omitempty"`
+	State *migrationState `json:"state,omitempty"`
+}
+
+type migrationState struct {
+	Standing  standing                         `json:"standing"`
+	Spec      migration.SpecRef                `json:"spec"`
+	Resume    migration.Phase                  `json:"resume"` // where the story goes on
+	Paused    *pauseSignal                     `json:"paused,omitempty"`
+	Batches   map[string]migration.BatchStatus `json:"batches"`
+	Incidents map[string]int                   `json:"incidents"` // by batch
+	Forgiven  int                              `json:"forgiven"`  // incidents that an operator has resumed after
+	Pieces    map[string]migration.PieceStatus `json:"pieces"`    // workloads and datasets
+	Closed    map[string]bool                  `json:"closed"`    // batches all of whose customers have ended
+	Started   int                              `json:"started"`   // batches released
+}
+
+// Migration carries out a plan: it looks at everything before it touches anything, brings AWS up beside what runs, and releases the
+// batches one after the other. It never moves a customer itself.
+func Migration(ctx workflow.Context, in MigrationInput) error {
+	m := newMigration(in)
+	if err := m.setup(ctx); err != nil {
+		return err
+	}
+	return m.run(ctx)
+}
+
+type migrationRun struct {
+	in   MigrationInput
+	plan state.Plan
+	migrationState
+	*standing
+
+	aborted *wish
+}
+
+func newMigration(in MigrationInput) *migrationRun {
+	m := &migrationRun{in: in}
+	if in.State != nil {
+		m.migrationState = *in.State
+	} else {
+		m.migrationState = migrationState{Resume: migration.PhaseAccepted, Batches: map[string]migration.BatchStatus{}, Incidents: map[string]int{}, Pieces: map[string]migration.PieceStatus{}, Closed: map[string]bool{}}
+	}
+	m.standing = &m.Standing
+	return m
+}
+
+func (m *migrationRun) setup(ctx workflow.Context) error {
+	m.standing.describe = m.describe
+	m.standing.mayDo = m.mayDo
+	err := workflow.SetQueryHandlerWithOptions(ctx, migration.QueryStatus, func(migration.Page) (migration.MigrationStatus, error) { return m.status(), nil },
+		workflow.QueryHandlerOptions{Description: "The migration with its batches, workloads and datasets. Customers: ask the batches."})
+	if err != nil {
+		return err
+	}
+	listen(ctx, signalBatch, "A batch reports.", m.took)
+	listen(ctx, signalPiece, "A workload or a dataset reports.", func(ctx workflow.Context, p migration.PieceStatus) {
+		m.Pieces[p.Name] = p
+		m.show(ctx)
+	})
+	for _, cmd := range []struct {
+		name, description string
+		apply             func(workflow.Context, migration.Command)
+	}{
+		{migration.UpdatePause, "Admit no more customers; Moves under way finish.", func(ctx workflow.Context, k migration.Command) { m.pause(ctx, "paused by "+k.By+": "+k.Reason) }},
+		{migration.UpdateResume, "Admit customers again.", func(ctx workflow.Context, _ migration.Command) { m.unpause(ctx) }},
+		{migration.UpdateRollback, "Move every customer back home.", func(ctx workflow.Context, k migration.Command) {
+			m.pause(ctx, "everything is taken back for "+k.By)
+			m.tellBatches(ctx, signalBack, wish{k.By, k.Reason})
+		}},
+		{migration.UpdateAbort, "End the migration and remove what it made. Only while every customer is at home.", func(_ workflow.Context, k migration.Command) { m.aborted = &wish{k.By, k.Reason} }},
+	} {
+		if err := m.command(ctx, cmd.name, cmd.description, func(migration.Command) error { return m.allowed(cmd.name) }, cmd.apply); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run is the plan, from acceptance to the end of the soak.
+func (m *migrationRun) run(ctx workflow.Context) error {
+	for _, phase := range []struct {
+		name migration.Phase
+		do   func(workflow.Context) error
+	}{
+		{migration.PhaseAccepted, m.accept},
+		{migration.PhasePreflight, m.preflight},
+		{migration.PhaseProvisioning, m.provision},
+		{migration.PhaseReleasing, m.releaseBatches},
+		{migration.PhaseSoak, m.soak},
+	} {
+		if phase.name != m.Resume {
+			continue
+		}
+		m.set(ctx, phase.name, migration.WaitNothing, "")
+		if err := phase.do(ctx); err != nil {
+			if m.aborted != nil {
+				return m.abort(ctx)
+			}
+			m.set(ctx, migration.PhaseFailed, migration.WaitNothing, reason(err))
+			return err
+		}
+		m.Resume = next(phase.name)
+	}
+	m.stopReplication(ctx, false)
+	m.set(ctx, migration.PhaseDone, migration.WaitNothing, "")
+	return nil
+}
+
+// next is the phase after p.
+func next(p migration.Phase) migration.Phase {
+	order := []migration.Phase{migration.PhaseAccepted, migration.PhasePreflight, migration.PhaseProvisioning, migration.PhaseReleasing, migration.PhaseSoak, migration.PhaseDone}
+	return order[slices.Index(order, p)+1]
+}
+
+// accept stores the plan and makes every customer visible, from the first minute.
+func (m *migrationRun) accept(ctx workflow.Context) error {
+	if err := workflow.ExecuteActivity(look(ctx, "store the plan"), specs.SaveSpec, state.SaveSpecRequest{Spec: m.in.Spec}).Get(ctx, &m.Spec); err != nil {
+		return err
+	}
+	m.note(ctx, fmt.Sprintf("plan accepted: %d customers in %d batches", len(m.in.Spec.Customers), len(m.in.Spec.Batches)), migration.Command{By: m.in.By})
+	if err := m.load(ctx); err != nil {
+		return err
+	}
+	return m.startCustomers(ctx)
+}
+
+func (m *migrationRun) load(ctx workflow.Context) error {
+	if m.plan.Batches != nil {
+		return nil
+	}
+	l := look(ctx, "read the plan")
+	if err := workflow.ExecuteActivity(l, specs.LoadPlan, m.Spec).Get(l, &m.plan); err != nil {
+		return err
+	}
+	for _, b := range m.plan.Batches {
+		if _, ok := m.Batches[b.Name]; !ok {
+			m.Batches[b.Name] = migration.BatchStatus{Name: b.Name, Phase: migration.PhaseWaiting, WaitingFor: migration.WaitTurn, Needs: b.Approvals, Window: b.Window, Ticket: b.Ticket,
+				Counts: migration.Counts{Customers: len(b.Customers), Waiting: len(b.Customers)}}
+		}
+	}
+	return nil
+}
+
+// startCustomers starts every Customer, a hundred at a time. They outlive this run: one that runs already, or has ended, is as good.
+func (m *migrationRun) startCustomers(ctx workflow.Context) error {
+	const atOnce = 100
+	sem := workflow.NewSemaphore(ctx, atOnce)
+	for _, b := range m.plan.Batches {
+		for _, id := range b.Customers {
+			if err := sem.Acquire(ctx, 1); err != nil {
+				return err
+			}
+			workflow.Go(ctx, func(ctx workflow.Context) {
+				defer sem.Release(1)
+				m.startChild(ctx, migration.CustomerID(m.Spec.Plan, id), fmt.Sprintf("customer %s of batch %s", id, b.Name), Customer,
+					CustomerInput{Spec: m.Spec, ID: id, Batch: b.Name},
+					attrCustomer.ValueSet(id), attrBatch.ValueSet(b.Name), attrHome.ValueSet(string(migration.OnPrem)),
+					attrPhase.ValueSet(string(migration.PhaseWaiting)), attrWaiting.ValueSet(string(migration.WaitBatch)))
+			})
+		}
+	}
+	return sem.Acquire(ctx, atOnce)
+}
+
+// startChild starts a workflow that outlives this one and waits only until it has started.
+func (m *migrationRun) startChild(ctx workflow.Context, id, summary string, wf, in any, attrs ...temporal.SearchAttributeUpdate) workflow.ChildWorkflowFuture {
+	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID: id, ParentClosePolicy: enums.PARENT_CLOSE_POLICY_ABANDON, WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		StaticSummary: summary, TypedSearchAttributes: temporal.NewSearchAttributes(append(attrs, attrPlan.ValueSet(m.Spec.Plan))...),
+	})
+	f := workflow.ExecuteChildWorkflow(ctx, wf, in)
+	if err := f.GetChildWorkflowExecution().Get(ctx, nil); err != nil {
+		workflow.GetLogger(ctx).Info("not started: it runs already", "id", id, "error", err)
+	}
+	return f
+}
+
+// preflight looks at everything the plan names, next to it, and touches nothing. One blocker ends the migration here.
+func (m *migrationRun) preflight(ctx workflow.Context) error {
+	if err := m.load(ctx); err != nil {
+		return err
+	}
+	c := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: migration.CheckID(m.Spec.Plan, CheckPreflight), StaticSummary: "preflight of " + m.Spec.Plan,
+		TypedSearchAttributes: temporal.NewSearchAttributes(attrPlan.ValueSet(m.Spec.Plan))})
+	var report PreflightReport
+	if err := workflow.ExecuteChildWorkflow(c, Preflight, m.Spec).Get(ctx, &report); err != nil {
+		return err
+	}
+	for _, f := range report.Findings {
+		m.note(ctx, fmt.Sprintf("%s: %s: %s", f.Severity, f.Subject, f.Reason), migration.Command{Reason: f.Remedy})
+	}
+	if err := refused(report.Findings); err != nil {
+		return temporal.NewNonRetryableApplicationError("preflight: "+err.Error(), "Preflight", nil)
+	}
+	return nil
+}
+
+// provision brings up beside what runs all that the first cutover needs: copies of the data that follow it, machines and services.
+func (m *migrationRun) provision(ctx workflow.Context) error {
+	if err := m.load(ctx); err != nil {
+		return err
+	}
+	if m.plan.Routed {
+		l := look(ctx, "record the routes as they stand")
+		if err := workflow.ExecuteActivity(l, route.RecordRoute, traffic.RecordRouteRequest{Spec: m.Spec}).Get(l, nil); err != nil {
+			return err
+		}
+	}
+	for _, w := range m.plan.Workloads {
+		m.startChild(ctx, migration.WorkloadID(m.Spec.Plan, w.Name), "workload "+w.Name, Workload, WorkloadInput{Spec: m.Spec, Workload: w.Name},
+			attrPhase.ValueSet(string(migration.PhaseProvisioning)))
+	}
+	m.set(ctx, migration.PhaseProvisioning, migration.WaitData, "")
+	// Databases before files: a file pass asks a database where the customer is homed.
+	for _, kind := range []func(migration.Dataset) bool{
+		func(d migration.Dataset) bool { return d.Postgres != nil },
+		func(d migration.Dataset) bool { return d.Files != nil },
+	} {
+		var names []string
+		for _, d := range m.plan.Datasets {
+			if kind(d) {
+				names = append(names, d.Name)
+				m.startChild(ctx, migration.ReplicationID(m.Spec.Plan, d.Name), "replication of "+d.Name, Replication, ReplicationInput{Spec: m.Spec, Dataset: d.Name},
+					attrPhase.ValueSet(string(migration.PhaseProvisioning)))
+			}
+		}
+		if err := m.awaitReady(ctx, names); err != nil {
+			return err
+		}
+	}
+	var names []string
+	for _, w := range m.plan.Workloads {
+		names = append(names, w.Name)
+	}
+	return m.awaitReady(ctx, names)
+}
+
+// awaitReady waits until each of these workloads or datasets has reported that it is ready.
+func (m *migrationRun) awaitReady(ctx workflow.Context, names []string) error {
+	return m.awaitUnlessAborted(ctx, func() bool {
+		return !slices.ContainsFunc(names, func(n string) bool { return m.Pieces[n].Phase != migration.PhaseReady })
+	})
+}
+
+// releaseBatches starts each batch when the one before it is through.
+func (m *migrationRun) releaseBatches(ctx workflow.Context) error {
+	if err := m.load(ctx); err != nil {
+		return err
+	}
+	for i, b := range m.plan.Batches {
+		if i >= m.Started {
+			m.Started = i + 1
+			m.startChild(ctx, migration.BatchID(m.Spec.Plan, b.Name), "batch "+b.Name, Batch, BatchInput{Spec: m.Spec, Batch: b, Paused: m.Paused != nil},
+				attrBatch.ValueSet(b.Name), attrPhase.ValueSet(string(migration.PhaseGate)), attrWaiting.ValueSet(string(migration.WaitNothing)))
+		}
+		m.set(ctx, migration.PhaseReleasing, m.waitsFor(), m.pausedReason())
+		if err := m.awaitUnlessAborted(ctx, func() bool { return m.Batches[b.Name].Phase == migration.PhaseDone || m.mustRenew(ctx) }); err != nil {
+			return err
+		}
+		if m.mustRenew(ctx) {
+			return m.renew(ctx)
+		}
+	}
+	return nil
+}
+
+// soak waits until every customer has ended. An operator can still take back any of them, or start a batch anew.
+func (m *migrationRun) soak(ctx workflow.Context) error {
+	if err := m.load(ctx); err != nil {
+		return err
+	}
+	m.set(ctx, migration.PhaseSoak, migration.WaitHealth, "going back still loses nothing")
+	all := func() bool {
+		for _, b := range m.plan.Batches {
+			if !m.Closed[b.Name] {
+				return false
+			}
+		}
+		return true
+	}
+	if err := m.awaitUnlessAborted(ctx, func() bool { return all() || m.mustRenew(ctx) }); err != nil {
+		return err
+	}
+	if !all() {
+		return m.renew(ctx)
+	}
+	return nil
+}
+
+func (m *migrationRun) mustRenew(ctx workflow.Context) bool {
+	return workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) && drained(ctx, signalBatch, signalPiece)
+}
+
+func (m *migrationRun) renew(ctx workflow.Context) error {
+	st := m.migrationState
+	return workflow.NewContinueAsNewError(ctx, Migration, MigrationInput{By: m.in.By, State: &st})
+}
+
+// errAborted ends the story early.
+var errAborted = temporal.NewNonRetryableApplicationError("aborted", "Aborted", nil)
+
+func (m *migrationRun) awaitUnlessAborted(ctx workflow.Context, until func() bool) error {
+	if err := workflow.Await(ctx, func() bool { return m.aborted != nil || until() }); err != nil {
+		return err
+	}
+	if m.aborted != nil {
+		return errAborted
+	}
+	return nil
+}
+
+// abort removes what the migration made, once nobody depends on it: every customer is at home.
+func (m *migrationRun) abort(ctx workflow.Context) error {
+	m.set(ctx, migration.PhaseAborting, migration.WaitNothing, "aborted by "+m.aborted.By+": "+m.aborted.Reason)
+	m.tellBatches(ctx, signalAbort, *m.aborted)
+	for _, b := range m.plan.Batches[min(m.Started, len(m.plan.Batches)):] { // batches that never started have nobody to tell their customers
+		for _, id := range b.Customers {
+			tell(ctx, migration.CustomerID(m.Spec.Plan, id), signalAbort, *m.aborted)
+		}
+	}
+	m.stopReplication(ctx, true)
+	if m.plan.Routed {
+		l := look(ctx, "restore the routes")
+		if err := workflow.ExecuteActivity(l, route.RestoreRoute, traffic.RestoreRouteRequest{Spec: m.Spec}).Get(l, nil); err != nil {
+			return err
+		}
+	}
+	for _, d := range m.plan.Datasets {
+		if d.Postgres == nil {
+			continue
+		}
+		s := siteLook(ctx, d.Site(), "remove replication of "+d.Name)
+		ref := postgres.PostgresRef{Plan: m.Spec.Plan, Dataset: d, Target: m.plan.Target(d.Target())}
+		if err := workflow.ExecuteActivity(s, pg.DropPostgres, ref).Get(s, nil); err != nil {
+			return err
+		}
+	}
+	if err := m.retireWorkloads(ctx); err != nil {
+		return err
+	}
+	m.set(ctx, migration.PhaseAborted, migration.WaitNothing, m.Reason)
+	return nil
+}
+
+func (m *migrationRun) stopReplication(ctx workflow.Context, abort bool) {
+	for _, d := range m.plan.Datasets {
+		tell(ctx, migration.ReplicationID(m.Spec.Plan, d.Name), signalStop, wish{})
+	}
+	if !abort {
+		return
+	}
+	for _, w := range m.plan.Workloads {
+		f := workflow.RequestCancelExternalWorkflow(ctx, migration.WorkloadID(m.Spec.Plan, w.Name), "")
+		_ = f.Get(ctx, nil) // it may have ended long ago
+	}
+}
+
+// took takes a batch's report, and pauses the migration when too many customers had to go back or be held.
+func (m *migrationRun) took(ctx workflow.Context, r batchReport) {
+	m.Batches[r.Status.Name] = r.Status
+	m.Incidents[r.Status.Name] = max(m.Incidents[r.Status.Name], r.Incidents)
+	m.Closed[r.Status.Name] = r.Closed
+	if most := m.plan.Policy.StopAfter; most > 0 && m.Paused == nil && m.incidents()-m.Forgiven >= most {
+		m.note(ctx, "the migration pauses itself", migration.Command{Reason: fmt.Sprintf("%d customers rolled back or held; the plan stops after %d", m.incidents()-m.Forgiven, most)})
+		m.pause(ctx, fmt.Sprintf("%d customers were rolled back or held (policy.stopAfter: %d); look at why, then resume", m.incidents()-m.Forgiven, most))
+		return
+	}
+	m.show(ctx)
+}
+
+func (m *migrationRun) incidents() (n int) {
+	for _, v := range m.Incidents { // a sum: the order does not matter //workflowcheck:ignore
+		n += v
+	}
+	return n
+}
+
+func (m *migrationRun) pause(ctx workflow.Context, why string) {
+	m.Paused = &pauseSignal{Paused: true, Reason: why}
+	m.tellBatches(ctx, signalPause, *m.Paused)
+	m.set(ctx, m.Phase, m.waitsFor(), why)
+}
+
+func (m *migrationRun) unpause(ctx workflow.Context) {
+	m.Paused, m.Forgiven = nil, m.incidents()
+	m.tellBatches(ctx, signalPause, pauseSignal{})
+	m.set(ctx, m.Phase, m.waitsFor(), "")
+}
+
+// tellBatches tells every batch that has started.
+func (m *migrationRun) tellBatches(ctx workflow.Context, signal string, arg any) {
+	for _, b := range m.plan.Batches[:min(m.Started, len(m.plan.Batches))] {
+		tell(ctx, migration.BatchID(m.Spec.Plan, b.Name), signal, arg)
+	}
+}

@@ -1,0 +1,125 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+func (m *migrationRun) status() migration.MigrationStatus {
+	s := migration.MigrationStatus{
+		Plan: m.Spec.Plan, Revision: m.Spec.Revision, Digest: m.Spec.Digest, Phase: m.Phase, WaitingFor: m.Waiting, Reason: m.Reason, Since: m.Since,
+		Paused: m.Paused != nil, MayDo: m.mayDo(), Timeline: m.Timeline,
+	}
+	for _, b := range m.plan.Batches {
+		s.Batches = append(s.Batches, m.Batches[b.Name])
+	}
+	for _, w := range m.plan.Workloads {
+		s.Workloads = append(s.Workloads, m.piece(w.Name))
+	}
+	for _, d := range m.plan.Datasets {
+		s.Datasets = append(s.Datasets, m.piece(d.Name))
+	}
+	return s
+}
+
+func (m *migrationRun) piece(name string) migration.PieceStatus {
+	p, ok := m.Pieces[name]
+	if !ok {
+		return migration.PieceStatus{Name: name, Phase: migration.PhaseWaiting}
+	}
+	return p
+}
+
+func (m *migrationRun) mayDo() []string {
+	var out []string
+	for _, name := range []string{migration.UpdatePause, migration.UpdateResume, migration.UpdateRollback, migration.UpdateAbort} {
+		if m.allowed(name) == nil {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// onAWS counts the customers that are not, or not for certain, at home.
+func (m *migrationRun) onAWS() (n int) {
+	for _, b := range m.plan.Batches {
+		c := m.Batches[b.Name].Counts
+		n += c.OnAWS + c.Baking + c.Moving
+	}
+	return n
+}
+
+// allowed refuses a command that would do nothing or mean something else than the operator thinks.
+func (m *migrationRun) allowed(name string) error {
+	running := m.Phase != migration.PhaseDone && m.Phase != migration.PhaseFailed && m.Phase != migration.PhaseAborting && m.Phase != migration.PhaseAborted
+	switch name {
+	case migration.UpdatePause:
+		if running && m.Paused == nil {
+			return nil
+		}
+	case migration.UpdateResume:
+		if running && m.Paused != nil {
+			return nil
+		}
+	case migration.UpdateRollback:
+		if running && m.onAWS() > 0 {
+			return nil
+		}
+	case migration.UpdateAbort:
+		if n := m.onAWS(); running && n > 0 {
+			return fmt.Errorf("%d customers are on AWS or on their way: roll back all of them first", n)
+		}
+		if running && m.plan.Batches != nil {
+			return nil
+		}
+	}
+	paused := ""
+	if m.Paused != nil {
+		paused = " and paused"
+	}
+	return fmt.Errorf("migration %s is %s%s: %s does not apply", m.Spec.Plan, m.Phase, paused, name)
+}
+
+func (m *migrationRun) waitsFor() migration.Waiting {
+	if m.Paused != nil {
+		return migration.WaitResume
+	}
+	switch m.Phase {
+	case migration.PhaseProvisioning:
+		return migration.WaitData
+	case migration.PhaseSoak:
+		return migration.WaitHealth
+	}
+	return migration.WaitNothing
+}
+
+func (m *migrationRun) pausedReason() string {
+	if m.Paused != nil {
+		return m.Paused.Reason
+	}
+	return ""
+}
+
+func (m *migrationRun) describe() string {
+	var b strings.Builder
+	if len(m.plan.Batches) > 0 {
+		b.WriteString("| batch | phase | waits for | customers | waiting | moving | baking | on AWS | rolled back | held |\n|---|---|---|---|---|---|---|---|---|---|\n")
+		for _, p := range m.plan.Batches {
+			s := m.Batches[p.Name]
+			n := s.Counts
+			fmt.Fprintf(&b, "| %s | %s | %s | %d | %d | %d | %d | %d | %d | %d |\n", s.Name, s.Phase, s.WaitingFor, n.Customers, n.Waiting, n.Moving, n.Baking, n.OnAWS, n.RolledBack, n.Held)
+		}
+	}
+	for _, d := range m.plan.Datasets {
+		p := m.piece(d.Name)
+		fmt.Fprintf(&b, "\n- dataset **%s**: %s %s", p.Name, p.Phase, p.Detail)
+	}
+	for _, w := range m.plan.Workloads {
+		p := m.piece(w.Name)
+		fmt.Fprintf(&b, "\n- workload **%s**: %s %s", p.Name, p.Phase, p.Detail)
+	}
+	b.WriteString("\n")
+	return b.String()
+}

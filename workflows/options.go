@@ -1,0 +1,93 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// The kinds of work. A timeout or retry policy that is not here does not exist.
+const (
+	freezeAttempt  = 3 * time.Second        // one attempt at a step inside a freeze
+	fenceWait      = 250 * time.Millisecond // between two attempts to fence past a customer's long writers
+	fencePatience  = 12                     // such attempts before the try is given up
+	openPatience   = 3 * time.Second        // how long a destination may find itself behind, once the origin is sealed
+	yieldPatience  = 30 * time.Second       // how long a running pass may take to step aside for a Move
+	tryPause       = time.Second            // before the second try of a Move; doubles
+	tryPauseMost   = 30 * time.Second
+	wayBackTries   = 3               // times the plan's tries: giving up on the way home is worse
+	lagPause       = 5 * time.Second // between two looks at replication lag
+	filePassPause  = 5 * time.Second // between two passes over a file tree
+	soakLook       = time.Minute     // between two looks at a customer that soaks
+	timelineLength = 100             // events kept for people; the history has them all
+	seenRequests   = 50              // request ids carried over continue-as-new
+)
+
+// patient retries for ever: what it does must happen, and can be repeated.
+func patient(most time.Duration) *temporal.RetryPolicy {
+	return &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: most}
+}
+
+// look is a short question or a small change in AWS or the state bucket.
+func look(ctx workflow.Context, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: migration.QueueMain, StartToCloseTimeout: time.Minute, RetryPolicy: patient(30 * time.Second), Summary: summary,
+	})
+}
+
+// launch is a change in AWS that takes minutes: an image, an instance, a service. It heartbeats.
+func launch(ctx workflow.Context, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: migration.QueueMain, StartToCloseTimeout: time.Hour, HeartbeatTimeout: time.Minute, RetryPolicy: patient(time.Minute), Summary: summary,
+	})
+}
+
+// siteLook is a question next to a site's data.
+func siteLook(ctx workflow.Context, site, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: migration.SiteQueue(site), StartToCloseTimeout: 10 * time.Minute, HeartbeatTimeout: time.Minute, RetryPolicy: patient(30 * time.Second), Summary: summary,
+	})
+}
+
+// bulk is a copy that may take days. It heartbeats and resumes from its checkpoint.
+func bulk(ctx workflow.Context, site, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: migration.SiteQueue(site), StartToCloseTimeout: 7 * 24 * time.Hour, HeartbeatTimeout: 30 * time.Second,
+		RetryPolicy: patient(time.Minute), Summary: summary, WaitForCancellation: true,
+	})
+}
+
+// freezeStep is a step of a Move next to the data: short attempts, given up for good after within.
+func freezeStep(ctx workflow.Context, site string, within time.Duration, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: min(freezeAttempt, within), ScheduleToCloseTimeout: within, Summary: summary,
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 50 * time.Millisecond, BackoffCoefficient: 1.5, MaximumInterval: 500 * time.Millisecond},
+	})
+}
+
+// forward is a step that must happen: after the commit point, or while an unknown outcome is resolved.
+func forward(ctx workflow.Context, site, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: freezeAttempt, Summary: summary,
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, BackoffCoefficient: 1.5, MaximumInterval: 5 * time.Second},
+	})
+}
+
+// routeStep changes the route of a customer; it reads the home record, hence the site.
+func routeStep(ctx workflow.Context, site, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: 20 * time.Second, Summary: summary,
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, BackoffCoefficient: 1.5, MaximumInterval: 10 * time.Second},
+	})
+}
+
+// watch probes for as long as it is told to; a worker that dies is missed within seconds.
+func watch(ctx workflow.Context, length time.Duration, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: migration.QueueMain, StartToCloseTimeout: length + 5*time.Minute, HeartbeatTimeout: 5 * time.Second,
+		RetryPolicy: patient(5 * time.Second), Summary: summary,
+	})
+}

@@ -1,0 +1,236 @@
+package workflows
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/activities/disks"
+	"github.com/drover-migration/drover/activities/files"
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/activities/vsphere"
+	"github.com/drover-migration/drover/migration"
+)
+
+// ReplicationInput starts the Replication of a dataset, and carries it over continue-as-new.
+type ReplicationInput struct {
+	Spec    migration.SpecRef `json:"spec"`
+	Dataset string            `json:"dataset"`
+	State   *replicationState `json:"state,omitempty"`
+}
+
+type replicationState struct {
+	Standing standing                  `json:"standing"`
+	Prepared bool                      `json:"prepared"`
+	Homes    map[string]migration.Side `json:"homes,omitempty"`   // of customers that have moved
+	Yielded  map[string]string         `json:"yielded,omitempty"` // customer -> the workflow that asked
+}
+
+// Replication keeps a dataset's copy close behind, in the direction away from each customer's home, until the migration ends.
+func Replication(ctx workflow.Context, in ReplicationInput) error {
+	r := &replication{in: in}
+	if in.State != nil {
+		r.replicationState = *in.State
+	} else {
+		r.replicationState = replicationState{Homes: map[string]migration.Side{}, Yielded: map[string]string{}}
+	}
+	r.standing = &r.Standing
+	r.setup(ctx)
+	return r.run(ctx)
+}
+
+type replication struct {
+	in      ReplicationInput
+	plan    state.Plan
+	dataset migration.Dataset
+	replicationState
+	*standing
+
+	busy    string // the customer whose files a pass is copying now
+	stopped bool
+}
+
+func (r *replication) setup(ctx workflow.Context) {
+	r.standing.changed = r.report
+	r.standing.describe = func() string {
+		return fmt.Sprintf("Replication of **%s**. Stepped aside for %d customers.\n", r.in.Dataset, len(r.Yielded))
+	}
+	listen(ctx, signalStop, "The migration is over.", func(workflow.Context, wish) { r.stopped = true })
+	listen(ctx, signalRelease, "A Move is over: the customer's data may be copied again.", func(_ workflow.Context, v release) {
+		delete(r.Yielded, v.Customer)
+		r.Homes[v.Customer] = v.Home
+	})
+	listen(ctx, signalYield, "A Move begins: leave the customer's data alone.", func(ctx workflow.Context, v yieldRequest) {
+		r.Yielded[v.Customer] = v.ReplyTo
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			_ = workflow.Await(ctx, func() bool { return r.busy != v.Customer })
+			tell(ctx, v.ReplyTo, signalYielded, yieldReply{Dataset: r.in.Dataset, Customer: v.Customer})
+		})
+	})
+}
+
+func (r *replication) run(ctx workflow.Context) error {
+	l := look(ctx, "read the plan")
+	if err := workflow.ExecuteActivity(l, specs.LoadPlan, r.in.Spec).Get(l, &r.plan); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(r.plan.Datasets, func(d migration.Dataset) bool { return d.Name == r.in.Dataset })
+	if i < 0 {
+		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("the plan has no dataset %q", r.in.Dataset), "NoSuchDataset", nil)
+	}
+	r.dataset = r.plan.Datasets[i]
+	pass := r.watchLag
+	if r.dataset.Files != nil {
+		pass = r.passFiles
+	} else if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	for !r.stopped {
+		if err := pass(ctx); err != nil {
+			return err
+		}
+		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) && drained(ctx, signalYield, signalRelease, signalStop) {
+			st := r.replicationState
+			return workflow.NewContinueAsNewError(ctx, Replication, ReplicationInput{Spec: r.in.Spec, Dataset: r.in.Dataset, State: &st})
+		}
+	}
+	r.set(ctx, migration.PhaseDone, migration.WaitNothing, "")
+	return nil
+}
+
+// prepare sets up both databases, once, and waits for the first copy and for a beat to make the round trip.
+func (r *replication) prepare(ctx workflow.Context) error {
+	if r.Prepared {
+		return nil
+	}
+	ref := postgres.PostgresRef{Plan: r.in.Spec.Plan, Dataset: r.dataset, Target: r.plan.Target(r.dataset.Target())}
+	r.set(ctx, migration.PhaseProvisioning, migration.WaitData, "setting up both directions")
+	b := bulk(ctx, r.dataset.Site(), "set up replication of "+r.dataset.Name)
+	if err := workflow.ExecuteActivity(b, pg.PreparePostgres, postgres.PreparePostgresRequest{PostgresRef: ref, Tenants: r.plan.Tenants[r.dataset.Name]}).Get(b, nil); err != nil {
+		return err
+	}
+	r.set(ctx, migration.PhaseReplicating, migration.WaitData, "first copy")
+	b = bulk(ctx, r.dataset.Site(), "first copy of "+r.dataset.Name)
+	if err := workflow.ExecuteActivity(b, pg.AwaitPostgresSync, ref).Get(b, nil); err != nil {
+		return err
+	}
+	r.Prepared = true
+	return nil
+}
+
+// watchLag measures both directions with a beat.
+func (r *replication) watchLag(ctx workflow.Context) error {
+	var lag postgres.Lag
+	s := siteLook(ctx, r.dataset.Site(), "lag of "+r.dataset.Name)
+	ref := postgres.PostgresRef{Plan: r.in.Spec.Plan, Dataset: r.dataset, Target: r.plan.Target(r.dataset.Target())}
+	if err := workflow.ExecuteActivity(s, pg.ReadLag, ref).Get(s, &lag); err != nil {
+		return err
+	}
+	r.set(ctx, migration.PhaseReady, migration.WaitNothing, fmt.Sprintf("lag to AWS %s, back %s", near(lag.Forward), near(lag.Back)))
+	r.pause(ctx, lagPause)
+	return nil
+}
+
+// near rounds a lag so that a status does not change with every beat.
+func near(d migration.Duration) string {
+	switch v := d.D(); {
+	case v < 100*time.Millisecond:
+		return "under 0.1s"
+	case v < time.Second:
+		return "under 1s"
+	default:
+		return v.Round(time.Second).String()
+	}
+}
+
+// passFiles copies what changed, customer by customer, away from where each is homed.
+func (r *replication) passFiles(ctx workflow.Context) error {
+	var list state.FileCustomers
+	l := look(ctx, "customers of "+r.dataset.Name)
+	if err := workflow.ExecuteActivity(l, specs.ListFileCustomers, state.ListFileCustomersRequest{Spec: r.in.Spec, Dataset: r.dataset.Name}).Get(l, &list); err != nil {
+		return err
+	}
+	var copied, conflicts int64
+	for _, id := range list.Customers {
+		if r.stopped || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if _, yielded := r.Yielded[id]; yielded {
+			continue
+		}
+		r.busy = id
+		n, c, err := r.passCustomer(ctx, id)
+		r.busy = ""
+		if err != nil {
+			return err
+		}
+		copied, conflicts = copied+n, conflicts+c
+	}
+	r.set(ctx, migration.PhaseReady, migration.WaitNothing, "in passes")
+	if copied+conflicts == 0 {
+		r.pause(ctx, filePassPause)
+	} else {
+		r.pause(ctx, time.Second)
+	}
+	return nil
+}
+
+func (r *replication) passCustomer(ctx workflow.Context, id string) (copied, conflicts int64, err error) {
+	var slice migration.CustomerSlice
+	l := look(ctx, "read the plan's slice of "+id)
+	if err := workflow.ExecuteActivity(l, specs.LoadCustomer, state.LoadCustomerRequest{Spec: r.in.Spec, Customer: id}).Get(l, &slice); err != nil {
+		return 0, 0, err
+	}
+	home := r.Homes[id]
+	if home == "" {
+		home = migration.OnPrem
+	}
+	b := bulk(ctx, r.dataset.Site(), "files of "+id)
+	var res files.FilesResult
+	req := filesRequest(r.in.Spec, slice, r.dataset, home, migration.Try{})
+	if err := workflow.ExecuteActivity(b, file.CopyFiles, req).Get(b, &res); err != nil {
+		return 0, 0, err
+	}
+	return res.Copied, int64(len(res.Conflicts)), nil
+}
+
+func (r *replication) pause(ctx workflow.Context, d time.Duration) {
+	_, _ = workflow.AwaitWithTimeout(ctx, d, func() bool { return r.stopped })
+}
+
+func (r *replication) report(ctx workflow.Context) {
+	tell(ctx, migration.MigrationID(r.in.Spec.Plan), signalPiece, migration.PieceStatus{Name: r.in.Dataset, Phase: r.Phase, Detail: r.Reason})
+}
+
+// ReplicateVMInput names a VM whose disks are copied.
+type ReplicateVMInput struct {
+	Spec   migration.SpecRef `json:"spec"`
+	Site   migration.Site    `json:"site"`
+	Target migration.Target  `json:"target"`
+	VM     migration.VM      `json:"vm"`
+}
+
+// ReplicateVM copies the disks of a running VM as they stand at one moment. Its snapshot on vSphere is removed whatever happens.
+func ReplicateVM(ctx workflow.Context, in ReplicateVMInput) ([]migration.DiskImage, error) {
+	name := "drover-" + in.Spec.Plan
+	s := siteLook(ctx, in.Site.Name, "snapshot "+in.VM.Name)
+	var snap vsphere.SnapshotVMResult
+	if err := workflow.ExecuteActivity(s, vc.SnapshotVM, vsphere.SnapshotVMRequest{Site: in.Site, VM: in.VM, Name: name}).Get(s, &snap); err != nil {
+		return nil, err
+	}
+	b := bulk(ctx, in.Site.Name, "copy the disks of "+in.VM.Name)
+	var res disks.ReplicateDisksResult
+	err := workflow.ExecuteActivity(b, disk.ReplicateDisks, disks.ReplicateDisksRequest{
+		Plan: in.Spec.Plan, Site: in.Site, Target: in.Target, State: in.Spec.State, StateTarget: in.Spec.Target, VM: in.VM, Snapshot: snap.Snapshot, Pass: "first",
+	}).Get(b, &res)
+	cleanup, _ := workflow.NewDisconnectedContext(ctx)
+	s = siteLook(cleanup, in.Site.Name, "remove the snapshot of "+in.VM.Name)
+	if rerr := workflow.ExecuteActivity(s, vc.RemoveVMSnapshot, vsphere.RemoveVMSnapshotRequest{Site: in.Site, VM: in.VM, Name: name}).Get(s, nil); err == nil {
+		err = rerr
+	}
+	return res.Disks, err
+}

@@ -1,0 +1,68 @@
+package workflows
+
+import "github.com/drover-migration/drover/migration"
+
+// Signals between workflows. People use updates (package client), never these.
+const (
+	signalGo      = "go"      // Batch -> Customer: cut over
+	signalBack    = "back"    // Batch -> Customer, Migration -> Batch: take back
+	signalAbort   = "abort"   // Migration -> Batch -> Customer: end where you are
+	signalReport  = "report"  // Customer -> Batch
+	signalBatch   = "batch"   // Batch -> Migration
+	signalPiece   = "piece"   // Workload, Replication -> Migration
+	signalPause   = "pause"   // Migration -> Batch
+	signalYield   = "yield"   // Customer -> Replication: step aside
+	signalYielded = "yielded" // Replication -> Customer: stepped aside
+	signalRelease = "release" // Customer -> Replication: the Move is over
+	signalStop    = "stop"    // Migration -> Replication
+)
+
+// wish is what somebody wants of a workflow, with who and why.
+type wish struct {
+	By     string `json:"by,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// goSignal tells a customer to cut over.
+type goSignal struct {
+	Round int `json:"round"` // of the batch; it comes back with every report
+}
+
+// customerReport is a Customer's news for its Batch.
+type customerReport struct {
+	Status   migration.CustomerStatus `json:"status"`             // without timeline
+	Round    int                      `json:"round"`              // of the batch, that the customer has heard of
+	ByHealth bool                     `json:"byHealth,omitempty"` // it went back because of a verdict, not because it was told to
+}
+
+// batchReport is a Batch's news for its Migration.
+type batchReport struct {
+	Status    migration.BatchStatus `json:"status"`    // without customers
+	Incidents int                   `json:"incidents"` // customers rolled back or held, ever
+	Closed    bool                  `json:"closed,omitempty"`
+}
+
+// yieldRequest asks a Replication to leave one customer's data alone.
+type yieldRequest struct {
+	Customer string `json:"customer"`
+	ReplyTo  string `json:"replyTo"` // workflow id
+}
+
+// yieldReply says that no pass touches the customer's data now.
+type yieldReply struct {
+	Dataset  string `json:"dataset"`
+	Customer string `json:"customer"`
+}
+
+// release gives a customer's data back to the passes, which go away from its home.
+type release struct {
+	Customer string         `json:"customer"`
+	Home     migration.Side `json:"home"`
+	Token    int64          `json:"token"`
+}
+
+// pauseSignal stops and starts the admission of customers.
+type pauseSignal struct {
+	Paused bool   `json:"paused"`
+	Reason string `json:"reason,omitempty"`
+}

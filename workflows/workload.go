@@ -1,0 +1,202 @@
+package workflows
+
+import (
+	"fmt"
+	"slices"
+
+	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/activities/compute"
+	"github.com/drover-migration/drover/activities/disks"
+	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/activities/traffic"
+	"github.com/drover-migration/drover/activities/vsphere"
+	"github.com/drover-migration/drover/migration"
+)
+
+var (
+	vc   *vsphere.Activities
+	disk *disks.Activities
+	ec2  *compute.Activities
+)
+
+// WorkloadInput names a workload of a plan.
+type WorkloadInput struct {
+	Spec     migration.SpecRef `json:"spec"`
+	Workload string            `json:"workload"`
+}
+
+// Workload brings one workload up on AWS beside the one that runs: disks replicated, images registered, instances or a service
+// launched, registered behind the load balancer and healthy. No request reaches it before a customer is moved.
+func Workload(ctx workflow.Context, in WorkloadInput) error {
+	w := &workload{in: in}
+	w.standing.changed = w.report
+	w.standing.describe = func() string { return fmt.Sprintf("Workload **%s**: %s\n", in.Workload, w.detail) }
+	return w.run(ctx)
+}
+
+type workload struct {
+	in     WorkloadInput
+	plan   state.Plan
+	spec   migration.Workload
+	target migration.Target
+	group  traffic.TargetGroup
+	detail string
+	standing
+}
+
+func (w *workload) run(ctx workflow.Context) error {
+	if err := w.begin(ctx); err != nil {
+		return err
+	}
+	addresses, err := w.start(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.serve(ctx, addresses); err != nil {
+		return err
+	}
+	w.set(ctx, migration.PhaseReady, migration.WaitNothing, "")
+	return nil
+}
+
+func (w *workload) begin(ctx workflow.Context) error {
+	l := look(ctx, "read the plan")
+	if err := workflow.ExecuteActivity(l, specs.LoadPlan, w.in.Spec).Get(l, &w.plan); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(w.plan.Workloads, func(x migration.Workload) bool { return x.Name == w.in.Workload })
+	if i < 0 {
+		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("the plan has no workload %q", w.in.Workload), "NoSuchWorkload", nil)
+	}
+	w.spec = w.plan.Workloads[i]
+	w.target = w.plan.Target(w.spec.Target)
+	if w.spec.Ingress == nil {
+		return nil
+	}
+	l = look(ctx, "target group of "+w.spec.Name)
+	return workflow.ExecuteActivity(l, route.EnsureTargetGroup, traffic.EnsureTargetGroupRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec}).Get(l, &w.group)
+}
+
+// start brings up the machines or the service, and answers with addresses to register; a service registers its own.
+func (w *workload) start(ctx workflow.Context) ([]string, error) {
+	if w.spec.Fargate != nil {
+		return nil, w.startService(ctx)
+	}
+	return w.startInstances(ctx)
+}
+
+func (w *workload) startService(ctx workflow.Context) error {
+	w.say(ctx, migration.PhaseLaunching, "starting the service")
+	l := launch(ctx, "service of "+w.spec.Name)
+	var s compute.Service
+	if err := workflow.ExecuteActivity(l, ec2.EnsureService, compute.EnsureServiceRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, TargetGroup: w.group.ARN}).Get(l, &s); err != nil {
+		return err
+	}
+	l = launch(ctx, "steady state of "+w.spec.Name)
+	return workflow.ExecuteActivity(l, ec2.AwaitService, compute.AwaitServiceRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, Service: s.ARN}).Get(l, nil)
+}
+
+// startInstances copies and launches every VM at once; each VM's copy is a Replication of its own.
+func (w *workload) startInstances(ctx workflow.Context) ([]string, error) {
+	site := w.plan.Site(w.spec.Site)
+	s := siteLook(ctx, site.Name, "list the VMs of "+w.spec.Name)
+	var list vsphere.ListVMsResult
+	if err := workflow.ExecuteActivity(s, vc.ListVMs, vsphere.ListVMsRequest{Site: site, Selector: w.spec.VMs}).Get(s, &list); err != nil {
+		return nil, err
+	}
+	w.say(ctx, migration.PhaseReplicating, fmt.Sprintf("copying the disks of %d VMs", len(list.VMs)))
+	type machine struct {
+		address string
+		err     error
+	}
+	done := workflow.NewBufferedChannel(ctx, len(list.VMs))
+	for _, vm := range list.VMs {
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			address, err := w.startInstance(ctx, site, vm)
+			done.Send(ctx, machine{address, err})
+		})
+	}
+	var addresses []string
+	var first error
+	for range list.VMs {
+		var m machine
+		done.Receive(ctx, &m)
+		if m.err != nil && first == nil {
+			first = m.err
+		}
+		addresses = append(addresses, m.address)
+	}
+	slices.Sort(addresses)
+	return addresses, first
+}
+
+// startInstance is one VM's way: disks, image, instance.
+func (w *workload) startInstance(ctx workflow.Context, site migration.Site, vm migration.VM) (string, error) {
+	c := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID: migration.ReplicationID(w.in.Spec.Plan, vm.Name), StaticSummary: "disks of " + vm.Name,
+		ParentClosePolicy:     enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
+		TypedSearchAttributes: temporal.NewSearchAttributes(attrPlan.ValueSet(w.in.Spec.Plan), attrPhase.ValueSet(string(migration.PhaseReplicating))),
+	})
+	var images []migration.DiskImage
+	if err := workflow.ExecuteChildWorkflow(c, ReplicateVM, ReplicateVMInput{Spec: w.in.Spec, Site: site, Target: w.target, VM: vm}).Get(c, &images); err != nil {
+		return "", err
+	}
+	l := launch(ctx, "image of "+vm.Name)
+	var image compute.Image
+	if err := workflow.ExecuteActivity(l, ec2.RegisterImage, compute.RegisterImageRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, VM: vm, Disks: images}).Get(l, &image); err != nil {
+		return "", err
+	}
+	l = launch(ctx, "instance of "+vm.Name)
+	var instance compute.Instance
+	err := workflow.ExecuteActivity(l, ec2.LaunchInstance, compute.LaunchInstanceRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, VM: vm, Image: image.ID}).Get(l, &instance)
+	return instance.PrivateIP, err
+}
+
+// serve registers the addresses and waits until the load balancer finds them healthy.
+func (w *workload) serve(ctx workflow.Context, addresses []string) error {
+	if w.spec.Ingress == nil {
+		return nil
+	}
+	want := len(addresses)
+	if w.spec.Fargate != nil {
+		want = w.spec.Fargate.Count
+	}
+	w.say(ctx, migration.PhaseLaunching, fmt.Sprintf("waiting for %d healthy targets", want))
+	if len(addresses) > 0 {
+		l := look(ctx, "register the targets of "+w.spec.Name)
+		req := traffic.RegisterTargetsRequest{Target: w.target, TargetGroup: w.group.ARN, Addresses: addresses, Port: w.spec.Ingress.Port}
+		if err := workflow.ExecuteActivity(l, route.RegisterTargets, req).Get(l, nil); err != nil {
+			return err
+		}
+	}
+	l := launch(ctx, "healthy targets of "+w.spec.Name)
+	return workflow.ExecuteActivity(l, route.AwaitTargets, traffic.AwaitTargetsRequest{Target: w.target, TargetGroup: w.group.ARN, Want: want}).Get(l, nil)
+}
+
+func (w *workload) say(ctx workflow.Context, phase migration.Phase, detail string) {
+	w.detail = detail
+	waits := migration.WaitAWS
+	if phase == migration.PhaseReplicating {
+		waits = migration.WaitData
+	}
+	w.set(ctx, phase, waits, detail)
+}
+
+func (w *workload) report(ctx workflow.Context) {
+	tell(ctx, migration.MigrationID(w.in.Spec.Plan), signalPiece, migration.PieceStatus{Name: w.in.Workload, Phase: w.Phase, Detail: w.Reason})
+}
+
+// retireWorkloads removes what Drover made for the workloads.
+func (m *migrationRun) retireWorkloads(ctx workflow.Context) error {
+	for _, w := range m.plan.Workloads {
+		l := launch(ctx, "retire "+w.Name)
+		req := compute.RetireWorkloadRequest{Plan: m.Spec.Plan, Target: m.plan.Target(w.Target), Workload: w}
+		if err := workflow.ExecuteActivity(l, ec2.RetireWorkload, req).Get(l, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
