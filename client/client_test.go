@@ -1,0 +1,351 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	temporalclient "go.temporal.io/sdk/client"
+	sdklog "go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/codec"
+	"github.com/drover-migration/drover/migration"
+)
+
+// namespace of the dev server.
+const namespace = "default"
+
+var server temporalclient.Client
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	quiet := sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))
+	dev, err := testsuite.StartDevServer(ctx, testsuite.DevServerOptions{
+		ExistingPath:  tool("temporal"),
+		ClientOptions: &temporalclient.Options{Namespace: namespace, DataConverter: codec.DataConverter(), FailureConverter: codec.FailureConverter(), Logger: quiet},
+		LogLevel:      "error",
+	})
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "start Temporal's dev server from %s: %v (run `make setup`)\n", tool("temporal"), err)
+		return 1
+	}
+	defer func() { _ = dev.Stop() }()
+	server = dev.Client()
+	if err := client.New(server).EnsureSearchAttributes(ctx, namespace); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	w := worker.New(server, migration.QueueMain, worker.Options{})
+	w.RegisterWorkflowWithOptions(standInMigration, workflow.RegisterOptions{Name: migration.WorkflowMigration})
+	w.RegisterWorkflowWithOptions(standInBatch, workflow.RegisterOptions{Name: "Batch"})
+	w.RegisterWorkflowWithOptions(standInCustomer, workflow.RegisterOptions{Name: "Customer"})
+	w.RegisterWorkflowWithOptions(standInCheck, workflow.RegisterOptions{Name: migration.WorkflowCheck})
+	if err := w.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer w.Stop()
+	return m.Run()
+}
+
+// tool finds a binary that `make setup` built: in DROVER_TOOLS, or in the nearest .cache/bin upwards.
+func tool(name string) string {
+	if dir := os.Getenv("DROVER_TOOLS"); dir != "" {
+		return filepath.Join(dir, name)
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return name
+	}
+	for ; filepath.Dir(dir) != dir; dir = filepath.Dir(dir) {
+		if p := filepath.Join(dir, ".cache", "bin", name); isFile(p) {
+			return p
+		}
+	}
+	return filepath.Join(".cache", "bin", name)
+}
+
+func isFile(p string) bool {
+	fi, err := os.Stat(p)
+	return err == nil && fi.Mode().IsRegular()
+}
+
+// The workflows below answer as the product's do, and do nothing else: what is tested is the client's side of the talk.
+
+func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
+	status := migration.MigrationStatus{Plan: in.Spec.Plan, Phase: migration.PhaseReleasing}
+	for _, b := range in.Spec.Batches {
+		status.Batches = append(status.Batches, migration.BatchStatus{Name: b.Name, Phase: migration.PhaseGate})
+	}
+	if err := statusQuery(ctx, func(migration.Page) (migration.MigrationStatus, error) { return status, nil }); err != nil {
+		return err
+	}
+	done := false
+	if err := handle(ctx, migration.UpdateAbort, func() error { return nil }, func(cmd migration.Command) {
+		done = true
+		status.Timeline = append(status.Timeline, migration.Event{What: "abort", By: cmd.By, Why: cmd.Reason})
+	}); err != nil {
+		return err
+	}
+	if err := handle(ctx, migration.UpdatePause, func() error { return nil }, func(migration.Command) { status.Paused = true }); err != nil {
+		return err
+	}
+	err := handle(ctx, migration.UpdateResume, func() error {
+		if !status.Paused {
+			return errors.New("the migration is not paused")
+		}
+		return nil
+	}, func(migration.Command) { status.Paused = false })
+	if err != nil {
+		return err
+	}
+	return workflow.Await(ctx, func() bool { return done })
+}
+
+func standInBatch(ctx workflow.Context, customers int) error {
+	status := migration.BatchStatus{Name: "canary", Phase: migration.PhaseGate}
+	err := statusQuery(ctx, func(p migration.Page) (migration.BatchStatus, error) {
+		s := status
+		for i := p.Offset; i < min(customers, p.Offset+p.Limit); i++ {
+			s.Customers = append(s.Customers, migration.CustomerStatus{ID: fmt.Sprintf("c-%05d", i)})
+		}
+		if p.Offset+p.Limit < customers {
+			s.Next = p.Offset + p.Limit
+		}
+		return s, nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := handle(ctx, migration.UpdateApprove, func() error { return nil }, func(cmd migration.Command) {
+		status.Approvals = append(status.Approvals, migration.Event{By: cmd.By})
+	}); err != nil {
+		return err
+	}
+	return workflow.Await(ctx, func() bool { return false })
+}
+
+func standInCustomer(ctx workflow.Context, id string) error {
+	if err := statusQuery(ctx, func(migration.Page) (migration.CustomerStatus, error) {
+		return migration.CustomerStatus{ID: id, Phase: migration.PhaseHeld, Home: migration.OnPrem}, nil
+	}); err != nil {
+		return err
+	}
+	return workflow.Await(ctx, func() bool { return false })
+}
+
+func standInCheck(_ workflow.Context, in migration.CheckInput) (migration.InventoryReport, error) {
+	if in.Kind != migration.CheckInventory {
+		return migration.InventoryReport{}, errors.New("unknown kind")
+	}
+	return migration.InventoryReport{Sites: []migration.SiteInventory{{Site: in.Spec.Sites[0].Name, VMs: []migration.VM{{Name: "web-01"}}}}}, nil
+}
+
+func statusQuery[T any](ctx workflow.Context, answer func(migration.Page) (T, error)) error {
+	return workflow.SetQueryHandler(ctx, migration.QueryStatus, answer)
+}
+
+func handle(ctx workflow.Context, name string, validate func() error, apply func(migration.Command)) error {
+	return workflow.SetUpdateHandlerWithOptions(ctx, name,
+		func(_ workflow.Context, cmd migration.Command) (migration.Accepted, error) {
+			apply(cmd)
+			return migration.Accepted{Message: name + " accepted"}, nil
+		},
+		workflow.UpdateHandlerOptions{Validator: func(_ workflow.Context, _ migration.Command) error { return validate() }})
+}
+
+// spec is a plan of a test's own.
+func spec(t *testing.T, customers int) *migration.Spec {
+	t.Helper()
+	s := &migration.Spec{Plan: strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), Sites: []migration.Site{{Name: "dc1"}}}
+	b := migration.Batch{Name: "canary"}
+	for i := range customers {
+		id := fmt.Sprintf("c-%05d", i)
+		s.Customers = append(s.Customers, migration.Customer{ID: id})
+		b.Customers = append(b.Customers, id)
+	}
+	s.Batches = []migration.Batch{b}
+	return s
+}
+
+func start(t *testing.T, id, name string, args ...any) {
+	t.Helper()
+	_, err := server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{ID: id, TaskQueue: migration.QueueMain}, name, args...)
+	require.NoError(t, err)
+}
+
+func next(t *testing.T, err error) string {
+	t.Helper()
+	var p *client.Problem
+	require.ErrorAs(t, err, &p)
+	return p.Next
+}
+
+func TestASubmittedPlanIsFoundInTheList(t *testing.T) {
+	c, s := client.New(server), spec(t, 2)
+	got, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
+	require.NoError(t, err)
+	require.False(t, got.Already)
+	require.Equal(t, migration.MigrationID(s.Plan), got.Workflow)
+
+	require.EventuallyWithT(t, func(t *assert.CollectT) {
+		plans, err := c.List(context.Background())
+		require.NoError(t, err)
+		var found bool
+		for _, p := range plans {
+			found = found || p.Plan == s.Plan && p.Phase == migration.PhaseAccepted && p.Execution == "Running"
+		}
+		require.True(t, found, "%+v", plans)
+	}, 10*time.Second, 100*time.Millisecond)
+}
+
+func TestSubmittingTheSameAgainChangesNothing(t *testing.T) {
+	c, s := client.New(server), spec(t, 2)
+	first, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
+	require.NoError(t, err)
+	again, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "bob"})
+	require.NoError(t, err)
+	require.True(t, again.Already)
+	require.Equal(t, first.Run, again.Run)
+}
+
+func TestAnotherContentUnderARunningNameIsRefusedWithWhatToDo(t *testing.T) {
+	c := client.New(server)
+	_, err := c.Submit(t.Context(), spec(t, 2), client.SubmitOptions{By: "ann"})
+	require.NoError(t, err)
+	_, err = c.Submit(t.Context(), spec(t, 3), client.SubmitOptions{By: "ann"})
+	require.ErrorIs(t, err, client.ErrAlreadyRunning)
+	require.Contains(t, next(t, err), "drover abort")
+}
+
+func TestAnEndedPlanMayBeSubmittedAgain(t *testing.T) {
+	c, s := client.New(server), spec(t, 2)
+	first, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
+	require.NoError(t, err)
+	_, err = c.Abort(t.Context(), s.Plan, migration.Command{By: "ann", Reason: "wrong list"})
+	require.NoError(t, err)
+	require.NoError(t, server.GetWorkflow(t.Context(), first.Workflow, first.Run).Get(t.Context(), nil))
+
+	got, err := c.Migration(t.Context(), s.Plan) // an ended workflow still answers
+	require.NoError(t, err)
+	require.Equal(t, "wrong list", got.Timeline[0].Why)
+	_, err = c.Pause(t.Context(), s.Plan, migration.Command{By: "ann"})
+	require.ErrorIs(t, err, client.ErrRefused)
+	require.ErrorContains(t, err, "it has ended (Completed)")
+
+	second, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
+	require.NoError(t, err)
+	require.False(t, second.Already)
+	require.NotEqual(t, first.Run, second.Run)
+}
+
+func TestStatusReadsEveryPageOfABatch(t *testing.T) {
+	c, s := client.New(server), spec(t, 1234)
+	_, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
+	require.NoError(t, err)
+	got, err := c.Status(t.Context(), s.Plan)
+	require.NoError(t, err, "a batch that has not started is not an error")
+	require.Equal(t, migration.PhaseReleasing, got.Phase)
+	require.Empty(t, got.Batches[0].Customers)
+
+	start(t, migration.BatchID(s.Plan, "canary"), "Batch", 1234)
+	got, err = c.Status(t.Context(), s.Plan)
+	require.NoError(t, err)
+	require.Len(t, got.Batches[0].Customers, 1234)
+	require.Equal(t, "c-01233", got.Batches[0].Customers[1233].ID)
+}
+
+func TestARepeatedRequestIDIsOneCommand(t *testing.T) {
+	c := client.New(server)
+	start(t, migration.BatchID(t.Name(), "canary"), "Batch", 1)
+	cmd := migration.Command{RequestID: "one-request", By: "ann"}
+	for range 3 {
+		got, err := c.Approve(t.Context(), t.Name(), "canary", cmd)
+		require.NoError(t, err)
+		require.Equal(t, "approve accepted", got.Message)
+	}
+	b, err := c.Batch(t.Context(), t.Name(), "canary")
+	require.NoError(t, err)
+	require.Len(t, b.Approvals, 1)
+
+	_, err = c.Approve(t.Context(), t.Name(), "canary", migration.Command{By: "bob"})
+	require.NoError(t, err)
+	b, err = c.Batch(t.Context(), t.Name(), "canary")
+	require.NoError(t, err)
+	require.Len(t, b.Approvals, 2)
+}
+
+func TestARefusalCarriesTheWorkflowsOwnWords(t *testing.T) {
+	c, s := client.New(server), spec(t, 1)
+	_, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
+	require.NoError(t, err)
+	_, err = c.Resume(t.Context(), s.Plan, migration.Command{By: "ann"})
+	require.ErrorIs(t, err, client.ErrRefused)
+	require.EqualError(t, err, "resume plan "+s.Plan+": the migration is not paused")
+	require.Contains(t, next(t, err), "drover status "+s.Plan)
+}
+
+func TestWhatIsNotThereIsNotFound(t *testing.T) {
+	c, ctx := client.New(server), t.Context()
+	_, err := c.Status(ctx, "nowhere")
+	require.ErrorIs(t, err, client.ErrNotFound)
+	require.EqualError(t, err, "read the status of plan nowhere: no plan of this name was submitted")
+	_, err = c.Customer(ctx, "nowhere", "acme")
+	require.ErrorIs(t, err, client.ErrNotFound)
+	_, err = c.Approve(ctx, "nowhere", "canary", migration.Command{By: "ann"})
+	require.ErrorIs(t, err, client.ErrNotFound)
+	_, err = c.Rollback(ctx, client.Aim{Plan: "nowhere"}, migration.Command{By: "ann"})
+	require.ErrorIs(t, err, client.ErrNotFound)
+}
+
+func TestACustomerIsReadByItsID(t *testing.T) {
+	start(t, migration.CustomerID(t.Name(), "acme"), "Customer", "acme")
+	got, err := client.New(server).Customer(t.Context(), t.Name(), "acme")
+	require.NoError(t, err)
+	require.Equal(t, migration.CustomerStatus{ID: "acme", Phase: migration.PhaseHeld, Home: migration.OnPrem}, got)
+}
+
+func TestAnInventoryIsAnsweredByTheWorkers(t *testing.T) {
+	got, err := client.New(server).Inventory(t.Context(), spec(t, 1))
+	require.NoError(t, err)
+	require.Equal(t, "web-01", got.Sites[0].VMs[0].Name)
+}
+
+func TestAWorkerThatDoesNotAnswerIsUnreachable(t *testing.T) {
+	_, err := server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{
+		ID: migration.MigrationID(t.Name()), TaskQueue: "nobody-polls-this", WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+	}, migration.WorkflowMigration, migration.MigrationInput{Spec: spec(t, 1)})
+	require.NoError(t, err)
+	c := client.New(server)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	_, err = c.Migration(ctx, t.Name())
+	require.ErrorIs(t, err, client.ErrUnreachable)
+	require.Contains(t, next(t, err), "drover worker")
+
+	ctx, cancel = context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	_, err = c.Pause(ctx, t.Name(), migration.Command{By: "ann"})
+	require.ErrorIs(t, err, client.ErrUnreachable)
+	require.Contains(t, next(t, err), "drover worker")
+}
+
+func TestRegisteringSearchAttributesMayBeRepeated(t *testing.T) {
+	require.NoError(t, client.New(server).EnsureSearchAttributes(t.Context(), namespace))
+}

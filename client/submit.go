@@ -1,0 +1,132 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// memoDigest is where a Migration's memo keeps the digest of its spec: it is read without a worker.
+const memoDigest = "digest"
+
+// SubmitOptions say who submits.
+type SubmitOptions struct {
+	By string
+}
+
+// Submitted answers a submit.
+type Submitted struct {
+	Plan     string `json:"plan"`
+	Revision int    `json:"revision"`
+	Digest   string `json:"digest"`
+	Workflow string `json:"workflow"`
+	Run      string `json:"run"`
+	Already  bool   `json:"already"` // the same plan was running before; nothing was changed
+}
+
+// Submit starts the migration of a compiled plan. Submitting what runs already changes nothing and says so; another content under
+// the name of a running plan is ErrAlreadyRunning. A plan that has ended may be submitted again: customers that are finished are
+// not touched by it.
+func (c *Client) Submit(ctx context.Context, spec *migration.Spec, opts SubmitOptions) (Submitted, error) {
+	doing := fmt.Sprintf("submit plan %s", spec.Plan)
+	digest, err := spec.Digest()
+	if err != nil {
+		return Submitted{}, &Problem{Doing: doing, Why: err.Error(), Err: err}
+	}
+	ctx, cancel := within(ctx, DefaultTimeout)
+	defer cancel()
+	out := Submitted{Plan: spec.Plan, Revision: spec.Revision, Digest: digest, Workflow: migration.MigrationID(spec.Plan)}
+	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID:                                       out.Workflow,
+		TaskQueue:                                migration.QueueMain,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		Memo:                                     map[string]any{memoDigest: digest},
+		TypedSearchAttributes:                    temporal.NewSearchAttributes(attrPlan.ValueSet(spec.Plan), attrPhase.ValueSet(string(migration.PhaseAccepted))),
+		StaticSummary:                            fmt.Sprintf("%s: %d customers in %d batches", spec.Plan, len(spec.Customers), len(spec.Batches)),
+	}, migration.WorkflowMigration, migration.MigrationInput{Spec: spec, By: opts.By})
+	var started *serviceerror.WorkflowExecutionAlreadyStarted
+	switch {
+	case err == nil:
+		out.Run = run.GetRunID()
+		return out, nil
+	case errors.As(err, &started):
+		return c.alreadyRunning(ctx, doing, out)
+	default:
+		return Submitted{}, problem(doing, err)
+	}
+}
+
+// alreadyRunning tells a repeated submit from a different plan of the same name.
+func (c *Client) alreadyRunning(ctx context.Context, doing string, out Submitted) (Submitted, error) {
+	d, err := c.temporal.DescribeWorkflowExecution(ctx, out.Workflow, "")
+	if err != nil {
+		return Submitted{}, problem(doing, err)
+	}
+	info := d.GetWorkflowExecutionInfo()
+	var running string
+	if p := info.GetMemo().GetFields()[memoDigest]; p != nil {
+		if err := c.payloads.FromPayload(p, &running); err != nil {
+			return Submitted{}, &Problem{Doing: doing, Why: "read the digest of the running plan: " + err.Error(), Err: err}
+		}
+	}
+	if running == out.Digest {
+		out.Already, out.Run = true, info.GetExecution().GetRunId()
+		return out, nil
+	}
+	return Submitted{}, &Problem{
+		Kind: ErrAlreadyRunning, Doing: doing,
+		Why: fmt.Sprintf("a plan of this name is running with other content (digest %.12s, this file's is %.12s)", running, out.Digest),
+		Next: fmt.Sprintf("look at it with `drover status %s`; wait until it ends or end it with `drover abort %s`, or give this plan another name",
+			out.Plan, out.Plan),
+	}
+}
+
+// Inventory asks the workers of the plan's sites what the plan's machines look like and what stands in their way. It changes
+// nothing. A newer inventory of the same plan replaces one that still runs. It waits as long as ctx allows.
+func (c *Client) Inventory(ctx context.Context, spec *migration.Spec) (migration.InventoryReport, error) {
+	doing := fmt.Sprintf("take the inventory of plan %s", spec.Plan)
+	var report migration.InventoryReport
+	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID:                       migration.CheckID(spec.Plan, migration.CheckInventory),
+		TaskQueue:                migration.QueueMain,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING,
+		TypedSearchAttributes:    temporal.NewSearchAttributes(attrPlan.ValueSet(spec.Plan)),
+		StaticSummary:            "inventory of " + spec.Plan,
+	}, migration.WorkflowCheck, migration.CheckInput{Kind: migration.CheckInventory, Spec: spec})
+	if err != nil {
+		return report, problem(doing, err)
+	}
+	err = run.Get(ctx, &report)
+	if ctx.Err() != nil { // nobody waits for the answer any more
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), DefaultTimeout)
+		defer cancel()
+		_ = c.temporal.CancelWorkflow(stop, run.GetID(), run.GetRunID())
+		return report, problem(doing, ctx.Err())
+	}
+	var failed *temporal.WorkflowExecutionError
+	if errors.As(err, &failed) {
+		return report, &Problem{Doing: doing, Why: cause(err), Err: err, Next: "read the history of workflow " + run.GetID() + " in the Temporal UI"}
+	}
+	return report, problem(doing, err)
+}
+
+// cause is the innermost message of a failed workflow: the layers around it name workflows and activities, not the trouble.
+func cause(err error) string {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) {
+		return app.Message()
+	}
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return err.Error()
+}
