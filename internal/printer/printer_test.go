@@ -1,0 +1,76 @@
+package printer_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/drover-migration/drover/internal/printer"
+)
+
+type line struct {
+	Name string `json:"name"`
+	N    int    `json:"count"`
+}
+
+func sample(reason string) *printer.Table {
+	t := &printer.Table{Columns: []printer.Column{{Name: "NAME", Give: true, Least: 8}, {Name: "N", Right: true}, {Name: "REASON", Give: true}}}
+	t.Add("acme", 7, reason)
+	t.Add("globex", 1200, "")
+	return t
+}
+
+func TestATableIsAlignedWithoutTrailingSpace(t *testing.T) {
+	require.Equal(t, "NAME       N  REASON\nacme       7  slow\nglobex  1200\n", sample("slow").String())
+}
+
+func TestATableNeverIsWiderThanTheTerminal(t *testing.T) {
+	got := sample(strings.Repeat("the destination does not answer ", 10)).String()
+	for l := range strings.Lines(got) {
+		require.LessOrEqual(t, utf8.RuneCountInString(strings.TrimSuffix(l, "\n")), printer.Width, l)
+	}
+	require.Contains(t, got, "…")
+	require.Contains(t, got, "acme")
+}
+
+func TestWideCharactersCountTwice(t *testing.T) {
+	tab := &printer.Table{Columns: []printer.Column{{Name: "NAME", Give: true}}}
+	tab.Add(strings.Repeat("客户", 60))
+	row := strings.Split(tab.String(), "\n")[1]
+	require.LessOrEqual(t, utf8.RuneCountInString(row), 41)
+}
+
+func TestEveryFormatSaysTheSame(t *testing.T) {
+	v := []line{{"acme", 7}, {"globex", 1200}}
+	for f, want := range map[printer.Format]string{
+		printer.AsJSON: "[\n  {\n    \"name\": \"acme\",\n    \"count\": 7\n  },\n  {\n    \"name\": \"globex\",\n    \"count\": 1200\n  }\n]\n",
+		printer.AsYAML: "- name: acme\n  count: 7\n- name: globex\n  count: 1200\n",
+		printer.AsCSV:  "name,n,reason\nacme,7,\"slow, very\"\nglobex,1200,\n",
+	} {
+		var b bytes.Buffer
+		require.NoError(t, printer.Print(&b, f, v, sample("slow, very")))
+		require.Equal(t, want, b.String(), f)
+	}
+}
+
+func TestAnUnknownFormatNamesTheKnownOnes(t *testing.T) {
+	_, err := printer.Parse("xml")
+	require.EqualError(t, err, `output format "xml" is none of table|json|yaml|csv`)
+}
+
+func TestWrappedTextKeepsItsIndent(t *testing.T) {
+	got := printer.Wrap("    ", strings.Repeat("word ", 40))
+	for l := range strings.Lines(got) {
+		require.True(t, strings.HasPrefix(l, "    word"), "%q", l)
+		require.LessOrEqual(t, len(strings.TrimRight(l, "\n")), printer.Width)
+	}
+}
+
+func TestSizesForPeople(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1536: "1.5 KiB", 1 << 40: "1.0 TiB"} {
+		require.Equal(t, want, printer.Bytes(n))
+	}
+}
