@@ -1,0 +1,138 @@
+// Package process runs the lab's child processes: each in a process group of its own, gone with its parent whatever ends it, its
+// output in a file that is shown when it fails.
+package process
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Options of a process.
+type Options struct {
+	Name       string // for errors and the log file
+	Path       string
+	Args       []string
+	Env        []string // complete; nil: the parent's
+	Dir        string
+	LogDir     string              // NAME.log is appended to there
+	Credential *syscall.Credential // another user; nil: the parent's
+	Stop       syscall.Signal      // asks it to end; 0: SIGTERM
+	Patience   time.Duration       // before Close kills it; 0: five seconds
+}
+
+// Process is a running child.
+type Process struct {
+	opts Options
+	cmd  *exec.Cmd
+	log  string
+	done chan struct{}
+	err  error
+	once sync.Once
+}
+
+// Start starts a child.
+func Start(o Options) (*Process, error) {
+	if o.Stop == 0 {
+		o.Stop = syscall.SIGTERM
+	}
+	if o.Patience == 0 {
+		o.Patience = 5 * time.Second
+	}
+	p := &Process{opts: o, done: make(chan struct{}), log: filepath.Join(o.LogDir, o.Name+".log")}
+	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("log of %s: %w", o.Name, err)
+	}
+	p.cmd = exec.Command(o.Path, o.Args...)
+	p.cmd.Env, p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = o.Env, o.Dir, out, out
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: o.Credential}
+	started := make(chan error)
+	go func() {
+		// The death signal is sent when the *thread* that started the child ends: this one stays until the child has.
+		runtime.LockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			p.err = p.cmd.Wait()
+			// What the child left in its group goes with it.
+			_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		}
+		_ = out.Close()
+		close(p.done)
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", o.Name, err)
+	}
+	return p, nil
+}
+
+// Pid of the child.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Done is closed when the child has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Signal sends a signal to the whole group.
+func (p *Process) Signal(s syscall.Signal) error {
+	select {
+	case <-p.done:
+		return os.ErrProcessDone
+	default:
+		return syscall.Kill(-p.cmd.Process.Pid, s)
+	}
+}
+
+// Kill ends it at once, as a crash would, and waits until it is gone.
+func (p *Process) Kill() {
+	_ = p.Signal(syscall.SIGKILL)
+	<-p.done
+}
+
+// Close asks it to end, waits, and kills it when it does not.
+func (p *Process) Close() {
+	p.once.Do(func() {
+		_ = p.Signal(p.opts.Stop)
+		select {
+		case <-p.done:
+		case <-time.After(p.opts.Patience):
+			p.Kill()
+		}
+	})
+}
+
+// Ready waits until check succeeds. A child that ends first is an error that shows the end of its log.
+func (p *Process) Ready(ctx context.Context, check func(context.Context) error) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	var last error
+	for {
+		if last = check(ctx); last == nil {
+			return nil
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("%s ended before it was ready (%v)\n%s", p.opts.Name, p.err, p.tail())
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready: %w\n%s", p.opts.Name, last, p.tail())
+		case <-tick.C:
+		}
+	}
+}
+
+// tail is the end of the log.
+func (p *Process) tail() string {
+	b, err := os.ReadFile(p.log)
+	if err != nil {
+		return ""
+	}
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return strings.Join(lines[max(0, len(lines)-20):], "\n")
+}

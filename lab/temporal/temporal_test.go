@@ -1,0 +1,29 @@
+package temporal
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheServerAnswersOnAnAddressOfItsOwn(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	s, err := Start(ctx, Options{Tools: tools(t), Dir: t.TempDir(), IP: "127.9.0.1", Port: 7233, UI: 8233})
+	require.NoError(t, err)
+	defer s.Close()
+	require.NoError(t, s.check(ctx))
+}
+
+func tools(t *testing.T) string {
+	if d := os.Getenv("DROVER_TOOLS"); d != "" {
+		return d
+	}
+	d, err := filepath.Abs("../../.cache")
+	require.NoError(t, err)
+	return d
+}
