@@ -120,6 +120,16 @@ type Ingress struct {
 	Port     int      `json:"port"`
 	Paths    []string `json:"paths"`    // ALB path patterns
 	Protocol string   `json:"protocol"` // http | https
+
+	HealthPath string `json:"healthPath,omitempty"` // what the load balancer asks; empty: /healthz
+}
+
+// HealthCheckPath is the path by which the load balancer judges the workload's targets.
+func (i Ingress) HealthCheckPath() string {
+	if i.HealthPath == "" {
+		return "/healthz"
+	}
+	return i.HealthPath
 }
 
 // EC2 is how a workload's VMs run on EC2.

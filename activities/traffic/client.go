@@ -1,0 +1,91 @@
+package traffic
+
+import (
+	"context"
+
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"golang.org/x/time/rate"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// ELB is what this package uses of *elasticloadbalancingv2.Client.
+type ELB interface {
+	DescribeListeners(context.Context, *elb.DescribeListenersInput, ...func(*elb.Options)) (*elb.DescribeListenersOutput, error)
+	DescribeLoadBalancers(context.Context, *elb.DescribeLoadBalancersInput, ...func(*elb.Options)) (*elb.DescribeLoadBalancersOutput, error)
+	DescribeRules(context.Context, *elb.DescribeRulesInput, ...func(*elb.Options)) (*elb.DescribeRulesOutput, error)
+	DescribeTags(context.Context, *elb.DescribeTagsInput, ...func(*elb.Options)) (*elb.DescribeTagsOutput, error)
+	DescribeTargetGroups(context.Context, *elb.DescribeTargetGroupsInput, ...func(*elb.Options)) (*elb.DescribeTargetGroupsOutput, error)
+	DescribeTargetGroupAttributes(context.Context, *elb.DescribeTargetGroupAttributesInput, ...func(*elb.Options)) (*elb.DescribeTargetGroupAttributesOutput, error)
+	DescribeTargetHealth(context.Context, *elb.DescribeTargetHealthInput, ...func(*elb.Options)) (*elb.DescribeTargetHealthOutput, error)
+	DescribeAccountLimits(context.Context, *elb.DescribeAccountLimitsInput, ...func(*elb.Options)) (*elb.DescribeAccountLimitsOutput, error)
+
+	CreateRule(context.Context, *elb.CreateRuleInput, ...func(*elb.Options)) (*elb.CreateRuleOutput, error)
+	ModifyRule(context.Context, *elb.ModifyRuleInput, ...func(*elb.Options)) (*elb.ModifyRuleOutput, error)
+	DeleteRule(context.Context, *elb.DeleteRuleInput, ...func(*elb.Options)) (*elb.DeleteRuleOutput, error)
+	SetRulePriorities(context.Context, *elb.SetRulePrioritiesInput, ...func(*elb.Options)) (*elb.SetRulePrioritiesOutput, error)
+	CreateTargetGroup(context.Context, *elb.CreateTargetGroupInput, ...func(*elb.Options)) (*elb.CreateTargetGroupOutput, error)
+	RegisterTargets(context.Context, *elb.RegisterTargetsInput, ...func(*elb.Options)) (*elb.RegisterTargetsOutput, error)
+}
+
+var _ ELB = (*elb.Client)(nil)
+
+// Clients gives the client of a target; the worker keeps one for each.
+type Clients interface {
+	ELB(ctx context.Context, t migration.Target) (ELB, error)
+}
+
+// ClientsFunc is a Clients of one function.
+type ClientsFunc func(ctx context.Context, t migration.Target) (ELB, error)
+
+// ELB calls f.
+func (f ClientsFunc) ELB(ctx context.Context, t migration.Target) (ELB, error) { return f(ctx, t) }
+
+// Specs reads compiled plans.
+type Specs interface {
+	Spec(ctx context.Context, ref migration.SpecRef) (*migration.Spec, error)
+}
+
+// Homes says where customers are homed, in one question for many. A customer that it leaves out is one it cannot speak for: its
+// rules stay as they are.
+type Homes interface {
+	Homes(ctx context.Context, spec *migration.Spec, customers []migration.Customer) (map[string]migration.Side, error)
+}
+
+// Objects is the state bucket. Put with an empty ifMatch wants the object not to exist; it fails with objects.ErrConflict.
+type Objects interface {
+	Get(ctx context.Context, at migration.StateStore, target migration.Target, key string) (body []byte, etag string, err error)
+	Put(ctx context.Context, at migration.StateStore, target migration.Target, key string, body []byte, ifMatch string) (etag string, err error)
+}
+
+// Activities are the Temporal activities of the route, and the two questions that health asks of it (Listener, TargetHealth).
+type Activities struct {
+	clients Clients
+	specs   Specs
+	homes   Homes
+	objects Objects
+
+	reads, writes *rate.Limiter
+
+	passes    passes
+	facts     facts
+}
+
+// ELB throttles an account per region by token buckets; for Describe calls the bucket holds 40
+// (https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-throttling.html). The pace below leaves
+// room for the account's other users of the API. The size for writes is not published; this one is cautious.
+const (
+	readsPerSecond, readBurst   = 10, 30
+	writesPerSecond, writeBurst = 5, 15
+)
+
+// New builds the activities.
+func New(clients Clients, specs Specs, homes Homes, objects Objects) *Activities {
+	return &Activities{
+		clients: clients, specs: specs, homes: homes, objects: objects,
+		reads:  rate.NewLimiter(readsPerSecond, readBurst),
+		writes: rate.NewLimiter(writesPerSecond, writeBurst),
+		passes: passes{byKey: map[string]*lane{}},
+		facts:  facts{owned: map[string]ownership{}, groups: map[groupKey]string{}, fronts: map[string]front{}},
+	}
+}

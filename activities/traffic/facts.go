@@ -1,0 +1,163 @@
+package traffic
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// facts are answers that cannot change while what they are about exists, kept because the time to ask again is spent while a
+// customer's clients wait. ARNs are never used twice, so an entry can be useless but not wrong.
+type facts struct {
+	mu     sync.Mutex
+	owned  map[string]ownership // rule ARN -> its tags, of rules that Drover made
+	groups map[groupKey]string  // target group of a workload on AWS
+	fronts map[string]front     // listener ARN -> how clients reach it
+}
+
+type ownership struct{ plan, route, workload string }
+
+type groupKey struct{ region, account, plan, workload string }
+
+type front struct {
+	host  string
+	port  int
+	https bool
+	lb    string // load balancer ARN
+}
+
+// groupName is the name of a workload's group on AWS: readable, at most ALB's 32 characters, and the same for everyone who asks. ELB allows
+// a name once per account and region, which is what makes finding or creating it safe for any number of callers.
+func groupName(plan, workload string) string {
+	sum := sha256.Sum256([]byte(plan + "\x00" + workload))
+	word := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, workload)
+	if len(word) > 14 {
+		word = word[:14]
+	}
+	return "drover-" + strings.Trim(word, "-") + "-" + hex.EncodeToString(sum[:5])
+}
+
+// group finds the target group of a workload on AWS; "" when it has not been made yet.
+func (a *Activities) group(ctx context.Context, c ELB, t migration.Target, plan, workload string) (string, error) {
+	key := groupKey{t.Region, t.Account, plan, workload}
+	a.facts.mu.Lock()
+	arn := a.facts.groups[key]
+	a.facts.mu.Unlock()
+	if arn != "" {
+		return arn, nil
+	}
+	name := groupName(plan, workload)
+	if err := a.reads.Wait(ctx); err != nil {
+		return "", err
+	}
+	out, err := c.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{Names: []string{name}})
+	var missing *types.TargetGroupNotFoundException
+	if errors.As(err, &missing) || err == nil && len(out.TargetGroups) == 0 {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("find target group %s of workload %q: %w", name, workload, err)
+	}
+	arn = aws.ToString(out.TargetGroups[0].TargetGroupArn)
+	tags, err := a.tags(ctx, c, []string{arn})
+	if err != nil {
+		return "", err
+	}
+	if tags[arn][tagPlan] != plan || tags[arn][tagWorkload] != workload {
+		return "", permanent("ForeignTargetGroup", nil, "target group %s is not tagged %s=%s, %s=%s: it is not Drover's; rename or delete it", name, tagPlan, plan, tagWorkload, workload)
+	}
+	a.facts.mu.Lock()
+	a.facts.groups[key] = arn
+	a.facts.mu.Unlock()
+	return arn, nil
+}
+
+// tags reads the tags of resources, 20 a call: what ELB allows.
+func (a *Activities) tags(ctx context.Context, c ELB, arns []string) (map[string]map[string]string, error) {
+	out := map[string]map[string]string{}
+	for some := range slices.Chunk(arns, 20) {
+		if err := a.reads.Wait(ctx); err != nil {
+			return nil, err
+		}
+		got, err := c.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: some})
+		if err != nil {
+			return nil, fmt.Errorf("read the tags of %d load balancer rules or target groups: %w", len(some), err)
+		}
+		for _, d := range got.TagDescriptions {
+			m := map[string]string{}
+			for _, t := range d.Tags {
+				m[aws.ToString(t.Key)] = aws.ToString(t.Value)
+			}
+			out[aws.ToString(d.ResourceArn)] = m
+		}
+	}
+	return out, nil
+}
+
+// front finds how clients reach a listener.
+func (a *Activities) front(ctx context.Context, t migration.Target, arn string) (front, error) {
+	a.facts.mu.Lock()
+	f, ok := a.facts.fronts[arn]
+	a.facts.mu.Unlock()
+	if ok {
+		return f, nil
+	}
+	c, err := a.clients.ELB(ctx, t)
+	if err != nil {
+		return front{}, err
+	}
+	if err := a.reads.Wait(ctx); err != nil {
+		return front{}, err
+	}
+	ls, err := c.DescribeListeners(ctx, &elb.DescribeListenersInput{ListenerArns: []string{arn}})
+	if err != nil {
+		return front{}, fmt.Errorf("describe listener %s: %w", arn, err)
+	}
+	if len(ls.Listeners) == 0 {
+		return front{}, permanent("NoListener", nil, "listener %s does not exist in account %s, region %s; correct the route's listener", arn, t.Account, t.Region)
+	}
+	l := ls.Listeners[0]
+	lbs, err := c.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{LoadBalancerArns: []string{aws.ToString(l.LoadBalancerArn)}})
+	if err != nil {
+		return front{}, fmt.Errorf("describe the load balancer of listener %s: %w", arn, err)
+	}
+	if len(lbs.LoadBalancers) == 0 {
+		return front{}, fmt.Errorf("describe the load balancer of listener %s: AWS does not name it", arn)
+	}
+	f = front{host: aws.ToString(lbs.LoadBalancers[0].DNSName), port: int(aws.ToInt32(l.Port)), https: l.Protocol == types.ProtocolEnumHttps, lb: aws.ToString(l.LoadBalancerArn)}
+	a.facts.mu.Lock()
+	a.facts.fronts[arn] = f
+	a.facts.mu.Unlock()
+	return f, nil
+}
+
+// Listener says how clients reach a listener: the load balancer's DNS name, the port, and whether it speaks HTTPS. It is asked of
+// AWS once.
+func (a *Activities) Listener(ctx context.Context, t migration.Target, arn string) (host string, port int, https bool, err error) {
+	f, err := a.front(ctx, t, arn)
+	return f.host, f.port, f.https, err
+}
+
+// ListenerAddress is Listener as "host:port".
+func (a *Activities) ListenerAddress(ctx context.Context, t migration.Target, arn string) (string, error) {
+	f, err := a.front(ctx, t, arn)
+	return net.JoinHostPort(f.host, strconv.Itoa(f.port)), err
+}

@@ -1,0 +1,169 @@
+package traffic
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+
+	"github.com/drover-migration/drover/internal/objects"
+	"github.com/drover-migration/drover/migration"
+)
+
+// RecordRouteRequest names the spec whose routes are recorded.
+type RecordRouteRequest struct {
+	Spec migration.SpecRef `json:"spec"`
+}
+
+// RestoreRouteRequest names the spec whose routes are restored.
+type RestoreRouteRequest struct {
+	Spec migration.SpecRef `json:"spec"`
+}
+
+// RestoreRouteResult says what was done, and what is not as it was recorded although Drover never touched it.
+type RestoreRouteResult struct {
+	Deleted     int      `json:"deleted"` // rules
+	Differences []string `json:"differences,omitempty"`
+}
+
+// record is a listener's rules as they stood.
+type record struct {
+	Listener string       `json:"listener"`
+	At       time.Time    `json:"at"`
+	Rules    []types.Rule `json:"rules"`
+}
+
+func recordKey(l *layout) string { return "plans/" + l.plan + "/routes/" + l.route.Name + "/before.json" }
+
+// RecordRoute writes the rules of every listener as they stood to the state bucket. The first record stays: a later one might show
+// what Drover did. Rules of this plan are never in it.
+func (a *Activities) RecordRoute(ctx context.Context, req RecordRouteRequest) error {
+	return a.eachRoute(ctx, req.Spec, func(spec *migration.Spec, l *layout, c ELB) error {
+		v, err := a.standing(ctx, c, l)
+		if err != nil {
+			return err
+		}
+		body, err := json.MarshalIndent(record{Listener: l.route.ALB.Listener, At: time.Now().UTC(), Rules: append(v.foreign, v.basis...)}, "", " ")
+		if err != nil {
+			return fmt.Errorf("encode the rules of listener %s: %w", l.route.ALB.Listener, err)
+		}
+		_, err = a.objects.Put(ctx, req.Spec.State, req.Spec.Target, recordKey(l), body, "")
+		if errors.Is(err, objects.ErrConflict) {
+			return nil
+		}
+		return err
+	})
+}
+
+// RestoreRoute takes Drover's rules off every listener and compares what is left with what was recorded. It refuses while a
+// customer is homed on AWS. What others changed since is told and not undone: it was not Drover's to change.
+//
+// Run twice it deletes nothing more; cut off, the next run deletes the rest.
+func (a *Activities) RestoreRoute(ctx context.Context, req RestoreRouteRequest) (RestoreRouteResult, error) {
+	var out RestoreRouteResult
+	err := a.eachRoute(ctx, req.Spec, func(spec *migration.Spec, l *layout, c ELB) error {
+		if err := a.allHome(ctx, spec, l); err != nil {
+			return err
+		}
+		v, err := a.standing(ctx, c, l)
+		if err != nil {
+			return err
+		}
+		for _, r := range v.own {
+			if err := a.writes.Wait(ctx); err != nil {
+				return err
+			}
+			if _, err := c.DeleteRule(ctx, &elb.DeleteRuleInput{RuleArn: &r.arn}); err != nil && !raced(err) {
+				return fmt.Errorf("delete rule %s: %w", r.arn, err)
+			}
+			out.Deleted++
+		}
+		more, err := a.compare(ctx, req.Spec, l, v)
+		out.Differences = append(out.Differences, more...)
+		return err
+	})
+	return out, err
+}
+
+func (a *Activities) allHome(ctx context.Context, spec *migration.Spec, l *layout) error {
+	homes, err := a.homes.Homes(ctx, spec, l.customers)
+	if err != nil {
+		return fmt.Errorf("read the home records: %w", err)
+	}
+	for _, c := range l.customers {
+		if homes[c.ID] == migration.AWS {
+			return permanent("NotHome", nil, "customer %q is homed on AWS: its requests would go to the wrong side; roll it back first", c.ID)
+		}
+	}
+	return nil
+}
+
+// standing reads the rules without the homes.
+func (a *Activities) standing(ctx context.Context, c ELB, l *layout) (*view, error) {
+	rules, err := a.rules(ctx, c, l.route.ALB.Listener)
+	if err != nil {
+		return nil, err
+	}
+	v := &view{}
+	return v, a.sort(ctx, c, l, rules, v)
+}
+
+func (a *Activities) compare(ctx context.Context, ref migration.SpecRef, l *layout, v *view) (out []string, err error) {
+	body, _, err := a.objects.Get(ctx, ref.State, ref.Target, recordKey(l))
+	if errors.Is(err, objects.ErrNotFound) {
+		return nil, nil // aborted before anything was recorded, and so before anything was routed
+	}
+	if err != nil {
+		return nil, err
+	}
+	var before record
+	if err := json.Unmarshal(body, &before); err != nil {
+		return nil, fmt.Errorf("read the record of route %q: %w", l.route.Name, err)
+	}
+	now := append(v.foreign, v.basis...)
+	for _, was := range before.Rules {
+		arn := aws.ToString(was.RuleArn)
+		i := slices.IndexFunc(now, func(r types.Rule) bool { return aws.ToString(r.RuleArn) == arn })
+		switch {
+		case i < 0:
+			out = append(out, fmt.Sprintf("rule %s (priority %s, %s) was deleted by somebody else", arn, aws.ToString(was.Priority), strings.Join(parse(was).hosts, " ")))
+		case !sameRule(was, now[i]):
+			out = append(out, fmt.Sprintf("rule %s (priority %s) was changed by somebody else", arn, aws.ToString(was.Priority)))
+		}
+	}
+	return out, nil
+}
+
+func sameRule(a, b types.Rule) bool {
+	x, err1 := json.Marshal(a)
+	y, err2 := json.Marshal(b)
+	return err1 == nil && err2 == nil && string(x) == string(y)
+}
+
+func (a *Activities) eachRoute(ctx context.Context, ref migration.SpecRef, do func(*migration.Spec, *layout, ELB) error) error {
+	spec, err := a.specs.Spec(ctx, ref)
+	if err != nil {
+		return err
+	}
+	for _, r := range spec.Routes {
+		if r.ALB == nil {
+			continue
+		}
+		l := newLayout(spec, r)
+		c, err := a.clients.ELB(ctx, l.target)
+		if err != nil {
+			return err
+		}
+		if err := do(spec, l, c); err != nil {
+			return fmt.Errorf("route %q: %w", r.Name, err)
+		}
+	}
+	return nil
+}
