@@ -179,11 +179,12 @@ func (s *server) getFile(ctx context.Context, t Tenant, w http.ResponseWriter, r
 	if s.files == nil || !fileName.MatchString(name) {
 		return badRequest("want GET /files/NAME, on a machine that has files")
 	}
+	// A file changes under its name: one read elsewhere may be old.
+	if err := s.home(ctx, t); err != nil {
+		return err
+	}
 	body, err := s.files.get(ctx, t.Customer, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		if herr := s.home(ctx, t); herr != nil {
-			return herr
-		}
 		return pgx.ErrNoRows
 	}
 	if err != nil {
