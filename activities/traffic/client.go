@@ -25,6 +25,7 @@ type ELB interface {
 	DeleteRule(context.Context, *elb.DeleteRuleInput, ...func(*elb.Options)) (*elb.DeleteRuleOutput, error)
 	SetRulePriorities(context.Context, *elb.SetRulePrioritiesInput, ...func(*elb.Options)) (*elb.SetRulePrioritiesOutput, error)
 	CreateTargetGroup(context.Context, *elb.CreateTargetGroupInput, ...func(*elb.Options)) (*elb.CreateTargetGroupOutput, error)
+	DeleteTargetGroup(context.Context, *elb.DeleteTargetGroupInput, ...func(*elb.Options)) (*elb.DeleteTargetGroupOutput, error)
 	RegisterTargets(context.Context, *elb.RegisterTargetsInput, ...func(*elb.Options)) (*elb.RegisterTargetsOutput, error)
 }
 
@@ -67,8 +68,8 @@ type Activities struct {
 
 	reads, writes *rate.Limiter
 
-	passes    passes
-	facts     facts
+	passes passes
+	facts  facts
 }
 
 // ELB throttles an account per region by token buckets; for Describe calls the bucket holds 40

@@ -18,7 +18,8 @@ type change struct {
 	hosts    []string
 }
 
-// diff is what must change so that exactly the hosts of customers homed on AWS have a rule of each class of theirs. It is
+// diff is what must change so that exactly the hosts of customers homed on AWS, and the anchors of workloads whose group there
+// exists, have a rule of each class of theirs. It is
 // stable: a host stays in the rule it is in, additions fill what room there is, and the same input gives the same changes, so that
 // two writers at once do the same and the second of them finds it done. Rules are created only when all are full, so there are
 // never more of them than the packed number for the most hosts that were ever on AWS at once.
@@ -48,7 +49,7 @@ func (l *layout) diff(homes map[string]migration.Side, own []*rule, groups map[s
 }
 
 func (l *layout) diffClass(k *class, homes map[string]migration.Side, mine []*rule, group string) (out []change, unplaced []string) {
-	wanted, order := l.wanted(k, homes, mine)
+	wanted, order := l.wanted(k, homes, mine, group)
 	keep := make([][]string, len(mine))
 	for i, r := range mine {
 		for _, h := range r.hosts {
@@ -69,7 +70,7 @@ func (l *layout) diffClass(k *class, homes map[string]migration.Side, mine []*ru
 			keep[i] = append(keep[i], unplaced[:n]...)
 			unplaced = unplaced[n:]
 		}
-		to := cmp.Or(group, r.group) // the group is not looked up when no customer of the class is on AWS
+		to := cmp.Or(group, r.group) // the group may be gone, when everything is taken down
 		right := !r.odd && r.group == to && r.rest == l.route.ALB.Workloads[k.workload]
 		if !right && len(keep[i]) > 0 || !slices.Equal(keep[i], r.hosts) {
 			out = append(out, change{arn: r.arn, class: k, workload: k.workload, group: to, hosts: keep[i]})
@@ -79,8 +80,12 @@ func (l *layout) diffClass(k *class, homes map[string]migration.Side, mine []*ru
 }
 
 // wanted are the hosts that should have a rule of the class, as a set and in order.
-func (l *layout) wanted(k *class, homes map[string]migration.Side, mine []*rule) (set map[string]bool, order []string) {
+func (l *layout) wanted(k *class, homes map[string]migration.Side, mine []*rule, group string) (set map[string]bool, order []string) {
 	set = map[string]bool{}
+	if k.anchor != "" && group != "" {
+		set[k.anchor] = true
+		order = append(order, k.anchor)
+	}
 	for _, i := range k.users {
 		c := l.customers[i]
 		if homes[c.ID] != migration.AWS {
@@ -151,6 +156,9 @@ func (l *layout) band(k *class, ceiling int) int {
 // need is the number of rules of a class once all its customers are on AWS.
 func (l *layout) need(k *class) int {
 	hosts := 0
+	if k.anchor != "" {
+		hosts = 1
+	}
 	for _, i := range k.users {
 		hosts += len(l.customers[i].Hosts)
 	}

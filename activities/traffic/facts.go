@@ -90,6 +90,13 @@ func (a *Activities) group(ctx context.Context, c ELB, t migration.Target, plan,
 	return arn, nil
 }
 
+// forget drops what is known of a group that was deleted.
+func (a *Activities) forget(t migration.Target, plan, workload string) {
+	a.facts.mu.Lock()
+	defer a.facts.mu.Unlock()
+	delete(a.facts.groups, groupKey{t.Region, t.Account, plan, workload})
+}
+
 // tags reads the tags of resources, 20 a call: what ELB allows.
 func (a *Activities) tags(ctx context.Context, c ELB, arns []string) (map[string]map[string]string, error) {
 	out := map[string]map[string]string{}

@@ -105,12 +105,22 @@ func layoutsOf(spec *migration.Spec, c migration.Customer) (out []*layout) {
 // reconcile looks and writes until what it reads needs no write. The last look is after its last write, of homes and rules both: if
 // a home changed in between, the rules are made to follow.
 func (a *Activities) reconcile(ctx context.Context, spec *migration.Spec, l *layout) (*view, error) {
+	return a.settle(ctx, l, func(c ELB) (*view, error) { return a.look(ctx, c, spec, l) })
+}
+
+// anchor makes the rules that attach the workloads' groups to the load balancer. It knows no home, and so moves no customer.
+func (a *Activities) anchor(ctx context.Context, l *layout) error {
+	_, err := a.settle(ctx, l, func(c ELB) (*view, error) { return a.standing(ctx, c, l) })
+	return err
+}
+
+func (a *Activities) settle(ctx context.Context, l *layout, look func(ELB) (*view, error)) (*view, error) {
 	c, err := a.clients.ELB(ctx, l.target)
 	if err != nil {
 		return nil, err
 	}
 	for range rounds {
-		v, err := a.look(ctx, c, spec, l)
+		v, err := look(c)
 		if err != nil {
 			return nil, err
 		}
@@ -206,18 +216,18 @@ func (a *Activities) sort(ctx context.Context, c ELB, l *layout, rules []types.R
 	return nil
 }
 
-// groupsOf finds the groups on AWS of the workloads whose customers are there.
+// groupsOf finds the groups on AWS. A workload may have none yet only as long as no customer needs it.
 func (a *Activities) groupsOf(ctx context.Context, c ELB, l *layout, homes map[string]migration.Side) (map[string]string, error) {
 	out := map[string]string{}
 	for _, k := range l.classes {
-		if out[k.workload] != "" || !slices.ContainsFunc(k.users, func(i int) bool { return homes[l.customers[i].ID] == migration.AWS }) {
+		if out[k.workload] != "" {
 			continue
 		}
 		arn, err := a.group(ctx, c, l.target, l.plan, k.workload)
 		if err != nil {
 			return nil, err
 		}
-		if arn == "" {
+		if arn == "" && slices.ContainsFunc(k.users, func(i int) bool { return homes[l.customers[i].ID] == migration.AWS }) {
 			return nil, fmt.Errorf("workload %q has no target group on AWS yet, but customers are homed there; provision the workload", k.workload)
 		}
 		out[k.workload] = arn

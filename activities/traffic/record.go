@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -40,10 +41,13 @@ type record struct {
 	Rules    []types.Rule `json:"rules"`
 }
 
-func recordKey(l *layout) string { return "plans/" + l.plan + "/routes/" + l.route.Name + "/before.json" }
+func recordKey(l *layout) string {
+	return "plans/" + l.plan + "/routes/" + l.route.Name + "/before.json"
+}
 
-// RecordRoute writes the rules of every listener as they stood to the state bucket. The first record stays: a later one might show
-// what Drover did. Rules of this plan are never in it.
+// RecordRoute writes the rules of every listener as they stood to the state bucket, and then attaches the workloads' target groups
+// on AWS to it, so that their health is known before a customer depends on it. The first record stays: a later one might show
+// what Drover did. Rules of this plan are never in it. Run twice, or cut off anywhere, it ends the same.
 func (a *Activities) RecordRoute(ctx context.Context, req RecordRouteRequest) error {
 	return a.eachRoute(ctx, req.Spec, func(spec *migration.Spec, l *layout, c ELB) error {
 		v, err := a.standing(ctx, c, l)
@@ -55,14 +59,27 @@ func (a *Activities) RecordRoute(ctx context.Context, req RecordRouteRequest) er
 			return fmt.Errorf("encode the rules of listener %s: %w", l.route.ALB.Listener, err)
 		}
 		_, err = a.objects.Put(ctx, req.Spec.State, req.Spec.Target, recordKey(l), body, "")
-		if errors.Is(err, objects.ErrConflict) {
-			return nil
+		if err != nil && !errors.Is(err, objects.ErrConflict) {
+			return err
 		}
-		return err
+		return a.attach(ctx, spec, l)
 	})
 }
 
-// RestoreRoute takes Drover's rules off every listener and compares what is left with what was recorded. It refuses while a
+func (a *Activities) attach(ctx context.Context, spec *migration.Spec, l *layout) error {
+	for _, name := range slices.Sorted(maps.Keys(l.route.ALB.Workloads)) {
+		w, ok := spec.Workload(name)
+		if !ok || w.Ingress == nil {
+			continue
+		}
+		if _, err := a.EnsureTargetGroup(ctx, EnsureTargetGroupRequest{Plan: spec.Plan, Target: l.target, Workload: w}); err != nil {
+			return err
+		}
+	}
+	return a.anchor(ctx, l)
+}
+
+// RestoreRoute takes Drover's rules and target groups off every listener and compares what is left with what was recorded. It refuses while a
 // customer is homed on AWS. What others changed since is told and not undone: it was not Drover's to change.
 //
 // Run twice it deletes nothing more; cut off, the next run deletes the rest.
@@ -85,11 +102,34 @@ func (a *Activities) RestoreRoute(ctx context.Context, req RestoreRouteRequest) 
 			}
 			out.Deleted++
 		}
+		if err := a.dropGroups(ctx, c, l); err != nil {
+			return err
+		}
 		more, err := a.compare(ctx, req.Spec, l, v)
 		out.Differences = append(out.Differences, more...)
 		return err
 	})
 	return out, err
+}
+
+// dropGroups deletes the workloads' groups on AWS.
+func (a *Activities) dropGroups(ctx context.Context, c ELB, l *layout) error {
+	for _, k := range l.classes {
+		arn, err := a.group(ctx, c, l.target, l.plan, k.workload)
+		if err != nil {
+			return err
+		}
+		if arn == "" {
+			continue
+		}
+		_, err = c.DeleteTargetGroup(ctx, &elb.DeleteTargetGroupInput{TargetGroupArn: &arn})
+		var used *types.ResourceInUseException
+		if err != nil && !errors.As(err, &used) { // in use by another route, which deletes it when it is restored
+			return fmt.Errorf("delete target group %s of workload %q: %w", arn, k.workload, err)
+		}
+		a.forget(l.target, l.plan, k.workload)
+	}
+	return nil
 }
 
 func (a *Activities) allHome(ctx context.Context, spec *migration.Spec, l *layout) error {

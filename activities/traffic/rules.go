@@ -31,6 +31,7 @@ type class struct {
 	workload string
 	paths    []string // sorted; empty: every path
 	room     int      // hosts that a rule can hold
+	anchor   string   // a host that always has a rule of this class; "": the workload's other class has one
 	users    []int    // indexes into layout.customers
 }
 
@@ -58,8 +59,12 @@ func newLayout(spec *migration.Spec, route migration.Route) *layout {
 		if !ok || w.Ingress == nil {
 			continue
 		}
-		for _, paths := range chunkPaths(w.Ingress.Paths) {
-			l.classes = append(l.classes, &class{workload: name, paths: paths, room: valuesPerRule - len(paths)})
+		for i, paths := range chunkPaths(w.Ingress.Paths) {
+			k := &class{workload: name, paths: paths, room: valuesPerRule - len(paths)}
+			if i == 0 {
+				k.anchor = anchorHost(spec.Plan, name)
+			}
+			l.classes = append(l.classes, k)
 		}
 	}
 	slices.SortStableFunc(l.classes, func(a, b *class) int { return specificity(b.paths) - specificity(a.paths) })
@@ -79,6 +84,12 @@ func newLayout(spec *migration.Spec, route migration.Route) *layout {
 		}
 	}
 	return l
+}
+
+// anchorHost is a host name that nobody can have (RFC 6761). A load balancer checks the health of a target group, and ECS accepts it,
+// only while a rule uses it; the anchor's rule does so from before the first customer comes until the route is restored.
+func anchorHost(plan, workload string) string {
+	return strings.ToLower(groupName(plan, workload)) + ".invalid"
 }
 
 // chunkPaths splits path patterns over rules. Of five values, 2 paths and 3 hosts (or 3 and 2) make the most of a rule.
