@@ -142,7 +142,7 @@ func standInBatch(ctx workflow.Context, customers int) error {
 }
 
 func standInCustomer(ctx workflow.Context, id string) error {
-	if err := statusQuery(ctx, func(migration.Page) (migration.CustomerStatus, error) {
+	if err := workflow.SetQueryHandler(ctx, migration.QueryStatus, func() (migration.CustomerStatus, error) {
 		return migration.CustomerStatus{ID: id, Phase: migration.PhaseHeld, Home: migration.OnPrem}, nil
 	}); err != nil {
 		return err
@@ -245,6 +245,9 @@ func TestAnEndedPlanMayBeSubmittedAgain(t *testing.T) {
 	got, err := c.Migration(t.Context(), s.Plan) // an ended workflow still answers
 	require.NoError(t, err)
 	require.Equal(t, "wrong list", got.Timeline[0].Why)
+	execution, err := c.Execution(t.Context(), s.Plan)
+	require.NoError(t, err)
+	require.Equal(t, "Completed", execution)
 	_, err = c.Pause(t.Context(), s.Plan, migration.Command{By: "ann"})
 	require.ErrorIs(t, err, client.ErrRefused)
 	require.ErrorContains(t, err, "it has ended (Completed)")

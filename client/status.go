@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	enumspb "go.temporal.io/api/enums/v1"
+
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -91,4 +93,22 @@ func notFound(err error, why, next string) error {
 		p.Why, p.Next = why, next
 	}
 	return err
+}
+
+// Running is the Execution of a migration that goes on.
+const Running = "Running"
+
+// Execution is what Temporal says of a plan's workflow, without asking a worker: Running, Completed, Failed, Terminated, ...
+func (c *Client) Execution(ctx context.Context, plan string) (string, error) {
+	ctx, cancel := within(ctx, DefaultTimeout)
+	defer cancel()
+	d, err := c.temporal.DescribeWorkflowExecution(ctx, migration.MigrationID(plan), "")
+	if err != nil {
+		return "", notFound(problem("look up plan "+plan, err), "no plan of this name was submitted", "list the plans with `drover status`")
+	}
+	status := d.GetWorkflowExecutionInfo().GetStatus()
+	if status == enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW {
+		return Running, nil // between two runs
+	}
+	return status.String(), nil
 }

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/migration"
+)
+
+func (a *app) abortCommand() *cobra.Command {
+	var (
+		w   wish
+		yes bool
+	)
+	cmd := &cobra.Command{
+		Use:   "abort PLAN",
+		Short: "End a migration for good",
+		Long: `Ends a migration and removes what it made: routes are restored, replication is
+taken down, instances and services are retired. Only while every customer is at
+home: bring them there with drover rollback PLAN --all. Asks first on a terminal,
+unless --yes is given.`,
+		Args: asInput(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			at := client.Aim{Plan: args[0]}
+			if err := a.confirm("abort "+at.String()+"?", yes); err != nil {
+				return err
+			}
+			return a.send(cmd.Context(), at.String(), func(ctx context.Context, c *client.Client) (migration.Accepted, error) {
+				return c.Abort(ctx, at.Plan, w.command())
+			})
+		},
+	}
+	w.flags(cmd)
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}

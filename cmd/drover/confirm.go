@@ -1,0 +1,31 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/drover-migration/drover/client"
+)
+
+// confirm asks before something that moves customers, if a person is there to answer. Scripts are taken at their word.
+func (a *app) confirm(question string, yes bool) error {
+	if yes || !isTerminal(a.in) {
+		return nil
+	}
+	_, _ = fmt.Fprintf(a.err, "%s [y/N] ", question)
+	line, err := bufio.NewReader(a.in).ReadString('\n')
+	if answer := strings.ToLower(strings.TrimSpace(line)); err == nil && (answer == "y" || answer == "yes") {
+		return nil
+	}
+	return &client.Problem{Kind: client.ErrRefused, Doing: strings.TrimSuffix(question, "?"), Why: "not confirmed", Next: "answer y, or give --yes"}
+}
+
+// isTerminal says whether a stream is a person's terminal.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/printer"
+	"github.com/drover-migration/drover/migration"
+)
+
+func (a *app) inventoryCommand() *cobra.Command {
+	var (
+		output string
+		within time.Duration
+	)
+	cmd := &cobra.Command{
+		Use:   "inventory PLAN.yaml",
+		Short: "Show the machines of a plan's sites and what stands in their way",
+		Long: `Asks the workers of the plan's sites which machines there are and what stands in
+the way of moving each, with the remedy. Reads only; the plan need not be
+submitted. Exits with 8 if any machine is blocked: a workload whose disks move
+from such a machine stops in preflight, before anything is touched.`,
+		Args: asInput(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			format, err := parseOutput(output)
+			if err != nil {
+				return err
+			}
+			spec, err := loadPlan(args[0])
+			if err != nil {
+				return err
+			}
+			return a.connected(cmd.Context(), func(ctx context.Context, c *client.Client) error {
+				ctx, cancel := context.WithTimeout(ctx, within)
+				defer cancel()
+				report, err := c.Inventory(ctx, spec)
+				if err != nil {
+					return err
+				}
+				return a.printInventory(format, report)
+			})
+		},
+	}
+	cmd.Flags().DurationVar(&within, "within", 10*time.Minute, "how long the sites may take to answer")
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+func (a *app) printInventory(format printer.Format, report migration.InventoryReport) error {
+	table := inventoryTable(report)
+	if format == printer.AsCSV {
+		table = inventoryRows(report)
+	}
+	if err := printer.Print(a.out, format, report, table); err != nil {
+		return err
+	}
+	blockers, warnings := countFindings(report)
+	if format == printer.AsTable {
+		if err := writeFindings(a.out, report, blockers, warnings); err != nil {
+			return err
+		}
+	}
+	if blockers > 0 {
+		return ended{exitBlocked}
+	}
+	return nil
+}
+
+func inventoryTable(report migration.InventoryReport) *printer.Table {
+	t := &printer.Table{Columns: []printer.Column{
+		{Name: "SITE", Give: true, Least: 6}, {Name: "VM", Give: true, Least: 12}, {Name: "POWER"}, {Name: "CPU", Right: true}, {Name: "MEMORY", Right: true},
+		{Name: "DISKS", Right: true}, {Name: "SIZE", Right: true}, {Name: "GUEST", Give: true, Least: 6}, {Name: "BLOCK", Right: true}, {Name: "WARN", Right: true},
+	}}
+	for _, s := range report.Sites {
+		for _, vm := range s.VMs {
+			blockers := len(migration.Blockers(vm.Findings))
+			t.Add(s.Site, vm.Name, power(vm), vm.CPUs, printer.Bytes(int64(vm.MemoryMB)<<20), len(vm.Disks), printer.Bytes(diskBytes(vm)), vm.Guest,
+				blockers, len(vm.Findings)-blockers)
+		}
+	}
+	return t
+}
+
+// inventoryRows is for programs: bytes are numbers, and findings are listed by name.
+func inventoryRows(report migration.InventoryReport) *printer.Table {
+	t := &printer.Table{Columns: []printer.Column{
+		{Name: "site"}, {Name: "vm"}, {Name: "uuid"}, {Name: "powered_on"}, {Name: "cpus"}, {Name: "memory_mb"}, {Name: "disks"}, {Name: "disk_bytes"},
+		{Name: "firmware"}, {Name: "guest"}, {Name: "address"}, {Name: "blockers"}, {Name: "warnings"},
+	}}
+	for _, s := range report.Sites {
+		for _, vm := range s.VMs {
+			t.Add(s.Site, vm.Name, vm.UUID, vm.PoweredOn, vm.CPUs, vm.MemoryMB, len(vm.Disks), diskBytes(vm), vm.Firmware, vm.Guest, vm.Address,
+				checksOf(vm, migration.Blocker), checksOf(vm, migration.Warning))
+		}
+	}
+	return t
+}
+
+func checksOf(vm migration.VM, severity migration.Severity) string {
+	var names []string
+	for _, f := range vm.Findings {
+		if f.Severity == severity {
+			names = append(names, f.Check)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+func power(vm migration.VM) string {
+	if vm.PoweredOn {
+		return "on"
+	}
+	return "off"
+}
+
+func diskBytes(vm migration.VM) (sum int64) {
+	for _, d := range vm.Disks {
+		sum += d.Bytes
+	}
+	return sum
+}
+
+func countFindings(report migration.InventoryReport) (blockers, warnings int) {
+	for _, s := range report.Sites {
+		for _, vm := range s.VMs {
+			b := len(migration.Blockers(vm.Findings))
+			blockers += b
+			warnings += len(vm.Findings) - b
+		}
+	}
+	return blockers, warnings
+}
+
+// writeFindings prints each finding with its reason and remedy below the table: they do not fit in it.
+func writeFindings(w io.Writer, report migration.InventoryReport, blockers, warnings int) error {
+	var b strings.Builder
+	for _, s := range report.Sites {
+		for _, vm := range s.VMs {
+			for _, f := range vm.Findings {
+				fmt.Fprintf(&b, "\n%s %s: %s\n", f.Severity, f.Check, f.Subject)
+				b.WriteString(printer.Wrap("  ", f.Reason))
+				b.WriteString(printer.Wrap("  ", "remedy: "+f.Remedy))
+			}
+		}
+	}
+	fmt.Fprintf(&b, "\n%s, %s", count(blockers, "blocker"), count(warnings, "warning"))
+	if blockers > 0 {
+		b.WriteString(": preflight stops a plan that moves such a machine")
+	}
+	b.WriteString("\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/migration"
+)
+
+func (a *app) rollbackCommand() *cobra.Command {
+	var (
+		w          wish
+		at         client.Aim
+		all, yes   bool
+		token      int64
+		acceptLoss string
+	)
+	cmd := &cobra.Command{
+		Use:   "rollback PLAN (--customer ID | --batch NAME | --all) --reason WHY",
+		Short: "Move a customer, a batch or everybody back home",
+		Long: `Moves customers back to where they came from: the same Move as the cutover, in
+the other direction, with the same checks. Nothing is lost by it. Asks first on
+a terminal, unless --yes is given.`,
+		Args: asInput(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			at.Plan = args[0]
+			if err := checkRollback(at, all, w.reason, acceptLoss); err != nil {
+				return err
+			}
+			what := at.String()
+			if all {
+				what = "all customers of " + what
+			}
+			if err := a.confirm("roll back "+what+"?", yes); err != nil {
+				return err
+			}
+			return a.send(cmd.Context(), what, func(ctx context.Context, c *client.Client) (migration.Accepted, error) {
+				wish := w.command()
+				wish.Token, wish.AcceptLoss = token, acceptLoss
+				return c.Rollback(ctx, at, wish)
+			})
+		},
+	}
+	w.flags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&at.Customer, "customer", "", "the customer to move back")
+	f.StringVar(&at.Batch, "batch", "", "the batch to move back")
+	f.BoolVar(&all, "all", false, "move every customer of the plan back")
+	f.BoolVar(&yes, "yes", false, "do not ask")
+	f.Int64Var(&token, "token", 0, "the try that is meant: refused if there was a newer one (default the last)")
+	f.StringVar(&acceptLoss, "accept-loss", "", "the customer's id once more: lose what its AWS side cannot hand over")
+	return cmd
+}
+
+// checkRollback refuses what could be meant in two ways.
+func checkRollback(at client.Aim, all bool, reason, acceptLoss string) error {
+	aims := 0
+	for _, given := range []bool{at.Customer != "", at.Batch != "", all} {
+		if given {
+			aims++
+		}
+	}
+	switch {
+	case aims != 1:
+		return inputError("give one of --customer ID, --batch NAME and --all", "roll back what of plan %s", at.Plan)
+	case reason == "":
+		return inputError("say why with --reason: it is kept in the customer's timeline", "a rollback needs a reason")
+	case acceptLoss != "" && acceptLoss != at.Customer:
+		return inputError("give the same id to --customer and --accept-loss", "--accept-loss %s does not name the customer to roll back", acceptLoss)
+	default:
+		return nil
+	}
+}

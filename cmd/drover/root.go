@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+	temporalclient "go.temporal.io/sdk/client"
+
+	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/config"
+	"github.com/drover-migration/drover/internal/printer"
+	"github.com/drover-migration/drover/migration"
+)
+
+// app is what every command shares: the streams, and the flags that stand before all of them.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+
+	logLevel, logFormat string
+	timeout             time.Duration
+}
+
+// run is the command line without the process around it. It returns the exit code.
+func run(args []string, in io.Reader, out, errs io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a := &app{in: in, out: out, err: errs}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	complain(errs, err)
+	return exitCode(err)
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "drover",
+		Short: "Moves customers to AWS in batches, and back when they are not healthy there",
+		Long: `Drover moves on-premises workloads to AWS, one batch of customers at a time, and
+moves them back by itself when they are not healthy there, without losing a
+write in either direction.
+
+Settings are those of every Temporal tool: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,
+TEMPORAL_PROFILE, TEMPORAL_API_KEY and TEMPORAL_TLS_*; workers also take those of
+every AWS tool.
+
+Exit codes:
+` + strings.TrimRight(exitTable(), "\n"),
+		SilenceErrors: true, SilenceUsage: true,
+		Args: asInput(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	f := root.PersistentFlags()
+	f.StringVar(&a.logLevel, "log-level", "warn", "log from this level up: "+strings.Join(config.Levels, "|"))
+	f.StringVar(&a.logFormat, "log-format", "text", "write logs as "+strings.Join(config.Formats, "|"))
+	f.DurationVar(&a.timeout, "timeout", client.DefaultTimeout, "how long to wait for Temporal and its workers to answer")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &badInput{err: err, next: "see `" + cmd.CommandPath() + " --help`"}
+	})
+	root.AddCommand(a.planCommand(), a.submitCommand(), a.statusCommand(), a.inventoryCommand(), a.approveCommand(), a.pauseCommand(),
+		a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(), a.workerCommand(), a.versionCommand(),
+		exitCodesTopic())
+	return root
+}
+
+// asInput makes a wrong number of arguments bad input, with the usage as the way on.
+func asInput(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return &badInput{err: err, next: "usage: " + cmd.UseLine() + "; see `" + cmd.CommandPath() + " --help`"}
+		}
+		return nil
+	}
+}
+
+func (a *app) logger() (hclog.Logger, error) {
+	log, err := config.Logger(a.logLevel, a.logFormat, a.err)
+	if err != nil {
+		return nil, &badInput{err: err, next: "see `drover --help`"}
+	}
+	return log, nil
+}
+
+// options are how Temporal is reached.
+func (a *app) options() (temporalclient.Options, error) {
+	log, err := a.logger()
+	if err != nil {
+		return temporalclient.Options{}, err
+	}
+	opts, err := config.Temporal(log)
+	if err != nil {
+		return opts, &badInput{err: err, next: "check the TEMPORAL_* variables and the profile"}
+	}
+	return opts, nil
+}
+
+// connected dials Temporal and hands the client to use.
+func (a *app) connected(ctx context.Context, use func(context.Context, *client.Client) error) error {
+	opts, err := a.options()
+	if err != nil {
+		return err
+	}
+	dial, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	t, err := temporalclient.DialContext(dial, opts)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return client.Unreachable(opts.HostPort, err)
+	}
+	defer t.Close()
+	return use(ctx, client.New(t))
+}
+
+// patience bounds one request.
+func (a *app) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, a.timeout)
+}
+
+// wish holds the flags that every operator's command has.
+type wish struct {
+	by, reason, request string
+}
+
+func (w *wish) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&w.by, "by", "", "who asks (default $USER)")
+	f.StringVar(&w.reason, "reason", "", "why, for the record")
+	f.StringVar(&w.request, "request-id", "", "repeats of one id are one command (default a new one)")
+}
+
+func (w *wish) command() migration.Command {
+	if w.request == "" {
+		w.request = uuid.NewString()
+	}
+	return migration.Command{RequestID: w.request, By: config.Who(w.by), Reason: w.reason}
+}
+
+// outputFlag adds -o to a command that lists something.
+func outputFlag(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVarP(to, "output", "o", string(printer.AsTable), "print as "+printer.Formats)
+}
+
+func parseOutput(s string) (printer.Format, error) {
+	f, err := printer.Parse(s)
+	if err != nil {
+		return f, &badInput{err: err, next: "use -o " + printer.Formats}
+	}
+	return f, nil
+}
+
+// send carries out an operator's command and prints what was answered.
+func (a *app) send(ctx context.Context, subject string, do func(context.Context, *client.Client) (migration.Accepted, error)) error {
+	return a.connected(ctx, func(ctx context.Context, c *client.Client) error {
+		ctx, cancel := a.patience(ctx)
+		defer cancel()
+		got, err := do(ctx, c)
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(a.out, subject+": "+got.Message+"\n")
+		return err
+	})
+}

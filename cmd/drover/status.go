@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/printer"
+	"github.com/drover-migration/drover/migration"
+)
+
+// statusOptions is what a status is asked of.
+type statusOptions struct {
+	at     client.Aim
+	follow bool
+	watch  watchOptions
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	var (
+		o      statusOptions
+		output string
+	)
+	cmd := &cobra.Command{
+		Use:   "status [PLAN]",
+		Short: "Show where everything stands",
+		Long: `Without a plan, lists the plans. With one, shows its batches, workloads, datasets
+and customers; with --customer or --batch, only that, in full.
+
+With --watch it follows the migration until every batch is through, and the exit
+code says how it ended. On a terminal the table is drawn anew; otherwise every
+change is a line.`,
+		Args: asInput(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			format, err := parseOutput(output)
+			if err != nil {
+				return err
+			}
+			if len(args) > 0 {
+				o.at.Plan = args[0]
+			}
+			if err := checkStatus(o, format); err != nil {
+				return err
+			}
+			return a.connected(cmd.Context(), func(ctx context.Context, c *client.Client) error { return a.status(ctx, c, o, format) })
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.at.Customer, "customer", "", "only this customer, with its timeline")
+	f.StringVar(&o.at.Batch, "batch", "", "only this batch")
+	f.BoolVarP(&o.follow, "watch", "w", false, "follow until every batch is through")
+	outputFlag(cmd, &output)
+	o.watch.flags(cmd)
+	return cmd
+}
+
+func checkStatus(o statusOptions, format printer.Format) error {
+	partial := o.at.Customer != "" || o.at.Batch != ""
+	switch {
+	case o.at.Plan == "" && (partial || o.follow):
+		return inputError("list the plans with `drover status`", "--customer, --batch and --watch need a PLAN")
+	case o.at.Customer != "" && o.at.Batch != "":
+		return inputError("give one of them", "--customer and --batch exclude each other")
+	case o.follow && (partial || format != printer.AsTable):
+		return inputError("leave the others out", "--watch shows a whole plan as a table or as lines: no --customer, no --batch, no -o")
+	default:
+		return nil
+	}
+}
+
+func (a *app) status(ctx context.Context, c *client.Client, o statusOptions, format printer.Format) error {
+	if o.follow {
+		return a.watch(ctx, c, o.at.Plan, o.watch)
+	}
+	ctx, cancel := a.patience(ctx)
+	defer cancel()
+	now := time.Now()
+	switch {
+	case o.at.Plan == "":
+		plans, err := c.List(ctx)
+		if err != nil {
+			return err
+		}
+		return printer.Print(a.out, format, plans, planList(plans, now, format))
+	case o.at.Customer != "":
+		s, err := c.Customer(ctx, o.at.Plan, o.at.Customer)
+		if err != nil {
+			return err
+		}
+		return a.printView(format, s, customerTable([]migration.CustomerStatus{s}, now, format), func() string { return customerView(s, now) })
+	case o.at.Batch != "":
+		s, err := c.Batch(ctx, o.at.Plan, o.at.Batch)
+		if err != nil {
+			return err
+		}
+		return a.printView(format, s, customerTable(s.Customers, now, format), func() string { return batchView(s, now) })
+	default:
+		s, err := c.Status(ctx, o.at.Plan)
+		if err != nil {
+			return err
+		}
+		execution, err := c.Execution(ctx, o.at.Plan)
+		if err != nil {
+			return err
+		}
+		return a.printView(format, s, customerTable(customersOf(s), now, format), func() string { return migrationView(o.at.Plan, s, now) + stopped(o.at.Plan, s, execution) })
+	}
+}
+
+// printView prints a view for people where a table was asked for, and data otherwise.
+func (a *app) printView(format printer.Format, v any, rows *printer.Table, view func() string) error {
+	if format == printer.AsTable {
+		_, err := a.out.Write([]byte(view()))
+		return err
+	}
+	return printer.Print(a.out, format, v, rows)
+}
+
+func customersOf(s migration.MigrationStatus) (out []migration.CustomerStatus) {
+	for _, b := range s.Batches {
+		out = append(out, b.Customers...)
+	}
+	return out
+}

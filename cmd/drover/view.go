@@ -1,0 +1,346 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/printer"
+	"github.com/drover-migration/drover/migration"
+)
+
+// What people read: every line at most printer.Width characters. Times are ages against now, so that a view can be compared in tests.
+
+// recent is how many events of a plan's timeline a status shows; -o json has all that the workflow keeps.
+const recent = 10
+
+func planList(plans []client.PlanSummary, now time.Time, format printer.Format) *printer.Table {
+	t := &printer.Table{Columns: []printer.Column{{Name: "PLAN", Give: true, Least: 12}, {Name: "PHASE"}, {Name: "WORKFLOW"}, {Name: "STARTED"}, {Name: "ENDED"}}}
+	for _, p := range plans {
+		t.Add(p.Plan, dash(string(p.Phase)), p.Execution, when(p.Started, now, format), when(p.Closed, now, format))
+	}
+	return t
+}
+
+// migrationView is a plan with everything in it.
+func migrationView(plan string, s migration.MigrationStatus, now time.Time) string {
+	var b strings.Builder
+	b.WriteString(migrationHead(plan, s, now))
+	b.WriteString("\n" + batchTable(s.Batches).String())
+	if len(s.Workloads)+len(s.Datasets) > 0 {
+		b.WriteString("\n" + pieceTable(s).String())
+	}
+	b.WriteString(customerList(customersOf(s), now))
+	if n := len(s.Timeline); n > 0 {
+		b.WriteString("\n" + timeline(s.Timeline[max(0, n-recent):]))
+	}
+	return b.String()
+}
+
+// migrationHead says in a line or two what the plan does and what may be done about it.
+func migrationHead(plan string, s migration.MigrationStatus, now time.Time) string {
+	paused := ""
+	if s.Paused {
+		paused = " PAUSED"
+	}
+	head := fmt.Sprintf("plan %s, revision %d: %s%s%s%s", plan, s.Revision, s.Phase, paused, waits(s.WaitingFor), lasting(s.Since, now))
+	return printer.Wrap("", head) + reasonLine(s.Reason) + mayDo(s.MayDo)
+}
+
+func reasonLine(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return printer.Wrap("  ", reason)
+}
+
+func mayDo(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return printer.Wrap("  ", "may be done now: "+strings.Join(names, ", "))
+}
+
+// stopped tells of a workflow that somebody ended in Temporal: its last status would look alive for ever.
+func stopped(plan string, s migration.MigrationStatus, execution string) string {
+	if execution == client.Running || over(s.Phase) {
+		return ""
+	}
+	return "\n" + printer.Wrap("", fmt.Sprintf("The migration's workflow has ended (%s) before the plan did. What is shown above is the last that was known of %s; customers keep the home they have. Submit the plan again to go on.", execution, plan))
+}
+
+func batchTable(batches []migration.BatchStatus) *printer.Table {
+	t := &printer.Table{Columns: []printer.Column{
+		{Name: "BATCH", Give: true, Least: 8}, {Name: "PHASE", Give: true, Least: 8}, {Name: "WAITS FOR"}, {Name: "ALL", Right: true}, {Name: "WAIT", Right: true},
+		{Name: "MOVE", Right: true}, {Name: "BAKE", Right: true}, {Name: "AWS", Right: true}, {Name: "BACK", Right: true}, {Name: "HELD", Right: true},
+	}}
+	for _, b := range batches {
+		n := b.Counts
+		t.Add(b.Name, b.Phase, waitsCell(b), n.Customers, n.Waiting, n.Moving, n.Baking, n.OnAWS, n.RolledBack, n.Held)
+	}
+	return t
+}
+
+func waitsCell(b migration.BatchStatus) string {
+	switch b.WaitingFor {
+	case "", migration.WaitNothing:
+		return "-"
+	case migration.WaitApproval:
+		return fmt.Sprintf("approval %d/%d", len(b.Approvals), b.Needs)
+	default:
+		return string(b.WaitingFor)
+	}
+}
+
+func pieceTable(s migration.MigrationStatus) *printer.Table {
+	t := &printer.Table{Columns: []printer.Column{{Name: "PIECE", Give: true, Least: 12}, {Name: "PHASE"}, {Name: "COPIED"}, {Name: "LEFT"}, {Name: "DETAIL", Give: true}}}
+	for _, w := range s.Workloads {
+		addPiece(t, "workload "+w.Name, w)
+	}
+	for _, d := range s.Datasets {
+		addPiece(t, "dataset "+d.Name, d)
+	}
+	return t
+}
+
+func addPiece(t *printer.Table, name string, p migration.PieceStatus) {
+	copied, left := "-", "-"
+	if g := p.Progress; g.Done > 0 || g.Total > 0 || g.Measuring {
+		copied = printer.Bytes(g.Done)
+		if g.Total > 0 {
+			copied += " of " + printer.Bytes(g.Total)
+		}
+		switch {
+		case g.Measuring:
+			left = "measuring"
+		case g.Total > 0 && g.Done < g.Total:
+			left = short(g.ETA.D())
+		}
+	}
+	t.Add(name, p.Phase, copied, left, p.Detail)
+}
+
+func customerTable(customers []migration.CustomerStatus, now time.Time, format printer.Format) *printer.Table {
+	if format == printer.AsCSV {
+		return customerRows(customers)
+	}
+	t := &printer.Table{Columns: []printer.Column{
+		{Name: "CUSTOMER", Give: true, Least: 10}, {Name: "BATCH", Give: true, Least: 6}, {Name: "HOME"}, {Name: "PHASE"}, {Name: "WAITS FOR"}, {Name: "FOR", Right: true},
+		{Name: "TRY", Right: true},
+	}}
+	for _, c := range customers {
+		t.Add(c.ID, c.Batch, c.Home, c.Phase, waitingCell(c.WaitingFor), age(c.Since, now), c.Tries)
+	}
+	return t
+}
+
+// customerList is the table of customers, and below it why those that need somebody are where they are, in full.
+func customerList(customers []migration.CustomerStatus, now time.Time) string {
+	if len(customers) == 0 {
+		return ""
+	}
+	return "\n" + customerTable(customers, now, printer.AsTable).String() + reasons(customers)
+}
+
+// mostReasons is how many reasons stand below a table: the rest are read customer by customer.
+const mostReasons = 10
+
+func reasons(customers []migration.CustomerStatus) string {
+	var b strings.Builder
+	n := 0
+	for _, c := range customers {
+		if c.Reason == "" || c.Phase != migration.PhaseHeld && c.Phase != migration.PhaseRolledBack {
+			continue
+		}
+		if n++; n <= mostReasons {
+			b.WriteString(printer.Wrap("", fmt.Sprintf("%s is %s: %s", c.ID, c.Phase, c.Reason)))
+		}
+	}
+	if n > mostReasons {
+		fmt.Fprintf(&b, "and %d more: see --customer ID\n", n-mostReasons)
+	}
+	if n == 0 {
+		return ""
+	}
+	return "\n" + b.String()
+}
+
+func customerRows(customers []migration.CustomerStatus) *printer.Table {
+	t := &printer.Table{Columns: []printer.Column{
+		{Name: "customer"}, {Name: "name"}, {Name: "batch"}, {Name: "home"}, {Name: "phase"}, {Name: "waiting_for"}, {Name: "since"}, {Name: "token"}, {Name: "tries"},
+		{Name: "reason"},
+	}}
+	for _, c := range customers {
+		t.Add(c.ID, c.Name, c.Batch, c.Home, c.Phase, c.WaitingFor, when(c.Since, time.Time{}, printer.AsCSV), c.Token, c.Tries, c.Reason)
+	}
+	return t
+}
+
+// batchView is one batch with its gate and its customers.
+func batchView(s migration.BatchStatus, now time.Time) string {
+	var b strings.Builder
+	b.WriteString(printer.Wrap("", fmt.Sprintf("batch %s: %s%s%s", s.Name, s.Phase, waits(s.WaitingFor), lasting(s.Since, now))))
+	b.WriteString(reasonLine(s.Reason) + mayDo(s.MayDo))
+	if s.Needs > 0 {
+		var by []string
+		for _, e := range s.Approvals {
+			by = append(by, e.By)
+		}
+		b.WriteString(printer.Wrap("  ", strings.TrimSpace(fmt.Sprintf("approvals: %d of %d %s", len(s.Approvals), s.Needs, strings.Join(by, ", ")))))
+	}
+	if s.Window != nil {
+		b.WriteString(printer.Wrap("  ", "window: "+window(*s.Window)))
+	}
+	if s.Ticket != "" {
+		b.WriteString(printer.Wrap("  ", "ticket: "+s.Ticket))
+	}
+	b.WriteString("\n" + batchTable([]migration.BatchStatus{s}).String())
+	b.WriteString(customerList(s.Customers, now))
+	return b.String()
+}
+
+// window is shown in its own zone, where that is known here.
+func window(w migration.Window) string {
+	zone, err := time.LoadLocation(w.Zone)
+	if err != nil {
+		zone = time.UTC
+	}
+	return w.Opens.In(zone).Format("2006-01-02 15:04 MST") + " to " + w.Closes().In(zone).Format("2006-01-02 15:04 MST")
+}
+
+// customerView is one customer with its verdict, Moves and timeline.
+func customerView(s migration.CustomerStatus, now time.Time) string {
+	var b strings.Builder
+	name := ""
+	if s.Name != "" {
+		name = " (" + s.Name + ")"
+	}
+	b.WriteString(printer.Wrap("", fmt.Sprintf("customer %s%s of batch %s: %s%s%s", s.ID, name, s.Batch, s.Phase, waits(s.WaitingFor), lasting(s.Since, now))))
+	b.WriteString(reasonLine(s.Reason))
+	b.WriteString(printer.Wrap("  ", fmt.Sprintf("homed on %s, token %d, %s", s.Home, s.Token, tries(s.Tries))))
+	b.WriteString(mayDo(s.MayDo))
+	if v := s.Verdict; v != nil {
+		b.WriteString(verdict(*v))
+	}
+	if len(s.Moves) > 0 {
+		b.WriteString("\n" + moveTable(s.Moves).String())
+	}
+	if len(s.Timeline) > 0 {
+		b.WriteString("\n" + timeline(s.Timeline))
+	}
+	return b.String()
+}
+
+func tries(n int) string {
+	if n == 1 {
+		return "1 try"
+	}
+	return fmt.Sprintf("%d tries", n)
+}
+
+func verdict(v migration.Verdict) string {
+	evidence := fmt.Sprintf("%d samples, %d errors, p95 %.0f ms (before: %.0f ms)", v.Samples, v.Errors, v.P95*1000, v.BaselineP95*1000)
+	if v.Probe != "" {
+		evidence = "probe " + v.Probe + ": " + evidence
+	}
+	if v.LastAnswer != "" {
+		evidence += ", last answer: " + v.LastAnswer
+	}
+	return printer.Wrap("  ", fmt.Sprintf("health: %s. %s", v.Outcome, v.Reason)) + printer.Wrap("    ", evidence)
+}
+
+func moveTable(moves []migration.MoveResult) *printer.Table {
+	t := &printer.Table{Columns: []printer.Column{
+		{Name: "TOKEN", Right: true}, {Name: "FROM"}, {Name: "TO"}, {Name: "OUTCOME"}, {Name: "FREEZE", Right: true}, {Name: "ROWS", Right: true},
+		{Name: "OBJECTS", Right: true}, {Name: "WHY", Give: true},
+	}}
+	for _, m := range moves {
+		t.Add(m.Try.Token, m.From, m.To, m.Outcome, m.Freeze.D().Round(time.Millisecond), m.Rows, m.Objects, m.Reason)
+	}
+	return t
+}
+
+// timeline is one event after the other, whole: a reason that is cut short is none.
+func timeline(events []migration.Event) string {
+	const layout = "01-02 15:04:05  "
+	indent := strings.Repeat(" ", len(layout))
+	var b strings.Builder
+	for _, e := range events {
+		what := e.What
+		if e.By != "" {
+			what += ", by " + e.By
+		}
+		if e.Why != "" {
+			what += ": " + e.Why
+		}
+		b.WriteString(strings.Replace(printer.Wrap(indent, what), indent, e.At.UTC().Format(layout), 1))
+	}
+	return b.String()
+}
+
+// waits is the part of a sentence that says what is waited for.
+func waits(w migration.Waiting) string {
+	if w == "" || w == migration.WaitNothing {
+		return ""
+	}
+	return ", waits for " + string(w)
+}
+
+func waitingCell(w migration.Waiting) string {
+	if w == migration.WaitNothing {
+		return "-"
+	}
+	return dash(string(w))
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// when is an age for people and a time for programs.
+func when(t, now time.Time, format printer.Format) string {
+	switch {
+	case format == printer.AsCSV && t.IsZero():
+		return ""
+	case format == printer.AsCSV:
+		return t.UTC().Format(time.RFC3339)
+	case t.IsZero():
+		return "-"
+	default:
+		return age(t, now) + " ago"
+	}
+}
+
+// lasting is the part of a sentence that says for how long.
+func lasting(since, now time.Time) string {
+	if since.IsZero() {
+		return ""
+	}
+	return " (" + age(since, now) + ")"
+}
+
+func age(t, now time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return short(now.Sub(t))
+}
+
+// short is a duration in its two largest units: "3d4h", "2m10s".
+func short(d time.Duration) string {
+	d = max(0, d)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	default:
+		return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+	}
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/printer"
+	"github.com/drover-migration/drover/migration"
+)
+
+var now = time.Date(2026, 12, 2, 22, 0, 0, 0, time.UTC)
+
+func ago(d time.Duration) time.Time { return now.Add(-d) }
+
+// golden compares with a file in testdata/golden, or writes it with UPDATE_GOLDEN=1, and holds every line to 80 characters.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	for l := range strings.Lines(got) {
+		require.LessOrEqual(t, utf8.RuneCountInString(strings.TrimSuffix(l, "\n")), printer.Width, "too wide: %s", l)
+	}
+	file := filepath.Join("testdata", "golden", name)
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), got)
+}
+
+func held() migration.CustomerStatus {
+	return migration.CustomerStatus{
+		ID: "initech", Name: "Initech Ltd", Batch: "week-49", Home: migration.OnPrem, Phase: migration.PhaseHeld, WaitingFor: migration.WaitOperator,
+		Since: ago(4 * time.Minute), Token: 7, Tries: 3, Reason: "the predicted freeze of 7.2s is longer than the budget of 5s: 41 MB behind on orders",
+		MayDo:   []string{"retry"},
+		Verdict: &migration.Verdict{Outcome: migration.Inconclusive, Reason: "12 samples are fewer than 100", Probe: "http /healthz", Samples: 12, P95: 0.012, BaselineP95: 0.01, LastAnswer: "200 OK"},
+		Moves: []migration.MoveResult{
+			{Outcome: migration.MoveDone, Try: migration.Try{Token: 2}, From: migration.OnPrem, To: migration.AWS, Freeze: migration.Duration(18 * time.Millisecond), Rows: 120345, Objects: 12},
+			{Outcome: migration.MoveDone, Try: migration.Try{Token: 4}, From: migration.AWS, To: migration.OnPrem, Freeze: migration.Duration(22 * time.Millisecond), Rows: 120411, Objects: 12, Reason: "3 probes of 3 failed"},
+		},
+		Timeline: []migration.Event{
+			{At: ago(9 * time.Minute), What: "cut over: homed on aws"},
+			{At: ago(8 * time.Minute), What: "rollback", By: "ann", Why: "the customer calls: reports are empty, although every probe passes; to be looked at by the platform team tomorrow"},
+		},
+	}
+}
+
+func shop() migration.MigrationStatus {
+	moving := migration.CustomerStatus{ID: "customer-with-a-rather-long-identifier", Batch: "week-49", Home: migration.OnPrem, Phase: migration.PhaseMoving, Since: ago(2 * time.Second), Tries: 1}
+	return migration.MigrationStatus{
+		Plan: "shop", Revision: 1, Phase: migration.PhaseReleasing, WaitingFor: migration.WaitResume, Since: ago(26 * time.Hour), Paused: true,
+		Reason: "2 customers were rolled back or held (policy.stopAfter: 2); look at why, then resume", MayDo: []string{"resume", "rollback"},
+		Batches: []migration.BatchStatus{
+			{Name: "canary", Phase: migration.PhaseDone, WaitingFor: migration.WaitNothing, Counts: migration.Counts{Customers: 1, OnAWS: 1},
+				Customers: []migration.CustomerStatus{{ID: "acme", Batch: "canary", Home: migration.AWS, Phase: migration.PhaseSoaking, WaitingFor: migration.WaitHealth, Since: ago(25 * time.Hour), Tries: 1}}},
+			{Name: "week-49", Phase: migration.PhaseCuttingOver, Counts: migration.Counts{Customers: 2, Moving: 1, Held: 1}, Customers: []migration.CustomerStatus{held(), moving}},
+			{Name: "week-50", Phase: migration.PhaseGate, WaitingFor: migration.WaitApproval, Needs: 2, Approvals: []migration.Event{{By: "ann"}}, Counts: migration.Counts{Customers: 10000, Waiting: 10000}},
+		},
+		Workloads: []migration.PieceStatus{{Name: "web", Phase: migration.PhaseReplicating, Detail: "web-02", Progress: migration.Progress{Done: 3 << 30, Total: 40 << 30, Rate: 1 << 20, ETA: migration.Duration(10 * time.Hour)}}},
+		Datasets:  []migration.PieceStatus{{Name: "orders", Phase: migration.PhaseReady}, {Name: "attachments", Phase: migration.PhaseReplicating, Progress: migration.Progress{Done: 1 << 20, Measuring: true}}},
+		Timeline:  []migration.Event{{At: ago(26 * time.Hour), What: "plan accepted: 10003 customers in 3 batches", By: "ann"}, {At: ago(time.Minute), What: "the migration pauses itself", Why: "2 customers rolled back or held; the plan stops after 2"}},
+	}
+}
+
+func TestAPlanFitsATerminal(t *testing.T) { golden(t, "plan.txt", migrationView("shop", shop(), now)) }
+
+func TestACustomerFitsATerminal(t *testing.T) { golden(t, "customer.txt", customerView(held(), now)) }
+
+func TestABatchFitsATerminal(t *testing.T) {
+	b := shop().Batches[1]
+	b.Window = &migration.Window{Opens: now, For: migration.Duration(4 * time.Hour), Zone: "Europe/Kyiv"}
+	b.Ticket, b.Needs, b.Approvals = "CHG-1042", 1, []migration.Event{{By: "ann"}}
+	golden(t, "batch.txt", batchView(b, now))
+}
+
+func TestTheListOfPlansFitsATerminal(t *testing.T) {
+	plans := []client.PlanSummary{
+		{Plan: "shop", Phase: migration.PhaseReleasing, Execution: "Running", Started: ago(26 * time.Hour)},
+		{Plan: "a-plan-with-a-name-that-somebody-thought-about-for-quite-a-while", Phase: migration.PhaseAborted, Execution: "Completed", Started: ago(90 * time.Hour), Closed: ago(time.Hour)},
+	}
+	golden(t, "plans.txt", planList(plans, now, printer.AsTable).String())
+}
+
+func TestAnInventoryShowsEveryFindingWhole(t *testing.T) {
+	report := migration.InventoryReport{Sites: []migration.SiteInventory{{Site: "dc1", VMs: []migration.VM{
+		{Name: "web-01", PoweredOn: true, CPUs: 2, MemoryMB: 4096, Guest: "ubuntu64Guest", Disks: []migration.Disk{{Bytes: 40 << 30}}},
+		{Name: "db-raw-01", CPUs: 16, MemoryMB: 65536, Guest: "rhel8_64Guest", Disks: []migration.Disk{{Bytes: 40 << 30}, {Bytes: 2 << 40}}, Findings: []migration.Finding{
+			{Severity: migration.Blocker, Check: "disk-raw-device-mapping", Subject: "vm db-raw-01", Reason: "disk \"Hard disk 2\" is a raw device mapping in physical mode: snapshots leave it out", Remedy: "convert it to a virtual disk, or move its data as a dataset"},
+			{Severity: migration.Warning, Check: "tools", Subject: "vm db-raw-01", Reason: "VMware Tools do not run", Remedy: "install or start them"},
+		}},
+	}}}}
+	var out bytes.Buffer
+	a := &app{out: &out}
+	require.Equal(t, exitBlocked, exitCode(a.printInventory(printer.AsTable, report)))
+	golden(t, "inventory.txt", out.String())
+	out.Reset()
+	require.Equal(t, exitBlocked, exitCode(a.printInventory(printer.AsCSV, report)))
+	golden(t, "inventory.csv.cut", cutLines(out.String()))
+}
+
+// cutLines keeps lines that are meant for programs comparable with the goldens for people.
+func cutLines(s string) string {
+	var b strings.Builder
+	for l := range strings.Lines(s) {
+		l = strings.TrimSuffix(l, "\n")
+		b.WriteString(l[:min(len(l), printer.Width)] + "\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/migration"
+)
+
+func TestWithoutATerminalEveryChangeIsOneLine(t *testing.T) {
+	var out bytes.Buffer
+	l := &lines{out: &out, plan: "shop", last: map[string]string{}}
+	l.print(shop(), now)
+	first := out.String()
+	require.Contains(t, first, "2026-12-02T22:00:00Z customer acme: soaking, homed on aws, waits for health\n")
+
+	out.Reset()
+	l.print(shop(), now.Add(time.Second))
+	require.Empty(t, out.String(), "nothing changed")
+
+	s := shop()
+	s.Batches[1].Customers[1].Phase = migration.PhaseBaking
+	s.Batches[1].Customers[1].Home = migration.AWS
+	l.print(s, now.Add(2*time.Second))
+	require.Equal(t, "2026-12-02T22:00:02Z customer customer-with-a-rather-long-identifier: baking, homed on aws\n", out.String())
+}
+
+func TestAScreenShowsWhoMovesAndWhoNeedsSomebody(t *testing.T) {
+	golden(t, "screen.txt", screen("shop", shop(), now, 24))
+}
+
+func TestAScreenKeepsToTheHeightOfTheTerminal(t *testing.T) {
+	s := shop()
+	for range 200 {
+		s.Batches[1].Customers = append(s.Batches[1].Customers, held())
+	}
+	got := screen("shop", s, now, 24)
+	require.Less(t, strings.Count(got, "\n"), 24)
+	require.Contains(t, got, "more: drover status shop")
+}
+
+func TestARedrawLeavesNothingOfTheScreenBefore(t *testing.T) {
+	var out bytes.Buffer
+	redraw(&out, "one\ntwo\n", true)
+	require.Equal(t, "\x1b[2J\x1b[Hone\x1b[K\ntwo\x1b[K\n\x1b[J", out.String())
+}
+
+func TestTheExitCodeSaysHowAPlanEnded(t *testing.T) {
+	for name, c := range map[string]struct {
+		phase     migration.Phase
+		counts    migration.Counts
+		execution string
+		want      int
+	}{
+		"all moved":                     {migration.PhaseSoak, migration.Counts{OnAWS: 3}, client.Running, exitDone},
+		"done after the soak":           {migration.PhaseDone, migration.Counts{OnAWS: 3}, "Completed", exitDone},
+		"some went back":                {migration.PhaseSoak, migration.Counts{OnAWS: 2, RolledBack: 1}, client.Running, exitRolledBack},
+		"some are held, some went back": {migration.PhaseSoak, migration.Counts{RolledBack: 1, Held: 1}, client.Running, exitHeld},
+		"failed":                        {migration.PhaseFailed, migration.Counts{}, "Failed", exitFailed},
+		"aborted":                       {migration.PhaseAborted, migration.Counts{}, "Completed", exitAborted},
+		"terminated in Temporal":        {migration.PhaseReleasing, migration.Counts{}, "Terminated", exitFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := &app{out: &bytes.Buffer{}}
+			s := migration.MigrationStatus{Phase: c.phase, Batches: []migration.BatchStatus{{Counts: c.counts}}}
+			require.Equal(t, c.want, exitCode(a.finish("shop", s, c.execution)))
+		})
+	}
+}
+
+func TestAStatusSaysThatAWorkflowWasTerminated(t *testing.T) {
+	require.Contains(t, stopped("shop", shop(), "Terminated"), "(Terminated) before the plan did")
+	require.Empty(t, stopped("shop", shop(), client.Running))
+}
