@@ -64,10 +64,10 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// tool finds a binary that `make setup` built: in DROVER_TOOLS, or in the nearest .cache/bin upwards.
+// tool finds a binary that `make setup` built: below DROVER_TOOLS, or in the nearest .cache upwards.
 func tool(name string) string {
 	if dir := os.Getenv("DROVER_TOOLS"); dir != "" {
-		return filepath.Join(dir, name)
+		return filepath.Join(dir, "bin", name)
 	}
 	dir, err := os.Getwd()
 	if err != nil {
