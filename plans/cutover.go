@@ -1,0 +1,110 @@
+package plans
+
+import "github.com/drover-migration/drover/migration"
+
+// Health says how a customer's health is judged.
+type Health struct {
+	Probes  []Probe  `json:"probes,omitempty" jsonschema:"minItems=1" jsonschema_description:"Questions asked for each customer and workload. Default: one http probe with its own defaults."`
+	Compare *Compare `json:"compare,omitempty" jsonschema_description:"The customer's numbers after the cutover against its own before it. Without it only probes decide."`
+}
+
+// Probe is one question asked again and again: exactly one of http, tcp and targetGroup.
+type Probe struct {
+	HTTP        *HTTPProbe         `json:"http,omitempty" jsonschema_description:"Ask for a page, with the customer's host name. {} for its defaults."`
+	TCP         *struct{}          `json:"tcp,omitempty" jsonschema_description:"Open a connection to the workload's port. Write {}."`
+	TargetGroup *struct{}          `json:"targetGroup,omitempty" jsonschema_description:"Want every target of the workload's target group healthy. Write {}."`
+	Every       migration.Duration `json:"every,omitempty" jsonschema:"default=500ms" bounds:"100ms..1h" jsonschema_description:"Time between two samples."`
+	Timeout     migration.Duration `json:"timeout,omitempty" jsonschema:"default=1s" bounds:"10ms..1m" jsonschema_description:"A sample without an answer by then has failed."`
+	FailAfter   int                `json:"failAfter,omitempty" jsonschema:"default=3,minimum=1,maximum=1000" jsonschema_description:"Failures in a row that make the verdict fail."`
+}
+
+// HTTPProbe asks for a page.
+type HTTPProbe struct {
+	Path   URLPath `json:"path,omitempty" jsonschema:"default=/healthz" jsonschema_description:"Path, with its query if any."`
+	Expect int     `json:"expect,omitempty" jsonschema:"default=200,minimum=100,maximum=599" jsonschema_description:"Status code of a good answer."`
+}
+
+// Compare bounds the numbers at the destination by those at the origin.
+type Compare struct {
+	ErrorRate  *RateBound `json:"errorRate,omitempty" jsonschema_description:"Bound of the share of failed samples."`
+	P95        *TimeBound `json:"p95,omitempty" jsonschema_description:"Bound of the 95th percentile of answer times."`
+	MinSamples int        `json:"minSamples,omitempty" jsonschema:"default=100,minimum=1,maximum=1000000" jsonschema_description:"With fewer samples the verdict is inconclusive: it holds and asks a human."`
+}
+
+// Customers are listed in the plan, or in a CSV file beside it.
+type Customers struct {
+	List []Customer
+	File RelativePath
+}
+
+// Customer is the unit of cutover.
+type Customer struct {
+	ID      Name              `json:"id" jsonschema:"required" jsonschema_description:"Id; what the Temporal UI shows and filters by. Opaque if you make it so."`
+	Name    Text              `json:"name,omitempty" jsonschema_description:"Name for people."`
+	Tenant  int64             `json:"tenant" jsonschema:"required,minimum=1,maximum=2147483647" jsonschema_description:"Value of the tenant column in the databases. Close numbers make short filters, hence short freezes."`
+	Match   Match             `json:"match" jsonschema:"required" jsonschema_description:"How the customer's requests are recognised."`
+	Uses    Uses              `json:"uses" jsonschema:"required" jsonschema_description:"What the customer uses."`
+	Labels  map[Name]LabelVal `json:"labels,omitempty" jsonschema_description:"What batches select by."`
+	Zone    Zone              `json:"zone,omitempty" jsonschema_description:"Time zone, for display."`
+	Contact Text              `json:"contact,omitempty" jsonschema_description:"Whom to talk to."`
+}
+
+// Match recognises a customer's requests.
+type Match struct {
+	Host []Host `json:"host" jsonschema:"required,minItems=1,maxItems=4" jsonschema_description:"Host names, at most 4: an ALB rule has five condition values, and one is the path. No other customer may have them."`
+}
+
+// Uses names what a customer uses.
+type Uses struct {
+	Workloads []Name `json:"workloads" jsonschema:"required,minItems=1" jsonschema_description:"Workloads that answer the customer. At least one must be carried by a route, and each one that takes requests must be."`
+	Datasets  []Name `json:"datasets" jsonschema:"required,minItems=1" jsonschema_description:"Datasets that hold the customer's data; at least one database, which holds the customer's home."`
+}
+
+// Batch is customers cut over together.
+type Batch struct {
+	Name        Name                `json:"name" jsonschema:"required" jsonschema_description:"Name."`
+	Customers   Members             `json:"customers" jsonschema:"required" jsonschema_description:"Its customers: a list of ids, told to go in that order; or a selection, told to go by tenant."`
+	Approval    *Approval           `json:"approval,omitempty" jsonschema_description:"Who must agree before it starts."`
+	Concurrency int                 `json:"concurrency,omitempty" jsonschema:"default=1,minimum=1,maximum=100" jsonschema_description:"Moves at a time."`
+	MaxUnbaked  int                 `json:"maxUnbaked,omitempty" jsonschema:"default=0,minimum=0,maximum=10000" jsonschema_description:"Customers that may be cut over and not baked yet; 0: no limit."`
+	Window      *Window             `json:"window,omitempty" jsonschema_description:"When new Moves may start. One that has started finishes."`
+	Rollback    Choice              `json:"rollback,omitempty" jsonschema:"enum=customer,enum=batch" jsonschema_description:"What one failing customer takes back with it. Default: policy.rollback."`
+	Bake        *migration.Duration `json:"bake,omitempty" bounds:"100ms..720h" jsonschema_description:"Time a customer is watched after its cutover before it counts as moved. Default: policy.bake."`
+	Ticket      Text                `json:"ticket,omitempty" jsonschema_description:"Change ticket, for display."`
+}
+
+// Members are a batch's customers: listed, or selected. Selections choose, batch after batch, among the customers that no batch
+// lists.
+type Members struct {
+	IDs    []Name
+	Select *Selection
+}
+
+// Selection chooses customers by labels.
+type Selection struct {
+	Labels map[Name]LabelVal `json:"labels,omitempty" jsonschema_description:"Labels that must all match. Without any: every customer that no batch before has taken and none lists."`
+	Count  int               `json:"count,omitempty" jsonschema:"minimum=1,maximum=100000" jsonschema_description:"At most so many, those with the lowest tenants. Default: all."`
+}
+
+// Approval is who must agree before a batch starts.
+type Approval struct {
+	By int `json:"by" jsonschema:"required,minimum=1,maximum=10" jsonschema_description:"Number of people."`
+}
+
+// Window is when new Moves of a batch may start.
+type Window struct {
+	Opens LocalTime          `json:"opens" jsonschema:"required" jsonschema_description:"Local time in zone. Of an hour that the zone has twice, the first."`
+	For   migration.Duration `json:"for" jsonschema:"required" bounds:"1s..720h" jsonschema_description:"How long it stays open: at least as long as the bake."`
+	Zone  Zone               `json:"zone" jsonschema:"required" jsonschema_description:"Time zone."`
+}
+
+// Policy is what holds for every batch that does not say otherwise.
+type Policy struct {
+	FreezeBudget migration.Duration `json:"freezeBudget,omitempty" jsonschema:"default=5s" bounds:"100ms..1m" jsonschema_description:"Longest time a customer's writes may be refused: predicted before the fence, and the fence's lease during it."`
+	Tries        int                `json:"tries,omitempty" jsonschema:"default=3,minimum=1,maximum=20" jsonschema_description:"Tries of a Move before the customer is held."`
+	Bake         migration.Duration `json:"bake,omitempty" jsonschema:"default=10m" bounds:"100ms..720h" jsonschema_description:"Time a customer is watched after its cutover before it counts as moved."`
+	Rollback     Choice             `json:"rollback,omitempty" jsonschema:"enum=customer,enum=batch,default=customer" jsonschema_description:"What one failing customer takes back with it."`
+	StopAfter    int                `json:"stopAfter,omitempty" jsonschema:"default=2,minimum=0,maximum=100000" jsonschema_description:"Customers rolled back or held before the migration pauses itself; 0: never."`
+	Soak         migration.Duration `json:"soak,omitempty" jsonschema:"default=72h" bounds:"0s..8760h" jsonschema_description:"Time after the bake during which going back still loses nothing and health still decides."`
+	MaxLag       migration.Duration `json:"maxLag,omitempty" jsonschema:"default=2s" bounds:"10ms..1h" jsonschema_description:"Lag of replication, in either direction, above which no fence goes up."`
+}

@@ -1,0 +1,131 @@
+package plans
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Problem is one mistake in a plan.
+type Problem struct {
+	File    string `json:"file"`
+	Line    int    `json:"line,omitempty"`   // from 1; 0: the file as a whole
+	Column  int    `json:"column,omitempty"` // from 1, in characters
+	Path    string `json:"path,omitempty"`   // of the node: batches[1].customers[3]
+	Message string `json:"message"`
+	Found   string `json:"found,omitempty"` // never a secret
+	Want    string `json:"want,omitempty"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// String is the problem as compilers print theirs: file:line:col: path: message.
+func (p Problem) String() string {
+	var b strings.Builder
+	b.WriteString(p.File)
+	if p.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", p.Line, p.Column)
+	}
+	b.WriteString(": ")
+	if p.Path != "" {
+		b.WriteString(p.Path + ": ")
+	}
+	b.WriteString(p.Message)
+	if p.Found != "" {
+		b.WriteString(": found " + p.Found)
+	}
+	if p.Want != "" {
+		b.WriteString("; want " + p.Want)
+	}
+	if p.Hint != "" {
+		b.WriteString("; " + p.Hint)
+	}
+	return b.String()
+}
+
+// Problems are all the mistakes of a plan, in the order of the file.
+type Problems []Problem
+
+// Error prints one problem a line.
+func (ps Problems) Error() string {
+	lines := make([]string, len(ps))
+	for i, p := range ps {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Err is the problems as an error, nil if there are none.
+func (ps Problems) Err() error {
+	if len(ps) == 0 {
+		return nil
+	}
+	return ps
+}
+
+func (ps Problems) sorted() Problems {
+	slices.SortFunc(ps, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column, cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
+	})
+	return slices.Compact(ps)
+}
+
+// quoted shows a text of the plan in a message: short, and withheld where it looks like a secret.
+func quoted(s string) string {
+	const longest = 60
+	if checkNoSecret(s) != nil {
+		return "something that looks like a secret (not shown)"
+	}
+	if utf8.RuneCountInString(s) > longest {
+		return fmt.Sprintf("%q...", string([]rune(s)[:longest]))
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// didYouMean proposes the allowed word nearest to a mistyped one, or says which there are.
+func didYouMean(word string, allowed []string) string {
+	best, distance := "", max(2, len(word)/3)+1
+	for _, a := range slices.Sorted(slices.Values(allowed)) {
+		if d := levenshtein(strings.ToLower(word), strings.ToLower(a), distance); d < distance && d < max(len(word), len(a)) {
+			best, distance = a, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %q?", best)
+}
+
+// levenshtein counts the edits between a and b, giving up at limit.
+func levenshtein(a, b string, limit int) int {
+	if d := len(a) - len(b); d >= limit || -d >= limit {
+		return limit
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
+
+// listed shows a choice of words, cut short where there are many.
+func listed(words []string) string {
+	words = slices.Sorted(slices.Values(words))
+	const most = 12
+	if len(words) > most {
+		return strings.Join(words[:most], ", ") + fmt.Sprintf(" and %d more", len(words)-most)
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,175 @@
+package plans
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+func (p *Plan) validateCustomers() {
+	ids, tenants, hosts := map[Name]int{}, map[int64]int{}, map[Host]int{}
+	workloads, datasets := known(p, "workloads", p.Workloads), known(p, "datasets", p.Datasets)
+	routed := p.routedWorkloads()
+	for i, c := range p.Customers.List {
+		at := root.at("customers").item(i)
+		if first, ok := ids[c.ID]; ok && c.ID != "" {
+			p.src.report(at.at("id"), Problem{Message: fmt.Sprintf("customer %q is there twice", c.ID), Hint: "the first is " + p.where(first)})
+		} else {
+			ids[c.ID] = i
+		}
+		if first, ok := tenants[c.Tenant]; ok && c.Tenant != 0 {
+			p.src.report(at.at("tenant"), Problem{Message: fmt.Sprintf("tenant %d is customer %q's already", c.Tenant, p.Customers.List[first].ID), Hint: "it is " + p.where(first)})
+		} else {
+			tenants[c.Tenant] = i
+		}
+		for j, h := range c.Match.Host {
+			if first, ok := hosts[h]; ok && h != "" {
+				p.src.report(at.ats("match", "host").item(j), Problem{Message: fmt.Sprintf("host %s is customer %q's already", quoted(string(h)), p.Customers.List[first].ID), Hint: "it is " + p.where(first)})
+			} else {
+				hosts[h] = i
+			}
+		}
+		p.validateUses(c, at, workloads, datasets, routed)
+	}
+}
+
+// where says which line a customer stands in.
+func (p *Plan) where(i int) string {
+	at := root.at("customers").item(i)
+	_, line, _ := p.src.locate(at)
+	return fmt.Sprintf("%s, line %d", at, line)
+}
+
+// routedWorkloads are those that some route carries; nil if that cannot be said.
+func (p *Plan) routedWorkloads() map[Name]bool {
+	if p.src.incomplete(root.at("routes")) || p.Routes == nil {
+		return nil
+	}
+	out := map[Name]bool{}
+	for _, r := range p.Routes {
+		if r.ALB != nil {
+			for w := range r.ALB.Workloads {
+				out[w] = true
+			}
+		}
+	}
+	return out
+}
+
+func (p *Plan) validateUses(c Customer, at *node, workloads, datasets index, routed map[Name]bool) {
+	reached := routed == nil || p.src.incomplete(at) || len(c.Uses.Workloads) == 0
+	at = at.at("uses")
+	p.noRepeats(at.at("workloads"), strs(c.Uses.Workloads))
+	p.noRepeats(at.at("datasets"), strs(c.Uses.Datasets))
+	for i, w := range c.Uses.Workloads {
+		place := at.at("workloads").item(i)
+		if !p.refer(place, "workload", w, workloads) {
+			reached = true // or may be: the name is wrong
+			continue
+		}
+		if routed[w] {
+			reached = true
+		} else if routed != nil && p.Workloads[w].Ingress != nil {
+			p.src.report(place, Problem{Message: fmt.Sprintf("no route carries workload %q, which takes requests", w), Want: "it under workloads of a route, or no ingress"})
+			reached = true
+		}
+	}
+	if !reached {
+		p.src.report(at.at("workloads"), Problem{Message: fmt.Sprintf("no route reaches customer %q", c.ID), Found: strings.Join(strs(c.Uses.Workloads), ", "), Want: "at least one workload that a route carries: a cutover turns a route"})
+	}
+	p.validateUsedData(c, at.at("datasets"), datasets)
+}
+
+func (p *Plan) validateUsedData(c Customer, at *node, datasets index) {
+	doubtful := len(c.Uses.Datasets) == 0
+	for i, name := range c.Uses.Datasets {
+		if !p.refer(at.item(i), "dataset", name, datasets) {
+			doubtful = true
+		}
+	}
+	if doubtful { // what is missing may be what was mistyped
+		return
+	}
+	database := false
+	for i, name := range c.Uses.Datasets {
+		d := p.Datasets[name]
+		if d.Postgres != nil || p.src.incomplete(root.ats("datasets", string(name))) {
+			database = true
+		}
+		if d.Files != nil && slices.Contains(datasets.names, string(d.Files.FencedBy)) && !slices.Contains(c.Uses.Datasets, d.Files.FencedBy) {
+			p.src.report(at.item(i), Problem{Message: fmt.Sprintf("dataset %q is fenced by %q, which the customer does not use", name, d.Files.FencedBy), Want: fmt.Sprintf("%q beside it", d.Files.FencedBy)})
+			database = true
+		}
+	}
+	if !database {
+		p.src.report(at, Problem{Message: "a customer without a database is " + reservedMessage, Want: "at least one postgres dataset: it holds the customer's home"})
+	}
+}
+
+func (p *Plan) validateBatches() {
+	seen := map[Name]int{}
+	var last *span
+	for i, b := range p.Batches {
+		at := root.at("batches").item(i)
+		if first, ok := seen[b.Name]; ok && b.Name != "" {
+			p.src.report(at.at("name"), Problem{Message: fmt.Sprintf("batch %q is there twice", b.Name), Hint: "the first is " + root.at("batches").item(first).String()})
+		}
+		seen[b.Name] = i
+		if b.Window != nil && !p.src.incomplete(at) {
+			last = p.validateWindow(b, at.at("window"), last)
+		}
+	}
+	p.assign(p.src.report)
+}
+
+// span is when the window of a batch is open.
+type span struct {
+	batch         Name
+	opens, closes time.Time
+}
+
+// validateWindow wants a window that exists, is long enough and can come after those of the batches before. It answers the latest
+// opening so far.
+func (p *Plan) validateWindow(b Batch, at *node, last *span) *span {
+	opens, err := b.Window.opens()
+	if err != nil {
+		p.src.report(at.at("opens"), Problem{Message: err.Error(), Found: quoted(string(b.Window.Opens)), Want: "a time that the zone has"})
+		return last
+	}
+	now := &span{batch: b.Name, opens: opens, closes: opens.Add(b.Window.For.D())}
+	if b.Window.For < b.bake() {
+		p.src.report(at.at("for"), Problem{Message: "the window closes before the first customer has baked", Found: short(b.Window.For.D()), Want: "at least the bake of " + short(b.bake().D())})
+	}
+	if last == nil {
+		return now
+	}
+	if !now.closes.After(last.opens) {
+		p.src.report(at.at("opens"), Problem{Message: fmt.Sprintf("the window closes before that of batch %q, which goes first, opens", last.batch), Hint: "batches are released in the order of the plan"})
+	}
+	if last.opens.After(now.opens) {
+		return last
+	}
+	return now
+}
+
+// opens is the instant at which the window opens. Of a time that the zone has twice it takes the first.
+func (w Window) opens() (time.Time, error) {
+	zone, err := time.LoadLocation(string(w.Zone))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("no such zone")
+	}
+	t, err := time.ParseInLocation(localTimeLayout, string(w.Opens), zone)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("no such date or time")
+	}
+	if t.Format(localTimeLayout) != string(w.Opens) {
+		return time.Time{}, fmt.Errorf("clocks in %s go forward and skip this time", w.Zone)
+	}
+	for _, earlier := range []time.Duration{2 * time.Hour, time.Hour, 30 * time.Minute} {
+		if e := t.Add(-earlier); e.Format(localTimeLayout) == string(w.Opens) {
+			return e, nil
+		}
+	}
+	return t, nil
+}

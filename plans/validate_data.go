@@ -1,0 +1,155 @@
+package plans
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+func (p *Plan) validateDatasets() {
+	sources, trees, prefixes := map[string]Name{}, map[string]Name{}, []bucketPrefix{}
+	if p.State.Bucket != "" {
+		prefixes = append(prefixes, bucketPrefix{string(p.State.Bucket), string(p.State.Prefix), "the state"})
+	}
+	for _, name := range sortedKeys(p.Datasets) {
+		d, at := p.Datasets[name], root.ats("datasets", string(name))
+		p.exactlyOne(at, []string{"postgres", "files"}, d.Postgres != nil, d.Files != nil)
+		if d.Postgres != nil {
+			p.validatePostgres(name, *d.Postgres, at.at("postgres"), sources)
+		}
+		if d.Files != nil {
+			at = at.at("files")
+			p.validateFence(*d.Files, at)
+			p.unique(at.at("path"), trees, string(d.Files.Site)+":"+string(d.Files.Path), name)
+			prefixes = p.ownPrefix(at.at("target"), prefixes, bucketPrefix{string(d.Files.Target.Bucket), string(d.Files.Target.Prefix), fmt.Sprintf("dataset %q", name)})
+		}
+	}
+}
+
+func (p *Plan) validatePostgres(name Name, d Postgres, at *node, sources map[string]Name) {
+	p.refer(at.at("site"), "site", d.Site, known(p, "sites", p.Sites))
+	p.refer(at.ats("target", "name"), "target", d.Target.Name, known(p, "targets", p.Targets))
+	if d.Source.DSN != "" {
+		p.unique(at.ats("source", "dsn"), sources, string(d.Site)+" "+string(d.Source.DSN), name)
+	}
+	if t := at.at("tenancy"); d.Tenancy.Column == "" && !p.src.incomplete(t) && !p.hasReserved(t, "schema", "database", "whole") {
+		p.src.report(t, Problem{Message: `key "column" is missing`, Want: "the integer column that holds the tenant"})
+	}
+	for _, table := range sortedKeys(d.Tables) {
+		t := d.Tables[table]
+		p.exactlyOne(at.ats("tables", string(table)), []string{"column", "reference", "exclude"}, t.Column != "", t.Reference != "", t.Exclude)
+	}
+}
+
+// unique reports the second dataset that has something of its own in common with another.
+func (p *Plan) unique(at *node, seen map[string]Name, what string, name Name) {
+	if other, ok := seen[what]; ok {
+		p.src.report(at, Problem{Message: fmt.Sprintf("the same as of dataset %q", other), Hint: "data moves once"})
+		return
+	}
+	seen[what] = name
+}
+
+// validateFence wants a database, reached by the same worker, that the application asks before it writes a file.
+func (p *Plan) validateFence(f Files, at *node) {
+	p.refer(at.at("site"), "site", f.Site, known(p, "sites", p.Sites))
+	p.refer(at.ats("target", "name"), "target", f.Target.Name, known(p, "targets", p.Targets))
+	if f.FencedBy == "" {
+		if !p.src.incomplete(at.at("fencedBy")) && !p.hasReserved(at, "hook") {
+			p.src.report(at, Problem{
+				Message: "the dataset has no fence: nothing would keep the application from writing files during a Move",
+				Want:    "fencedBy: a postgres dataset that it asks before it writes one",
+			})
+		}
+		return
+	}
+	at = at.at("fencedBy")
+	if !p.refer(at, "dataset", f.FencedBy, known(p, "datasets", p.Datasets)) {
+		return
+	}
+	d := p.Datasets[f.FencedBy].Postgres
+	switch {
+	case d == nil && !p.src.incomplete(root.ats("datasets", string(f.FencedBy))):
+		p.src.report(at, Problem{Message: fmt.Sprintf("dataset %q is no fence", f.FencedBy), Want: "a postgres dataset"})
+	case d != nil && d.Site != "" && f.Site != "" && d.Site != f.Site:
+		p.src.report(at, Problem{Message: fmt.Sprintf("dataset %q is reached at site %q, the files at %q", f.FencedBy, d.Site, f.Site), Want: "a database at the same site: one worker does the last pass and asks the fence"})
+	}
+}
+
+type bucketPrefix struct{ bucket, prefix, owner string }
+
+// ownPrefix wants keys of two owners never to meet: a pass deletes what its tree does not have.
+func (p *Plan) ownPrefix(at *node, taken []bucketPrefix, mine bucketPrefix) []bucketPrefix {
+	if mine.bucket == "" {
+		return taken
+	}
+	literal := func(s string) string { before, _, _ := strings.Cut(s, customerVar); return before }
+	for _, t := range taken {
+		a, b := literal(t.prefix), literal(mine.prefix)
+		if t.bucket == mine.bucket && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a)) {
+			p.src.report(at, Problem{Message: "its keys would mix with those of " + t.owner, Want: "another bucket, or prefixes of which none begins with the other"})
+			break
+		}
+	}
+	return append(taken, mine)
+}
+
+func (p *Plan) validateRoutes() {
+	listeners := map[ListenerARN]Name{}
+	for _, name := range sortedKeys(p.Routes) {
+		r, at := p.Routes[name], root.ats("routes", string(name))
+		if r.ALB == nil {
+			if !p.src.incomplete(at) && !p.hasReserved(at, "route53", "hook") {
+				p.src.report(at, Problem{Message: `key "alb" is missing`, Want: "a mapping"})
+			}
+			continue
+		}
+		at = at.at("alb")
+		if other, ok := listeners[r.ALB.Listener]; ok && r.ALB.Listener != "" {
+			p.src.report(at.at("listener"), Problem{Message: fmt.Sprintf("route %q has this listener already", other)})
+		}
+		listeners[r.ALB.Listener] = name
+		p.validateALB(*r.ALB, at)
+	}
+}
+
+func (p *Plan) validateALB(a ALB, at *node) {
+	if p.refer(at.at("target"), "target", a.Target, known(p, "targets", p.Targets)) {
+		p.sameAccount(at.at("listener"), string(a.Listener), a.Target)
+	}
+	paths := map[PathPattern]Name{}
+	for _, name := range sortedKeys(a.Workloads) {
+		place := at.ats("workloads", string(name))
+		p.sameAccount(place.at("onprem"), string(a.Workloads[name].OnPrem), a.Target)
+		if !p.refer(place, "workload", name, known(p, "workloads", p.Workloads)) {
+			continue
+		}
+		w := p.Workloads[name]
+		if w.Ingress == nil {
+			if !p.src.incomplete(root.ats("workloads", string(name))) {
+				p.src.report(place, Problem{Message: fmt.Sprintf("workload %q has no ingress", name), Want: "ingress: where it takes the route's requests"})
+			}
+			continue
+		}
+		if targets := known(p, "targets", p.Targets).names; w.Target.Name != a.Target && slices.Contains(targets, string(w.Target.Name)) && slices.Contains(targets, string(a.Target)) {
+			p.src.report(place, Problem{Message: fmt.Sprintf("workload %q goes to target %q, the load balancer is in %q", name, w.Target.Name, a.Target), Want: "one target for both"})
+		}
+		for _, path := range w.Ingress.Paths {
+			if other, ok := paths[path]; ok && path != "" && other != name {
+				p.src.report(place, Problem{Message: fmt.Sprintf("workloads %q and %q both take path %s", other, name, quoted(string(path))), Want: "different ingress.paths on one route"})
+			}
+			paths[path] = name
+		}
+	}
+}
+
+// sameAccount wants an ARN to be of the target's account and region.
+func (p *Plan) sameAccount(at *node, arn string, target Name) {
+	t, ok := p.Targets[target]
+	if !ok || arn == "" || t.Account == "" || t.Region == "" {
+		return
+	}
+	if found, want := arnPart(arn, 3)+" "+arnPart(arn, 4), string(t.Region)+" "+string(t.Account); found != want {
+		p.src.report(at, Problem{Message: fmt.Sprintf("not in the region and account of target %q", target), Found: found, Want: want})
+	}
+}
