@@ -1,0 +1,47 @@
+# `make help` lists what there is. Everything is set up in ignored folders of this checkout: .cache (tools), bin, out.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+
+# The lab and the tests find their tools here.
+export DROVER_TOOLS := $(CURDIR)/.cache
+
+.PHONY: help setup setup-lab setup-lint build demo lab test lint cover clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: ## install every pinned tool into .cache; a no-op once done
+	@$(PYTHON) tools/setup.py all
+
+setup-lab:
+	@$(PYTHON) tools/setup.py lab
+
+setup-lint:
+	@$(PYTHON) tools/setup.py lint
+
+build: ## build bin/drover and bin/lab
+	@mkdir -p bin
+	go build -o bin/ ./cmd/drover ./cmd/lab
+
+# demo and lab replace their shell by the lab itself (exec): Ctrl-C reaches it directly, and it takes down what it started.
+demo: setup-lab build ## run the whole story in the lab: twelve customers moved, some of them back; ends with the score board
+	@exec bin/lab demo
+
+lab: setup-lab build ## start the lab, leave it up and print its addresses; Ctrl-C ends it
+	@exec bin/lab up
+
+test: setup-lab ## unit, conformance, replay and end-to-end tests with -race; prints coverage at the end
+	@exec tools/test.sh
+
+lint: setup-lint ## formatting, linters, import rules, workflow determinism
+	@exec tools/lint.sh
+
+cover: test ## the same, then coverage by function in out/coverage.txt and by line in out/coverage.html
+	go tool cover -func=out/coverage.out >out/coverage.txt
+	go tool cover -html=out/coverage.out -o out/coverage.html
+
+clean: ## remove what builds and runs made, but for the tools in .cache
+	rm -rf bin out

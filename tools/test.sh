@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Runs the tests in two stages and prints the coverage of workflows/ and replication/ over both. `make test` calls it.
+#
+#   units        every package but test/..., under the race detector
+#   end to end   test/..., one package at a time: each starts a whole lab, and two labs on two cores only time each other out.
+#                What runs in the lab is the shipped binary (out/test-bin, by DROVER_BIN), built to record its coverage.
+#
+# Coverage is recorded as data folders and merged, so that no test runs twice and what one package's tests reach of another counts.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export DROVER_TOOLS="${DROVER_TOOLS:-$PWD/.cache}"
+covered=./workflows/...,./replication/...
+out=$PWD/out
+data=$out/coverage
+rm -rf "$data"
+mkdir -p "$data/units" "$data/e2e" "$data/binaries"
+
+started=$SECONDS
+failed=()
+stage() { # stage NAME COMMAND...: runs it, prints how long it took, remembers a failure and goes on
+  local name=$1 from=$SECONDS
+  shift
+  printf '== %s\n' "$name"
+  if "$@"; then
+    printf '== %s: ok in %d s\n' "$name" $((SECONDS - from))
+  else
+    printf '== %s: FAILED after %d s\n' "$name" $((SECONDS - from))
+    failed+=("$name")
+  fi
+}
+
+units() {
+  # The timeout is a package's. Databases and mock servers start in many of them, on two cores.
+  go list ./... | grep -v '/test/' | xargs go test -race -timeout 8m -cover -coverpkg="$covered" -args -test.gocoverdir="$data/units"
+}
+
+end_to_end() {
+  export DROVER_BIN=$out/test-bin GOCOVERDIR=$data/binaries
+  go list ./test/... 2>/dev/null | xargs -r go test -race -p 1 -timeout 15m -cover -coverpkg="$covered" -args -test.gocoverdir="$data/e2e"
+}
+
+binaries() {
+  mkdir -p "$out/test-bin"
+  go build -cover -coverpkg="$covered" -o "$out/test-bin/" ./cmd/drover ./cmd/lab
+}
+
+coverage() {
+  local dirs="$data/units,$data/e2e,$data/binaries"
+  go tool covdata textfmt -i="$dirs" -o="$out/coverage.out"
+  go tool covdata percent -i="$dirs" | sed 's/^[[:space:]]*//'
+  go tool cover -func="$out/coverage.out" | tail -n 1
+}
+
+stage "vet" go vet ./...
+stage "build" binaries
+stage "unit tests" units
+stage "end-to-end tests" end_to_end
+stage "coverage of workflows/ and replication/" coverage
+
+if ((${#failed[@]})); then
+  printf '== make test: FAILED (%s) after %d s\n' "$(IFS=,; echo "${failed[*]}")" $((SECONDS - started))
+  exit 1
+fi
+printf '== make test: ok in %d s\n' $((SECONDS - started))
