@@ -11,11 +11,10 @@ import (
 
 func (a *app) rollbackCommand() *cobra.Command {
 	var (
-		w          wish
-		at         client.Aim
-		all, yes   bool
-		token      int64
-		acceptLoss string
+		w        wish
+		at       client.Aim
+		all, yes bool
+		token    int64
 	)
 	cmd := &cobra.Command{
 		Use:   "rollback PLAN (--customer ID | --batch NAME | --all) --reason WHY",
@@ -26,7 +25,7 @@ a terminal, unless --yes is given.`,
 		Args: asInput(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			at.Plan = args[0]
-			if err := checkRollback(at, all, w.reason, acceptLoss); err != nil {
+			if err := checkRollback(at, all, w.reason); err != nil {
 				return err
 			}
 			what := at.String()
@@ -38,7 +37,7 @@ a terminal, unless --yes is given.`,
 			}
 			return a.send(cmd.Context(), what, func(ctx context.Context, c *client.Client) (migration.Accepted, error) {
 				wish := w.command()
-				wish.Token, wish.AcceptLoss = token, acceptLoss
+				wish.Token = token
 				return c.Rollback(ctx, at, wish)
 			})
 		},
@@ -50,12 +49,11 @@ a terminal, unless --yes is given.`,
 	f.BoolVar(&all, "all", false, "move every customer of the plan back")
 	f.BoolVar(&yes, "yes", false, "do not ask")
 	f.Int64Var(&token, "token", 0, "the try that is meant: refused if there was a newer one (default the last)")
-	f.StringVar(&acceptLoss, "accept-loss", "", "the customer's id once more: lose what its AWS side cannot hand over")
 	return cmd
 }
 
 // checkRollback refuses what could be meant in two ways.
-func checkRollback(at client.Aim, all bool, reason, acceptLoss string) error {
+func checkRollback(at client.Aim, all bool, reason string) error {
 	aims := 0
 	for _, given := range []bool{at.Customer != "", at.Batch != "", all} {
 		if given {
@@ -67,8 +65,6 @@ func checkRollback(at client.Aim, all bool, reason, acceptLoss string) error {
 		return inputError("give one of --customer ID, --batch NAME and --all", "roll back what of plan %s", at.Plan)
 	case reason == "":
 		return inputError("say why with --reason: it is kept in the customer's timeline", "a rollback needs a reason")
-	case acceptLoss != "" && acceptLoss != at.Customer:
-		return inputError("give the same id to --customer and --accept-loss", "--accept-loss %s does not name the customer to roll back", acceptLoss)
 	default:
 		return nil
 	}
