@@ -1,0 +1,546 @@
+package files_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/replication/files"
+)
+
+var gateway struct {
+	once   sync.Once
+	client *s3.Client
+	stop   func()
+	err    error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if gateway.stop != nil {
+		gateway.stop()
+	}
+	os.Exit(code)
+}
+
+// startGateway runs versitygw over a folder until the tests are over.
+func startGateway() (client *s3.Client, stop func(), err error) {
+	bin, err := filepath.Abs("../../.cache/bin/versitygw")
+	if err != nil {
+		return nil, nil, err
+	}
+	dir, err := os.MkdirTemp("", "drover-s3-")
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	for _, d := range []string{"data", "meta"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
+			return nil, nil, err
+		}
+	}
+	cmd := exec.Command(bin, "--port", addr, "posix", "--sidecar", filepath.Join(dir, "meta"), filepath.Join(dir, "data"))
+	cmd.Env = []string{"ROOT_ACCESS_KEY=test", "ROOT_SECRET_KEY=testtest"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	stop = func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		_ = os.RemoveAll(dir)
+	}
+	client = s3.New(s3.Options{Region: "us-east-1", UsePathStyle: true, BaseEndpoint: aws.String("http://" + addr), Credentials: credentials.NewStaticCredentialsProvider("test", "testtest", "")})
+	for range 100 {
+		if _, err = client.ListBuckets(context.Background(), &s3.ListBucketsInput{}); err == nil {
+			return client, stop, nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	stop()
+	return nil, nil, err
+}
+
+// pair is a folder and a prefix of a bucket of their own, with a manifest.
+type pair struct {
+	t      *testing.T
+	s3     *s3.Client
+	dir    string
+	bucket string
+	store  *memory
+}
+
+func newPair(t *testing.T) *pair {
+	t.Helper()
+	if _, err := os.Stat("../../.cache/bin/versitygw"); err != nil {
+		t.Skip("no versitygw: make setup")
+	}
+	gateway.once.Do(func() { gateway.client, gateway.stop, gateway.err = startGateway() })
+	require.NoError(t, gateway.err)
+	p := &pair{t: t, s3: gateway.client, dir: filepath.Join(t.TempDir(), "acme"), store: &memory{}}
+	p.bucket = "b-" + strings.ToLower(rand.Text()[:12])
+	_, err := p.s3.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &p.bucket})
+	require.NoError(t, err)
+	require.NoError(t, os.Mkdir(p.dir, 0o755))
+	return p
+}
+
+func (p *pair) job(from migration.Side) *files.Job {
+	return &files.Job{Root: p.dir, S3: p.s3, Bucket: p.bucket, Prefix: "acme/", From: from, Store: p.store, Part: 5 << 20}
+}
+
+func (p *pair) pass(from migration.Side) files.Result {
+	p.t.Helper()
+	r, err := p.job(from).Pass(p.t.Context())
+	require.NoError(p.t, err)
+	return r
+}
+
+func (p *pair) final(from migration.Side) files.Result {
+	p.t.Helper()
+	r, err := p.job(from).Final(p.t.Context())
+	require.NoError(p.t, err)
+	return r
+}
+
+func (p *pair) write(name, content string) {
+	p.t.Helper()
+	at := filepath.Join(p.dir, name)
+	require.NoError(p.t, os.MkdirAll(filepath.Dir(at), 0o755))
+	require.NoError(p.t, os.WriteFile(at+".new", []byte(content), 0o640))
+	require.NoError(p.t, os.Rename(at+".new", at))
+}
+
+func (p *pair) read(name string) string {
+	p.t.Helper()
+	b, err := os.ReadFile(filepath.Join(p.dir, name))
+	require.NoError(p.t, err)
+	return string(b)
+}
+
+func (p *pair) put(key, content string) {
+	p.t.Helper()
+	_, err := p.s3.PutObject(p.t.Context(), &s3.PutObjectInput{Bucket: &p.bucket, Key: &key, Body: strings.NewReader(content)})
+	require.NoError(p.t, err)
+}
+
+func (p *pair) object(key string) string {
+	p.t.Helper()
+	out, err := p.s3.GetObject(p.t.Context(), &s3.GetObjectInput{Bucket: &p.bucket, Key: &key})
+	require.NoError(p.t, err)
+	defer func() { _ = out.Body.Close() }()
+	b, err := io.ReadAll(out.Body)
+	require.NoError(p.t, err)
+	return string(b)
+}
+
+func (p *pair) remove(key string) {
+	p.t.Helper()
+	_, err := p.s3.DeleteObject(p.t.Context(), &s3.DeleteObjectInput{Bucket: &p.bucket, Key: &key})
+	require.NoError(p.t, err)
+}
+
+func (p *pair) keys() (out []string) {
+	p.t.Helper()
+	l, err := p.s3.ListObjectsV2(p.t.Context(), &s3.ListObjectsV2Input{Bucket: &p.bucket})
+	require.NoError(p.t, err)
+	for _, o := range l.Contents {
+		out = append(out, *o.Key)
+	}
+	return out
+}
+
+// memory is a Store.
+type memory struct {
+	mu   sync.Mutex
+	body []byte
+	n    int
+}
+
+func (m *memory) Load(context.Context) ([]byte, string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.n == 0 {
+		return nil, "", nil
+	}
+	return m.body, fmt.Sprint(m.n), nil
+}
+
+func (m *memory) Save(_ context.Context, body []byte, etag string) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.n == 0 && etag != "" || m.n > 0 && etag != fmt.Sprint(m.n) {
+		return "", files.ErrManifest
+	}
+	m.n++
+	m.body = body
+	return fmt.Sprint(m.n), nil
+}
+
+func TestATreeGoesToTheBucketAndWhatChangedThereComesBack(t *testing.T) {
+	p := newPair(t)
+	p.write("a.txt", "one")
+	p.write("deep/er/b.txt", "two")
+	p.write("odd name é+%2F&?.txt", "three")
+	p.write("empty", "")
+	require.NoError(t, os.Symlink("a.txt", filepath.Join(p.dir, "link")))
+	when := time.Date(2021, 3, 4, 5, 6, 7, 89, time.UTC)
+	require.NoError(t, os.Chtimes(filepath.Join(p.dir, "a.txt"), when, when))
+	require.NoError(t, os.Chmod(filepath.Join(p.dir, "a.txt"), 0o604))
+
+	r := p.pass(migration.OnPrem)
+	require.EqualValues(t, 5, r.Copied)
+	require.Empty(t, r.Conflicts)
+	require.Equal(t, "three", p.object("acme/odd name é+%2F&?.txt"))
+	r = p.final(migration.OnPrem)
+	require.Zero(t, r.Copied)
+	require.EqualValues(t, 5, r.Objects)
+
+	// Home is AWS now: the application changes, adds and deletes there.
+	p.put("acme/deep/er/b.txt", "two, changed")
+	p.put("acme/new/c.txt", "four")
+	p.remove("acme/empty")
+	r = p.final(migration.AWS)
+	require.EqualValues(t, 2, r.Copied)
+	require.EqualValues(t, 1, r.Deleted)
+	require.Equal(t, "two, changed", p.read("deep/er/b.txt"))
+	require.Equal(t, "four", p.read("new/c.txt"))
+	require.NoFileExists(t, filepath.Join(p.dir, "empty"))
+	info, err := os.Stat(filepath.Join(p.dir, "a.txt"))
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o604), info.Mode())
+	require.True(t, info.ModTime().Equal(when))
+
+	// And home again: nothing to do.
+	r = p.final(migration.OnPrem)
+	require.Zero(t, r.Copied+r.Deleted)
+}
+
+func TestLooksComeBackWithAnObjectWhoseFileWasLost(t *testing.T) {
+	p := newPair(t)
+	p.write("x/a", "one")
+	require.NoError(t, os.Symlink("../x/a", filepath.Join(p.dir, "x", "l")))
+	when := time.Unix(1234567890, 123456789)
+	require.NoError(t, os.Chtimes(filepath.Join(p.dir, "x/a"), when, when))
+	require.NoError(t, os.Chmod(filepath.Join(p.dir, "x/a"), 0o751))
+	p.final(migration.OnPrem)
+	require.NoError(t, os.RemoveAll(filepath.Join(p.dir, "x")))
+	p.final(migration.AWS)
+	info, err := os.Stat(filepath.Join(p.dir, "x/a"))
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o751), info.Mode())
+	require.True(t, info.ModTime().Equal(when))
+	to, err := os.Readlink(filepath.Join(p.dir, "x", "l"))
+	require.NoError(t, err)
+	require.Equal(t, "../x/a", to)
+}
+
+func TestDeletionsTravelAndAFileMayBecomeAFolder(t *testing.T) {
+	p := newPair(t)
+	p.write("a", "file")
+	p.write("b/c", "below")
+	p.final(migration.OnPrem)
+	require.NoError(t, os.Remove(filepath.Join(p.dir, "a")))
+	require.NoError(t, os.RemoveAll(filepath.Join(p.dir, "b")))
+	p.write("a/x", "now a folder")
+	p.write("b", "now a file")
+	r := p.final(migration.OnPrem)
+	require.EqualValues(t, 2, r.Deleted)
+	require.ElementsMatch(t, []string{"acme/a/x", "acme/b"}, p.keys())
+}
+
+func TestALongFileGoesInPartsBothWays(t *testing.T) {
+	p := newPair(t)
+	long := make([]byte, 11<<20)
+	_, _ = rand.Read(long)
+	p.write("long.bin", string(long))
+	p.final(migration.OnPrem)
+	require.True(t, p.object("acme/long.bin") == string(long))
+	require.NoError(t, os.Remove(filepath.Join(p.dir, "long.bin")))
+	p.final(migration.AWS)
+	require.True(t, p.read("long.bin") == string(long))
+	require.Zero(t, p.final(migration.OnPrem).Copied)
+}
+
+// counting counts the calls that cost.
+type counting struct {
+	files.API
+	mu    sync.Mutex
+	calls map[string]int
+	onPut func()
+}
+
+func (c *counting) count(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.calls == nil {
+		c.calls = map[string]int{}
+	}
+	c.calls[what]++
+}
+
+func (c *counting) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
+	c.count("put")
+	if c.onPut != nil {
+		c.onPut()
+	}
+	return c.API.PutObject(ctx, in, o...)
+}
+
+func (c *counting) HeadObject(ctx context.Context, in *s3.HeadObjectInput, o ...func(*s3.Options)) (*s3.HeadObjectOutput, error) {
+	c.count("head")
+	return c.API.HeadObject(ctx, in, o...)
+}
+
+func TestAPassCostsWhatChanged(t *testing.T) {
+	p := newPair(t)
+	for i := range 50 {
+		p.write(fmt.Sprintf("f%d", i), "same")
+	}
+	p.pass(migration.OnPrem)
+	time.Sleep(150 * time.Millisecond) // files are no longer so young that their looks prove nothing
+	p.pass(migration.OnPrem)
+	p.write("f7", "changed")
+	c := &counting{API: p.s3}
+	j := p.job(migration.OnPrem)
+	j.S3 = c
+	r, err := j.Pass(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, r.Copied)
+	require.Equal(t, map[string]int{"put": 1, "head": 1}, c.calls)
+}
+
+func TestAKilledPassIsNotBegunAgainAndItsFilesAreNoStrangers(t *testing.T) {
+	p := newPair(t)
+	p.write("a", "one")
+	p.write("b", "two")
+	// All is carried, and the worker dies before it saves: the manifest is what it was when it began.
+	ctx, cancel := context.WithCancel(t.Context())
+	c := &counting{API: p.s3}
+	n := 0
+	j := p.job(migration.OnPrem)
+	j.S3, j.Workers = c, 1
+	j.Allowed = func(context.Context) error {
+		if n++; n == 2 {
+			p.store.mu.Lock()
+			p.store.n++ // no save after this succeeds
+			p.store.mu.Unlock()
+			cancel()
+		}
+		return nil
+	}
+	_, err := j.Pass(ctx)
+	require.Error(t, err)
+	require.Equal(t, []string{"acme/a"}, p.keys())
+	require.NoError(t, os.Remove(filepath.Join(p.dir, "a")))
+	r := p.final(migration.OnPrem)
+	require.EqualValues(t, 1, r.Deleted)
+	require.Equal(t, []string{"acme/b"}, p.keys())
+}
+
+func TestAZombieOverwritesNothing(t *testing.T) {
+	p := newPair(t)
+	p.write("a", "old")
+	p.final(migration.OnPrem)
+	p.write("a", "newer, at home on premises")
+	j := p.job(migration.OnPrem)
+	// Between the zombie's check and its write the customer moved and the application wrote on AWS.
+	j.S3 = &counting{API: p.s3, onPut: func() { p.put("acme/a", "written on AWS") }}
+	r, err := j.Pass(t.Context())
+	require.NoError(t, err)
+	require.Len(t, r.Conflicts, 1)
+	require.Contains(t, r.Conflicts[0], "a: the object was changed by somebody else")
+	require.Equal(t, "written on AWS", p.object("acme/a"))
+
+	gone := errors.New("the home record says otherwise")
+	for _, from := range []migration.Side{migration.OnPrem, migration.AWS} {
+		j = p.job(from)
+		j.Allowed = func(context.Context) error { return gone }
+		_, err = j.Pass(t.Context())
+		require.ErrorIs(t, err, gone)
+		require.Equal(t, "written on AWS", p.object("acme/a"))
+		require.Equal(t, "newer, at home on premises", p.read("a"))
+	}
+	left, err := os.ReadDir(p.dir)
+	require.NoError(t, err)
+	require.Len(t, left, 1, "no temporary file is left")
+}
+
+func TestAFileThatChangesUnderADownloadIsNotReplaced(t *testing.T) {
+	p := newPair(t)
+	p.write("a", "old")
+	p.final(migration.OnPrem)
+	p.put("acme/a", "from AWS")
+	j := p.job(migration.AWS)
+	hit := false
+	j.S3 = &onGet{API: p.s3, do: func() {
+		if !hit {
+			hit = true
+			p.write("a", "written meanwhile")
+		}
+	}}
+	r, err := j.Pass(t.Context())
+	require.NoError(t, err)
+	require.Len(t, r.Conflicts, 1)
+	require.Equal(t, "written meanwhile", p.read("a"))
+}
+
+type onGet struct {
+	files.API
+	do func()
+}
+
+func (g *onGet) GetObject(ctx context.Context, in *s3.GetObjectInput, o ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
+	g.do()
+	return g.API.GetObject(ctx, in, o...)
+}
+
+func TestStrangersAreNamedAndNeverTouched(t *testing.T) {
+	p := newPair(t)
+	p.write("a", "ours")
+	p.put("acme/foreign", "somebody else's")
+	_, err := p.job(migration.OnPrem).Final(t.Context())
+	var differ *files.NotEqualError
+	require.ErrorAs(t, err, &differ)
+	require.Len(t, differ.Differences, 1)
+	require.Contains(t, differ.Differences[0], "foreign")
+	require.Equal(t, "somebody else's", p.object("acme/foreign"))
+}
+
+func TestHostileKeysAndLinksLeadNowhere(t *testing.T) {
+	p := newPair(t)
+	p.write("a", "ours")
+	p.final(migration.OnPrem)
+	j := p.job(migration.AWS)
+	for _, key := range []string{"acme/../../evil", "acme//etc/evil", "acme/x/../../evil", "acme/bell\x07"} {
+		j.S3 = &extra{API: p.s3, key: key}
+		r, err := j.Pass(t.Context())
+		require.NoError(t, err)
+		require.Len(t, r.Conflicts, 1, key)
+		require.Contains(t, r.Conflicts[0], "cannot be carried: its key")
+	}
+	// A link made from a bucket's words, and a file below it.
+	_, err := p.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &p.bucket, Key: aws.String("acme/out"), Body: strings.NewReader("/etc"), Metadata: map[string]string{
+		"drover-sha256": "2824684de3d1a19390ca88cf826e77c6f750657e552edb83d466666c37521a08", "drover-mode": "777", "drover-mtime": "1", "drover-uid": "0", "drover-gid": "0", "drover-link": "%2Fetc"}})
+	require.NoError(t, err)
+	r := p.pass(migration.AWS)
+	require.Len(t, r.Conflicts, 1)
+	require.Contains(t, r.Conflicts[0], "leads out of the tree")
+	require.NoFileExists(t, filepath.Join(p.dir, "out"))
+	// A link that is there already is not followed out of the tree either.
+	outside := t.TempDir()
+	require.NoError(t, os.Symlink(outside, filepath.Join(p.dir, "way")))
+	p.remove("acme/out")
+	p.put("acme/way/in.txt", "hello")
+	_, err = p.job(migration.AWS).Pass(t.Context())
+	left, rerr := os.ReadDir(outside)
+	require.NoError(t, rerr)
+	require.Empty(t, left, "%v", err)
+}
+
+// extra adds a key to every listing.
+type extra struct {
+	files.API
+	key string
+}
+
+func (e *extra) ListObjectsV2(ctx context.Context, in *s3.ListObjectsV2Input, o ...func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
+	out, err := e.API.ListObjectsV2(ctx, in, o...)
+	if err == nil {
+		key := strings.ReplaceAll(strings.ReplaceAll(e.key, "%", "%25"), "\x07", "%07")
+		if out.EncodingType == "" {
+			key = e.key
+		}
+		out.Contents = append(out.Contents, typesObject(key))
+	}
+	return out, err
+}
+
+func TestMetadataThatWasKeptWithOtherContentSaysNothing(t *testing.T) {
+	p := newPair(t)
+	p.write("a", "good content")
+	p.final(migration.OnPrem)
+	out, err := p.s3.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &p.bucket, Key: aws.String("acme/a")})
+	require.NoError(t, err)
+	_, err = p.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &p.bucket, Key: aws.String("acme/a"), Body: bytes.NewReader([]byte("new content")), Metadata: out.Metadata})
+	require.NoError(t, err)
+	p.final(migration.AWS)
+	require.Equal(t, "new content", p.read("a"))
+}
+
+func TestADamagedObjectIsNamedAndDoesNotReplaceItsFile(t *testing.T) {
+	p := newPair(t)
+	p.write("a", "good content")
+	p.final(migration.OnPrem)
+	require.NoError(t, os.Remove(filepath.Join(p.dir, "a")))
+	j := p.job(migration.AWS)
+	j.S3 = &flipped{API: p.s3}
+	_, err := j.Final(t.Context())
+	var differ *files.NotEqualError
+	require.ErrorAs(t, err, &differ)
+	require.Contains(t, differ.Differences[0], "a: the content has SHA-256")
+	require.NoFileExists(t, filepath.Join(p.dir, "a"))
+}
+
+// flipped answers every object with a bit of it flipped, as a store might that does not check what it keeps.
+type flipped struct{ files.API }
+
+func (f *flipped) GetObject(ctx context.Context, in *s3.GetObjectInput, o ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
+	in.ChecksumMode = ""
+	out, err := f.API.GetObject(ctx, in, o...)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(out.Body)
+	if err != nil {
+		return nil, err
+	}
+	b[0] ^= 1
+	out.Body = io.NopCloser(bytes.NewReader(b))
+	return out, nil
+}
+
+func TestAMissingFolderIsNotAnEmptyOne(t *testing.T) {
+	p := newPair(t)
+	p.write("a", "one")
+	p.final(migration.OnPrem)
+	require.NoError(t, os.Rename(p.dir, p.dir+".unmounted"))
+	_, err := p.job(migration.OnPrem).Pass(t.Context())
+	require.ErrorIs(t, err, files.ErrNoTree)
+	require.Equal(t, []string{"acme/a"}, p.keys())
+}
+
+func TestOfTwoPassesAtOnceOneYields(t *testing.T) {
+	p := newPair(t)
+	p.write("a", "one")
+	j := p.job(migration.OnPrem)
+	j.Allowed = func(context.Context) error { p.pass(migration.OnPrem); return nil }
+	r, err := j.Pass(t.Context())
+	require.NoError(t, err)
+	require.Len(t, r.Conflicts, 1)
+	require.Zero(t, p.final(migration.OnPrem).Copied)
+}
