@@ -1,0 +1,203 @@
+package compute
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// RegisterImageRequest names the disks of a VM as they stand in EBS. The first disk is the one the VM boots from.
+type RegisterImageRequest struct {
+	Plan     string                `json:"plan"`
+	Target   migration.Target      `json:"target"`
+	Workload migration.Workload    `json:"workload"`
+	VM       migration.VM          `json:"vm"`
+	Disks    []migration.DiskImage `json:"disks"`
+}
+
+// Image is an AMI.
+type Image struct {
+	ID string `json:"id"`
+}
+
+// RegisterImage makes an AMI of replicated disks and waits until it can be launched. Its name follows from plan, VM and
+// snapshots, and AWS allows a name once: a second call, in the same worker or another, finds the first one's image. Cut off after
+// its effect, the next call finds it too.
+func (a *Activities) RegisterImage(ctx context.Context, req RegisterImageRequest) (Image, error) {
+	if len(req.Disks) == 0 {
+		return Image{}, permanent("NoDisks", nil, "register an image of VM %q: it has no replicated disk", req.VM.Name)
+	}
+	c, err := a.clients.EC2(ctx, req.Target)
+	if err != nil {
+		return Image{}, err
+	}
+	id, err := shared(ctx, a, "image "+imageKey(req), func() (string, error) {
+		id, err := findImage(ctx, c, req)
+		if err == nil && id == "" {
+			id, err = registerImage(ctx, c, req)
+		}
+		return id, err
+	})
+	if err != nil {
+		return Image{}, err
+	}
+	return Image{ID: id}, awaitImage(ctx, c, req, id)
+}
+
+// imageKey says what is in an image: another snapshot is another image.
+func imageKey(req RegisterImageRequest) string {
+	h := sha256.New()
+	for _, s := range []string{req.Plan, req.Workload.Name, req.VM.UUID, req.VM.Firmware} {
+		_, _ = fmt.Fprintf(h, "%q ", s)
+	}
+	for _, d := range req.Disks {
+		_, _ = fmt.Fprintf(h, "%q ", d.Snapshot)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:32]
+}
+
+func findImage(ctx context.Context, c EC2, req RegisterImageRequest) (string, error) {
+	out, err := c.DescribeImages(ctx, &ec2.DescribeImagesInput{Owners: []string{"self"}, Filters: []types.Filter{filter("tag:"+tagImage, imageKey(req))}})
+	if err != nil {
+		return "", classify(err, "look for the image of VM %q", req.VM.Name)
+	}
+	ids := make([]string, 0, len(out.Images))
+	for _, i := range out.Images {
+		if i.State != types.ImageStateDeregistered && i.State != types.ImageStateFailed && i.State != types.ImageStateInvalid {
+			ids = append(ids, aws.ToString(i.ImageId))
+		}
+	}
+	if len(ids) == 0 {
+		return "", nil
+	}
+	return slices.Min(ids), nil
+}
+
+func registerImage(ctx context.Context, c EC2, req RegisterImageRequest) (string, error) {
+	key := imageKey(req)
+	boot := types.BootModeValuesLegacyBios
+	if req.VM.Firmware == "efi" {
+		boot = types.BootModeValuesUefi
+	}
+	in := &ec2.RegisterImageInput{
+		Name:               aws.String(imageName(req.Plan, req.VM.Name, key)),
+		Description:        aws.String(fmt.Sprintf("Drover plan %s, workload %s, VM %s", req.Plan, req.Workload.Name, req.VM.Name)),
+		Architecture:       types.ArchitectureValuesX8664, // what vSphere runs
+		VirtualizationType: aws.String("hvm"),
+		EnaSupport:         aws.Bool(true),
+		BootMode:           boot,
+		RootDeviceName:     aws.String(deviceName(0)),
+		TagSpecifications:  tagSpecs(tags(req.Target, req.Plan, req.Workload.Name, map[string]string{tagVM: req.VM.UUID, tagImage: key}), types.ResourceTypeImage),
+	}
+	for i, d := range req.Disks {
+		// Encrypted is not said: a snapshot's volumes are encrypted as the snapshot is, and AWS refuses to hear it here.
+		in.BlockDeviceMappings = append(in.BlockDeviceMappings, types.BlockDeviceMapping{
+			DeviceName: aws.String(deviceName(i)),
+			Ebs: &types.EbsBlockDevice{
+				SnapshotId: aws.String(d.Snapshot), VolumeSize: aws.Int32(gib(d.Bytes)), VolumeType: types.VolumeTypeGp3,
+				DeleteOnTermination: aws.Bool(req.Workload.State != migration.StateDisk),
+			},
+		})
+	}
+	out, err := c.RegisterImage(ctx, in)
+	if has(err, "InvalidAMIName.Duplicate") {
+		// Another worker was first; its image may show up in the tags' index a moment later.
+		id, err := findImage(ctx, c, req)
+		if err == nil && id == "" {
+			err = fmt.Errorf("register an image of VM %q: the name %s is taken, and the image does not show yet", req.VM.Name, *in.Name)
+		}
+		return id, err
+	}
+	if err != nil {
+		return "", classify(err, "register an image of VM %q of workload %q", req.VM.Name, req.Workload.Name)
+	}
+	return aws.ToString(out.ImageId), nil
+}
+
+func awaitImage(ctx context.Context, c EC2, req RegisterImageRequest, id string) error {
+	what := fmt.Sprintf("image %s of VM %q", id, req.VM.Name)
+	return await(ctx, what, func() (bool, string, error) {
+		out, err := c.DescribeImages(ctx, &ec2.DescribeImagesInput{ImageIds: []string{id}})
+		if has(err, "InvalidAMIID.NotFound") || err == nil && len(out.Images) == 0 {
+			return false, "AWS does not show it yet", nil
+		}
+		if err != nil {
+			return false, "", classify(err, "wait for %s", what)
+		}
+		switch i := out.Images[0]; i.State {
+		case types.ImageStateAvailable:
+			return true, "", nil
+		case types.ImageStateFailed, types.ImageStateInvalid, types.ImageStateError, types.ImageStateDeregistered:
+			why := ""
+			if i.StateReason != nil {
+				why = aws.ToString(i.StateReason.Message)
+			}
+			return false, "", permanent("ImageFailed", nil, "%s is %s: %s", what, i.State, why)
+		default:
+			return false, fmt.Sprintf("it is %s", i.State), nil
+		}
+	})
+}
+
+var notInName = regexp.MustCompile(`[^A-Za-z0-9()\[\] ./\-'@_]`)
+
+// imageName is readable and unique for its key; AWS takes 3 to 128 of these characters.
+func imageName(plan, vm, key string) string {
+	name := notInName.ReplaceAllString("drover/"+plan+"/"+vm, "-")
+	if len(name) > 90 {
+		name = name[:90]
+	}
+	return name + "/" + key
+}
+
+// deviceName is where a disk appears: the root as /dev/sda1, further ones from /dev/sdf on, as AWS recommends for HVM.
+func deviceName(i int) string {
+	if i == 0 {
+		return "/dev/sda1"
+	}
+	return "/dev/sd" + string(rune('f'+i-1))
+}
+
+// gib rounds bytes up to GiB.
+func gib(bytes int64) int32 { return int32((bytes + 1<<30 - 1) >> 30) } //nolint:gosec // a volume has at most 64 TiB
+
+func filter(name string, values ...string) types.Filter {
+	return types.Filter{Name: aws.String(name), Values: values}
+}
+
+// tags are the target's own and Drover's, which win.
+func tags(t migration.Target, plan, workload string, more map[string]string) map[string]string {
+	out := map[string]string{}
+	maps.Copy(out, t.Tags)
+	maps.Copy(out, more)
+	out[tagPlan], out[tagWorkload] = plan, workload
+	return out
+}
+
+func tagSpecs(tags map[string]string, on ...types.ResourceType) (out []types.TagSpecification) {
+	var list []types.Tag
+	for _, k := range slices.Sorted(maps.Keys(tags)) {
+		list = append(list, types.Tag{Key: aws.String(k), Value: aws.String(tags[k])})
+	}
+	for _, r := range on {
+		out = append(out, types.TagSpecification{ResourceType: r, Tags: list})
+	}
+	return out
+}
+
+// short hashes parts into n hex digits.
+func short(n int, parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:])[:n]
+}

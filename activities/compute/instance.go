@@ -1,0 +1,349 @@
+package compute
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// LaunchInstanceRequest names the image that a VM was made into.
+type LaunchInstanceRequest struct {
+	Plan     string             `json:"plan"`
+	Target   migration.Target   `json:"target"`
+	Workload migration.Workload `json:"workload"`
+	VM       migration.VM       `json:"vm"`
+	Image    string             `json:"image"`
+}
+
+// Instance is a running EC2 instance.
+type Instance struct {
+	ID        string `json:"id"`
+	PrivateIP string `json:"privateIp"`
+	Type      string `json:"type"`
+}
+
+// LaunchInstance finds or launches the instance of a VM and waits until it runs and passes EC2's status checks.
+//
+// A second call finds the first one's instance by its tags; calls at the same time, or a repeat that does not see the tags yet, carry the
+// same client token, which AWS answers with the same instance. A subnet or zone without room is passed over for the next.
+func (a *Activities) LaunchInstance(ctx context.Context, req LaunchInstanceRequest) (Instance, error) {
+	if req.Workload.EC2 == nil {
+		return Instance{}, permanent("NotEC2", nil, "launch VM %q: workload %q has no ec2 target", req.VM.Name, req.Workload.Name)
+	}
+	c, err := a.clients.EC2(ctx, req.Target)
+	if err != nil {
+		return Instance{}, err
+	}
+	id, err := shared(ctx, a, "instance "+short(32, req.Plan, req.Workload.Name, req.VM.UUID, req.Image), func() (string, error) {
+		found, dead, err := findInstance(ctx, c, req)
+		if err == nil && found == nil {
+			found, err = a.launch(ctx, c, req, dead)
+		}
+		if err != nil {
+			return "", err
+		}
+		return aws.ToString(found.InstanceId), nil
+	})
+	if err != nil {
+		return Instance{}, err
+	}
+	return awaitInstance(ctx, c, req, id)
+}
+
+// findInstance finds the living instance, and the ids of terminated ones, which AWS shows for about an hour.
+func findInstance(ctx context.Context, c EC2, req LaunchInstanceRequest) (living *types.Instance, dead []string, err error) {
+	pages := ec2.NewDescribeInstancesPaginator(c, &ec2.DescribeInstancesInput{Filters: []types.Filter{
+		filter("tag:"+tagPlan, req.Plan), filter("tag:"+tagWorkload, req.Workload.Name), filter("tag:"+tagVM, req.VM.UUID), filter("tag:"+tagImage, req.Image),
+	}})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, nil, classify(err, "look for the instance of VM %q", req.VM.Name)
+		}
+		for _, r := range page.Reservations {
+			for _, i := range r.Instances {
+				switch {
+				case gone(i):
+					dead = append(dead, aws.ToString(i.InstanceId))
+				case living == nil || aws.ToString(i.InstanceId) < aws.ToString(living.InstanceId):
+					living = &i
+				}
+			}
+		}
+	}
+	slices.Sort(dead)
+	return living, dead, nil
+}
+
+func gone(i types.Instance) bool {
+	return i.State != nil && (i.State.Name == types.InstanceStateNameTerminated || i.State.Name == types.InstanceStateNameShuttingDown)
+}
+
+// launch runs the instance in the first subnet that has room. VMs of a workload begin at different subnets.
+func (a *Activities) launch(ctx context.Context, c EC2, req LaunchInstanceRequest, dead []string) (*types.Instance, error) {
+	in, err := a.runInput(ctx, c, req)
+	if err != nil {
+		return nil, err
+	}
+	subnets := req.Target.Subnets
+	if len(subnets) == 0 {
+		return nil, permanent("NoSubnets", nil, "launch VM %q: target %q names no subnets", req.VM.Name, req.Target.Name)
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(req.VM.UUID))
+	var full []error
+	for n := range subnets {
+		subnet := subnets[(int(h.Sum32()%1024)+n)%len(subnets)]
+		i, err := runIn(ctx, c, in, subnet, dead)
+		if err == nil {
+			return i, nil
+		}
+		if !has(err, "InsufficientFreeAddressesInSubnet", "InsufficientInstanceCapacity", "Unsupported") {
+			return nil, classify(err, "launch VM %q of workload %q in subnet %s", req.VM.Name, req.Workload.Name, subnet)
+		}
+		full = append(full, fmt.Errorf("subnet %s: %w", subnet, err))
+	}
+	return nil, fmt.Errorf("launch VM %q of workload %q as %s: no subnet has room: %w", req.VM.Name, req.Workload.Name, in.InstanceType, errors.Join(full...))
+}
+
+// runIn launches under a token that stands for exactly this. AWS answers the token of an instance that has been terminated with that
+// instance; the next token then counts it in.
+func runIn(ctx context.Context, c EC2, in *ec2.RunInstancesInput, subnet string, dead []string) (*types.Instance, error) {
+	for range 5 {
+		try := *in
+		try.SubnetId = &subnet
+		try.ClientToken = aws.String(token(&try, dead))
+		out, err := c.RunInstances(ctx, &try)
+		if err != nil {
+			return nil, err
+		}
+		if len(out.Instances) == 0 {
+			return nil, errors.New("AWS launched no instance and gave no reason")
+		}
+		if i := out.Instances[0]; !gone(i) {
+			return &i, nil
+		}
+		dead = append(slices.Clone(dead), aws.ToString(out.Instances[0].InstanceId))
+	}
+	return nil, errors.New("AWS keeps answering with terminated instances")
+}
+
+// token is the client token: at most 64 characters, and the same for the same request.
+func token(in *ec2.RunInstancesInput, dead []string) string {
+	profile := ""
+	if in.IamInstanceProfile != nil {
+		profile = aws.ToString(in.IamInstanceProfile.Name) + aws.ToString(in.IamInstanceProfile.Arn)
+	}
+	parts := []string{aws.ToString(in.ImageId), string(in.InstanceType), aws.ToString(in.SubnetId), strings.Join(in.SecurityGroupIds, ","), profile, aws.ToString(in.UserData), strings.Join(dead, ",")}
+	for _, t := range in.TagSpecifications[0].Tags {
+		parts = append(parts, aws.ToString(t.Key), aws.ToString(t.Value))
+	}
+	for _, m := range in.BlockDeviceMappings {
+		parts = append(parts, aws.ToString(m.DeviceName), aws.ToString(m.Ebs.SnapshotId), aws.ToString(m.Ebs.KmsKeyId))
+	}
+	return short(64, parts...)
+}
+
+func (a *Activities) runInput(ctx context.Context, c EC2, req LaunchInstanceRequest) (*ec2.RunInstancesInput, error) {
+	kind, err := chooseType(req.Workload.EC2.InstanceType, req.VM)
+	if err != nil {
+		return nil, permanent("NoInstanceType", nil, "launch VM %q of workload %q: %v", req.VM.Name, req.Workload.Name, err)
+	}
+	groups, missing, err := securityGroups(ctx, c, req.Target, req.Workload.EC2.SecurityGroups)
+	if err != nil {
+		return nil, err
+	}
+	if len(missing) > 0 {
+		return nil, permanent("NoSecurityGroup", nil, "launch VM %q of workload %q: VPC %s has no security group %s", req.VM.Name, req.Workload.Name, req.Target.VPC, strings.Join(missing, ", "))
+	}
+	disks, err := a.mappings(ctx, c, req)
+	if err != nil {
+		return nil, err
+	}
+	all := tags(req.Target, req.Plan, req.Workload.Name, map[string]string{"Name": req.VM.Name, tagVM: req.VM.UUID, tagImage: req.Image})
+	in := &ec2.RunInstancesInput{
+		ImageId: &req.Image, InstanceType: types.InstanceType(kind), MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
+		SecurityGroupIds: groups, BlockDeviceMappings: disks,
+		MetadataOptions:   &types.InstanceMetadataOptionsRequest{HttpTokens: types.HttpTokensStateRequired, HttpEndpoint: types.InstanceMetadataEndpointStateEnabled},
+		TagSpecifications: tagSpecs(all, types.ResourceTypeInstance, types.ResourceTypeVolume, types.ResourceTypeNetworkInterface),
+	}
+	switch p := req.Workload.EC2.Profile; {
+	case strings.HasPrefix(p, "arn:"):
+		in.IamInstanceProfile = &types.IamInstanceProfileSpecification{Arn: &p}
+	case p != "":
+		in.IamInstanceProfile = &types.IamInstanceProfileSpecification{Name: &p}
+	}
+	if d := req.Workload.Config.UserData; d != "" {
+		in.UserData = aws.String(base64.StdEncoding.EncodeToString([]byte(d)))
+	}
+	return in, nil
+}
+
+// mappings are the image's disks, encrypted whatever the snapshot is.
+func (a *Activities) mappings(ctx context.Context, c EC2, req LaunchInstanceRequest) ([]types.BlockDeviceMapping, error) {
+	out, err := c.DescribeImages(ctx, &ec2.DescribeImagesInput{ImageIds: []string{req.Image}})
+	if err != nil {
+		return nil, classify(err, "read image %s of VM %q", req.Image, req.VM.Name)
+	}
+	if len(out.Images) == 0 {
+		return nil, permanent("NoImage", nil, "launch VM %q: image %s does not exist", req.VM.Name, req.Image)
+	}
+	key, err := a.keyARN(ctx, req.Target)
+	if err != nil {
+		return nil, err
+	}
+	var disks []types.BlockDeviceMapping
+	for _, m := range out.Images[0].BlockDeviceMappings {
+		if m.Ebs == nil {
+			continue
+		}
+		ebs := &types.EbsBlockDevice{SnapshotId: m.Ebs.SnapshotId, VolumeSize: m.Ebs.VolumeSize, VolumeType: types.VolumeTypeGp3, DeleteOnTermination: aws.Bool(req.Workload.State != migration.StateDisk), Encrypted: aws.Bool(true)}
+		if key != "" {
+			ebs.KmsKeyId = &key
+		}
+		disks = append(disks, types.BlockDeviceMapping{DeviceName: m.DeviceName, Ebs: ebs})
+	}
+	return disks, nil
+}
+
+// keyARN resolves the target's key; "" is the account's default key.
+func (a *Activities) keyARN(ctx context.Context, t migration.Target) (string, error) {
+	if t.KMSKey == "" || strings.HasPrefix(t.KMSKey, "arn:") && strings.Contains(t.KMSKey, ":key/") {
+		return t.KMSKey, nil
+	}
+	c, err := a.clients.KMS(ctx, t)
+	if err != nil {
+		return "", err
+	}
+	out, err := c.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &t.KMSKey})
+	if err != nil {
+		return "", classify(err, "resolve KMS key %q of target %q", t.KMSKey, t.Name)
+	}
+	return aws.ToString(out.KeyMetadata.Arn), nil
+}
+
+var groupID = regexp.MustCompile(`^sg-([0-9a-f]{8}|[0-9a-f]{17})$`)
+
+// securityGroups resolves ids and names in the target's VPC, in order; missing are those it does not have.
+func securityGroups(ctx context.Context, c EC2, t migration.Target, wanted []string) (ids, missing []string, err error) {
+	if len(wanted) == 0 {
+		return nil, nil, nil
+	}
+	out, err := c.DescribeSecurityGroups(ctx, &ec2.DescribeSecurityGroupsInput{Filters: []types.Filter{filter("vpc-id", t.VPC)}})
+	if err != nil {
+		return nil, nil, classify(err, "look for security groups in VPC %s", t.VPC)
+	}
+	for _, w := range wanted {
+		i := slices.IndexFunc(out.SecurityGroups, func(g types.SecurityGroup) bool {
+			if groupID.MatchString(w) {
+				return aws.ToString(g.GroupId) == w
+			}
+			return aws.ToString(g.GroupName) == w
+		})
+		if i < 0 {
+			missing = append(missing, w)
+			continue
+		}
+		ids = append(ids, aws.ToString(out.SecurityGroups[i].GroupId))
+	}
+	return ids, missing, nil
+}
+
+func awaitInstance(ctx context.Context, c EC2, req LaunchInstanceRequest, id string) (Instance, error) {
+	what := fmt.Sprintf("instance %s of VM %q", id, req.VM.Name)
+	var got Instance
+	err := await(ctx, what, func() (bool, string, error) {
+		out, err := c.DescribeInstances(ctx, &ec2.DescribeInstancesInput{InstanceIds: []string{id}})
+		if has(err, "InvalidInstanceID.NotFound") || err == nil && (len(out.Reservations) == 0 || len(out.Reservations[0].Instances) == 0) {
+			return false, "AWS does not show it yet", nil
+		}
+		if err != nil {
+			return false, "", classify(err, "wait for %s", what)
+		}
+		i := out.Reservations[0].Instances[0]
+		switch {
+		case gone(i):
+			return false, "", fmt.Errorf("%s was terminated: %s", what, reason(i))
+		case i.State == nil || i.State.Name == types.InstanceStateNamePending:
+			return false, "it is starting", nil
+		case i.State.Name != types.InstanceStateNameRunning:
+			return false, "", fmt.Errorf("%s is %s (%s); start it, or terminate it to have it launched anew", what, i.State.Name, reason(i))
+		}
+		got = Instance{ID: id, PrivateIP: aws.ToString(i.PrivateIpAddress), Type: string(i.InstanceType)}
+		return statusOK(ctx, c, id)
+	})
+	return got, err
+}
+
+func reason(i types.Instance) string {
+	if i.StateReason != nil && i.StateReason.Message != nil {
+		return *i.StateReason.Message
+	}
+	return cmp.Or(aws.ToString(i.StateTransitionReason), "AWS gives no reason")
+}
+
+// statusOK asks for the two checks that EC2 makes of a running instance.
+func statusOK(ctx context.Context, c EC2, id string) (bool, string, error) {
+	out, err := c.DescribeInstanceStatus(ctx, &ec2.DescribeInstanceStatusInput{InstanceIds: []string{id}})
+	if err != nil {
+		return false, "", classify(err, "read the status checks of instance %s", id)
+	}
+	if len(out.InstanceStatuses) == 0 || out.InstanceStatuses[0].InstanceStatus == nil || out.InstanceStatuses[0].SystemStatus == nil {
+		return false, "its status checks have not begun", nil
+	}
+	s := out.InstanceStatuses[0]
+	if s.InstanceStatus.Status == types.SummaryStatusOk && s.SystemStatus.Status == types.SummaryStatusOk {
+		return true, "", nil
+	}
+	return false, fmt.Sprintf("its status checks: instance %s, system %s", s.InstanceStatus.Status, s.SystemStatus.Status), nil
+}
+
+// retireInstances terminates every living instance of the workload and then deregisters its images; snapshots stay.
+func retireInstances(ctx context.Context, c EC2, req RetireWorkloadRequest) error {
+	mine := []types.Filter{filter("tag:"+tagPlan, req.Plan), filter("tag:"+tagWorkload, req.Workload.Name)}
+	ids := map[string]bool{}
+	pages := ec2.NewDescribeInstancesPaginator(c, &ec2.DescribeInstancesInput{Filters: mine})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return classify(err, "look for the instances of workload %q", req.Workload.Name)
+		}
+		for _, r := range page.Reservations {
+			for _, i := range r.Instances {
+				if !gone(i) {
+					ids[aws.ToString(i.InstanceId)] = true
+				}
+			}
+		}
+	}
+	if len(ids) > 0 {
+		all := slices.Sorted(maps.Keys(ids))
+		if _, err := c.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: all}); err != nil {
+			return classify(err, "terminate the instances of workload %q: %s", req.Workload.Name, strings.Join(all, ", "))
+		}
+	}
+	images, err := c.DescribeImages(ctx, &ec2.DescribeImagesInput{Owners: []string{"self"}, Filters: mine})
+	if err != nil {
+		return classify(err, "look for the images of workload %q", req.Workload.Name)
+	}
+	for _, i := range images.Images {
+		if _, err := c.DeregisterImage(ctx, &ec2.DeregisterImageInput{ImageId: i.ImageId}); err != nil && !has(err, "InvalidAMIID.Unavailable", "InvalidAMIID.NotFound") {
+			return classify(err, "deregister image %s of workload %q", aws.ToString(i.ImageId), req.Workload.Name)
+		}
+	}
+	return nil
+}
