@@ -89,7 +89,7 @@ func noCustomer(err error, plan string) error {
 // notFound replaces Temporal's words where a workflow is missing, and leaves every other error as it is.
 func notFound(err error, why, next string) error {
 	var p *Problem
-	if errors.As(err, &p) && p.Kind == ErrNotFound {
+	if errors.As(err, &p) && errors.Is(p.Kind, ErrNotFound) {
 		p.Why, p.Next = why, next
 	}
 	return err

@@ -105,10 +105,10 @@ func (c *Client) updateProblem(ctx context.Context, doing string, at Aim, err er
 	if !errors.As(err, &p) {
 		return err
 	}
-	switch p.Kind {
-	case ErrRefused:
+	switch {
+	case errors.Is(p.Kind, ErrRefused):
 		p.Next = "see what may be done now with `" + at.statusCommand() + "`"
-	case ErrNotFound:
+	case errors.Is(p.Kind, ErrNotFound):
 		d, e := c.temporal.DescribeWorkflowExecution(ctx, at.workflow(), "")
 		if e == nil && d.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
 			p.Kind = ErrRefused
