@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"context"
+	"sync"
 
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"golang.org/x/time/rate"
@@ -72,21 +73,39 @@ type Activities struct {
 	facts  facts
 }
 
-// ELB throttles an account per region by token buckets; for Describe calls the bucket holds 40
-// (https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-throttling.html). The pace below leaves
-// room for the account's other users of the API. The size for writes is not published; this one is cautious.
+// ELB throttles an account per region by token buckets; the one of Describe calls holds 40 and the others' sizes are not published
+// (https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-throttling.html). This pace leaves the account's other
+// users of the API room; where it is still too much, the client's adaptive retries slow down further.
 const (
-	readsPerSecond, readBurst   = 10, 30
-	writesPerSecond, writeBurst = 5, 15
+	readsPerSecond, readBurst   = 20, 30
+	writesPerSecond, writeBurst = 10, 20
+	watchPerSecond, watchBurst  = 5, 10 // of targets' health: apart, so that watching never delays a route
 )
 
+// Option changes how activities are built.
+type Option func(*Activities)
+
+// WithPace sets how many calls a second may read and write rules, for accounts whose limits were raised.
+func WithPace(reads, writes float64) Option {
+	return func(a *Activities) {
+		a.reads.SetLimit(rate.Limit(reads))
+		a.writes.SetLimit(rate.Limit(writes))
+	}
+}
+
 // New builds the activities.
-func New(clients Clients, specs Specs, homes Homes, objects Objects) *Activities {
-	return &Activities{
+func New(clients Clients, specs Specs, homes Homes, objects Objects, opts ...Option) *Activities {
+	a := &Activities{
 		clients: clients, specs: specs, homes: homes, objects: objects,
 		reads:  rate.NewLimiter(readsPerSecond, readBurst),
 		writes: rate.NewLimiter(writesPerSecond, writeBurst),
+		watch:  rate.NewLimiter(watchPerSecond, watchBurst),
 		passes: passes{byKey: map[string]*lane{}},
 		facts:  facts{owned: map[string]ownership{}, groups: map[groupKey]string{}, fronts: map[string]front{}},
+		seen:   map[string]sighting{},
 	}
+	for _, o := range opts {
+		o(a)
+	}
+	return a
 }

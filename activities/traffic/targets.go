@@ -129,7 +129,7 @@ func (a *Activities) AwaitTargets(ctx context.Context, req AwaitTargetsRequest) 
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
 	for {
-		all, err := a.TargetHealth(ctx, req.Target, req.TargetGroup)
+		all, err := a.targetHealth(ctx, req.Target, req.TargetGroup)
 		if err != nil {
 			return err
 		}
@@ -174,13 +174,40 @@ func (t TargetHealth) String() string {
 	return strings.TrimSpace(fmt.Sprintf("%s:%d is %s %s", t.ID, t.Port, t.State, t.Reason))
 }
 
-// TargetHealth reads the health of every target of a group.
+// freshFor is how long the health of a group is answered from memory: the probes of all customers of a workload ask for the same, and the
+// load balancer itself checks a target every 5 s at most.
+const freshFor = time.Second
+
+// sighting is what a group's targets looked like.
+type sighting struct {
+	at      time.Time
+	targets []TargetHealth
+}
+
+// TargetHealth reads the health of every target of a group, as it was at most a second ago.
 func (a *Activities) TargetHealth(ctx context.Context, t migration.Target, group string) ([]TargetHealth, error) {
+	a.seenMu.Lock()
+	s := a.seen[group]
+	a.seenMu.Unlock()
+	if time.Since(s.at) < freshFor {
+		return slices.Clone(s.targets), nil
+	}
+	out, err := a.targetHealth(ctx, t, group)
+	if err != nil {
+		return nil, err
+	}
+	a.seenMu.Lock()
+	a.seen[group] = sighting{time.Now(), out}
+	a.seenMu.Unlock()
+	return slices.Clone(out), nil
+}
+
+func (a *Activities) targetHealth(ctx context.Context, t migration.Target, group string) ([]TargetHealth, error) {
 	c, err := a.clients.ELB(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.reads.Wait(ctx); err != nil {
+	if err := a.watch.Wait(ctx); err != nil {
 		return nil, err
 	}
 	got, err := c.DescribeTargetHealth(ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: &group})
