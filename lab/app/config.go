@@ -137,7 +137,7 @@ func (c Config) files(ctx context.Context) (fileStore, error) {
 	if !bucket {
 		return folder(c.Files), nil
 	}
-	name, prefix, _ := strings.Cut(rest, "/")
+	name, prefix, _ := strings.Cut(strings.TrimSuffix(rest, "/")+"/", "/")
 	conf, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("AWS configuration: %w", err)

@@ -45,9 +45,10 @@ type Controller struct {
 
 	mu        sync.Mutex
 	onAWS     []Machine
-	processes map[string]*process // by Machine.ID
-	refused   map[string]string   // instance or task -> why it is not served
-	good      map[string]bool     // snapshots that were read back and are disks that were exported
+	processes map[string]*process          // by Machine.ID
+	refused   map[string]string            // instance or task -> why it is not served
+	secret    map[string]map[string]string // task -> what its secrets said when it started
+	good      map[string]bool              // snapshots that were read back and are disks that were exported
 }
 
 // New makes a Controller; Run makes it work.
@@ -55,7 +56,7 @@ func New(c Config) *Controller {
 	if c.Log == nil {
 		c.Log = io.Discard
 	}
-	return &Controller{conf: c, wake: make(chan struct{}, 1), processes: map[string]*process{}, refused: map[string]string{}, good: map[string]bool{}}
+	return &Controller{conf: c, wake: make(chan struct{}, 1), processes: map[string]*process{}, refused: map[string]string{}, good: map[string]bool{}, secret: map[string]map[string]string{}}
 }
 
 // Run keeps the processes until ctx ends, then stops them all and returns.
@@ -194,7 +195,7 @@ func (c *Controller) startable(ctx context.Context, instances []Instance) (out [
 			why = c.bootable(i)
 		} else {
 			merge(m.Env, i.Env)
-			secrets, err := c.secrets(ctx, i)
+			secrets, err := c.secretsOnce(ctx, i)
 			merge(m.Env, secrets)
 			if err != nil {
 				why = err.Error() // ECS calls it ResourceInitializationError

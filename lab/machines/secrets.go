@@ -13,6 +13,23 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 )
 
+// secretsOnce reads a task's secrets when it starts, and never again.
+func (c *Controller) secretsOnce(ctx context.Context, i Instance) (map[string]string, error) {
+	c.mu.Lock()
+	known, ok := c.secret[i.ID]
+	c.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	got, err := c.secrets(ctx, i)
+	if err == nil {
+		c.mu.Lock()
+		c.secret[i.ID] = got
+		c.mu.Unlock()
+	}
+	return got, err
+}
+
 // secrets does what Fargate's agent does before a container starts: it reads the secrets that the task definition names.
 func (c *Controller) secrets(ctx context.Context, i Instance) (map[string]string, error) {
 	if len(i.Secrets) == 0 {
