@@ -1,0 +1,195 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/drover-migration/drover/migration"
+	engine "github.com/drover-migration/drover/replication/postgres"
+)
+
+// Pairs opens a dataset's two servers and keeps them connected.
+type Pairs interface {
+	Open(ctx context.Context, plan string, d migration.Dataset, target migration.Target) (*engine.Pair, error)
+}
+
+// Activities needs, on each server, a role that may create schemas, publications and subscriptions and that owns the tables; see
+// engine.Pair.Check.
+type Activities struct {
+	pairs Pairs
+}
+
+// New builds the activities over connections that live as long as the worker: a freeze has no time to connect.
+func New(pairs Pairs) *Activities { return &Activities{pairs: pairs} }
+
+// PostgresRef names a dataset of a plan.
+type PostgresRef struct {
+	Plan    string            `json:"plan"`
+	Dataset migration.Dataset `json:"dataset"`
+	Target  migration.Target  `json:"target"`
+}
+
+// CheckPostgresRequest names the tenants that will move.
+type CheckPostgresRequest struct {
+	PostgresRef
+	Tenants []int64 `json:"tenants"`
+}
+
+// CheckPostgresResult is everything found at once.
+type CheckPostgresResult struct {
+	Findings []migration.Finding `json:"findings,omitempty"`
+}
+
+// CheckPostgres reads what must hold before anything is touched. It changes nothing: twice is once.
+func (a *Activities) CheckPostgres(ctx context.Context, req CheckPostgresRequest) (CheckPostgresResult, error) {
+	if f, bad := badDataset(req.PostgresRef); bad {
+		return CheckPostgresResult{Findings: []migration.Finding{f}}, nil
+	}
+	defer beat(ctx, "checking")()
+	p, err := a.pairs.Open(ctx, req.Plan, req.Dataset, req.Target)
+	if err != nil {
+		// That a database cannot be reached is what a preflight is for.
+		return CheckPostgresResult{Findings: []migration.Finding{{
+			Severity: migration.Blocker, Check: "postgres-connect", Subject: "dataset " + req.Dataset.Name, Reason: err.Error(),
+			Remedy: "check address, credentials and network from the site's worker",
+		}}}, nil
+	}
+	found, err := p.Check(ctx, req.Tenants)
+	return CheckPostgresResult{Findings: found}, classify(err)
+}
+
+// PreparePostgresRequest names the tenants that will move.
+type PreparePostgresRequest struct {
+	PostgresRef
+	Tenants []int64 `json:"tenants"`
+}
+
+// PreparePostgres sets up schema, functions, fences, publications, id ranges and subscriptions. Every part looks at what is there
+// first: cut off anywhere, or run twice at once, it ends in the same state.
+func (a *Activities) PreparePostgres(ctx context.Context, req PreparePostgresRequest) error {
+	p, err := a.open(ctx, req.PostgresRef)
+	if err != nil {
+		return err
+	}
+	say, stop := talk(ctx)
+	defer stop()
+	return classify(p.Prepare(ctx, req.Tenants, say))
+}
+
+// AwaitPostgresSync waits until every table of both directions replicates and a beat has made the way in each. It only reads, and
+// writes a beat: a second run overwrites the first's.
+func (a *Activities) AwaitPostgresSync(ctx context.Context, ref PostgresRef) error {
+	p, err := a.open(ctx, ref)
+	if err != nil {
+		return err
+	}
+	say, stop := talk(ctx)
+	defer stop()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		s, err := p.Sync(ctx)
+		if err != nil {
+			return classify(err)
+		}
+		if s.Done() {
+			break
+		}
+		say(fmt.Sprintf("%d of %d tables ready, %d rows copied by copies under way", s.Ready, s.Tables, s.Copied))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	say("waiting for a beat in each direction")
+	_, err = p.Lag(ctx)
+	return classify(err)
+}
+
+// Lag is how far each direction is behind. Durations are those of a beat from write to sight.
+type Lag struct {
+	Forward      migration.Duration `json:"forward"`
+	Back         migration.Duration `json:"back"`
+	ForwardBytes int64              `json:"forwardBytes"` // WAL not confirmed by the subscriber
+	BackBytes    int64              `json:"backBytes"`
+}
+
+// ReadLag sends a beat in each direction. A beat that never arrives is an error at the activity's time-out.
+func (a *Activities) ReadLag(ctx context.Context, ref PostgresRef) (Lag, error) {
+	p, err := a.open(ctx, ref)
+	if err != nil {
+		return Lag{}, err
+	}
+	defer beat(ctx, "waiting for a beat")()
+	l, err := p.Lag(ctx)
+	return Lag{Forward: migration.Duration(l.Forward), Back: migration.Duration(l.Back), ForwardBytes: l.ForwardBytes, BackBytes: l.BackBytes}, classify(err)
+}
+
+// DropPostgres takes away everything Drover made in the two databases, when every tenant is homed on premises. What is gone already
+// stays gone: cut off anywhere, it is run again.
+func (a *Activities) DropPostgres(ctx context.Context, ref PostgresRef) error {
+	p, err := a.open(ctx, ref)
+	if err != nil {
+		return err
+	}
+	say, stop := talk(ctx)
+	defer stop()
+	return classify(p.DropAll(ctx, say))
+}
+
+func (a *Activities) open(ctx context.Context, ref PostgresRef) (*engine.Pair, error) {
+	if f, bad := badDataset(ref); bad {
+		return nil, temporal.NewNonRetryableApplicationError(f.Subject+": "+f.Reason, ErrorBadRequest, nil)
+	}
+	p, err := a.pairs.Open(ctx, ref.Plan, ref.Dataset, ref.Target)
+	return p, classify(err)
+}
+
+func badDataset(ref PostgresRef) (migration.Finding, bool) {
+	return migration.Finding{Severity: migration.Blocker, Check: "postgres-dataset", Subject: "dataset " + ref.Dataset.Name, Reason: "it is not a PostgreSQL database", Remedy: "this is a mistake in Drover, or in the plan's dataset"},
+		ref.Dataset.Postgres == nil
+}
+
+// beatEvery is how often a waiting activity says that it lives.
+const beatEvery = 2 * time.Second
+
+// beat heartbeats with one word until the returned function is called.
+func beat(ctx context.Context, what string) (stop func()) {
+	say, stop := talk(ctx)
+	say(what)
+	return stop
+}
+
+// talk heartbeats with what was said last until stop is called.
+func talk(ctx context.Context) (say func(string), stop func()) {
+	words, done := make(chan string), make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick, last := time.NewTicker(beatEvery), ""
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case last = <-words:
+			case <-tick.C:
+			}
+			activity.RecordHeartbeat(ctx, last)
+		}
+	}()
+	return func(w string) {
+			select {
+			case words <- w:
+			case <-stopped:
+			}
+		}, func() {
+			close(done)
+			<-stopped
+		}
+}

@@ -1,0 +1,52 @@
+package postgres
+
+import (
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"go.temporal.io/sdk/temporal"
+
+	engine "github.com/drover-migration/drover/replication/postgres"
+)
+
+// Types of errors that a repeat does not cure.
+const (
+	ErrorNotPrepared = "PostgresNotPrepared"
+	ErrorObserving   = "PostgresObserving"
+	ErrorJoinedLate  = "PostgresJoinedLate"
+	ErrorNotHome     = "PostgresNotHome"
+	ErrorBadRequest  = "PostgresBadRequest"
+	ErrorTooOld      = "PostgresWorkerTooOld"
+	ErrorNoPgDump    = "PostgresNoPgDump"
+	ErrorRefused     = "PostgresRefused" // privileges, features, conflicting definitions: the server's answer will be the same
+)
+
+var permanent = map[error]string{
+	engine.ErrNotPrepared:    ErrorNotPrepared,
+	engine.ErrObserving:      ErrorObserving,
+	engine.ErrJoinedLate:     ErrorJoinedLate,
+	engine.ErrNotHome:        ErrorNotHome,
+	engine.ErrNewerInstalled: ErrorTooOld,
+	engine.ErrNoPgDump:       ErrorNoPgDump,
+}
+
+// classify marks the errors that a repeat does not cure. Lost connections, restarts and time-outs are not among them, nor is
+// anything unknown.
+func classify(err error) error {
+	if err == nil {
+		return nil
+	}
+	for is, name := range permanent {
+		if errors.Is(err, is) {
+			return temporal.NewNonRetryableApplicationError(err.Error(), name, nil)
+		}
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		switch pg.Code {
+		case "42501", "0A000", "42P07", "42710", "55000": // privilege, feature, duplicate table or object, wrong state (wal_level)
+			return temporal.NewNonRetryableApplicationError(err.Error(), ErrorRefused, nil)
+		}
+	}
+	return err
+}

@@ -1,0 +1,199 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"strconv"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// Secrets resolves references to secrets.
+type Secrets interface {
+	Resolve(ctx context.Context, ref migration.SecretRef) (string, error)
+}
+
+// Instances says where a database instance answers. dbname is empty where the instance was made without one.
+type Instances interface {
+	Endpoint(ctx context.Context, target migration.Target, id string) (host string, port int, dbname string, err error)
+}
+
+// Connector opens pairs and keeps them: a freeze has no time to connect. It is safe for concurrent use.
+type Connector struct {
+	Secrets   Secrets
+	Instances Instances
+	PgDump    string // path of pg_dump; empty: found, see FindPgDump
+
+	mu   sync.Mutex
+	kept map[string]*opening
+}
+
+type opening struct {
+	mu   sync.Mutex
+	pair *Pair
+}
+
+// Open returns the pair of a dataset, connecting both pools the first time. A failed attempt is not kept.
+func (c *Connector) Open(ctx context.Context, plan string, d migration.Dataset, target migration.Target) (*Pair, error) {
+	if d.Postgres == nil {
+		return nil, fmt.Errorf("dataset %q is not a PostgreSQL database", d.Name)
+	}
+	// The whole dataset is the key: a revised plan may classify tables otherwise.
+	b, err := json.Marshal([]any{plan, d, target.Account, target.Region, target.Role})
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	if c.kept == nil {
+		c.kept = map[string]*opening{}
+	}
+	o := c.kept[string(b)]
+	if o == nil {
+		o = &opening{}
+		c.kept[string(b)] = o
+	}
+	c.mu.Unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.pair != nil {
+		return o.pair, nil
+	}
+	p, err := c.connect(ctx, plan, d, target)
+	if err != nil {
+		return nil, fmt.Errorf("dataset %s: %w", d.Name, err)
+	}
+	o.pair = p
+	return p, nil
+}
+
+// Close closes every pair.
+func (c *Connector) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, o := range c.kept {
+		o.mu.Lock()
+		if o.pair != nil {
+			o.pair.Close()
+		}
+		o.mu.Unlock()
+	}
+	c.kept = nil
+}
+
+func (c *Connector) connect(ctx context.Context, plan string, d migration.Dataset, target migration.Target) (*Pair, error) {
+	onprem, err := c.onPremises(ctx, *d.Postgres)
+	if err != nil {
+		return nil, err
+	}
+	aws, err := c.onAWS(ctx, *d.Postgres, target, onprem.Database)
+	if err != nil {
+		return nil, err
+	}
+	// RDS reaches the database on premises by an address of its own.
+	seen := onprem
+	if seen.Host, seen.Port, err = splitHostPort(d.Postgres.AddressFromTarget); err != nil {
+		return nil, err
+	}
+	s, err := Connect(ctx, migration.OnPrem, onprem, seen)
+	if err != nil {
+		return nil, err
+	}
+	t, err := Connect(ctx, migration.AWS, aws, aws)
+	if err != nil {
+		s.Pool.Close()
+		return nil, err
+	}
+	p := NewPair(plan, d, s, t)
+	p.pgDump = c.PgDump
+	return p, nil
+}
+
+func (c *Connector) onPremises(ctx context.Context, d migration.Postgres) (Address, error) {
+	dsn, err := c.Secrets.Resolve(ctx, d.DSN)
+	if err != nil {
+		return Address{}, fmt.Errorf("resolve the address of the database on premises: %w", err)
+	}
+	a, err := ParseDSN(dsn)
+	if err != nil {
+		return Address{}, fmt.Errorf("the secret %s is no PostgreSQL connection string: want postgres://user:password@host:port/database", d.DSN)
+	}
+	return a, nil
+}
+
+// ParseDSN reads a connection string, as URL or as key=value. Its errors may quote it: do not print them.
+func ParseDSN(dsn string) (Address, error) {
+	conf, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return Address{}, err
+	}
+	mode := "disable"
+	switch tls := conf.TLSConfig; {
+	case tls != nil && tls.InsecureSkipVerify && tls.VerifyPeerCertificate == nil && len(conf.Fallbacks) > 0:
+		mode = "prefer"
+	case tls != nil && tls.InsecureSkipVerify && tls.VerifyPeerCertificate == nil:
+		mode = "require"
+	case tls != nil && tls.InsecureSkipVerify:
+		mode = "verify-ca"
+	case tls != nil:
+		mode = "verify-full"
+	}
+	return Address{Host: conf.Host, Port: int(conf.Port), Database: conf.Database, User: conf.User, Password: conf.Password, SSLMode: mode, RootCert: rootCert(dsn)}, nil
+}
+
+var rootCertForm = regexp.MustCompile(`(?:^|[?&\s])sslrootcert=([^&\s]+)`)
+
+// rootCert is the one setting that pgx reads and does not keep.
+func rootCert(dsn string) string {
+	m := rootCertForm.FindStringSubmatch(dsn)
+	if m == nil {
+		return ""
+	}
+	if path, err := url.QueryUnescape(m[1]); err == nil {
+		return path
+	}
+	return m[1]
+}
+
+// onAWS joins what RDS says of the instance with the credentials, which may bring their own sslmode, sslrootcert and dbname.
+func (c *Connector) onAWS(ctx context.Context, d migration.Postgres, target migration.Target, database string) (Address, error) {
+	host, port, dbname, err := c.Instances.Endpoint(ctx, target, d.RDS)
+	if err != nil {
+		return Address{}, fmt.Errorf("find database instance %q in target %q: %w", d.RDS, target.Name, err)
+	}
+	text, err := c.Secrets.Resolve(ctx, d.Credentials)
+	if err != nil {
+		return Address{}, fmt.Errorf("resolve the credentials of database instance %q: %w", d.RDS, err)
+	}
+	var secret struct {
+		Username, Password, DBName, SSLMode, SSLRootCert string
+	}
+	if json.Unmarshal([]byte(text), &secret) != nil || secret.Username == "" {
+		return Address{}, fmt.Errorf(`the secret %s is not JSON {"username": .., "password": ..}`, d.Credentials)
+	}
+	for _, name := range []string{secret.DBName, dbname} {
+		if name != "" {
+			database = name
+			break
+		}
+	}
+	return Address{Host: host, Port: port, Database: database, User: secret.Username, Password: secret.Password, SSLMode: secret.SSLMode, RootCert: secret.SSLRootCert}, nil
+}
+
+func splitHostPort(address string) (string, int, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, fmt.Errorf("addressFromTarget %q is not host:port", address)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return "", 0, fmt.Errorf("addressFromTarget %q: the port is not a number", address)
+	}
+	return host, n, nil
+}

@@ -1,0 +1,321 @@
+-- Drover: Moves of tenants between two PostgreSQL databases. The same file is installed on BOTH sides, and may be installed again over
+-- itself at any time: tables are made once, functions are replaced. install.go stamps it and refuses to go back to an older one.
+--
+-- The rule that keeps the sides apart: a side opens at token p only after the OTHER side was recorded closed at token p
+-- (by seal(p), or by poison(p)), and only while its own stored token is lower than p. Tokens never go down.
+-- The rule that keeps the data whole: a side opens only if the mark that fence() wrote on the other side, in the transaction
+-- that committed after the last writer, has ARRIVED HERE BY REPLICATION, read in the very transaction that opens.
+--
+-- Order of locks, everywhere: tenant advisory locks (ascending) < fence rows (ascending) < direction rows < publication lock < catalogs.
+-- An owner is a fresh uuid per try. Every function is one READ COMMITTED transaction and is idempotent; it answers with a word
+-- (the caller decides) and raises only for errors. All ids of a call get the same answer, or nothing changes.
+
+CREATE SCHEMA IF NOT EXISTS drover;
+
+CREATE TABLE IF NOT EXISTS drover.config (
+  one  boolean PRIMARY KEY DEFAULT true CHECK (one),
+  mode text NOT NULL DEFAULT 'enforce' CHECK (mode IN ('enforce', 'observe'))
+);
+INSERT INTO drover.config DEFAULT VALUES ON CONFLICT DO NOTHING;
+
+CREATE TABLE IF NOT EXISTS drover.installed (   -- which version of this file stands here
+  one     boolean PRIMARY KEY DEFAULT true CHECK (one),
+  version int NOT NULL,
+  digest  text NOT NULL,                        -- SHA-256 of the file
+  at      timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE IF NOT EXISTS drover.identity (    -- replica identities as they were before Drover changed them, to be put back
+  rel regclass PRIMARY KEY, was text NOT NULL, idx name, made name
+);
+
+CREATE TABLE IF NOT EXISTS drover.fence (
+  tenant       int PRIMARY KEY,
+  state        text NOT NULL CHECK (state IN ('open', 'fenced', 'sealed')),
+  token        bigint NOT NULL DEFAULT 0,
+  owner        uuid,
+  lease_until  timestamptz,                     -- only while fenced; this server's clock decides
+  sealed_token bigint NOT NULL DEFAULT 0,       -- token of the last seal() here: of two sealed sides the higher was home last
+  CHECK ((state = 'fenced') = (lease_until IS NOT NULL))
+) WITH (fillfactor = 50);
+
+CREATE TABLE IF NOT EXISTS drover.direction (                 -- the truth about outgoing replication; publications are derived from it
+  pub    text NOT NULL,                         -- publication on this side
+  peer   text NOT NULL,                         -- publication of the other side that carries the same tables the other way
+  tenant int  NOT NULL REFERENCES drover.fence,
+  is_on  boolean NOT NULL,
+  token  bigint NOT NULL DEFAULT 0,
+  owner  uuid,
+  PRIMARY KEY (pub, tenant)
+) WITH (fillfactor = 50);
+CREATE INDEX IF NOT EXISTS direction_tenant ON drover.direction (tenant);
+
+CREATE TABLE IF NOT EXISTS drover.member (                    -- which tables a publication carries, and their tenant column
+  pub text NOT NULL, rel regclass NOT NULL, col name NOT NULL, PRIMARY KEY (pub, rel)
+);
+
+CREATE TABLE IF NOT EXISTS drover.beat (                      -- replicated both ways, filtered by pub. tenant 0: heartbeats; else marks of fence()
+  pub text NOT NULL, tenant int NOT NULL, token bigint NOT NULL, owner uuid, at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (pub, tenant)
+) WITH (fillfactor = 50);
+
+CREATE TABLE IF NOT EXISTS drover.refused (                   -- what observe mode let through
+  at timestamptz NOT NULL DEFAULT clock_timestamp(), tenant int, rel text, op text, role text, app text, state text
+);
+
+-- ---------------------------------------------------------------- guard
+
+-- The shared lock lives until the writer's transaction ends (prepared transactions keep it too); fence() and seal() take it
+-- exclusively. Under READ COMMITTED the next statement has a snapshot younger than the lock. Under any other level the snapshot
+-- may be older than the fence: FOR SHARE turns that into 40001 (FOR KEY SHARE would not).
+-- Called by the guard_* triggers only, which are SECURITY DEFINER: a role that writes needs no privilege on this schema.
+CREATE OR REPLACE FUNCTION drover.check_write(t int, rel text, op text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE f drover.fence; m text; rc boolean := current_setting('transaction_isolation') = 'read committed';
+BEGIN
+  PERFORM pg_advisory_xact_lock_shared(724, t);
+  IF rc THEN SELECT * INTO f FROM drover.fence WHERE tenant = t;
+  ELSE       SELECT * INTO f FROM drover.fence WHERE tenant = t FOR SHARE; END IF;
+  IF f.state = 'open' THEN RETURN; END IF;
+  IF f.state = 'fenced' AND f.lease_until <= clock_timestamp() THEN
+    -- The lease has run out: open. The first writer writes it down if it can do so without waiting, so that a clock that is
+    -- later set back cannot bring the fence back to life under a committed write.
+    PERFORM 1 FROM drover.fence WHERE tenant = t AND state = 'fenced' AND token = f.token FOR UPDATE SKIP LOCKED;
+    IF FOUND THEN UPDATE drover.fence SET state = 'open', lease_until = NULL WHERE tenant = t; END IF;
+    RETURN;
+  END IF;
+  IF rc THEN SELECT mode INTO m FROM drover.config;
+  ELSE       SELECT mode INTO m FROM drover.config FOR SHARE; END IF;
+  IF m = 'observe' THEN
+    INSERT INTO drover.refused(tenant, rel, op, role, app, state)
+      VALUES (t, rel, op, session_user, current_setting('application_name'), coalesce(f.state, 'unknown tenant'));
+    RETURN;
+  END IF;
+  RAISE EXCEPTION 'tenant % is not writable here (%)', t, coalesce(f.state, 'unknown tenant')
+    USING ERRCODE = 'DR001', HINT = 'refresh the route and retry';
+END $$;
+
+CREATE OR REPLACE FUNCTION drover.no_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'TRUNCATE ignores row filters and is blocked on %', TG_RELID::regclass USING ERRCODE = 'DR003'; END $$;
+
+-- Guards a table and adds it to a publication's list. The trigger's name sorts last: it sees the row after all other BEFORE
+-- triggers. It does not fire for replicated rows (session_replication_role = replica).
+CREATE OR REPLACE FUNCTION drover.protect(p_pub text, p_rel regclass, p_col name) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE fn text := format('drover.%I', 'guard_' || p_col); leaf regclass;
+BEGIN
+  INSERT INTO drover.member VALUES (p_pub, p_rel, p_col) ON CONFLICT DO NOTHING;
+  EXECUTE format($f$ CREATE OR REPLACE FUNCTION %1$s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $g$
+    BEGIN
+      IF TG_OP = 'DELETE' THEN PERFORM drover.check_write(OLD.%2$I, TG_TABLE_NAME, TG_OP); RETURN OLD; END IF;
+      PERFORM drover.check_write(NEW.%2$I, TG_TABLE_NAME, TG_OP);
+      IF TG_OP = 'UPDATE' THEN
+        IF OLD.%2$I IS DISTINCT FROM NEW.%2$I THEN PERFORM drover.check_write(OLD.%2$I, TG_TABLE_NAME, TG_OP); END IF;
+      END IF;
+      RETURN NEW;
+    END $g$ $f$, fn, p_col);
+  EXECUTE format('CREATE OR REPLACE TRIGGER zzzz_drover_guard BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %s()', p_rel, fn);
+  -- A row trigger reaches the partitions by itself, a statement trigger does not.
+  FOR leaf IN SELECT p_rel UNION SELECT t.relid FROM pg_partition_tree(p_rel) t LOOP
+    EXECUTE format('CREATE OR REPLACE TRIGGER zzzz_drover_truncate BEFORE TRUNCATE ON %s EXECUTE FUNCTION drover.no_truncate()', leaf);
+  END LOOP;
+END $$;
+
+-- For reads and for jobs that write for many tenants.
+CREATE OR REPLACE FUNCTION drover.is_home(t int) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+$$ SELECT coalesce((SELECT state = 'open' OR state = 'fenced' AND lease_until <= clock_timestamp() FROM drover.fence WHERE tenant = t), false) $$;
+
+-- ---------------------------------------------------------------- publications
+
+CREATE OR REPLACE FUNCTION drover.row_filter(p_pub text, p_col name) RETURNS text LANGUAGE sql VOLATILE AS $$
+  SELECT coalesce(string_agg(CASE WHEN a = b THEN format('%I = %s', p_col, a) ELSE format('%I BETWEEN %s AND %s', p_col, a, b) END,
+                             ' OR ' ORDER BY a), format('%I = %s', p_col, -2147483648))
+  FROM (SELECT min(tenant) a, max(tenant) b
+        FROM (SELECT tenant, tenant - row_number() OVER (ORDER BY tenant) g FROM drover.direction WHERE pub = p_pub AND is_on) x GROUP BY g) r $$;
+
+-- Rewrites a publication from the truth. The statement that reads the truth starts after the lock is held, so it sees what every
+-- earlier holder committed; tables in one order (oid), since ALTER PUBLICATION locks them until commit.
+CREATE OR REPLACE FUNCTION drover.rebuild(p_pub text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE list text;
+BEGIN
+  PERFORM pg_advisory_xact_lock(725, hashtext(p_pub));
+  SELECT string_agg(format('%s WHERE (%s)', m.rel, c.f), ', ' ORDER BY m.rel::oid) INTO list
+    FROM drover.member m JOIN (SELECT col, drover.row_filter(p_pub, col) f FROM (SELECT DISTINCT col FROM drover.member WHERE pub = p_pub) d) c USING (col)
+   WHERE m.pub = p_pub;
+  list := concat_ws(', ', list, format('drover.beat WHERE (pub = %L)', p_pub));
+  IF EXISTS (SELECT FROM pg_publication WHERE pubname = p_pub) THEN
+    EXECUTE format('ALTER PUBLICATION %I SET TABLE %s', p_pub, list);
+  ELSE
+    EXECUTE format('CREATE PUBLICATION %I FOR TABLE %s WITH (publish = ''insert,update,delete'', publish_via_partition_root = true)', p_pub, list);
+  END IF;
+END $$;
+
+-- Doctor: the filters as the server evaluates them against the truth. No rows: all is well.
+CREATE OR REPLACE FUNCTION drover.publication_drift() RETURNS TABLE (pub text, rel regclass, tenant int, published boolean) LANGUAGE plpgsql AS $$
+DECLARE m record;
+BEGIN
+  FOR m IN SELECT d.pub, d.rel, d.col, pg_get_expr(r.prqual, r.prrelid) q FROM drover.member d
+             JOIN pg_publication p ON p.pubname = d.pub LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = d.rel LOOP
+    RETURN QUERY EXECUTE format('SELECT %L::text, %L::regclass, x.%3$I, NOT is_on FROM (SELECT tenant AS %3$I, is_on FROM drover.direction WHERE pub = %1$L) x WHERE (%4$s) <> is_on',
+      m.pub, m.rel, m.col, coalesce(m.q, 'true'));
+  END LOOP;
+END $$;
+
+-- ---------------------------------------------------------------- protocol: helpers
+
+CREATE OR REPLACE FUNCTION drover._begin(ids int[], wait_ms int) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN RAISE EXCEPTION 'drover functions need READ COMMITTED'; END IF;
+  IF coalesce(cardinality(ids), 0) = 0 OR EXISTS (SELECT FROM unnest(ids) i WHERE NOT EXISTS (SELECT FROM drover.fence WHERE tenant = i)) THEN
+    RAISE EXCEPTION 'unknown tenant among %', ids USING ERRCODE = 'DR002';
+  END IF;
+  PERFORM set_config('lock_timeout', wait_ms::text, true);
+  IF current_setting('synchronous_commit') IN ('off', 'local') THEN PERFORM set_config('synchronous_commit', 'on', true); END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION drover._lock_rows(ids int[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN PERFORM 1 FROM drover.fence WHERE tenant = ANY (ids) ORDER BY tenant FOR UPDATE; END $$;
+
+CREATE OR REPLACE FUNCTION drover._turn(ids int[], p_on boolean, p_token bigint, p_owner uuid) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE p text;
+BEGIN
+  UPDATE drover.direction SET is_on = p_on, token = p_token, owner = p_owner WHERE tenant = ANY (ids);
+  FOR p IN SELECT DISTINCT pub FROM drover.direction WHERE tenant = ANY (ids) ORDER BY pub LOOP PERFORM drover.rebuild(p); END LOOP;
+END $$;
+
+-- One answer for all ids: the word itself if they agree, 'superseded' if any is, else 'mixed'.
+CREATE OR REPLACE FUNCTION drover._agree(words text[]) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN 'superseded' = ANY (words) THEN 'superseded' WHEN count(DISTINCT w) = 1 THEN min(w) ELSE 'mixed' END FROM unnest(words) w $$;
+
+CREATE OR REPLACE FUNCTION drover._newer(f drover.fence, p_token bigint, p_owner uuid) RETURNS boolean LANGUAGE sql IMMUTABLE AS
+$$ SELECT f.token > p_token OR f.token = p_token AND f.owner IS DISTINCT FROM p_owner $$;
+
+CREATE OR REPLACE FUNCTION drover._fence_word(ids int[], p_token bigint, p_owner uuid, seal boolean) RETURNS text LANGUAGE sql VOLATILE AS $$
+  SELECT drover._agree(array_agg(CASE
+    WHEN drover._newer(f, p_token, p_owner)                       THEN 'superseded'
+    WHEN f.token < p_token AND seal                               THEN 'not_fenced'
+    WHEN f.token < p_token AND f.state = 'sealed'                 THEN 'sealed'
+    WHEN f.token < p_token                                        THEN 'go'
+    WHEN f.state = 'sealed' AND f.sealed_token = p_token          THEN 'sealed'
+    WHEN f.state = 'sealed'                                       THEN 'superseded'     -- poisoned by the same try
+    WHEN f.state = 'open' OR f.lease_until <= clock_timestamp()   THEN 'expired'
+    WHEN seal                                                     THEN 'go'
+    ELSE 'fenced' END)) FROM drover.fence f WHERE tenant = ANY (ids) $$;
+
+-- ---------------------------------------------------------------- protocol: steps
+
+-- fenced | expired | sealed | superseded | mixed. Writers of these tenants queue from the moment this waits: keep wait_ms short,
+-- below deadlock_timeout, and call again. The answer is looked up before the wait too, so that a zombie stalls nobody.
+CREATE OR REPLACE FUNCTION drover.fence(ids int[], p_token bigint, p_owner uuid, lease interval, wait_ms int DEFAULT 500) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE w text;
+BEGIN
+  PERFORM drover._begin(ids, wait_ms);
+  IF (SELECT mode FROM drover.config) <> 'enforce' THEN RAISE EXCEPTION 'the guard only observes' USING ERRCODE = 'DR004'; END IF;
+  w := drover._fence_word(ids, p_token, p_owner, false);
+  IF w <> 'go' THEN RETURN w; END IF;
+  PERFORM pg_advisory_xact_lock(724, t) FROM (SELECT DISTINCT t FROM unnest(ids) t ORDER BY t) o;
+  PERFORM drover._lock_rows(ids);
+  w := drover._fence_word(ids, p_token, p_owner, false);
+  IF w <> 'go' THEN RETURN w; END IF;
+  INSERT INTO drover.beat(pub, tenant, token, owner) SELECT pub, tenant, p_token, p_owner FROM drover.direction WHERE tenant = ANY (ids) ORDER BY 1, 2
+    ON CONFLICT (pub, tenant) DO UPDATE SET token = excluded.token, owner = excluded.owner, at = clock_timestamp();
+  UPDATE drover.fence SET state = 'fenced', token = p_token, owner = p_owner, lease_until = clock_timestamp() + lease WHERE tenant = ANY (ids);
+  RETURN 'fenced';
+END $$;
+
+-- Has the mark of fence(token, owner) on the other side arrived here, on every publication that feeds these tenants?
+CREATE OR REPLACE FUNCTION drover.arrived(ids int[], p_token bigint, p_owner uuid) RETURNS boolean LANGUAGE sql VOLATILE AS $$
+  SELECT count(d.tenant) > 0 AND count(DISTINCT d.tenant) = (SELECT count(DISTINCT i) FROM unnest(ids) i)
+     AND bool_and(EXISTS (SELECT FROM drover.beat b WHERE b.pub = d.peer AND b.tenant = d.tenant AND b.token = p_token AND b.owner = p_owner))
+  FROM drover.direction d WHERE d.tenant = ANY (ids) $$;
+
+-- sealed | expired | not_fenced | superseded | mixed. The exclusive locks are held when the clock is read and until commit: whoever
+-- passed the guard on an expired lease is finished by then and its clock was past the lease, so this one's is as well.
+CREATE OR REPLACE FUNCTION drover.seal(ids int[], p_token bigint, p_owner uuid, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE w text;
+BEGIN
+  PERFORM drover._begin(ids, wait_ms);                                      -- above deadlock_timeout: only then does autovacuum yield to ALTER
+  w := drover._fence_word(ids, p_token, p_owner, true);
+  IF w <> 'go' THEN RETURN w; END IF;
+  PERFORM pg_advisory_xact_lock(724, t) FROM (SELECT DISTINCT t FROM unnest(ids) t ORDER BY t) o;
+  PERFORM drover._lock_rows(ids);
+  w := drover._fence_word(ids, p_token, p_owner, true);
+  IF w <> 'go' THEN RETURN w; END IF;
+  UPDATE drover.fence SET state = 'sealed', lease_until = NULL, sealed_token = p_token WHERE tenant = ANY (ids);
+  PERFORM drover._turn(ids, false, p_token, p_owner);
+  RETURN 'sealed';
+END $$;
+
+-- open | behind | not_sealed | superseded | mixed. THE COMMIT POINT of a Move. Only after seal() on the other side said 'sealed'.
+CREATE OR REPLACE FUNCTION drover.open(ids int[], p_token bigint, p_owner uuid, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE w text;
+BEGIN
+  PERFORM drover._begin(ids, wait_ms);
+  PERFORM drover._lock_rows(ids);
+  SELECT drover._agree(array_agg(CASE
+    WHEN drover._newer(f, p_token, p_owner)               THEN 'superseded'
+    WHEN f.token = p_token AND f.state = 'open'           THEN 'open'
+    WHEN f.token = p_token                                THEN 'superseded'
+    WHEN f.state = 'sealed'                               THEN 'go'
+    ELSE 'not_sealed' END)) INTO w FROM drover.fence f WHERE tenant = ANY (ids);
+  IF w <> 'go' THEN RETURN w; END IF;
+  IF NOT drover.arrived(ids, p_token, p_owner) THEN RETURN 'behind'; END IF;
+  UPDATE drover.fence SET state = 'open', token = p_token, owner = p_owner WHERE tenant = ANY (ids);
+  PERFORM drover._turn(ids, true, p_token, p_owner);
+  RETURN 'open';
+END $$;
+
+-- opened | poisoned | superseded | mixed. On the destination, with a token above the one in doubt.
+CREATE OR REPLACE FUNCTION drover.poison(ids int[], p_token bigint, p_owner uuid, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE w text;
+BEGIN
+  PERFORM drover._begin(ids, wait_ms);
+  PERFORM drover._lock_rows(ids);
+  SELECT drover._agree(array_agg(CASE
+    WHEN drover._newer(f, p_token, p_owner) THEN 'superseded'
+    WHEN f.state <> 'sealed'                THEN 'opened'
+    ELSE 'poisoned' END)) INTO w FROM drover.fence f WHERE tenant = ANY (ids);
+  IF w = 'poisoned' THEN UPDATE drover.fence SET token = p_token, owner = p_owner WHERE tenant = ANY (ids); END IF;
+  RETURN w;
+END $$;
+
+-- open | fenced | superseded | mixed. On the origin, only after poison(token, owner) on the destination said 'poisoned'.
+CREATE OR REPLACE FUNCTION drover.reopen(ids int[], p_token bigint, p_owner uuid, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE w text;
+BEGIN
+  PERFORM drover._begin(ids, wait_ms);
+  PERFORM drover._lock_rows(ids);
+  SELECT drover._agree(array_agg(CASE
+    WHEN drover._newer(f, p_token, p_owner)                THEN 'superseded'
+    WHEN f.state = 'sealed' AND f.token = p_token          THEN 'superseded'
+    WHEN f.state = 'sealed'                                THEN 'go'
+    ELSE f.state END)) INTO w FROM drover.fence f WHERE tenant = ANY (ids);
+  IF w = 'go' THEN
+    UPDATE drover.fence SET state = 'open', token = p_token, owner = p_owner WHERE tenant = ANY (ids);
+    PERFORM drover._turn(ids, true, p_token, p_owner);
+    RETURN 'open';
+  ELSIF w = 'open' THEN
+    UPDATE drover.fence SET token = p_token, owner = p_owner WHERE tenant = ANY (ids) AND token < p_token;
+  END IF;
+  RETURN w;
+END $$;
+
+-- open | sealed | superseded | mixed. Whatever was under way below this token is over; a sealed side stays as it is.
+CREATE OR REPLACE FUNCTION drover.claim(ids int[], p_token bigint, p_owner uuid, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE w text;
+BEGIN
+  PERFORM drover._begin(ids, wait_ms);
+  PERFORM drover._lock_rows(ids);
+  SELECT drover._agree(array_agg(CASE
+    WHEN drover._newer(f, p_token, p_owner) THEN 'superseded'
+    WHEN f.state = 'sealed'                 THEN 'sealed'
+    ELSE 'open' END)) INTO w FROM drover.fence f WHERE tenant = ANY (ids);
+  IF w = 'open' THEN UPDATE drover.fence SET state = 'open', lease_until = NULL, token = p_token, owner = p_owner WHERE tenant = ANY (ids); END IF;
+  RETURN w;
+END $$;
+
+-- The owner's own way back before the seal. It stores the token even if fence() never ran, so that a late fence() is refused.
+CREATE OR REPLACE FUNCTION drover.unfence(ids int[], p_token bigint, p_owner uuid, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE sql AS
+$$ SELECT drover.claim(ids, p_token, p_owner, wait_ms) $$;
+
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA drover FROM PUBLIC;
+GRANT USAGE ON SCHEMA drover TO PUBLIC;
+GRANT EXECUTE ON FUNCTION drover.is_home(int) TO PUBLIC;

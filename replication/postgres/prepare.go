@@ -1,0 +1,264 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// Prepare sets both directions up for the tenants of the plan: replica identities, the schema on AWS, Drover's functions and guard,
+// fences, publications, disjoint id ranges, subscriptions. Every part looks at what is there first, so that it can be cut off
+// anywhere and run again. say is told what is being done; it may be nil.
+//
+// From the guard on, every tenant found in the data has a fence: those of the plan are replicated, the others stay where they are. A
+// tenant that appears later is refused until Prepare has run again.
+func (p *Pair) Prepare(ctx context.Context, tenants []int64, say func(string)) error {
+	if say == nil {
+		say = func(string) {}
+	}
+	ids, err := tenantIDs(tenants)
+	if err != nil {
+		return err
+	}
+	for _, part := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"Drover's functions on premises", p.OnPrem.install},
+		{"replica identities on premises", func(ctx context.Context) error { return p.identities(ctx, p.OnPrem) }},
+		{"the schema on AWS", p.copySchema},
+		{"Drover's functions on AWS", p.AWS.install},
+		{"replica identities on AWS", func(ctx context.Context) error { return p.identities(ctx, p.AWS) }},
+		{"id ranges", p.separateRanges},
+		{"fences", func(ctx context.Context) error { return p.admit(ctx, ids) }},
+		{"the guard and the publications", p.publish},
+		// A tenant's first row may have come between the look and the guard.
+		{"fences of new tenants", func(ctx context.Context) error { return p.admit(ctx, ids) }},
+		{"the subscription on AWS", func(ctx context.Context) error { return p.subscribe(ctx, migration.OnPrem) }},
+		{"the subscription on premises", func(ctx context.Context) error { return p.subscribe(ctx, migration.AWS) }},
+	} {
+		say(part.what)
+		if err := part.do(ctx); err != nil {
+			return fmt.Errorf("prepare dataset %s: %s: %w", p.Name, part.what, err)
+		}
+	}
+	_, err = p.LoadTables(ctx)
+	return err
+}
+
+// ErrJoinedLate says that a tenant came into the plan after the first copy: its older rows would be missing on AWS.
+var ErrJoinedLate = errors.New("a tenant joined the plan after the first copy of its database; put it into a plan of its own")
+
+// admit gives every tenant a fence on both sides and every tenant of the plan a direction. What is there already stays as it is.
+func (p *Pair) admit(ctx context.Context, plan []int32) error {
+	tables, err := readTables(ctx, p.OnPrem.Pool, p.Dataset)
+	if err != nil {
+		return err
+	}
+	all := slices.Clone(plan)
+	err = p.OnPrem.unhurried(ctx, func(c *pgx.Conn) error {
+		for _, t := range of(tables, Tenants) {
+			found, err := tenantsIn(ctx, c, t)
+			if err != nil {
+				return err
+			}
+			all = append(all, found...)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	if err := p.refuseLate(ctx, plan); err != nil {
+		return err
+	}
+	// AWS first: a tenant that is open on premises must not be unknown to the other side.
+	for _, s := range []*Server{p.AWS, p.OnPrem} {
+		state, on := "open", true
+		if s.Side == migration.AWS {
+			state, on = "sealed", false
+		}
+		err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `INSERT INTO drover.fence (tenant, state) SELECT t, $2 FROM unnest($1::int[]) t ORDER BY t ON CONFLICT DO NOTHING`, all, state); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, `INSERT INTO drover.direction (pub, peer, tenant, is_on) SELECT $2, $3, t, $4 FROM unnest($1::int[]) t ORDER BY t ON CONFLICT DO NOTHING`,
+				plan, p.Names.Outgoing(s.Side), p.Names.Outgoing(s.Side.Other()), on)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.where(), err)
+		}
+	}
+	return nil
+}
+
+func (p *Pair) refuseLate(ctx context.Context, plan []int32) error {
+	var late []int32
+	err := p.OnPrem.Pool.QueryRow(ctx, `SELECT coalesce(array_agg(t ORDER BY t), '{}') FROM unnest($1::int[]) t
+		WHERE EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $2)
+		  AND NOT EXISTS (SELECT FROM drover.direction d WHERE d.pub = $2 AND d.tenant = t)`, plan, p.Names.Forward).Scan(&late)
+	if err != nil {
+		return err
+	}
+	if len(late) > 0 {
+		return fmt.Errorf("tenants %v: %w", late, ErrJoinedLate)
+	}
+	return nil
+}
+
+// tenantsIn lists the tenants of a table by hopping from one to the next in the index that begins with the tenant, if there is one.
+func tenantsIn(ctx context.Context, c *pgx.Conn, t Table) ([]int32, error) {
+	col := pgx.Identifier{t.Column}.Sanitize()
+	query := fmt.Sprintf(`SELECT DISTINCT %s::int FROM %s WHERE %[1]s IS NOT NULL`, col, t.Ident())
+	indexed, err := leadingIndex(ctx, c, t)
+	if err != nil {
+		return nil, err
+	}
+	if indexed {
+		query = fmt.Sprintf(`WITH RECURSIVE h AS (SELECT min(%[1]s) AS v FROM %[2]s UNION ALL SELECT (SELECT min(x.%[1]s) FROM %[2]s x WHERE x.%[1]s > h.v) FROM h WHERE h.v IS NOT NULL)
+			SELECT v::int FROM h WHERE v IS NOT NULL`, col, t.Ident())
+	}
+	rows, err := c.Query(ctx, query)
+	if err == nil {
+		var out []int32
+		if out, err = pgx.CollectRows(rows, pgx.RowTo[int32]); err == nil {
+			return out, nil
+		}
+	}
+	return nil, fmt.Errorf("list tenants of %s: %w", t, err)
+}
+
+// leadingIndex says whether a whole index of the table begins with the tenant column.
+func leadingIndex(ctx context.Context, q querier, t Table) (is bool, err error) {
+	err = q.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+		WHERE i.indrelid = $1 AND i.indisvalid AND i.indpred IS NULL AND a.attname = $2)`, t.OID, t.Column).Scan(&is)
+	if err != nil {
+		return false, fmt.Errorf("read indexes of %s: %w", t, err)
+	}
+	return is, nil
+}
+
+// publish puts the guard on every table and makes the publications, on both sides. The guard needs a moment without writers on each
+// table: it waits briefly and tries again, so that it stops nobody for long.
+func (p *Pair) publish(ctx context.Context) error {
+	for _, s := range p.servers() {
+		tables, err := readTables(ctx, s.Pool, p.Dataset)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.where(), err)
+		}
+		pub, changed := p.Names.Outgoing(s.Side), false
+		for _, t := range of(tables, Tenants) {
+			did, err := s.protect(ctx, pub, t)
+			if err != nil {
+				return fmt.Errorf("guard table %s %s: %w", t, s.where(), err)
+			}
+			changed = changed || did
+		}
+		if err := s.rebuild(ctx, pub, changed); err != nil {
+			return err
+		}
+	}
+	return p.publishReference(ctx)
+}
+
+// protect guards a table that is not guarded yet.
+func (s *Server) protect(ctx context.Context, pub string, t Table) (did bool, err error) {
+	var guarded bool
+	err = s.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM drover.member WHERE pub = $1 AND rel = $2::oid AND col = $3)
+		AND NOT EXISTS (SELECT FROM (SELECT $2::oid::regclass AS r UNION SELECT relid FROM pg_partition_tree($2::oid::regclass)) x
+		  WHERE (SELECT count(*) FROM pg_trigger g WHERE g.tgrelid = x.r AND g.tgname IN ('zzzz_drover_guard', 'zzzz_drover_truncate') AND g.tgenabled = 'O') < 2)`,
+		pub, t.OID, t.Column).Scan(&guarded)
+	if err != nil || guarded {
+		return false, err
+	}
+	return true, patiently(ctx, func() error {
+		return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '400ms'`); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, `SELECT drover.protect($1, $2::oid::regclass, $3)`, pub, t.OID, t.Column)
+			return err
+		})
+	})
+}
+
+// rebuild derives a publication from the truth if a table or a tenant is missing in it. Where nothing changed it alters nothing: an
+// ALTER would wait behind every VACUUM.
+func (s *Server) rebuild(ctx context.Context, pub string, changed bool) error {
+	if !changed {
+		var missing bool
+		err := s.Pool.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM pg_publication WHERE pubname = $1)
+			OR EXISTS (SELECT FROM drover.publication_drift() d WHERE d.pub = $1)
+			OR EXISTS (SELECT FROM drover.member m WHERE m.pub = $1 AND NOT EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication u ON u.oid = r.prpubid WHERE u.pubname = m.pub AND r.prrelid = m.rel))`, pub).Scan(&missing)
+		if err != nil {
+			return fmt.Errorf("read publication %s %s: %w", pub, s.where(), err)
+		}
+		if !missing {
+			return nil
+		}
+	}
+	err := patiently(ctx, func() error {
+		_, err := s.Pool.Exec(ctx, `SELECT drover.rebuild($1)`, pub)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("make publication %s %s: %w", pub, s.where(), err)
+	}
+	return nil
+}
+
+// publishReference makes the publication of the tables that belong to no tenant. They flow from premises to AWS.
+func (p *Pair) publishReference(ctx context.Context) error {
+	s := p.OnPrem
+	tables, err := readTables(ctx, s.Pool, p.Dataset)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.where(), err)
+	}
+	refs := of(tables, Reference)
+	if len(refs) == 0 {
+		return nil
+	}
+	list := ""
+	for i, t := range refs {
+		if i > 0 {
+			list += ", "
+		}
+		list += t.Ident()
+	}
+	return patiently(ctx, func() error {
+		return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+			var is bool
+			if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_publication WHERE pubname = $1)`, p.Names.Reference).Scan(&is); err != nil || is {
+				return err
+			}
+			_, err := tx.Exec(ctx, fmt.Sprintf(`CREATE PUBLICATION %s FOR TABLE %s WITH (publish = 'insert,update,delete', publish_via_partition_root = true)`, pgx.Identifier{p.Names.Reference}.Sanitize(), list))
+			return err
+		})
+	})
+}
+
+// patiently repeats what may lose against writers, VACUUM or an index build, until ctx ends.
+func patiently(ctx context.Context, do func() error) error {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		err := do()
+		var pg *pgconn.PgError
+		if err == nil || !errors.As(err, &pg) || pg.Code != "55P03" && pg.Code != "40P01" {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w (still waiting: %w)", ctx.Err(), err)
+		case <-time.After(wait):
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// sequence makes the ids of a column.
+type sequence struct {
+	Schema, Name string
+	Table        Table
+	Column       string
+	Increment    int64
+	Max          int64 // of the sequence and of the column's type, the lesser
+	Last         int64 // 0: never used
+	Cycles       bool
+}
+
+func (s sequence) ident() string { return pgx.Identifier{s.Schema, s.Name}.Sanitize() }
+
+// base is the first id that AWS gives. On premises gives those below. 0: there is no room for two.
+func (s sequence) base() int64 {
+	var base int64
+	switch {
+	case s.Max >= math.MaxInt64/2:
+		base = 1_000_000_000_000 // readable, and 9 * 10^18 are left
+	case s.Max >= math.MaxInt32:
+		base = 1_500_000_000
+	default:
+		base = s.Max / 4 * 3
+	}
+	if s.Last >= base-base/10 {
+		return 0
+	}
+	return base
+}
+
+// sequencesOf finds the sequences behind columns of tenant tables: identity, serial, or any default that asks one.
+func sequencesOf(ctx context.Context, q querier, t Table) ([]sequence, error) {
+	rows, err := q.Query(ctx, `SELECT DISTINCT n.nspname, c.relname, a.attname, s.seqincrement, s.seqcycle, coalesce(pg_sequence_last_value(c.oid), 0),
+		  least(s.seqmax, CASE a.atttypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE s.seqmax END)
+		FROM pg_attribute a
+		JOIN pg_class c ON c.relkind = 'S' AND (
+		  EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype IN ('a', 'i'))
+		  OR EXISTS (SELECT FROM pg_attrdef f JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
+		    WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum))
+		JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_sequence s ON s.seqrelid = c.oid
+		WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY 1, 2`, t.OID)
+	if err != nil {
+		return nil, fmt.Errorf("read sequences of %s: %w", t, err)
+	}
+	out, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (s sequence, err error) {
+		s.Table = t
+		err = r.Scan(&s.Schema, &s.Name, &s.Column, &s.Increment, &s.Cycles, &s.Last, &s.Max)
+		return s, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read sequences of %s: %w", t, err)
+	}
+	return out, nil
+}
+
+// separateRanges makes AWS give ids that premises never will, so that no id is fetched or set in a freeze, in either direction. It
+// starts above every id of that range that is in use on either side: ids of an earlier, aborted run are not given twice.
+func (p *Pair) separateRanges(ctx context.Context) error {
+	tables, err := readTables(ctx, p.OnPrem.Pool, p.Dataset)
+	if err != nil {
+		return err
+	}
+	for _, t := range of(tables, Tenants) {
+		seqs, err := sequencesOf(ctx, p.OnPrem.Pool, t)
+		if err != nil {
+			return err
+		}
+		for _, seq := range seqs {
+			if err := p.separate(ctx, seq); err != nil {
+				return fmt.Errorf("sequence %s: %w", seq.ident(), err)
+			}
+		}
+	}
+	return nil
+}
+
+func (p *Pair) separate(ctx context.Context, seq sequence) error {
+	base := seq.base()
+	if base == 0 || seq.Increment < 0 {
+		return fmt.Errorf("there is no room for a second range of ids beyond %d of %d, step %d", seq.Last, seq.Max, seq.Increment)
+	}
+	next := base
+	for _, s := range p.servers() {
+		err := s.unhurried(ctx, func(c *pgx.Conn) error {
+			var used int64
+			col := pgx.Identifier{seq.Column}.Sanitize()
+			err := c.QueryRow(ctx, fmt.Sprintf(`SELECT coalesce(max(%s), 0)::bigint FROM %s WHERE %[1]s >= $1`, col, seq.Table.Ident()), base).Scan(&used)
+			next = max(next, used+1)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.where(), err)
+		}
+	}
+	var last int64
+	if err := p.AWS.Pool.QueryRow(ctx, `SELECT coalesce(pg_sequence_last_value($1::regclass), 0)`, seq.ident()).Scan(&last); err != nil {
+		return fmt.Errorf("on AWS: %w", err)
+	}
+	if last >= base && last+seq.Increment >= next {
+		return nil
+	}
+	// setval and not RESTART: an id that a session has fetched already stays fetched.
+	if _, err := p.AWS.Pool.Exec(ctx, `SELECT setval($1::regclass, $2, true)`, seq.ident(), next-1+seq.Increment); err != nil {
+		return fmt.Errorf("on AWS: %w", err)
+	}
+	return nil
+}

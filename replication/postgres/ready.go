@@ -1,0 +1,186 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// recent keeps the freezes that this worker saw, by its own clock.
+type recent struct {
+	mu     sync.Mutex
+	fenced map[int64]time.Time
+	took   []time.Duration // the last few, oldest first
+}
+
+const keepRecent = 20
+
+func (r *recent) begin(tenant int64, at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fenced == nil {
+		r.fenced = map[int64]time.Time{}
+	}
+	r.fenced[tenant] = at
+}
+
+func (r *recent) end(tenant int64, opened bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, ok := r.fenced[tenant]
+	delete(r.fenced, tenant)
+	if !ok || !opened {
+		return
+	}
+	r.took = append(r.took, time.Since(at))
+	r.took = r.took[max(0, len(r.took)-keepRecent):]
+}
+
+// median of the recent freezes; 0: none seen.
+func (r *recent) median() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.took) == 0 {
+		return 0
+	}
+	s := slices.Clone(r.took)
+	slices.Sort(s)
+	return s[len(s)/2]
+}
+
+// stepsTake is what the four transactions of a freeze and the calls between them take where there is no history yet.
+const stepsTake = 60 * time.Millisecond
+
+// longWriter is how old a transaction that has written for the tenant may be. Fence waits half a second at a time and would stall the
+// tenant's other writers meanwhile.
+const longWriter = 5 * time.Second
+
+// Readiness says whether a tenant may be fenced now.
+type Readiness struct {
+	Findings  []migration.Finding
+	Predicted time.Duration // fence to open
+	How       string        // how Predicted was computed
+	Lag       Lag
+}
+
+// Ready asks what can be asked before a fence: the tenant is at home at from and nothing is under way, both directions carry a beat
+// within maxLag, no transaction will hold the fence up, the guard enforces, the publications say what the truth says, and the
+// freeze, as predicted, fits into the lease. An error means that it could not be asked.
+func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, lease, maxLag time.Duration) (Readiness, error) {
+	var r Readiness
+	home, err := p.Home(ctx, tenant)
+	if err != nil {
+		return r, err
+	}
+	subject := fmt.Sprintf("tenant %d", tenant)
+	block := func(check, reason, remedy string) {
+		r.Findings = append(r.Findings, migration.Finding{Severity: migration.Blocker, Check: check, Subject: subject, Reason: reason, Remedy: remedy})
+	}
+	if !home.Side(from).Accepts() || home.Side(from.Other()).State != migration.Sealed {
+		block("postgres-home", fmt.Sprintf("a Move from %s needs it open there and sealed on the other side; premises say %s, AWS says %s", from, home.OnPrem.State, home.AWS.State),
+			"let the unfinished Move be repaired first")
+	}
+	if err := p.readyLag(ctx, &r, maxLag, block); err != nil {
+		return r, err
+	}
+	if err := p.readyOrigin(ctx, from, tenant, block); err != nil {
+		return r, err
+	}
+	if _, err := p.LoadTables(ctx); err != nil { // for the freeze
+		return r, err
+	}
+	v, err := p.Verify(ctx, tenant)
+	if err != nil {
+		return r, err
+	}
+	r.predict(p, v, from)
+	if r.Predicted > lease {
+		block("postgres-freeze", fmt.Sprintf("the freeze would take %s, and the budget is %s: %s", r.Predicted.Round(time.Millisecond), lease, r.How), "raise policy.freezeBudget, or move this customer when it is quieter")
+	}
+	return r, nil
+}
+
+func (p *Pair) readyLag(ctx context.Context, r *Readiness, maxLag time.Duration, block func(check, reason, remedy string)) error {
+	if maxLag <= 0 {
+		maxLag = 5 * time.Second
+	}
+	beat, cancel := context.WithTimeout(ctx, maxLag+2*time.Second)
+	defer cancel()
+	lag, err := p.Lag(beat)
+	switch {
+	case errors.Is(err, ErrNoBeat) && ctx.Err() == nil:
+		block("postgres-beat", err.Error(), "replication must flow in both directions before a Move; see the servers' logs and pg_stat_subscription")
+	case err != nil:
+		return err
+	}
+	r.Lag = lag
+	for _, d := range []struct {
+		from migration.Side
+		lag  time.Duration
+	}{{migration.OnPrem, lag.Forward}, {migration.AWS, lag.Back}} {
+		if d.lag > maxLag {
+			block("postgres-lag", fmt.Sprintf("a beat %s took %s; the plan allows %s", direction(d.from), d.lag.Round(time.Millisecond), maxLag), "wait until the backlog is worked off")
+		}
+	}
+	return nil
+}
+
+// readyOrigin looks at what could hold the fence up or make it hollow.
+func (p *Pair) readyOrigin(ctx context.Context, from migration.Side, tenant int64, block func(check, reason, remedy string)) error {
+	for _, s := range p.servers() {
+		var mode string
+		var drift int
+		if err := s.Pool.QueryRow(ctx, `SELECT mode, (SELECT count(*) FROM drover.publication_drift()) FROM drover.config`).Scan(&mode, &drift); err != nil {
+			return fmt.Errorf("read the guard's mode %s: %w", s.where(), err)
+		}
+		if mode != "enforce" {
+			block("postgres-guard-mode", "the guard "+s.where()+" only observes: it would refuse nobody", "UPDATE drover.config SET mode = 'enforce'")
+		}
+		if drift > 0 {
+			block("postgres-drift", fmt.Sprintf("a publication %s was changed by hand: %d filters differ from the truth", s.where(), drift), fmt.Sprintf("SELECT drover.rebuild('%s')", p.Names.Outgoing(s.Side)))
+		}
+	}
+	s := p.Side(from)
+	rows, err := s.Pool.Query(ctx, `SELECT coalesce('prepared transaction ' || x.gid, 'session ' || a.pid || ' of ' || coalesce(nullif(a.application_name, ''), a.usename, '?')),
+		  coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, x.prepared)), 0)::float8
+		FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid LEFT JOIN pg_prepared_xacts x ON l.pid IS NULL AND l.virtualtransaction = '-1/' || x.transaction
+		WHERE l.locktype = 'advisory' AND l.classid = 724 AND l.objid = $1::int4::oid AND l.objsubid = 2 AND l.granted
+		  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+		  AND (x.gid IS NOT NULL OR a.xact_start < clock_timestamp() - make_interval(secs => $2))`, tenant, longWriter.Seconds())
+	if err != nil {
+		return fmt.Errorf("look for old writers %s: %w", s.where(), err)
+	}
+	type holder struct {
+		Who string
+		Age float64
+	}
+	holders, err := pgx.CollectRows(rows, pgx.RowToStructByPos[holder])
+	if err != nil {
+		return fmt.Errorf("look for old writers %s: %w", s.where(), err)
+	}
+	for _, h := range holders {
+		block("postgres-old-writer", fmt.Sprintf("%s %s has been writing for this tenant for %.0f s: the fence would wait for it", h.Who, s.where(), h.Age), "let it finish, or end it")
+	}
+	return nil
+}
+
+// predict adds up what a freeze consists of, and does not promise better than was seen.
+func (r *Readiness) predict(p *Pair, v Verification, from migration.Side) {
+	lag := r.Lag.Forward
+	if from == migration.AWS {
+		lag = r.Lag.Back
+	}
+	r.Predicted = lag + v.Took + stepsTake
+	r.How = fmt.Sprintf("beat %s %s + comparing %d rows %s + steps %s", direction(from), lag.Round(time.Millisecond), v.Rows, v.Took.Round(time.Millisecond), stepsTake)
+	if seen := p.recent.median(); seen > r.Predicted {
+		r.Predicted = seen
+		r.How = fmt.Sprintf("median of this worker's last freezes, %s, above %s", seen.Round(time.Millisecond), r.How)
+	}
+}

@@ -1,0 +1,115 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// subscribe makes the subscription that carries changes away from a side. The way to AWS copies what is there; the way back starts
+// empty, since AWS has nothing of its own yet.
+func (p *Pair) subscribe(ctx context.Context, from migration.Side) error {
+	source, target := p.Side(from), p.Side(from.Other())
+	name := p.Names.Outgoing(from)
+	pubs := []string{pgx.Identifier{name}.Sanitize()}
+	if from == migration.OnPrem {
+		var ref bool
+		if err := source.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_publication WHERE pubname = $1)`, p.Names.Reference).Scan(&ref); err != nil {
+			return err
+		}
+		if ref {
+			pubs = append(pubs, pgx.Identifier{p.Names.Reference}.Sanitize())
+		}
+	}
+	return target.unhurried(ctx, func(c *pgx.Conn) error {
+		exists, enabled, err := subscription(ctx, c, name)
+		switch {
+		case err != nil:
+			return err
+		case exists && enabled:
+			return nil
+		case exists:
+			_, err := c.Exec(ctx, "ALTER SUBSCRIPTION "+pgx.Identifier{name}.Sanitize()+" ENABLE")
+			return err
+		}
+		if err := dropOrphan(ctx, source, name); err != nil {
+			return err
+		}
+		return createSubscription(ctx, c, name, source.peer, pubs, from == migration.OnPrem)
+	})
+}
+
+func subscription(ctx context.Context, q querier, name string) (exists, enabled bool, err error) {
+	err = q.QueryRow(ctx, `SELECT subenabled FROM pg_subscription WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())`, name).Scan(&enabled)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, false, nil
+	}
+	if err != nil {
+		return false, false, fmt.Errorf("read subscription %s: %w", name, err)
+	}
+	return true, enabled, nil
+}
+
+// dropOrphan removes a slot that an earlier, cut-off CREATE SUBSCRIPTION left: it belongs to no subscription, and nothing was read
+// from it.
+func dropOrphan(ctx context.Context, s *Server, slot string) error {
+	_, err := s.Pool.Exec(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active`, slot)
+	if err != nil {
+		return fmt.Errorf("drop the orphaned replication slot %s %s: %w", slot, s.where(), err)
+	}
+	return nil
+}
+
+func createSubscription(ctx context.Context, c *pgx.Conn, name string, source Address, pubs []string, copyData bool) error {
+	quietly(ctx, c)
+	options := fmt.Sprintf("copy_data = %t, streaming = off", copyData)
+	var version int
+	if err := c.QueryRow(ctx, `SELECT current_setting('server_version_num')::int`).Scan(&version); err != nil {
+		return err
+	}
+	if version >= 160000 {
+		// Only what was written here goes on. Before 16 the filters alone see to it.
+		options += ", origin = none"
+	}
+	_, err := c.Exec(ctx, fmt.Sprintf("CREATE SUBSCRIPTION %s CONNECTION %s PUBLICATION %s WITH (%s)",
+		pgx.Identifier{name}.Sanitize(), literal(source.conninfo(name)), strings.Join(pubs, ", "), options))
+	if err != nil {
+		return fmt.Errorf("create subscription %s to %s: %w", name, source, withoutSecret(err, source))
+	}
+	return nil
+}
+
+// quietly keeps the server from logging the next statement, which holds a password. Only a superuser may; for others the server's own
+// settings decide.
+func quietly(ctx context.Context, c *pgx.Conn) {
+	for _, set := range []string{"log_statement = 'none'", "log_min_error_statement = 'panic'", "log_min_duration_statement = -1"} {
+		_, _ = c.Exec(ctx, "SET "+set)
+	}
+}
+
+func literal(s string) string {
+	q := "'" + strings.ReplaceAll(s, "'", "''") + "'"
+	if strings.Contains(s, `\`) {
+		q = " E" + strings.ReplaceAll(q, `\`, `\\`)
+	}
+	return q
+}
+
+// withoutSecret makes sure that no word of the server repeats the password.
+func withoutSecret(err error, a Address) error {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || a.Password == "" {
+		return err
+	}
+	c := *pg
+	for _, f := range []*string{&c.Message, &c.Detail, &c.Hint, &c.Where, &c.InternalQuery} {
+		*f = strings.ReplaceAll(*f, a.Password, "***")
+	}
+	return &c
+}
