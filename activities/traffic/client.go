@@ -67,10 +67,13 @@ type Activities struct {
 	homes   Homes
 	objects Objects
 
-	reads, writes *rate.Limiter
+	reads, writes, watch *rate.Limiter
 
 	passes passes
 	facts  facts
+
+	seenMu sync.Mutex
+	seen   map[string]sighting // target group ARN -> its targets' health a moment ago
 }
 
 // ELB throttles an account per region by token buckets; the one of Describe calls holds 40 and the others' sizes are not published

@@ -112,7 +112,9 @@ type eyes struct {
 	router Router
 }
 
-func (e *eyes) Spec(context.Context, migration.SpecRef) (*migration.Spec, error) { return e.w.spec, nil }
+func (e *eyes) Spec(context.Context, migration.SpecRef) (*migration.Spec, error) {
+	return e.w.spec, nil
+}
 
 func (e *eyes) Homes(context.Context, *migration.Spec, []migration.Customer) (map[string]migration.Side, error) {
 	e.w.mu.Lock()
