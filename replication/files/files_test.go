@@ -8,82 +8,23 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/replication/files"
+	"github.com/drover-migration/drover/replication/files/s3test"
 )
 
-var gateway struct {
-	once   sync.Once
-	client *s3.Client
-	stop   func()
-	err    error
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if gateway.stop != nil {
-		gateway.stop()
-	}
-	os.Exit(code)
-}
-
-// startGateway runs versitygw over a folder until the tests are over.
-func startGateway() (client *s3.Client, stop func(), err error) {
-	bin, err := filepath.Abs("../../.cache/bin/versitygw")
-	if err != nil {
-		return nil, nil, err
-	}
-	dir, err := os.MkdirTemp("", "drover-s3-")
-	if err != nil {
-		return nil, nil, err
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, nil, err
-	}
-	addr := l.Addr().String()
-	_ = l.Close()
-	for _, d := range []string{"data", "meta"} {
-		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
-			return nil, nil, err
-		}
-	}
-	cmd := exec.Command(bin, "--port", addr, "posix", "--sidecar", filepath.Join(dir, "meta"), filepath.Join(dir, "data"))
-	cmd.Env = []string{"ROOT_ACCESS_KEY=test", "ROOT_SECRET_KEY=testtest"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		return nil, nil, err
-	}
-	stop = func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		_ = os.RemoveAll(dir)
-	}
-	client = s3.New(s3.Options{Region: "us-east-1", UsePathStyle: true, BaseEndpoint: aws.String("http://" + addr), Credentials: credentials.NewStaticCredentialsProvider("test", "testtest", "")})
-	for range 100 {
-		if _, err = client.ListBuckets(context.Background(), &s3.ListBucketsInput{}); err == nil {
-			return client, stop, nil
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	stop()
-	return nil, nil, err
-}
+func TestMain(m *testing.M) { os.Exit(s3test.Main(m, "../../.cache/bin/versitygw")) }
 
 // pair is a folder and a prefix of a bucket of their own, with a manifest.
 type pair struct {
@@ -96,12 +37,7 @@ type pair struct {
 
 func newPair(t *testing.T) *pair {
 	t.Helper()
-	if _, err := os.Stat("../../.cache/bin/versitygw"); err != nil {
-		t.Skip("no versitygw: make setup")
-	}
-	gateway.once.Do(func() { gateway.client, gateway.stop, gateway.err = startGateway() })
-	require.NoError(t, gateway.err)
-	p := &pair{t: t, s3: gateway.client, dir: filepath.Join(t.TempDir(), "acme"), store: &memory{}}
+	p := &pair{t: t, s3: s3test.Client(t), dir: filepath.Join(t.TempDir(), "acme"), store: &memory{}}
 	p.bucket = "b-" + strings.ToLower(rand.Text()[:12])
 	_, err := p.s3.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &p.bucket})
 	require.NoError(t, err)

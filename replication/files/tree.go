@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -281,4 +283,19 @@ func (t *tree) remove(p string, was Local) error {
 	for dir := path.Dir(p); dir != "." && t.root.Remove(dir) == nil; dir = path.Dir(dir) {
 	}
 	return nil
+}
+
+// Survey lists what of a folder cannot be carried, with the reasons. A missing folder is fs.ErrNotExist.
+func Survey(ctx context.Context, dir, prefix string) ([]string, error) {
+	t, err := openTree(dir, false)
+	if err != nil {
+		return nil, err
+	}
+	defer t.close()
+	_, refused, err := t.walk(ctx, prefix)
+	var out []string
+	for _, p := range slices.Sorted(maps.Keys(refused)) {
+		out = append(out, fmt.Sprintf("%q cannot be carried: %s", p, refused[p]))
+	}
+	return out, err
 }

@@ -1,0 +1,159 @@
+package files
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/drover-migration/drover/migration"
+	engine "github.com/drover-migration/drover/replication/files"
+)
+
+// Activities needs on the bucket s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload below the
+// dataset's prefix, and on the site's worker the right to read the tree; for a way back also to write it.
+type Activities struct {
+	s3      S3
+	objects Objects
+	homes   Homes
+}
+
+// New builds the activities. objects is the state bucket, homes reads home records.
+func New(s3 S3, objects Objects, homes Homes) *Activities {
+	return &Activities{s3: s3, objects: objects, homes: homes}
+}
+
+// FilesRequest names a customer's files and the side that is home.
+type FilesRequest struct {
+	Plan        string               `json:"plan"`
+	Dataset     migration.Dataset    `json:"dataset"`
+	Target      migration.Target     `json:"target"` // of the dataset
+	State       migration.StateStore `json:"state"`
+	StateTarget migration.Target     `json:"stateTarget"`
+	Customer    migration.Customer   `json:"customer"`
+	From        migration.Side       `json:"from"`         // the home, as the caller knows it; the home record decides
+	Try         migration.Try        `json:"try,omitzero"` // FinalFiles: the try whose fence stands
+	Fence       *migration.Dataset   `json:"fence"`        // the database that fences these files
+	FenceTarget migration.Target     `json:"fenceTarget"`  // of that database
+}
+
+// FilesResult is what a pass did.
+type FilesResult struct {
+	Objects   int64    `json:"objects"` // on both sides at the end
+	Copied    int64    `json:"copied"`
+	Deleted   int64    `json:"deleted"`
+	Bytes     int64    `json:"bytes"`
+	Verified  int64    `json:"verified"`            // whose checksums both sides were asked for
+	Conflicts []string `json:"conflicts,omitempty"` // the first of them, with what to do
+}
+
+// CopyFiles makes one warm pass from the customer's home to the other side. It refuses if the home record names another home, and
+// stops as soon as a Move begins.
+//
+// Run twice, it carries what is left. As a zombie it is stopped by the home record, which is asked before each effect, and by the
+// conditions on what it saw: an object by its ETag, a file by its looks. Cut off between its effects and its answer, what it carried
+// is found again by the manifest, or by what the objects say of themselves.
+func (a *Activities) CopyFiles(ctx context.Context, req FilesRequest) (FilesResult, error) {
+	g, err := a.guard(ctx, req)
+	if err != nil {
+		return FilesResult{}, err
+	}
+	return a.pass(ctx, req, g.warm, (*engine.Job).Pass)
+}
+
+// FinalFiles makes the last pass inside a freeze: afterwards both sides are equal, held against each other by checksums. It wants the
+// fence of this very try to stand, before each effect and when it is done.
+//
+// Run twice, the second finds nothing to carry. As a zombie, or after the lease, it changes nothing: the record of the fence is no
+// longer its own.
+func (a *Activities) FinalFiles(ctx context.Context, req FilesRequest) (FilesResult, error) {
+	g, err := a.guard(ctx, req)
+	if err != nil {
+		return FilesResult{}, err
+	}
+	res, err := a.pass(ctx, req, g.frozen, (*engine.Job).Final)
+	if err != nil {
+		return res, err
+	}
+	g.forget()
+	return res, g.frozen(ctx)
+}
+
+// beatEvery is how often a pass tells that it lives.
+const beatEvery = time.Second
+
+func (a *Activities) pass(ctx context.Context, req FilesRequest, allowed func(context.Context) error, run func(*engine.Job, context.Context) (engine.Result, error)) (FilesResult, error) {
+	client, err := a.s3.S3(ctx, req.Target)
+	if err != nil {
+		return FilesResult{}, fmt.Errorf("files of customer %q: %w", req.Customer.ID, err)
+	}
+	if err := allowed(ctx); err != nil {
+		return FilesResult{}, err
+	}
+	f := req.Dataset.Files
+	progress, stop := heartbeats(ctx)
+	defer stop()
+	job := &engine.Job{
+		Root: place(f.Path, req.Customer.ID), S3: client, Bucket: f.Bucket, Prefix: folder(place(f.Prefix, req.Customer.ID)), From: req.From,
+		Store: &manifests{objects: a.objects, req: req}, Allowed: allowed, Progress: progress,
+	}
+	r, err := run(job, ctx)
+	return FilesResult{Objects: r.Objects, Copied: r.Copied, Deleted: r.Deleted, Bytes: r.Bytes, Verified: r.Verified, Conflicts: first(r.Conflicts)}, classify(err)
+}
+
+// heartbeats sends the latest progress every second until stopped.
+func heartbeats(ctx context.Context) (tell func(migration.Progress), stop func()) {
+	if !activity.IsActivity(ctx) {
+		return nil, func() {}
+	}
+	latest := make(chan migration.Progress, 1)
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(beatEvery)
+		defer tick.Stop()
+		p := migration.Progress{Measuring: true}
+		activity.RecordHeartbeat(ctx, p)
+		for {
+			select {
+			case p = <-latest:
+			case <-tick.C:
+				activity.RecordHeartbeat(ctx, p)
+			case <-done:
+				return
+			}
+		}
+	}()
+	tell = func(p migration.Progress) {
+		select {
+		case latest <- p:
+		default: // the last one has not been looked at: the next will do
+		}
+	}
+	return tell, func() { close(done); <-ended }
+}
+
+// place puts a customer into a path or prefix of a plan. Ids have a character set that cannot lead elsewhere.
+func place(pattern, customer string) string {
+	return strings.ReplaceAll(pattern, "{customer}", customer)
+}
+
+// folder ends a prefix with a slash: without it acme's files would contain acme2's.
+func folder(prefix string) string {
+	if prefix == "" || strings.HasSuffix(prefix, "/") {
+		return prefix
+	}
+	return prefix + "/"
+}
+
+// maxConflicts is how many are worth carrying in a history.
+const maxConflicts = 20
+
+func first(s []string) []string {
+	if len(s) > maxConflicts {
+		return append(s[:maxConflicts:maxConflicts], fmt.Sprintf("and %d more", len(s)-maxConflicts))
+	}
+	return s
+}

@@ -1,0 +1,163 @@
+package files_test
+
+import (
+	"context"
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/drover-migration/drover/activities/files"
+	"github.com/drover-migration/drover/internal/objects"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/replication/files/s3test"
+)
+
+func TestMain(m *testing.M) { os.Exit(s3test.Main(m, "../../.cache/bin/versitygw")) }
+
+type clients struct{ *s3.Client }
+
+func (c clients) S3(context.Context, migration.Target) (*s3.Client, error) { return c.Client, nil }
+
+// record is a home record that a test turns.
+type record struct{ migration.HomeRecord }
+
+func (r *record) Home(context.Context, string, migration.Dataset, migration.Target, int64) (migration.HomeRecord, error) {
+	return r.HomeRecord, nil
+}
+
+type fixture struct {
+	*files.Activities
+	s3   *s3.Client
+	home *record
+	dir  string
+	req  files.FilesRequest
+}
+
+func setup(t *testing.T) *fixture {
+	t.Helper()
+	f := &fixture{s3: s3test.Client(t), dir: t.TempDir(), home: &record{migration.HomeRecord{OnPrem: migration.SideRecord{State: migration.Open}, AWS: migration.SideRecord{State: migration.Sealed}}}}
+	name := strings.ToLower(rand.Text()[:12])
+	for _, b := range []string{"files-" + name, "state-" + name} {
+		_, err := f.s3.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &b})
+		require.NoError(t, err)
+	}
+	c := clients{f.s3}
+	f.Activities = files.New(c, &objects.Store{S3: c.S3}, f.home)
+	f.req = files.FilesRequest{
+		Plan: "p", Customer: migration.Customer{ID: "acme", Tenant: 17}, From: migration.OnPrem, Fence: &migration.Dataset{Name: "orders"},
+		State:   migration.StateStore{Bucket: "state-" + name, Prefix: "drover"},
+		Dataset: migration.Dataset{Name: "attachments", Files: &migration.Files{Path: filepath.Join(f.dir, "{customer}"), Bucket: "files-" + name, Prefix: "{customer}"}},
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(f.dir, "acme"), 0o755))
+	f.write(t, "a.txt", "one")
+	return f
+}
+
+func (f *fixture) write(t *testing.T, name, content string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "acme", name), []byte(content), 0o600))
+}
+
+// fence is what a Move's fence makes of a record.
+func (f *fixture) fence(token int64, owner string) {
+	side := migration.SideRecord{State: migration.Fenced, Token: token, Owner: owner}
+	if f.req.From == migration.AWS {
+		f.home.AWS = side
+	} else {
+		f.home.OnPrem = side
+	}
+	f.req.Try = migration.Try{Token: token, Owner: owner}
+}
+
+func kind(t *testing.T, err error) string {
+	t.Helper()
+	var app *temporal.ApplicationError
+	require.ErrorAs(t, err, &app)
+	require.True(t, app.NonRetryable())
+	return app.Type()
+}
+
+func TestAWarmPassThenTheLastOneEachTwice(t *testing.T) {
+	f := setup(t)
+	for _, copied := range []int64{1, 0} {
+		r, err := f.CopyFiles(t.Context(), f.req)
+		require.NoError(t, err)
+		require.Equal(t, copied, r.Copied)
+	}
+	f.write(t, "b.txt", "two")
+	f.fence(1, "me")
+	for _, copied := range []int64{1, 0} {
+		r, err := f.FinalFiles(t.Context(), f.req)
+		require.NoError(t, err)
+		require.Equal(t, copied, r.Copied)
+		require.EqualValues(t, 2, r.Objects)
+	}
+	_, err := f.s3.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &f.req.Dataset.Files.Bucket, Key: aws.String("acme/b.txt")})
+	require.NoError(t, err)
+}
+
+func TestAPassAwayFromAnywhereButHomeIsRefused(t *testing.T) {
+	f := setup(t)
+	f.req.From = migration.AWS
+	_, err := f.CopyFiles(t.Context(), f.req)
+	require.Equal(t, "NotHome", kind(t, err))
+	require.FileExists(t, filepath.Join(f.dir, "acme", "a.txt"))
+}
+
+func TestAWarmPassYieldsToAMove(t *testing.T) {
+	f := setup(t)
+	f.fence(1, "me")
+	_, err := f.CopyFiles(t.Context(), f.req)
+	require.ErrorContains(t, err, "yields")
+}
+
+func TestTheLastPassNeedsItsOwnFence(t *testing.T) {
+	f := setup(t)
+	_, err := f.FinalFiles(t.Context(), f.req)
+	require.Equal(t, "NotFenced", kind(t, err))
+	f.fence(2, "other")
+	f.req.Try = migration.Try{Token: 2, Owner: "me"}
+	_, err = f.FinalFiles(t.Context(), f.req)
+	require.Equal(t, "Superseded", kind(t, err))
+	f.fence(3, "me")
+	f.home.OnPrem.Expired = true
+	_, err = f.FinalFiles(t.Context(), f.req)
+	require.Equal(t, "NotFenced", kind(t, err))
+	l, err := f.s3.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &f.req.Dataset.Files.Bucket})
+	require.NoError(t, err)
+	require.Empty(t, l.Contents)
+}
+
+func TestAStrangerStopsTheLastPassForGood(t *testing.T) {
+	f := setup(t)
+	_, err := f.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &f.req.Dataset.Files.Bucket, Key: aws.String("acme/foreign"), Body: strings.NewReader("x")})
+	require.NoError(t, err)
+	f.fence(1, "me")
+	r, err := f.FinalFiles(t.Context(), f.req)
+	require.Equal(t, "FilesDiffer", kind(t, err))
+	require.Len(t, r.Conflicts, 1)
+}
+
+func TestTheCheckNamesEverythingAtOnce(t *testing.T) {
+	f := setup(t)
+	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "acme", "bell\a"), nil, 0o600))
+	r, err := f.CheckFiles(t.Context(), files.CheckFilesRequest{Dataset: f.req.Dataset, Customers: []migration.Customer{{ID: "acme"}, {ID: "nobody"}}})
+	require.NoError(t, err)
+	var checks []string
+	for _, x := range r.Findings {
+		checks = append(checks, string(x.Severity)+" "+x.Check)
+	}
+	require.Equal(t, []string{"warning files-bucket-versioning", "blocker files-carried", "warning files-folder"}, checks)
+	gone := *f.req.Dataset.Files
+	gone.Bucket = "nowhere"
+	r, err = f.CheckFiles(t.Context(), files.CheckFilesRequest{Dataset: migration.Dataset{Name: "attachments", Files: &gone}})
+	require.NoError(t, err)
+	require.Equal(t, "files-bucket", r.Findings[0].Check)
+}

@@ -1,0 +1,90 @@
+package files
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// fresh is how long an answer of the home record serves the effects that follow it: several files are carried at a time, and each
+// would ask. What a pass could do in this time on a side that has just become home is stopped by the conditions of its writes.
+const fresh = 50 * time.Millisecond
+
+// guard asks the home record on behalf of one pass.
+type guard struct {
+	homes Homes
+	req   FilesRequest
+
+	mu    sync.Mutex
+	asked time.Time
+	last  migration.HomeRecord
+	token int64 // the highest when the pass began
+}
+
+func (a *Activities) guard(ctx context.Context, req FilesRequest) (*guard, error) {
+	switch {
+	case req.Dataset.Files == nil || !req.From.Valid():
+		return nil, permanent("BadRequest", nil, "files of customer %q: dataset %q has no files, or %q is no side", req.Customer.ID, req.Dataset.Name, req.From)
+	case req.Fence == nil:
+		return nil, permanent("NoFence", nil, "files of customer %q: dataset %q is fenced by no database; give it fencedBy in the plan", req.Customer.ID, req.Dataset.Name)
+	}
+	g := &guard{homes: a.homes, req: req}
+	h, err := g.home(ctx)
+	g.token = h.Token()
+	return g, err
+}
+
+func (g *guard) home(ctx context.Context) (migration.HomeRecord, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if time.Since(g.asked) < fresh {
+		return g.last, nil
+	}
+	began := time.Now()
+	h, err := g.homes.Home(ctx, g.req.Plan, *g.req.Fence, g.req.FenceTarget, g.req.Customer.Tenant)
+	if err != nil {
+		return h, fmt.Errorf("read the home record of customer %q: %w", g.req.Customer.ID, err)
+	}
+	g.asked, g.last = began, h
+	return h, nil
+}
+
+// forget makes the next question a real one.
+func (g *guard) forget() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asked = time.Time{}
+}
+
+// warm allows a pass while the customer is homed where the request says and no Move has begun since the pass did.
+func (g *guard) warm(ctx context.Context) error {
+	h, err := g.home(ctx)
+	switch {
+	case err != nil:
+		return err
+	case h.Home() != g.req.From:
+		return permanent("NotHome", nil, "files of customer %q: its home is %s, and this pass would overwrite what it has there with what %s has", g.req.Customer.ID, h.Home(), g.req.From)
+	case h.Token() != g.token || !h.Settled():
+		return fmt.Errorf("files of customer %q: a Move has begun: this pass yields to it", g.req.Customer.ID)
+	}
+	return nil
+}
+
+// frozen allows a pass while the fence of its own try stands.
+func (g *guard) frozen(ctx context.Context) error {
+	h, err := g.home(ctx)
+	if err != nil {
+		return err
+	}
+	side := h.Side(g.req.From)
+	switch {
+	case side.Token != g.req.Try.Token || side.Owner != g.req.Try.Owner:
+		return permanent("Superseded", nil, "files of customer %q: try %s is not the one that fenced %s (token %d does)", g.req.Customer.ID, g.req.Try, g.req.From, side.Token)
+	case side.State != migration.Fenced || side.Expired:
+		return permanent("NotFenced", nil, "files of customer %q: the fence of try %s on %s no longer stands (%s, expired: %t)", g.req.Customer.ID, g.req.Try, g.req.From, side.State, side.Expired)
+	}
+	return nil
+}
