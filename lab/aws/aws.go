@@ -3,103 +3,72 @@ package aws
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 
 	"github.com/drover-migration/drover/lab/process"
 )
 
+// extension is the Python package that extends moto, carried along so that the lab's binary needs no checkout.
+//
 //go:embed labaws/*.py
 var extension embed.FS
 
-// Options of the control plane.
+// Options of moto.
 type Options struct {
-	Tools       string // folder with venv/bin/python
-	Dir         string // for the extension and the log
-	Listen      string // host:port
-	RDSEndpoint string // host:port of the PostgreSQL that every RDS instance is; empty: moto's invented name
+	Tools       string // folder of the lab's tools: its venv has moto
+	Dir         string // for the extension and the log; made if missing
+	Listen      string // host:port; port 0: any free one
+	RDSEndpoint string // host:port at which every PostgreSQL instance is said to be; empty: moto's invented names
 }
 
-// AWS is a running control plane. Its state is in memory.
-type AWS struct {
-	*process.Process
-	endpoint string
+// AWS is a running moto.
+type AWS struct{ server }
+
+// server is a child that answers HTTP.
+type server struct {
+	process *process.Process
+	url     string
 }
 
-// Start starts moto and waits until it answers.
+// Endpoint is the URL for AWS_ENDPOINT_URL.
+func (s *server) Endpoint() string { return s.url }
+
+// Close stops it.
+func (s *server) Close() error { s.process.Close(); return nil }
+
+// Start starts moto with the lab's extension and waits until it answers. It dies with the lab.
 func Start(ctx context.Context, o Options) (*AWS, error) {
-	host, port, err := net.SplitHostPort(o.Listen)
+	if err := unpack(o.Dir); err != nil {
+		return nil, fmt.Errorf("unpack moto's extension: %w", err)
+	}
+	listen, err := address(o.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("lab's AWS: %w", err)
+		return nil, err
 	}
-	if err := os.CopyFS(filepath.Join(o.Dir, "python"), extension); err != nil {
-		return nil, fmt.Errorf("lab's AWS: %w", err)
-	}
-	args := []string{"-B", "-m", "labaws", "--host", host, "--port", port}
+	args := []string{"-m", "labaws", "--listen", listen}
 	if o.RDSEndpoint != "" {
 		args = append(args, "--rds", o.RDSEndpoint)
 	}
-	// The extension writes no bytecode, keeps to this folder, and talks to nobody: botocore looks for an instance's metadata otherwise.
-	env := append(os.Environ(), "PYTHONPATH="+filepath.Join(o.Dir, "python"), "AWS_EC2_METADATA_DISABLED=true")
-	p, err := process.Start(process.Options{Name: "aws", Path: filepath.Join(o.Tools, "venv", "bin", "python"), Args: args, Env: env, Dir: o.Dir, LogDir: o.Dir})
+	a := &AWS{server{url: "http://" + listen}}
+	// Each account has state of its own unless MOTO_ACCOUNT_ID pins them all to one.
+	env := append(without(os.Environ(), "MOTO_ACCOUNT_ID"), "PYTHONPATH="+o.Dir, "PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1")
+	a.process, err = process.Start(process.Options{Name: "moto", Path: filepath.Join(o.Tools, "venv", "bin", "python"), Args: args, Env: env, Dir: o.Dir, LogDir: o.Dir})
 	if err != nil {
 		return nil, err
 	}
-	a := &AWS{Process: p, endpoint: "http://" + o.Listen}
-	if err := p.Ready(ctx, answers(a.endpoint+"/lab/elb")); err != nil {
-		p.Close()
-		return nil, err
-	}
-	return a, nil
+	return a, a.await(ctx, a.url+"/lab/ready", http.StatusOK)
 }
 
-// Endpoint is what AWS_ENDPOINT_URL says.
-func (a *AWS) Endpoint() string { return a.endpoint }
-
-// S3Options of the object store.
-type S3Options struct {
-	Tools                string // folder with bin/versitygw
-	Dir                  string // objects, versions and the log
-	Listen               string // host:port
-	AccessKey, SecretKey string // of the only account
-	Region               string
-}
-
-// S3 is a running object store over a folder.
-type S3 struct {
-	*process.Process
-	endpoint string
-}
-
-// StartS3 starts versitygw and waits until it answers.
-func StartS3(ctx context.Context, o S3Options) (*S3, error) {
-	objects := filepath.Join(o.Dir, "objects")
-	if err := os.MkdirAll(objects, 0o755); err != nil {
-		return nil, fmt.Errorf("lab's S3: %w", err)
-	}
-	env := append(os.Environ(), "ROOT_ACCESS_KEY="+o.AccessKey, "ROOT_SECRET_KEY="+o.SecretKey)
-	args := []string{"--port", o.Listen, "--region", o.Region, "--quiet", "posix", objects}
-	p, err := process.Start(process.Options{Name: "s3", Path: filepath.Join(o.Tools, "bin", "versitygw"), Args: args, Env: env, Dir: o.Dir, LogDir: o.Dir})
-	if err != nil {
-		return nil, err
-	}
-	s := &S3{Process: p, endpoint: "http://" + o.Listen}
-	if err := p.Ready(ctx, answers(s.endpoint+"/")); err != nil {
-		p.Close()
-		return nil, err
-	}
-	return s, nil
-}
-
-// Endpoint is what AWS_ENDPOINT_URL_S3 says.
-func (s *S3) Endpoint() string { return s.endpoint }
-
-// answers checks that a server answers anything at all.
-func answers(url string) func(context.Context) error {
-	return func(ctx context.Context) error {
+// await waits until the child answers with a status, and closes it when it does not.
+func (s *server) await(ctx context.Context, url string, status int) error {
+	err := s.process.Ready(ctx, func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return err
@@ -108,6 +77,52 @@ func answers(url string) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		return res.Body.Close()
+		_ = res.Body.Close()
+		if res.StatusCode != status {
+			return errors.New(res.Status)
+		}
+		return nil
+	})
+	if err != nil {
+		_ = s.Close()
 	}
+	return err
+}
+
+func unpack(dir string) error {
+	if err := os.MkdirAll(filepath.Join(dir, "labaws"), 0o755); err != nil {
+		return err
+	}
+	return fs.WalkDir(extension, "labaws", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := extension.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, "labaws", path.Base(name)), b, 0o644)
+	})
+}
+
+// address replaces port 0 by a free port.
+func address(listen string) (string, error) {
+	if listen == "" {
+		listen = "127.0.0.1:0"
+	}
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return "", fmt.Errorf("find a port at %s: %w", listen, err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String(), nil
+}
+
+func without(env []string, name string) (out []string) {
+	for _, e := range env {
+		if len(e) <= len(name) || e[:len(name)+1] != name+"=" {
+			out = append(out, e)
+		}
+	}
+	return out
 }

@@ -1,4 +1,4 @@
-"""moto as the lab's AWS: its data model extended where it stops short of AWS, then its own server.
+"""The lab's AWS: moto, extended where its data model lives.
 
-Each module patches one service and says what AWS does there that moto does not. `python -m labaws --host H --port P` serves.
+Each module patches one service at import; `state` answers the data plane; `__main__` serves. The protocols stay moto's.
 """

@@ -1,125 +1,181 @@
-"""ECS: a service runs its tasks, with addresses of its subnets, registers them behind its load balancer, and its rollout ends."""
-
+"""ECS: a service runs tasks with addresses in its subnets, registers them with its target groups, and its rollout moves."""
 import threading
+from datetime import datetime, timezone
 
 import moto.ecs.models as ecs
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 
-from .core import LOCK
+from . import changes
+from .changes import LOCK
 
+Backend = ecs.EC2ContainerServiceBackend
 
-class Subnet:
-    """moto's ECS draws an address at random and asks nobody: the subnet of the service being run is handed to it here."""
+# What the data plane says of a task (ARN -> healthy). A task it has said nothing of counts as healthy.
+PROBED = {}
 
-    local = threading.local()
+# moto asks random_private_ip() without saying for which subnet; the thread that starts a task says it here.
+_starting = threading.local()
+_random_private_ip = ecs.random_private_ip
 
 
 def private_ip(*args, **kw):
-    subnet = getattr(Subnet.local, "subnet", None)
-    return str(subnet.get_available_subnet_ip(None)) if subnet else _random_ip(*args, **kw)
+    subnet = getattr(_starting, "subnet", None)
+    return str(subnet.get_available_subnet_ip(None)) if subnet else _random_private_ip(*args, **kw)
 
 
-_random_ip, ecs.random_private_ip = ecs.random_private_ip, private_ip
+ecs.random_private_ip = private_ip
+ecs.Task.advance = lambda self: None  # moto moves a task one state towards STOPPED at every Describe
 
-ecs.Service.lab_definition = lambda s: s._backend.describe_task_definition(s.task_definition)
-ecs.Task.advance = lambda self: None  # moto moves a task one state a Describe, towards STOPPED
+_describe_task_definition = Backend.describe_task_definition
 
 
 def address(task):
-    for a in task.attachments:
-        for d in a["details"]:
-            if d["name"] == "privateIPv4Address":
-                return d["value"]
-    return ""
+    """The private IPv4 address of a task, or None."""
+    for attachment in task.attachments:
+        for detail in attachment["details"]:
+            if detail["name"] == "privateIPv4Address":
+                return detail["value"]
+    return None
 
 
-def port(service, balancer):
-    return int(balancer.get("containerPort") or balancer.get("container_port") or 80)
+def service_of(backend, task):
+    if not (task.group or "").startswith("service:"):
+        return None
+    return backend.services.get(f"{task.cluster_name}:{task.group.removeprefix('service:')}")
 
 
-def group(service, balancer):
-    arn = balancer.get("targetGroupArn") or balancer.get("target_group_arn")
-    return elbv2_backends[service._account_id][service.region_name].target_groups.get(arn)
-
-
-def start(backend, service, subnet):
-    Subnet.local.subnet = ec2_backends[backend.account_id][backend.region_name].get_subnet(subnet)
+def start(backend, service, definition, subnet):
+    network = {"awsvpcConfiguration": dict(service.network_configuration["awsvpcConfiguration"])}
+    network["awsvpcConfiguration"]["subnets"] = [subnet]
+    network["awsvpcConfiguration"].setdefault("securityGroups", [])
+    _starting.subnet = ec2_backends[backend.account_id][backend.region_name].get_subnet(subnet)
     try:
-        task = ecs.Task(backend._get_cluster(service.cluster_name), service.lab_definition(), None, {}, backend, f"service:{service.name}", "FARGATE",
-                        started_by=service.arn, networking_configuration=service.network_configuration)
+        task = ecs.Task(
+            backend._get_cluster(service.cluster_name), definition, None, {}, backend, f"service:{service.name}", "FARGATE",
+            started_by=service.deployments[0]["id"] if service.deployments else service.name, networking_configuration=network,
+        )
     finally:
-        Subnet.local.subnet = None
-    for balancer in service.load_balancers:
-        if g := group(service, balancer):
-            g.register([{"Id": address(task), "Port": port(service, balancer)}])
+        _starting.subnet = None
+    backend.tasks.setdefault(service.cluster_name, {})[task.task_arn] = task
+    for group, target in targets(backend, service, task):
+        group.register([target])
     return task
 
 
-def stop(service, task):
+def stop(backend, service, task, reason):
     task.desired_status = task.last_status = "STOPPED"
-    task.stopped_reason = "Scaling activity initiated by deployment"
-    for balancer in service.load_balancers:
-        g = group(service, balancer)
-        target = {"Id": address(task), "Port": port(service, balancer)}
-        if g and g.lab_key(target) in g.targets:
-            g.deregister([target])
+    task.stopped_reason = reason
+    task.stop_code = "ServiceSchedulerInitiated"
+    network = ec2_backends[backend.account_id][backend.region_name]
+    for attachment in task.attachments:
+        for detail in attachment["details"]:
+            if detail["name"] == "networkInterfaceId" and detail["value"] in network.enis:
+                network.enis[detail["value"]].status = "available"
+                network.delete_network_interface(detail["value"])
+    for group, target in targets(backend, service, task):
+        if f"{target['Id']}:{target['Port']}" in group.targets:
+            group.deregister([target])
+
+
+def targets(backend, service, task):
+    for balancer in service.load_balancers or []:
+        group = elbv2_backends[backend.account_id][backend.region_name].target_groups.get(balancer.get("targetGroupArn"))
+        if group is not None:
+            yield group, {"Id": address(task), "Port": int(balancer["containerPort"])}
+
+
+def healthy(backend, service, task):
+    if not PROBED.get(task.task_arn, True):
+        return False
+    return all(
+        group.health_for(target, ec2_backends[backend.account_id][backend.region_name]).status == "healthy" or not group.load_balancer_arns
+        for group, target in targets(backend, service, task)
+    )
+
+
+def running(backend, service):
+    tasks = backend.tasks.get(service.cluster_name, {})
+    return [t for t in tasks.values() if t.group == f"service:{service.name}" and t.desired_status == "RUNNING"]
 
 
 def reconcile(backend, service):
-    """What ECS's scheduler does: as many tasks of the current definition as desired, and the rollout completes."""
+    """What ECS's scheduler does: as many tasks as desired, of the definition asked for; then the rollout is complete."""
     with LOCK:
-        tasks = backend.tasks.setdefault(service.cluster_name, {})
-        mine = [t for t in tasks.values() if t.started_by == service.arn and t.desired_status == "RUNNING"]
-        want = 0 if service.status != "ACTIVE" else service.desired_count
-        for t in mine[:]:
-            if len(mine) > want or t.task_definition_arn != service.lab_definition().arn:
-                stop(service, t)
-                mine.remove(t)
-        while len(mine) < want:
-            subnets = service.network_configuration["awsvpcConfiguration"]["subnets"]
-            t = start(backend, service, subnets[len(mine) % len(subnets)])
-            tasks[t.task_arn] = t
-            mine.append(t)
-        service.running_count, service.pending_count = len(mine), want - len(mine)
-        for d in service.deployments[:1]:
-            d.update(desiredCount=want, runningCount=len(mine), pendingCount=want - len(mine), taskDefinition=service.task_definition,
-                     rolloutState="COMPLETED", rolloutStateReason="")
+        definition = _describe_task_definition(backend, service.task_definition)
+        mine = running(backend, service)
+        want = service.desired_count if service.status == "ACTIVE" else 0
+        before = len(mine)
+        for task in list(mine):
+            if task.task_definition_arn != definition.arn or len(mine) > want:
+                stop(backend, service, task, "Scaling activity initiated by deployment")
+                mine.remove(task)
+        subnets = ((service.network_configuration or {}).get("awsvpcConfiguration") or {}).get("subnets") or []
+        while len(mine) < want and subnets:
+            mine.append(start(backend, service, definition, subnets[len(mine) % len(subnets)]))
+        changed = before != len(mine)
+    up = sum(PROBED.get(t.task_arn, True) for t in mine)
+    done = len(mine) == want and all(healthy(backend, service, t) for t in mine)  # asks the tasks: not under the lock
+    with LOCK:
+        report(service, want, up, done, changed)
+    if changed:
+        changes.notify()
 
 
-def after(name):
-    original = getattr(ecs.EC2ContainerServiceBackend, name)
+def report(service, want, up, done, changed):
+    service.running_count, service.pending_count = up, max(0, want - up)
+    for deployment in service.deployments[:1]:
+        was = deployment.get("rolloutState")
+        state = "COMPLETED" if done else "IN_PROGRESS"
+        deployment.update(
+            status="PRIMARY", desiredCount=want, runningCount=up, pendingCount=service.pending_count, taskDefinition=service.task_definition,
+            rolloutState=state, rolloutStateReason=f"ECS deployment {deployment['id']} {state.lower().replace('_', ' ')}.",
+        )
+        if done and (was != "COMPLETED" or changed):
+            event(service, f"(service {service.name}) has reached a steady state.")
+    del service.deployments[1:]
 
-    def wrapped(self, *args, **kw):
+
+def event(service, message):
+    service.events.insert(0, {"id": f"event-{len(service.events)}", "createdAt": datetime.now(timezone.utc), "message": message})
+
+
+def reconciled(name):
+    original = getattr(Backend, name)
+
+    def call(self, *args, **kw):
         service = original(self, *args, **kw)
         reconcile(self, service)
         return service
 
-    setattr(ecs.EC2ContainerServiceBackend, name, wrapped)
+    setattr(Backend, name, call)
 
 
 for _name in ("create_service", "update_service", "delete_service"):
-    after(_name)
+    reconciled(_name)
 
-_list_tasks = ecs.EC2ContainerServiceBackend.list_tasks
+_describe_services = Backend.describe_services
+
+
+def describe_services(self, cluster, names):
+    found, missing = _describe_services(self, cluster, names)
+    for service in found:
+        reconcile(self, service)
+    return found, missing
+
+
+Backend.describe_services = describe_services
+
+_list_tasks = Backend.list_tasks
 
 
 def list_tasks(self, *args, service_name=None, **kw):
+    """moto ignores the service, and lists stopped tasks with the others, while ECS lists RUNNING unless asked otherwise."""
     tasks = _list_tasks(self, *args, **kw)
-    return tasks if not service_name else [t for t in tasks if t.group == f"service:{service_name.split('/')[-1]}"]
+    if service_name:
+        tasks = [t for t in tasks if t.group == f"service:{service_name.split('/')[-1]}"]
+    wanted = kw.get("desiredStatus") or (args[4] if len(args) > 4 else None) or "RUNNING"
+    return [t for t in tasks if t.desired_status == wanted]
 
 
-ecs.EC2ContainerServiceBackend.list_tasks = list_tasks
-
-
-def machines(backend):
-    """The running tasks as the lab's machines."""
-    for tasks in list(backend.tasks.values()):
-        for t in list(tasks.values()):
-            container = backend.describe_task_definition(t.task_definition_arn).container_definitions[0]
-            yield {
-                "kind": "ecs", "id": t.task_arn, "name": f"{t.group.removeprefix('service:')}-{t.id[:8]}", "state": t.last_status, "address": address(t),
-                "account": backend.account_id, "region": backend.region_name, "snapshots": [], "userData": "",
-                "env": {e["name"]: e["value"] for e in container.get("environment", [])},
-                "secrets": {s["name"]: s["valueFrom"] for s in container.get("secrets", [])},
-            }
+Backend.list_tasks = list_tasks

@@ -1,14 +1,15 @@
-"""RDS: an instance is at the lab's PostgreSQL, and says that logical replication is on."""
+"""RDS: the endpoint of every PostgreSQL instance is the lab's own server."""
+from moto.rds.models import DBInstance
 
-import moto.rds.models as rds
-
-ENDPOINT = None  # (host, port), set before the server starts
-
-
-def endpoint(self):
-    if ENDPOINT is None:
-        return {"Address": self.address, "Port": self.port}
-    return {"Address": ENDPOINT[0], "Port": ENDPOINT[1]}
+_address = DBInstance.address.fget
 
 
-rds.DBInstance.endpoint = property(endpoint)
+def use(host, port):
+    """Let every PostgreSQL instance be found at host:port."""
+
+    def endpoint(self):
+        if (self.engine or "").endswith("postgres"):
+            return {"Address": host, "Port": port}
+        return {"Address": _address(self), "Port": self.port}
+
+    DBInstance.endpoint = property(endpoint)
