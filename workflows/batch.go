@@ -350,12 +350,12 @@ func (b *batch) took(ctx workflow.Context, r customerReport) {
 	was := b.Customers[r.Status.ID]
 	b.Customers[r.Status.ID] = r.Status
 	b.Heard[r.Status.ID] = r.Round
-	incident := r.Status.Phase == migration.PhaseHeld || r.Status.Phase == migration.PhaseMovingBack && r.ByHealth
+	incident := r.Status.Phase == migration.PhaseHeld || r.Status.Phase == migration.PhaseMovingBack && r.Unasked
 	if incident && was.Phase != r.Status.Phase {
 		b.Incidents++
 		b.note(ctx, fmt.Sprintf("%s: %s", r.Status.ID, r.Status.Phase), migration.Command{Reason: r.Status.Reason})
 		if b.in.Batch.Rollback == migration.ReachBatch && r.ByHealth && b.TakeBack == nil && b.Phase == migration.PhaseCuttingOver {
-			b.takeBackAll(ctx, wish{By: "drover", Reason: fmt.Sprintf("customer %s is not healthy on AWS (%s), and the batch goes back together", r.Status.ID, r.Status.Reason)})
+			b.takeBackAll(ctx, wish{By: byDrover, Reason: fmt.Sprintf("customer %s is not healthy on AWS (%s), and the batch goes back together", r.Status.ID, r.Status.Reason)})
 		}
 	}
 	b.show(ctx)

@@ -36,9 +36,10 @@ type customerState struct {
 	RollbackMS []int64                `json:"rollbackMs,omitempty"`
 	Verdict    *migration.Verdict     `json:"verdict,omitempty"`
 	Baseline   *health.Baseline       `json:"baseline,omitempty"`
-	Ends       time.Time              `json:"ends,omitzero"`      // of the bake or the soak under way
-	BackSince  time.Time              `json:"backSince,omitzero"` // when going back was decided
-	ByHealth   bool                   `json:"byHealth,omitempty"` // by a verdict
+	Ends       time.Time              `json:"ends,omitzero"`       // of the bake or the soak under way
+	BackSince  time.Time              `json:"backSince,omitzero"`  // when going back was decided
+	ByHealth   bool                   `json:"byHealth,omitempty"`  // by its own verdict
+	WithBatch  bool                   `json:"withBatch,omitempty"` // because another customer's verdict takes its batch back
 }
 
 // Customer owns one customer from submit to the end of its soak. It serialises the Moves, watches what they led to, and is the only
@@ -271,7 +272,7 @@ func (c *customer) watched(ctx workflow.Context, length time.Duration, compare b
 	case migration.Pass:
 		return true
 	case migration.Fail:
-		c.ByHealth, c.BackSince = true, workflow.Now(ctx)
+		c.ByHealth, c.WithBatch, c.BackSince = true, false, workflow.Now(ctx)
 		c.note(ctx, "unhealthy on AWS: moving back", migration.Command{Reason: v.Reason})
 		c.set(ctx, migration.PhaseMovingBack, migration.WaitNothing, v.Reason)
 	default:
@@ -284,7 +285,7 @@ func (c *customer) watched(ctx workflow.Context, length time.Duration, compare b
 func (c *customer) interrupted(ctx workflow.Context) bool {
 	switch {
 	case c.back != nil:
-		c.ByHealth, c.BackSince = false, workflow.Now(ctx)
+		c.ByHealth, c.WithBatch, c.BackSince = false, c.back.By == byDrover, workflow.Now(ctx)
 		c.set(ctx, migration.PhaseMovingBack, migration.WaitNothing, "asked by "+c.take(&c.back))
 	case c.hold != nil:
 		c.held(ctx, "held by "+c.take(&c.hold))
@@ -327,7 +328,7 @@ func (c *customer) rest(ctx workflow.Context) {
 		c.set(ctx, migration.PhaseBaking, migration.WaitHealth, "")
 	default:
 		c.retry, c.Told = nil, false
-		c.Verdict, c.ByHealth = nil, false
+		c.Verdict, c.ByHealth, c.WithBatch = nil, false, false
 		c.set(ctx, migration.PhaseMoving, migration.WaitNothing, "")
 	}
 }

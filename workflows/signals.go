@@ -23,6 +23,9 @@ type wish struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+// byDrover is who takes a batch back when no operator asked.
+const byDrover = "drover"
+
 // goSignal tells a customer to cut over.
 type goSignal struct {
 	Round int `json:"round"` // of the batch; it comes back with every report
@@ -32,7 +35,8 @@ type goSignal struct {
 type customerReport struct {
 	Status   migration.CustomerStatus `json:"status"`             // without timeline
 	Round    int                      `json:"round"`              // of the batch, that the customer has heard of
-	ByHealth bool                     `json:"byHealth,omitempty"` // it went back because of a verdict, not because it was told to
+	ByHealth bool                     `json:"byHealth,omitempty"` // it goes back because of its own verdict
+	Unasked  bool                     `json:"unasked,omitempty"`  // it goes back without an operator's asking: by its verdict, or with its batch
 }
 
 // batchReport is a Batch's news for its Migration.

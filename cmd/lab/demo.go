@@ -1,0 +1,277 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/lab"
+	"github.com/drover-migration/drover/lab/load"
+	"github.com/drover-migration/drover/migration"
+)
+
+func demoCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "demo", Short: "Migrate twelve customers under load, break some, and show that nothing was lost", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return demo(cmd.Context()) },
+	}
+}
+
+// demoLimit is how long a demonstration may take before it is a failure.
+const demoLimit = 10 * time.Minute
+
+// story is a demonstration under way.
+type story struct {
+	*lab.Lab
+	drover string
+	client *client.Client
+	load   *load.Load
+	began  time.Time
+
+	said     map[string]migration.Phase // what was last said of a batch or customer
+	approved map[string]bool
+	victim   string // the customer that falls ill alone
+	sick     bool
+	wave     string // the batch that falls ill whole
+	waveSick bool
+	mended   bool
+}
+
+func demo(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, demoLimit)
+	defer cancel()
+	began := time.Now()
+	l, drover, err := start(ctx, "out/demo", lab.DemoShape())
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	s := &story{Lab: l, drover: drover, began: began, said: map[string]migration.Phase{}, approved: map[string]bool{}, wave: "wave", victim: l.Shape.Batches[1].Customers[1].ID}
+	if err := startWorkers(l, drover); err != nil {
+		return err
+	}
+	s.say("the application serves %d customers on premises; load begins", len(l.Shape.Customers()))
+	if s.load, err = l.StartLoad(ctx, 110); err != nil {
+		return err
+	}
+	if s.client, err = l.Client(ctx); err != nil {
+		return err
+	}
+	if err := s.submit(ctx); err != nil {
+		return err
+	}
+	if err := s.follow(ctx); err != nil {
+		return s.excuse(err)
+	}
+	return s.score(ctx)
+}
+
+func (s *story) say(format string, args ...any) {
+	fmt.Printf("%5.1fs  %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// excuse adds to an error what the product's workers said last.
+func (s *story) excuse(err error) error {
+	return fmt.Errorf("%w\n%s", err, s.WorkerLog(30))
+}
+
+// run runs the product's command as a person would, and shows it.
+func (s *story) run(ctx context.Context, args ...string) error {
+	s.say("$ drover %s", strings.Join(args, " "))
+	cmd := exec.CommandContext(ctx, s.drover, args...)
+	cmd.Env = s.Environ()
+	out, err := cmd.CombinedOutput()
+	for line := range strings.Lines(strings.TrimRight(string(out), "\n")) {
+		fmt.Println("        | " + strings.TrimRight(line, "\n"))
+	}
+	if err != nil {
+		return fmt.Errorf("drover %s: %w", args[0], err)
+	}
+	return nil
+}
+
+func (s *story) submit(ctx context.Context) error {
+	for _, args := range [][]string{{"plan", "validate", s.Plan}, {"inventory", s.Plan}, {"submit", s.Plan, "--by", "lead"}} {
+		if err := s.run(ctx, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// follow watches the migration, gives the approvals, breaks what is to be broken, and mends it, until every batch is through.
+func (s *story) follow(ctx context.Context) error {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the migration did not come through: %w", context.Cause(ctx))
+		case <-tick.C:
+		}
+		st, err := s.client.Status(ctx, s.Shape.Name)
+		if errors.Is(err, client.ErrNotFound) || errors.Is(err, client.ErrUnreachable) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		s.tell(st)
+		switch st.Phase {
+		case migration.PhaseFailed:
+			return fmt.Errorf("the migration failed: %s", st.Reason)
+		case migration.PhaseSoak, migration.PhaseDone:
+			return nil
+		}
+		if err := s.act(ctx, st); err != nil {
+			return err
+		}
+	}
+}
+
+// tell says what has changed.
+func (s *story) tell(st migration.MigrationStatus) {
+	news := func(key string, p migration.Phase, why string) {
+		if s.said[key] == p || p == "" {
+			return
+		}
+		s.said[key] = p
+		if why != "" {
+			why = ": " + why
+		}
+		s.say("%-18s %s%s", key, p, why)
+	}
+	news("migration", st.Phase, st.Reason)
+	for _, p := range append(st.Datasets, st.Workloads...) {
+		news(p.Name, p.Phase, p.Detail)
+	}
+	for _, b := range st.Batches {
+		news("batch "+b.Name, b.Phase, b.Reason)
+		for _, c := range b.Customers {
+			if c.Phase != migration.PhaseWaiting {
+				news("  "+c.ID, c.Phase, c.Reason)
+			}
+		}
+	}
+	if st.Paused != (s.said["pause"] == migration.PhasePaused) {
+		s.said["pause"] = ""
+		if st.Paused {
+			s.said["pause"] = migration.PhasePaused
+			s.say("%-18s %s: %s", "migration", "paused", st.Reason)
+		}
+	}
+}
+
+// act plays everybody: approvers, fate, and the operator.
+func (s *story) act(ctx context.Context, st migration.MigrationStatus) error {
+	for _, b := range st.Batches {
+		if b.WaitingFor == migration.WaitApproval && !s.approved[b.Name] {
+			s.approved[b.Name] = true
+			if err := s.run(ctx, "approve", s.Shape.Name, b.Name, "--by", "head-of-operations", "--reason", "CHG-1042"); err != nil {
+				return err
+			}
+		}
+		if err := s.fate(ctx, b); err != nil {
+			return err
+		}
+		if b.Name == s.wave && b.Phase == migration.PhaseTakenBack && st.Paused && !s.mended {
+			s.mended = true
+			if err := s.mend(ctx, b); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fate breaks the AWS side of one customer while it bakes, and later that of a whole batch.
+func (s *story) fate(ctx context.Context, b migration.BatchStatus) error {
+	baking := 0
+	for _, c := range b.Customers {
+		if c.Phase != migration.PhaseBaking {
+			continue
+		}
+		baking++
+		if c.ID == s.victim && !s.sick {
+			s.sick = true
+			s.say("* the lab breaks %s on AWS: every answer is a 500", c.ID)
+			if err := s.breakCustomer(ctx, c.ID); err != nil {
+				return err
+			}
+		}
+	}
+	if b.Name == s.wave && !s.waveSick && baking == len(b.Customers) && baking > 0 {
+		s.waveSick = true
+		s.say("* the lab breaks the whole of batch %s on AWS", b.Name)
+		for _, c := range b.Customers {
+			if err := s.breakCustomer(ctx, c.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *story) host(id string) string {
+	for _, c := range s.Shape.Customers() {
+		if c.ID == id {
+			return c.Host
+		}
+	}
+	return ""
+}
+
+func (s *story) breakCustomer(ctx context.Context, id string) error {
+	if err := s.Break(ctx, s.host(id), "error500"); err != nil {
+		return err
+	}
+	s.load.FaultStart(id)
+	return nil
+}
+
+// mend is the operator: repairs the cause, resumes, and retries the batch.
+func (s *story) mend(ctx context.Context, b migration.BatchStatus) error {
+	s.say("* the operator finds the cause and repairs it")
+	for _, c := range b.Customers {
+		if err := s.Repair(ctx, s.host(c.ID)); err != nil {
+			return err
+		}
+		s.load.FaultEnd(c.ID)
+	}
+	if err := s.run(ctx, "retry", s.Shape.Name, "--batch", b.Name, "--by", "operator", "--reason", "cause repaired"); err != nil {
+		return err
+	}
+	return s.run(ctx, "resume", s.Shape.Name, "--by", "operator", "--reason", "cause repaired")
+}
+
+// score stops the load, compares everything with the ledger, and writes the score board.
+func (s *story) score(ctx context.Context) error {
+	s.say("every batch is through; the load ends and the books are compared")
+	sum := s.load.Stop()
+	board, err := s.board(ctx, sum)
+	if err != nil {
+		return s.excuse(err)
+	}
+	board.WallS = time.Since(s.began).Seconds()
+	b, err := json.MarshalIndent(board, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll("out", 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join("out", "demo.json"), append(b, '\n'), 0o644); err != nil {
+		return err
+	}
+	board.print(os.Stdout)
+	return board.judge()
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drover-migration/drover/lab"
+)
+
+// labDir is where `lab up` keeps a lab, in the folder it is run in.
+const labDir = "out/lab"
+
+func upCommand() *cobra.Command {
+	var workers bool
+	cmd := &cobra.Command{
+		Use: "up", Short: "Start a lab and keep it until Ctrl-C", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return up(cmd.Context(), workers) },
+	}
+	cmd.Flags().BoolVar(&workers, "workers", true, "run Drover's workers too")
+	return cmd
+}
+
+func up(ctx context.Context, workers bool) error {
+	l, drover, err := start(ctx, labDir, lab.DemoShape())
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if workers {
+		if err := startWorkers(l, drover); err != nil {
+			return err
+		}
+	}
+	control, err := l.ServeControl()
+	if err != nil {
+		return err
+	}
+	fmt.Printf(`The lab is up. Ctrl-C ends it and leaves nothing behind.
+
+  Temporal UI      %s
+  application      http://%s  (Host: %s)
+  vCenter          %s
+  plan             %s
+  lab's control    %s
+
+In another terminal, in this folder:
+
+  eval "$(bin/lab env)"
+  bin/drover plan validate %s
+  bin/drover submit %[5]s
+  bin/drover status %s --watch
+`, l.UI(), l.Edge(), l.Shape.Customers()[0].Host, l.VCenterURL, l.Plan, control, l.Plan, l.Shape.Name)
+	<-ctx.Done()
+	fmt.Println("\nending the lab")
+	return nil
+}
+
+// start starts a lab in dir, with this program on its machines.
+func start(ctx context.Context, dir string, shape lab.Shape) (*lab.Lab, string, error) {
+	t, err := tools()
+	if err != nil {
+		return nil, "", err
+	}
+	self, drover, err := binaries()
+	if err != nil {
+		return nil, "", err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, "", err
+	}
+	fmt.Println("starting vCenter, AWS, S3, EBS, PostgreSQL twice, Temporal and the application ...")
+	l, err := lab.Start(ctx, lab.Options{Tools: t, Dir: dir, Self: self, Shape: shape, UI: true, Log: os.Stderr})
+	return l, drover, err
+}
+
+// startWorkers starts the product's two workers: one that reaches AWS, and one at the site.
+func startWorkers(l *lab.Lab, drover string) error {
+	if _, err := l.StartWorker("worker-main", drover, ""); err != nil {
+		return err
+	}
+	_, err := l.StartWorker("worker-dc1", drover, "", "--main=false", "--site", "dc1")
+	return err
+}
+
+func envCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "env", Short: `Print the running lab's settings: eval "$(bin/lab env)"`, Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			b, err := os.ReadFile(filepath.Join(labDir, "env.sh"))
+			if err != nil {
+				return fmt.Errorf("no lab runs in this folder (start one with `make lab`): %w", err)
+			}
+			_, err = os.Stdout.Write(b)
+			return err
+		},
+	}
+}
