@@ -100,7 +100,7 @@ func (s *source) readCustomersFile(file string, text []byte) []Customer {
 	}
 	if len(all) == 0 {
 		s.add(Problem{File: file, Line: 1, Column: 1, Message: "no customers", Want: "at least 1"})
-		s.broken = append(s.broken, (*node)(nil).at("customers"))
+		s.lost((*node)(nil).at("customers"))
 	}
 	return all
 }

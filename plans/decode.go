@@ -103,7 +103,7 @@ func (s *source) decodeStruct(n ast.Node, out reflect.Value, at *node) {
 		}
 		if f.required {
 			s.report(at, Problem{Message: fmt.Sprintf("key %q is missing", f.name), Want: f.wants()})
-			s.broken = append(s.broken, at.at(f.name))
+			s.lost(at.at(f.name))
 			continue
 		}
 		setDefault(out.Field(f.index), f)
@@ -156,7 +156,7 @@ func (s *source) decodeMap(n ast.Node, out reflect.Value, at *node, f field) {
 		if err != nil {
 			p := Problem{Message: "not a valid name", Found: quoted(e.name), Want: sc.want}
 			s.atKey(e, at, p)
-			s.broken = append(s.broken, at.at(e.name))
+			s.lost(at.at(e.name))
 			continue
 		}
 		out.SetMapIndex(key, value)

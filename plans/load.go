@@ -89,7 +89,7 @@ func (p *Plan) readFiles(dir string) {
 		if ok {
 			p.Customers.List = p.src.readCustomersFile(p.src.beside(string(f)), text)
 		} else {
-			p.src.broken = append(p.src.broken, root.at("customers"))
+			p.src.lost(root.at("customers"))
 		}
 	}
 	for name, w := range p.Workloads {

@@ -3,6 +3,7 @@ package plans
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -140,6 +141,22 @@ func TestWhatWouldChokeTheParserIsRefusedFast(t *testing.T) {
 			require.Less(t, time.Since(start), 20*time.Second)
 		})
 	}
+}
+
+func TestTenThousandCustomersAreCheckedInSecondsEvenIfAllAreWrong(t *testing.T) {
+	src, err := os.ReadFile("testdata/valid/defaults.yaml")
+	require.NoError(t, err)
+	head, _, _ := strings.Cut(string(src), "customers:\n  - ")
+	var b strings.Builder
+	b.WriteString(head + "customers:\n")
+	for i := range 10_000 {
+		fmt.Fprintf(&b, "  - {id: c%d, tenant: x%d, match: {host: [c%d.example.com]}, uses: {workloads: [wbe], datasets: [orders]}}\n", i, i, i)
+	}
+	b.WriteString("batches:\n  - {name: all, customers: {}}\n")
+	start := time.Now()
+	_, problems := Parse("plan.yaml", []byte(b.String()), "")
+	require.Len(t, problems, 20_000)
+	require.Less(t, time.Since(start), 30*time.Second)
 }
 
 func TestNoSecretIsEverPrinted(t *testing.T) {

@@ -30,7 +30,7 @@ type source struct {
 	csv     *csvPositions // of customers that stand in a file of their own
 
 	problems Problems
-	broken   []*node // what could not be decoded: nothing that follows from its absence is reported
+	broken   map[string]int // places at or below which something could not be decoded, and how many steps below at least: nothing that follows from its absence is reported
 }
 
 // readSource parses src. Without a root there are problems, and nothing more to say.
@@ -147,7 +147,7 @@ func tooComplex(tokens token.Tokens) *Problem {
 // pickDocument wants exactly one document with something in it.
 func (s *source) pickDocument(f *ast.File) {
 	for _, d := range f.Docs {
-		if d.Body == nil || d.Body.Type() == ast.NullType {
+		if d.Body == nil || d.Body.Type() == ast.NullType || d.Body.Type() == ast.DirectiveType {
 			continue
 		}
 		if s.root != nil {
@@ -187,6 +187,9 @@ func (r *resolver) size(n ast.Node) int {
 		}
 	case *ast.MappingValueNode:
 		total += r.size(v.Value)
+		if _, ok := v.Key.(*ast.MergeKeyNode); ok {
+			r.checkMerge(v.Value)
+		}
 	case *ast.SequenceNode:
 		for _, e := range v.Values {
 			total += r.size(e)
@@ -225,6 +228,25 @@ func (r *resolver) alias(v *ast.AliasNode) int {
 	r.failed = true
 	r.source.add(problem)
 	return 1
+}
+
+// checkMerge wants a mapping, or a list of mappings, behind <<.
+func (r *resolver) checkMerge(n ast.Node) {
+	if r.failed {
+		return
+	}
+	items := []ast.Node{r.content(n)}
+	if list, ok := items[0].(*ast.SequenceNode); ok {
+		items = list.Values
+	}
+	for _, i := range items {
+		if _, ok := r.content(i).(*ast.MappingNode); !ok && pairs(r.content(i)) == nil {
+			line, column := position(i, nil)
+			r.source.add(Problem{Line: line, Column: column, Message: "only a mapping can be merged with <<", Found: typeName(r.content(i))})
+			r.failed = true
+			return
+		}
+	}
 }
 
 func nameOf(n ast.Node) string {
@@ -392,16 +414,29 @@ func (s *source) report(at *node, p Problem) {
 // fail reports that a place cannot be decoded.
 func (s *source) fail(at *node, p Problem) {
 	s.report(at, p)
-	s.broken = append(s.broken, at)
+	s.lost(at)
+}
+
+// lost notes that a place could not be decoded.
+func (s *source) lost(at *node) {
+	if s.broken == nil {
+		s.broken = map[string]int{}
+	}
+	for depth := 0; at != nil; at, depth = at.parent, depth+1 {
+		if d, ok := s.broken[at.String()]; !ok || depth < d {
+			s.broken[at.String()] = depth
+		}
+	}
 }
 
 // incomplete says whether something at or below a place could not be decoded.
 func (s *source) incomplete(at *node) bool {
-	path := at.String()
-	for _, b := range s.broken {
-		if p := b.String(); p == path || strings.HasPrefix(p, path) && strings.ContainsAny(p[len(path):len(path)+1], ".[") {
-			return true
-		}
-	}
-	return false
+	_, lost := s.broken[at.String()]
+	return lost
+}
+
+// incompleteKeys says whether the mapping or list at a place, or one of its items as a whole, could not be decoded.
+func (s *source) incompleteKeys(at *node) bool {
+	depth, lost := s.broken[at.String()]
+	return lost && depth <= 1
 }

@@ -32,10 +32,7 @@ type index struct {
 }
 
 func known[V any](p *Plan, key string, m map[Name]V) index {
-	ix := index{complete: m != nil && !slices.ContainsFunc(p.src.broken, func(n *node) bool {
-		s := n.steps()
-		return len(s) > 0 && len(s) <= 2 && s[0].key == key
-	})}
+	ix := index{complete: m != nil && !p.src.incompleteKeys(root.at(key))}
 	for name := range m {
 		ix.names = append(ix.names, string(name))
 	}
