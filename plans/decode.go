@@ -1,6 +1,7 @@
 package plans
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -203,7 +204,7 @@ func (s *source) readScalar(text string, out reflect.Value, at *node, f field, s
 	if err != nil {
 		message := "not valid"
 		switch {
-		case err != errForm:
+		case !errors.Is(err, errForm):
 			message = err.Error()
 		case sc.secret && checkNoSecret(text) != nil:
 			message = "it holds a secret in clear"

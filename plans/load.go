@@ -120,7 +120,7 @@ func (s *source) readFile(dir, file string, limit int64, at *node) ([]byte, bool
 	if err != nil {
 		return refuse("the plan's directory cannot be opened")
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	info, err := root.Stat(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -105,7 +105,7 @@ type WorkloadTarget struct {
 // EC2 is how a workload's VMs run on EC2.
 type EC2 struct {
 	InstanceType   InstanceType    `json:"instanceType,omitempty" jsonschema:"default=auto" jsonschema_description:"Type; auto takes the smallest that has the VM's CPUs and memory."`
-	SecurityGroups []SecurityGroup `json:"securityGroups,omitempty" jsonschema_description:"Security groups. Without any, the VPC's default."`
+	SecurityGroups []SecurityGroup `json:"securityGroups,omitempty" jsonschema_description:"Security groups, by id or by name. Without any, the VPC's default."`
 	Profile        IAMName         `json:"profile,omitempty" jsonschema_description:"Instance profile."`
 	Conversion     Choice          `json:"conversion,omitempty" jsonschema:"enum=none,default=none" jsonschema_description:"How the disk is converted; none: it boots as it is."`
 	License        Choice          `json:"license,omitempty" jsonschema:"enum=byol,enum=included,default=byol" jsonschema_description:"Whose licence the operating system runs under."`
@@ -120,7 +120,7 @@ type Fargate struct {
 	Count          int             `json:"count,omitempty" jsonschema:"default=1,minimum=1,maximum=1000" jsonschema_description:"Tasks."`
 	TaskRole       RoleRef         `json:"taskRole,omitempty" jsonschema_description:"Role of the application; name or ARN."`
 	ExecutionRole  RoleRef         `json:"executionRole,omitempty" jsonschema_description:"Role by which ECS pulls the image and reads the secrets; name or ARN."`
-	SecurityGroups []SecurityGroup `json:"securityGroups,omitempty" jsonschema_description:"Security groups. Without any, the VPC's default."`
+	SecurityGroups []SecurityGroup `json:"securityGroups,omitempty" jsonschema_description:"Security groups, by id or by name. Without any, the VPC's default."`
 }
 
 // Config is what a workload is told on AWS.

@@ -16,8 +16,9 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Texts of a plan, each with the form that the table below gives it.
+// Texts of a plan: their forms stand in the table below.
 type (
+	// Name is what the plan calls something.
 	Name           string // becomes paths, tags, workflow ids and SQL
 	Text           string
 	Choice         string // one of the field's enum
@@ -87,7 +88,7 @@ var scalars = map[reflect.Type]scalar{
 	typeOf[Region]():              {want: "a region, like us-east-1", pattern: re(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)},
 	typeOf[VPC]():                 {want: "a VPC id, like vpc-0a1b2c3d", pattern: re(`^vpc-[0-9a-z]+$`)},
 	typeOf[Subnet]():              {want: "a subnet id, like subnet-0a1b2c3d", pattern: re(`^subnet-[0-9a-z]+$`)},
-	typeOf[SecurityGroup]():       {want: "a security group id, like sg-0a1b2c3d", pattern: re(`^sg-[0-9a-z]+$`)},
+	typeOf[SecurityGroup]():       {want: "a security group's id, like sg-0a1b2c3d, or its name in the target's VPC", pattern: re(`^[A-Za-z0-9._:/()#,@+=&;!$*-][A-Za-z0-9 ._:/()#,@+=&;!$*-]{0,254}$`)},
 	typeOf[KMSKey]():              {want: "a key's ARN, alias/NAME or id", pattern: re(`^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[A-Za-z0-9/_-]+|alias/[A-Za-z0-9/_-]+|(mrk-)?[0-9a-f]{8,}[0-9a-f-]*)$`)},
 	typeOf[TagKey]():              {want: "a tag key of at most 128 characters that does not start with aws: or drover", pattern: re(`^[A-Za-z0-9 _.:/=+@-]{1,128}$`), check: checkTagKey},
 	typeOf[TagVal]():              {want: "a tag value of at most 256 characters", pattern: re(`^[A-Za-z0-9 _.:/=+@-]{0,256}$`)},
@@ -238,7 +239,7 @@ func checkOneVar(folders []string) error {
 
 func checkZone(s string) error {
 	if s == "Local" {
-		return errors.New("Local differs from machine to machine")
+		return errors.New("the zone Local differs from machine to machine")
 	}
 	if _, err := time.LoadLocation(s); err != nil {
 		return errors.New("no such zone")
