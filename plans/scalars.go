@@ -16,7 +16,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Texts of a plan: their forms stand in the table below.
+// The texts of a plan. Their forms stand in the table below.
+
 type (
 	// Name is what the plan calls something.
 	Name           string // becomes paths, tags, workflow ids and SQL
