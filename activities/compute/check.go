@@ -138,7 +138,7 @@ func (ch *check) key(ctx context.Context) error {
 	if err != nil {
 		return classify(err, "look for KMS key %s", ch.t.KMSKey)
 	}
-	if k := out.KeyMetadata; k.KeyState != kmstypes.KeyStateEnabled || k.KeyUsage != kmstypes.KeyUsageTypeEncryptDecrypt {
+	if k := out.KeyMetadata; k.KeyState != kmstypes.KeyStateEnabled || k.KeyUsage != "" && k.KeyUsage != kmstypes.KeyUsageTypeEncryptDecrypt {
 		ch.block("aws-kms-key", ch.target(), "enable it, or name an enabled key for encryption", "KMS key %s is %s, for %s", ch.t.KMSKey, k.KeyState, k.KeyUsage)
 	}
 	return nil

@@ -51,7 +51,12 @@ func (a *Activities) LaunchInstance(ctx context.Context, req LaunchInstanceReque
 	id, err := shared(ctx, a, "instance "+short(32, req.Plan, req.Workload.Name, req.VM.UUID, req.Image), func() (string, error) {
 		found, dead, err := findInstance(ctx, c, req)
 		if err == nil && found == nil {
-			found, err = a.launch(ctx, c, req, dead)
+			if found, err = a.launch(ctx, c, req, dead); err != nil {
+				// Another worker may have been first, or an answer was lost on its way.
+				if late, _, lookErr := findInstance(ctx, c, req); lookErr == nil && late != nil {
+					found, err = late, nil
+				}
+			}
 		}
 		if err != nil {
 			return "", err

@@ -67,9 +67,9 @@ func name(plan, workload string) string {
 	return "drover-" + notInServiceName.ReplaceAllString(plan+"-"+workload, "-") + "-" + short(6, plan, workload)
 }
 
-// ensureTaskDefinition answers the family's latest definition when its content is what is wanted, and else registers a new one.
+// ensureTaskDefinition answers the family's latest definition when its content is what is wanted, and else registers it.
 func (a *Activities) ensureTaskDefinition(ctx context.Context, c ECS, req EnsureServiceRequest) (string, error) {
-	in, err := a.definition(ctx, req)
+	in, err := a.wanted(ctx, req)
 	if err != nil {
 		return "", err
 	}
@@ -79,21 +79,58 @@ func (a *Activities) ensureTaskDefinition(ctx context.Context, c ECS, req Ensure
 	}
 	hash := short(32, string(content))
 	in.Tags = ecsTags(tags(req.Target, req.Plan, req.Workload.Name, map[string]string{tagContent: hash}))
-	out, err := c.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: in.Family, Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags}})
-	if err != nil && !has(err, "ClientException", "InvalidParameterException") { // how ECS says that there is none
+	latest, err := described(ctx, c, *in.Family)
+	if err != nil {
 		return "", classify(err, "look for the task definition of workload %q", req.Workload.Name)
 	}
-	if err == nil && out.TaskDefinition.Status == types.TaskDefinitionStatusActive && hasTag(out.Tags, tagContent, hash) {
-		return aws.ToString(out.TaskDefinition.TaskDefinitionArn), nil
+	if latest.is(hash) {
+		return lowest(ctx, c, latest, hash)
 	}
 	made, err := c.RegisterTaskDefinition(ctx, in)
 	if err != nil {
 		return "", classify(err, "register the task definition of workload %q", req.Workload.Name)
 	}
-	return aws.ToString(made.TaskDefinition.TaskDefinitionArn), nil
+	return lowest(ctx, c, definition{made.TaskDefinition, made.Tags}, hash)
 }
 
-func (a *Activities) definition(ctx context.Context, req EnsureServiceRequest) (*ecs.RegisterTaskDefinitionInput, error) {
+// definition is a revision of a task definition; empty when there is none.
+type definition struct {
+	*types.TaskDefinition
+	tags []types.Tag
+}
+
+func (d definition) is(hash string) bool {
+	return d.TaskDefinition != nil && d.Status == types.TaskDefinitionStatusActive && hasTag(d.tags, tagContent, hash)
+}
+
+func described(ctx context.Context, c ECS, id string) (definition, error) {
+	out, err := c.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: &id, Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags}})
+	if has(err, "ClientException", "InvalidParameterException") { // how ECS says that there is none
+		return definition{}, nil
+	}
+	if err != nil {
+		return definition{}, err
+	}
+	return definition{out.TaskDefinition, out.Tags}, nil
+}
+
+// lowest is the first of the revisions with the same content that lie right below d: ECS numbers whatever it is given, and workers that
+// register the same at once must all come to use the same.
+func lowest(ctx context.Context, c ECS, d definition, hash string) (string, error) {
+	for d.Revision > 1 {
+		before, err := described(ctx, c, fmt.Sprintf("%s:%d", aws.ToString(d.Family), d.Revision-1))
+		if err != nil {
+			return "", classify(err, "look for earlier revisions of %s", aws.ToString(d.Family))
+		}
+		if !before.is(hash) {
+			break
+		}
+		d = before
+	}
+	return aws.ToString(d.TaskDefinitionArn), nil
+}
+
+func (a *Activities) wanted(ctx context.Context, req EnsureServiceRequest) (*ecs.RegisterTaskDefinitionInput, error) {
 	f, cfg := req.Workload.Fargate, req.Workload.Config
 	container := types.ContainerDefinition{Name: &req.Workload.Name, Image: &f.Image, Essential: aws.Bool(true), Cpu: int32(f.CPU), Memory: aws.Int32(int32(f.Memory))} //nolint:gosec // Fargate's sizes are small
 	if in := req.Workload.Ingress; in != nil {
@@ -262,6 +299,9 @@ func (a *Activities) network(ctx context.Context, req EnsureServiceRequest) (*ty
 	}
 	if len(missing) > 0 {
 		return nil, permanent("NoSecurityGroup", nil, "service of workload %q: VPC %s has no security group %s", req.Workload.Name, req.Target.VPC, strings.Join(missing, ", "))
+	}
+	if groups == nil {
+		groups = []string{} // said, not left out: the VPC's default group
 	}
 	return &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: req.Target.Subnets, SecurityGroups: groups, AssignPublicIp: types.AssignPublicIpDisabled}}, nil
 }

@@ -167,6 +167,9 @@ func (r *Resolver) awsConfig(ctx context.Context, name string) (aws.Config, erro
 	if a, err := arn.Parse(name); err == nil {
 		cfg.Region = a.Region
 	}
+	if cfg.Region == "" {
+		return aws.Config{}, errors.New("no AWS region to look in; set AWS_REGION in the environment of this worker")
+	}
 	return cfg, nil
 }
 
