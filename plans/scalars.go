@@ -16,7 +16,7 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Text, and the types beside it, are the texts of a plan. Their forms stand in the table below.
+// Text and the types beside it are the texts of a plan. Their forms stand in the table below.
 type (
 	// Name is what the plan calls something.
 	Name           string // becomes paths, tags, workflow ids and SQL
