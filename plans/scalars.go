@@ -16,10 +16,10 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Text and the types beside it are the texts of a plan. Their forms stand in the table below.
+// Name and the types below it are the texts of a plan. Their forms stand in the table below.
 type (
-	// Name is what the plan calls something.
-	Name           string // becomes paths, tags, workflow ids and SQL
+	Name string // becomes paths, tags, workflow ids and SQL
+	// Text is any line of text.
 	Text           string
 	Choice         string // one of the field's enum
 	Bucket         string
