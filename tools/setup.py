@@ -144,8 +144,9 @@ def check_go():
     out = subprocess.run(["go", "env", "GOVERSION"], cwd=CACHE, env=dict(os.environ, GOTOOLCHAIN="local", GOWORK="off"),
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout.strip()
     found = re.search(r"go(\d+(?:\.\d+)*)", out)
-    if "GOTOOLCHAIN" not in os.environ and setting("GOTOOLCHAIN") != "local":
-        return  # an older Go fetches the one that go.mod names
+    toolchain = setting("GOTOOLCHAIN")
+    if toolchain in ("auto", "path") or "+" in toolchain:
+        return  # an older Go fetches, or finds, the one that go.mod names
     if not found or number(found.group(1)) < number(wanted_go()):
         raise SetupError("this checkout needs Go %s or newer and the one on the PATH is %s: install a newer Go, or allow it to "
                          "fetch one with GOTOOLCHAIN=auto" % (wanted_go(), found.group(1) if found else "unreadable (%s)" % out))
