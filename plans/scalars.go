@@ -17,6 +17,8 @@ import (
 )
 
 // Name and the types below it are the texts of a plan. Their forms stand in the table below.
+//
+//nolint:revive // one comment for all: what each may be is its row of the table
 type (
 	Name string // becomes paths, tags, workflow ids and SQL
 	// Text is any line of text.
