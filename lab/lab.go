@@ -165,7 +165,7 @@ func (l *Lab) startAWS(ctx context.Context) error {
 	if l.aws, err = aws.Start(ctx, aws.Options{Tools: l.opts.Tools, Dir: dir, Listen: l.net.moto() + ":5000", RDSEndpoint: l.net.rds() + ":5432"}); err != nil {
 		return err
 	}
-	l.later(l.aws.Close)
+	l.later(func() { _ = l.aws.Close() })
 	l.motoURL = l.aws.Endpoint()
 	if dir, err = l.dir("s3"); err != nil {
 		return err
@@ -174,7 +174,7 @@ func (l *Lab) startAWS(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.later(store.Close)
+	l.later(func() { _ = store.Close() })
 	l.s3URL = store.Endpoint()
 	if dir, err = l.dir("ebs"); err != nil {
 		return err
@@ -316,7 +316,7 @@ func (l *Lab) Env() map[string]string {
 	env["ORDERS_ONPREM"] = l.onprem.DSNAs(l.drover[0].name, l.drover[0].password, database)
 	env["VSPHERE"] = fmt.Sprintf(`{"username":%q,"password":%q}`, vcUser, vcPassword)
 	env["DROVER_DNS"] = l.DNS()
-	env["DROVER_PG_DUMP"] = filepath.Join(l.opts.Tools, "pg", "bin", "pg_dump")
+	env["DROVER_PG_BIN"] = filepath.Join(l.opts.Tools, "pg", "bin")
 	return env
 }
 

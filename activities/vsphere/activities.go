@@ -1,0 +1,138 @@
+package vsphere
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hashicorp/go-hclog"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/vsphere"
+)
+
+// Sessions gives the session of a site's vCenter.
+type Sessions interface {
+	Session(ctx context.Context, site migration.Site) (*vsphere.Session, error)
+}
+
+// Activities over the sites' vCenters.
+type Activities struct {
+	sessions Sessions
+	log      hclog.Logger
+}
+
+// New builds the activities.
+func New(sessions Sessions, log hclog.Logger) *Activities {
+	return &Activities{sessions: sessions, log: log}
+}
+
+// ListVMsRequest selects machines of a site; an empty selector takes all.
+type ListVMsRequest struct {
+	Site     migration.Site       `json:"site"`
+	Selector migration.VMSelector `json:"selector"`
+}
+
+// ListVMsResult are machines with their findings, by name.
+type ListVMsResult struct {
+	VMs []migration.VM `json:"vms"`
+}
+
+// ListVMs reads the inventory and changes nothing. It heartbeats the number of machines read.
+func (a *Activities) ListVMs(ctx context.Context, req ListVMsRequest) (ListVMsResult, error) {
+	s, err := a.open(ctx, req.Site)
+	if err != nil {
+		return ListVMsResult{}, err
+	}
+	vms, err := s.Inventory(ctx, req.Selector, func(n int) { activity.RecordHeartbeat(ctx, n) })
+	return ListVMsResult{VMs: vms}, classify(err)
+}
+
+// SnapshotVMRequest names a machine and the snapshot to find or make.
+type SnapshotVMRequest struct {
+	Site migration.Site `json:"site"`
+	VM   migration.VM   `json:"vm"`
+	Name string         `json:"name"` // begins with "drover-"
+}
+
+// SnapshotVMResult is the snapshot's managed object id.
+type SnapshotVMResult struct {
+	Snapshot string `json:"snapshot"`
+}
+
+// SnapshotVM finds or makes the snapshot. Run twice, or cut off after its effect, it finds the one it made.
+func (a *Activities) SnapshotVM(ctx context.Context, req SnapshotVMRequest) (SnapshotVMResult, error) {
+	s, err := a.open(ctx, req.Site)
+	if err != nil {
+		return SnapshotVMResult{}, err
+	}
+	id, err := s.Snapshot(ctx, req.VM, req.Name)
+	return SnapshotVMResult{Snapshot: id}, classify(err)
+}
+
+// RemoveVMSnapshotRequest names one of Drover's snapshots.
+type RemoveVMSnapshotRequest struct {
+	Site migration.Site `json:"site"`
+	VM   migration.VM   `json:"vm"`
+	Name string         `json:"name"`
+}
+
+// RemoveVMSnapshot removes it; one that is gone is as good. Nobody else's snapshot is touched.
+func (a *Activities) RemoveVMSnapshot(ctx context.Context, req RemoveVMSnapshotRequest) error {
+	s, err := a.open(ctx, req.Site)
+	if err != nil {
+		return err
+	}
+	return classify(s.RemoveSnapshot(ctx, req.VM, req.Name))
+}
+
+// ShutdownVMRequest says how long the guest is given, and whether it is stopped hard after that.
+type ShutdownVMRequest struct {
+	Site     migration.Site     `json:"site"`
+	VM       migration.VM       `json:"vm"`
+	Timeout  migration.Duration `json:"timeout"`
+	HardStop bool               `json:"hardStop"`
+}
+
+// ShutdownVM asks the guest to shut down. Run twice, the second finds it off.
+func (a *Activities) ShutdownVM(ctx context.Context, req ShutdownVMRequest) error {
+	s, err := a.open(ctx, req.Site)
+	if err != nil {
+		return err
+	}
+	return classify(s.Shutdown(ctx, req.VM, req.Timeout.D(), req.HardStop))
+}
+
+// PowerOnVMRequest names a machine.
+type PowerOnVMRequest struct {
+	Site migration.Site `json:"site"`
+	VM   migration.VM   `json:"vm"`
+}
+
+// PowerOnVM starts it. Run twice, the second finds it on.
+func (a *Activities) PowerOnVM(ctx context.Context, req PowerOnVMRequest) error {
+	s, err := a.open(ctx, req.Site)
+	if err != nil {
+		return err
+	}
+	return classify(s.PowerOn(ctx, req.VM))
+}
+
+func (a *Activities) open(ctx context.Context, site migration.Site) (*vsphere.Session, error) {
+	s, err := a.sessions.Session(ctx, site)
+	return s, classify(err)
+}
+
+// classify makes permanent what no repetition mends: refused credentials lock an account when they are tried again and again.
+func classify(err error) error {
+	switch {
+	case errors.Is(err, vsphere.ErrCredentials):
+		return temporal.NewNonRetryableApplicationError(err.Error(), "Credentials", err)
+	case errors.Is(err, vsphere.ErrNotOurs):
+		return temporal.NewNonRetryableApplicationError(err.Error(), "NotOurs", err)
+	case errors.Is(err, vsphere.ErrStillRunning):
+		return temporal.NewNonRetryableApplicationError(err.Error(), "StillRunning", err)
+	}
+	return err
+}

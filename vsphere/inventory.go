@@ -1,0 +1,240 @@
+package vsphere
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/vmware/govmomi/find"
+	"github.com/vmware/govmomi/vapi/rest"
+	"github.com/vmware/govmomi/vapi/tags"
+	"github.com/vmware/govmomi/view"
+	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/mo"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// pageSize is the measured best for vCenter: one call for all buffers everything, one a machine is several times slower.
+const pageSize = 500
+
+// wanted are the properties that a migration needs of a machine.
+var wanted = []string{"name", "parent", "config", "runtime", "guest", "summary.config.template", "snapshot", "customValue"}
+
+// Inventory lists the machines of a datacenter that match, sorted by name, with findings. onPage is told how many were read so far; a
+// listing that breaks off starts again from the beginning, since its tokens belong to the session.
+func (s *Session) Inventory(ctx context.Context, sel migration.VMSelector, onPage func(int)) ([]migration.VM, error) {
+	finder := find.NewFinder(s.Client)
+	dc, err := finder.Datacenter(ctx, s.conf.Datacenter)
+	if err != nil {
+		return nil, fmt.Errorf("datacenter %q of vCenter %s: %w", s.conf.Datacenter, s.URL().Host, err)
+	}
+	v, err := view.NewManager(s.Client).CreateContainerView(ctx, dc.Reference(), []string{"VirtualMachine"}, true)
+	if err != nil {
+		return nil, fmt.Errorf("list machines: %w", err)
+	}
+	defer func() { _ = v.Destroy(context.WithoutCancel(ctx)) }()
+	all, err := s.pages(ctx, v.Reference(), onPage)
+	if err != nil {
+		return nil, fmt.Errorf("list machines of datacenter %q: %w", s.conf.Datacenter, err)
+	}
+	paths, err := s.folders(ctx, dc.Reference())
+	if err != nil {
+		return nil, err
+	}
+	tagged, err := s.tags(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	var out []migration.VM
+	for _, m := range all {
+		vm := describe(m)
+		vm.Folder, vm.Tags = paths[ref(m.Parent)], tagged[m.Self.Value]
+		if matches(sel, vm) {
+			vm.Findings = Check(m)
+			out = append(out, vm)
+		}
+	}
+	slices.SortFunc(out, func(a, b migration.VM) int { return strings.Compare(a.Name+a.Ref, b.Name+b.Ref) })
+	return out, nil
+}
+
+// pages retrieves the machines of a view a page at a time.
+func (s *Session) pages(ctx context.Context, in types.ManagedObjectReference, onPage func(int)) ([]mo.VirtualMachine, error) {
+	req := types.RetrievePropertiesEx{This: s.ServiceContent.PropertyCollector, Options: types.RetrieveOptions{MaxObjects: pageSize},
+		SpecSet: []types.PropertyFilterSpec{{
+			ObjectSet: []types.ObjectSpec{{Obj: in, Skip: types.NewBool(true), SelectSet: []types.BaseSelectionSpec{&types.TraversalSpec{Type: "ContainerView", Path: "view"}}}},
+			PropSet:   []types.PropertySpec{{Type: "VirtualMachine", PathSet: wanted}},
+		}}}
+	res, err := methods.RetrievePropertiesEx(ctx, s, &req)
+	if err != nil {
+		return nil, err
+	}
+	var out []mo.VirtualMachine
+	for page := res.Returnval; page != nil; {
+		var some []mo.VirtualMachine
+		if err := mo.LoadObjectContent(page.Objects, &some); err != nil {
+			return nil, err
+		}
+		out = append(out, some...)
+		if onPage != nil {
+			onPage(len(out))
+		}
+		if page.Token == "" {
+			break
+		}
+		more, err := methods.ContinueRetrievePropertiesEx(ctx, s, &types.ContinueRetrievePropertiesEx{This: s.ServiceContent.PropertyCollector, Token: page.Token})
+		if err != nil {
+			return nil, err
+		}
+		page = &more.Returnval
+	}
+	return out, nil
+}
+
+// folders are the paths of all folders below the datacenter's vm folder, by reference.
+func (s *Session) folders(ctx context.Context, dc types.ManagedObjectReference) (map[string]string, error) {
+	v, err := view.NewManager(s.Client).CreateContainerView(ctx, dc, []string{"Folder"}, true)
+	if err != nil {
+		return nil, fmt.Errorf("list folders: %w", err)
+	}
+	defer func() { _ = v.Destroy(context.WithoutCancel(ctx)) }()
+	var all []mo.Folder
+	if err := v.Retrieve(ctx, []string{"Folder"}, []string{"name", "parent"}, &all); err != nil {
+		return nil, fmt.Errorf("list folders: %w", err)
+	}
+	by := map[string]mo.Folder{}
+	for _, f := range all {
+		by[f.Self.Value] = f
+	}
+	out := map[string]string{}
+	for id := range by {
+		var parts []string
+		for at, ok := by[id]; ok; at, ok = by[ref(at.Parent)] {
+			parts = append([]string{at.Name}, parts...)
+		}
+		if len(parts) > 0 {
+			out[id] = path.Join(parts[1:]...) // without "vm" itself
+		}
+	}
+	return out, nil
+}
+
+func ref(r *types.ManagedObjectReference) string {
+	if r == nil {
+		return ""
+	}
+	return r.Value
+}
+
+// tags are "category:tag" by machine. A vCenter without the tagging service has none.
+func (s *Session) tags(ctx context.Context, vms []mo.VirtualMachine) (map[string][]string, error) {
+	c := rest.NewClient(s.Client)
+	if err := c.Login(ctx, url.UserPassword(s.user.Username(), password(s.user))); err != nil {
+		return nil, fmt.Errorf("log in to the tagging service of vCenter %s: %w", s.URL().Host, err)
+	}
+	defer func() { _ = c.Logout(context.WithoutCancel(ctx)) }()
+	m := tags.NewManager(c)
+	var refs []mo.Reference
+	for _, vm := range vms {
+		refs = append(refs, vm.Self)
+	}
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	categories := map[string]string{}
+	list, err := m.GetCategories(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list tag categories: %w", err)
+	}
+	for _, c := range list {
+		categories[c.ID] = c.Name
+	}
+	out := map[string][]string{}
+	for some := range slices.Chunk(refs, 2000) {
+		attached, err := m.GetAttachedTagsOnObjects(ctx, some)
+		if err != nil {
+			return nil, fmt.Errorf("list tags: %w", err)
+		}
+		for _, a := range attached {
+			for _, t := range a.Tags {
+				id := a.ObjectID.Reference().Value
+				out[id] = append(out[id], categories[t.CategoryID]+":"+t.Name)
+			}
+		}
+	}
+	for _, t := range out {
+		slices.Sort(t)
+	}
+	return out, nil
+}
+
+func password(u *url.Userinfo) string { p, _ := u.Password(); return p }
+
+// describe is a machine as a migration needs it.
+func describe(m mo.VirtualMachine) migration.VM {
+	vm := migration.VM{Ref: m.Self.Value, Name: m.Name, PoweredOn: m.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn, Host: ref(m.Runtime.Host)}
+	if m.Guest != nil {
+		vm.Address = m.Guest.IpAddress
+		vm.ToolsOK = m.Guest.ToolsRunningStatus == string(types.VirtualMachineToolsRunningStatusGuestToolsRunning)
+	}
+	if m.Config == nil {
+		return vm
+	}
+	vm.UUID, vm.CPUs, vm.MemoryMB, vm.Firmware, vm.Guest = m.Config.InstanceUuid, int(m.Config.Hardware.NumCPU), int(m.Config.Hardware.MemoryMB), m.Config.Firmware, m.Config.GuestId
+	if vm.Firmware == "" {
+		vm.Firmware = string(types.GuestOsDescriptorFirmwareTypeBios)
+	}
+	if b := m.Config.BootOptions; b != nil && b.EfiSecureBootEnabled != nil {
+		vm.SecureBoot = *b.EfiSecureBootEnabled
+	}
+	vm.Tracking = m.Config.ChangeTrackingEnabled != nil && *m.Config.ChangeTrackingEnabled
+	for _, d := range disksOf(m) {
+		disk := migration.Disk{Key: d.Key, Bytes: d.CapacityInBytes}
+		if i := d.DeviceInfo; i != nil {
+			disk.Label = i.GetDescription().Label
+		}
+		if b, ok := d.Backing.(types.BaseVirtualDeviceFileBackingInfo); ok {
+			disk.Backing = b.GetVirtualDeviceFileBackingInfo().FileName
+		}
+		if b, ok := d.Backing.(*types.VirtualDiskFlatVer2BackingInfo); ok {
+			disk.ChangeID = b.ChangeId
+		}
+		vm.Disks = append(vm.Disks, disk)
+	}
+	return vm
+}
+
+func disksOf(m mo.VirtualMachine) (out []*types.VirtualDisk) {
+	if m.Config == nil {
+		return nil
+	}
+	for _, d := range m.Config.Hardware.Device {
+		if disk, ok := d.(*types.VirtualDisk); ok {
+			out = append(out, disk)
+		}
+	}
+	return out
+}
+
+// matches says whether a machine is selected: by exact name, or by all of the other conditions together. An empty selector takes all.
+func matches(sel migration.VMSelector, vm migration.VM) bool {
+	if len(sel.Names) > 0 {
+		return slices.Contains(sel.Names, vm.Name)
+	}
+	if sel.Folder != "" && vm.Folder != sel.Folder && !strings.HasPrefix(vm.Folder, strings.TrimSuffix(sel.Folder, "/")+"/") {
+		return false
+	}
+	if sel.Tag != "" && !slices.ContainsFunc(vm.Tags, func(t string) bool { return t == sel.Tag || strings.HasSuffix(t, ":"+sel.Tag) }) {
+		return false
+	}
+	if sel.Name != "" {
+		ok, err := path.Match(sel.Name, vm.Name)
+		return ok && err == nil
+	}
+	return true
+}

@@ -1,0 +1,119 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
+
+	"github.com/drover-migration/drover/activities/health"
+	"github.com/drover-migration/drover/activities/traffic"
+	"github.com/drover-migration/drover/migration"
+	engine "github.com/drover-migration/drover/replication/postgres"
+)
+
+// instances finds databases by their RDS identifier. It needs rds:DescribeDBInstances.
+type instances struct{ *clients }
+
+func (i instances) Endpoint(ctx context.Context, target migration.Target, id string) (host string, port int, dbname string, err error) {
+	c, err := i.rds(ctx, target)
+	if err != nil {
+		return "", 0, "", err
+	}
+	out, err := c.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: &id})
+	if err != nil {
+		return "", 0, "", fmt.Errorf("find RDS instance %q in target %q: %w", id, target.Name, err)
+	}
+	if len(out.DBInstances) != 1 || out.DBInstances[0].Endpoint == nil {
+		return "", 0, "", fmt.Errorf("RDS instance %q in target %q has no endpoint yet: wait until it is available", id, target.Name)
+	}
+	db := out.DBInstances[0]
+	return aws.ToString(db.Endpoint.Address), int(aws.ToInt32(db.Endpoint.Port)), aws.ToString(db.DBName), nil
+}
+
+// homes reads home records from the databases of a customer.
+type homes struct{ pairs *engine.Connector }
+
+// Home reads one tenant's record.
+func (h homes) Home(ctx context.Context, plan string, fence migration.Dataset, target migration.Target, tenant int64) (migration.HomeRecord, error) {
+	p, err := h.pairs.Open(ctx, plan, fence, target)
+	if err != nil {
+		return migration.HomeRecord{}, err
+	}
+	return p.Home(ctx, tenant)
+}
+
+// Homes reads those of many customers in one question for each database. A customer's first database says where it is homed.
+func (h homes) Homes(ctx context.Context, spec *migration.Spec, customers []migration.Customer) (map[string]migration.Side, error) {
+	byDatabase := map[string][]migration.Customer{}
+	for _, c := range customers {
+		for _, name := range c.Datasets {
+			if d, ok := spec.Dataset(name); ok && d.Postgres != nil {
+				byDatabase[name] = append(byDatabase[name], c)
+				break
+			}
+		}
+	}
+	out := map[string]migration.Side{}
+	for name, some := range byDatabase {
+		d, _ := spec.Dataset(name)
+		target, _ := spec.Target(d.Target())
+		p, err := h.pairs.Open(ctx, spec.Plan, d, target)
+		if err != nil {
+			return nil, err
+		}
+		var tenants []int64
+		for _, c := range some {
+			tenants = append(tenants, c.Tenant)
+		}
+		records, err := p.Homes(ctx, tenants)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range some {
+			if r, ok := records[c.Tenant]; ok {
+				out[c.ID] = r.Home()
+			}
+		}
+	}
+	return out, nil
+}
+
+// backends tells health where the router sends requests.
+type backends struct{ router *traffic.Activities }
+
+// Front is the load balancer.
+func (b backends) Front(ctx context.Context, target migration.Target, route migration.Route) (health.Endpoint, error) {
+	if route.ALB == nil {
+		return health.Endpoint{}, errors.New("the route has no load balancer")
+	}
+	host, port, https, err := b.router.Listener(ctx, target, route.ALB.Listener)
+	return health.Endpoint{Address: net.JoinHostPort(host, strconv.Itoa(port)), HTTPS: https}, err
+}
+
+// Behind are the registered targets of the workload's group on a side.
+func (b backends) Behind(ctx context.Context, plan string, target migration.Target, route migration.Route, w migration.Workload, side migration.Side) (out []health.Endpoint, err error) {
+	if route.ALB == nil {
+		return nil, nil
+	}
+	group := route.ALB.Workloads[w.Name]
+	if side == migration.AWS {
+		g, err := b.router.EnsureTargetGroup(ctx, traffic.EnsureTargetGroupRequest{Plan: plan, Target: target, Workload: w})
+		if err != nil {
+			return nil, err
+		}
+		group = g.ARN
+	}
+	states, err := b.router.TargetHealth(ctx, target, group)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range states {
+		out = append(out, health.Endpoint{Address: net.JoinHostPort(s.ID, strconv.Itoa(s.Port)), HTTPS: w.Ingress.Protocol == "https", Healthy: s.State == "healthy", Reason: s.Reason})
+	}
+	return out, nil
+}

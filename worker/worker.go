@@ -1,0 +1,91 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	temporalclient "go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows"
+)
+
+// Options of a worker process.
+type Options struct {
+	Client   temporalclient.Options // how Temporal is reached
+	Main     bool                   // carry the workflows and talk to AWS
+	Sites    []string               // work next to the data of these sites
+	Identity string                 // the worker's name in the Temporal UI
+	Log      hclog.Logger
+}
+
+// How much a process does at a time. Watching a customer's health is one activity that mostly waits.
+const (
+	mainAtOnce   = 1000
+	siteAtOnce   = 50
+	freezeAtOnce = 200
+)
+
+// stickyPatience is how long Temporal waits for the worker that has a workflow in memory before it asks another: after a crash in a
+// freeze, every second of it is one in which neither side takes writes.
+const stickyPatience = time.Second
+
+// Run works until ctx ends, then finishes what it has in hand.
+func Run(ctx context.Context, o Options) error {
+	o.Client.Identity = o.Identity
+	c, err := temporalclient.DialContext(ctx, o.Client)
+	if err != nil {
+		return client.Unreachable(o.Client.HostPort, err)
+	}
+	defer c.Close()
+	if err := client.New(c).EnsureSearchAttributes(ctx, o.Client.Namespace); err != nil {
+		return err
+	}
+	s := newSystems(o.Log)
+	defer s.close()
+	var workers []worker.Worker
+	defer func() {
+		for _, w := range workers {
+			w.Stop()
+		}
+	}()
+	for _, q := range queues(o) {
+		w := worker.New(c, q.name, worker.Options{
+			MaxConcurrentActivityExecutionSize: q.atOnce, DisableWorkflowWorker: !q.workflows, StickyScheduleToStartTimeout: stickyPatience,
+			MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second, WorkerStopTimeout: 10 * time.Second,
+		})
+		if q.workflows {
+			workflows.Register(w)
+		}
+		s.register(w)
+		if err := w.Start(); err != nil {
+			return fmt.Errorf("start the worker of queue %s: %w", q.name, err)
+		}
+		workers = append(workers, w)
+		o.Log.Info("working", "queue", q.name)
+	}
+	<-ctx.Done()
+	o.Log.Info("stopping")
+	return nil
+}
+
+type queue struct {
+	name      string
+	workflows bool
+	atOnce    int
+}
+
+// queues are the task queues of a process. Steps inside a freeze have queues of their own: they never wait behind a bulk copy.
+func queues(o Options) (out []queue) {
+	if o.Main {
+		out = append(out, queue{migration.QueueMain, true, mainAtOnce}, queue{migration.QueueFreeze, false, freezeAtOnce})
+	}
+	for _, site := range o.Sites {
+		out = append(out, queue{migration.SiteQueue(site), false, siteAtOnce}, queue{migration.SiteFreezeQueue(site), false, freezeAtOnce})
+	}
+	return out
+}
