@@ -206,7 +206,9 @@ func TestAWorkloadBecomesOneService(t *testing.T) {
 	for _, ip := range taskAddresses(t, c) {
 		serve(t, ip+":8080")
 	}
-	state, err := a.AwaitService(t.Context(), await)
+	patient, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	state, err := a.AwaitService(patient, await)
 	require.NoError(t, err)
 	require.Equal(t, taskAddresses(t, c), state.Addresses)
 
