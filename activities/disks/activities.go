@@ -1,0 +1,191 @@
+package disks
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"go.temporal.io/sdk/activity"
+	"golang.org/x/time/rate"
+
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/replication/disks"
+)
+
+// Tags of a snapshot beside the plan's own.
+const (
+	tagPlan = "drover:plan"
+	tagVM   = "drover:vm"
+	tagDisk = "drover:disk"
+)
+
+// beat is how often progress is heartbeaten.
+const beat = 2 * time.Second
+
+// Activities copy disks.
+type Activities struct {
+	exporter Exporter
+	clients  Clients
+	objects  Objects
+	limit    *rate.Limiter
+}
+
+// New makes the activities of one worker. bytesPerSecond limits all its copies together; 0: no limit.
+func New(exporter Exporter, clients Clients, objects Objects, bytesPerSecond int64) *Activities {
+	a := &Activities{exporter: exporter, clients: clients, objects: objects}
+	if bytesPerSecond > 0 {
+		a.limit = rate.NewLimiter(rate.Limit(bytesPerSecond), int(max(bytesPerSecond, disks.BlockSize)))
+	}
+	return a
+}
+
+// ReplicateDisksRequest names the snapshot of a VM that is copied. Pass tells copies of one snapshot apart.
+type ReplicateDisksRequest struct {
+	Plan        string               `json:"plan"`
+	Site        migration.Site       `json:"site"`
+	Target      migration.Target     `json:"target"`
+	State       migration.StateStore `json:"state"`
+	StateTarget migration.Target     `json:"stateTarget"`
+	VM          migration.VM         `json:"vm"`
+	Snapshot    string               `json:"snapshot"`
+	Pass        string               `json:"pass"`
+}
+
+// ReplicateDisksResult has the disks in the order of the VM.
+type ReplicateDisksResult struct {
+	Disks []migration.DiskImage `json:"disks"`
+}
+
+// ReplicateDisks copies every disk of a VM's snapshot into a completed EBS snapshot that was read back. It heartbeats a
+// migration.Progress over all disks.
+//
+// Run twice, it finds the first run's snapshots by client token and returns what it recorded. Cut off anywhere, the next run reads the
+// stream again and puts only blocks that its checkpoint does not have. Of two at once the one that writes its checkpoint first goes on.
+func (a *Activities) ReplicateDisks(ctx context.Context, req ReplicateDisksRequest) (res ReplicateDisksResult, err error) {
+	copier, key, err := a.copier(ctx, req.Target)
+	if err != nil {
+		return res, err
+	}
+	p := newProgress(req.VM)
+	defer p.run(ctx)()
+	err = a.exporter.ExportDisks(ctx, req.Site, req.VM, req.Snapshot, func(ctx context.Context, d migration.Disk, grains func(func(int64, []byte) error) (int64, error)) error {
+		image, err := copier.Copy(ctx, d, grains, a.checkpoint(req, d), a.options(req, d, key, p))
+		if err != nil {
+			return err
+		}
+		p.finished(d)
+		res.Disks = append(res.Disks, image)
+		return nil
+	})
+	if err != nil {
+		return ReplicateDisksResult{}, classify(fmt.Errorf("replicate the disks of VM %q (snapshot %s): %w", req.VM.Name, req.Snapshot, err))
+	}
+	return res, nil
+}
+
+func (a *Activities) copier(ctx context.Context, t migration.Target) (*disks.Copier, string, error) {
+	blocks, err := a.clients.EBS(ctx, t)
+	if err != nil {
+		return nil, "", err
+	}
+	records, err := a.clients.EC2(ctx, t)
+	if err != nil {
+		return nil, "", err
+	}
+	key, err := a.keyARN(ctx, t)
+	return &disks.Copier{EBS: blocks, EC2: records}, key, err
+}
+
+// keyARN resolves a key's id or alias: EBS direct takes ARNs of keys alone.
+func (a *Activities) keyARN(ctx context.Context, t migration.Target) (string, error) {
+	if t.KMSKey == "" || strings.HasPrefix(t.KMSKey, "arn:") && strings.Contains(t.KMSKey, ":key/") {
+		return t.KMSKey, nil
+	}
+	c, err := a.clients.KMS(ctx, t)
+	if err != nil {
+		return "", err
+	}
+	out, err := c.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &t.KMSKey})
+	if err != nil {
+		return "", classify(fmt.Errorf("find the ARN of KMS key %q of target %q: %w", t.KMSKey, t.Name, err))
+	}
+	return aws.ToString(out.KeyMetadata.Arn), nil
+}
+
+func name(req ReplicateDisksRequest, d migration.Disk) string {
+	return fmt.Sprintf("%s/%s/%s/%d/%s", req.Plan, req.VM.UUID, req.Pass, d.Key, req.Snapshot)
+}
+
+func (a *Activities) checkpoint(req ReplicateDisksRequest, d migration.Disk) *checkpoint {
+	return &checkpoint{objects: a.objects, store: req.State, target: req.StateTarget, key: "disks/" + name(req, d) + ".json"}
+}
+
+func (a *Activities) options(req ReplicateDisksRequest, d migration.Disk, key string, p *progress) disks.Options {
+	tags := map[string]string{}
+	maps.Copy(tags, req.Target.Tags)
+	tags[tagPlan], tags[tagVM], tags[tagDisk] = req.Plan, req.VM.Name, fmt.Sprint(d.Key)
+	return disks.Options{
+		Name: name(req, d), Description: fmt.Sprintf("Drover %s: %s %s", req.Plan, req.VM.Name, d.Label), Tags: tags,
+		KMSKey: key, Limit: a.limit, Progress: p.tell,
+	}
+}
+
+// progress adds the disks of a VM up.
+type progress struct {
+	mu       sync.Mutex
+	total    int64
+	complete int64
+	last     migration.Progress
+}
+
+func newProgress(vm migration.VM) *progress {
+	p := &progress{}
+	for _, d := range vm.Disks {
+		p.total += d.Bytes
+	}
+	p.last = migration.Progress{Total: p.total, Measuring: true}
+	return p
+}
+
+func (p *progress) tell(one migration.Progress) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := migration.Progress{Done: p.complete + one.Done, Total: p.total, Rate: one.Rate, Measuring: one.Measuring}
+	if one.Rate > 0 {
+		all.ETA = migration.Duration(time.Duration(float64(p.total-all.Done) / one.Rate * float64(time.Second)).Round(time.Second))
+	}
+	p.last = all
+}
+
+func (p *progress) finished(d migration.Disk) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.complete += d.Bytes
+}
+
+// run heartbeats until the returned function is called.
+func (p *progress) run(ctx context.Context) func() {
+	done := make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		tick := time.NewTicker(beat)
+		defer tick.Stop()
+		for {
+			p.mu.Lock()
+			last := p.last
+			p.mu.Unlock()
+			activity.RecordHeartbeat(ctx, last)
+			select {
+			case <-tick.C:
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() { close(done); all.Wait() }
+}

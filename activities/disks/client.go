@@ -1,0 +1,69 @@
+package disks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+
+	"github.com/drover-migration/drover/internal/objects"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/replication/disks"
+)
+
+// Exporter plays the disks of a VM's snapshot, one after the other.
+type Exporter interface {
+	// ExportDisks calls each for every disk. grains plays the disk's stream once and returns its capacity in bytes; each may leave it
+	// unplayed.
+	ExportDisks(ctx context.Context, site migration.Site, vm migration.VM, snapshot string,
+		each func(ctx context.Context, disk migration.Disk, grains func(emit func(off int64, data []byte) error) (capacity int64, err error)) error) error
+}
+
+// Clients are a target's. *ebs.Client, *ec2.Client and *kms.Client satisfy what they return.
+type Clients interface {
+	EBS(context.Context, migration.Target) (disks.EBS, error)
+	EC2(context.Context, migration.Target) (disks.EC2, error)
+	KMS(context.Context, migration.Target) (KMS, error)
+}
+
+// KMS finds the ARN of a key: EBS direct takes nothing else.
+type KMS interface {
+	DescribeKey(context.Context, *kms.DescribeKeyInput, ...func(*kms.Options)) (*kms.DescribeKeyOutput, error)
+}
+
+// Objects is the state bucket (internal/objects.Store).
+type Objects interface {
+	Get(ctx context.Context, store migration.StateStore, target migration.Target, key string) (body []byte, etag string, err error)
+	Put(ctx context.Context, store migration.StateStore, target migration.Target, key string, body []byte, ifMatch string) (etag string, err error)
+}
+
+// checkpoint is one disk's object in the state bucket. A write holds only against the version that this worker read or wrote last: a
+// worker that was cut off and comes back finds itself overtaken.
+type checkpoint struct {
+	objects Objects
+	store   migration.StateStore
+	target  migration.Target
+	key     string
+	etag    string
+}
+
+func (c *checkpoint) Read(ctx context.Context) ([]byte, error) {
+	b, etag, err := c.objects.Get(ctx, c.store, c.target, c.key)
+	if errors.Is(err, objects.ErrNotFound) {
+		return nil, nil
+	}
+	c.etag = etag
+	return b, err
+}
+
+func (c *checkpoint) Write(ctx context.Context, b []byte) error {
+	etag, err := c.objects.Put(ctx, c.store, c.target, c.key, b, c.etag)
+	if errors.Is(err, objects.ErrConflict) {
+		return fmt.Errorf("another worker copies this disk: %w", err)
+	}
+	if err == nil {
+		c.etag = etag
+	}
+	return err
+}

@@ -1,0 +1,147 @@
+package disks
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ebs"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"golang.org/x/time/rate"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// BlockSize of EBS direct, bytes.
+const BlockSize = 512 << 10
+
+// TagBytes is the tag of a snapshot that says how many bytes of the volume are the disk's: a volume is whole GiB.
+const TagBytes = "drover:bytes"
+
+// EBS is what a copy needs of the EBS direct API.
+type EBS interface {
+	StartSnapshot(context.Context, *ebs.StartSnapshotInput, ...func(*ebs.Options)) (*ebs.StartSnapshotOutput, error)
+	PutSnapshotBlock(context.Context, *ebs.PutSnapshotBlockInput, ...func(*ebs.Options)) (*ebs.PutSnapshotBlockOutput, error)
+	CompleteSnapshot(context.Context, *ebs.CompleteSnapshotInput, ...func(*ebs.Options)) (*ebs.CompleteSnapshotOutput, error)
+	GetSnapshotBlock(context.Context, *ebs.GetSnapshotBlockInput, ...func(*ebs.Options)) (*ebs.GetSnapshotBlockOutput, error)
+	ListSnapshotBlocks(context.Context, *ebs.ListSnapshotBlocksInput, ...func(*ebs.Options)) (*ebs.ListSnapshotBlocksOutput, error)
+}
+
+// EC2 says what has become of a snapshot: EBS direct does not.
+type EC2 interface {
+	DescribeSnapshots(context.Context, *ec2.DescribeSnapshotsInput, ...func(*ec2.Options)) (*ec2.DescribeSnapshotsOutput, error)
+}
+
+// Checkpoints keeps what one copy has done. Read answers nil when nothing was kept. Write fails when another worker has written
+// since this one read: that worker owns the copy now.
+type Checkpoints interface {
+	Read(context.Context) ([]byte, error)
+	Write(context.Context, []byte) error
+}
+
+// Grains plays a disk's stream: it calls emit with pieces at rising offsets, leaves out what is zero, and returns the disk's capacity
+// in bytes. emit's data is only valid during the call.
+type Grains func(emit func(off int64, data []byte) error) (capacity int64, err error)
+
+// Options of a copy.
+type Options struct {
+	Name           string            // plan/vm/disk/pass/source snapshot: copies of one name are one copy
+	Description    string            // of the snapshot
+	Tags           map[string]string // of the snapshot
+	KMSKey         string            // ARN; empty: the account's default
+	TimeoutMinutes int32             // after which AWS gives an idle snapshot up; 0: a day, the longest a worker may be away
+	Concurrency    int               // puts and gets at a time, each with a block in memory; 0: 16
+	Limit          *rate.Limiter     // bytes a second over all copies that share it, its burst at least BlockSize; nil: none
+	Progress       func(migration.Progress)
+}
+
+// What a copy can end with beside the errors of its parts.
+var (
+	// ErrGone says that the snapshot was given up by AWS or is not what was copied: the next try begins a new one.
+	ErrGone = errors.New("the snapshot cannot be used; the next try begins a new one")
+	// ErrSource says that the stream is not what was announced.
+	ErrSource = errors.New("the disk's stream is not sound")
+)
+
+// Copier copies disks.
+type Copier struct {
+	EBS EBS
+	EC2 EC2
+}
+
+// Copy copies one disk and returns when the snapshot is complete and was read back. Calling it again, in this process or another,
+// goes on where the last call was cut off, or returns what it had found; two calls at once write the same bytes into one snapshot, and the
+// one whose checkpoint is overtaken ends.
+func (c *Copier) Copy(ctx context.Context, disk migration.Disk, play Grains, keep Checkpoints, o Options) (migration.DiskImage, error) {
+	if o.Concurrency <= 0 {
+		o.Concurrency = 16
+	}
+	if o.TimeoutMinutes == 0 {
+		o.TimeoutMinutes = 24 * 60
+	}
+	r := &run{ebs: c.EBS, ec2: c.EC2, disk: disk, opts: o, keep: keep, meter: newMeter(disk.Bytes, o.Progress)}
+	image, err := r.do(ctx, play)
+	if err != nil {
+		return image, fmt.Errorf("copy disk %d (%s): %w", disk.Key, disk.Label, err)
+	}
+	return image, nil
+}
+
+// run is one call of Copy.
+type run struct {
+	ebs   EBS
+	ec2   EC2
+	disk  migration.Disk
+	opts  Options
+	keep  Checkpoints
+	meter *meter
+	state *state
+}
+
+func (r *run) do(ctx context.Context, play Grains) (migration.DiskImage, error) {
+	var err error
+	if r.state, err = load(ctx, r.keep); err != nil {
+		return migration.DiskImage{}, err
+	}
+	if done := r.state.Image; done != nil && r.exists(ctx, done.Snapshot) {
+		r.meter.at(r.disk.Bytes)
+		return *done, nil
+	}
+	sealed, err := r.begin(ctx)
+	if err != nil {
+		return migration.DiskImage{}, err
+	}
+	digest, err := r.stream(ctx, play, sealed)
+	if err != nil {
+		return migration.DiskImage{}, r.giveUp(ctx, err)
+	}
+	sum := r.state.linear()
+	if !sealed {
+		err = r.complete(ctx, sum)
+	}
+	if err == nil {
+		err = r.verify(ctx, digest)
+	}
+	if err != nil {
+		return migration.DiskImage{}, r.giveUp(ctx, err)
+	}
+	image := migration.DiskImage{Key: r.disk.Key, Snapshot: r.state.Snapshot, Bytes: r.disk.Bytes, Blocks: int64(r.state.count()), Digest: hex.EncodeToString(digest[:]), Checksum: sum}
+	r.state.Image = &image
+	return image, r.save(ctx)
+}
+
+// giveUp keeps what was done, for the next try; where the snapshot cannot be used, that is to begin a new one.
+func (r *run) giveUp(ctx context.Context, err error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if errors.Is(err, ErrGone) {
+		r.state.renew()
+	}
+	return errors.Join(err, r.save(ctx))
+}
+
+func encode(sum [sha256.Size]byte) string { return base64.StdEncoding.EncodeToString(sum[:]) }

@@ -1,0 +1,188 @@
+package disks_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ebs"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/smithy-go"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	lab "github.com/drover-migration/drover/lab/ebs"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/replication/disks"
+)
+
+// kept is a checkpoint in memory.
+type kept struct{ body []byte }
+
+func (k *kept) Read(context.Context) ([]byte, error)    { return k.body, nil }
+func (k *kept) Write(_ context.Context, b []byte) error { k.body = b; return nil }
+
+// records answers for EC2 from the block store's own state.
+type records struct{ store *lab.Server }
+
+func (r records) DescribeSnapshots(_ context.Context, in *ec2.DescribeSnapshotsInput, _ ...func(*ec2.Options)) (*ec2.DescribeSnapshotsOutput, error) {
+	state := r.store.State(in.SnapshotIds[0])
+	if state == "" {
+		return nil, &smithy.GenericAPIError{Code: "InvalidSnapshot.NotFound"}
+	}
+	return &ec2.DescribeSnapshotsOutput{Snapshots: []types.Snapshot{{State: types.SnapshotState(state)}}}, nil
+}
+
+func start(t testing.TB, o lab.Options) (*lab.Server, *disks.Copier) {
+	o.Dir = t.TempDir()
+	s, err := lab.Start(context.Background(), o)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	c := ebs.New(ebs.Options{Region: "us-east-1", BaseEndpoint: aws.String(s.Endpoint()), Credentials: credentials.NewStaticCredentialsProvider("k", "s", "")})
+	return s, &disks.Copier{EBS: c, EC2: records{s}}
+}
+
+// play cuts a disk into grains of 64 KiB and leaves out those that are zero.
+func play(data []byte) disks.Grains {
+	return func(emit func(int64, []byte) error) (int64, error) {
+		const grain = 64 << 10
+		for off := 0; off < len(data); off += grain {
+			piece := data[off:min(off+grain, len(data))]
+			for _, b := range piece {
+				if b != 0 {
+					if err := emit(int64(off), piece); err != nil {
+						return 0, err
+					}
+					break
+				}
+			}
+		}
+		return int64(len(data)), nil
+	}
+}
+
+func randomDisk(seed uint64, size int, full float64) []byte {
+	r := rand.New(rand.NewPCG(seed, 1))
+	data := make([]byte, size)
+	for off := 0; off < size; off += 64 << 10 {
+		if r.Float64() < full {
+			for i := off; i < min(off+64<<10, size); i += 97 {
+				data[i] = byte(r.Uint32())
+			}
+		}
+	}
+	return data
+}
+
+func diskOf(data []byte) migration.Disk {
+	return migration.Disk{Key: 2000, Label: "Hard disk 1", Bytes: int64(len(data))}
+}
+
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+func TestADiskArrivesWhole(t *testing.T) {
+	s, c := start(t, lab.Options{Throttle: 7})
+	data := randomDisk(1, 9<<20+512, 0.2)
+	var last atomic.Value
+	got, err := c.Copy(context.Background(), diskOf(data), play(data), &kept{}, disks.Options{Name: "a", KMSKey: "arn:aws:kms:us-east-1:123456789012:key/1",
+		Progress: func(p migration.Progress) { last.Store(p) }})
+	require.NoError(t, err)
+	require.Equal(t, digest(data), got.Digest)
+	back, blocks, err := s.ReadDigest(got.Snapshot)
+	require.NoError(t, err)
+	require.Equal(t, got.Digest, back)
+	require.Equal(t, got.Blocks, blocks)
+	require.Equal(t, got.Bytes, last.Load().(migration.Progress).Done)
+}
+
+func TestAnyDiskArrivesWhole(t *testing.T) {
+	s, c := start(t, lab.Options{})
+	n := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		n++
+		data := randomDisk(rapid.Uint64().Draw(rt, "seed"), 512*rapid.IntRange(1, 6<<11).Draw(rt, "sectors"), rapid.Float64Range(0, 1).Draw(rt, "full"))
+		got, err := c.Copy(context.Background(), diskOf(data), play(data), &kept{}, disks.Options{Name: "any" + time.Now().String()})
+		require.NoError(rt, err)
+		back, _, err := s.ReadDigest(got.Snapshot)
+		require.NoError(rt, err)
+		require.Equal(rt, digest(data), back)
+	})
+}
+
+func TestACopyThatWasKilledGoesOnInTheSameSnapshot(t *testing.T) {
+	s, c := start(t, lab.Options{})
+	data, keep := randomDisk(2, 16<<20, 1), &kept{}
+	cut := errors.New("killed")
+	half := func(emit func(int64, []byte) error) (int64, error) {
+		_, err := play(data[:8<<20])(emit)
+		return 0, errors.Join(err, cut)
+	}
+	_, err := c.Copy(context.Background(), diskOf(data), half, keep, disks.Options{Name: "k"})
+	require.ErrorIs(t, err, cut)
+	before := s.Puts()
+	got, err := c.Copy(context.Background(), diskOf(data), play(data), keep, disks.Options{Name: "k"})
+	require.NoError(t, err)
+	require.Equal(t, digest(data), got.Digest)
+	require.EqualValues(t, 1, s.Snapshots())
+	require.Less(t, s.Puts()-before, int64(32), "blocks that the checkpoint knows are not put again")
+
+	again, err := c.Copy(context.Background(), diskOf(data), play(data), keep, disks.Options{Name: "k"})
+	require.NoError(t, err)
+	require.Equal(t, got, again)
+	lost, err := c.Copy(context.Background(), diskOf(data), play(data), &kept{}, disks.Options{Name: "k"})
+	require.NoError(t, err, "a lost checkpoint costs a reading, no second snapshot")
+	require.Equal(t, got, lost)
+}
+
+func TestAFlippedBitIsFound(t *testing.T) {
+	s, c := start(t, lab.Options{})
+	data, keep := randomDisk(3, 4<<20, 1), &kept{}
+	flipping := &disks.Copier{EBS: flipper{c.EBS, s}, EC2: c.EC2}
+	_, err := flipping.Copy(context.Background(), diskOf(data), play(data), keep, disks.Options{Name: "f"})
+	require.ErrorIs(t, err, disks.ErrGone)
+	require.ErrorContains(t, err, "block 3")
+	got, err := c.Copy(context.Background(), diskOf(data), play(data), keep, disks.Options{Name: "f"})
+	require.NoError(t, err, "the next try begins a new snapshot")
+	require.Equal(t, digest(data), got.Digest)
+}
+
+// flipper flips a bit of block 3 as soon as a snapshot is complete.
+type flipper struct {
+	disks.EBS
+	store *lab.Server
+}
+
+func (f flipper) CompleteSnapshot(ctx context.Context, in *ebs.CompleteSnapshotInput, o ...func(*ebs.Options)) (*ebs.CompleteSnapshotOutput, error) {
+	out, err := f.EBS.CompleteSnapshot(ctx, in, o...)
+	return out, errors.Join(err, f.store.Corrupt(*in.SnapshotId, 3))
+}
+
+func TestASnapshotThatAWSGaveUpIsBegunAnew(t *testing.T) {
+	s, c := start(t, lab.Options{Minute: 2 * time.Millisecond})
+	data, keep := randomDisk(4, 4<<20, 1), &kept{}
+	idle := func(emit func(int64, []byte) error) (int64, error) {
+		if err := emit(0, data[:1<<20]); err != nil {
+			return 0, err
+		}
+		require.Eventually(t, func() bool { return s.Failed() == 1 }, 5*time.Second, time.Millisecond)
+		return int64(len(data)), emit(1<<20, data[1<<20:])
+	}
+	o := disks.Options{Name: "i", TimeoutMinutes: 10}
+	_, err := c.Copy(context.Background(), diskOf(data), idle, keep, o)
+	require.ErrorIs(t, err, disks.ErrGone)
+	o.TimeoutMinutes = 4320
+	got, err := c.Copy(context.Background(), diskOf(data), play(data), keep, o)
+	require.NoError(t, err)
+	require.Equal(t, digest(data), got.Digest)
+}

@@ -1,0 +1,132 @@
+package disks
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ebs"
+	"github.com/aws/aws-sdk-go-v2/service/ebs/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+)
+
+// begin finds or starts the snapshot and says whether it is complete already.
+func (r *run) begin(ctx context.Context) (sealed bool, err error) {
+	for {
+		out, err := r.ebs.StartSnapshot(ctx, r.startInput())
+		if err != nil {
+			return false, fmt.Errorf("start a snapshot of %d GiB: %w", r.gib(), err)
+		}
+		id := aws.ToString(out.SnapshotId)
+		state, err := r.status(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		if state == ec2types.SnapshotStateError || state == "" {
+			// Given up, or deleted: what is known of its blocks is of no use.
+			r.state.renew()
+			continue
+		}
+		if r.state.Snapshot != id {
+			r.state.renew()
+			r.state.Try-- // renew for the blocks' sake: the token has not been used up
+			r.state.Snapshot = id
+		}
+		return state == ec2types.SnapshotStateCompleted, r.save(ctx)
+	}
+}
+
+// startInput is the same for every call of one try: the token makes it find what an earlier call has started.
+func (r *run) startInput() *ebs.StartSnapshotInput {
+	in := &ebs.StartSnapshotInput{VolumeSize: aws.Int64(r.gib()), Timeout: aws.Int32(r.opts.TimeoutMinutes), ClientToken: aws.String(r.token())}
+	if r.opts.Description != "" {
+		in.Description = &r.opts.Description
+	}
+	for _, k := range slices.Sorted(maps.Keys(r.opts.Tags)) {
+		in.Tags = append(in.Tags, types.Tag{Key: aws.String(k), Value: aws.String(r.opts.Tags[k])})
+	}
+	in.Tags = append(in.Tags, types.Tag{Key: aws.String(TagBytes), Value: aws.String(strconv.FormatInt(r.disk.Bytes, 10))})
+	if r.opts.KMSKey != "" {
+		in.Encrypted, in.KmsKeyArn = aws.Bool(true), &r.opts.KMSKey
+	}
+	return in
+}
+
+func (r *run) token() string {
+	sum := sha256.Sum256([]byte(r.opts.Name + "/" + strconv.Itoa(r.state.Try)))
+	return "drover-" + hex.EncodeToString(sum[:16])
+}
+
+func (r *run) gib() int64 { return (r.disk.Bytes + 1<<30 - 1) >> 30 }
+
+// status is what EC2 says of a snapshot; "" when there is none.
+func (r *run) status(ctx context.Context, id string) (ec2types.SnapshotState, error) {
+	out, err := r.ec2.DescribeSnapshots(ctx, &ec2.DescribeSnapshotsInput{SnapshotIds: []string{id}})
+	var api interface{ ErrorCode() string }
+	if errors.As(err, &api) && api.ErrorCode() == "InvalidSnapshot.NotFound" {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("ask for the state of snapshot %s: %w", id, err)
+	}
+	if len(out.Snapshots) == 0 {
+		return "", nil
+	}
+	return out.Snapshots[0].State, nil
+}
+
+func (r *run) exists(ctx context.Context, id string) bool {
+	state, err := r.status(ctx, id)
+	return err != nil || state == ec2types.SnapshotStateCompleted // one that cannot be asked for is not copied again for that
+}
+
+// explain adds ErrGone to an error that a snapshot gives which AWS has given up.
+func (r *run) explain(ctx context.Context, err error, format string, args ...any) error {
+	err = fmt.Errorf(format+": %w", append(args, err)...)
+	var refused *types.ValidationException
+	var missing *types.ResourceNotFoundException
+	if errors.As(err, &refused) || errors.As(err, &missing) {
+		state, serr := r.status(ctx, r.state.Snapshot)
+		if serr == nil && state != ec2types.SnapshotStatePending {
+			return fmt.Errorf("%w (snapshot %s is %q): %w", ErrGone, r.state.Snapshot, state, err)
+		}
+	}
+	return err
+}
+
+// complete seals the snapshot with the sum of everything written, and waits until it can be used.
+func (r *run) complete(ctx context.Context, sum string) error {
+	_, err := r.ebs.CompleteSnapshot(ctx, &ebs.CompleteSnapshotInput{
+		SnapshotId: &r.state.Snapshot, ChangedBlocksCount: aws.Int32(int32(r.state.count())), Checksum: &sum, //nolint:gosec // 2^27 at most
+		ChecksumAlgorithm: types.ChecksumAlgorithmChecksumAlgorithmSha256, ChecksumAggregationMethod: types.ChecksumAggregationMethodChecksumAggregationLinear,
+	})
+	if err != nil {
+		return r.explain(ctx, err, "complete snapshot %s with %d blocks", r.state.Snapshot, r.state.count())
+	}
+	wait := 50 * time.Millisecond
+	for {
+		state, err := r.status(ctx, r.state.Snapshot)
+		switch {
+		case err != nil:
+			return err
+		case state == ec2types.SnapshotStateCompleted:
+			return nil
+		case state != ec2types.SnapshotStatePending:
+			return fmt.Errorf("%w: snapshot %s became %q while it was completed", ErrGone, r.state.Snapshot, state)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, 5*time.Second)
+	}
+}
