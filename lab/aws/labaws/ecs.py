@@ -169,13 +169,24 @@ Backend.describe_services = describe_services
 _list_tasks = Backend.list_tasks
 
 
-def list_tasks(self, *args, service_name=None, **kw):
-    """moto ignores the service, and lists stopped tasks with the others, while ECS lists RUNNING unless asked otherwise."""
-    tasks = _list_tasks(self, *args, **kw)
+def list_tasks(self, cluster_str=None, container_instance=None, family=None, started_by=None, service_name=None, desiredStatus=None):
+    """moto looks for the service in started_by, where ECS has the deployment, and lists stopped tasks with the others."""
+    tasks = _list_tasks(self, cluster_str, container_instance, family, started_by)
     if service_name:
         tasks = [t for t in tasks if t.group == f"service:{service_name.split('/')[-1]}"]
-    wanted = kw.get("desiredStatus") or (args[4] if len(args) > 4 else None) or "RUNNING"
-    return [t for t in tasks if t.desired_status == wanted]
+    return [t for t in tasks if t.desired_status == (desiredStatus or "RUNNING")]
 
 
 Backend.list_tasks = list_tasks
+
+_validate_network = ecs.Service._validate_network
+
+
+def validate_network(self, configuration):
+    """Security groups are optional on AWS (the VPC's default is taken); moto cannot do without."""
+    if configuration and "awsvpcConfiguration" in configuration:
+        configuration["awsvpcConfiguration"].setdefault("securityGroups", [])
+    return _validate_network(self, configuration)
+
+
+ecs.Service._validate_network = validate_network
