@@ -56,7 +56,7 @@ func newSystems(log hclog.Logger) *systems {
 	return &systems{
 		activities: []any{
 			state.New(store, specs), compute.New(c), router, health.New(backends{router}, os.Getenv(envDNS)), postgres.New(pairs),
-			files.New(c, store, homes{pairs}), vsphereactivities.New(centers, log), disks.New(centers, c, store, log),
+			files.New(c, store, homes{pairs}), vsphereactivities.New(centers, log), disks.New(exporter{centers}, diskClients{c}, store, 0),
 		},
 		closers: []func(){pairs.Close, centers.Close},
 	}
