@@ -41,6 +41,13 @@ func TestALBRoutesAsTheSuiteSays(t *testing.T) {
 	routetest.Run(t, func(t *testing.T) routetest.World { return routetest.NewALB(t, newListener(t)) })
 }
 
+func TestCheckRouteFindsNothingWrong(t *testing.T) {
+	w := routetest.NewALB(t, newListener(t))
+	got, err := w.NewRouter().(*traffic.Activities).CheckRoute(t.Context(), traffic.CheckRouteRequest{Spec: w.Ref()})
+	require.NoError(t, err)
+	require.Empty(t, got.Findings)
+}
+
 // The route follows while a customer's clients wait: between the commit at the destination and the rule there are these calls.
 func TestAMovesRouteIsFast(t *testing.T) {
 	w := routetest.NewALB(t, newListener(t))
