@@ -69,7 +69,7 @@ const (
 )
 
 // Start starts a lab and waits until its customers could be served.
-func Start(ctx context.Context, o Options) (l *Lab, err error) {
+func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
@@ -79,7 +79,7 @@ func Start(ctx context.Context, o Options) (l *Lab, err error) {
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	l = &Lab{opts: o, Shape: o.Shape, FilesDir: filepath.Join(o.Dir, "files"), Account: Account, Region: Region}
+	l := &Lab{opts: o, Shape: o.Shape, FilesDir: filepath.Join(o.Dir, "files"), Account: Account, Region: Region}
 	if l.net, err = findNetwork(); err != nil {
 		return nil, err
 	}

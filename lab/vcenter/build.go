@@ -68,12 +68,8 @@ func (b *builder) machine(ctx context.Context, vm *object.VirtualMachine, want V
 	if want.Guest == "" {
 		want.Guest = "ubuntu64Guest"
 	}
-	spec := types.VirtualMachineConfigSpec{Name: want.Name, NumCPUs: int32(want.CPUs), MemoryMB: int64(want.MemoryMB), GuestId: want.Guest, ChangeTrackingEnabled: types.NewBool(true),
-		ExtraConfig: []types.BaseOptionValue{
-			&types.OptionValue{Key: "SET.guest.ipAddress", Value: want.Address},
-			&types.OptionValue{Key: "SET.guest.toolsRunningStatus", Value: string(types.VirtualMachineToolsRunningStatusGuestToolsRunning)},
-			&types.OptionValue{Key: "SET.guest.toolsStatus", Value: string(types.VirtualMachineToolsStatusToolsOk)},
-		}}
+	spec := types.VirtualMachineConfigSpec{NumCPUs: int32(want.CPUs), MemoryMB: int64(want.MemoryMB), GuestId: want.Guest, ChangeTrackingEnabled: types.NewBool(true),
+		ExtraConfig: []types.BaseOptionValue{&types.OptionValue{Key: "SET.guest.ipAddress", Value: want.Address}}}
 	if want.Firmware != "" {
 		spec.Firmware = want.Firmware
 	}
@@ -167,6 +163,7 @@ func (v *VCenter) fill(ref types.ManagedObjectReference, want VM) error {
 		if n < len(want.DiskBytes) {
 			err = fmt.Errorf("the simulator gave it %d disks, not %d", n, len(want.DiskBytes))
 		}
+		vm.Guest.ToolsStatus, vm.Guest.ToolsRunningStatus = types.VirtualMachineToolsStatusToolsOk, string(types.VirtualMachineToolsRunningStatusGuestToolsRunning)
 		if want.Awkward != nil {
 			want.Awkward(vm.Config)
 		}
