@@ -107,7 +107,9 @@ func TestRulesAreFollowedAsMotoChangesThem(t *testing.T) {
 		Rule{Priority: "2", Conditions: []Condition{{"host-header", []string{"A.example.com", "c.example.com"}}}, Forward: []Forward{{"cloud", 100}, {"web", 0}}})})
 	version(2)
 	// One of its targets refuses connections: after its probes it gets no more requests.
-	require.Eventually(t, func() bool { return ask("a.example.com", "/api/x") == "200 cloud a.example.com" && len(b.health.bad()) == 1 }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool {
+		return ask("a.example.com", "/api/x") == "200 cloud a.example.com" && len(b.health.bad()) == 1
+	}, 10*time.Second, 20*time.Millisecond)
 	for range 10 {
 		require.Equal(t, "200 cloud a.example.com", ask("a.example.com", "/"))
 	}

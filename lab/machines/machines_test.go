@@ -1,6 +1,7 @@
 package machines
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,11 +61,12 @@ func TestMachinesComeAndGoWithWhatAWSSays(t *testing.T) {
 		}
 		_ = json.NewEncoder(w).Encode(map[string]any{"version": n, "machines": now})
 	}))
-	defer moto.Close()
+	t.Cleanup(moto.Close)
 	c := New(Config{Command: []string{"sleep", "60"}, Port: 8080, AWS: moto.URL})
 	ended := make(chan struct{})
-	ctx := t.Context()
+	ctx, cancel := context.WithCancel(t.Context())
 	go func() { defer close(ended); c.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-ended }) // before moto is closed: it waits for the question that is open
 	running := func(want int) {
 		t.Helper()
 		require.Eventually(t, func() bool { return len(c.Running()) == want }, 5*time.Second, 5*time.Millisecond)
