@@ -150,7 +150,7 @@ func (c *checkRun) emptyTarget(ctx context.Context, tables []Table) error {
 // transactions looks for what is under way and would hold up an index build, a slot or a fence.
 func (c *checkRun) transactions(ctx context.Context) error {
 	for _, s := range c.servers() {
-		rows, err := s.Pool.Query(ctx, `SELECT gid, extract(epoch FROM clock_timestamp() - prepared)::float8 FROM pg_prepared_xacts WHERE database = current_database()`)
+		rows, err := s.Pool.Query(ctx, `SELECT gid, extract(epoch FROM clock_timestamp() - prepared)::float8 FROM pg_prepared_xacts`)
 		if err != nil {
 			return fmt.Errorf("read prepared transactions %s: %w", s.where(), err)
 		}

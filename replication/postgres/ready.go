@@ -148,12 +148,15 @@ func (p *Pair) readyOrigin(ctx context.Context, from migration.Side, tenant int6
 		}
 	}
 	s := p.Side(from)
-	rows, err := s.Pool.Query(ctx, `SELECT coalesce('prepared transaction ' || x.gid, 'session ' || a.pid || ' of ' || coalesce(nullif(a.application_name, ''), a.usename, '?')),
+	// A lock without a process is a prepared transaction's; its lock on its own id says which.
+	rows, err := s.Pool.Query(ctx, `SELECT CASE WHEN l.pid IS NULL THEN 'prepared transaction ' || coalesce(x.gid, '?') ELSE 'session ' || l.pid || ' of ' || coalesce(nullif(a.application_name, ''), a.usename, '?') END,
 		  coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, x.prepared)), 0)::float8
-		FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid LEFT JOIN pg_prepared_xacts x ON l.pid IS NULL AND l.virtualtransaction = '-1/' || x.transaction
+		FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+		LEFT JOIN pg_locks own ON l.pid IS NULL AND own.pid IS NULL AND own.locktype = 'transactionid' AND own.virtualtransaction = l.virtualtransaction
+		LEFT JOIN pg_prepared_xacts x ON x.transaction = own.transactionid
 		WHERE l.locktype = 'advisory' AND l.classid = 724 AND l.objid = $1::int4::oid AND l.objsubid = 2 AND l.granted
 		  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-		  AND (x.gid IS NOT NULL OR a.xact_start < clock_timestamp() - make_interval(secs => $2))`, tenant, longWriter.Seconds())
+		  AND (l.pid IS NULL OR a.xact_start < clock_timestamp() - make_interval(secs => $2))`, tenant, longWriter.Seconds())
 	if err != nil {
 		return fmt.Errorf("look for old writers %s: %w", s.where(), err)
 	}
