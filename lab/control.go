@@ -31,7 +31,7 @@ type Control struct {
 
 // ServeControl lets other processes break and verify the lab, and answers with the URL.
 func (l *Lab) ServeControl() (string, error) {
-	listener, err := net.Listen("tcp", fmt.Sprintf("%s:%d", l.net.temporal(), controlPort))
+	listener, err := net.Listen("tcp", fmt.Sprintf("%s:%d", l.net.control(), controlPort))
 	if err != nil {
 		return "", fmt.Errorf("lab's control: %w", err)
 	}

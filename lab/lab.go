@@ -145,11 +145,7 @@ func (l *Lab) startTemporal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o := temporal.Options{Tools: l.opts.Tools, Dir: dir, IP: l.net.temporal(), Port: 7233}
-	if l.opts.UI {
-		o.UI = 8233
-	}
-	if l.temporal, err = temporal.Start(ctx, o); err != nil {
+	if l.temporal, err = temporal.Start(ctx, temporal.Options{Tools: l.opts.Tools, Dir: dir, UI: l.opts.UI}); err != nil {
 		return err
 	}
 	l.later(l.temporal.Kill)

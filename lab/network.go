@@ -36,7 +36,7 @@ func (w *network) ip(third, fourth int) string {
 }
 
 // The plan of the network.
-func (w *network) temporal() string    { return w.ip(0, 1) }
+func (w *network) control() string     { return w.ip(0, 1) }
 func (w *network) moto() string        { return w.ip(0, 2) }
 func (w *network) s3() string          { return w.ip(0, 3) }
 func (w *network) ebs() string         { return w.ip(0, 4) }

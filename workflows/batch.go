@@ -40,7 +40,9 @@ func Batch(ctx workflow.Context, in BatchInput) error {
 	if err := b.setup(ctx); err != nil {
 		return err
 	}
-	return b.run(ctx)
+	err := b.run(ctx)
+	b.told(ctx)
+	return err
 }
 
 type batch struct {
@@ -233,7 +235,7 @@ func (b *batch) cutOver(ctx workflow.Context) {
 		for b.mayAdmit(ctx) {
 			id := b.next()
 			b.Told[id] = true
-			tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signalGo, goSignal{Round: b.Round})
+			b.tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signalGo, goSignal{Round: b.Round})
 		}
 		if b.settled() {
 			b.set(ctx, migration.PhaseDone, migration.WaitNothing, b.summary())
@@ -291,7 +293,7 @@ func (b *batch) leave(ctx workflow.Context) {
 	switch {
 	case b.abort != nil:
 		for _, id := range b.in.Batch.Customers {
-			tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signalAbort, *b.abort)
+			b.tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signalAbort, *b.abort)
 		}
 		b.set(ctx, migration.PhaseAborted, migration.WaitNothing, "aborted by "+b.abort.By)
 	case b.TakeBack != nil:
@@ -304,7 +306,7 @@ func (b *batch) takeBack(ctx workflow.Context) {
 	if b.TakeBack != nil {
 		for _, id := range b.in.Batch.Customers {
 			if c := b.Customers[id]; b.Told[id] && (c.Home != migration.OnPrem || moving(c.Phase) || c.Phase == migration.PhaseWaiting) {
-				tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signalBack, *b.TakeBack)
+				b.tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signalBack, *b.TakeBack)
 			}
 		}
 		b.TakeBack = nil
@@ -371,7 +373,7 @@ func (b *batch) approve(ctx workflow.Context, k migration.Command) {
 func (b *batch) tellMigration(ctx workflow.Context) {
 	s := b.status()
 	s.Customers = nil
-	tell(ctx, migration.MigrationID(b.in.Spec.Plan), signalBatch, batchReport{Status: s, Incidents: b.Incidents, Closed: b.closed()})
+	b.tell(ctx, migration.MigrationID(b.in.Spec.Plan), signalBatch, batchReport{Status: s, Incidents: b.Incidents, Closed: b.closed()})
 }
 
 func moving(p migration.Phase) bool {

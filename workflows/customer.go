@@ -31,7 +31,7 @@ type customerState struct {
 	Token      int64                  `json:"token"` // highest that any try of this customer used
 	Tries      int                    `json:"tries"`
 	Round      int                    `json:"round"` // of its batch, as it last heard
-	Told       bool                   `json:"told"`  // its batch has said go
+	Go         bool                   `json:"told"`  // its batch has said go
 	Moves      []migration.MoveResult `json:"moves,omitempty"`
 	RollbackMS []int64                `json:"rollbackMs,omitempty"`
 	Verdict    *migration.Verdict     `json:"verdict,omitempty"`
@@ -49,7 +49,9 @@ func Customer(ctx workflow.Context, in CustomerInput) error {
 	if err := c.setup(ctx); err != nil {
 		return err
 	}
-	return c.run(ctx)
+	err := c.run(ctx)
+	c.told(ctx)
+	return err
 }
 
 type customer struct {
@@ -86,7 +88,7 @@ func (c *customer) setup(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	listen(ctx, signalGo, "The batch says: cut over.", func(_ workflow.Context, g goSignal) { c.Told, c.Round = true, g.Round })
+	listen(ctx, signalGo, "The batch says: cut over.", func(_ workflow.Context, g goSignal) { c.Go, c.Round = true, g.Round })
 	listen(ctx, signalBack, "The batch takes the customer back.", func(_ workflow.Context, w wish) { c.back = &w })
 	listen(ctx, signalAbort, "The migration ends here.", func(_ workflow.Context, w wish) { c.abort = &w })
 	listen(ctx, signalYielded, "A file pass has stepped aside.", func(_ workflow.Context, y yieldReply) { c.asked[y.Dataset] = true })
@@ -162,14 +164,14 @@ func (c *customer) begin(ctx workflow.Context) error {
 
 // wait is for the batch. A customer that an earlier run of this plan brought to AWS is not touched again.
 func (c *customer) wait(ctx workflow.Context) {
-	c.await(ctx, func() bool { return c.Told || c.hold != nil || c.abort != nil })
+	c.await(ctx, func() bool { return c.Go || c.hold != nil || c.abort != nil })
 	switch {
 	case c.ended(ctx):
 	case c.hold != nil:
-		c.Told = false
+		c.Go = false
 		c.held(ctx, "held by "+c.take(&c.hold))
-	case c.Told:
-		c.back, c.Told = nil, false // nothing to take back yet
+	case c.Go:
+		c.back, c.Go = nil, false // nothing to take back yet
 		rec, err := c.readHome(ctx)
 		if err != nil {
 			return
@@ -304,7 +306,7 @@ func (c *customer) goBack(ctx workflow.Context) {
 		c.held(ctx, "cannot go back: "+why)
 		return
 	}
-	c.back, c.Told = nil, false
+	c.back, c.Go = nil, false
 	c.RollbackMS = append(c.RollbackMS, workflow.Now(ctx).Sub(c.BackSince).Milliseconds())
 	c.set(ctx, migration.PhaseRolledBack, migration.WaitOperator, c.Reason)
 }
@@ -312,7 +314,7 @@ func (c *customer) goBack(ctx workflow.Context) {
 // rest is for a human, or for the batch to start anew.
 func (c *customer) rest(ctx workflow.Context) {
 	c.await(ctx, func() bool {
-		return c.retry != nil || c.back != nil || c.abort != nil || c.Told && c.Home == migration.OnPrem
+		return c.retry != nil || c.back != nil || c.abort != nil || c.Go && c.Home == migration.OnPrem
 	})
 	switch {
 	case c.ended(ctx):
@@ -320,14 +322,14 @@ func (c *customer) rest(ctx workflow.Context) {
 		c.interrupted(ctx)
 	case c.back != nil:
 		c.take(&c.back) // it is at home
-		c.Told = false
+		c.Go = false
 		c.report(ctx)
 	case c.Home == migration.AWS:
 		c.take(&c.retry)
 		c.Ends = time.Time{}
 		c.set(ctx, migration.PhaseBaking, migration.WaitHealth, "")
 	default:
-		c.retry, c.Told = nil, false
+		c.retry, c.Go = nil, false
 		c.Verdict, c.ByHealth, c.WithBatch = nil, false, false
 		c.set(ctx, migration.PhaseMoving, migration.WaitNothing, "")
 	}
@@ -463,7 +465,7 @@ func (c *customer) readHome(ctx workflow.Context) (migration.HomeRecord, error) 
 func (c *customer) yield(ctx workflow.Context) {
 	for _, d := range c.slice.Files {
 		c.asked[d.Name] = false
-		tell(ctx, migration.ReplicationID(c.in.Spec.Plan, d.Name), signalYield, yieldRequest{Customer: c.in.ID, ReplyTo: migration.CustomerID(c.in.Spec.Plan, c.in.ID)})
+		c.tell(ctx, migration.ReplicationID(c.in.Spec.Plan, d.Name), signalYield, yieldRequest{Customer: c.in.ID, ReplyTo: migration.CustomerID(c.in.Spec.Plan, c.in.ID)})
 	}
 	// A pass that does not answer is no danger (its late writes are conditional), only slow: the Move's own last pass decides.
 	c.awaitFor(ctx, yieldPatience, func() bool {
@@ -478,7 +480,7 @@ func (c *customer) yield(ctx workflow.Context) {
 
 func (c *customer) release(ctx workflow.Context) {
 	for _, d := range c.slice.Files {
-		tell(ctx, migration.ReplicationID(c.in.Spec.Plan, d.Name), signalRelease, release{Customer: c.in.ID, Home: c.Home, Token: c.Token})
+		c.tell(ctx, migration.ReplicationID(c.in.Spec.Plan, d.Name), signalRelease, release{Customer: c.in.ID, Home: c.Home, Token: c.Token})
 	}
 }
 

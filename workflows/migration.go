@@ -41,7 +41,9 @@ func Migration(ctx workflow.Context, in MigrationInput) error {
 	if err := m.setup(ctx); err != nil {
 		return err
 	}
-	return m.run(ctx)
+	err := m.run(ctx)
+	m.told(ctx)
+	return err
 }
 
 type migrationRun struct {
@@ -335,7 +337,7 @@ func (m *migrationRun) abort(ctx workflow.Context) error {
 	m.tellBatches(ctx, signalAbort, *m.aborted)
 	for _, b := range m.plan.Batches[min(m.Started, len(m.plan.Batches)):] { // batches that never started have nobody to tell their customers
 		for _, id := range b.Customers {
-			tell(ctx, migration.CustomerID(m.Spec.Plan, id), signalAbort, *m.aborted)
+			m.tell(ctx, migration.CustomerID(m.Spec.Plan, id), signalAbort, *m.aborted)
 		}
 	}
 	m.stopReplication(ctx, true)
@@ -364,7 +366,7 @@ func (m *migrationRun) abort(ctx workflow.Context) error {
 
 func (m *migrationRun) stopReplication(ctx workflow.Context, abort bool) {
 	for _, d := range m.plan.Datasets {
-		tell(ctx, migration.ReplicationID(m.Spec.Plan, d.Name), signalStop, wish{})
+		m.tell(ctx, migration.ReplicationID(m.Spec.Plan, d.Name), signalStop, wish{})
 	}
 	if !abort {
 		return
@@ -410,6 +412,6 @@ func (m *migrationRun) unpause(ctx workflow.Context) {
 // tellBatches tells every batch that has started.
 func (m *migrationRun) tellBatches(ctx workflow.Context, signal string, arg any) {
 	for _, b := range m.plan.Batches[:min(m.Started, len(m.plan.Batches))] {
-		tell(ctx, migration.BatchID(m.Spec.Plan, b.Name), signal, arg)
+		m.tell(ctx, migration.BatchID(m.Spec.Plan, b.Name), signal, arg)
 	}
 }

@@ -60,6 +60,14 @@ func bulk(ctx workflow.Context, site, summary string) workflow.Context {
 	})
 }
 
+// pass is a copy that is made again soon anyway: it is given up after a few attempts.
+func pass(ctx workflow.Context, site, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: migration.SiteQueue(site), StartToCloseTimeout: 7 * 24 * time.Hour, HeartbeatTimeout: 30 * time.Second, Summary: summary,
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumAttempts: 3},
+	})
+}
+
 // freezeStep is a step of a Move next to the data: short attempts, given up for good after within.
 func freezeStep(ctx workflow.Context, site string, within time.Duration, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{

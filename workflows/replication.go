@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -40,7 +41,9 @@ func Replication(ctx workflow.Context, in ReplicationInput) error {
 	}
 	r.standing = &r.Standing
 	r.setup(ctx)
-	return r.run(ctx)
+	err := r.run(ctx)
+	r.told(ctx)
+	return err
 }
 
 type replication struct {
@@ -68,7 +71,7 @@ func (r *replication) setup(ctx workflow.Context) {
 		r.Yielded[v.Customer] = v.ReplyTo
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			_ = workflow.Await(ctx, func() bool { return r.busy != v.Customer })
-			tell(ctx, v.ReplyTo, signalYielded, yieldReply{Dataset: r.in.Dataset, Customer: v.Customer})
+			r.tell(ctx, v.ReplyTo, signalYielded, yieldReply{Dataset: r.in.Dataset, Customer: v.Customer})
 		})
 	})
 }
@@ -83,14 +86,14 @@ func (r *replication) run(ctx workflow.Context) error {
 		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("the plan has no dataset %q", r.in.Dataset), "NoSuchDataset", nil)
 	}
 	r.dataset = r.plan.Datasets[i]
-	pass := r.watchLag
+	work := r.watchLag
 	if r.dataset.Files != nil {
-		pass = r.passFiles
+		work = r.passFiles
 	} else if err := r.prepare(ctx); err != nil {
 		return err
 	}
 	for !r.stopped {
-		if err := pass(ctx); err != nil {
+		if err := work(ctx); err != nil {
 			return err
 		}
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) && drained(ctx, signalYield, signalRelease, signalStop) {
@@ -170,7 +173,9 @@ func (r *replication) passFiles(ctx workflow.Context) error {
 		}
 		copied, conflicts = copied+n, conflicts+c
 	}
-	r.set(ctx, migration.PhaseReady, migration.WaitNothing, "in passes")
+	if conflicts == 0 || r.Phase == migration.PhaseReady {
+		r.set(ctx, migration.PhaseReady, migration.WaitNothing, "in passes")
+	}
 	if copied+conflicts == 0 {
 		r.pause(ctx, filePassPause)
 	} else {
@@ -189,13 +194,23 @@ func (r *replication) passCustomer(ctx workflow.Context, id string) (copied, con
 	if home == "" {
 		home = migration.OnPrem
 	}
-	b := bulk(ctx, r.dataset.Site(), "files of "+id)
+	p := pass(ctx, r.dataset.Site(), "files of "+id)
 	var res files.FilesResult
 	req := filesRequest(r.in.Spec, slice, r.dataset, home, migration.Try{})
-	if err := workflow.ExecuteActivity(b, file.CopyFiles, req).Get(b, &res); err != nil {
-		return 0, 0, err
+	err = workflow.ExecuteActivity(p, file.CopyFiles, req).Get(p, &res)
+	var said *temporal.ApplicationError
+	switch {
+	case err == nil:
+		return res.Copied, int64(len(res.Conflicts)), nil
+	case errors.As(err, &said) && said.Type() == "NotHome": // the data knows better than this workflow
+		r.Homes[id] = home.Other()
+		return 0, 1, nil
+	case ctx.Err() != nil:
+		return 0, 0, ctx.Err()
+	default: // a pass that failed is made again; the last pass of a Move decides, not this one
+		r.set(ctx, r.Phase, migration.WaitData, "files of "+id+": "+reason(err))
+		return 0, 1, nil
 	}
-	return res.Copied, int64(len(res.Conflicts)), nil
 }
 
 func (r *replication) pause(ctx workflow.Context, d time.Duration) {
@@ -203,7 +218,7 @@ func (r *replication) pause(ctx workflow.Context, d time.Duration) {
 }
 
 func (r *replication) report(ctx workflow.Context) {
-	tell(ctx, migration.MigrationID(r.in.Spec.Plan), signalPiece, migration.PieceStatus{Name: r.in.Dataset, Phase: r.Phase, Detail: r.Reason})
+	r.tell(ctx, migration.MigrationID(r.in.Spec.Plan), signalPiece, migration.PieceStatus{Name: r.in.Dataset, Phase: r.Phase, Detail: r.Reason})
 }
 
 // ReplicateVMInput names a VM whose disks are copied.

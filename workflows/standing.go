@@ -32,6 +32,7 @@ type standing struct {
 	Timeline []migration.Event `json:"timeline,omitempty"`
 	Seen     []string          `json:"seen,omitempty"` // request ids of commands, newest last
 
+	telling  int                    // signals under way
 	describe func() string          // what the UI shows below the first line
 	mayDo    func() []string        // names of the updates that would be accepted now
 	changed  func(workflow.Context) // told after every change
@@ -135,13 +136,21 @@ func (s *standing) command(ctx workflow.Context, name, description string, valid
 }
 
 // tell signals another workflow and does not wait. A workflow that is not there any more has no use for the news.
-func tell(ctx workflow.Context, id, signal string, arg any) {
+func (s *standing) tell(ctx workflow.Context, id, signal string, arg any) {
 	f := workflow.SignalExternalWorkflow(ctx, id, "", signal, arg)
+	s.telling++
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		if err := f.Get(ctx, nil); err != nil {
 			workflow.GetLogger(ctx).Debug("signal was not delivered", "to", id, "signal", signal, "error", err)
 		}
+		s.telling--
 	})
+}
+
+// told waits until every signal is on its way: the server forgets those of a workflow that has closed.
+func (s *standing) told(ctx workflow.Context) {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	_ = workflow.Await(ctx, func() bool { return s.telling == 0 })
 }
 
 // listen hands every signal of one name to take, for as long as the workflow runs.

@@ -34,7 +34,9 @@ func Workload(ctx workflow.Context, in WorkloadInput) error {
 	w := &workload{in: in}
 	w.standing.changed = w.report
 	w.standing.describe = func() string { return fmt.Sprintf("Workload **%s**: %s\n", in.Workload, w.detail) }
-	return w.run(ctx)
+	err := w.run(ctx)
+	w.told(ctx)
+	return err
 }
 
 type workload struct {
@@ -186,7 +188,7 @@ func (w *workload) say(ctx workflow.Context, phase migration.Phase, detail strin
 }
 
 func (w *workload) report(ctx workflow.Context) {
-	tell(ctx, migration.MigrationID(w.in.Spec.Plan), signalPiece, migration.PieceStatus{Name: w.in.Workload, Phase: w.Phase, Detail: w.Reason})
+	w.tell(ctx, migration.MigrationID(w.in.Spec.Plan), signalPiece, migration.PieceStatus{Name: w.in.Workload, Phase: w.Phase, Detail: w.Reason})
 }
 
 // retireWorkloads removes what Drover made for the workloads.

@@ -50,10 +50,10 @@ func up(ctx context.Context, workers bool) error {
 In another terminal, in this folder:
 
   eval "$(bin/lab env)"
-  bin/drover plan validate %s
+  bin/drover plan validate %[5]s
   bin/drover submit %[5]s
-  bin/drover status %s --watch
-`, l.UI(), l.Edge(), l.Shape.Customers()[0].Host, l.VCenterURL, l.Plan, control, l.Plan, l.Shape.Name)
+  bin/drover status %[7]s --watch
+`, l.UI(), l.Edge(), l.Shape.Customers()[0].Host, l.VCenterURL, l.Plan, control, l.Shape.Name)
 	<-ctx.Done()
 	fmt.Println("\nending the lab")
 	return nil

@@ -4,6 +4,7 @@ package temporal
 import (
 	"context"
 	"fmt"
+	"net"
 	"path/filepath"
 	"strconv"
 
@@ -18,34 +19,40 @@ import (
 type Options struct {
 	Tools string // folder with bin/temporal
 	Dir   string // database and log
-	IP    string // loopback address of its own
-	Port  int    // of the frontend
-	UI    int    // port of the UI; 0: none
+	UI    bool   // the web UI too
 }
+
+// ip is the only address the dev server's parts find each other at, whatever --ip says.
+const ip = "127.0.0.1"
 
 // Server is a running dev server.
 type Server struct {
 	*process.Process
-	opts Options
+	port, ui int
 }
 
 // Start starts the server and waits until it answers.
 func Start(ctx context.Context, o Options) (*Server, error) {
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, fmt.Errorf("ports for Temporal: %w", err)
+	}
+	s := &Server{port: ports[0], ui: ports[1]}
 	// WAL is worth a factor of two to three on SQLite.
 	args := []string{
-		"server", "start-dev", "--ip", o.IP, "--port", strconv.Itoa(o.Port), "--db-filename", filepath.Join(o.Dir, "temporal.db"),
+		"server", "start-dev", "--ip", ip, "--port", strconv.Itoa(s.port), "--db-filename", filepath.Join(o.Dir, "temporal.db"),
 		"--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal", "--log-level", "error",
 	}
-	if o.UI == 0 {
-		args = append(args, "--headless")
+	if o.UI {
+		args = append(args, "--ui-ip", ip, "--ui-port", strconv.Itoa(s.ui))
 	} else {
-		args = append(args, "--ui-ip", o.IP, "--ui-port", strconv.Itoa(o.UI))
+		args = append(args, "--headless")
 	}
 	p, err := process.Start(process.Options{Name: "temporal", Path: filepath.Join(o.Tools, "bin", "temporal"), Args: args, LogDir: o.Dir})
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Process: p, opts: o}
+	s.Process = p
 	if err := p.Ready(ctx, s.check); err != nil {
 		p.Close()
 		return nil, err
@@ -54,10 +61,10 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 }
 
 // Address of the frontend, host:port.
-func (s *Server) Address() string { return s.opts.IP + ":" + strconv.Itoa(s.opts.Port) }
+func (s *Server) Address() string { return ip + ":" + strconv.Itoa(s.port) }
 
 // UI is the URL of the UI.
-func (s *Server) UI() string { return fmt.Sprintf("http://%s:%d", s.opts.IP, s.opts.UI) }
+func (s *Server) UI() string { return fmt.Sprintf("http://%s:%d", ip, s.ui) }
 
 func (s *Server) check(ctx context.Context) error {
 	c, err := client.DialContext(ctx, client.Options{HostPort: s.Address(), Logger: log.NewStructuredLogger(discard())})
@@ -67,4 +74,17 @@ func (s *Server) check(ctx context.Context) error {
 	defer c.Close()
 	_, err = c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: "default"})
 	return err
+}
+
+// freePorts asks the kernel for ports that nobody has.
+func freePorts(n int) (out []int, err error) {
+	for range n {
+		l, err := net.Listen("tcp", ip+":0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = l.Close() }() // together at the end, so that they differ
+		out = append(out, l.Addr().(*net.TCPAddr).Port)
+	}
+	return out, nil
 }

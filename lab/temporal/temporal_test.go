@@ -10,10 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTheServerAnswersOnAnAddressOfItsOwn(t *testing.T) {
+func TestTheServerAnswersOnAPortOfItsOwn(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	s, err := Start(ctx, Options{Tools: tools(t), Dir: t.TempDir(), IP: "127.9.0.1", Port: 7233, UI: 8233})
+	s, err := Start(ctx, Options{Tools: tools(t), Dir: t.TempDir()})
 	require.NoError(t, err)
 	defer s.Close()
 	require.NoError(t, s.check(ctx))

@@ -25,6 +25,17 @@ def private_ip(*args, **kw):
 
 
 ecs.random_private_ip = private_ip
+_container = ecs.Container.__init__
+
+
+def container(self, definition):
+    """AWS writes a container's cpu and memory as text; moto keeps the definition's numbers, which SDKs cannot decode."""
+    _container(self, definition)
+    self.cpu = str(self.cpu or 0)
+    self.memory = str(self.memory) if self.memory else None
+
+
+ecs.Container.__init__ = container
 ecs.Task.advance = lambda self: None  # moto moves a task one state towards STOPPED at every Describe
 
 _describe_task_definition = Backend.describe_task_definition
