@@ -24,14 +24,17 @@ var checks = []check{
 	{"disk-raw-device-mapping", migration.Blocker, "a raw device mapping cannot be read through a snapshot", "copy its data to a virtual disk, or leave the disk out of the machine", diskThat(isRDM)},
 	{"disk-independent", migration.Blocker, "an independent disk is left out of snapshots", "set its mode to dependent while the machine is powered off", diskThat(isIndependent)},
 	{"disk-shared", migration.Blocker, "a disk that several machines write cannot be copied at one moment", "move the cluster's data to a service first", diskThat(isShared)},
-	{"disk-no-capacity", migration.Blocker, "its capacity is unknown", "reconnect the datastore and rescan", diskThat(func(d *types.VirtualDisk) bool { return d.CapacityInBytes <= 0 && d.CapacityInKB <= 0 })},
+	{"disk-no-capacity", migration.Blocker, "its capacity is unknown", "reconnect the datastore and rescan", diskThat(func(d *types.VirtualDisk) bool { return bytesOf(d) <= 0 })},
 	{"vm-encrypted", migration.Blocker, "an encrypted machine's disks are read encrypted", "decrypt it, or copy it from inside", whole(func(m mo.VirtualMachine) bool { return m.Config != nil && m.Config.KeyId != nil })},
+	{"disk-encrypted", migration.Blocker, "an encrypted disk is read encrypted", "decrypt it, or copy it from inside", diskThat(isEncrypted)},
+	{"controller-shared", migration.Blocker, "a controller that several machines share forbids snapshots", "set its bus sharing to none, or move the cluster's data to a service first", deviceThat(isSharedBus)},
 	{"vm-passthrough", migration.Blocker, "PCI passthrough forbids snapshots, and the device does not exist on AWS", "remove the device", deviceThat(isPassthrough)},
 	{"vm-disconnected", migration.Blocker, "vCenter cannot reach it", "reconnect its host", whole(func(m mo.VirtualMachine) bool {
 		return m.Runtime.ConnectionState != "" && m.Runtime.ConnectionState != types.VirtualMachineConnectionStateConnected
 	})},
 	{"vm-template", migration.Blocker, "a template does not run", "convert it to a virtual machine, or leave it out", whole(func(m mo.VirtualMachine) bool { return m.Config != nil && m.Config.Template })},
 	{"vm-no-configuration", migration.Blocker, "vCenter does not know its configuration", "look at the machine in vCenter: it may be orphaned or inaccessible", whole(func(m mo.VirtualMachine) bool { return m.Config == nil })},
+	{"vm-no-disk", migration.Blocker, "it has no disk to copy", "leave it out", whole(func(m mo.VirtualMachine) bool { return m.Config != nil && len(disksOf(m)) == 0 })},
 	{"change-tracking-off", migration.Warning, "every pass reads the whole disk", "enable changed block tracking while there is no snapshot", whole(func(m mo.VirtualMachine) bool {
 		return m.Config != nil && (m.Config.ChangeTrackingEnabled == nil || !*m.Config.ChangeTrackingEnabled)
 	})},
@@ -55,15 +58,15 @@ var checks = []check{
 	})},
 	{"sr-iov", migration.Warning, "its network card does not exist on AWS", "none: it gets an ENA card", deviceThat(isType[*types.VirtualSriovEthernetCard])},
 	{"usb", migration.Warning, "its USB device stays behind", "find another way for what needs it", deviceThat(isType[*types.VirtualUSB])},
-	{"nvme", migration.Warning, "its disks may have other names on AWS", "mount by UUID", deviceThat(isType[*types.VirtualNVMEController])},
+	{"nvme", migration.Warning, "its disks may have other names on AWS", "mount file systems by UUID or label", deviceThat(isType[*types.VirtualNVMEController])},
 	{"fault-tolerance", migration.Warning, "fault tolerance does not go with it", "run several instances", whole(func(m mo.VirtualMachine) bool {
 		f := m.Runtime.FaultToleranceState
 		return f != "" && f != types.VirtualMachineFaultToleranceStateNotConfigured
 	})},
-	{"cpu-affinity", migration.Warning, "its CPU affinity means nothing on AWS", "none", whole(func(m mo.VirtualMachine) bool {
+	{"cpu-affinity", migration.Warning, "its CPU affinity means nothing on AWS", "none: choose an instance type by its load", whole(func(m mo.VirtualMachine) bool {
 		return m.Config != nil && m.Config.CpuAffinity != nil && len(m.Config.CpuAffinity.AffinitySet) > 0
 	})},
-	{"datastore-object", migration.Warning, "it is on vSAN or vVols: a change query may report the whole disk", "none", diskThat(isObject)},
+	{"datastore-object", migration.Warning, "it is on vSAN or vVols, where its files cannot be read directly and a change query may report the whole disk", "none: it is read through a snapshot", diskThat(isObject)},
 }
 
 // Check says what stands in the way of a machine.
@@ -143,24 +146,49 @@ func isRDM(d *types.VirtualDisk) bool {
 	return false
 }
 
-func isIndependent(d *types.VirtualDisk) bool {
-	mode := ""
+// backing is what the kinds of a disk's backing have in common, where they have it.
+func backing(d *types.VirtualDisk) (mode, sharing string, key *types.CryptoKeyId) {
 	switch b := d.Backing.(type) {
 	case *types.VirtualDiskFlatVer2BackingInfo:
-		mode = b.DiskMode
+		return b.DiskMode, b.Sharing, b.KeyId
 	case *types.VirtualDiskSeSparseBackingInfo:
-		mode = b.DiskMode
+		return b.DiskMode, "", b.KeyId
 	case *types.VirtualDiskSparseVer2BackingInfo:
-		mode = b.DiskMode
+		return b.DiskMode, "", b.KeyId
 	case *types.VirtualDiskRawDiskMappingVer1BackingInfo:
-		mode = b.DiskMode
+		return b.DiskMode, b.Sharing, nil
+	case *types.VirtualDiskRawDiskVer2BackingInfo:
+		return "", b.Sharing, nil
+	case *types.VirtualDiskLocalPMemBackingInfo:
+		return b.DiskMode, "", nil
 	}
-	return strings.HasPrefix(mode, "independent")
+	return "", "", nil
+}
+
+func isIndependent(d *types.VirtualDisk) bool {
+	mode, _, _ := backing(d)
+	return strings.HasPrefix(mode, "independent") || mode == string(types.VirtualDiskModeNonpersistent) || mode == string(types.VirtualDiskModeUndoable)
 }
 
 func isShared(d *types.VirtualDisk) bool {
-	b, ok := d.Backing.(*types.VirtualDiskFlatVer2BackingInfo)
-	return ok && b.Sharing != "" && b.Sharing != string(types.VirtualDiskSharingSharingNone)
+	_, sharing, _ := backing(d)
+	return sharing != "" && sharing != string(types.VirtualDiskSharingSharingNone)
+}
+
+func isEncrypted(d *types.VirtualDisk) bool {
+	_, _, key := backing(d)
+	return key != nil
+}
+
+func isSharedBus(d types.BaseVirtualDevice) bool {
+	switch c := d.(type) {
+	case types.BaseVirtualSCSIController:
+		bus := c.GetVirtualSCSIController().SharedBus
+		return bus != "" && bus != types.VirtualSCSISharingNoSharing
+	case *types.VirtualNVMEController:
+		return c.SharedBus != "" && c.SharedBus != string(types.VirtualNVMEControllerSharingNoSharing)
+	}
+	return false
 }
 
 func isObject(d *types.VirtualDisk) bool {
@@ -173,17 +201,10 @@ func isObject(d *types.VirtualDisk) bool {
 }
 
 func hasForeignSnapshot(m mo.VirtualMachine) bool {
-	if m.Snapshot == nil {
-		return false
-	}
-	var any func([]types.VirtualMachineSnapshotTree) bool
-	any = func(list []types.VirtualMachineSnapshotTree) bool {
-		for _, s := range list {
-			if !ours(s.Name) || any(s.ChildSnapshotList) {
-				return true
-			}
+	for t := range snapshots(m) {
+		if !ours(t) {
+			return true
 		}
-		return false
 	}
-	return any(m.Snapshot.RootSnapshotList)
+	return false
 }

@@ -2,6 +2,7 @@ package vsphere
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vmware/govmomi/fault"
 	"github.com/vmware/govmomi/nfc"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/types"
@@ -17,53 +19,86 @@ import (
 	"github.com/drover-migration/drover/vsphere/vmdk"
 )
 
-// leaseBeat is well below the five minutes after which vCenter ends a lease that nobody reports on.
+// leaseBeat is how often a lease is reported on at most; vCenter ends one that nobody reports on for its time-out, usually five minutes.
 const leaseBeat = 10 * time.Second
+
+// ErrInventoryStale says that a machine's disks are not those that the inventory saw.
+var ErrInventoryStale = errors.New("the machine's disks have changed since the inventory: take it again")
 
 // Grains hands the disk's parts that are not zero to emit, from the beginning to the end, and answers with its capacity in bytes. The
 // data is valid until emit returns.
 type Grains = func(emit func(off int64, data []byte) error) (capacity int64, err error)
 
-// ExportDisks reads the disks of a machine's snapshot, one after the other, over an NFC lease that is kept alive meanwhile. A lease that
-// is broken off is aborted, and the next export has its own.
-func (s *Session) ExportDisks(ctx context.Context, vm migration.VM, snapshot string, each func(ctx context.Context, disk migration.Disk, grains func(emit func(off int64, data []byte) error) (capacity int64, err error)) error) error {
-	res, err := methods.ExportSnapshot(ctx, s, &types.ExportSnapshot{This: types.ManagedObjectReference{Type: "VirtualMachineSnapshot", Value: snapshot}})
+// ExportDisks reads the disks of a machine's snapshot, in the order of vm.Disks, over one NFC lease that is kept alive meanwhile. An empty
+// snapshot reads the machine itself, which is powered off then. A lease that is broken off is aborted, and the next export has its own.
+// It waits while too many exports run on the machine's host.
+func (s *Session) ExportDisks(ctx context.Context, vm migration.VM, snapshot string, each func(ctx context.Context, disk migration.Disk, grains func(emit func(off int64, data []byte) error) (capacity int64, err error)) error) (err error) {
+	done, err := s.hosts.enter(ctx, vm.Host)
 	if err != nil {
-		return fmt.Errorf("export snapshot of VM %q: %w", vm.Name, err)
+		return fmt.Errorf("export VM %q: wait for a place on host %s: %w", vm.Name, vm.Host, err)
 	}
-	lease := nfc.NewLease(s.Client, res.Returnval)
+	defer done()
+	there, err := s.layout(ctx, vm, snapshot)
+	if err != nil {
+		return fmt.Errorf("export VM %q: %w", vm.Name, err)
+	}
+	at, err := s.lease(ctx, vm, snapshot)
+	if err != nil {
+		return fmt.Errorf("export VM %q: %w", vm.Name, err)
+	}
+	lease := nfc.NewLease(s.Client, at)
+	defer func() { err = endLease(ctx, lease, vm, err) }()
 	info, err := lease.Wait(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("export snapshot of VM %q: %w", vm.Name, err)
+		return fmt.Errorf("export VM %q: open its disks: %w", vm.Name, err)
 	}
-	run, stop := context.WithCancel(ctx)
-	defer stop()
+	urls, err := match(vm, there, info.DeviceUrl)
+	if err != nil {
+		return fmt.Errorf("export VM %q: %w", vm.Name, err)
+	}
+	run, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	var percent atomic.Int32
-	go s.keepLease(run, lease, &percent)
-	n := 0
-	for _, d := range info.DeviceUrl {
-		if d.Disk != nil && !*d.Disk {
-			continue
+	go keepLease(run, stop, lease, beatOf(info.LeaseTimeout), &percent)
+	for n, d := range vm.Disks {
+		if err := each(run, d, s.grains(run, vm, d, urls[n])); err != nil {
+			if cause := context.Cause(run); cause != nil && ctx.Err() == nil {
+				err = fmt.Errorf("%w (%w)", err, cause)
+			}
+			return err
 		}
-		if n >= len(vm.Disks) {
-			err = fmt.Errorf("export of VM %q: vCenter offers more disks than the inventory had: take the inventory again", vm.Name)
-			break
-		}
-		disk := vm.Disks[n]
-		n++
-		if err = each(ctx, disk, s.grains(ctx, vm, disk, d)); err != nil {
-			break
-		}
-		percent.Store(int32(100 * n / len(vm.Disks)))
+		percent.Store(int32(100 * (n + 1) / len(vm.Disks))) //nolint:gosec // a percentage
 	}
-	if err == nil && n != len(vm.Disks) {
-		err = fmt.Errorf("export of VM %q: vCenter offers %d disks, the inventory had %d: take the inventory again", vm.Name, n, len(vm.Disks))
+	return nil
+}
+
+func (s *Session) lease(ctx context.Context, vm migration.VM, snapshot string) (types.ManagedObjectReference, error) {
+	if snapshot == "" {
+		res, err := methods.ExportVm(ctx, s, &types.ExportVm{This: s.machine(vm).Reference()})
+		if err != nil {
+			return types.ManagedObjectReference{}, err
+		}
+		return res.Returnval, nil
 	}
+	res, err := methods.ExportSnapshot(ctx, s, &types.ExportSnapshot{This: snapshotRef(snapshot)})
+	if err != nil {
+		return types.ManagedObjectReference{}, fmt.Errorf("%s: %w", snapshot, err)
+	}
+	return res.Returnval, nil
+}
+
+func snapshotRef(id string) types.ManagedObjectReference {
+	return types.ManagedObjectReference{Type: "VirtualMachineSnapshot", Value: id}
+}
+
+// endLease completes a lease whose disks were all read, and aborts one that failed, even where the caller has been cancelled: the host
+// keeps the disks open until then.
+func endLease(ctx context.Context, lease *nfc.Lease, vm migration.VM, failed error) error {
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	if err != nil {
+	if failed != nil {
 		_ = lease.Abort(end, nil) // it ends by itself too
-		return err
+		return failed
 	}
 	if err := lease.Complete(end); err != nil {
 		return fmt.Errorf("end the export of VM %q: %w", vm.Name, err)
@@ -71,16 +106,27 @@ func (s *Session) ExportDisks(ctx context.Context, vm migration.VM, snapshot str
 	return nil
 }
 
-// keepLease reports progress until the export is over: a lease without reports is ended.
-func (s *Session) keepLease(ctx context.Context, lease *nfc.Lease, percent *atomic.Int32) {
-	tick := time.NewTicker(leaseBeat)
+func beatOf(seconds int32) time.Duration {
+	if seconds <= 0 {
+		return leaseBeat
+	}
+	return min(leaseBeat, time.Duration(seconds)*time.Second/4)
+}
+
+// keepLease reports progress until the export is over. A lease that vCenter has ended ends the export.
+func keepLease(ctx context.Context, stop context.CancelCauseFunc, lease *nfc.Lease, beat time.Duration, percent *atomic.Int32) {
+	tick := time.NewTicker(beat)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			_ = lease.Progress(ctx, percent.Load()) // one that is lost is seen by the download
+			err := lease.Progress(ctx, percent.Load())
+			if fault.Is(err, &types.ManagedObjectNotFound{}) || fault.Is(err, &types.Timedout{}) {
+				stop(fmt.Errorf("vCenter has ended the lease: %w", err))
+				return
+			} // any other error is a report that is lost, and the next one comes soon
 		}
 	}
 }
@@ -88,35 +134,43 @@ func (s *Session) keepLease(ctx context.Context, lease *nfc.Lease, percent *atom
 // grains downloads one device of a lease.
 func (s *Session) grains(ctx context.Context, vm migration.VM, disk migration.Disk, d types.HttpNfcLeaseDeviceUrl) Grains {
 	return func(emit func(off int64, data []byte) error) (int64, error) {
-		u, err := url.Parse(d.Url)
+		u, err := s.deviceURL(d.Url)
 		if err != nil {
-			return 0, fmt.Errorf("VM %q, %s: vCenter names a strange address: %w", vm.Name, disk.Label, err)
-		}
-		if u.Hostname() == "*" { // the host that answered us
-			u.Host = s.URL().Host
-		}
-		if d.SslThumbprint != "" {
-			s.SetThumbprint(u.Host, d.SslThumbprint)
+			return 0, fmt.Errorf("read %s of VM %q: %w", disk.Label, vm.Name, err)
 		}
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 		if err != nil {
-			return 0, err
+			return 0, fmt.Errorf("read %s of VM %q: %w", disk.Label, vm.Name, err)
+		}
+		if d.SslThumbprint != "" && address(u) != address(s.URL()) {
+			s.SetThumbprint(u.Host, d.SslThumbprint)
 		}
 		var capacity int64
-		err = s.Do(ctx, req, func(res *http.Response) error {
+		err = s.Do(ctx, req, func(res *http.Response) (err error) {
 			if res.StatusCode != http.StatusOK {
-				return fmt.Errorf("the host answered %s", res.Status)
+				return fmt.Errorf("host %s answered %s", u.Host, res.Status)
 			}
-			var err error
 			capacity, err = vmdk.Read(res.Body, emit)
-			if err == nil {
-				_, _ = io.Copy(io.Discard, res.Body)
+			if err == nil { // so that the connection can be used again
+				_, _ = io.CopyN(io.Discard, res.Body, 1<<20)
 			}
 			return err
 		})
 		if err != nil {
-			return 0, fmt.Errorf("read %s of VM %q: %w", disk.Label, vm.Name, err)
+			return capacity, fmt.Errorf("read %s of VM %q: %w", disk.Label, vm.Name, err)
 		}
 		return capacity, nil
 	}
+}
+
+// deviceURL is where a device is downloaded: "*" stands for the host that answered.
+func (s *Session) deviceURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != s.URL().Scheme {
+		return nil, fmt.Errorf("vCenter names a strange address: %q", text)
+	}
+	if u.Hostname() == "*" {
+		u.Host = s.URL().Host
+	}
+	return u, nil
 }

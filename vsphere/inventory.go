@@ -1,9 +1,9 @@
 package vsphere
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -23,22 +23,24 @@ import (
 const pageSize = 500
 
 // wanted are the properties that a migration needs of a machine.
-var wanted = []string{"name", "parent", "config", "runtime", "guest", "summary.config.template", "snapshot", "customValue"}
+var wanted = []string{
+	"name", "parent", "snapshot", "guest.ipAddress", "guest.toolsRunningStatus",
+	"runtime.powerState", "runtime.connectionState", "runtime.host", "runtime.consolidationNeeded", "runtime.faultToleranceState",
+	"config.instanceUuid", "config.template", "config.guestId", "config.firmware", "config.bootOptions", "config.changeTrackingEnabled",
+	"config.keyId", "config.cpuAffinity", "config.version", "config.hardware",
+}
 
-// Inventory lists the machines of a datacenter that match, sorted by name, with findings. onPage is told how many were read so far; a
-// listing that breaks off starts again from the beginning, since its tokens belong to the session.
+// Inventory lists the machines of a datacenter that match, sorted by name, with findings. onPage, which may be nil, is told how many were
+// read so far; a listing that breaks off starts again from the beginning, since its tokens belong to the session.
 func (s *Session) Inventory(ctx context.Context, sel migration.VMSelector, onPage func(int)) ([]migration.VM, error) {
-	finder := find.NewFinder(s.Client)
-	dc, err := finder.Datacenter(ctx, s.conf.Datacenter)
+	if _, err := path.Match(sel.Name, ""); err != nil {
+		return nil, fmt.Errorf("select machines by name %q: %w", sel.Name, err)
+	}
+	dc, err := find.NewFinder(s.Client).Datacenter(ctx, s.conf.Datacenter)
 	if err != nil {
 		return nil, fmt.Errorf("datacenter %q of vCenter %s: %w", s.conf.Datacenter, s.URL().Host, err)
 	}
-	v, err := view.NewManager(s.Client).CreateContainerView(ctx, dc.Reference(), []string{"VirtualMachine"}, true)
-	if err != nil {
-		return nil, fmt.Errorf("list machines: %w", err)
-	}
-	defer func() { _ = v.Destroy(context.WithoutCancel(ctx)) }()
-	all, err := s.pages(ctx, v.Reference(), onPage)
+	all, err := s.list(ctx, dc.Reference(), onPage)
 	if err != nil {
 		return nil, fmt.Errorf("list machines of datacenter %q: %w", s.conf.Datacenter, err)
 	}
@@ -59,8 +61,29 @@ func (s *Session) Inventory(ctx context.Context, sel migration.VMSelector, onPag
 			out = append(out, vm)
 		}
 	}
-	slices.SortFunc(out, func(a, b migration.VM) int { return strings.Compare(a.Name+a.Ref, b.Name+b.Ref) })
+	slices.SortFunc(out, func(a, b migration.VM) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Ref, b.Ref))
+	})
 	return out, nil
+}
+
+// list reads all machines below a datacenter. When the session is lost on the way, the view is gone with it, and it starts again, once.
+func (s *Session) list(ctx context.Context, dc types.ManagedObjectReference, onPage func(int)) ([]mo.VirtualMachine, error) {
+	before, _ := s.state()
+	all, err := s.listOnce(ctx, dc, onPage)
+	if after, _ := s.state(); err != nil && after != before && ctx.Err() == nil {
+		return s.listOnce(ctx, dc, onPage)
+	}
+	return all, err
+}
+
+func (s *Session) listOnce(ctx context.Context, dc types.ManagedObjectReference, onPage func(int)) ([]mo.VirtualMachine, error) {
+	v, err := view.NewManager(s.Client).CreateContainerView(ctx, dc, []string{"VirtualMachine"}, true)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = v.Destroy(context.WithoutCancel(ctx)) }()
+	return s.pages(ctx, v.Reference(), onPage)
 }
 
 // pages retrieves the machines of a view a page at a time.
@@ -131,10 +154,10 @@ func ref(r *types.ManagedObjectReference) string {
 	return r.Value
 }
 
-// tags are "category:tag" by machine. A vCenter without the tagging service has none.
+// tags are "category:tag" by machine.
 func (s *Session) tags(ctx context.Context, vms []mo.VirtualMachine) (map[string][]string, error) {
 	c := rest.NewClient(s.Client)
-	if err := c.Login(ctx, url.UserPassword(s.user.Username(), password(s.user))); err != nil {
+	if err := c.Login(ctx, s.user); err != nil {
 		return nil, fmt.Errorf("log in to the tagging service of vCenter %s: %w", s.URL().Host, err)
 	}
 	defer func() { _ = c.Logout(context.WithoutCancel(ctx)) }()
@@ -173,8 +196,6 @@ func (s *Session) tags(ctx context.Context, vms []mo.VirtualMachine) (map[string
 	return out, nil
 }
 
-func password(u *url.Userinfo) string { p, _ := u.Password(); return p }
-
 // describe is a machine as a migration needs it.
 func describe(m mo.VirtualMachine) migration.VM {
 	vm := migration.VM{Ref: m.Self.Value, Name: m.Name, PoweredOn: m.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn, Host: ref(m.Runtime.Host)}
@@ -194,7 +215,7 @@ func describe(m mo.VirtualMachine) migration.VM {
 	}
 	vm.Tracking = m.Config.ChangeTrackingEnabled != nil && *m.Config.ChangeTrackingEnabled
 	for _, d := range disksOf(m) {
-		disk := migration.Disk{Key: d.Key, Bytes: d.CapacityInBytes}
+		disk := migration.Disk{Key: d.Key, Bytes: bytesOf(d)}
 		if i := d.DeviceInfo; i != nil {
 			disk.Label = i.GetDescription().Label
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/vmware/govmomi/fault"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/types"
 
@@ -15,28 +16,37 @@ import (
 // ErrStillRunning says that the guest did not shut down in time and that the plan forbids to stop it hard.
 var ErrStillRunning = errors.New("the guest did not shut down in time")
 
-// Shutdown asks the guest to shut down and waits; then, where hard is allowed, powers it off. A machine that is off is no error.
+// errNoTools is why a guest could not even be asked.
+var errNoTools = errors.New("VMware Tools do not run in it")
+
+// Shutdown asks the guest to shut down and waits for up to patience; then, where hard is allowed, powers it off. A machine that is off is
+// no error. It is powered off only because its guest cannot be asked or did not listen, never because vCenter did not answer.
 func (s *Session) Shutdown(ctx context.Context, vm migration.VM, patience time.Duration, hard bool) error {
 	m := s.machine(vm)
 	if off, err := s.is(ctx, m, types.VirtualMachinePowerStatePoweredOff); err != nil || off {
-		return err
+		return wrap(err, "power state of VM %q", vm.Name)
 	}
-	asked := m.ShutdownGuest(ctx) // fails without running tools: then only the hard way is left
-	if asked == nil {
+	why := ErrStillRunning
+	switch err := m.ShutdownGuest(ctx); {
+	case fault.Is(err, &types.ToolsUnavailable{}):
+		why = errors.Join(ErrStillRunning, errNoTools)
+	case err != nil:
+		return s.settled(ctx, m, types.VirtualMachinePowerStatePoweredOff, "shut down", vm.Name, err)
+	default:
 		wait, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		if err := m.WaitForPowerState(wait, types.VirtualMachinePowerStatePoweredOff); err == nil {
-			return nil
-		} else if ctx.Err() != nil {
-			return ctx.Err()
+		err := m.WaitForPowerState(wait, types.VirtualMachinePowerStatePoweredOff)
+		late := wait.Err() != nil && ctx.Err() == nil
+		cancel()
+		if !late {
+			return s.settled(ctx, m, types.VirtualMachinePowerStatePoweredOff, "wait for the shutdown of", vm.Name, err)
 		}
 	}
 	if !hard {
-		return fmt.Errorf("shut down VM %q within %s: %w: shut it down by hand, or allow a hard stop", vm.Name, patience, errors.Join(ErrStillRunning, asked))
+		return fmt.Errorf("shut down VM %q within %s: %w: shut it down by hand, or allow a hard stop", vm.Name, patience, why)
 	}
 	t, err := m.PowerOff(ctx)
 	if err == nil {
-		err = t.Wait(ctx)
+		err = t.WaitEx(ctx)
 	}
 	return s.settled(ctx, m, types.VirtualMachinePowerStatePoweredOff, "power off", vm.Name, err)
 }
@@ -45,11 +55,11 @@ func (s *Session) Shutdown(ctx context.Context, vm migration.VM, patience time.D
 func (s *Session) PowerOn(ctx context.Context, vm migration.VM) error {
 	m := s.machine(vm)
 	if on, err := s.is(ctx, m, types.VirtualMachinePowerStatePoweredOn); err != nil || on {
-		return err
+		return wrap(err, "power state of VM %q", vm.Name)
 	}
 	t, err := m.PowerOn(ctx)
 	if err == nil {
-		err = t.Wait(ctx)
+		err = t.WaitEx(ctx)
 	}
 	return s.settled(ctx, m, types.VirtualMachinePowerStatePoweredOn, "power on", vm.Name, err)
 }
@@ -68,4 +78,12 @@ func (s *Session) settled(ctx context.Context, m *object.VirtualMachine, want ty
 func (s *Session) is(ctx context.Context, m *object.VirtualMachine, want types.VirtualMachinePowerState) (bool, error) {
 	state, err := m.PowerState(ctx)
 	return state == want, err
+}
+
+// wrap says what was being done; a nil error stays nil.
+func wrap(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err)
 }

@@ -2,18 +2,14 @@ package vsphere
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/tls"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
-	"strings"
+	"reflect"
 	"sync"
 	"time"
 
-	"github.com/vmware/govmomi"
+	"github.com/vmware/govmomi/fault"
 	"github.com/vmware/govmomi/session"
 	"github.com/vmware/govmomi/vim25"
 	"github.com/vmware/govmomi/vim25/methods"
@@ -32,16 +28,22 @@ var ErrCredentials = errors.New("vCenter refused the credentials")
 // Session is a logged-in connection to a vCenter. It logs in again when vCenter has forgotten it. It is safe for concurrent use.
 type Session struct {
 	*vim25.Client
-	conf  migration.VSphere
-	user  *url.Userinfo
-	stop  context.CancelFunc
-	login sync.Mutex
+	conf migration.VSphere
+	user *url.Userinfo
+	bare *vim25.Client // the same connection, without logging in again
+	stop context.CancelFunc
+
+	login   sync.Mutex
+	logins  int  // so far: a caller whose session was lost before the last one only repeats its call
+	refused bool // by vCenter, at a later login: the credentials have changed
+
+	hosts exports
 }
 
-// Connect logs in. TLS is verified against conf.CAFile, conf.Thumbprint or the machine's own authorities.
+// Connect logs in. TLS is verified against conf.Thumbprint, else conf.CAFile, else the machine's own authorities. It uses no proxy.
 func Connect(ctx context.Context, conf migration.VSphere, username, password string) (*Session, error) {
 	u, err := soap.ParseURL(conf.URL)
-	if err != nil || u == nil {
+	if err != nil || u == nil || u.Host == "" {
 		return nil, fmt.Errorf("vCenter %q is not a URL such as https://vcenter.example/sdk", conf.URL)
 	}
 	u.User = nil
@@ -49,70 +51,53 @@ func Connect(ctx context.Context, conf migration.VSphere, username, password str
 	if err := trust(sc, u, conf); err != nil {
 		return nil, fmt.Errorf("vCenter %s: %w", u.Host, err)
 	}
-	vc, err := vim25.NewClient(ctx, sc)
+	bare, err := vim25.NewClient(ctx, sc)
 	if err != nil {
 		return nil, fmt.Errorf("vCenter %s: %w", u.Host, err)
 	}
-	s := &Session{Client: vc, conf: conf, user: url.UserPassword(username, password)}
-	if err := s.logIn(ctx); err != nil {
+	run, stop := context.WithCancel(context.Background()) // outlives whoever asked for the session first
+	s := &Session{conf: conf, user: url.UserPassword(username, password), bare: bare, stop: stop}
+	renewing := *bare
+	renewing.RoundTripper = &again{s}
+	s.Client = &renewing
+	if err := s.logIn(ctx, 0); err != nil {
+		stop()
 		return nil, err
 	}
-	s.RoundTripper = &again{RoundTripper: vc.RoundTripper, s: s}
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s.stop = stop
 	go s.stayAlive(run)
 	return s, nil
 }
 
-// trust says whose certificate is accepted.
-func trust(sc *soap.Client, u *url.URL, conf migration.VSphere) error {
-	if conf.CAFile != "" {
-		if err := sc.SetRootCAs(conf.CAFile); err != nil {
-			return fmt.Errorf("certificate authorities of %s: %w", conf.CAFile, err)
-		}
-	}
-	print := strings.ToUpper(conf.Thumbprint)
-	switch {
-	case print == "":
-	case len(print) == sha256.Size*3-1:
-		sc.DefaultTransport().TLSClientConfig = pinned(print)
-	default:
-		sc.SetThumbprint(u.Host, print) // SHA-1, as govmomi has it
-	}
-	return nil
-}
-
-// pinned accepts exactly the certificate with this SHA-256.
-func pinned(print string) *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, VerifyConnection: func(c tls.ConnectionState) error { //nolint:gosec // verified below, by thumbprint
-		sum := sha256.Sum256(c.PeerCertificates[0].Raw)
-		var parts []string
-		for _, b := range sum {
-			parts = append(parts, strings.ToUpper(hex.EncodeToString([]byte{b})))
-		}
-		if got := strings.Join(parts, ":"); got != print {
-			return fmt.Errorf("the certificate's SHA-256 is %s, and the plan expects %s", got, print)
-		}
-		return nil
-	}}
-}
-
-func (s *Session) logIn(ctx context.Context) error {
+// logIn logs in, unless somebody else has since the caller saw so many logins.
+func (s *Session) logIn(ctx context.Context, seen int) error {
 	s.login.Lock()
 	defer s.login.Unlock()
-	m := session.NewManager(s.Client)
-	if active, err := m.UserSession(ctx); err == nil && active != nil {
-		return nil // another call has logged in meanwhile
+	if s.logins > seen {
+		return nil
 	}
-	if err := m.Login(ctx, s.user); err != nil {
-		if soap.IsSoapFault(err) {
-			if _, bad := soap.ToSoapFault(err).VimFault().(types.InvalidLogin); bad {
-				return fmt.Errorf("vCenter %s, user %s: %w: correct the secret %s", s.URL().Host, s.user.Username(), ErrCredentials, s.conf.Credentials)
-			}
-		}
+	if s.refused {
+		return s.refusal()
+	}
+	err := session.NewManager(s.bare).Login(ctx, s.user)
+	switch {
+	case fault.Is(err, &types.InvalidLogin{}):
+		s.refused = true
+		return s.refusal()
+	case err != nil:
 		return fmt.Errorf("log in to vCenter %s as %s: %w", s.URL().Host, s.user.Username(), err)
 	}
+	s.logins++
 	return nil
+}
+
+func (s *Session) refusal() error {
+	return fmt.Errorf("vCenter %s, user %s: %w: correct the secret %s", s.URL().Host, s.user.Username(), ErrCredentials, s.conf.Credentials)
+}
+
+func (s *Session) state() (logins int, refused bool) {
+	s.login.Lock()
+	defer s.login.Unlock()
+	return s.logins, s.refused
 }
 
 // stayAlive asks for the time now and then.
@@ -124,7 +109,7 @@ func (s *Session) stayAlive(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			_, _ = methods.GetCurrentTime(ctx, s) // a session that is gone is renewed by the next call
+			_, _ = methods.GetCurrentTime(ctx, s) // a session that is gone is renewed by this call, or by the next
 		}
 	}
 }
@@ -134,44 +119,23 @@ func (s *Session) Close() {
 	s.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	_ = session.NewManager(s.Client).Logout(ctx)
-}
-
-// client is the session as govmomi's helpers want it.
-func (s *Session) client() *govmomi.Client {
-	return &govmomi.Client{Client: s.Client, SessionManager: session.NewManager(s.Client)}
+	_ = session.NewManager(s.bare).Logout(ctx) // vCenter ends idle sessions by itself
+	s.bare.CloseIdleConnections()
 }
 
 // again repeats a call once after logging in, when vCenter says that it does not know the session.
-type again struct {
-	soap.RoundTripper
-	s *Session
-}
+type again struct{ s *Session }
 
 // RoundTrip calls, and calls again after a login.
 func (a *again) RoundTrip(ctx context.Context, req, res soap.HasFault) error {
-	err := a.RoundTripper.RoundTrip(ctx, req, res)
-	if err == nil || !soap.IsSoapFault(err) {
+	seen, _ := a.s.state()
+	err := a.s.bare.RoundTrip(ctx, req, res)
+	if !fault.Is(err, &types.NotAuthenticated{}) {
 		return err
 	}
-	if _, gone := soap.ToSoapFault(err).VimFault().(types.NotAuthenticated); !gone {
+	if err := a.s.logIn(ctx, seen); err != nil {
 		return err
 	}
-	m := &Session{Client: &vim25.Client{Client: a.s.Client.Client, ServiceContent: a.s.ServiceContent, RoundTripper: a.RoundTripper}, conf: a.s.conf, user: a.s.user}
-	if err := m.logIn(ctx); err != nil {
-		return err
-	}
-	return a.RoundTripper.RoundTrip(ctx, req, res)
-}
-
-// readable checks that a plan's file of authorities is there, for errors that name it.
-func readable(file string) error {
-	if file == "" {
-		return nil
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	return f.Close()
+	reflect.ValueOf(res).Elem().SetZero() // or the fault of the first answer would be seen in the second
+	return a.s.bare.RoundTrip(ctx, req, res)
 }

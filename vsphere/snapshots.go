@@ -6,21 +6,27 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/vmware/govmomi/fault"
 	"github.com/vmware/govmomi/object"
-	"github.com/vmware/govmomi/task"
+	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/drover-migration/drover/migration"
 )
 
-// prefix is how the names of Drover's snapshots begin. Nothing else is ever removed.
-const prefix = "drover-"
+// A snapshot is Drover's if its name begins with prefix and its description with mark. Nothing else is ever removed or read.
+const (
+	prefix = "drover-"
+	mark   = "Made by Drover"
+)
 
-// ErrNotOurs says that a snapshot's name is not one that Drover gives.
+// ErrNotOurs says that a snapshot is not one that Drover made.
 var ErrNotOurs = errors.New("snapshots that Drover did not make are left alone")
 
-func ours(name string) bool { return strings.HasPrefix(name, prefix) }
+func ours(t types.VirtualMachineSnapshotTree) bool {
+	return strings.HasPrefix(t.Name, prefix) && strings.HasPrefix(t.Description, mark)
+}
 
 func (s *Session) machine(vm migration.VM) *object.VirtualMachine {
 	return object.NewVirtualMachine(s.Client, types.ManagedObjectReference{Type: "VirtualMachine", Value: vm.Ref})
@@ -28,17 +34,14 @@ func (s *Session) machine(vm migration.VM) *object.VirtualMachine {
 
 // Snapshot finds or makes the machine's snapshot of this name, without memory and without quiescing, and answers with its reference.
 func (s *Session) Snapshot(ctx context.Context, vm migration.VM, name string) (string, error) {
-	if !ours(name) {
-		return "", fmt.Errorf("snapshot %q of VM %q: %w", name, vm.Name, ErrNotOurs)
-	}
 	if found, err := s.findSnapshot(ctx, vm, name); err != nil || found != nil {
 		return ref(found), err
 	}
-	t, err := s.machine(vm).CreateSnapshot(ctx, name, "Made by Drover to copy the disks. It removes it by itself.", false, false)
+	t, err := s.machine(vm).CreateSnapshot(ctx, name, mark+" to copy the disks of this machine. It removes it by itself; if no migration runs, remove it by hand.", false, false)
 	if err != nil {
 		return "", fmt.Errorf("snapshot VM %q: %w", vm.Name, err)
 	}
-	info, err := t.WaitForResult(ctx, nil)
+	info, err := t.WaitForResultEx(ctx)
 	if err != nil {
 		return "", fmt.Errorf("snapshot VM %q: %w", vm.Name, err)
 	}
@@ -49,52 +52,76 @@ func (s *Session) Snapshot(ctx context.Context, vm migration.VM, name string) (s
 	return made.Value, nil
 }
 
-// RemoveSnapshot removes Drover's snapshot of this name and consolidates. One that is gone already is no error.
+// RemoveSnapshot removes Drover's snapshots of this name and consolidates. There can be two, if two workers made one at once. One that
+// is gone already is no error, nor is a machine that is.
 func (s *Session) RemoveSnapshot(ctx context.Context, vm migration.VM, name string) error {
-	if !ours(name) {
-		return fmt.Errorf("snapshot %q of VM %q: %w", name, vm.Name, ErrNotOurs)
-	}
-	found, err := s.findSnapshot(ctx, vm, name)
-	if err != nil || found == nil {
-		return err
-	}
-	consolidate := true
-	t, err := s.machine(vm).RemoveSnapshot(ctx, found.Value, false, &consolidate)
-	if err == nil {
-		err = t.Wait(ctx)
-	}
-	var fault task.Error
-	if errors.As(err, &fault) {
-		if _, gone := fault.Fault().(*types.ManagedObjectNotFound); gone {
+	last := ""
+	for {
+		found, err := s.findSnapshot(ctx, vm, name)
+		if fault.Is(err, &types.ManagedObjectNotFound{}) {
 			return nil
 		}
+		if err != nil || found == nil {
+			return err
+		}
+		if found.Value == last {
+			return fmt.Errorf("remove snapshot %q of VM %q: vCenter says that it is removed, and lists it still", name, vm.Name)
+		}
+		last = found.Value
+		if err := s.removeSnapshot(ctx, *found); err != nil && !fault.Is(err, &types.ManagedObjectNotFound{}) {
+			return fmt.Errorf("remove snapshot %q of VM %q: %w", name, vm.Name, err)
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("remove snapshot %q of VM %q: %w", name, vm.Name, err)
-	}
-	return nil
 }
 
-// findSnapshot finds a snapshot by name; nil if there is none.
+func (s *Session) removeSnapshot(ctx context.Context, at types.ManagedObjectReference) error {
+	res, err := methods.RemoveSnapshot_Task(ctx, s, &types.RemoveSnapshot_Task{This: at, Consolidate: types.NewBool(true)})
+	if err != nil {
+		return err
+	}
+	return object.NewTask(s.Client, res.Returnval).WaitEx(ctx)
+}
+
+// findSnapshot finds one of Drover's snapshots by name; nil if there is none. One of that name that somebody else made is ErrNotOurs.
 func (s *Session) findSnapshot(ctx context.Context, vm migration.VM, name string) (*types.ManagedObjectReference, error) {
+	if !strings.HasPrefix(name, prefix) {
+		return nil, fmt.Errorf("snapshot %q of VM %q: %w", name, vm.Name, ErrNotOurs)
+	}
 	var m mo.VirtualMachine
 	if err := s.machine(vm).Properties(ctx, s.machine(vm).Reference(), []string{"snapshot"}, &m); err != nil {
 		return nil, fmt.Errorf("snapshots of VM %q: %w", vm.Name, err)
 	}
-	if m.Snapshot == nil {
-		return nil, nil
-	}
-	var look func([]types.VirtualMachineSnapshotTree) *types.ManagedObjectReference
-	look = func(list []types.VirtualMachineSnapshotTree) *types.ManagedObjectReference {
-		for _, t := range list {
-			if t.Name == name {
-				return &t.Snapshot
-			}
-			if below := look(t.ChildSnapshotList); below != nil {
-				return below
-			}
+	var foreign bool
+	for t := range snapshots(m) {
+		if t.Name != name {
+			continue
 		}
-		return nil
+		if ours(t) {
+			return &t.Snapshot, nil
+		}
+		foreign = true
 	}
-	return look(m.Snapshot.RootSnapshotList), nil
+	if foreign {
+		return nil, fmt.Errorf("snapshot %q of VM %q: %w: rename it", name, vm.Name, ErrNotOurs)
+	}
+	return nil, nil
+}
+
+// snapshots are all of a machine, parents before children.
+func snapshots(m mo.VirtualMachine) func(yield func(types.VirtualMachineSnapshotTree) bool) {
+	return func(yield func(types.VirtualMachineSnapshotTree) bool) {
+		if m.Snapshot == nil {
+			return
+		}
+		var walk func([]types.VirtualMachineSnapshotTree) bool
+		walk = func(list []types.VirtualMachineSnapshotTree) bool {
+			for _, t := range list {
+				if !yield(t) || !walk(t.ChildSnapshotList) {
+					return false
+				}
+			}
+			return true
+		}
+		walk(m.Snapshot.RootSnapshotList)
+	}
 }

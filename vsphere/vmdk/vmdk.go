@@ -52,7 +52,7 @@ func Read(r io.Reader, emit func(off int64, data []byte) error) (capacity int64,
 	if err != nil {
 		return 0, err
 	}
-	d := &decoder{input: in, capacity: int64(h.Capacity) * sector, grain: make([]byte, h.GrainSize*sector)}
+	d := &decoder{input: in, capacity: int64(h.Capacity) * sector, grain: int64(h.GrainSize) * sector, room: make([]byte, h.GrainSize*sector+1)}
 	for {
 		done, err := d.next(emit)
 		if err != nil {
@@ -120,10 +120,12 @@ func (in *input) header() (h header, err error) {
 type decoder struct {
 	*input
 	capacity int64
-	grain    []byte
+	grain    int64  // bytes
+	room     []byte // for a grain and one byte more, to see that it ends
 	packed   []byte
+	in       bytes.Reader // over packed
 	z        io.ReadCloser
-	last     int64 // offset of the grain before, -1 none: order is part of the format
+	last     int64 // offset of the grain before, once begun: order is part of the format
 	begun    bool
 }
 
@@ -138,10 +140,10 @@ func (d *decoder) next(emit func(int64, []byte) error) (done bool, err error) {
 		return d.metadata(value)
 	}
 	off := int64(value) * sector
-	if value >= 1<<42 || off >= d.capacity || off%int64(len(d.grain)) != 0 || d.begun && off <= d.last {
+	if value >= 1<<42 || off >= d.capacity || off%d.grain != 0 || d.begun && off <= d.last {
 		return false, fmt.Errorf("%w: a grain at sector %d of %d", ErrFormat, value, d.capacity/sector)
 	}
-	if int(size) > 2*len(d.grain)+1024 {
+	if int64(size) > 2*d.grain+1024 {
 		return false, fmt.Errorf("%w: a grain of %d packed bytes", ErrFormat, size)
 	}
 	d.last, d.begun = off, true
@@ -155,24 +157,39 @@ func (d *decoder) next(emit func(int64, []byte) error) (done bool, err error) {
 	if err := d.align(); err != nil {
 		return false, err
 	}
-	data := d.grain[:min(int64(len(d.grain)), d.capacity-off)]
-	if err := d.unpack(data); err != nil {
+	n, err := d.unpack()
+	if err != nil {
 		return false, fmt.Errorf("VMDK grain at sector %d: %w", value, err)
 	}
-	return false, emit(off, data)
+	want := min(d.grain, d.capacity-off) // the last grain may reach beyond the disk
+	if int64(n) < want {
+		return false, fmt.Errorf("%w: the grain at sector %d has %d bytes of %d", ErrFormat, value, n, want)
+	}
+	return false, emit(off, d.room[:want])
 }
 
-func (d *decoder) unpack(into []byte) (err error) {
+// unpack inflates a grain to its end: only there is its checksum compared.
+func (d *decoder) unpack() (n int, err error) {
+	d.in.Reset(d.packed)
 	if d.z == nil {
-		d.z, err = zlib.NewReader(bytes.NewReader(d.packed))
+		d.z, err = zlib.NewReader(&d.in)
 	} else {
-		err = d.z.(zlib.Resetter).Reset(bytes.NewReader(d.packed), nil)
+		err = d.z.(zlib.Resetter).Reset(&d.in, nil)
 	}
 	if err != nil {
-		return err
+		return 0, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	_, err = io.ReadFull(d.z, into)
-	return err
+	for n < len(d.room) {
+		m, err := d.z.Read(d.room[n:])
+		n += m
+		if err == io.EOF { //nolint:errorlint // zlib returns it bare, and an early end as another error
+			return n, nil
+		}
+		if err != nil {
+			return 0, fmt.Errorf("%w: %w", ErrFormat, err)
+		}
+	}
+	return 0, fmt.Errorf("%w: it is longer than a grain", ErrFormat)
 }
 
 // metadata skips tables, directories and the footer, and sees the end.
