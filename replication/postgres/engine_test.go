@@ -1,0 +1,342 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/drover-migration/drover/lab/pg"
+	"github.com/drover-migration/drover/migration"
+)
+
+// rows gives every table rows of the first n tenants.
+func (r *rig) rows(n int) {
+	r.Helper()
+	for _, sql := range []string{
+		"INSERT INTO tenants SELECT g, 't' || g, '{}' FROM generate_series(1, $1::int) g",
+		"INSERT INTO acct SELECT g, 0 FROM generate_series(1, $1::int) g",
+		"INSERT INTO orders (tenant_id, token, amount, body) SELECT 1 + g % $1::int, gen_random_uuid(), g / 7.0, jsonb_build_object('n', g) FROM generate_series(1, 200) g",
+		"INSERT INTO order_items (tenant_id, order_id, sku, qty) SELECT 1 + g % $1::int, g, md5(g::text), 1 FROM generate_series(1, 200) g",
+		"INSERT INTO events (ts, tenant_id, doc, raw) SELECT '2024-06-01'::timestamptz + g * interval '3 days', 1 + g % $1::int, '{}', decode(md5(g::text), 'hex') FROM generate_series(1, 200) g",
+		"INSERT INTO audit SELECT 1 + g % $1::int, now(), NULL, 'm' || g FROM generate_series(1, 100) g",
+		"INSERT INTO blobs (tenant_id, data) SELECT 1 + g % $1::int, 'x' FROM generate_series(1, 100) g",
+	} {
+		r.must(s, sql, n)
+	}
+}
+
+func TestEveryTableGoesThereAndBackWithItsChanges(t *testing.T) {
+	r := newRig(t)
+	r.rows(4)
+	r.prepare(3) // tenant 4 is nobody's customer
+	r.synced()
+	lag, err := r.pair.Lag(t.Context())
+	require.NoError(t, err)
+	require.Less(t, lag.Forward, 5*time.Second)
+	require.Less(t, lag.Back, 5*time.Second)
+	require.EqualValues(t, 50, r.num(d, "SELECT count(*) FROM ref_currency"))
+	require.EqualValues(t, 0, r.num(d, "SELECT count(*) FROM orders WHERE tenant_id = 4"), "who does not move is not copied")
+	require.Empty(t, r.exec(s, "INSERT INTO orders (tenant_id, amount) VALUES (4, 1)"), "and may write")
+
+	ready, err := r.pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+	require.NoError(t, err)
+	require.Empty(t, ready.Findings)
+	require.Positive(t, ready.Predicted)
+	r.move(s, 1, try(1, 1))
+	for _, sql := range []string{
+		"UPDATE orders SET ver = ver + 1 WHERE tenant_id = 1", "DELETE FROM order_items WHERE tenant_id = 1 AND id % 3 = 0",
+		"UPDATE events SET doc = '{\"a\": 1}' WHERE tenant_id = 1", "UPDATE audit SET msg = msg || '!' WHERE tenant_id = 1",
+		"INSERT INTO orders (tenant_id, amount) VALUES (1, 9)", "INSERT INTO order_items (tenant_id, sku) VALUES (1, 'x')",
+		"UPDATE events SET ts = ts + interval '400 days' WHERE tenant_id = 1 AND ts < '2025-01-01'", // to another partition
+	} {
+		require.Empty(t, r.exec(d, sql), sql)
+	}
+	require.EqualValues(t, 1, r.num(d, "SELECT count(*) FROM orders WHERE id >= 1000000000000"), "ids of AWS's own range")
+	require.EqualValues(t, 1, r.num(d, "SELECT count(*) FROM order_items WHERE id >= 1500000000"))
+	r.move(d, 1, try(2, 2))
+	r.move(s, 1, try(3, 3))
+	r.sound()
+
+	ready, err = r.pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+	require.NoError(t, err)
+	require.Equal(t, []string{"postgres-home"}, checks(ready.Findings), "it is not there any more")
+	require.Contains(t, ready.How, "beat")
+	ready, err = r.pair.Ready(t.Context(), s, 2, time.Millisecond, 5*time.Second)
+	require.NoError(t, err)
+	require.Equal(t, []string{"postgres-freeze"}, checks(ready.Findings), "the budget is too small")
+}
+
+func TestVerifyNamesTheTableThatDiffers(t *testing.T) {
+	r := newRig(t)
+	r.rows(3)
+	r.prepare(3)
+	r.synced()
+	r.until("both sides are alike", func() bool {
+		v, err := r.pair.Verify(t.Context(), 2)
+		require.NoError(t, err)
+		return v.Differences == nil && v.Rows > 200 && v.Tables == 7
+	})
+	r.must(d, "SET session_replication_role = replica; UPDATE blobs SET data = 'y' WHERE ctid = (SELECT ctid FROM blobs WHERE tenant_id = 2 LIMIT 1); DELETE FROM audit WHERE ctid = (SELECT ctid FROM audit WHERE tenant_id = 2 LIMIT 1)")
+	v, err := r.pair.Verify(t.Context(), 2)
+	require.NoError(t, err)
+	require.Len(t, v.Differences, 2)
+	require.Contains(t, v.Differences[0], "table public.audit: ")
+	require.Contains(t, v.Differences[1], "table public.blobs: ")
+	v, err = r.pair.Verify(t.Context(), 1)
+	require.NoError(t, err)
+	require.Empty(t, v.Differences, "another tenant")
+}
+
+func TestPrepareMayBeCutOffAnywhereAndRunAgain(t *testing.T) {
+	r := newRig(t)
+	r.rows(3)
+	// Cut off after each part in turn.
+	for parts := 1; parts <= 11; parts++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		seen := 0
+		err := r.pair.Prepare(ctx, []int64{1, 2, 3}, func(string) {
+			if seen++; seen > parts {
+				cancel()
+			}
+		})
+		cancel()
+		if parts < 11 {
+			require.Error(t, err, "part %d", parts)
+		} else {
+			require.NoError(t, err)
+		}
+	}
+	r.synced()
+	r.prepare(3)
+	r.sound()
+	r.move(s, 2, try(1, 1))
+	r.prepare(3)
+	r.sound()
+	h, err := r.pair.Home(t.Context(), 2)
+	require.NoError(t, err)
+	require.Equal(t, migration.AWS, h.Home(), "preparing again moves nobody")
+	require.ErrorIs(t, r.pair.Prepare(t.Context(), []int64{1, 2, 3, 4}, nil), ErrJoinedLate)
+}
+
+func TestAnOrphanedSlotDoesNotStopTheNextPrepare(t *testing.T) {
+	r := newRig(t)
+	r.must(s, "INSERT INTO acct VALUES (1, 1)")
+	r.must(s, "SELECT pg_create_logical_replication_slot($1, 'pgoutput')", r.pair.Names.Back)
+	r.must(s, "SELECT pg_drop_replication_slot($1)", r.pair.Names.Back)
+	ctx, cancel := context.WithCancel(t.Context())
+	require.Error(t, r.pair.Prepare(ctx, []int64{1}, func(w string) {
+		if w == "the subscription on premises" {
+			cancel()
+		}
+	}))
+	r.must(d, "SELECT pg_create_logical_replication_slot($1, 'pgoutput')", r.pair.Names.Back)
+	r.prepare(1)
+	r.synced()
+}
+
+func TestDropLeavesTheDatabasesAsTheyWere(t *testing.T) {
+	r := newRig(t)
+	r.rows(3)
+	const shape = `SELECT string_agg(concat_ws(' ', relname, relkind, relreplident), ',' ORDER BY relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace`
+	var before, after string
+	require.NoError(t, r.query(s, &before, shape))
+	r.prepare(3)
+	r.synced()
+	r.move(s, 2, try(1, 1))
+	require.ErrorIs(t, r.pair.DropAll(t.Context(), nil), ErrNotHome)
+	r.move(d, 2, try(2, 1))
+	require.NoError(t, r.pair.DropAll(t.Context(), nil))
+	require.NoError(t, r.pair.DropAll(t.Context(), nil), "again")
+	require.NoError(t, r.query(s, &after, shape))
+	require.Equal(t, before, after)
+	for _, side := range []migration.Side{s, d} {
+		require.Zero(t, r.num(side, "SELECT count(*) FROM pg_namespace WHERE nspname = 'drover'"))
+		require.Zero(t, r.num(side, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zzzz_drover%'"))
+		require.Zero(t, r.num(side, "SELECT count(*) FROM pg_publication"))
+		require.Zero(t, r.num(side, "SELECT count(*) FROM pg_replication_slots WHERE database = current_database()"))
+		require.Zero(t, r.num(side, "SELECT count(*) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())"))
+	}
+	require.Empty(t, r.exec(s, "INSERT INTO acct VALUES (77, 1)"), "nobody is refused any more")
+	h, err := r.pair.Home(t.Context(), 2)
+	require.NoError(t, err)
+	require.Equal(t, migration.OnPrem, h.Home(), "a database without Drover is home to all")
+}
+
+func TestAnAbortedRunsIdsAreNotGivenAgain(t *testing.T) {
+	r := newRig(t)
+	r.rows(1)
+	r.prepare(1)
+	r.synced()
+	r.move(s, 1, try(1, 1))
+	r.must(d, "INSERT INTO orders (tenant_id, amount) VALUES (1, 9)")
+	r.move(d, 1, try(2, 1))
+	require.NoError(t, r.pair.DropAll(t.Context(), nil))
+	last := r.num(s, "SELECT max(id) FROM orders")
+	require.Greater(t, last, int64(1_000_000_000_000))
+	require.NoError(t, r.dst.Exec(t.Context(), r.db, "DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
+	r.prepare(1)
+	r.synced()
+	r.move(s, 1, try(3, 1))
+	r.must(d, "INSERT INTO orders (tenant_id, amount) VALUES (1, 9)")
+	require.Greater(t, r.num(d, "SELECT max(id) FROM orders"), last)
+}
+
+func TestCheckFindsNothingInTheOrdersApplication(t *testing.T) {
+	r := newRig(t)
+	found, err := r.pair.Check(t.Context(), []int64{1, 2})
+	require.NoError(t, err)
+	require.Empty(t, migration.Blockers(found))
+	require.Equal(t, []string{"postgres-replica-identity"}, slices.DeleteFunc(checks(found), func(c string) bool { return c == "postgres-long-transactions" }), "the table without a key")
+	r.prepare(2)
+	r.synced()
+	found, err = r.pair.Check(t.Context(), []int64{1, 2})
+	require.NoError(t, err)
+	require.Empty(t, migration.Blockers(found), "what Drover made is no obstacle")
+}
+
+func TestCheckReportsEverythingAtOnce(t *testing.T) {
+	r := newRig(t)
+	require.NoError(t, r.src.Exec(t.Context(), r.db, `
+		CREATE TABLE forgotten (id int PRIMARY KEY);
+		CREATE UNLOGGED TABLE cache (tenant_id int NOT NULL, k uuid PRIMARY KEY);
+		CREATE TABLE named (tenant_id text NOT NULL, id uuid PRIMARY KEY);
+		CREATE TABLE logins (tenant_id int NOT NULL, id uuid PRIMARY KEY, email text UNIQUE, picture oid);
+		CREATE TABLE small (tenant_id int NOT NULL, id smallserial PRIMARY KEY); SELECT setval('small_id_seq', 32000);
+		CREATE TABLE loose (tenant_id int, id uuid PRIMARY KEY);
+		CREATE TABLE left_behind (id int PRIMARY KEY);
+		CREATE TABLE child (tenant_id int NOT NULL, id uuid PRIMARY KEY, up int REFERENCES left_behind);
+		CREATE TABLE keyless (code text);
+		CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+		CREATE TRIGGER zzzzz BEFORE INSERT ON acct FOR EACH ROW EXECUTE FUNCTION touch();`))
+	r.must(s, "BEGIN; INSERT INTO acct VALUES (5, 5); PREPARE TRANSACTION 'left'")
+	t.Cleanup(func() { _ = r.src.Exec(context.Background(), r.db, "ROLLBACK PREPARED 'left'") })
+	plan := orders
+	plan.Tables = append([]migration.Table{{Name: "left_behind", Exclude: true}, {Name: "keyless", Reference: s}, {Name: "nowhere", Exclude: true}}, plan.Tables...)
+	p := r.open(plan)
+	defer p.Close()
+	p.OnPrem.peer.Password, p.OnPrem.peer.Port = "hunter2-and-more", r.dst.Port // a wrong password, as it would be over there
+	found, err := p.Check(t.Context(), []int64{1, -7})
+	require.NoError(t, err)
+	var got []string
+	for _, f := range found {
+		require.NotEmpty(t, f.Remedy, f.Check)
+		got = append(got, f.Check+" "+f.Subject)
+		require.NotContains(t, f.Reason, "hunter2")
+	}
+	for _, want := range []string{
+		"postgres-unclassified table public.forgotten", "postgres-unlogged table public.cache", "postgres-tenant-type table public.named",
+		"postgres-unique-across-tenants index logins_email_key", "postgres-large-objects table public.logins", "postgres-sequence sequence public.small_id_seq",
+		"postgres-tenant-null table public.loose", "postgres-foreign-key table public.child", "postgres-reference-identity table public.keyless",
+		"postgres-trigger-name table public.acct", `postgres-prepared-transaction prepared transaction "left"`, "postgres-tenant-id tenant -7",
+		"postgres-no-such-table table nowhere", "postgres-connectivity database orders on AWS", "postgres-replica-identity table public.audit",
+	} {
+		require.True(t, slices.ContainsFunc(got, func(g string) bool { return strings.HasPrefix(g, want) }), "want %q in:\n%s", want, strings.Join(got, "\n"))
+	}
+	require.Zero(t, r.num(d, "SELECT count(*) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())"), "what it tried is rolled back")
+}
+
+func TestVersionsWhoseRowFiltersCanBeTrusted(t *testing.T) {
+	for version, good := range map[int]bool{140020: false, 150013: false, 150014: true, 160009: false, 160010: true, 170005: false, 170006: true, 180000: true, 190000: true} {
+		require.Equal(t, good, filtersWork(version), version)
+	}
+}
+
+func TestAnOlderWorkerLeavesANewerInstallationAlone(t *testing.T) {
+	r := newRig(t).prepared(1)
+	r.must(s, "UPDATE drover.installed SET version = 1000, digest = ''")
+	require.ErrorIs(t, r.pair.OnPrem.install(t.Context()), ErrNewerInstalled)
+}
+
+// fixed answers for a connector.
+type fixed struct {
+	secrets map[migration.SecretRef]string
+	server  *pg.Server
+}
+
+func (f fixed) Resolve(_ context.Context, ref migration.SecretRef) (string, error) {
+	return f.secrets[ref], nil
+}
+
+func (f fixed) Endpoint(context.Context, migration.Target, string) (string, int, string, error) {
+	return f.server.Host, f.server.Port, "", nil
+}
+
+func TestThePlanIsEnoughToConnectAsARoleThatIsNoSuperuser(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	if r.num(s, "SELECT current_setting('server_version_num')::int") < 160000 {
+		t.Skip("only a superuser may subscribe before 16")
+	}
+	secrets := map[migration.SecretRef]string{}
+	for _, x := range []struct {
+		server *pg.Server
+		ref    migration.SecretRef
+	}{{r.src, "env://ORDERS"}, {r.dst, "awssm://orders"}} {
+		role := r.db + "_mover"
+		password, err := x.server.CreateRole(ctx, role, "REPLICATION")
+		require.NoError(t, err)
+		require.NoError(t, x.server.Exec(ctx, "postgres", fmt.Sprintf("GRANT pg_create_subscription TO %s; GRANT CREATE ON DATABASE %s TO %[1]s", role, r.db)))
+		require.NoError(t, x.server.Exec(ctx, r.db, "GRANT CREATE, USAGE ON SCHEMA public TO "+role))
+		t.Cleanup(func() {
+			ctx := context.Background()
+			_ = x.server.Exec(ctx, r.db, "DROP OWNED BY "+role+" CASCADE")
+			_ = x.server.Exec(ctx, "postgres", "DROP ROLE "+role)
+		})
+		if x.server == r.src {
+			secrets[x.ref] = x.server.DSNAs(role, password, r.db)
+			require.NoError(t, x.server.Exec(ctx, r.db, `DO $$ DECLARE t record; BEGIN FOR t IN SELECT oid::regclass AS r FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') LOOP
+				EXECUTE format('ALTER TABLE %s OWNER TO `+role+`', t.r); END LOOP; END $$`))
+			continue
+		}
+		b, err := json.Marshal(map[string]string{"username": role, "password": password, "sslmode": "disable"})
+		require.NoError(t, err)
+		secrets[x.ref] = string(b)
+	}
+	plan := orders
+	plan.DSN, plan.Credentials, plan.AddressFromTarget = "env://ORDERS", "awssm://orders", r.src.Address()
+	c := &Connector{Secrets: fixed{secrets, r.dst}, Instances: fixed{secrets, r.dst}}
+	defer c.Close()
+	ds := migration.Dataset{Name: "orders", Postgres: &plan}
+	p, err := c.Open(ctx, r.db, ds, migration.Target{Name: "prod"})
+	require.NoError(t, err)
+	again, err := c.Open(ctx, r.db, ds, migration.Target{Name: "prod"})
+	require.NoError(t, err)
+	require.Same(t, p, again)
+	u, err := url.Parse(secrets["env://ORDERS"])
+	require.NoError(t, err)
+	password, _ := u.User.Password()
+	require.NotContains(t, fmt.Sprintf("%v %+v %#v", p.OnPrem.peer, p.OnPrem.peer, p.OnPrem.peer), password)
+
+	found, err := p.Check(ctx, []int64{1})
+	require.NoError(t, err)
+	require.Empty(t, migration.Blockers(found))
+	old := r.pair
+	r.pair = p
+	defer func() { r.pair = old }()
+	r.rows(1)
+	r.prepare(1)
+	r.synced()
+	r.move(s, 1, try(1, 1))
+	r.move(d, 1, try(2, 1))
+	require.NotContains(t, r.src.Log()+r.dst.Log(), password)
+	require.NoError(t, p.DropAll(ctx, nil))
+}
+
+func TestADumpLosesWhatTheOtherServerCannotHave(t *testing.T) {
+	dump := strings.Join([]string{
+		`\restrict abc`, "SET transaction_timeout = 0;", "CREATE SCHEMA public;", "CREATE TABLE public.a (id integer);",
+		"ALTER TABLE public.a OWNER TO app;", `ALTER TABLE public.a OWNER TO "gone one";`, "GRANT SELECT ON TABLE public.a TO reader;", "GRANT SELECT ON TABLE public.a TO gone;",
+		"REVOKE ALL ON SCHEMA public FROM PUBLIC;", "CREATE TRIGGER zzzz_drover_guard BEFORE INSERT ON public.a FOR EACH ROW EXECUTE FUNCTION drover.guard_tenant_id();",
+		"ALTER DEFAULT PRIVILEGES FOR ROLE gone IN SCHEMA public GRANT SELECT ON TABLES TO reader;", `\unrestrict abc`,
+	}, "\n")
+	require.Equal(t, strings.Join([]string{
+		"CREATE TABLE public.a (id integer);", "ALTER TABLE public.a OWNER TO app;", "GRANT SELECT ON TABLE public.a TO reader;", "REVOKE ALL ON SCHEMA public FROM PUBLIC;",
+	}, "\n"), portable(dump, map[string]bool{"app": true, "reader": false, "PUBLIC": false}))
+}
