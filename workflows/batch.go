@@ -25,6 +25,7 @@ type batchState struct {
 	Paused    *pauseSignal                        `json:"paused,omitempty"`
 	Approvals []migration.Event                   `json:"approvals,omitempty"`
 	Customers map[string]migration.CustomerStatus `json:"customers"` // as they last reported
+	Orders    map[string]order                    `json:"orders"`    // of the reports taken, by customer
 	Told      map[string]bool                     `json:"told"`      // in this round
 	Incidents int                                 `json:"incidents"`
 	TakeBack  *wish                               `json:"takeBack,omitempty"`
@@ -60,7 +61,7 @@ func newBatch(in BatchInput) *batch {
 	if in.State != nil {
 		b.batchState = *in.State
 	} else {
-		b.batchState = batchState{Customers: map[string]migration.CustomerStatus{}, Told: map[string]bool{}, Heard: map[string]int{}}
+		b.batchState = batchState{Customers: map[string]migration.CustomerStatus{}, Told: map[string]bool{}, Heard: map[string]int{}, Orders: map[string]order{}}
 		if in.Paused {
 			b.Paused = &pauseSignal{Paused: true, Reason: "the migration is paused"}
 		}
@@ -349,6 +350,10 @@ func (b *batch) rest(ctx workflow.Context) bool {
 
 // took takes a customer's report.
 func (b *batch) took(ctx workflow.Context, r customerReport) {
+	if !r.Order.newer(b.Orders[r.Status.ID]) {
+		return
+	}
+	b.Orders[r.Status.ID] = r.Order
 	was := b.Customers[r.Status.ID]
 	b.Customers[r.Status.ID] = r.Status
 	b.Heard[r.Status.ID] = r.Round
@@ -373,7 +378,7 @@ func (b *batch) approve(ctx workflow.Context, k migration.Command) {
 func (b *batch) tellMigration(ctx workflow.Context) {
 	s := b.status()
 	s.Customers = nil
-	b.tell(ctx, migration.MigrationID(b.in.Spec.Plan), signalBatch, batchReport{Status: s, Incidents: b.Incidents, Closed: b.closed()})
+	b.tell(ctx, migration.MigrationID(b.in.Spec.Plan), signalBatch, batchReport{Order: b.standing.next(ctx), Status: s, Incidents: b.Incidents, Closed: b.closed()})
 }
 
 func moving(p migration.Phase) bool {

@@ -20,7 +20,7 @@ func (c *customer) status() migration.CustomerStatus {
 // report tells the batch.
 func (c *customer) report(ctx workflow.Context) {
 	s := c.status()
-	c.tell(ctx, migration.BatchID(c.in.Spec.Plan, c.in.Batch), signalReport, customerReport{Status: s, Round: c.Round, ByHealth: c.ByHealth, Unasked: c.ByHealth || c.WithBatch})
+	c.tell(ctx, migration.BatchID(c.in.Spec.Plan, c.in.Batch), signalReport, customerReport{Order: c.standing.next(ctx), Status: s, Round: c.Round, ByHealth: c.ByHealth, Unasked: c.ByHealth || c.WithBatch})
 }
 
 func (c *customer) mayDo() []string {

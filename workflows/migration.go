@@ -30,6 +30,7 @@ type migrationState struct {
 	Incidents map[string]int                   `json:"incidents"` // by batch
 	Forgiven  int                              `json:"forgiven"`  // incidents that an operator has resumed after
 	Pieces    map[string]migration.PieceStatus `json:"pieces"`    // workloads and datasets
+	Orders    map[string]order                 `json:"orders"`    // of the reports taken, by sender
 	Closed    map[string]bool                  `json:"closed"`    // batches all of whose customers have ended
 	Started   int                              `json:"started"`   // batches released
 }
@@ -60,7 +61,7 @@ func newMigration(in MigrationInput) *migrationRun {
 	if in.State != nil {
 		m.migrationState = *in.State
 	} else {
-		m.migrationState = migrationState{Resume: migration.PhaseAccepted, Batches: map[string]migration.BatchStatus{}, Incidents: map[string]int{}, Pieces: map[string]migration.PieceStatus{}, Closed: map[string]bool{}}
+		m.migrationState = migrationState{Resume: migration.PhaseAccepted, Batches: map[string]migration.BatchStatus{}, Incidents: map[string]int{}, Pieces: map[string]migration.PieceStatus{}, Closed: map[string]bool{}, Orders: map[string]order{}}
 	}
 	m.standing = &m.Standing
 	return m
@@ -75,8 +76,11 @@ func (m *migrationRun) setup(ctx workflow.Context) error {
 		return err
 	}
 	listen(ctx, signalBatch, "A batch reports.", m.took)
-	listen(ctx, signalPiece, "A workload or a dataset reports.", func(ctx workflow.Context, p migration.PieceStatus) {
-		m.Pieces[p.Name] = p
+	listen(ctx, signalPiece, "A workload or a dataset reports.", func(ctx workflow.Context, p pieceReport) {
+		if !p.Order.newer(m.Orders[p.Piece.Name]) {
+			return
+		}
+		m.Orders[p.Piece.Name], m.Pieces[p.Piece.Name] = p.Order, p.Piece
 		m.show(ctx)
 	})
 	for _, cmd := range []struct {
@@ -379,6 +383,10 @@ func (m *migrationRun) stopReplication(ctx workflow.Context, abort bool) {
 
 // took takes a batch's report, and pauses the migration when too many customers had to go back or be held.
 func (m *migrationRun) took(ctx workflow.Context, r batchReport) {
+	if !r.Order.newer(m.Orders[r.Status.Name]) {
+		return
+	}
+	m.Orders[r.Status.Name] = r.Order
 	m.Batches[r.Status.Name] = r.Status
 	m.Incidents[r.Status.Name] = max(m.Incidents[r.Status.Name], r.Incidents)
 	m.Closed[r.Status.Name] = r.Closed

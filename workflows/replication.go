@@ -218,7 +218,7 @@ func (r *replication) pause(ctx workflow.Context, d time.Duration) {
 }
 
 func (r *replication) report(ctx workflow.Context) {
-	r.tell(ctx, migration.MigrationID(r.in.Spec.Plan), signalPiece, migration.PieceStatus{Name: r.in.Dataset, Phase: r.Phase, Detail: r.Reason})
+	r.tell(ctx, migration.MigrationID(r.in.Spec.Plan), signalPiece, pieceReport{r.next(ctx), migration.PieceStatus{Name: r.in.Dataset, Phase: r.Phase, Detail: r.Reason}})
 }
 
 // ReplicateVMInput names a VM whose disks are copied.

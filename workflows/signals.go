@@ -33,6 +33,7 @@ type goSignal struct {
 
 // customerReport is a Customer's news for its Batch.
 type customerReport struct {
+	Order    order                    `json:"order"`
 	Status   migration.CustomerStatus `json:"status"`             // without timeline
 	Round    int                      `json:"round"`              // of the batch, that the customer has heard of
 	ByHealth bool                     `json:"byHealth,omitempty"` // it goes back because of its own verdict
@@ -41,10 +42,26 @@ type customerReport struct {
 
 // batchReport is a Batch's news for its Migration.
 type batchReport struct {
+	Order     order                 `json:"order"`
 	Status    migration.BatchStatus `json:"status"`    // without customers
 	Incidents int                   `json:"incidents"` // customers rolled back or held, ever
 	Closed    bool                  `json:"closed,omitempty"`
 }
+
+// pieceReport is the news of a workload or a dataset.
+type pieceReport struct {
+	Order order                 `json:"order"`
+	Piece migration.PieceStatus `json:"piece"`
+}
+
+// order says which of two reports of one sender is the newer: signals sent together may arrive in any order.
+type order struct {
+	Epoch int64 `json:"epoch"` // when the sender's run started, nanoseconds
+	N     int   `json:"n"`
+}
+
+// newer says whether o comes after p.
+func (o order) newer(p order) bool { return o.Epoch > p.Epoch || o.Epoch == p.Epoch && o.N > p.N }
 
 // yieldRequest asks a Replication to leave one customer's data alone.
 type yieldRequest struct {

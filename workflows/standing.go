@@ -30,6 +30,7 @@ type standing struct {
 	Reason   string            `json:"reason,omitempty"`
 	Since    time.Time         `json:"since"`
 	Timeline []migration.Event `json:"timeline,omitempty"`
+	Sent     int               `json:"sent"`           // reports, ever
 	Seen     []string          `json:"seen,omitempty"` // request ids of commands, newest last
 
 	telling  int                    // signals under way
@@ -145,6 +146,12 @@ func (s *standing) tell(ctx workflow.Context, id, signal string, arg any) {
 		}
 		s.telling--
 	})
+}
+
+// next numbers a report.
+func (s *standing) next(ctx workflow.Context) order {
+	s.Sent++
+	return order{Epoch: workflow.GetInfo(ctx).WorkflowStartTime.UnixNano(), N: s.Sent}
 }
 
 // told waits until every signal is on its way: the server forgets those of a workflow that has closed.

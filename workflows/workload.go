@@ -188,7 +188,7 @@ func (w *workload) say(ctx workflow.Context, phase migration.Phase, detail strin
 }
 
 func (w *workload) report(ctx workflow.Context) {
-	w.tell(ctx, migration.MigrationID(w.in.Spec.Plan), signalPiece, migration.PieceStatus{Name: w.in.Workload, Phase: w.Phase, Detail: w.Reason})
+	w.tell(ctx, migration.MigrationID(w.in.Spec.Plan), signalPiece, pieceReport{w.next(ctx), migration.PieceStatus{Name: w.in.Workload, Phase: w.Phase, Detail: w.Reason}})
 }
 
 // retireWorkloads removes what Drover made for the workloads.
