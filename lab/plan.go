@@ -52,7 +52,7 @@ func NewCustomer(i int) Customer {
 
 // DemoShape is twelve customers in four batches.
 func DemoShape() Shape {
-	s := Shape{Name: "orders", Bake: "8s", Soak: "2h", Interval: "250ms"}
+	s := Shape{Name: "orders", Bake: "20s", Soak: "2h", Interval: "250ms"}
 	next := 0
 	add := func(b Batch, n int) {
 		for range n {
@@ -92,4 +92,13 @@ func (l *Lab) writePlan() error {
 		return fmt.Errorf("write %s: %w", l.Plan, err)
 	}
 	return f.Close()
+}
+
+// SmallShape is one batch that needs no approval, at a quick pace: what a test moves back and forth.
+func SmallShape(customers int) Shape {
+	b := Batch{Name: "all", Rollback: "customer", Concurrency: customers}
+	for i := range customers {
+		b.Customers = append(b.Customers, NewCustomer(i))
+	}
+	return Shape{Name: "orders", Bake: "2500ms", Soak: "2h", Interval: "100ms", Batches: []Batch{b}}
 }

@@ -9,7 +9,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/jackc/pgx/v5"
 
+	"github.com/drover-migration/drover/lab/pg"
 	"github.com/drover-migration/drover/lab/verify"
 )
 
@@ -47,6 +49,37 @@ func (l *Lab) copies(ctx context.Context) (out []verify.Snapshot, err error) {
 			}
 		}
 		out = append(out, copied)
+	}
+	return out, nil
+}
+
+// OpenSides asks both databases where each tenant may write. A side whose directions say otherwise than its fences is an error.
+func (l *Lab) OpenSides(ctx context.Context) (map[int][]string, error) {
+	out := map[int][]string{}
+	for side, server := range map[string]*pg.Server{"onprem": l.onprem, "aws": l.rds} {
+		c, err := pgx.Connect(ctx, server.DSN(database))
+		if err != nil {
+			return nil, err
+		}
+		rows, err := c.Query(ctx, `SELECT f.tenant, drover.is_home(f.tenant), bool_or(d.is_on) FROM drover.fence f JOIN drover.direction d USING (tenant) GROUP BY 1, 2`)
+		if err != nil {
+			return nil, err
+		}
+		var tenant int
+		var open, on bool
+		_, err = pgx.ForEachRow(rows, []any{&tenant, &open, &on}, func() error {
+			if open {
+				out[tenant] = append(out[tenant], side)
+			}
+			if open != on {
+				return fmt.Errorf("tenant %d on %s: open %t, replicating %t", tenant, side, open, on)
+			}
+			return nil
+		})
+		_ = c.Close(context.WithoutCancel(ctx))
+		if err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }

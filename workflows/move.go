@@ -86,9 +86,17 @@ func (m *move) run(ctx workflow.Context) (migration.MoveResult, error) {
 // errSuperseded says that a newer try owns the customer: whoever hears it stops, and undoes nothing.
 var errSuperseded = errors.New("a newer try owns this customer")
 
+// step says where the Move is. Inside the freeze only the details follow, which cost nothing: a search attribute is a write of the
+// server's, and every one of them is time in which the customer cannot write.
 func (m *move) step(ctx workflow.Context, phase migration.Phase, waiting migration.Waiting) {
 	m.result.Step = phase
-	m.set(ctx, phase, waiting, "")
+	switch phase {
+	case migration.PhaseDraining, migration.PhaseVerifying, migration.PhaseSealing, migration.PhaseOpening:
+		m.Phase, m.Waiting, m.Since = phase, waiting, workflow.Now(ctx)
+		m.show(ctx)
+	default:
+		m.set(ctx, phase, waiting, "")
+	}
 }
 
 func (m *move) tenant(d migration.Dataset, try migration.Try) postgres.TenantMove {

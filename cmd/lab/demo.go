@@ -110,7 +110,7 @@ func (s *story) submit(ctx context.Context) error {
 
 // follow watches the migration, gives the approvals, breaks what is to be broken, and mends it, until every batch is through.
 func (s *story) follow(ctx context.Context) error {
-	tick := time.NewTicker(200 * time.Millisecond)
+	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
