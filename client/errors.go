@@ -81,6 +81,8 @@ func problem(doing string, err error) error {
 		p.Kind, p.Next = ErrRefused, "check the API key or certificate of your Temporal profile"
 	case errors.As(err, &precondition) && strings.Contains(err.Error(), "poller"), errors.As(err, &notReady):
 		p.Kind, p.Why, p.Next = ErrUnreachable, "no worker polls the task queue", nextWorker
+	case strings.Contains(err.Error(), "no mapping defined for search attribute"):
+		p.Kind, p.Why, p.Next = ErrUnreachable, "this namespace does not know Drover's search attributes: no worker has been here", nextWorker
 	case errors.As(err, &unavailable):
 		p.Kind, p.Next = ErrUnreachable, nextServer
 	case errors.As(err, &app):

@@ -12,6 +12,7 @@ import (
 // The kinds of work. A timeout or retry policy that is not here does not exist.
 const (
 	freezeAttempt  = 3 * time.Second        // one attempt at a step inside a freeze
+	routeAttempt   = 5 * time.Second        // one attempt at a route: some tens of milliseconds of calls, and their pace
 	fenceWait      = 250 * time.Millisecond // between two attempts to fence past a customer's long writers
 	fencePatience  = 12                     // such attempts before the try is given up
 	openPatience   = 3 * time.Second        // how long a destination may find itself behind, once the origin is sealed
@@ -87,7 +88,7 @@ func forward(ctx workflow.Context, site, summary string) workflow.Context {
 // routeStep changes the route of a customer; it reads the home record, hence the site.
 func routeStep(ctx workflow.Context, site, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: 20 * time.Second, Summary: summary,
+		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: routeAttempt, Summary: summary,
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, BackoffCoefficient: 1.5, MaximumInterval: 10 * time.Second},
 	})
 }

@@ -90,6 +90,7 @@ func newBench(ctx context.Context, t *testing.T) *bench {
 	b := &bench{t: t, lab: l, gate: g, drover: filepath.Join(bin, "drover")}
 	b.client, err = l.Client(ctx)
 	require.NoError(t, err)
+	require.NoError(t, b.client.EnsureSearchAttributes(ctx, "default"))
 	b.startWorker(t)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -183,7 +184,10 @@ func (b *bench) settled(ctx context.Context, id string, at migration.Side) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	require.Failf(b.t, "not settled", "customer %s is %s on %s: %s\n%+v", id, last.Phase, last.Home, last.Reason, last.Timeline)
+	for _, e := range last.Timeline[max(0, len(last.Timeline)-12):] {
+		b.t.Logf("%s %s (%s %s)", e.At.Format("15:04:05.000"), e.What, e.By, e.Why)
+	}
+	require.Failf(b.t, "not settled", "customer %s is %s on %s, wants %s: %s", id, last.Phase, last.Home, at, last.Reason)
 }
 
 // consistent asks both databases: at most one open side and one direction for every tenant, and exactly one where nobody moves.
