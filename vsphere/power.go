@@ -46,7 +46,7 @@ func (s *Session) Shutdown(ctx context.Context, vm migration.VM, patience time.D
 	}
 	t, err := m.PowerOff(ctx)
 	if err == nil {
-		err = t.WaitEx(ctx)
+		err = t.Wait(ctx)
 	}
 	return s.settled(ctx, m, types.VirtualMachinePowerStatePoweredOff, "power off", vm.Name, err)
 }
@@ -59,7 +59,7 @@ func (s *Session) PowerOn(ctx context.Context, vm migration.VM) error {
 	}
 	t, err := m.PowerOn(ctx)
 	if err == nil {
-		err = t.WaitEx(ctx)
+		err = t.Wait(ctx)
 	}
 	return s.settled(ctx, m, types.VirtualMachinePowerStatePoweredOn, "power on", vm.Name, err)
 }

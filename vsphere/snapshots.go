@@ -28,6 +28,8 @@ func ours(t types.VirtualMachineSnapshotTree) bool {
 	return strings.HasPrefix(t.Name, prefix) && strings.HasPrefix(t.Description, mark)
 }
 
+// machine is the VM as govmomi has it. Wait for its tasks with Wait, never WaitEx: that shares one property collector among all callers of a
+// session, and one of two that wait at once may wait for ever.
 func (s *Session) machine(vm migration.VM) *object.VirtualMachine {
 	return object.NewVirtualMachine(s.Client, types.ManagedObjectReference{Type: "VirtualMachine", Value: vm.Ref})
 }
@@ -41,7 +43,7 @@ func (s *Session) Snapshot(ctx context.Context, vm migration.VM, name string) (s
 	if err != nil {
 		return "", fmt.Errorf("snapshot VM %q: %w", vm.Name, err)
 	}
-	info, err := t.WaitForResultEx(ctx)
+	info, err := t.WaitForResult(ctx)
 	if err != nil {
 		return "", fmt.Errorf("snapshot VM %q: %w", vm.Name, err)
 	}
@@ -79,7 +81,7 @@ func (s *Session) removeSnapshot(ctx context.Context, at types.ManagedObjectRefe
 	if err != nil {
 		return err
 	}
-	return object.NewTask(s.Client, res.Returnval).WaitEx(ctx)
+	return object.NewTask(s.Client, res.Returnval).Wait(ctx)
 }
 
 // findSnapshot finds one of Drover's snapshots by name; nil if there is none. One of that name that somebody else made is ErrNotOurs.
