@@ -127,7 +127,7 @@ func (m *move) each(ctx workflow.Context, do func(workflow.Context, migration.Da
 // check asks everything that can be asked before anything is touched.
 func (m *move) check(ctx workflow.Context) error {
 	m.step(ctx, migration.PhaseChecking, migration.WaitNothing)
-	probed := workflow.ExecuteActivity(siteLook(ctx, m.site(), "probe "+string(m.To)+" for "+m.Slice.Customer.ID),
+	probed := workflow.ExecuteActivity(probe(ctx, m.site(), "probe "+string(m.To)+" for "+m.Slice.Customer.ID),
 		doctor.CheckDestination, health.DestinationRequest{Plan: m.Spec.Plan, Slice: m.Slice, Side: m.To})
 	err := m.each(ctx, func(ctx workflow.Context, d migration.Dataset) error {
 		var ready postgres.Readiness

@@ -13,6 +13,7 @@ import (
 const (
 	freezeAttempt  = 3 * time.Second        // one attempt at a step inside a freeze
 	routeAttempt   = 5 * time.Second        // one attempt at a route: some tens of milliseconds of calls, and their pace
+	probeAttempt   = 15 * time.Second       // one attempt at probing all machines of a customer's workloads
 	fenceWait      = 250 * time.Millisecond // between two attempts to fence past a customer's long writers
 	fencePatience  = 12                     // such attempts before the try is given up
 	openPatience   = 3 * time.Second        // how long a destination may find itself behind, once the origin is sealed
@@ -50,6 +51,13 @@ func launch(ctx workflow.Context, summary string) workflow.Context {
 func siteLook(ctx workflow.Context, site, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue: migration.SiteQueue(site), StartToCloseTimeout: 10 * time.Minute, HeartbeatTimeout: time.Minute, RetryPolicy: patient(30 * time.Second), Summary: summary,
+	})
+}
+
+// probe asks a side's machines: short attempts, since a worker that dies in one is missed only by its time-out.
+func probe(ctx workflow.Context, site, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: probeAttempt, ScheduleToCloseTimeout: 3 * probeAttempt, RetryPolicy: patient(time.Second), Summary: summary,
 	})
 }
 
