@@ -1,224 +1,185 @@
 package vcenter
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
-	"strconv"
+	"net/http"
+	"reflect"
+	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/methods"
-	"github.com/vmware/govmomi/vim25/mo"
-	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// dispatch puts wrappers where the simulator stops short. They go into the *session's* registry: the simulator prefers it over what
-// a handler returns, and it type-asserts the objects of its own map.
-func (v *VCenter) dispatch(ctx *simulator.Context, m *simulator.Method) (mo.Reference, types.BaseMethodFault) {
-	if ctx.Session == nil {
-		return nil, nil
+// Export is a disk that was handed out whole.
+type Export struct {
+	VM     string
+	Disk   int32  // device key
+	SHA256 string // of all its bytes, hex
+	Bytes  int64
+}
+
+// lease is an export under way. Its downloads need its ticket and no session, as on an ESXi host.
+type lease struct {
+	vm      string
+	disks   map[string]*frozen // by file name; only their disk and seq are used
+	timeout time.Duration
+
+	mu       sync.Mutex
+	reported time.Time
+	over     bool
+}
+
+// alive says whether somebody has reported on the lease lately.
+func (l *lease) alive() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.over && time.Since(l.reported) < l.timeout
+}
+
+// leases are those under way, by ticket and by reference.
+type leases struct {
+	mu      sync.Mutex
+	tickets map[string]*lease
+	refs    map[types.ManagedObjectReference]string
+}
+
+func (s *leases) add(ref types.ManagedObjectReference, l *lease) (ticket string) {
+	ticket = strings.ToLower(rand.Text())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tickets == nil {
+		s.tickets, s.refs = map[string]*lease{}, map[types.ManagedObjectReference]string{}
 	}
-	var wrapped mo.Reference
-	switch o := ctx.Map.Get(m.This).(type) {
-	case *simulator.VirtualMachine:
-		switch m.Name {
-		case "QueryChangedDiskAreas", "ExportVm", "CreateSnapshot_Task", "CreateSnapshotEx_Task":
-			wrapped = &machine{VirtualMachine: o, v: v}
-		}
-	case *simulator.VirtualMachineSnapshot:
-		switch m.Name {
-		case "RemoveSnapshot_Task", "ExportSnapshot":
-			wrapped = &snapshot{VirtualMachineSnapshot: o, v: v}
-		}
-	}
-	if wrapped != nil && ctx.Session.Registry.Get(m.This) == nil {
-		ctx.Session.Registry.Put(wrapped)
-	}
-	return nil, nil
+	s.tickets[ticket], s.refs[ref] = l, ticket
+	return ticket
 }
 
-func (v *VCenter) nameOf(ref types.ManagedObjectReference) string {
-	return v.model.Map().Get(ref).(*simulator.VirtualMachine).Name
+func (s *leases) get(ticket string) *lease {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tickets[ticket]
 }
 
-type machine struct {
-	*simulator.VirtualMachine
-	v *VCenter
-}
-
-// freeze is called before the simulator copies the machine's configuration into the snapshot.
-func (m *machine) freeze() {
-	m.v.mu.Lock()
-	defer m.v.mu.Unlock()
-	m.v.open[m.Self]++
-	tracking := m.Config.ChangeTrackingEnabled != nil && *m.Config.ChangeTrackingEnabled
-	for _, d := range m.v.disks[m.Self] {
-		d.seq++
-		if !tracking {
-			continue
-		}
-		for _, dev := range m.Config.Hardware.Device {
-			if vd, ok := dev.(*types.VirtualDisk); ok && vd.Key == d.key {
-				vd.Backing.(*types.VirtualDiskFlatVer2BackingInfo).ChangeId = d.changeID()
-			}
-		}
+func (s *leases) report(ref types.ManagedObjectReference) {
+	if l := s.get(s.ticket(ref)); l != nil {
+		l.mu.Lock()
+		l.reported = time.Now()
+		l.mu.Unlock()
 	}
 }
 
-// CreateSnapshotTask freezes the disks.
-func (m *machine) CreateSnapshotTask(ctx *simulator.Context, r *types.CreateSnapshot_Task) soap.HasFault {
-	m.freeze()
-	return m.VirtualMachine.CreateSnapshotTask(ctx, r)
+func (s *leases) ticket(ref types.ManagedObjectReference) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refs[ref]
 }
 
-// CreateSnapshotExTask freezes the disks.
-func (m *machine) CreateSnapshotExTask(ctx *simulator.Context, r *types.CreateSnapshotEx_Task) soap.HasFault {
-	m.freeze()
-	return m.VirtualMachine.CreateSnapshotExTask(ctx, r)
-}
-
-// QueryChangedDiskAreas answers a page.
-func (m *machine) QueryChangedDiskAreas(ctx *simulator.Context, r *types.QueryChangedDiskAreas) soap.HasFault {
-	body := &methods.QueryChangedDiskAreasBody{}
-	m.v.mu.Lock()
-	defer m.v.mu.Unlock()
-	for _, d := range m.v.disks[m.Self] {
-		if d.key != r.DeviceKey {
-			continue
-		}
-		upto := d.seq
-		if r.Snapshot != nil {
-			if s, ok := ctx.Map.Get(*r.Snapshot).(*simulator.VirtualMachineSnapshot); ok {
-				upto = seqOf(s.Config, d.key)
-			}
-		}
-		info, ok, err := d.changed(r.StartOffset, r.ChangeId, upto)
-		switch {
-		case err != nil:
-			body.Fault_ = simulator.Fault(err.Error(), &types.FileFault{File: d.flat})
-		case !ok:
-			body.Fault_ = simulator.Fault("", &types.InvalidArgument{InvalidProperty: "changeId"})
-		default:
-			body.Res = &types.QueryChangedDiskAreasResponse{Returnval: info}
-		}
-		return body
+func (s *leases) end(ref types.ManagedObjectReference) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.tickets[s.refs[ref]]; l != nil {
+		l.mu.Lock()
+		l.over = true
+		l.mu.Unlock()
 	}
-	body.Fault_ = simulator.Fault("", &types.InvalidArgument{InvalidProperty: "deviceKey"})
-	return body
+	delete(s.tickets, s.refs[ref])
+	delete(s.refs, ref)
 }
 
-func seqOf(c types.VirtualMachineConfigInfo, key int32) (seq int64) {
-	for _, dev := range c.Hardware.Device {
-		if vd, ok := dev.(*types.VirtualDisk); ok && vd.Key == key {
-			_, n, _ := strings.Cut(vd.Backing.(*types.VirtualDiskFlatVer2BackingInfo).ChangeId, "/")
-			seq, _ = strconv.ParseInt(n, 10, 64)
+// open is how many leases are under way.
+func (s *leases) open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.tickets)
+}
+
+// export makes a lease whose downloads are produced as they are read. The simulator makes the lease, of a throw-away snapshot, and its
+// downloads are replaced by ours.
+func (v *VCenter) export(ctx *simulator.Context, ref types.ManagedObjectReference, cfg types.VirtualMachineConfigInfo, seq int64) (types.ManagedObjectReference, error) {
+	throwAway := &simulator.VirtualMachineSnapshot{}
+	throwAway.Vm, throwAway.Config = ref, cfg
+	throwAway.Config.Hardware.Device = nil
+	made := throwAway.ExportSnapshot(ctx, &types.ExportSnapshot{}).(*methods.ExportSnapshotBody)
+	at := made.Res.Returnval
+	nfc, ok := ctx.Session.Get(at).(*simulator.HttpNfcLease)
+	if !ok {
+		return at, fmt.Errorf("the simulator has no lease %s", at.Value)
+	}
+	l := &lease{vm: v.nameOf(ref), disks: map[string]*frozen{}, timeout: v.opts.LeaseTimeout, reported: time.Now()}
+	ticket := v.leases.add(at, l)
+	var urls []types.HttpNfcLeaseDeviceUrl
+	for i, d := range v.disksOf(ref) {
+		file := fmt.Sprintf("disk-%d.vmdk", i)
+		l.disks[file] = &frozen{d: d, seq: seq}
+		place := place(cfg, d.key)
+		urls = append(urls, types.HttpNfcLeaseDeviceUrl{
+			Key: fmt.Sprintf("/%s/%s", ref.Value, place), ImportKey: fmt.Sprintf("/%s/%s", l.vm, place), Url: fmt.Sprintf("%s://%s/nfc/%s/%s", v.http.URL.Scheme, v.http.URL.Host, ticket, file),
+			SslThumbprint: v.sha1, Disk: types.NewBool(true), TargetId: file, FileSize: d.size,
+		})
+	}
+	slices.Reverse(urls) // vCenter promises no order
+	ctx.WithLock(nfc, func() { nfc.Info.DeviceUrl, nfc.Info.LeaseTimeout = urls, int32(v.opts.LeaseTimeout.Seconds()) })
+	return at, nil
+}
+
+// place is where a disk hangs, as vCenter writes it: "ParaVirtualSCSIController0:1".
+func place(cfg types.VirtualMachineConfigInfo, key int32) string {
+	var at *types.VirtualDisk
+	for _, d := range cfg.Hardware.Device {
+		if vd, ok := d.(*types.VirtualDisk); ok && vd.Key == key {
+			at = vd
 		}
 	}
-	return seq
+	for _, d := range cfg.Hardware.Device {
+		if c, ok := d.(types.BaseVirtualController); ok && at != nil && d.GetVirtualDevice().Key == at.ControllerKey && at.UnitNumber != nil {
+			return fmt.Sprintf("%s%d:%d", reflect.TypeOf(c).Elem().Name(), c.GetVirtualController().BusNumber, *at.UnitNumber)
+		}
+	}
+	return fmt.Sprintf("disk:%d", key)
 }
 
-// ExportVm hands out a machine that is powered off.
-func (m *machine) ExportVm(ctx *simulator.Context, _ *types.ExportVm) soap.HasFault { //nolint:revive // vSphere's spelling
-	body := &methods.ExportVmBody{}
-	if m.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOff {
-		body.Fault_ = simulator.Fault("", &types.InvalidPowerState{RequestedState: types.VirtualMachinePowerStatePoweredOff, ExistingState: m.Runtime.PowerState})
-		return body
+// serveExport streams a disk of a lease. A stream that cannot go on is cut, as a host does it.
+func (v *VCenter) serveExport(w http.ResponseWriter, r *http.Request) {
+	l := v.leases.get(r.PathValue("ticket"))
+	if l == nil || !l.alive() {
+		http.Error(w, "there is no such lease", http.StatusNotFound)
+		return
 	}
-	s, err := m.v.exportable(m.Self, *m.Config)
+	of := l.disks[r.PathValue("file")]
+	if of == nil || r.Method != http.MethodGet {
+		http.Error(w, "there is no such file in the lease", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-vnd.vmware-streamVmdk")
+	sum := sha256.New()
+	src := &watched{r: io.TeeReader(&frozen{d: of.d, seq: of.seq}, sum), l: l}
+	err := writeStream(w, src, of.d.size, func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.exports = append(v.exports, Export{VM: l.vm, Disk: of.d.key, SHA256: hex.EncodeToString(sum.Sum(nil)), Bytes: of.d.size})
+	})
 	if err != nil {
-		body.Fault_ = simulator.Fault(err.Error(), &types.FileFault{})
-		return body
+		panic(http.ErrAbortHandler)
 	}
-	res := s.ExportSnapshot(ctx, &types.ExportSnapshot{}).(*methods.ExportSnapshotBody)
-	body.Res = &types.ExportVmResponse{Returnval: res.Res.Returnval}
-	return body
 }
 
-type snapshot struct {
-	*simulator.VirtualMachineSnapshot
-	v *VCenter
+// watched stops when the lease has ended.
+type watched struct {
+	r io.Reader
+	l *lease
 }
 
-// ExportSnapshot hands out what the snapshot froze.
-func (s *snapshot) ExportSnapshot(ctx *simulator.Context, r *types.ExportSnapshot) soap.HasFault {
-	x, err := s.v.exportable(s.Vm, s.Config)
-	if err != nil {
-		return &methods.ExportSnapshotBody{Fault_: simulator.Fault(err.Error(), &types.FileFault{})}
+func (w *watched) Read(p []byte) (int, error) {
+	if !w.l.alive() {
+		return 0, fmt.Errorf("the lease of %s is over", w.l.vm)
 	}
-	return x.ExportSnapshot(ctx, r)
-}
-
-// RemoveSnapshotTask thaws the disks when the last one goes.
-func (s *snapshot) RemoveSnapshotTask(ctx *simulator.Context, r *types.RemoveSnapshot_Task) soap.HasFault {
-	s.v.mu.Lock()
-	if s.v.open[s.Vm]--; s.v.open[s.Vm] <= 0 {
-		s.v.open[s.Vm] = 0
-		for _, d := range s.v.disks[s.Vm] {
-			if err := d.consolidate(); err != nil {
-				s.v.mu.Unlock()
-				return &methods.RemoveSnapshot_TaskBody{Fault_: simulator.Fault(err.Error(), &types.FileFault{File: d.flat})}
-			}
-		}
-	}
-	s.v.mu.Unlock()
-	return s.VirtualMachineSnapshot.RemoveSnapshotTask(ctx, r)
-}
-
-// exportable is a throw-away snapshot whose disks are files of stream-optimised VMDK, made from the frozen bytes.
-func (v *VCenter) exportable(ref types.ManagedObjectReference, cfg types.VirtualMachineConfigInfo) (*simulator.VirtualMachineSnapshot, error) {
-	s := &simulator.VirtualMachineSnapshot{}
-	s.Vm, s.Config = ref, cfg
-	devices := append([]types.BaseVirtualDevice(nil), cfg.Hardware.Device...)
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	for i, dev := range devices {
-		vd, ok := dev.(*types.VirtualDisk)
-		if !ok {
-			continue
-		}
-		backing, ok := vd.Backing.(*types.VirtualDiskFlatVer2BackingInfo)
-		if !ok {
-			return nil, fmt.Errorf("disk %d has no bytes to export", vd.Key)
-		}
-		name := strings.TrimSuffix(backing.FileName, ".vmdk") + "-export.vmdk"
-		if err := v.export(ref, vd.Key, v.hostPath(name)); err != nil {
-			return nil, err
-		}
-		c, b := *vd, *backing
-		b.FileName = name
-		c.Backing = &b
-		devices[i] = &c
-	}
-	s.Config.Hardware.Device = devices
-	return s, nil
-}
-
-// export writes one disk and remembers its digest. The lock is held.
-func (v *VCenter) export(ref types.ManagedObjectReference, key int32, to string) error {
-	for _, d := range v.disks[ref] {
-		if d.key != key {
-			continue
-		}
-		in, err := os.Open(d.flat)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = in.Close() }()
-		out, err := os.Create(to)
-		if err != nil {
-			return err
-		}
-		sum := sha256.New()
-		if err := writeStream(out, io.TeeReader(in, sum), d.size); err != nil {
-			_ = out.Close()
-			return err
-		}
-		v.exports = append(v.exports, Export{VM: v.nameOf(ref), Disk: key, SHA256: hex.EncodeToString(sum.Sum(nil)), Bytes: d.size})
-		return out.Close()
-	}
-	return fmt.Errorf("disk %d has no bytes to export", key)
+	return w.r.Read(p)
 }

@@ -2,109 +2,187 @@ package vcenter
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/hex"
-	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net"
+	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/vmware/govmomi/simulator"
 	_ "github.com/vmware/govmomi/vapi/simulator" // tags
+	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/mo"
+	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
 // Options of a vCenter.
 type Options struct {
-	Listen             string // host:port
-	Dir                string // of the datastore's files
+	Listen             string // host:port; port 0: any
+	Dir                string // where a folder is made for the datastore's files, which Close removes; empty: the system's temporary folder
 	VMs                []VM
 	Username, Password string
+	LeaseTimeout       time.Duration // after which a lease that nobody reports on ends, whole seconds; 0: five minutes, as vCenter has it
 }
 
-// VM to be there, powered on.
+// VM to be there, powered on unless it says otherwise.
 type VM struct {
 	Name      string
 	Address   string // as the guest tools say
 	CPUs      int
 	MemoryMB  int
-	DiskBytes []int64
-	Folder    string   // below the datacenter's vm folder; empty: none
+	DiskBytes []int64  // multiples of 512
+	Folder    string   // path below the datacenter's vm folder; empty: none
 	Tags      []string // "category:tag"
 	Firmware  string   // bios | efi; empty: bios
 	Guest     string   // guest id; empty: ubuntu64Guest
-	// Awkward changes the VM's configuration after it was made: raw device mappings, encryption, and what else stands in the way.
-	Awkward func(*types.VirtualMachineConfigInfo)
+	Off       bool     // powered off
+	NoTools   bool     // its guest tools do not run
+	Deaf      bool     // its guest does not listen when it is asked to shut down
+	Untracked bool     // without changed block tracking
+	// Awkward changes the VM after it was made: raw device mappings, encryption, a lost host, and what else stands in the way. It must not
+	// take away disks.
+	Awkward func(*mo.VirtualMachine)
 }
 
-// Export is a disk that was handed out.
-type Export struct {
-	VM     string
-	Disk   int32  // device key
-	SHA256 string // of all its bytes, hex
-	Bytes  int64
-}
-
-// VCenter is a running simulator.
+// VCenter is a running simulator. It is safe for concurrent use.
 type VCenter struct {
-	opts  Options
-	model *simulator.Model
-	http  *simulator.Server
-	ca    []byte
+	opts   Options
+	model  *simulator.Model
+	http   *simulator.Server
+	ca     []byte
+	sha1   string
+	sha256 string
+	dir    string // of the files
+	files  []*os.File
+
+	// What was built, not changed after Start.
+	names    map[types.ManagedObjectReference]string
+	disks    map[types.ManagedObjectReference][]*disk
+	unheard  map[types.ManagedObjectReference]bool
+	leases   leases
+	sessions http.Handler // the simulator's own
 
 	mu      sync.Mutex
-	disks   map[types.ManagedObjectReference][]*disk
-	open    map[types.ManagedObjectReference]int // snapshots of a VM
 	exports []Export
 }
 
-// Start makes the machines and serves until Close. Datacenter DC0 has one cluster and exactly the machines asked for.
+// Start makes the machines and serves until Close. Datacenter DC0 has one cluster of one host, and exactly the machines asked for.
 func Start(ctx context.Context, o Options) (*VCenter, error) {
-	log.SetOutput(io.Discard) // the simulator talks through the standard logger
+	log.SetOutput(io.Discard) // the simulator talks through the standard logger, and of nothing but requests
+	if o.LeaseTimeout == 0 {
+		o.LeaseTimeout = 5 * time.Minute
+	}
 	m := simulator.VPX()
-	m.Datacenter, m.Cluster, m.ClusterHost, m.Host, m.Machine, m.Datastore = 1, 1, 1, 0, len(o.VMs), 1
+	m.Datacenter, m.Cluster, m.ClusterHost, m.Host, m.Machine, m.Datastore = 1, 1, 1, 0, 0, 0
 	if err := m.Create(); err != nil {
 		return nil, fmt.Errorf("vCenter: %w", err)
 	}
-	v := &VCenter{opts: o, model: m, disks: map[types.ManagedObjectReference][]*disk{}, open: map[types.ManagedObjectReference]int{}}
-	host, _, err := net.SplitHostPort(o.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("vCenter: %w", err)
+	v := &VCenter{
+		opts: o, model: m, names: map[types.ManagedObjectReference]string{}, disks: map[types.ManagedObjectReference][]*disk{},
+		unheard: map[types.ManagedObjectReference]bool{},
 	}
-	cert, ca, err := certificate(host)
-	if err != nil {
-		return nil, fmt.Errorf("vCenter: %w", err)
-	}
-	v.ca = ca
-	m.Service.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	m.Service.RegisterEndpoints = true
-	m.Service.Listen = &url.URL{Host: o.Listen, User: url.UserPassword(o.Username, o.Password)}
-	m.Map().Handler = v.dispatch
-	v.http = m.Service.NewServer()
-	if err := v.build(ctx); err != nil {
-		_ = v.Close()
-		return nil, fmt.Errorf("vCenter: %w", err)
+	for _, step := range []func() error{v.settle, v.serve, func() error { return v.build(ctx) }} {
+		if err := step(); err != nil {
+			_ = v.Close()
+			return nil, fmt.Errorf("vCenter on %s: %w", o.Listen, err)
+		}
 	}
 	return v, nil
 }
 
+// settle makes a folder of our own where files were asked for, and moves the simulator's there: Close must remove nothing of others.
+func (v *VCenter) settle() error {
+	if v.opts.Dir != "" {
+		if err := os.MkdirAll(v.opts.Dir, 0o700); err != nil {
+			return err
+		}
+	}
+	dir, err := os.MkdirTemp(v.opts.Dir, "vcenter-")
+	if err != nil {
+		return err
+	}
+	v.dir = dir
+	for _, s := range v.model.Map().OptionManager().Setting {
+		if home := s.GetOptionValue(); home.Key == "vcsim.home" {
+			if err := os.Remove(fmt.Sprint(home.Value)); err != nil {
+				return err
+			}
+			home.Value = dir
+		}
+	}
+	return nil
+}
+
+// serve starts to listen.
+func (v *VCenter) serve() (err error) {
+	host, _, err := net.SplitHostPort(v.opts.Listen)
+	if err != nil {
+		return err
+	}
+	cert, err := certificate(host)
+	if err != nil {
+		return err
+	}
+	v.ca = pemOf(cert)
+	v.sha1, v.sha256 = soap.ThumbprintSHA1(cert.Leaf), soap.ThumbprintSHA256(cert.Leaf)
+	s := v.model.Service
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	s.RegisterEndpoints = true
+	s.Listen = &url.URL{Host: v.opts.Listen, User: url.UserPassword(v.opts.Username, v.opts.Password)}
+	v.model.Map().Handler = v.dispatch
+	defer func() { // the simulator panics where it cannot listen
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
+		}
+	}()
+	v.http = s.NewServer()
+	v.http.Config.ErrorLog = log.New(io.Discard, "", 0)
+	v.sessions = v.http.Config.Handler
+	mux := http.NewServeMux()
+	mux.HandleFunc("/nfc/{ticket}/{file}", v.serveExport)
+	mux.HandleFunc("/nfc/", http.NotFound) // the simulator's own asks for nothing
+	mux.HandleFunc("/folder/", v.serveFolder)
+	mux.Handle("/", v.sessions)
+	v.http.Config.Handler = mux
+	return nil
+}
+
+// serveFolder serves the datastore's files to whoever is logged in.
+func (v *VCenter) serveFolder(w http.ResponseWriter, r *http.Request) {
+	c, err := r.Cookie(soap.SessionCookieName)
+	if err == nil {
+		body, ok := v.model.Map().SessionManager().SessionIsActive(&simulator.Context{Map: v.model.Map()}, &types.SessionIsActive{SessionID: c.Value, UserName: v.opts.Username}).(*methods.SessionIsActiveBody)
+		if ok && body.Res != nil && body.Res.Returnval {
+			v.sessions.ServeHTTP(w, r)
+			return
+		}
+	}
+	http.Error(w, "log in first", http.StatusUnauthorized)
+}
+
 // Close ends it and removes its files.
 func (v *VCenter) Close() error {
-	v.http.Close()
+	var err error
+	if v.http != nil {
+		v.http.CloseClientConnections() // an export in the middle is cut
+		v.http.Close()
+	}
+	for _, f := range v.files {
+		err = errors.Join(err, f.Close())
+	}
 	v.model.Remove()
-	return nil
+	if v.dir == "" {
+		return err
+	}
+	return errors.Join(err, os.RemoveAll(v.dir))
 }
 
 // URL of the SDK, without credentials.
@@ -118,55 +196,96 @@ func (v *VCenter) URL() string {
 func (v *VCenter) CAPEM() []byte { return v.ca }
 
 // Thumbprint is the certificate's SHA-256, colon-separated hex.
-func (v *VCenter) Thumbprint() string {
-	block, _ := pem.Decode(v.ca)
-	sum := sha256.Sum256(block.Bytes)
-	var parts []string
-	for _, b := range sum {
-		parts = append(parts, strings.ToUpper(hex.EncodeToString([]byte{b})))
-	}
-	return strings.Join(parts, ":")
-}
+func (v *VCenter) Thumbprint() string { return v.sha256 }
 
-// PoweredOn says which machines run.
+// ThumbprintSHA1 is the certificate's SHA-1, colon-separated hex.
+func (v *VCenter) ThumbprintSHA1() string { return v.sha1 }
+
+// PoweredOn says of every machine whether it runs.
 func (v *VCenter) PoweredOn() map[string]bool {
 	out := map[string]bool{}
-	for _, e := range v.model.Map().All("VirtualMachine") {
-		vm := e.(*simulator.VirtualMachine)
-		v.model.Map().WithLock(v.model.Service.Context, vm, func() {
-			out[vm.Name] = vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn
-		})
+	for ref, name := range v.names {
+		out[name] = v.runs(ref)
 	}
 	return out
 }
 
-// Exports are the disks that were handed out so far.
+// runs says whether a machine runs.
+func (v *VCenter) runs(ref types.ManagedObjectReference) (on bool) {
+	vm, ok := v.model.Map().Get(ref).(*simulator.VirtualMachine)
+	if !ok {
+		return false
+	}
+	v.model.Map().WithLock(&simulator.Context{}, vm, func() { on = vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn })
+	return on
+}
+
+// GuestWrite is the running guest writing to its n-th disk.
+func (v *VCenter) GuestWrite(name string, n int, off int64, data []byte) error {
+	for ref, is := range v.names {
+		if is != name {
+			continue
+		}
+		if n < 0 || n >= len(v.disks[ref]) {
+			return fmt.Errorf("machine %s has no disk %d", name, n)
+		}
+		if !v.runs(ref) {
+			return fmt.Errorf("machine %s is powered off", name)
+		}
+		return v.disks[ref][n].write(off, data)
+	}
+	return fmt.Errorf("there is no machine %s", name)
+}
+
+// Exports are the disks that were handed out whole so far.
 func (v *VCenter) Exports() []Export {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return append([]Export(nil), v.exports...)
 }
 
-// certificate makes a self-signed one for an address.
-func certificate(host string) (tls.Certificate, []byte, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return tls.Certificate{}, nil, err
+// ExportDigests are the SHA-256 of the disks that were handed out whole, hex, by "machine/device key", oldest first.
+func (v *VCenter) ExportDigests() map[string][]string {
+	out := map[string][]string{}
+	for _, e := range v.Exports() {
+		at := fmt.Sprintf("%s/%d", e.VM, e.Disk)
+		out[at] = append(out[at], e.SHA256)
 	}
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
-	if err != nil {
-		return tls.Certificate{}, nil, err
-	}
-	t := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: "vcenter.lab"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * 365 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	if ip := net.ParseIP(host); ip != nil {
-		t.IPAddresses = []net.IP{ip}
-	} else {
-		t.DNSNames = []string{host}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, t, t, &key.PublicKey, key)
-	if err != nil {
-		return tls.Certificate{}, nil, err
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), nil
+	return out
 }
+
+// OpenLeases is how many exports are under way.
+func (v *VCenter) OpenLeases() int { return v.leases.open() }
+
+// DropSessions ends all sessions, as a restart of vCenter does.
+func (v *VCenter) DropSessions(ctx context.Context) error {
+	c, err := v.client(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Logout(context.WithoutCancel(ctx)) }()
+	own, err := c.SessionManager.UserSession(ctx)
+	if err != nil {
+		return err
+	}
+	var sm mo.SessionManager
+	if err := c.RetrieveOne(ctx, *c.ServiceContent.SessionManager, []string{"sessionList"}, &sm); err != nil {
+		return err
+	}
+	var ids []string
+	for _, s := range sm.SessionList {
+		if s.Key != own.Key {
+			ids = append(ids, s.Key)
+		}
+	}
+	return c.SessionManager.TerminateSession(ctx, ids)
+}
+
+func (v *VCenter) nameOf(ref types.ManagedObjectReference) string { return v.names[ref] }
+
+func (v *VCenter) disksOf(ref types.ManagedObjectReference) []*disk { return v.disks[ref] }
+
+func (v *VCenter) deaf(ref types.ManagedObjectReference) bool { return v.unheard[ref] }
+
+// noPath is a name that cannot leave the datastore.
+func noPath(name string) bool { return name != "" && !strings.ContainsAny(name, "/\\") }
