@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -89,26 +88,7 @@ func (a *Activities) AwaitPostgresSync(ctx context.Context, ref PostgresRef) err
 	}
 	say, stop := talk(ctx)
 	defer stop()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		s, err := p.Sync(ctx)
-		if err != nil {
-			return classify(err)
-		}
-		if s.Done() {
-			break
-		}
-		say(fmt.Sprintf("%d of %d tables ready, %d rows copied by copies under way", s.Ready, s.Tables, s.Copied))
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
-	say("waiting for a beat in each direction")
-	_, err = p.Lag(ctx)
-	return classify(err)
+	return classify(p.AwaitSync(ctx, say))
 }
 
 // Lag is how far each direction is behind. Durations are those of a beat from write to sight.

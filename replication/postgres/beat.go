@@ -120,6 +120,32 @@ func (p *Pair) Sync(ctx context.Context) (Sync, error) {
 	return out, nil
 }
 
+// AwaitSync waits until every table of both directions replicates and a beat has made the way in each. The order matters: what the
+// first copies wrote is committed lazily, and a crash could take it back, rows and states, after they were seen here; the beats are
+// committed for good, and all before them with them. A Move that started in between would open without those rows: its mark travels
+// by a table that is ready already.
+func (p *Pair) AwaitSync(ctx context.Context, say func(string)) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		s, err := p.Sync(ctx)
+		switch {
+		case err != nil:
+			return err
+		case s.Done():
+			say("waiting for a beat in each direction")
+			_, err := p.Lag(ctx)
+			return err
+		}
+		say(fmt.Sprintf("%d of %d tables ready, %d rows copied by copies under way", s.Ready, s.Tables, s.Copied))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
 var syncStates = map[string]string{"i": "starting", "d": "copying", "f": "copied", "s": "catching up"}
 
 func direction(from migration.Side) string { return string(from) + " -> " + string(from.Other()) }

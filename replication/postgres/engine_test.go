@@ -125,6 +125,20 @@ func TestPrepareMayBeCutOffAnywhereAndRunAgain(t *testing.T) {
 	require.ErrorIs(t, r.pair.Prepare(t.Context(), []int64{1, 2, 3, 4}, nil), ErrJoinedLate)
 }
 
+func TestACrashDoesNotTakeBackAFirstCopyThatWasAwaited(t *testing.T) {
+	r := newRig(t)
+	r.rows(3)
+	r.prepare(3)
+	r.synced()
+	require.NoError(t, r.dst.Kill9())
+	require.NoError(t, r.dst.Restart(t.Context()))
+	r.until("the worker is connected again", func() bool { return r.pair.AWS.Pool.Ping(t.Context()) == nil })
+	sync, err := r.pair.Sync(t.Context())
+	require.NoError(t, err)
+	require.True(t, sync.Done(), sync.Waiting)
+	require.EqualValues(t, 3, r.num(d, "SELECT count(*) FROM acct"))
+}
+
 func TestAnOrphanedSlotDoesNotStopTheNextPrepare(t *testing.T) {
 	r := newRig(t)
 	r.must(s, "INSERT INTO acct VALUES (1, 1)")

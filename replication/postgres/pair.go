@@ -95,11 +95,12 @@ type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// settings are pinned on every connection: two servers must print a row alike for its hash to be alike, and no statement may hang.
+// settings are pinned on every connection: two servers must print a row alike for its hash to be alike, no statement
+// may hang, and what was answered must outlive a crash.
 var settings = map[string]string{
 	"application_name": "drover", "search_path": "pg_catalog",
 	"TimeZone": "UTC", "DateStyle": "ISO, MDY", "IntervalStyle": "postgres", "bytea_output": "hex", "extra_float_digits": "1",
-	"statement_timeout": "30s", "idle_in_transaction_session_timeout": "60s", "lock_timeout": "5s",
+	"statement_timeout": "30s", "idle_in_transaction_session_timeout": "60s", "lock_timeout": "5s", "synchronous_commit": "on",
 	"default_transaction_isolation": "read committed", "default_transaction_read_only": "off",
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -86,6 +87,14 @@ func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, lea
 	if !home.Side(from).Accepts() || home.Side(from.Other()).State != migration.Sealed {
 		block("postgres-home", fmt.Sprintf("a Move from %s needs it open there and sealed on the other side; premises say %s, AWS says %s", from, home.OnPrem.State, home.AWS.State),
 			"let the unfinished Move be repaired first")
+	}
+	// Before the beats, which make it last: see AwaitSync.
+	sync, err := p.Sync(ctx)
+	if err != nil {
+		return r, err
+	}
+	if !sync.Done() {
+		block("postgres-sync", fmt.Sprintf("%d of %d tables do not replicate yet: %s", sync.Tables-sync.Ready, sync.Tables, strings.Join(sync.Waiting, ", ")), "wait for the first copy")
 	}
 	if err := p.readyLag(ctx, &r, maxLag, block); err != nil {
 		return r, err

@@ -143,11 +143,9 @@ func (r *rig) prepare(n int) {
 
 func (r *rig) synced() {
 	r.Helper()
-	r.until("every table replicates", func() bool {
-		s, err := r.pair.Sync(r.Context())
-		require.NoError(r, err)
-		return s.Done()
-	})
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	require.NoError(r, r.pair.AwaitSync(ctx, func(string) {}))
 }
 
 const patience = 20 * time.Second

@@ -1,0 +1,150 @@
+package postgres_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/lab/pg"
+	"github.com/drover-migration/drover/migration"
+	engine "github.com/drover-migration/drover/replication/postgres"
+)
+
+// lab answers what the worker's secrets and RDS would.
+type lab struct {
+	secrets map[migration.SecretRef]string
+	aws     *pg.Server
+}
+
+func (l lab) Resolve(_ context.Context, ref migration.SecretRef) (string, error) {
+	return l.secrets[ref], nil
+}
+
+func (l lab) Endpoint(context.Context, migration.Target, string) (string, int, string, error) {
+	return l.aws.Host, l.aws.Port, "", nil
+}
+
+// world is two servers, a plan's dataset over them, and the activities.
+func world(t *testing.T) (*postgres.Activities, postgres.PostgresRef, *pg.Server) {
+	bin, err := filepath.Abs("../../.cache/pg/bin")
+	require.NoError(t, err)
+	if _, err := os.Stat(filepath.Join(bin, "postgres")); err != nil {
+		t.Skip("no PostgreSQL binaries: make setup")
+	}
+	t.Setenv(engine.BinEnv, bin)
+	dir, ctx := t.TempDir(), t.Context()
+	var servers []*pg.Server
+	for _, name := range []string{"onprem", "aws"} {
+		s, err := pg.Start(ctx, pg.Options{Bin: bin, Dir: dir, Name: name})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		require.NoError(t, s.CreateDatabase(ctx, "app"))
+		servers = append(servers, s)
+	}
+	require.NoError(t, servers[0].Exec(ctx, "app", pg.Schema+"; INSERT INTO acct SELECT g, g FROM generate_series(1, 5) g"))
+	password, err := servers[1].CreateRole(ctx, "drover", "SUPERUSER")
+	require.NoError(t, err)
+	l := lab{aws: servers[1], secrets: map[migration.SecretRef]string{
+		"env://ORDERS": servers[0].DSN("app"), "awssm://orders": `{"username": "drover", "password": "` + password + `", "sslmode": "disable"}`,
+	}}
+	pairs := &engine.Connector{Secrets: l, Instances: l}
+	t.Cleanup(pairs.Close)
+	return postgres.New(pairs), postgres.PostgresRef{Plan: "p", Target: migration.Target{Name: "prod"}, Dataset: migration.Dataset{Name: "orders", Postgres: &migration.Postgres{
+		DSN: "env://ORDERS", Credentials: "awssm://orders", RDS: "orders", AddressFromTarget: servers[0].Address(), Column: "tenant_id",
+		Tables: []migration.Table{{Name: "ref_currency", Reference: migration.OnPrem}},
+	}}}, servers[0]
+}
+
+// twice runs an activity two times, as Temporal may, and answers what the second said.
+func twice[T any](t *testing.T, env *testsuite.TestActivityEnvironment, activity, req any) (out T) {
+	t.Helper()
+	for range 2 {
+		v, err := env.ExecuteActivity(activity, req)
+		require.NoError(t, err)
+		if v.HasValue() {
+			require.NoError(t, v.Get(&out))
+		}
+	}
+	return out
+}
+
+func TestEveryActivityMayRunTwice(t *testing.T) {
+	a, ref, _ := world(t)
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	env.RegisterActivity(a)
+	tenants := []int64{1, 2, 3}
+	require.Empty(t, migration.Blockers(twice[postgres.CheckPostgresResult](t, env, a.CheckPostgres, postgres.CheckPostgresRequest{PostgresRef: ref, Tenants: tenants}).Findings))
+	twice[any](t, env, a.PreparePostgres, postgres.PreparePostgresRequest{PostgresRef: ref, Tenants: tenants})
+	twice[any](t, env, a.AwaitPostgresSync, ref)
+	lag := twice[postgres.Lag](t, env, a.ReadLag, ref)
+	require.Positive(t, lag.Forward)
+	require.Positive(t, lag.Back)
+
+	move := postgres.TenantMove{PostgresRef: ref, Customer: "acme", Tenant: 1, From: migration.OnPrem, Try: migration.Try{Token: 1, Owner: uuid.NewString()},
+		Lease: migration.Duration(5 * time.Second), MaxLag: migration.Duration(5 * time.Second)}
+	ready := twice[postgres.Readiness](t, env, a.CheckTenant, move)
+	require.Empty(t, ready.Findings)
+	require.Positive(t, ready.PredictedFreeze)
+	word := func(step any, req postgres.TenantMove) migration.Word {
+		return twice[postgres.StepResult](t, env, step, req).Word
+	}
+	require.Equal(t, migration.WordFenced, word(a.FenceTenant, move))
+	require.Equal(t, migration.WordFenced, word(a.AwaitMark, move))
+	v := twice[postgres.VerifyResult](t, env, a.VerifyTenant, move)
+	require.Empty(t, v.Differences)
+	require.EqualValues(t, 1, v.Rows)
+	require.Equal(t, 7, v.Tables)
+	require.Equal(t, migration.WordSealed, word(a.SealTenant, move))
+	require.Equal(t, migration.WordOpen, word(a.OpenTenant, move))
+	home := twice[migration.HomeRecord](t, env, a.ReadHome, postgres.TenantRequest{PostgresRef: ref, Customer: "acme", Tenant: 1})
+	require.Equal(t, migration.AWS, home.Home())
+	require.True(t, home.Settled())
+
+	back := move
+	back.From, back.Try = migration.AWS, migration.Try{Token: 2, Owner: uuid.NewString()}
+	require.Equal(t, migration.WordFenced, word(a.FenceTenant, back))
+	require.Equal(t, migration.WordOpen, word(a.UnfenceTenant, back))
+	_, err := env.ExecuteActivity(a.DropPostgres, ref)
+	var failed *temporal.ApplicationError
+	require.ErrorAs(t, err, &failed)
+	require.Equal(t, postgres.ErrorNotHome, failed.Type())
+	require.True(t, failed.NonRetryable())
+
+	back.Try = migration.Try{Token: 3, Owner: uuid.NewString()}
+	require.Equal(t, migration.WordFenced, word(a.FenceTenant, back))
+	require.Equal(t, migration.WordFenced, word(a.AwaitMark, back))
+	require.Equal(t, migration.WordSealed, word(a.SealTenant, back))
+	repair := back
+	repair.Try = migration.Try{Token: 4, Owner: uuid.NewString()}
+	require.Equal(t, migration.WordSealed, word(a.ClaimTenant, repair))
+	require.Equal(t, migration.WordPoisoned, word(a.PoisonTenant, repair))
+	require.Equal(t, migration.WordOpen, word(a.ReopenTenant, repair))
+	require.Equal(t, migration.WordSuperseded, word(a.OpenTenant, back), "a zombie")
+
+	back.Try = migration.Try{Token: 5, Owner: uuid.NewString()}
+	for _, step := range []any{a.FenceTenant, a.AwaitMark, a.SealTenant, a.OpenTenant} {
+		word(step, back)
+	}
+	twice[any](t, env, a.DropPostgres, ref)
+}
+
+func TestADatabaseThatCannotBeReachedIsAFindingOfThePreflight(t *testing.T) {
+	a, ref, onprem := world(t)
+	require.NoError(t, onprem.Stop(pg.Fast))
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	env.RegisterActivity(a)
+	r := twice[postgres.CheckPostgresResult](t, env, a.CheckPostgres, postgres.CheckPostgresRequest{PostgresRef: ref})
+	require.Len(t, migration.Blockers(r.Findings), 1)
+	require.Equal(t, "postgres-connect", r.Findings[0].Check)
+	require.NotContains(t, r.Findings[0].Reason, "password=")
+}

@@ -1,0 +1,193 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/drover-migration/drover/lab/pg"
+	"github.com/drover-migration/drover/migration"
+)
+
+// movers is how many tenants move at once.
+const movers = 4
+
+// round is what one property check does: a few tries for each tenant at once, and perhaps a crash of either side.
+type round struct {
+	Tries   [movers][]faults
+	Crash   migration.Side // "": none
+	CrashAt time.Duration
+}
+
+func drawRound(t *rapid.T) (r round) {
+	for i := range r.Tries {
+		for range rapid.IntRange(1, 4).Draw(t, "tries") {
+			r.Tries[i] = append(r.Tries[i], faults{
+				Stop: rapid.SampledFrom([]int{0, 0, 0, 1, 2, 3, 4}).Draw(t, "stop"), Lost: rapid.IntRange(0, 5).Draw(t, "lost"),
+				Twice: rapid.Bool().Draw(t, "twice"), Late: rapid.Bool().Draw(t, "late"), Poison: rapid.IntRange(0, 4).Draw(t, "poison") == 0,
+				Lease: rapid.SampledFrom([]time.Duration{5 * time.Second, 5 * time.Second, 5 * time.Second, 30 * time.Millisecond}).Draw(t, "lease"),
+			})
+		}
+	}
+	r.Crash = rapid.SampledFrom([]migration.Side{"", "", s, d}).Draw(t, "crash")
+	r.CrashAt = time.Duration(rapid.IntRange(0, 150).Draw(t, "crash at ms")) * time.Millisecond
+	return r
+}
+
+func TestNoFaultLosesDoublesOrOpensTwice(t *testing.T) {
+	r := newRig(t).prepared(movers)
+	l := newLedger(r)
+	for tenant := int64(1); tenant <= movers; tenant++ {
+		l.writes(tenant)
+	}
+	stopped := false
+	defer func() {
+		if !stopped {
+			l.close()
+		}
+	}()
+	m := &mover{pair: r.pair}
+	begun, rounds := time.Now(), 0
+	rapid.Check(t, func(rt *rapid.T) {
+		x := drawRound(rt)
+		if rounds > 0 && time.Since(begun) > 10*time.Second {
+			return // enough for every run
+		}
+		rounds++
+		if err := play(r, m, x); err != nil {
+			rt.Fatal(err)
+		}
+	})
+	l.close()
+	stopped = true
+	m.rise(t.Context())
+	total := 0
+	for tenant := int64(1); tenant <= movers; tenant++ {
+		require.NoError(t, m.repair(t.Context(), tenant))
+		h, err := m.home(t.Context(), tenant)
+		require.NoError(t, err)
+		require.NoError(t, l.settle(t.Context(), h.Home(), tenant))
+		total += len(l.acked[tenant])
+		// And what is at home reaches the other side.
+		r.until("both sides are alike", func() bool {
+			v, err := r.pair.Verify(t.Context(), tenant)
+			require.NoError(t, err)
+			return v.Differences == nil
+		})
+	}
+	r.sound()
+	t.Logf("%d rounds, %d acknowledged writes in %s", rounds, total, time.Since(begun).Round(time.Second))
+}
+
+// play runs a round, with an auditor beside it, and settles everybody at its end.
+func play(r *rig, m *mover, x round) error {
+	ctx, cancel := context.WithTimeout(r.Context(), 40*time.Second)
+	defer cancel()
+	var wg sync.WaitGroup
+	failed := make(chan error, 2*movers+2)
+	for i, tries := range x.Tries {
+		wg.Go(func() {
+			for _, f := range tries {
+				err := m.move(ctx, int64(i+1), f)
+				if errors.Is(err, errDied) || err == nil {
+					err = m.repair(ctx, int64(i+1))
+				}
+				if err != nil {
+					failed <- fmt.Errorf("tenant %d: %w", i+1, err)
+				}
+				m.rise(ctx)
+				if err := m.balanced(ctx, int64(i+1)); err != nil {
+					failed <- fmt.Errorf("after %+v: %w", f, err)
+				}
+			}
+		})
+	}
+	if x.Crash != "" {
+		wg.Go(func() {
+			time.Sleep(x.CrashAt) // the moment is the input, not a wait for something
+			server := map[migration.Side]*pg.Server{s: r.src, d: r.dst}[x.Crash]
+			if err := errors.Join(server.Stop(pg.Immediate), server.Restart(ctx)); err != nil {
+				failed <- err
+			}
+		})
+	}
+	wg.Wait()
+	close(failed)
+	for err := range failed {
+		return err
+	}
+	for tenant := int64(1); tenant <= movers; tenant++ {
+		if err := m.repair(ctx, tenant); err != nil {
+			return err
+		}
+	}
+	broken, err := r.pair.Audit(ctx)
+	if err == nil && len(broken) > 0 {
+		err = errors.New(strings.Join(broken, "; "))
+	}
+	return err
+}
+
+// weaken installs move.sql on both sides with one safeguard taken out.
+func (r *rig) weaken(safeguard, without string) {
+	r.Helper()
+	require.Contains(r, moveSQL, safeguard)
+	for _, x := range r.pair.servers() {
+		require.NoError(r, x.installFile(r.Context(), strings.Replace(moveSQL, safeguard, without, 1)))
+	}
+}
+
+// The invariants must be able to fail: each safeguard taken out of move.sql is missed.
+func TestAWeakenedProtocolIsCaught(t *testing.T) {
+	stopForward := func(r *rig) {
+		r.must(d, "ALTER SUBSCRIPTION "+r.pair.Names.Forward+" DISABLE")
+		r.until("the walsender has gone", func() bool {
+			return r.num(s, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1 AND active", r.pair.Names.Forward) == 0
+		})
+	}
+	t.Run("an open that does not look for the mark loses a write", func(t *testing.T) {
+		r := newRig(t).prepared(1)
+		r.weaken("IF NOT drover.arrived(ids, p_token, p_owner) THEN RETURN 'behind'; END IF;", "")
+		l := newLedger(r)
+		stopForward(r)
+		require.True(t, l.write(s, 1, owner(7)))
+		l.acked[1] = []string{owner(7)}
+		require.Equal(t, migration.WordFenced, r.fence(s, 1, try(1, 1), 10*time.Second))
+		require.Equal(t, migration.WordSealed, r.seal(s, 1, try(1, 1)))
+		require.Equal(t, migration.WordOpen, r.openAt(d, 1, try(1, 1)))
+		require.ErrorContains(t, l.settle(t.Context(), d, 1), "1 writes were acknowledged, 0 of them")
+	})
+	t.Run("an open that forgets tokens opens twice", func(t *testing.T) {
+		r := newRig(t).prepared(1)
+		r.weaken("$$ SELECT f.token > p_token OR f.token = p_token AND f.owner IS DISTINCT FROM p_owner $$", "$$ SELECT false $$")
+		require.Equal(t, migration.WordFenced, r.fence(s, 1, try(1, 1), 10*time.Second))
+		require.Equal(t, migration.WordFenced, r.word(r.pair.AwaitMark(t.Context(), d, 1, try(1, 1), 10*time.Second)))
+		require.Equal(t, migration.WordSealed, r.seal(s, 1, try(1, 1)))
+		require.Equal(t, migration.WordPoisoned, r.word(r.pair.Poison(t.Context(), d, 1, try(2, 1))))
+		require.Equal(t, migration.WordOpen, r.word(r.pair.Reopen(t.Context(), s, 1, try(2, 1))))
+		r.openAt(d, 1, try(1, 1)) // the zombie
+		broken, err := r.pair.Audit(t.Context())
+		require.NoError(t, err)
+		require.NotEmpty(t, broken)
+	})
+	t.Run("a seal that ignores the lease loses a write", func(t *testing.T) {
+		r := newRig(t).prepared(1)
+		r.weaken("WHEN f.state = 'open' OR f.lease_until <= clock_timestamp()   THEN 'expired'", "WHEN false THEN 'expired'")
+		l := newLedger(r)
+		require.Equal(t, migration.WordFenced, r.fence(s, 1, try(1, 1), 100*time.Millisecond))
+		require.Equal(t, migration.WordFenced, r.word(r.pair.AwaitMark(t.Context(), d, 1, try(1, 1), 10*time.Second)))
+		stopForward(r)
+		r.until("the lease runs out", func() bool { return l.write(s, 1, owner(7)) })
+		l.acked[1] = []string{owner(7)}
+		require.Equal(t, migration.WordSealed, r.seal(s, 1, try(1, 1)))
+		require.Equal(t, migration.WordOpen, r.openAt(d, 1, try(1, 1)))
+		require.ErrorContains(t, l.settle(t.Context(), d, 1), "1 writes were acknowledged, 0 of them")
+	})
+}
