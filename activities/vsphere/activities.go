@@ -2,11 +2,11 @@ package vsphere
 
 import (
 	"context"
-	"errors"
+	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"go.temporal.io/sdk/activity"
-	"go.temporal.io/sdk/temporal"
 
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/vsphere"
@@ -61,12 +61,14 @@ type SnapshotVMResult struct {
 	Snapshot string `json:"snapshot"`
 }
 
-// SnapshotVM finds or makes the snapshot. Run twice, or cut off after its effect, it finds the one it made.
+// SnapshotVM finds or makes the snapshot. Run twice, or cut off after its effect, it finds the one it made. Two at the same moment can make
+// two of one name: either is a frozen state, and RemoveVMSnapshot removes both.
 func (a *Activities) SnapshotVM(ctx context.Context, req SnapshotVMRequest) (SnapshotVMResult, error) {
 	s, err := a.open(ctx, req.Site)
 	if err != nil {
 		return SnapshotVMResult{}, err
 	}
+	defer beat(ctx)()
 	id, err := s.Snapshot(ctx, req.VM, req.Name)
 	return SnapshotVMResult{Snapshot: id}, classify(err)
 }
@@ -78,12 +80,14 @@ type RemoveVMSnapshotRequest struct {
 	Name string         `json:"name"`
 }
 
-// RemoveVMSnapshot removes it; one that is gone is as good. Nobody else's snapshot is touched.
+// RemoveVMSnapshot removes it; one that is gone is as good. Nobody else's snapshot is touched. Cut off, vCenter goes on consolidating, and
+// the next run finds nothing or waits for its turn.
 func (a *Activities) RemoveVMSnapshot(ctx context.Context, req RemoveVMSnapshotRequest) error {
 	s, err := a.open(ctx, req.Site)
 	if err != nil {
 		return err
 	}
+	defer beat(ctx)()
 	return classify(s.RemoveSnapshot(ctx, req.VM, req.Name))
 }
 
@@ -95,12 +99,13 @@ type ShutdownVMRequest struct {
 	HardStop bool               `json:"hardStop"`
 }
 
-// ShutdownVM asks the guest to shut down. Run twice, the second finds it off.
+// ShutdownVM asks the guest to shut down. Run twice, the second finds it off; cut off while it waits, the next asks and waits anew.
 func (a *Activities) ShutdownVM(ctx context.Context, req ShutdownVMRequest) error {
 	s, err := a.open(ctx, req.Site)
 	if err != nil {
 		return err
 	}
+	defer beat(ctx)()
 	return classify(s.Shutdown(ctx, req.VM, req.Timeout.D(), req.HardStop))
 }
 
@@ -116,6 +121,7 @@ func (a *Activities) PowerOnVM(ctx context.Context, req PowerOnVMRequest) error 
 	if err != nil {
 		return err
 	}
+	defer beat(ctx)()
 	return classify(s.PowerOn(ctx, req.VM))
 }
 
@@ -124,15 +130,24 @@ func (a *Activities) open(ctx context.Context, site migration.Site) (*vsphere.Se
 	return s, classify(err)
 }
 
-// classify makes permanent what no repetition mends: refused credentials lock an account when they are tried again and again.
-func classify(err error) error {
-	switch {
-	case errors.Is(err, vsphere.ErrCredentials):
-		return temporal.NewNonRetryableApplicationError(err.Error(), "Credentials", err)
-	case errors.Is(err, vsphere.ErrNotOurs):
-		return temporal.NewNonRetryableApplicationError(err.Error(), "NotOurs", err)
-	case errors.Is(err, vsphere.ErrStillRunning):
-		return temporal.NewNonRetryableApplicationError(err.Error(), "StillRunning", err)
-	}
-	return err
+// beatEvery is well below the time after which a worker that does not heartbeat counts as lost.
+const beatEvery = 5 * time.Second
+
+// beat heartbeats until the returned function is called: consolidating a snapshot takes as long as the guest wrote.
+func beat(ctx context.Context) (stop func()) {
+	done := make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		tick := time.NewTicker(beatEvery)
+		defer tick.Stop()
+		for {
+			activity.RecordHeartbeat(ctx)
+			select {
+			case <-tick.C:
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() { close(done); all.Wait() }
 }

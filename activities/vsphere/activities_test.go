@@ -1,0 +1,127 @@
+package vsphere
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/drover-migration/drover/lab/vcenter"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/vsphere"
+)
+
+// secret answers with itself.
+type secret string
+
+func (s secret) Resolve(context.Context, migration.SecretRef) (string, error) { return string(s), nil }
+
+type site struct {
+	*testing.T
+	vc   *vcenter.VCenter
+	site migration.Site
+	env  *testsuite.TestActivityEnvironment
+	a    *Activities
+}
+
+// start runs a vCenter and the activities against it.
+func start(t *testing.T, says secret, vms ...vcenter.VM) *site {
+	t.Helper()
+	vc, err := vcenter.Start(t.Context(), vcenter.Options{Listen: "127.0.0.1:0", Dir: t.TempDir(), VMs: vms, Username: "admin", Password: "right"})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, vc.Close()) })
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(ca, vc.CAPEM(), 0o600))
+	pool := vsphere.NewPool(says, hclog.NewNullLogger())
+	t.Cleanup(pool.Close)
+	var suite testsuite.WorkflowTestSuite
+	s := &site{T: t, vc: vc, env: suite.NewTestActivityEnvironment(), a: New(pool, hclog.NewNullLogger())}
+	s.site = migration.Site{Name: "dc1", VSphere: &migration.VSphere{URL: vc.URL(), Datacenter: "DC0", Credentials: "env://VSPHERE", CAFile: ca}}
+	s.env.RegisterActivity(s.a)
+	return s
+}
+
+const right = secret(`{"username":"admin","password":"right"}`)
+
+func (s *site) list(sel migration.VMSelector) []migration.VM {
+	s.Helper()
+	v, err := s.env.ExecuteActivity(s.a.ListVMs, ListVMsRequest{Site: s.site, Selector: sel})
+	require.NoError(s, err)
+	var res ListVMsResult
+	require.NoError(s, v.Get(&res))
+	return res.VMs
+}
+
+func (s *site) do(activity, req any) error {
+	_, err := s.env.ExecuteActivity(activity, req)
+	return err
+}
+
+func (s *site) permanent(err error, kind string) {
+	s.Helper()
+	var app *temporal.ApplicationError
+	require.ErrorAs(s, err, &app)
+	require.True(s, app.NonRetryable())
+	require.Equal(s, kind, app.Type())
+}
+
+var web = vcenter.VM{Name: "web-01", CPUs: 1, MemoryMB: 512, DiskBytes: []int64{1 << 20}}
+
+func TestEachRunsTwice(t *testing.T) {
+	s := start(t, right, web)
+	vm := s.list(migration.VMSelector{Names: []string{"web-01"}})[0]
+	require.Equal(t, []migration.VM{vm}, s.list(migration.VMSelector{}))
+
+	snapshot := func() string {
+		v, err := s.env.ExecuteActivity(s.a.SnapshotVM, SnapshotVMRequest{Site: s.site, VM: vm, Name: "drover-plan"})
+		require.NoError(t, err)
+		var res SnapshotVMResult
+		require.NoError(t, v.Get(&res))
+		return res.Snapshot
+	}
+	require.Equal(t, snapshot(), snapshot())
+	for range 2 {
+		require.NoError(t, s.do(s.a.RemoveVMSnapshot, RemoveVMSnapshotRequest{Site: s.site, VM: vm, Name: "drover-plan"}))
+	}
+	for range 2 {
+		require.NoError(t, s.do(s.a.ShutdownVM, ShutdownVMRequest{Site: s.site, VM: vm, Timeout: migration.Duration(10 * time.Second)}))
+		require.False(t, s.vc.PoweredOn()["web-01"])
+	}
+	for range 2 {
+		require.NoError(t, s.do(s.a.PowerOnVM, PowerOnVMRequest{Site: s.site, VM: vm}))
+		require.True(t, s.vc.PoweredOn()["web-01"])
+	}
+}
+
+func TestWhatNoRepetitionMends(t *testing.T) {
+	deaf := web
+	deaf.Deaf = true
+	s := start(t, right, deaf)
+	vm := s.list(migration.VMSelector{})[0]
+	s.permanent(s.do(s.a.ShutdownVM, ShutdownVMRequest{Site: s.site, VM: vm, Timeout: migration.Duration(100 * time.Millisecond)}), "StillRunning")
+	s.permanent(s.do(s.a.SnapshotVM, SnapshotVMRequest{Site: s.site, VM: vm, Name: "backup"}), "NotOurs")
+	gone := vm
+	gone.Ref = "vm-9999"
+	s.permanent(s.do(s.a.PowerOnVM, PowerOnVMRequest{Site: s.site, VM: gone}), "NotFound")
+
+	other := start(t, `{"username":"admin","password":"wrong"}`)
+	err := other.do(other.a.ListVMs, ListVMsRequest{Site: other.site})
+	other.permanent(err, "Credentials")
+	require.NotContains(t, err.Error(), `wrong"`)
+}
+
+// TestASessionThatIsLost: the next activity logs in again.
+func TestASessionThatIsLost(t *testing.T) {
+	s := start(t, right, web)
+	vm := s.list(migration.VMSelector{})[0]
+	require.NoError(t, s.vc.DropSessions(t.Context()))
+	require.NoError(t, s.do(s.a.PowerOnVM, PowerOnVMRequest{Site: s.site, VM: vm}))
+	require.NoError(t, s.vc.DropSessions(t.Context()))
+	require.Len(t, s.list(migration.VMSelector{}), 1)
+}
