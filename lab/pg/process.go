@@ -61,7 +61,8 @@ func (s *Server) start(ctx context.Context, pidfile string, deadline time.Time) 
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(filepath.Join(s.home.bin, "postgres"), "-D", s.home.data, "-p", strconv.Itoa(s.Port), "-c", "listen_addresses="+s.Host)
+	// The server outlives the call that starts it.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.home.bin, "postgres"), "-D", s.home.data, "-p", strconv.Itoa(s.Port), "-c", "listen_addresses="+s.Host)
 	// SIGQUIT when the lab dies, and not SIGKILL: the server then takes its shared memory with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGQUIT}
 	asServer(cmd)

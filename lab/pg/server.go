@@ -73,7 +73,7 @@ func (s *Server) startFresh(ctx context.Context) error {
 	var err error
 	for range 5 {
 		if s.opts.Port == 0 {
-			if s.Port, err = freePort(s.Host); err != nil {
+			if s.Port, err = freePort(ctx, s.Host); err != nil {
 				return fmt.Errorf("start PostgreSQL %q: %w", s.opts.Name, err)
 			}
 		}
@@ -84,8 +84,9 @@ func (s *Server) startFresh(ctx context.Context) error {
 	return err
 }
 
-func freePort(host string) (int, error) {
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+func freePort(ctx context.Context, host string) (int, error) {
+	var conf net.ListenConfig
+	l, err := conf.Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return 0, err
 	}

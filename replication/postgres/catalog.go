@@ -45,7 +45,7 @@ func (t Table) String() string { return t.Schema + "." + t.Name }
 // schemas that are nobody's data.
 const notOurs = `n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'drover')`
 
-// readTables reads the catalogs and classifies every table by the dataset's tenancy.
+// readTables reads the catalogues and classifies every table by the dataset's tenancy.
 func readTables(ctx context.Context, q querier, d migration.Postgres) ([]Table, error) {
 	rows, err := q.Query(ctx, `SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relpersistence::text,
 		  array(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attname)

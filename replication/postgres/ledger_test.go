@@ -116,7 +116,6 @@ type mover struct {
 
 	mu      sync.Mutex
 	zombies []func(context.Context) // calls that arrive late, any time later
-	broken  []string
 }
 
 // faults of one try.

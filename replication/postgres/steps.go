@@ -116,7 +116,7 @@ func (s *Server) step(ctx context.Context, what, call string, tenant int64, try 
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		switch pg.Code {
-		case "55P03", "40P01", "40001", "57014": // lock timeout, deadlock, serialization, statement timeout: rolled back
+		case "55P03", "40P01", "40001", "57014": // lock timeout, deadlock, snapshot conflict, statement timeout: rolled back
 			return Step{Word: migration.WordBusy, At: time.Now()}, nil
 		case "DR002", "3F000", "42883": // unknown tenant, no schema, no function
 			err = ErrNotPrepared

@@ -27,7 +27,7 @@ type content struct {
 	hash string
 }
 
-// LoadTables reads the catalogs for Verify, so that a freeze does not have to.
+// LoadTables reads the catalogues for Verify, so that a freeze does not have to.
 func (p *Pair) LoadTables(ctx context.Context) ([]Table, error) {
 	tables, err := readTables(ctx, p.OnPrem.Pool, p.Dataset)
 	if err != nil {
