@@ -88,7 +88,7 @@ func (s *Session) listOnce(ctx context.Context, dc types.ManagedObjectReference,
 
 // pages retrieves the machines of a view a page at a time.
 func (s *Session) pages(ctx context.Context, in types.ManagedObjectReference, onPage func(int)) ([]mo.VirtualMachine, error) {
-	req := types.RetrievePropertiesEx{This: s.ServiceContent.PropertyCollector, Options: types.RetrieveOptions{MaxObjects: pageSize},
+	req := types.RetrievePropertiesEx{This: s.ServiceContent.PropertyCollector, Options: types.RetrieveOptions{MaxObjects: s.page},
 		SpecSet: []types.PropertyFilterSpec{{
 			ObjectSet: []types.ObjectSpec{{Obj: in, Skip: types.NewBool(true), SelectSet: []types.BaseSelectionSpec{&types.TraversalSpec{Type: "ContainerView", Path: "view"}}}},
 			PropSet:   []types.PropertySpec{{Type: "VirtualMachine", PathSet: wanted}},

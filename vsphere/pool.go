@@ -53,7 +53,7 @@ func (p *Pool) Session(ctx context.Context, site migration.Site) (*Session, erro
 		if _, refused := at.session.state(); !refused {
 			return at.session, nil
 		}
-		at.session.Close()
+		at.session.close(ctx)
 		at.session = nil
 	}
 	s, err := p.connect(ctx, *site.VSphere)

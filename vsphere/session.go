@@ -32,6 +32,7 @@ type Session struct {
 	user *url.Userinfo
 	bare *vim25.Client // the same connection, without logging in again
 	stop context.CancelFunc
+	page int32 // machines that a page of the inventory holds
 
 	login   sync.Mutex
 	logins  int  // so far: a caller whose session was lost before the last one only repeats its call
@@ -55,8 +56,8 @@ func Connect(ctx context.Context, conf migration.VSphere, username, password str
 	if err != nil {
 		return nil, fmt.Errorf("vCenter %s: %w", u.Host, err)
 	}
-	run, stop := context.WithCancel(context.Background()) // outlives whoever asked for the session first
-	s := &Session{conf: conf, user: url.UserPassword(username, password), bare: bare, stop: stop}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx)) // it outlives whoever asked for it first
+	s := &Session{conf: conf, user: url.UserPassword(username, password), bare: bare, stop: stop, page: pageSize}
 	renewing := *bare
 	renewing.RoundTripper = &again{s}
 	s.Client = &renewing
@@ -115,9 +116,11 @@ func (s *Session) stayAlive(ctx context.Context) {
 }
 
 // Close logs out.
-func (s *Session) Close() {
+func (s *Session) Close() { s.close(context.Background()) }
+
+func (s *Session) close(ctx context.Context) {
 	s.stop()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	_ = session.NewManager(s.bare).Logout(ctx) // vCenter ends idle sessions by itself
 	s.bare.CloseIdleConnections()
