@@ -44,8 +44,7 @@ const (
 const (
 	PhaseChecking  Phase = "checking"
 	PhaseFencing   Phase = "fencing"
-	PhaseDraining  Phase = "draining"
-	PhaseVerifying Phase = "verifying"
+	PhaseDraining  Phase = "draining" // and verifying
 	PhaseSealing   Phase = "sealing"
 	PhaseOpening   Phase = "opening"
 	PhaseRouting   Phase = "routing"

@@ -59,13 +59,13 @@ func newMove(ctx workflow.Context, in MoveInput) *move {
 	return m
 }
 
-// run is the Move: check, fence, drain, verify, seal, open, route. Before the seal every failure leaves the origin open; after it
+// run is the Move: check, fence, drain and verify, seal, open, route. Before the seal every failure leaves the origin open; after it
 // every doubt is resolved by writing.
 func (m *move) run(ctx workflow.Context) (migration.MoveResult, error) {
 	if err := m.check(ctx); err != nil {
 		return m.ended(ctx, migration.MoveNotStarted, err)
 	}
-	for _, step := range []func(workflow.Context) error{m.fence, m.drain, m.verify} {
+	for _, step := range []func(workflow.Context) error{m.fence, m.drain} {
 		if err := step(ctx); err != nil {
 			return m.giveUp(ctx, err)
 		}
@@ -91,7 +91,7 @@ var errSuperseded = errors.New("a newer try owns this customer")
 func (m *move) step(ctx workflow.Context, phase migration.Phase, waiting migration.Waiting) {
 	m.result.Step = phase
 	switch phase {
-	case migration.PhaseDraining, migration.PhaseVerifying, migration.PhaseSealing, migration.PhaseOpening:
+	case migration.PhaseDraining, migration.PhaseSealing, migration.PhaseOpening:
 		m.Phase, m.Waiting, m.Since = phase, waiting, workflow.Now(ctx)
 		m.show(ctx)
 	default:
@@ -184,7 +184,8 @@ func (m *move) fence(ctx workflow.Context) error {
 	})
 }
 
-// drain waits until everything written before the fence is at the destination: rows by replication, files by a last pass.
+// drain waits until everything written before the fence is at the destination, rows by replication and files by a last pass, and
+// compares the customer's rows and files on both sides while nothing writes them.
 func (m *move) drain(ctx workflow.Context) error {
 	m.step(ctx, migration.PhaseDraining, migration.WaitData)
 	var passes []workflow.Future
@@ -192,16 +193,7 @@ func (m *move) drain(ctx workflow.Context) error {
 		c := freezeStep(ctx, d.Site(), m.Slice.Policy.FreezeBudget.D(), "last pass over "+d.Name)
 		passes = append(passes, workflow.ExecuteActivity(c, file.FinalFiles, filesRequest(m.Spec, m.Slice, d, m.From, m.try)))
 	}
-	err := m.each(ctx, func(ctx workflow.Context, d migration.Dataset) error {
-		r, err := m.say(freezeStep(ctx, d.Site(), m.Slice.Policy.FreezeBudget.D(), "await the mark in "+d.Name), pg.AwaitMark, d, m.try)
-		if err != nil {
-			return err
-		}
-		if r.Word == migration.WordBehind {
-			return fmt.Errorf("drain %s: the mark did not arrive within the freeze budget: replication is behind", d.Name)
-		}
-		return nil
-	})
+	err := m.each(ctx, m.drainDatabase)
 	for i, p := range passes {
 		var r files.FilesResult
 		if perr := p.Get(ctx, &r); perr != nil && err == nil {
@@ -210,6 +202,24 @@ func (m *move) drain(ctx workflow.Context) error {
 		m.result.Objects += r.Objects
 	}
 	return err
+}
+
+func (m *move) drainDatabase(ctx workflow.Context, d migration.Dataset) error {
+	var r postgres.DrainResult
+	ctx = freezeStep(ctx, d.Site(), m.Slice.Policy.FreezeBudget.D(), "drain and verify "+d.Name)
+	if err := workflow.ExecuteActivity(ctx, pg.DrainTenant, m.tenant(d, m.try)).Get(ctx, &r); err != nil {
+		return err
+	}
+	m.result.Rows += r.Rows
+	switch {
+	case r.Word == migration.WordBehind:
+		return fmt.Errorf("drain %s: the mark did not arrive within the freeze budget: replication is behind", d.Name)
+	case r.Word != migration.WordFenced:
+		return said(d, "drain", r.Word)
+	case len(r.Differences) > 0:
+		return fmt.Errorf("verify %s: the sides differ: %s", d.Name, strings.Join(r.Differences, "; "))
+	}
+	return nil
 }
 
 func filesRequest(spec migration.SpecRef, slice migration.CustomerSlice, d migration.Dataset, from migration.Side, try migration.Try) files.FilesRequest {
@@ -221,23 +231,6 @@ func filesRequest(spec migration.SpecRef, slice migration.CustomerSlice, d migra
 		req.FenceTarget = slice.Target(req.Fence.Target())
 	}
 	return req
-}
-
-// verify compares the customer's rows on both sides while nothing writes them.
-func (m *move) verify(ctx workflow.Context) error {
-	m.step(ctx, migration.PhaseVerifying, migration.WaitNothing)
-	return m.each(ctx, func(ctx workflow.Context, d migration.Dataset) error {
-		var r postgres.VerifyResult
-		c := freezeStep(ctx, d.Site(), m.Slice.Policy.FreezeBudget.D(), "verify "+d.Name)
-		if err := workflow.ExecuteActivity(c, pg.VerifyTenant, m.tenant(d, m.try)).Get(c, &r); err != nil {
-			return err
-		}
-		m.result.Rows += r.Rows
-		if len(r.Differences) > 0 {
-			return fmt.Errorf("verify %s: the sides differ: %s", d.Name, strings.Join(r.Differences, "; "))
-		}
-		return nil
-	})
 }
 
 // seal closes the origin for good, while the lease lives. After it, only open or resolve.

@@ -33,7 +33,7 @@ type replicationState struct {
 
 // Replication keeps a dataset's copy close behind, in the direction away from each customer's home, until the migration ends.
 func Replication(ctx workflow.Context, in ReplicationInput) error {
-	r := &replication{in: in}
+	r := &replication{in: in, slices: map[string]migration.CustomerSlice{}}
 	if in.State != nil {
 		r.replicationState = *in.State
 	} else {
@@ -53,7 +53,8 @@ type replication struct {
 	replicationState
 	*standing
 
-	busy    string // the customer whose files a pass is copying now
+	slices  map[string]migration.CustomerSlice // by customer, as read in this run
+	busy    string                             // the customer whose files a pass is copying now
 	stopped bool
 }
 
@@ -157,7 +158,7 @@ func (r *replication) passFiles(ctx workflow.Context) error {
 	if err := workflow.ExecuteActivity(l, specs.ListFileCustomers, state.ListFileCustomersRequest{Spec: r.in.Spec, Dataset: r.dataset.Name}).Get(l, &list); err != nil {
 		return err
 	}
-	var copied, conflicts int64
+	var conflicts int64
 	for _, id := range list.Customers {
 		if r.stopped || ctx.Err() != nil {
 			return ctx.Err()
@@ -166,29 +167,29 @@ func (r *replication) passFiles(ctx workflow.Context) error {
 			continue
 		}
 		r.busy = id
-		n, c, err := r.passCustomer(ctx, id)
+		c, err := r.passCustomer(ctx, id)
 		r.busy = ""
 		if err != nil {
 			return err
 		}
-		copied, conflicts = copied+n, conflicts+c
+		conflicts += c
 	}
 	if conflicts == 0 || r.Phase == migration.PhaseReady {
 		r.set(ctx, migration.PhaseReady, migration.WaitNothing, "in passes")
 	}
-	if copied+conflicts == 0 {
-		r.pause(ctx, filePassPause)
-	} else {
-		r.pause(ctx, time.Second)
-	}
+	r.pause(ctx, filePassPause)
 	return nil
 }
 
-func (r *replication) passCustomer(ctx workflow.Context, id string) (copied, conflicts int64, err error) {
-	var slice migration.CustomerSlice
-	l := look(ctx, "read the plan's slice of "+id)
-	if err := workflow.ExecuteActivity(l, specs.LoadCustomer, state.LoadCustomerRequest{Spec: r.in.Spec, Customer: id}).Get(l, &slice); err != nil {
-		return 0, 0, err
+// passCustomer copies one customer's files and says how many have to be looked at again.
+func (r *replication) passCustomer(ctx workflow.Context, id string) (conflicts int64, err error) {
+	slice, known := r.slices[id]
+	if !known {
+		l := look(ctx, "read the plan's slice of "+id)
+		if err := workflow.ExecuteActivity(l, specs.LoadCustomer, state.LoadCustomerRequest{Spec: r.in.Spec, Customer: id}).Get(l, &slice); err != nil {
+			return 0, err
+		}
+		r.slices[id] = slice
 	}
 	home := r.Homes[id]
 	if home == "" {
@@ -201,15 +202,15 @@ func (r *replication) passCustomer(ctx workflow.Context, id string) (copied, con
 	var said *temporal.ApplicationError
 	switch {
 	case err == nil:
-		return res.Copied, int64(len(res.Conflicts)), nil
+		return int64(len(res.Conflicts)), nil
 	case errors.As(err, &said) && said.Type() == "NotHome": // the data knows better than this workflow
 		r.Homes[id] = home.Other()
-		return 0, 1, nil
+		return 1, nil
 	case ctx.Err() != nil:
-		return 0, 0, ctx.Err()
+		return 0, ctx.Err()
 	default: // a pass that failed is made again; the last pass of a Move decides, not this one
 		r.set(ctx, r.Phase, migration.WaitData, "files of "+id+": "+reason(err))
-		return 0, 1, nil
+		return 1, nil
 	}
 }
 

@@ -98,8 +98,8 @@ func TestEveryActivityMayRunTwice(t *testing.T) {
 		return twice[postgres.StepResult](t, env, step, req).Word
 	}
 	require.Equal(t, migration.WordFenced, word(a.FenceTenant, move))
-	require.Equal(t, migration.WordFenced, word(a.AwaitMark, move))
-	v := twice[postgres.VerifyResult](t, env, a.VerifyTenant, move)
+	v := twice[postgres.DrainResult](t, env, a.DrainTenant, move)
+	require.Equal(t, migration.WordFenced, v.Word)
 	require.Empty(t, v.Differences)
 	require.EqualValues(t, 1, v.Rows)
 	require.Equal(t, 7, v.Tables)
@@ -121,7 +121,7 @@ func TestEveryActivityMayRunTwice(t *testing.T) {
 
 	back.Try = migration.Try{Token: 3, Owner: uuid.NewString()}
 	require.Equal(t, migration.WordFenced, word(a.FenceTenant, back))
-	require.Equal(t, migration.WordFenced, word(a.AwaitMark, back))
+	require.Equal(t, migration.WordFenced, word(a.DrainTenant, back))
 	require.Equal(t, migration.WordSealed, word(a.SealTenant, back))
 	repair := back
 	repair.Try = migration.Try{Token: 4, Owner: uuid.NewString()}
@@ -131,7 +131,7 @@ func TestEveryActivityMayRunTwice(t *testing.T) {
 	require.Equal(t, migration.WordSuperseded, word(a.OpenTenant, back), "a zombie")
 
 	back.Try = migration.Try{Token: 5, Owner: uuid.NewString()}
-	for _, step := range []any{a.FenceTenant, a.AwaitMark, a.SealTenant, a.OpenTenant} {
+	for _, step := range []any{a.FenceTenant, a.DrainTenant, a.SealTenant, a.OpenTenant} {
 		word(step, back)
 	}
 	twice[any](t, env, a.DropPostgres, ref)

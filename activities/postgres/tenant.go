@@ -76,35 +76,37 @@ func (a *Activities) FenceTenant(ctx context.Context, req TenantMove) (StepResul
 // answerIn is kept back of an activity's time so that Behind is an answer and not a time-out.
 const answerIn = 200 * time.Millisecond
 
-// AwaitMark waits, for a lease at most, until the fence's mark has arrived at the destination: fenced, or behind. It only reads.
-func (a *Activities) AwaitMark(ctx context.Context, req TenantMove) (StepResult, error) {
-	limit := req.Lease.D()
-	if dl := activity.GetInfo(ctx).Deadline; !dl.IsZero() {
-		limit = max(0, min(limit, time.Until(dl)-answerIn))
-	}
-	return a.step(ctx, req.PostgresRef, func(p *engine.Pair) (engine.Step, error) {
-		return p.AwaitMark(ctx, req.From.Other(), req.Tenant, req.Try, limit)
-	})
-}
-
-// VerifyResult is what a comparison of both sides found.
-type VerifyResult struct {
-	Rows        int64    `json:"rows"`
-	Tables      int      `json:"tables"`
-	Differences []string `json:"differences,omitempty"` // by table
+// DrainResult is what a drained tenant's comparison of both sides found. Word is fenced, or behind: then nothing was compared.
+type DrainResult struct {
+	Word        migration.Word `json:"word"`
+	Rows        int64          `json:"rows"`
+	Tables      int            `json:"tables"`
+	Differences []string       `json:"differences,omitempty"` // by table
 }
 
 // mostDifferences keeps a result small: who sees ten will look for the rest.
 const mostDifferences = 10
 
-// VerifyTenant compares the tenant's rows on both sides. It only reads.
-func (a *Activities) VerifyTenant(ctx context.Context, req TenantMove) (VerifyResult, error) {
+// DrainTenant waits, for a lease at most, until the fence's mark has arrived at the destination, and then compares the tenant's rows on
+// both sides, which nobody writes any more. It only reads. Both are one activity because each round through Temporal is time in which
+// the customer cannot write.
+func (a *Activities) DrainTenant(ctx context.Context, req TenantMove) (DrainResult, error) {
+	limit := req.Lease.D()
+	if dl := activity.GetInfo(ctx).Deadline; !dl.IsZero() {
+		limit = max(0, min(limit, time.Until(dl)-answerIn))
+	}
+	mark, err := a.step(ctx, req.PostgresRef, func(p *engine.Pair) (engine.Step, error) {
+		return p.AwaitMark(ctx, req.From.Other(), req.Tenant, req.Try, limit)
+	})
+	if err != nil || mark.Word != migration.WordFenced {
+		return DrainResult{Word: mark.Word}, err
+	}
 	p, err := a.open(ctx, req.PostgresRef)
 	if err != nil {
-		return VerifyResult{}, err
+		return DrainResult{}, err
 	}
 	v, err := p.Verify(ctx, req.Tenant)
-	return VerifyResult{Rows: v.Rows, Tables: v.Tables, Differences: v.Differences[:min(len(v.Differences), mostDifferences)]}, classify(err)
+	return DrainResult{Word: mark.Word, Rows: v.Rows, Tables: v.Tables, Differences: v.Differences[:min(len(v.Differences), mostDifferences)]}, classify(err)
 }
 
 // SealTenant closes the origin for good, while the lease lives.

@@ -29,6 +29,9 @@ func demoCommand() *cobra.Command {
 // demoLimit is how long a demonstration may take before it is a failure.
 const demoLimit = 10 * time.Minute
 
+// loadRate is requests a second over all customers: more than ten thousand writes in a demonstration, and two cores left to the rest.
+const loadRate = 100
+
 // story is a demonstration under way.
 type story struct {
 	*lab.Lab
@@ -60,7 +63,7 @@ func demo(ctx context.Context) error {
 		return err
 	}
 	s.say("the application serves %d customers on premises; load begins", len(l.Shape.Customers()))
-	if s.load, err = l.StartLoad(ctx, 110); err != nil {
+	if s.load, err = l.StartLoad(ctx, loadRate); err != nil {
 		return err
 	}
 	if s.client, err = l.Client(ctx); err != nil {
@@ -118,7 +121,7 @@ func (s *story) follow(ctx context.Context) error {
 			return fmt.Errorf("the migration did not come through: %w", context.Cause(ctx))
 		case <-tick.C:
 		}
-		st, err := s.client.Status(ctx, s.Shape.Name)
+		st, err := s.look(ctx)
 		if errors.Is(err, client.ErrNotFound) || errors.Is(err, client.ErrUnreachable) {
 			continue
 		}
@@ -136,6 +139,23 @@ func (s *story) follow(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// look asks for the migration and for the batches that are under way: every question costs the server, and this one watches closely.
+func (s *story) look(ctx context.Context) (migration.MigrationStatus, error) {
+	st, err := s.client.Migration(ctx, s.Shape.Name)
+	if err != nil {
+		return st, err
+	}
+	for i, b := range st.Batches {
+		if b.Phase == migration.PhaseWaiting || b.Phase == migration.PhaseDone && s.said["batch "+b.Name] == migration.PhaseDone {
+			continue
+		}
+		if full, err := s.client.Batch(ctx, s.Shape.Name, b.Name); err == nil {
+			st.Batches[i] = full
+		}
+	}
+	return st, nil
 }
 
 // tell says what has changed.

@@ -21,7 +21,7 @@ import (
 )
 
 // steps of a Move, as activities. The worker dies when each has had its effect and has not said so.
-var steps = []string{"CheckTenant", "FenceTenant", "AwaitMark", "FinalFiles", "VerifyTenant", "SealTenant", "OpenTenant", "ReconcileRoute", "VerifyRoute"}
+var steps = []string{"CheckTenant", "FenceTenant", "DrainTenant", "FinalFiles", "SealTenant", "OpenTenant", "ReconcileRoute", "VerifyRoute"}
 
 // settleLimit is far more than a killed Move takes to be tried again and to end.
 const settleLimit = 90 * time.Second
