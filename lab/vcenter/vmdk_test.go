@@ -65,17 +65,3 @@ func TestAFlippedBitIsSeen(t *testing.T) {
 	}
 	require.Positive(t, seen)
 }
-
-func FuzzRead(f *testing.F) {
-	_, stream := image(f, 130<<10)
-	f.Add(stream)
-	f.Add(stream[:1000])
-	f.Fuzz(func(t *testing.T, in []byte) {
-		var end int64
-		_, _ = vmdk.Read(bytes.NewReader(in), func(off int64, data []byte) error {
-			require.GreaterOrEqual(t, off, end)
-			end = off + int64(len(data))
-			return nil
-		})
-	})
-}

@@ -179,13 +179,13 @@ func (d *decoder) unpack() (n int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	for n < len(d.room) {
+	for n <= int(d.grain) {
 		m, err := d.z.Read(d.room[n:])
 		n += m
-		if err == io.EOF { //nolint:errorlint // zlib returns it bare, and an early end as another error
+		if err == io.EOF && n <= int(d.grain) { //nolint:errorlint // zlib returns it bare, and an early end as another error
 			return n, nil
 		}
-		if err != nil {
+		if err != nil && err != io.EOF { //nolint:errorlint // as above
 			return 0, fmt.Errorf("%w: %w", ErrFormat, err)
 		}
 	}
