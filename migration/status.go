@@ -77,7 +77,7 @@ const (
 	WaitAWS      Waiting = "aws"    // instances, services, images
 )
 
-// Kind of a verdict.
+// Outcome of a verdict.
 type Outcome string
 
 // The verdicts. Inconclusive neither promotes nor rolls back: it holds and asks a human.

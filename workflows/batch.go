@@ -243,7 +243,7 @@ func (b *batch) cutOver(ctx workflow.Context) {
 			return
 		}
 		b.set(ctx, migration.PhaseCuttingOver, b.admits(ctx), b.gateReason())
-		b.await(ctx, func() bool {
+		b.awaitFor(ctx, b.untilClose(ctx), func() bool {
 			return b.mayAdmit(ctx) || b.settled() || b.TakeBack != nil || b.abort != nil || b.admits(ctx) != b.Waiting
 		})
 		if b.TakeBack != nil || b.abort != nil || ctx.Err() != nil {
@@ -426,7 +426,7 @@ func (b *batch) inFlight() (n int) {
 
 func (b *batch) unbaked() (n int) {
 	for _, id := range b.in.Batch.Customers {
-		if b.Told[id] && !(b.answered(id) && settledPhase(b.Customers[id].Phase)) {
+		if b.Told[id] && (!b.answered(id) || !settledPhase(b.Customers[id].Phase)) {
 			n++
 		}
 	}
@@ -446,8 +446,8 @@ func (b *batch) closed() bool {
 }
 
 func (b *batch) atHome() (n int) {
-	for _, c := range b.Customers {
-		if c.Home == migration.OnPrem {
+	for _, id := range b.in.Batch.Customers {
+		if b.Customers[id].Home == migration.OnPrem {
 			n++
 		}
 	}

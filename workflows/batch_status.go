@@ -33,8 +33,8 @@ func (b *batch) page(p migration.Page) (migration.BatchStatus, error) {
 
 func (b *batch) counts() migration.Counts {
 	n := migration.Counts{Customers: len(b.in.Batch.Customers)}
-	for _, c := range b.Customers {
-		switch {
+	for _, id := range b.in.Batch.Customers {
+		switch c := b.Customers[id]; {
 		case c.Phase == migration.PhaseHeld:
 			n.Held++
 		case c.Phase == migration.PhaseRolledBack:

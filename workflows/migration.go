@@ -399,8 +399,8 @@ func (m *migrationRun) took(ctx workflow.Context, r batchReport) {
 }
 
 func (m *migrationRun) incidents() (n int) {
-	for _, v := range m.Incidents { // a sum: the order does not matter //workflowcheck:ignore
-		n += v
+	for _, b := range m.plan.Batches {
+		n += m.Incidents[b.Name]
 	}
 	return n
 }

@@ -109,16 +109,16 @@ func (m *migrationRun) describe() string {
 		for _, p := range m.plan.Batches {
 			s := m.Batches[p.Name]
 			n := s.Counts
-			fmt.Fprintf(&b, "| %s | %s | %s | %d | %d | %d | %d | %d | %d | %d |\n", s.Name, s.Phase, s.WaitingFor, n.Customers, n.Waiting, n.Moving, n.Baking, n.OnAWS, n.RolledBack, n.Held)
+			line(&b, "| %s | %s | %s | %d | %d | %d | %d | %d | %d | %d |\n", s.Name, s.Phase, s.WaitingFor, n.Customers, n.Waiting, n.Moving, n.Baking, n.OnAWS, n.RolledBack, n.Held)
 		}
 	}
 	for _, d := range m.plan.Datasets {
 		p := m.piece(d.Name)
-		fmt.Fprintf(&b, "\n- dataset **%s**: %s %s", p.Name, p.Phase, p.Detail)
+		line(&b, "\n- dataset **%s**: %s %s", p.Name, p.Phase, p.Detail)
 	}
 	for _, w := range m.plan.Workloads {
 		p := m.piece(w.Name)
-		fmt.Fprintf(&b, "\n- workload **%s**: %s %s", p.Name, p.Phase, p.Detail)
+		line(&b, "\n- workload **%s**: %s %s", p.Name, p.Phase, p.Detail)
 	}
 	b.WriteString("\n")
 	return b.String()

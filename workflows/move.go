@@ -47,7 +47,6 @@ type move struct {
 	standing
 	try    migration.Try
 	result migration.MoveResult
-	sites  []string // by database
 }
 
 func newMove(ctx workflow.Context, in MoveInput) *move {

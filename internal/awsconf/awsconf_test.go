@@ -17,7 +17,9 @@ import (
 
 type secretsFunc func(migration.SecretRef) (string, error)
 
-func (f secretsFunc) Resolve(_ context.Context, ref migration.SecretRef) (string, error) { return f(ref) }
+func (f secretsFunc) Resolve(_ context.Context, ref migration.SecretRef) (string, error) {
+	return f(ref)
+}
 
 func TestConfigAssumesTheTargetsRole(t *testing.T) {
 	var mu sync.Mutex

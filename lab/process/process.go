@@ -4,6 +4,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -119,12 +120,20 @@ func (p *Process) Ready(ctx context.Context, check func(context.Context) error) 
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s ended before it was ready (%v)\n%s", p.opts.Name, p.err, p.tail())
+			return fmt.Errorf("%s ended before it was ready (%w)\n%s", p.opts.Name, p.ending(), p.tail())
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready: %w\n%s", p.opts.Name, last, p.tail())
 		case <-tick.C:
 		}
 	}
+}
+
+// ending is how the child ended.
+func (p *Process) ending() error {
+	if p.err == nil {
+		return errors.New("exit status 0")
+	}
+	return p.err
 }
 
 // tail is the end of the log.
