@@ -52,7 +52,7 @@ func NewCustomer(i int) Customer {
 
 // DemoShape is twelve customers in four batches.
 func DemoShape() Shape {
-	s := Shape{Name: "orders", Bake: "20s", Soak: "2h", Interval: "250ms"}
+	s := Shape{Name: "orders", Bake: "22s", Soak: "2h", Interval: "250ms"}
 	next := 0
 	add := func(b Batch, n int) {
 		for range n {
