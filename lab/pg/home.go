@@ -90,8 +90,9 @@ func newBase(ctx context.Context, key string, o Options) (b *base, err error) {
 		if !reachable(o.Bin) {
 			// bin, lib and share: PostgreSQL finds the others from where its binary is.
 			b.bin = filepath.Join(dir, "tools", "bin")
-			if err := command(ctx, "cp", "-a", filepath.Dir(o.Bin), filepath.Join(dir, "tools")); err != nil {
-				return nil, err
+			// Copied by us: that the server's user cannot read them there is why they are copied.
+			if out, err := exec.CommandContext(ctx, "cp", "-a", filepath.Dir(o.Bin), filepath.Join(dir, "tools")).CombinedOutput(); err != nil {
+				return nil, fmt.Errorf("copy PostgreSQL to %s: %w: %s", dir, err, strings.TrimSpace(string(out)))
 			}
 		}
 	}
