@@ -34,7 +34,6 @@ const (
 	PhaseBaking     Phase = "baking"
 	PhaseSoaking    Phase = "soaking"
 	PhaseMovingBack Phase = "moving-back"
-	PhaseRepairing  Phase = "repairing"
 	PhaseRolledBack Phase = "rolled-back" // homed at its origin again
 	PhaseHeld       Phase = "held"        // waits for a human; it is open on one side
 	PhaseFinished   Phase = "finished"
@@ -56,7 +55,6 @@ const (
 	PhaseReplicating Phase = "replicating"
 	PhaseLaunching   Phase = "launching"
 	PhaseReady       Phase = "ready"
-	PhaseYielded     Phase = "yielded"
 )
 
 // Waiting is what a workflow waits for. The set is closed: it is a search attribute.

@@ -382,7 +382,7 @@ func (b *batch) tellMigration(ctx workflow.Context) {
 }
 
 func moving(p migration.Phase) bool {
-	return p == migration.PhaseMoving || p == migration.PhaseMovingBack || p == migration.PhaseRepairing
+	return p == migration.PhaseMoving || p == migration.PhaseMovingBack
 }
 
 // settledPhase says that a customer needs no more of the batch's attention.

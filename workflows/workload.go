@@ -33,7 +33,7 @@ type WorkloadInput struct {
 func Workload(ctx workflow.Context, in WorkloadInput) error {
 	w := &workload{in: in}
 	w.standing.changed = w.report
-	w.standing.describe = func() string { return fmt.Sprintf("Workload **%s**: %s\n", in.Workload, w.detail) }
+	w.standing.describe = func() string { return fmt.Sprintf("Workload **%s**.\n", in.Workload) }
 	err := w.run(ctx)
 	w.told(ctx)
 	return err
@@ -45,7 +45,6 @@ type workload struct {
 	spec   migration.Workload
 	target migration.Target
 	group  traffic.TargetGroup
-	detail string
 	standing
 }
 
@@ -179,7 +178,6 @@ func (w *workload) serve(ctx workflow.Context, addresses []string) error {
 }
 
 func (w *workload) say(ctx workflow.Context, phase migration.Phase, detail string) {
-	w.detail = detail
 	waits := migration.WaitAWS
 	if phase == migration.PhaseReplicating {
 		waits = migration.WaitData
