@@ -128,14 +128,15 @@ func TestACopyThatWasKilledGoesOnInTheSameSnapshot(t *testing.T) {
 		_, err := play(data[:8<<20])(emit)
 		return 0, errors.Join(err, cut)
 	}
-	_, err := c.Copy(context.Background(), diskOf(data), half, keep, disks.Options{Name: "k"})
+	// Of the half's 16 blocks at most two are in flight when the cut comes: 14 are known to the checkpoint, two may be put late.
+	_, err := c.Copy(context.Background(), diskOf(data), half, keep, disks.Options{Name: "k", Concurrency: 2})
 	require.ErrorIs(t, err, cut)
 	before := s.Puts()
 	got, err := c.Copy(context.Background(), diskOf(data), play(data), keep, disks.Options{Name: "k"})
 	require.NoError(t, err)
 	require.Equal(t, digest(data), got.Digest)
 	require.EqualValues(t, 1, s.Snapshots())
-	require.Less(t, s.Puts()-before, int64(32), "blocks that the checkpoint knows are not put again")
+	require.LessOrEqual(t, s.Puts()-before, int64(32-14+2), "blocks that the checkpoint knows are not put again")
 
 	again, err := c.Copy(context.Background(), diskOf(data), play(data), keep, disks.Options{Name: "k"})
 	require.NoError(t, err)
