@@ -30,7 +30,7 @@ func demoCommand() *cobra.Command {
 const demoLimit = 10 * time.Minute
 
 // loadRate is requests a second over all customers: more than ten thousand writes in a demonstration, and two cores left to the rest.
-const loadRate = 110
+const loadRate = 120
 
 // story is a demonstration under way.
 type story struct {
