@@ -45,7 +45,7 @@ type Controller struct {
 
 	mu        sync.Mutex
 	onAWS     []Machine
-	processes map[string]*process          // by Machine.ID
+	processes map[string]*life             // by Machine.ID
 	refused   map[string]string            // instance or task -> why it is not served
 	secret    map[string]map[string]string // task -> what its secrets said when it started
 	good      map[string]bool              // snapshots that were read back and are disks that were exported
@@ -56,7 +56,7 @@ func New(c Config) *Controller {
 	if c.Log == nil {
 		c.Log = io.Discard
 	}
-	return &Controller{conf: c, wake: make(chan struct{}, 1), processes: map[string]*process{}, refused: map[string]string{}, good: map[string]bool{}, secret: map[string]map[string]string{}}
+	return &Controller{conf: c, wake: make(chan struct{}, 1), processes: map[string]*life{}, refused: map[string]string{}, good: map[string]bool{}, secret: map[string]map[string]string{}}
 }
 
 // Run keeps the processes until ctx ends, then stops them all and returns.
@@ -265,7 +265,7 @@ func (c *Controller) refuse(id, why string) {
 func (c *Controller) stopAll() {
 	c.mu.Lock()
 	processes := c.processes
-	c.processes = map[string]*process{}
+	c.processes = map[string]*life{}
 	c.mu.Unlock()
 	var all sync.WaitGroup
 	for _, p := range processes {

@@ -4,11 +4,10 @@ import (
 	"context"
 	"net"
 	"os"
-	"os/exec"
-	"runtime"
 	"strconv"
-	"syscall"
 	"time"
+
+	"github.com/drover-migration/drover/lab/process"
 )
 
 // restartAfter is what a crashed process waits before it is started again, at least.
@@ -17,46 +16,47 @@ const restartAfter = 300 * time.Millisecond
 // stopGrace is what a process gets to answer the requests it has before it is killed.
 const stopGrace = 3 * time.Second
 
-// process is the life of one machine: its application, started again whenever it ends.
-type process struct {
+// life of one machine: its application, started again whenever it ends.
+type life struct {
 	machine Machine
 	cancel  context.CancelFunc
 	done    chan struct{}
 }
 
-func (c *Controller) start(m Machine) *process {
+func (c *Controller) start(m Machine) *life {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &process{machine: m, cancel: cancel, done: make(chan struct{})}
+	l := &life{machine: m, cancel: cancel, done: make(chan struct{})}
 	env := c.environment(m)
 	go func() {
-		defer close(p.done)
-		// The kernel kills the child when the thread that started it ends: this goroutine keeps its thread.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
+		defer close(l.done)
 		for ctx.Err() == nil {
-			if err := c.runOnce(ctx, env); ctx.Err() == nil {
+			if err := c.runOnce(ctx, m, env); ctx.Err() == nil {
 				c.logf("%s (%s) ended and is started again: %v", m.Name, m.Address, err)
 				pause(ctx, restartAfter)
 			}
 		}
 	}()
-	return p
+	return l
 }
 
 // stop ends the process and waits for it.
-func (p *process) stop() {
-	p.cancel()
-	<-p.done
+func (l *life) stop() {
+	l.cancel()
+	<-l.done
 }
 
-func (c *Controller) runOnce(ctx context.Context, env []string) error {
-	cmd := exec.CommandContext(ctx, c.conf.Command[0], c.conf.Command[1:]...)
-	cmd.Env = env
-	cmd.Stdout, cmd.Stderr = c.conf.Log, c.conf.Log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = stopGrace
-	return cmd.Run()
+func (c *Controller) runOnce(ctx context.Context, m Machine, env []string) error {
+	p, err := process.Start(process.Options{Name: m.Name, Path: c.conf.Command[0], Args: c.conf.Command[1:], Env: env, Log: c.conf.Log, Patience: stopGrace})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-p.Done():
+		return p.Err()
+	case <-ctx.Done():
+		p.Close()
+		return ctx.Err()
+	}
 }
 
 // environment is all a machine knows: nothing of the laboratory's own, and of AWS only what a machine there is given.

@@ -23,6 +23,8 @@ type home struct {
 	base *base
 }
 
+func (h *home) pidfile() string { return filepath.Join(h.data, "postmaster.pid") }
+
 // base is what the servers of one run share: a folder their user can reach, the binaries, an initialised data directory.
 type base struct {
 	key      string
@@ -170,21 +172,21 @@ func reachable(dir string) bool {
 	}
 }
 
-// asServer makes a command run as the user that PostgreSQL may run as.
-func asServer(c *exec.Cmd) {
-	if c.SysProcAttr == nil {
-		c.SysProcAttr = &syscall.SysProcAttr{}
+// serverUser is the user that PostgreSQL may run as; nil: the lab's own.
+func serverUser() *syscall.Credential {
+	if os.Geteuid() != 0 {
+		return nil
 	}
-	if os.Geteuid() == 0 {
-		c.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
-	}
-	c.Dir = "/"
-	c.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
+	return &syscall.Credential{Uid: nobody, Gid: nobody}
 }
 
+func serverEnv() []string { return []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"} }
+
+// command runs a command as the server's user.
 func command(ctx context.Context, name string, args ...string) error {
 	c := exec.CommandContext(ctx, name, args...)
-	asServer(c)
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: serverUser()}
+	c.Dir, c.Env = "/", serverEnv()
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", filepath.Base(name), err, strings.TrimSpace(string(out)))
 	}

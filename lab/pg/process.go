@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/drover-migration/drover/lab/process"
 )
 
 // Mode is how a server is stopped.
@@ -31,23 +32,17 @@ func (m Mode) signal() syscall.Signal {
 	return syscall.SIGINT
 }
 
-// process is one life of a server.
-type process struct {
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the postmaster has ended
-}
-
 // Restart starts a stopped server, or stops it first (Fast). It returns when the server takes connections.
 func (s *Server) Restart(ctx context.Context) error {
 	if err := s.Stop(Fast); err != nil {
 		return err
 	}
-	pidfile := filepath.Join(s.home.data, "postmaster.pid")
-	deadline := time.Now().Add(startLimit)
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
 	for {
-		err := s.start(ctx, pidfile, deadline)
+		err := s.start(ctx)
 		// The processes of a server that was killed need a moment to notice; until then the data directory is theirs.
-		if err == nil || ctx.Err() != nil || time.Now().After(deadline) || !strings.Contains(err.Error(), "pre-existing shared memory block") {
+		if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "pre-existing shared memory block") {
 			return err
 		}
 		_ = os.Truncate(s.home.log, 0)
@@ -55,56 +50,35 @@ func (s *Server) Restart(ctx context.Context) error {
 	}
 }
 
-func (s *Server) start(ctx context.Context, pidfile string, deadline time.Time) error {
-	log, err := os.OpenFile(s.home.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+func (s *Server) start(ctx context.Context) error {
+	p, err := process.Start(process.Options{
+		Name: s.opts.Name, LogDir: filepath.Dir(s.home.log), Dir: "/", Env: serverEnv(), Credential: serverUser(),
+		Path: filepath.Join(s.home.bin, "postgres"),
+		Args: []string{"-D", s.home.data, "-p", strconv.Itoa(s.Port), "-c", "listen_addresses=" + s.Host},
+		// SIGQUIT when the lab dies, and not SIGKILL: the server then takes its shared memory with it.
+		Death: syscall.SIGQUIT,
+	})
 	if err != nil {
-		return err
-	}
-	defer func() { _ = log.Close() }()
-	// The server outlives the call that starts it.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.home.bin, "postgres"), "-D", s.home.data, "-p", strconv.Itoa(s.Port), "-c", "listen_addresses="+s.Host)
-	// SIGQUIT when the lab dies, and not SIGKILL: the server then takes its shared memory with it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGQUIT}
-	asServer(cmd)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start PostgreSQL %q: %w", s.opts.Name, err)
 	}
-	p := &process{cmd: cmd, done: make(chan struct{})}
-	go func() { _ = cmd.Wait(); close(p.done) }()
 	s.proc = p
-	for tick := time.NewTicker(5 * time.Millisecond); ; {
-		if ready(pidfile, cmd.Process.Pid) {
-			tick.Stop()
-			return nil
-		}
-		select {
-		case <-p.done:
-			s.proc = nil
-			return fmt.Errorf("start PostgreSQL %q: %s", s.opts.Name, tail(s.Log()))
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), s.Stop(Immediate))
-		case <-tick.C:
-			if time.Now().After(deadline) {
-				return errors.Join(fmt.Errorf("start PostgreSQL %q: not ready after %s: %s", s.opts.Name, startLimit, tail(s.Log())), s.Stop(Immediate))
-			}
-		}
+	if err := p.Ready(ctx, func(context.Context) error { return s.ready() }); err != nil {
+		return errors.Join(fmt.Errorf("start PostgreSQL %q: %w", s.opts.Name, err), s.Stop(Immediate))
 	}
+	return nil
 }
 
 // ready reads the last line of postmaster.pid, where the postmaster writes its state.
-func ready(pidfile string, pid int) bool {
-	b, err := os.ReadFile(pidfile)
+func (s *Server) ready() error {
+	b, err := os.ReadFile(s.home.pidfile())
 	if err != nil {
-		return false
+		return err
 	}
 	l := strings.Split(string(b), "\n")
-	return len(l) >= 8 && strings.TrimSpace(l[0]) == strconv.Itoa(pid) && strings.TrimSpace(l[7]) == "ready"
-}
-
-func tail(log string) string {
-	l := strings.Split(strings.TrimSpace(log), "\n")
-	return strings.Join(l[max(0, len(l)-5):], "; ")
+	if len(l) < 8 || strings.TrimSpace(l[0]) != strconv.Itoa(s.proc.Pid()) || strings.TrimSpace(l[7]) != "ready" {
+		return errors.New("its postmaster.pid does not say so")
+	}
+	return nil
 }
 
 // Stop stops the server and waits until it has ended. A stopped server stays stopped.
@@ -112,11 +86,11 @@ func (s *Server) Stop(m Mode) error {
 	if s.proc == nil {
 		return nil
 	}
-	if err := s.proc.cmd.Process.Signal(m.signal()); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := s.proc.Signal(m.signal()); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop PostgreSQL %q: %w", s.opts.Name, err)
 	}
 	select {
-	case <-s.proc.done:
+	case <-s.proc.Done():
 		s.proc = nil
 		return nil
 	case <-time.After(30 * time.Second):
@@ -129,12 +103,12 @@ func (s *Server) Kill9() error {
 	if s.proc == nil {
 		return nil
 	}
-	pid := s.proc.cmd.Process.Pid
+	pid := s.proc.Pid()
 	children := childrenOf(pid) // sessions of their own: a signal to the group would miss them
 	for _, p := range append([]int{pid}, children...) {
 		_ = syscall.Kill(p, syscall.SIGKILL)
 	}
-	<-s.proc.done
+	<-s.proc.Done()
 	s.proc = nil
 	return nil
 }
@@ -163,7 +137,7 @@ func (s *Server) Close() error {
 		return nil
 	}
 	err := s.Stop(Fast)
-	removeSharedMemory(filepath.Join(s.home.data, "postmaster.pid"))
+	removeSharedMemory(s.home.pidfile())
 	basesMu.Lock()
 	defer basesMu.Unlock()
 	err = errors.Join(err, s.home.close())

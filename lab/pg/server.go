@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/drover-migration/drover/lab/process"
 )
 
 // Options of a server.
@@ -43,7 +45,7 @@ type Server struct {
 	opts     Options
 	home     *home
 	password string
-	proc     *process
+	proc     *process.Process // nil: stopped
 }
 
 // Start initialises and starts a server. Errors: no binaries, no room, or the server's own words from its log.
