@@ -15,8 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
-	"github.com/aws/aws-sdk-go-v2/service/kms"
 
+	"github.com/drover-migration/drover/internal/awsconf"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -207,9 +207,9 @@ func (a *Activities) mappings(ctx context.Context, c EC2, req LaunchInstanceRequ
 	if len(out.Images) == 0 {
 		return nil, permanent("NoImage", nil, "launch VM %q: image %s does not exist", req.VM.Name, req.Image)
 	}
-	key, err := a.keyARN(ctx, req.Target)
+	key, err := awsconf.KeyARN(ctx, req.Target, a.clients.KMS)
 	if err != nil {
-		return nil, err
+		return nil, classify(err, "resolve KMS key %q of target %q", req.Target.KMSKey, req.Target.Name)
 	}
 	var disks []types.BlockDeviceMapping
 	for _, m := range out.Images[0].BlockDeviceMappings {
@@ -223,22 +223,6 @@ func (a *Activities) mappings(ctx context.Context, c EC2, req LaunchInstanceRequ
 		disks = append(disks, types.BlockDeviceMapping{DeviceName: m.DeviceName, Ebs: ebs})
 	}
 	return disks, nil
-}
-
-// keyARN resolves the target's key; "" is the account's default key.
-func (a *Activities) keyARN(ctx context.Context, t migration.Target) (string, error) {
-	if t.KMSKey == "" || strings.HasPrefix(t.KMSKey, "arn:") && strings.Contains(t.KMSKey, ":key/") {
-		return t.KMSKey, nil
-	}
-	c, err := a.clients.KMS(ctx, t)
-	if err != nil {
-		return "", err
-	}
-	out, err := c.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &t.KMSKey})
-	if err != nil {
-		return "", classify(err, "resolve KMS key %q of target %q", t.KMSKey, t.Name)
-	}
-	return aws.ToString(out.KeyMetadata.Arn), nil
 }
 
 var groupID = regexp.MustCompile(`^sg-([0-9a-f]{8}|[0-9a-f]{17})$`)

@@ -4,15 +4,13 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"go.temporal.io/sdk/activity"
 	"golang.org/x/time/rate"
 
+	"github.com/drover-migration/drover/internal/awsconf"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/replication/disks"
 )
@@ -97,24 +95,11 @@ func (a *Activities) copier(ctx context.Context, t migration.Target) (*disks.Cop
 	if err != nil {
 		return nil, "", err
 	}
-	key, err := a.keyARN(ctx, t)
-	return &disks.Copier{EBS: blocks, EC2: records}, key, err
-}
-
-// keyARN resolves a key's id or alias: EBS direct takes ARNs of keys alone.
-func (a *Activities) keyARN(ctx context.Context, t migration.Target) (string, error) {
-	if t.KMSKey == "" || strings.HasPrefix(t.KMSKey, "arn:") && strings.Contains(t.KMSKey, ":key/") {
-		return t.KMSKey, nil
-	}
-	c, err := a.clients.KMS(ctx, t)
+	key, err := awsconf.KeyARN(ctx, t, a.clients.KMS)
 	if err != nil {
-		return "", err
+		return nil, "", classify(fmt.Errorf("find the ARN of KMS key %q of target %q: %w", t.KMSKey, t.Name, err))
 	}
-	out, err := c.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &t.KMSKey})
-	if err != nil {
-		return "", classify(fmt.Errorf("find the ARN of KMS key %q of target %q: %w", t.KMSKey, t.Name, err))
-	}
-	return aws.ToString(out.KeyMetadata.Arn), nil
+	return &disks.Copier{EBS: blocks, EC2: records}, key, nil
 }
 
 func name(req ReplicateDisksRequest, d migration.Disk) string {

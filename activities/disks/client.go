@@ -5,8 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/aws/aws-sdk-go-v2/service/kms"
-
+	"github.com/drover-migration/drover/internal/awsconf"
 	"github.com/drover-migration/drover/internal/objects"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/replication/disks"
@@ -28,9 +27,7 @@ type Clients interface {
 }
 
 // KMS finds the ARN of a key: EBS direct takes nothing else.
-type KMS interface {
-	DescribeKey(context.Context, *kms.DescribeKeyInput, ...func(*kms.Options)) (*kms.DescribeKeyOutput, error)
-}
+type KMS = awsconf.KMS
 
 // Objects is the state bucket (internal/objects.Store).
 type Objects interface {
