@@ -28,15 +28,7 @@ submitted. Exits with 8 if any machine is blocked: a workload whose disks move
 from such a machine stops in preflight, before anything is touched.`,
 		Args: asInput(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			format, err := parseOutput(output)
-			if err != nil {
-				return err
-			}
-			spec, err := loadPlan(args[0])
-			if err != nil {
-				return err
-			}
-			return a.connected(cmd.Context(), func(ctx context.Context, c *client.Client) error {
+			return a.withPlan(cmd.Context(), args[0], output, func(ctx context.Context, c *client.Client, spec *migration.Spec, format printer.Format) error {
 				ctx, cancel := context.WithTimeout(ctx, within)
 				defer cancel()
 				report, err := c.Inventory(ctx, spec)

@@ -9,6 +9,7 @@ import (
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/internal/config"
 	"github.com/drover-migration/drover/internal/printer"
+	"github.com/drover-migration/drover/migration"
 )
 
 func (a *app) submitCommand() *cobra.Command {
@@ -26,15 +27,7 @@ refused. With --wait it follows the migration to its end, and the exit code says
 how it ended.`,
 		Args: asInput(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			format, err := parseOutput(output)
-			if err != nil {
-				return err
-			}
-			spec, err := loadPlan(args[0])
-			if err != nil {
-				return err
-			}
-			return a.connected(cmd.Context(), func(ctx context.Context, c *client.Client) error {
+			return a.withPlan(cmd.Context(), args[0], output, func(ctx context.Context, c *client.Client, spec *migration.Spec, format printer.Format) error {
 				short, cancel := a.patience(ctx)
 				defer cancel()
 				got, err := c.Submit(short, spec, client.SubmitOptions{By: config.Who(by)})
@@ -53,6 +46,20 @@ how it ended.`,
 	outputFlag(cmd, &output)
 	watch.flags(cmd)
 	return cmd
+}
+
+// withPlan hands a plan's file to use, compiled, with the client and the format to print in. Mistakes in either are told before anything
+// is dialled.
+func (a *app) withPlan(ctx context.Context, path, output string, use func(context.Context, *client.Client, *migration.Spec, printer.Format) error) error {
+	format, err := parseOutput(output)
+	if err != nil {
+		return err
+	}
+	spec, err := loadPlan(path)
+	if err != nil {
+		return err
+	}
+	return a.connected(ctx, func(ctx context.Context, c *client.Client) error { return use(ctx, c, spec, format) })
 }
 
 func (a *app) printSubmitted(format printer.Format, got client.Submitted) error {
