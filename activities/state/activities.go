@@ -105,23 +105,24 @@ type Plan struct {
 
 // Target finds a target that validation said exists.
 func (p Plan) Target(name string) migration.Target {
-	for _, t := range p.Targets {
-		if t.Name == name {
-			return t
-		}
+	t, ok := p.spec().Target(name)
+	if !ok {
+		t.Name = name
 	}
-	return migration.Target{Name: name}
+	return t
 }
 
 // Site finds a site that validation said exists.
 func (p Plan) Site(name string) migration.Site {
-	for _, s := range p.Sites {
-		if s.Name == name {
-			return s
-		}
+	s, ok := p.spec().Site(name)
+	if !ok {
+		s.Name = name
 	}
-	return migration.Site{Name: name}
+	return s
 }
+
+// spec is as much of the spec as its finders are asked for.
+func (p Plan) spec() *migration.Spec { return &migration.Spec{Sites: p.Sites, Targets: p.Targets} }
 
 // LoadPlan reads a spec without its customers. Read-only.
 func (a *Activities) LoadPlan(ctx context.Context, ref migration.SpecRef) (Plan, error) {
