@@ -57,7 +57,11 @@ func (a *Activities) CheckDestination(ctx context.Context, req DestinationReques
 				continue
 			}
 			for _, b := range behind {
-				if s := a.attempt(ctx, b, req.Slice.Customer, p); !s.ok {
+				s := a.attempt(ctx, b, req.Slice.Customer, p)
+				if err := ctx.Err(); err != nil {
+					return DestinationResult{}, fmt.Errorf("probe workload %q at %s: %w", w.Name, b.Address, err) // says nothing about the machine
+				}
+				if !s.ok {
 					block(fmt.Sprintf("workload %s at %s", w.Name, b.Address), fmt.Sprintf("probe %s: %s", name(p), s.answer))
 				}
 			}
@@ -84,7 +88,7 @@ func (a *Activities) attempt(ctx context.Context, at Endpoint, c migration.Custo
 	for range max(p.FailAfter, 1) {
 		switch {
 		case p.HTTP != nil:
-			s = a.prober.http(ctx, at, c.Hosts[0], p)
+			s = a.prober.http(ctx, a.prober.machines, at, c.Hosts[0], p)
 		case p.TCP != nil:
 			s = a.prober.tcp(ctx, at, p)
 		default:
@@ -118,7 +122,7 @@ type WatchRequest struct {
 	Baseline *Baseline               `json:"baseline,omitempty"` // nil: nothing is compared
 }
 
-// Baseline is a customer's own numbers, before its fence.
+// Baseline is a customer's own numbers, before its fence: those of its http probes.
 type Baseline struct {
 	Samples   int     `json:"samples"`
 	ErrorRate float64 `json:"errorRate"` // fraction
@@ -142,7 +146,7 @@ func (a *Activities) MeasureBaseline(ctx context.Context, req WatchRequest) (Bas
 	for len(w.took) < want && slices.ContainsFunc(req.Slice.Health.Probes, func(p migration.Probe) bool { return p.HTTP != nil }) {
 		for i, p := range req.Slice.Health.Probes {
 			if p.HTTP != nil {
-				w.add(i, a.prober.http(ctx, w.front, req.Slice.Customer.Hosts[0], p))
+				w.add(i, a.prober.http(ctx, a.prober.route, w.front, req.Slice.Customer.Hosts[0], p))
 			}
 		}
 		activity.RecordHeartbeat(ctx)

@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -31,9 +32,13 @@ type Backends interface {
 
 // prober asks over connections of its own.
 type prober struct {
-	client *http.Client
-	dialer *net.Dialer
+	route    *http.Client // wants a certificate for the customer's host, as the customer does
+	machines *http.Client // takes any certificate, as a load balancer does
+	dialer   *net.Dialer
 }
+
+// dialled is the context's key of the address that a request goes to, whatever host it names.
+type dialled struct{}
 
 // newProber resolves names at dns ("host:port"), or as the machine does where it is empty. An answer from a connection that was
 // kept open says little about the next customer's, so none is kept.
@@ -44,10 +49,16 @@ func newProber(dns string) *prober {
 			return (&net.Dialer{}).DialContext(ctx, network, dns)
 		}}
 	}
-	return &prober{dialer: d, client: &http.Client{
-		Transport:     &http.Transport{DialContext: d.DialContext, DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	client := func(c *tls.Config) *http.Client {
+		return &http.Client{
+			Transport: &http.Transport{TLSClientConfig: c, DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				at, _ := ctx.Value(dialled{}).(string)
+				return d.DialContext(ctx, network, at)
+			}},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+	}
+	return &prober{dialer: d, route: client(&tls.Config{}), machines: client(&tls.Config{InsecureSkipVerify: true})}
 }
 
 // sample is one answer.
@@ -57,21 +68,20 @@ type sample struct {
 	ok     bool
 }
 
-// http asks for the probe's path with the customer's host name.
-func (p *prober) http(ctx context.Context, at Endpoint, host string, probe migration.Probe) sample {
-	ctx, cancel := context.WithTimeout(ctx, probe.Timeout.D())
+// http asks for the probe's path with the customer's host name, which TLS is told too: by it a load balancer chooses its certificate.
+func (p *prober) http(ctx context.Context, client *http.Client, at Endpoint, host string, probe migration.Probe) sample {
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, dialled{}, at.Address), probe.Timeout.D())
 	defer cancel()
 	scheme := "http"
 	if at.HTTPS {
 		scheme = "https"
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+at.Address+probe.HTTP.Path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+host+probe.HTTP.Path, nil)
 	if err != nil {
 		return sample{answer: err.Error()}
 	}
-	req.Host = host
 	start := time.Now()
-	res, err := p.client.Do(req)
+	res, err := client.Do(req)
 	if err != nil {
 		return sample{took: time.Since(start), answer: brief(err, probe.Timeout.D())}
 	}

@@ -17,15 +17,18 @@ type watcher struct {
 	req   WatchRequest
 	front Endpoint
 
-	took   []time.Duration // of the http probes
+	took   []time.Duration // of the http probes, good or not
+	failed int             // of the http probes
 	errors int
 	total  int
+	good   []int    // good answers, by probe
 	inRow  []int    // failures in a row, by probe
 	last   []string // last answer, by probe
 }
 
 func (a *Activities) watcher(ctx context.Context, req WatchRequest) (*watcher, error) {
-	w := &watcher{Activities: a, req: req, inRow: make([]int, len(req.Slice.Health.Probes)), last: make([]string, len(req.Slice.Health.Probes))}
+	n := len(req.Slice.Health.Probes)
+	w := &watcher{Activities: a, req: req, good: make([]int, n), inRow: make([]int, n), last: make([]string, n)}
 	if len(req.Slice.Routes) == 0 {
 		return w, nil
 	}
@@ -51,8 +54,12 @@ func (w *watcher) add(i int, s sample) {
 	w.last[i] = s.answer
 	if w.req.Slice.Health.Probes[i].HTTP != nil {
 		w.took = append(w.took, s.took)
+		if !s.ok {
+			w.failed++
+		}
 	}
 	if s.ok {
+		w.good[i]++
 		w.inRow[i] = 0
 		return
 	}
@@ -130,12 +137,15 @@ func (w *watcher) askAll(ctx context.Context, answers chan<- answered) {
 // ask asks one probe once: http through the route, the others at the machines on AWS.
 func (w *watcher) ask(ctx context.Context, p migration.Probe) sample {
 	if p.HTTP != nil {
-		return w.prober.http(ctx, w.front, w.req.Slice.Customer.Hosts[0], p)
+		return w.prober.http(ctx, w.prober.route, w.front, w.req.Slice.Customer.Hosts[0], p)
 	}
 	for _, wl := range w.req.Slice.Workloads {
 		behind, err := w.behind(ctx, w.req.Plan, w.req.Slice, wl, migration.AWS)
 		if err != nil {
 			return sample{answer: err.Error()}
+		}
+		if len(behind) == 0 {
+			return sample{answer: wl.Name + " has no machine registered on " + string(migration.AWS)}
 		}
 		for _, b := range behind {
 			if s := w.attempt(ctx, b, w.req.Slice.Customer, migration.Probe{TCP: p.TCP, TargetGroup: p.TargetGroup, Timeout: p.Timeout, FailAfter: 1}); !s.ok {
@@ -149,10 +159,13 @@ func (w *watcher) ask(ctx context.Context, p migration.Probe) sample {
 // judge compares the whole watch with the baseline.
 func (w *watcher) judge() migration.Verdict {
 	c, base := w.req.Slice.Health.Compare, w.req.Baseline
-	now := w.baseline()
+	now, silent := w.baseline(), slices.Index(w.good, 0)
 	switch {
 	case w.total == 0:
 		return w.verdict(migration.Inconclusive, "no probe has answered", -1)
+	case silent >= 0:
+		// Too few failures for a fail, which is no reason to call it well.
+		return w.verdict(migration.Inconclusive, fmt.Sprintf("probe %s had no good answer", name(w.req.Slice.Health.Probes[silent])), silent)
 	case c == nil || base == nil:
 		return w.verdict(migration.Pass, fmt.Sprintf("%d of %d samples good", w.total-w.errors, w.total), -1)
 	case now.Samples < c.MinSamples || base.Samples < c.MinSamples:
@@ -176,7 +189,7 @@ func (w *watcher) baseline() Baseline {
 	}
 	sorted := slices.Sorted(slices.Values(w.took))
 	b.P95 = sorted[(len(sorted)*95-1)/100].Seconds()
-	b.ErrorRate = float64(w.errors) / float64(w.total)
+	b.ErrorRate = float64(w.failed) / float64(b.Samples) // other probes have no baseline to be compared with
 	return b
 }
 
