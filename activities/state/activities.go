@@ -58,7 +58,11 @@ func (a *Activities) SaveSpec(ctx context.Context, req SaveSpecRequest) (migrati
 	}
 	sum := sha256.Sum256(body)
 	ref := migration.SpecRef{Plan: req.Spec.Plan, Revision: req.Spec.Revision, Digest: hex.EncodeToString(sum[:]), State: req.Spec.State, Target: target}
-	if _, err := a.objects.Put(ctx, ref.State, ref.Target, key(ref), body, ""); err != nil && !errors.Is(err, objects.ErrConflict) {
+	_, err = a.objects.Put(ctx, ref.State, ref.Target, key(ref), body, "")
+	if errors.Is(err, objects.ErrConflict) {
+		_, err = a.specs.Spec(ctx, ref) // somebody was first, or only tried to be
+	}
+	if err != nil {
 		return migration.SpecRef{}, err
 	}
 	return ref, nil
