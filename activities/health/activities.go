@@ -75,7 +75,7 @@ func (a *Activities) behind(ctx context.Context, plan string, slice migration.Cu
 	for _, r := range slice.Routes {
 		b, err := a.backends.Behind(ctx, plan, slice.Target(w.Target), r, w, side)
 		if err != nil {
-			return nil, fmt.Errorf("machines of workload %q on %s: %w", w.Name, side, err)
+			return nil, during(err, "machines of workload %q on %s", w.Name, side)
 		}
 		out = append(out, b...)
 	}
@@ -147,9 +147,9 @@ func (a *Activities) MeasureBaseline(ctx context.Context, req WatchRequest) (Bas
 		for i, p := range req.Slice.Health.Probes {
 			if p.HTTP != nil {
 				w.add(i, a.prober.http(ctx, a.prober.route, w.front, req.Slice.Customer.Hosts[0], p))
+				activity.RecordHeartbeat(ctx)
 			}
 		}
-		activity.RecordHeartbeat(ctx)
 		select {
 		case <-ctx.Done():
 			return Baseline{}, ctx.Err()

@@ -35,7 +35,7 @@ func (a *Activities) watcher(ctx context.Context, req WatchRequest) (*watcher, e
 	r := req.Slice.Routes[0]
 	front, err := a.backends.Front(ctx, req.Slice.Target(target(r)), r)
 	if err != nil {
-		return nil, fmt.Errorf("where route %q takes requests: %w", r.Name, err)
+		return nil, during(err, "where route %q takes requests", r.Name)
 	}
 	w.front = front
 	return w, nil
