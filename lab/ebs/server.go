@@ -34,7 +34,8 @@ type Server struct {
 	moto  *recorder
 	stop  context.CancelFunc
 	tasks sync.WaitGroup
-	puts  atomic.Int64
+	asked atomic.Int64 // puts, throttled ones included
+	puts  atomic.Int64 // accepted
 
 	mu        sync.Mutex
 	snapshots map[string]*record

@@ -195,7 +195,7 @@ func (s *Server) put(r *http.Request) (id, checksum string, f *failure) {
 	if err != nil || index < 0 {
 		return id, "", refused("INVALID_PARAMETER_VALUE", "block index %q", r.PathValue("index"))
 	}
-	if n := s.opts.Throttle; n > 0 && s.puts.Add(1)%int64(n) == 0 {
+	if n := s.opts.Throttle; n > 0 && s.asked.Add(1)%int64(n) == 0 {
 		return id, "", throttled()
 	}
 	if len(data) != blockSize || r.Header.Get("X-Amz-Data-Length") != strconv.Itoa(blockSize) {
@@ -215,7 +215,10 @@ func (s *Server) put(r *http.Request) (id, checksum string, f *failure) {
 	if f != nil {
 		return id, "", f
 	}
-	if err := s.writeBlock(id, index, data); err != nil {
+	name := s.blockFile(id, index)
+	written := name + "." + uuid.NewString()
+	defer func() { _ = os.Remove(written) }() // where it was not renamed
+	if err := os.WriteFile(written, data, 0o644); err != nil {
 		return id, "", internal(err)
 	}
 	s.mu.Lock()
@@ -223,21 +226,13 @@ func (s *Server) put(r *http.Request) (id, checksum string, f *failure) {
 	if sn, f = s.pending(id); f != nil { // completed or idle meanwhile: the block is not part of it
 		return id, "", f
 	}
+	// Renamed together with its sum: of two writers the last one wins whole, and a reader never sees half a block.
+	if err := os.Rename(written, name); err != nil {
+		return id, "", internal(err)
+	}
 	sn.own[index] = blockInfo{sum: sum, token: uuid.NewString()}
-	if s.opts.Throttle == 0 {
-		s.puts.Add(1)
-	}
+	s.puts.Add(1)
 	return id, checksum, nil
-}
-
-// writeBlock renames into place, so that a reader never sees half a block and the last of two writers wins whole.
-func (s *Server) writeBlock(id string, index int, data []byte) error {
-	name := s.blockFile(id, index)
-	tmp := name + "." + uuid.NewString()
-	if err := os.WriteFile(tmp, data, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(tmp, name)
 }
 
 func (s *Server) completeSnapshot(w http.ResponseWriter, r *http.Request) {
