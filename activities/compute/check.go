@@ -2,6 +2,7 @@ package compute
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -16,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/drover-migration/drover/migration"
 )
@@ -194,7 +196,7 @@ func (ch *check) profile(ctx context.Context, w migration.Workload) error {
 }
 
 // image is REGISTRY/REPOSITORY with a tag or a digest, as a task definition takes it.
-var image = regexp.MustCompile(`^[a-z0-9]([a-z0-9._:-]*[a-z0-9])?(/[a-z0-9._-]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`)
+var image = regexp.MustCompile(`^([a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]+)?/)?[a-z0-9][a-z0-9._-]*(/[a-z0-9._-]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`)
 
 // fargateMemory is the memory in MiB, from, to and step, that Fargate allows for each size of CPU
 // (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html).
@@ -269,8 +271,9 @@ func (ch *check) role(ctx context.Context, role, subject string) error {
 
 func (ch *check) secret(ctx context.Context, ref migration.SecretRef, subject string) error {
 	_, err := ch.a.secretARN(ctx, ch.t, ref)
-	if kind := permanentKind(err); kind == "NoSecret" || kind == "BadSecret" {
-		ch.block("aws-secret", subject, "create the secret, or correct the reference", "%v", err)
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) && (app.Type() == "NoSecret" || app.Type() == "BadSecret") {
+		ch.block("aws-secret", subject, "create the secret, or correct the reference", "%s", app.Message())
 		return nil
 	}
 	return err

@@ -16,15 +16,6 @@ func permanent(kind string, cause error, format string, args ...any) error {
 	return temporal.NewNonRetryableApplicationError(fmt.Sprintf(format, args...), kind, cause)
 }
 
-// permanentKind is the type of a permanent error, "" of any other.
-func permanentKind(err error) string {
-	var app *temporal.ApplicationError
-	if errors.As(err, &app) {
-		return app.Type()
-	}
-	return ""
-}
-
 // has says whether AWS answered with one of the codes.
 func has(err error, codes ...string) bool {
 	var api smithy.APIError

@@ -38,6 +38,9 @@ func (a *Activities) RegisterImage(ctx context.Context, req RegisterImageRequest
 	if len(req.Disks) == 0 {
 		return Image{}, permanent("NoDisks", nil, "register an image of VM %q: it has no replicated disk", req.VM.Name)
 	}
+	if len(req.Disks) > mostDisks {
+		return Image{}, permanent("TooManyDisks", nil, "register an image of VM %q: it has %d disks, and an image has names for %d", req.VM.Name, len(req.Disks), mostDisks)
+	}
 	c, err := a.clients.EC2(ctx, req.Target)
 	if err != nil {
 		return Image{}, err
@@ -160,6 +163,9 @@ func imageName(plan, vm, key string) string {
 	}
 	return name + "/" + key
 }
+
+// mostDisks of a VM: the root, and /dev/sdf to /dev/sdz.
+const mostDisks = 22
 
 // deviceName is where a disk appears: the root as /dev/sda1, further ones from /dev/sdf on, as AWS recommends for HVM.
 func deviceName(i int) string {
