@@ -89,9 +89,15 @@ func (s store) complete(ctx context.Context, id string, blocks int32) (types.Sta
 func (s store) done(t *testing.T, blocks map[int32]byte, turn func(*sdk.StartSnapshotInput)) string {
 	t.Helper()
 	id := s.snapshot(t, turn)
+	var wg sync.WaitGroup
 	for i, fill := range blocks {
-		s.put(t, id, i, fill)
+		wg.Go(func() {
+			if _, err := s.PutSnapshotBlock(t.Context(), putInput(id, i, block(fill))); err != nil {
+				t.Error(err)
+			}
+		})
 	}
+	wg.Wait()
 	status, err := s.complete(t.Context(), id, int32(len(blocks))) //nolint:gosec // a few
 	require.NoError(t, err)
 	require.Equal(t, types.StatusCompleted, status)

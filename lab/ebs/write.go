@@ -1,6 +1,7 @@
 package ebs
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -187,10 +188,11 @@ func (s *Server) putBlock(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) put(r *http.Request) (id, checksum string, f *failure) {
 	id = r.PathValue("id")
-	data, err := io.ReadAll(io.LimitReader(r.Body, blockSize+1))
-	if err != nil {
+	body := bytes.NewBuffer(make([]byte, 0, blockSize+2*bytes.MinRead)) // of a block's size at once: it is most of what a put costs
+	if _, err := body.ReadFrom(io.LimitReader(r.Body, blockSize+1)); err != nil {
 		return id, "", internal(err)
 	}
+	data := body.Bytes()
 	index, err := strconv.Atoi(r.PathValue("index"))
 	if err != nil || index < 0 {
 		return id, "", refused("INVALID_PARAMETER_VALUE", "block index %q", r.PathValue("index"))
