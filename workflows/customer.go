@@ -380,6 +380,9 @@ func (c *customer) try(ctx workflow.Context, to migration.Side, rec migration.Ho
 	if rec.Home() == to { // unsettled: an earlier try died between its steps
 		return c.repair(ctx, to.Other(), "an earlier try did not finish")
 	}
+	if rec.Side(to.Other()).State == migration.Sealed { // so is the other: a Move that was reset in the UI, or superseded, left both closed
+		return c.repair(ctx, to.Other(), "an earlier try left both sides closed")
+	}
 	in := MoveInput{Spec: c.in.Spec, Slice: c.slice, From: to.Other(), To: to, Token: token}
 	cctx := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: migration.MoveID(c.in.Spec.Plan, c.in.ID, token), WaitForCancellation: true, ParentClosePolicy: enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
