@@ -102,11 +102,9 @@ func (b backends) Behind(ctx context.Context, plan string, target migration.Targ
 	}
 	group := route.ALB.Workloads[w.Name]
 	if side == migration.AWS {
-		g, err := b.router.EnsureTargetGroup(ctx, traffic.EnsureTargetGroupRequest{Plan: plan, Target: target, Workload: w})
-		if err != nil {
-			return nil, err
+		if group, err = b.router.GroupOf(ctx, target, plan, w.Name); err != nil || group == "" {
+			return nil, err // nothing serves there yet
 		}
-		group = g.ARN
 	}
 	states, err := b.router.TargetHealth(ctx, target, group)
 	if err != nil {

@@ -1,0 +1,67 @@
+package traffic_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/stretchr/testify/require"
+
+	"github.com/drover-migration/drover/activities/traffic"
+	"github.com/drover-migration/drover/activities/traffic/routetest"
+)
+
+func TestCheckTargets(t *testing.T) {
+	in := func(states ...types.TargetHealthStateEnum) (out []types.TargetHealthDescription) {
+		for _, s := range states {
+			out = append(out, types.TargetHealthDescription{Target: &types.TargetDescription{Id: aws.String("10.0.0.7"), Port: aws.Int32(8080)}, TargetHealth: &types.TargetHealth{State: s}})
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name   string
+		health []types.TargetHealthDescription
+		want   string // what is said of each workload
+	}{
+		{"all healthy", in("healthy", "healthy"), ""},
+		{"one comes and one goes, and one is healthy", in("initial", "healthy", "draining"), ""},
+		{"one of two is unhealthy", in("healthy", "unhealthy"), "target 10.0.0.7:8080"},
+		{"none is healthy yet", in("initial"), "none of its 1 targets is healthy"},
+		{"nothing is registered", nil, "none of its 0 targets is healthy"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFakeELB()
+			w := routetest.NewALB(t, place(f))
+			a := w.NewRouter().(*traffic.Activities)
+			for _, k := range w.Spec().Workloads {
+				_, err := a.EnsureTargetGroup(t.Context(), traffic.EnsureTargetGroupRequest{Plan: w.Ref().Plan, Target: w.Spec().Targets[0], Workload: k})
+				require.NoError(t, err)
+			}
+			f.health = c.health
+			f.writes()
+			got, err := a.CheckTargets(t.Context(), traffic.CheckTargetsRequest{Spec: w.Ref()})
+			require.NoError(t, err)
+			require.Zero(t, f.writes(), "a check writes nothing")
+			if c.want == "" {
+				require.Empty(t, got.Findings)
+				return
+			}
+			var of []string
+			for _, x := range got.Findings {
+				require.Contains(t, x.Reason, c.want)
+				require.NotEmpty(t, x.Remedy)
+				of = append(of, x.Subject)
+			}
+			slices.Sort(of)
+			require.Equal(t, []string{"workload api", "workload web"}, of)
+		})
+	}
+	t.Run("no target group on AWS", func(t *testing.T) {
+		w := routetest.NewALB(t, place(newFakeELB()))
+		got, err := w.NewRouter().(*traffic.Activities).CheckTargets(t.Context(), traffic.CheckTargetsRequest{Spec: w.Ref()})
+		require.NoError(t, err)
+		require.Len(t, got.Findings, 2)
+		require.Contains(t, got.Findings[0].Reason, "no target group")
+	})
+}
