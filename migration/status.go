@@ -111,11 +111,10 @@ type Event struct {
 
 // Command is an operator's wish, as updates carry it.
 type Command struct {
-	RequestID  string `json:"requestId"`            // repeats of one id are one command
-	By         string `json:"by"`                   // who
-	Reason     string `json:"reason,omitempty"`     // why
-	Token      int64  `json:"token,omitempty"`      // rollback, retry: the try it means; 0: whichever is the last
-	AcceptLoss string `json:"acceptLoss,omitempty"` // rollback: the customer's id again, where its AWS side cannot be drained
+	RequestID string `json:"requestId"`        // repeats of one id are one command
+	By        string `json:"by"`               // who
+	Reason    string `json:"reason,omitempty"` // why
+	Token     int64  `json:"token,omitempty"`  // rollback, retry: the try it means; 0: whichever is the last
 }
 
 // Accepted answers an update: the command is recorded and will be carried out.
@@ -146,18 +145,19 @@ const (
 
 // MoveResult is what a Move answers its Customer.
 type MoveResult struct {
-	Outcome MoveOutcome `json:"outcome"`
-	Try     Try         `json:"try"` // with the highest token the Move used
-	From    Side        `json:"from"`
-	To      Side        `json:"to"`
-	Home    Side        `json:"home"`
-	Reason  string      `json:"reason,omitempty"`
-	Step    Phase       `json:"step,omitempty"`  // where it gave up
-	Fenced  time.Time   `json:"fenced,omitzero"` // commit of the fence, by the origin's clock
-	Opened  time.Time   `json:"opened,omitzero"` // commit of the open, by the destination's clock
-	Freeze  Duration    `json:"freeze,omitempty"`
-	Rows    int64       `json:"rows,omitempty"`    // compared by the verification
-	Objects int64       `json:"objects,omitempty"` // compared by the last file pass
+	Outcome   MoveOutcome `json:"outcome"`
+	Try       Try         `json:"try"` // with the highest token the Move used
+	From      Side        `json:"from"`
+	To        Side        `json:"to"`
+	Home      Side        `json:"home"`
+	Reason    string      `json:"reason,omitempty"`
+	Step      Phase       `json:"step,omitempty"`  // where it gave up
+	Fenced    time.Time   `json:"fenced,omitzero"` // commit of the fence, by the origin's clock
+	Opened    time.Time   `json:"opened,omitzero"` // commit of the open, by the destination's clock
+	Freeze    Duration    `json:"freeze,omitempty"`
+	Predicted Duration    `json:"predicted,omitempty"` // the freeze as it was predicted before the fence
+	Rows      int64       `json:"rows,omitempty"`      // compared by the verification
+	Objects   int64       `json:"objects,omitempty"`   // compared by the last file pass
 }
 
 // CustomerStatus is what anyone may know of a customer.
@@ -168,7 +168,8 @@ type CustomerStatus struct {
 	Home       Side         `json:"home"`
 	Phase      Phase        `json:"phase"`
 	WaitingFor Waiting      `json:"waitingFor"`
-	Since      time.Time    `json:"since"` // of the phase
+	Since      time.Time    `json:"since"`          // of the phase
+	Until      time.Time    `json:"until,omitzero"` // of the bake or the soak under way
 	Token      int64        `json:"token"`
 	Tries      int          `json:"tries"` // of the Move under way, or of the last
 	Reason     string       `json:"reason,omitempty"`

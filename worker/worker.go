@@ -20,7 +20,9 @@ type Options struct {
 	Main     bool                   // carry the workflows and talk to AWS
 	Sites    []string               // work next to the data of these sites
 	Identity string                 // the worker's name in the Temporal UI
-	Log      hclog.Logger
+	// Deployment and BuildID are this worker's version for Temporal's worker versioning; empty: workers are not versioned.
+	Deployment, BuildID string
+	Log                 hclog.Logger
 }
 
 // How much a process does at a time. Watching a customer's health is one activity that mostly waits.
@@ -56,6 +58,7 @@ func Run(ctx context.Context, o Options) error {
 	for _, q := range queues(o) {
 		w := worker.New(c, q.name, worker.Options{
 			MaxConcurrentActivityExecutionSize: q.atOnce, DisableWorkflowWorker: !q.workflows, StickyScheduleToStartTimeout: stickyPatience,
+			DeploymentOptions:            o.deployment(),
 			MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second, WorkerStopTimeout: 10 * time.Second,
 		})
 		if q.workflows {
@@ -71,6 +74,13 @@ func Run(ctx context.Context, o Options) error {
 	<-ctx.Done()
 	o.Log.Info("stopping")
 	return nil
+}
+
+func (o Options) deployment() worker.DeploymentOptions {
+	if o.Deployment == "" {
+		return worker.DeploymentOptions{}
+	}
+	return worker.DeploymentOptions{UseVersioning: true, Version: worker.WorkerDeploymentVersion{DeploymentName: o.Deployment, BuildID: o.BuildID}}
 }
 
 type queue struct {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/activities/traffic"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -16,22 +17,26 @@ import (
 type BatchInput struct {
 	Spec   migration.SpecRef `json:"spec"`
 	Batch  migration.Batch   `json:"batch"`
-	Paused bool              `json:"paused,omitempty"`
-	State  *batchState       `json:"state,omitempty"`
+	Paused *pauseSignal      `json:"paused,omitempty"`
+	// Was is what the batch had last reported where it is started again after an operator terminated it.
+	Was   *migration.BatchStatus `json:"was,omitempty"`
+	State *batchState            `json:"state,omitempty"`
 }
 
 type batchState struct {
-	Standing  standing                            `json:"standing"`
-	Paused    *pauseSignal                        `json:"paused,omitempty"`
-	Approvals []migration.Event                   `json:"approvals,omitempty"`
-	Customers map[string]migration.CustomerStatus `json:"customers"` // as they last reported
-	Orders    map[string]order                    `json:"orders"`    // of the reports taken, by customer
-	Told      map[string]bool                     `json:"told"`      // in this round
-	Incidents int                                 `json:"incidents"`
-	TakeBack  *wish                               `json:"takeBack,omitempty"`
-	AnyTime   bool                                `json:"anyTime,omitempty"` // an operator's retry does not wait for the window
-	Round     int                                 `json:"round"`             // grows by every retry
-	Heard     map[string]int                      `json:"heard"`             // the round each customer has answered
+	Standing   standing                            `json:"standing"`
+	Paused     *pauseSignal                        `json:"paused,omitempty"`
+	PauseOrder order                               `json:"pauseOrder"` // of the migration's last word on it
+	Approvals  []migration.Event                   `json:"approvals,omitempty"`
+	Customers  map[string]migration.CustomerStatus `json:"customers"` // as they last reported
+	Orders     map[string]order                    `json:"orders"`    // of the reports taken, by customer
+	Told       map[string]bool                     `json:"told"`      // in this round
+	Incidents  int                                 `json:"incidents"`
+	TakeBack   *wish                               `json:"takeBack,omitempty"` // asked for
+	Back       *wish                               `json:"back,omitempty"`     // being carried out
+	AnyTime    bool                                `json:"anyTime,omitempty"`  // an operator's retry does not wait for the window
+	Round      int                                 `json:"round"`              // grows by every retry
+	Heard      map[string]int                      `json:"heard"`              // the round each customer has answered
 }
 
 // Batch cuts its customers over together: it waits at its gate, tells them to go in a sliding window, and takes all of them back
@@ -62,8 +67,8 @@ func newBatch(in BatchInput) *batch {
 		b.batchState = *in.State
 	} else {
 		b.batchState = batchState{Customers: map[string]migration.CustomerStatus{}, Told: map[string]bool{}, Heard: map[string]int{}, Orders: map[string]order{}}
-		if in.Paused {
-			b.Paused = &pauseSignal{Paused: true, Reason: "the migration is paused"}
+		if b.Paused = in.Paused; b.Paused != nil {
+			b.PauseOrder = b.Paused.Order
 		}
 		for _, id := range in.Batch.Customers {
 			b.Customers[id] = migration.CustomerStatus{ID: id, Batch: in.Batch.Name, Home: migration.OnPrem, Phase: migration.PhaseWaiting, WaitingFor: migration.WaitBatch}
@@ -85,10 +90,10 @@ func (b *batch) setup(ctx workflow.Context) error {
 	listen(ctx, signalReport, "A customer reports.", b.took)
 	listen(ctx, signalBack, "The migration takes the batch back.", func(ctx workflow.Context, w wish) { b.takeBackAll(ctx, w) })
 	listen(ctx, signalAbort, "The migration ends here.", func(_ workflow.Context, w wish) { b.abort = &w })
-	listen(ctx, signalPause, "The migration pauses or resumes.", func(ctx workflow.Context, p pauseSignal) {
-		b.Paused = nil
-		if p.Paused {
-			b.Paused = &p
+	listen(ctx, signalPause, "The migration pauses or resumes.", b.hear)
+	listen(ctx, signalAsk, "The migration calls the roll.", func(ctx workflow.Context, a ask) {
+		if a.Report && b.Phase != "" {
+			b.tellMigration(ctx)
 		}
 	})
 	for _, cmd := range []struct {
@@ -113,9 +118,11 @@ func (b *batch) run(ctx workflow.Context) error {
 		return err
 	}
 	if b.in.State == nil {
-		b.newRound(func(p migration.Phase) bool { return p == migration.PhaseWaiting })
-		b.set(ctx, migration.PhaseGate, b.gateWaits(ctx), "")
+		b.gather(ctx)
+		b.begin(ctx)
 	}
+	background, _ := workflow.NewDisconnectedContext(ctx)
+	workflow.Go(background, func(ctx workflow.Context) { callRoll(ctx, b.rollEvery, b.callRoll) })
 	for {
 		switch b.Phase {
 		case migration.PhaseGate:
@@ -133,11 +140,13 @@ func (b *batch) run(ctx workflow.Context) error {
 		default:
 			return fmt.Errorf("batch %s: phase %q has no story", b.in.Batch.Name, b.Phase)
 		}
-		if err := ctx.Err(); err != nil {
-			return err
+		if ctx.Err() != nil { // a batch is not given up by a click: no customer goes any more until somebody resumes
+			ctx, _ = workflow.NewDisconnectedContext(ctx)
+			b.tell(ctx, migration.MigrationID(b.in.Spec.Plan), signalPause, pauseSignal{Paused: true, Reason: "batch " + b.in.Batch.Name + " was canceled in Temporal; resume to go on"})
+			_ = workflow.Await(ctx, func() bool { return b.Paused != nil || b.abort != nil || b.TakeBack != nil || b.closed() })
 		}
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && b.retry == nil && b.abort == nil && workflow.AllHandlersFinished(ctx) &&
-			drained(ctx, signalReport, signalBack, signalAbort, signalPause) {
+			drained(ctx, signalReport, signalBack, signalAbort, signalPause, signalAsk) {
 			st := b.batchState
 			return workflow.NewContinueAsNewError(ctx, Batch, BatchInput{Spec: b.in.Spec, Batch: b.in.Batch, State: &st})
 		}
@@ -159,26 +168,30 @@ func (b *batch) gateWaits(ctx workflow.Context) migration.Waiting {
 	}
 }
 
-// gate waits for what the plan and the operators want before the first customer, and for replication to be close behind.
+// gate waits for what the plan and the operators want before the first customer, for replication to be close behind and for healthy
+// targets on AWS.
 func (b *batch) gate(ctx workflow.Context) {
 	for b.TakeBack == nil && b.abort == nil {
 		waits := b.gateWaits(ctx)
 		switch waits {
 		case migration.WaitNothing:
-			why := b.lag(ctx)
+			waits, why := migration.WaitLag, b.lag(ctx)
+			if why == "" {
+				waits, why = migration.WaitHealth, b.targets(ctx)
+			}
 			if why == "" {
 				b.set(ctx, migration.PhaseCuttingOver, migration.WaitNothing, "")
 				return
 			}
-			b.set(ctx, migration.PhaseGate, migration.WaitLag, why)
-			b.awaitFor(ctx, lagPause, func() bool { return b.TakeBack != nil || b.abort != nil })
+			b.set(ctx, migration.PhaseGate, waits, why)
+			awaitFor(ctx, lagPause, "until the next look at the gate", func() bool { return b.TakeBack != nil || b.abort != nil })
 		case migration.WaitWindow:
 			b.set(ctx, migration.PhaseGate, waits, b.windowReason(ctx))
 			length := b.in.Batch.Window.Opens.Sub(workflow.Now(ctx))
 			if length <= 0 {
 				length = 24 * time.Hour // over: only an operator's retry opens it
 			}
-			b.awaitFor(ctx, length, func() bool { return b.gateWaits(ctx) != waits || b.retry != nil || b.TakeBack != nil || b.abort != nil })
+			awaitFor(ctx, length, "window", func() bool { return b.gateWaits(ctx) != waits || b.retry != nil || b.TakeBack != nil || b.abort != nil })
 		default:
 			b.set(ctx, migration.PhaseGate, waits, b.gateReason())
 			b.await(ctx, func() bool { return b.gateWaits(ctx) != waits || b.retry != nil || b.TakeBack != nil || b.abort != nil })
@@ -230,20 +243,36 @@ func (b *batch) lag(ctx workflow.Context) string {
 	return ""
 }
 
+// targets asks the load balancer whether every workload serves on AWS. It answers with what does not.
+func (b *batch) targets(ctx workflow.Context) string {
+	if !b.plan.Routed {
+		return ""
+	}
+	var r traffic.CheckTargetsResult
+	l := look(ctx, "health of the targets on AWS")
+	if err := workflow.ExecuteActivity(l, route.CheckTargets, traffic.CheckTargetsRequest{Spec: b.in.Spec}).Get(l, &r); err != nil {
+		return "the targets on AWS cannot be looked at: " + reason(err)
+	}
+	if err := refused(r.Findings); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
 // cutOver tells customers to go in a sliding window: a slot frees when a route is verified, and the unbaked are capped apart.
 func (b *batch) cutOver(ctx workflow.Context) {
 	for {
 		for b.mayAdmit(ctx) {
 			id := b.next()
 			b.Told[id] = true
-			b.tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signalGo, goSignal{Round: b.Round})
+			b.tellCustomer(ctx, id, signalGo, goSignal{Round: b.Round})
 		}
 		if b.settled() {
 			b.set(ctx, migration.PhaseDone, migration.WaitNothing, b.summary())
 			return
 		}
 		b.set(ctx, migration.PhaseCuttingOver, b.admits(ctx), b.gateReason())
-		b.awaitFor(ctx, b.untilClose(ctx), func() bool {
+		awaitFor(ctx, b.untilClose(ctx), "until the window closes", func() bool {
 			return b.mayAdmit(ctx) || b.settled() || b.TakeBack != nil || b.abort != nil || b.admits(ctx) != b.Waiting
 		})
 		if b.TakeBack != nil || b.abort != nil || ctx.Err() != nil {
@@ -294,7 +323,7 @@ func (b *batch) leave(ctx workflow.Context) {
 	switch {
 	case b.abort != nil:
 		for _, id := range b.in.Batch.Customers {
-			b.tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signalAbort, *b.abort)
+			b.tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signalAbort, *b.abort) // one that does not run has nothing to abort
 		}
 		b.set(ctx, migration.PhaseAborted, migration.WaitNothing, "aborted by "+b.abort.By)
 	case b.TakeBack != nil:
@@ -305,12 +334,12 @@ func (b *batch) leave(ctx workflow.Context) {
 // takeBack asks everyone that has gone to come home, and waits until they have.
 func (b *batch) takeBack(ctx workflow.Context) {
 	if b.TakeBack != nil {
+		b.Back, b.TakeBack = b.TakeBack, nil
 		for _, id := range b.in.Batch.Customers {
-			if c := b.Customers[id]; b.Told[id] && (c.Home != migration.OnPrem || moving(c.Phase) || c.Phase == migration.PhaseWaiting) {
-				b.tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signalBack, *b.TakeBack)
+			if b.mustComeBack(id) {
+				b.tellCustomer(ctx, id, signalBack, *b.Back)
 			}
 		}
-		b.TakeBack = nil
 	}
 	home := func() bool {
 		for _, id := range b.in.Batch.Customers {
@@ -324,6 +353,12 @@ func (b *batch) takeBack(ctx workflow.Context) {
 	if home() {
 		b.set(ctx, migration.PhaseTakenBack, migration.WaitOperator, b.Reason)
 	}
+}
+
+// mustComeBack says whether a customer has gone, or may be going.
+func (b *batch) mustComeBack(id string) bool {
+	c := b.Customers[id]
+	return b.Told[id] && (c.Home != migration.OnPrem || moving(c.Phase) || c.Phase == migration.PhaseWaiting)
 }
 
 // rest keeps the books until every customer has ended, and starts anew when an operator says so. It says whether the batch is over.
@@ -455,7 +490,3 @@ func (b *batch) atHome() (n int) {
 }
 
 func (b *batch) await(ctx workflow.Context, until func() bool) { _ = workflow.Await(ctx, until) }
-
-func (b *batch) awaitFor(ctx workflow.Context, most time.Duration, until func() bool) {
-	_, _ = workflow.AwaitWithTimeout(ctx, most, until)
-}

@@ -91,6 +91,11 @@ func (c *customer) setup(ctx workflow.Context) error {
 	listen(ctx, signalGo, "The batch says: cut over.", func(_ workflow.Context, g goSignal) { c.Go, c.Round = true, g.Round })
 	listen(ctx, signalBack, "The batch takes the customer back.", func(_ workflow.Context, w wish) { c.back = &w })
 	listen(ctx, signalAbort, "The migration ends here.", func(_ workflow.Context, w wish) { c.abort = &w })
+	listen(ctx, signalAsk, "The batch calls the roll.", func(ctx workflow.Context, a ask) {
+		if a.Report && c.Phase != "" {
+			c.report(ctx)
+		}
+	})
 	listen(ctx, signalYielded, "A file pass has stepped aside.", func(_ workflow.Context, y yieldReply) { c.asked[y.Dataset] = true })
 	for _, cmd := range []struct {
 		name, description string
@@ -131,8 +136,11 @@ func (c *customer) run(ctx workflow.Context) error {
 		default:
 			return fmt.Errorf("customer %s: phase %q has no story", c.in.ID, c.Phase)
 		}
-		if err := ctx.Err(); err != nil {
-			return err
+		if ctx.Err() != nil { // a customer is not given up by a click: what was under way has compensated, and a human decides
+			ctx, _ = workflow.NewDisconnectedContext(ctx)
+			if c.Phase != migration.PhaseFinished && c.Phase != migration.PhaseAborted {
+				c.held(ctx, "canceled in Temporal: nothing happens by itself until retry or rollback")
+			}
 		}
 		if c.mustRenew(ctx) {
 			st := c.customerState
@@ -144,7 +152,7 @@ func (c *customer) run(ctx workflow.Context) error {
 // mustRenew says whether the history is long enough to start a new one, and nothing that was asked would be lost by it.
 func (c *customer) mustRenew(ctx workflow.Context) bool {
 	return workflow.GetInfo(ctx).GetContinueAsNewSuggested() && c.back == nil && c.hold == nil && c.abort == nil && c.retry == nil &&
-		workflow.AllHandlersFinished(ctx) && drained(ctx, signalGo, signalBack, signalAbort, signalYielded)
+		workflow.AllHandlersFinished(ctx) && drained(ctx, signalGo, signalBack, signalAbort, signalYielded, signalAsk)
 }
 
 // begin reads what the plan says of this customer and where the data says it is homed.
@@ -153,12 +161,42 @@ func (c *customer) begin(ctx workflow.Context) error {
 	if err := workflow.ExecuteActivity(l, specs.LoadCustomer, state.LoadCustomerRequest{Spec: c.in.Spec, Customer: c.in.ID}).Get(l, &c.slice); err != nil {
 		return err
 	}
-	if c.in.State != nil {
+	switch {
+	case wasReset(ctx):
+		return c.takeStock(ctx)
+	case c.in.State != nil:
 		c.show(ctx)
-		return nil
+		c.report(ctx)
+	default:
+		c.setHome(ctx, migration.OnPrem)
+		c.set(ctx, migration.PhaseWaiting, migration.WaitBatch, "")
 	}
-	c.setHome(ctx, migration.OnPrem)
-	c.set(ctx, migration.PhaseWaiting, migration.WaitBatch, "")
+	return nil
+}
+
+// takeStock is the start of a customer that an operator reset: what it remembers is of an earlier day, the server has delivered all its
+// signals once more, and only the data says where it is homed. On AWS it is watched anew; at home it is held, unless it had not gone yet.
+func (c *customer) takeStock(ctx workflow.Context) error {
+	rec, err := c.readHome(ctx)
+	if err == nil && !rec.Settled() {
+		c.repair(ctx, rec.Home(), "the customer was reset in the middle of a Move")
+		rec, err = c.readHome(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	fresh := c.in.State == nil && !c.Go
+	c.Go, c.back, c.hold, c.abort, c.retry = false, nil, nil, nil, nil
+	c.setHome(ctx, rec.Home())
+	c.note(ctx, "reset in Temporal: homed on "+string(rec.Home()), migration.Command{})
+	switch {
+	case rec.Home() == migration.AWS:
+		c.startBake(ctx)
+	case fresh:
+		c.set(ctx, migration.PhaseWaiting, migration.WaitBatch, "")
+	default:
+		c.held(ctx, "reset in Temporal: nothing happens by itself until retry")
+	}
 	return nil
 }
 
@@ -178,6 +216,10 @@ func (c *customer) wait(ctx workflow.Context) {
 		}
 		c.setHome(ctx, rec.Home())
 		if rec.Home() == migration.AWS && rec.Settled() {
+			if err := followHome(ctx, c.in.Spec, c.slice); err != nil { // that run may have ended between the open and the route
+				c.held(ctx, "homed on AWS by an earlier run, and its route is not: "+reason(err))
+				return
+			}
 			c.note(ctx, "already homed on AWS by an earlier run: not touched", migration.Command{})
 			c.set(ctx, migration.PhaseFinished, migration.WaitNothing, "homed on AWS by an earlier run of this plan")
 			return
@@ -200,8 +242,7 @@ func (c *customer) cutOver(ctx workflow.Context) {
 	why, arrived := c.move(ctx, migration.AWS, c.slice.Policy.Tries)
 	switch {
 	case arrived:
-		c.Ends = time.Time{}
-		c.set(ctx, migration.PhaseBaking, migration.WaitHealth, "")
+		c.startBake(ctx)
 	case c.ended(ctx):
 	case c.back != nil:
 		c.set(ctx, migration.PhaseRolledBack, migration.WaitOperator, "never left: "+c.take(&c.back))
@@ -212,11 +253,13 @@ func (c *customer) cutOver(ctx workflow.Context) {
 	}
 }
 
+func (c *customer) startBake(ctx workflow.Context) {
+	c.Ends = workflow.Now(ctx).Add(c.slice.Batch.Bake.D())
+	c.set(ctx, migration.PhaseBaking, migration.WaitHealth, "")
+}
+
 // bake watches the customer's health right after the cutover, without a gap.
 func (c *customer) bake(ctx workflow.Context) {
-	if c.Ends.IsZero() {
-		c.Ends = workflow.Now(ctx).Add(c.slice.Batch.Bake.D())
-	}
 	left := max(c.Ends.Sub(workflow.Now(ctx)), time.Second)
 	if c.watched(ctx, left, true) {
 		c.note(ctx, "baked: healthy on AWS", migration.Command{})
@@ -232,7 +275,7 @@ func (c *customer) soak(ctx workflow.Context) {
 		c.set(ctx, migration.PhaseFinished, migration.WaitNothing, "")
 		return
 	}
-	c.awaitFor(ctx, min(left, soakLook), func() bool { return c.back != nil || c.hold != nil || c.abort != nil })
+	awaitFor(ctx, min(left, soakLook), "until the next look in the soak", func() bool { return c.back != nil || c.hold != nil || c.abort != nil })
 	if c.interrupted(ctx) {
 		return
 	}
@@ -326,8 +369,7 @@ func (c *customer) rest(ctx workflow.Context) {
 		c.report(ctx)
 	case c.Home == migration.AWS:
 		c.take(&c.retry)
-		c.Ends = time.Time{}
-		c.set(ctx, migration.PhaseBaking, migration.WaitHealth, "")
+		c.startBake(ctx)
 	default:
 		c.retry, c.Go = nil, false
 		c.Verdict, c.ByHealth, c.WithBatch = nil, false, false
@@ -341,6 +383,10 @@ func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) (why
 	defer func() { c.release(ctx) }()
 	for c.Tries = 1; ; c.Tries++ {
 		rec, err := c.readHome(ctx)
+		if err == nil && !rec.Settled() { // a try was terminated, reset or superseded between its steps
+			c.repair(ctx, rec.Home(), "an earlier try did not finish")
+			rec, err = c.readHome(ctx)
+		}
 		if err != nil {
 			return reason(err), false
 		}
@@ -351,12 +397,12 @@ func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) (why
 			}
 			return "", true
 		}
-		result := c.try(ctx, to, rec)
+		result := c.try(ctx, to)
 		c.Token = max(c.Token, result.Try.Token)
 		c.setHome(ctx, result.Home)
 		if result.Home == to {
 			c.Moves = append(c.Moves, result)
-			c.note(ctx, fmt.Sprintf("homed on %s, frozen for %s", to, result.Freeze), migration.Command{})
+			c.note(ctx, fmt.Sprintf("homed on %s, frozen for %s, predicted %s", to, result.Freeze.D().Round(time.Millisecond), result.Predicted.D().Round(time.Millisecond)), migration.Command{})
 			return "", true
 		}
 		c.note(ctx, fmt.Sprintf("try %d to %s %s while %s: still open on %s", c.Tries, to, result.Outcome, result.Step, result.Home), migration.Command{Reason: result.Reason})
@@ -366,7 +412,7 @@ func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) (why
 		pause := min(tryPause<<min(c.Tries-1, 10), tryPauseMost)
 		c.Standing.Reason = result.Reason
 		c.show(ctx)
-		c.awaitFor(ctx, pause, func() bool { return c.abort != nil || to == migration.AWS && (c.back != nil || c.hold != nil) })
+		awaitFor(ctx, pause, "before the next try", func() bool { return c.abort != nil || to == migration.AWS && (c.back != nil || c.hold != nil) })
 		if ctx.Err() != nil {
 			return "canceled", false
 		}
@@ -374,15 +420,9 @@ func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) (why
 }
 
 // try runs one Move, and repairs after one that did not say how it ended.
-func (c *customer) try(ctx workflow.Context, to migration.Side, rec migration.HomeRecord) migration.MoveResult {
-	token := max(c.Token, rec.Token()) + 1
-	c.Token = token + 1   // a Move resolves its doubts under the token after its own
-	if rec.Home() == to { // unsettled: an earlier try died between its steps
-		return c.repair(ctx, to.Other(), "an earlier try did not finish")
-	}
-	if rec.Side(to.Other()).State == migration.Sealed { // so is the other: a Move that was reset in the UI, or superseded, left both closed
-		return c.repair(ctx, to.Other(), "an earlier try left both sides closed")
-	}
+func (c *customer) try(ctx workflow.Context, to migration.Side) migration.MoveResult {
+	token := c.Token + 1
+	c.Token = token + 1 // a Move resolves its doubts under the token after its own
 	in := MoveInput{Spec: c.in.Spec, Slice: c.slice, From: to.Other(), To: to, Token: token}
 	cctx := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: migration.MoveID(c.in.Spec.Plan, c.in.ID, token), WaitForCancellation: true, ParentClosePolicy: enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
@@ -407,10 +447,10 @@ func (c *customer) repair(ctx workflow.Context, from migration.Side, why string)
 		if err != nil {
 			return migration.MoveResult{Outcome: migration.MoveGaveUp, Home: c.Home, Reason: reason(err)}
 		}
-		m := newMove(ctx, MoveInput{Spec: c.in.Spec, Slice: c.slice, From: from, To: from.Other(), Token: max(c.Token, rec.Token()) + 1})
+		c.Token++
+		m := newMove(ctx, MoveInput{Spec: c.in.Spec, Slice: c.slice, From: from, To: from.Other(), Token: c.Token})
 		m.try.Owner = newOwner(ctx)
-		c.Token = m.try.Token
-		result, err := m.claim(ctx)
+		result, err := m.claim(ctx, migration.Try{Token: rec.Side(from).Token, Owner: rec.Side(from).Owner})
 		switch {
 		case err == nil:
 			result.Reason = "repaired after: " + why
@@ -428,8 +468,9 @@ func newOwner(ctx workflow.Context) string {
 	return id
 }
 
-// claim is the repair's step on the origin and, where it was sealed, the resolution.
-func (m *move) claim(ctx workflow.Context) (migration.MoveResult, error) {
+// claim is the repair's step on the origin and, where it was sealed, the resolution. dead is the try that sealed it: only under that one
+// do the databases after the first open.
+func (m *move) claim(ctx workflow.Context, dead migration.Try) (migration.MoveResult, error) {
 	sealed := false
 	for _, d := range m.Slice.Databases {
 		r, err := m.insist(ctx, "claim "+d.Name, pg.ClaimTenant, d, m.try)
@@ -442,7 +483,7 @@ func (m *move) claim(ctx workflow.Context) (migration.MoveResult, error) {
 	if !sealed {
 		return m.result, followHome(ctx, m.Spec, m.Slice)
 	}
-	opened, err := m.settle(ctx, m.try)
+	opened, err := m.settle(ctx, m.try, dead)
 	if err != nil {
 		return m.result, err
 	}
@@ -452,16 +493,33 @@ func (m *move) claim(ctx workflow.Context) (migration.MoveResult, error) {
 	return m.result, followHome(ctx, m.Spec, m.Slice)
 }
 
-// readHome asks the data where the customer is homed.
+// readHome asks the data where the customer is homed. Of several databases the one that is in the middle of a try speaks for all: the
+// others have not begun it, or are through with it.
 func (c *customer) readHome(ctx workflow.Context) (migration.HomeRecord, error) {
-	d := c.slice.Databases[0]
-	req := postgres.TenantRequest{
-		PostgresRef: postgres.PostgresRef{Plan: c.in.Spec.Plan, Dataset: d, Target: c.slice.Target(d.Target())},
-		Customer:    c.in.ID, Tenant: c.slice.Customer.Tenant,
+	records := make([]workflow.Future, len(c.slice.Databases))
+	for i, d := range c.slice.Databases {
+		req := postgres.TenantRequest{
+			PostgresRef: postgres.PostgresRef{Plan: c.in.Spec.Plan, Dataset: d, Target: c.slice.Target(d.Target())},
+			Customer:    c.in.ID, Tenant: c.slice.Customer.Tenant,
+		}
+		records[i] = workflow.ExecuteActivity(forward(ctx, d.Site(), "read the home record of "+c.in.ID+" in "+d.Name), pg.ReadHome, req)
 	}
-	var rec migration.HomeRecord
-	f := forward(ctx, d.Site(), "read the home record of "+c.in.ID)
-	return rec, workflow.ExecuteActivity(f, pg.ReadHome, req).Get(f, &rec)
+	var home migration.HomeRecord
+	for i, f := range records {
+		var rec migration.HomeRecord
+		if err := f.Get(ctx, &rec); err != nil {
+			return rec, err
+		}
+		c.Token = max(c.Token, rec.Token())
+		switch {
+		case i == 0 || home.Settled() && !rec.Settled():
+			home = rec
+		case home.Settled() && rec.Home() != home.Home():
+			return home, fmt.Errorf("customer %s is homed on %s in %s and on %s in %s: no try leaves it so; find out who wrote the fence table", c.in.ID,
+				home.Home(), c.slice.Databases[0].Name, rec.Home(), c.slice.Databases[i].Name)
+		}
+	}
+	return home, nil
 }
 
 // yield asks the file passes over this customer's data to step aside, and waits until they have.
@@ -471,7 +529,7 @@ func (c *customer) yield(ctx workflow.Context) {
 		c.tell(ctx, migration.ReplicationID(c.in.Spec.Plan, d.Name), signalYield, yieldRequest{Customer: c.in.ID, ReplyTo: migration.CustomerID(c.in.Spec.Plan, c.in.ID)})
 	}
 	// A pass that does not answer is no danger (its late writes are conditional), only slow: the Move's own last pass decides.
-	c.awaitFor(ctx, yieldPatience, func() bool {
+	awaitFor(ctx, yieldPatience, "until the passes over the files step aside", func() bool {
 		for _, d := range c.slice.Files {
 			if !c.asked[d.Name] {
 				return false
@@ -525,7 +583,3 @@ func (c *customer) take(w **wish) string {
 }
 
 func (c *customer) await(ctx workflow.Context, until func() bool) { _ = workflow.Await(ctx, until) }
-
-func (c *customer) awaitFor(ctx workflow.Context, most time.Duration, until func() bool) {
-	_, _ = workflow.AwaitWithTimeout(ctx, most, until)
-}

@@ -11,10 +11,14 @@ import (
 
 // status is what anyone may know, without the timeline.
 func (c *customer) status() migration.CustomerStatus {
-	return migration.CustomerStatus{
+	s := migration.CustomerStatus{
 		ID: c.in.ID, Name: c.slice.Customer.Name, Batch: c.in.Batch, Home: c.Home, Phase: c.Phase, WaitingFor: c.Waiting, Since: c.Since,
 		Token: c.Token, Tries: c.Tries, Reason: c.Reason, MayDo: c.mayDo(), Verdict: c.Verdict, Moves: c.Moves, RollbackMS: c.RollbackMS,
 	}
+	if c.Phase == migration.PhaseBaking || c.Phase == migration.PhaseSoaking {
+		s.Until = c.Ends
+	}
+	return s
 }
 
 // report tells the batch.
@@ -61,8 +65,8 @@ func (c *customer) describe() string {
 	if c.Tries > 1 {
 		s += fmt.Sprintf(", try %d", c.Tries)
 	}
-	if !c.Ends.IsZero() && (c.Phase == migration.PhaseBaking || c.Phase == migration.PhaseSoaking) {
-		s += ", until " + c.Ends.UTC().Format("2006-01-02 15:04:05 MST")
+	if until := c.status().Until; !until.IsZero() {
+		s += ", until " + until.UTC().Format("2006-01-02 15:04:05 MST")
 	}
 	s += ".\n"
 	if v := c.Verdict; v != nil {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -76,11 +75,17 @@ func (m *migrationRun) setup(ctx workflow.Context) error {
 		return err
 	}
 	listen(ctx, signalBatch, "A batch reports.", m.took)
+	listen(ctx, signalPause, "A batch was canceled in Temporal: pause.", func(ctx workflow.Context, p pauseSignal) { m.pause(ctx, p.Reason) })
 	listen(ctx, signalPiece, "A workload or a dataset reports.", func(ctx workflow.Context, p pieceReport) {
 		if !p.Order.newer(m.Orders[p.Piece.Name]) {
 			return
 		}
+		was := m.Pieces[p.Piece.Name].Phase
 		m.Orders[p.Piece.Name], m.Pieces[p.Piece.Name] = p.Order, p.Piece
+		if p.Piece.Phase == migration.PhaseFailed || was == migration.PhaseFailed {
+			m.note(ctx, p.Piece.Name+": "+string(p.Piece.Phase), migration.Command{Reason: p.Piece.Detail})
+			m.set(ctx, m.Phase, m.waitsFor(), m.because())
+		}
 		m.show(ctx)
 	})
 	for _, cmd := range []struct {
@@ -104,6 +109,8 @@ func (m *migrationRun) setup(ctx workflow.Context) error {
 
 // run is the plan, from acceptance to the end of the soak.
 func (m *migrationRun) run(ctx workflow.Context) error {
+	background, _ := workflow.NewDisconnectedContext(ctx)
+	workflow.Go(background, func(ctx workflow.Context) { callRoll(ctx, m.rollEvery, m.callRoll) })
 	for _, phase := range []struct {
 		name migration.Phase
 		do   func(workflow.Context) error
@@ -117,10 +124,19 @@ func (m *migrationRun) run(ctx workflow.Context) error {
 		if phase.name != m.Resume {
 			continue
 		}
-		m.set(ctx, phase.name, migration.WaitNothing, "")
-		if err := phase.do(ctx); err != nil {
+		m.set(ctx, phase.name, migration.WaitNothing, m.because())
+		err := phase.do(ctx)
+		if err != nil && ctx.Err() != nil && m.aborted == nil { // a migration is not given up by a click: it pauses, and goes on where it was
+			ctx, _ = workflow.NewDisconnectedContext(ctx)
+			m.pause(ctx, "canceled in Temporal; resume to go on, or abort")
+			err = phase.do(ctx)
+		}
+		if err != nil {
 			if m.aborted != nil {
 				return m.abort(ctx)
+			}
+			if workflow.IsContinueAsNewError(err) {
+				return err
 			}
 			m.set(ctx, migration.PhaseFailed, migration.WaitNothing, reason(err))
 			return err
@@ -178,27 +194,11 @@ func (m *migrationRun) startCustomers(ctx workflow.Context) error {
 			}
 			workflow.Go(ctx, func(ctx workflow.Context) {
 				defer sem.Release(1)
-				m.startChild(ctx, migration.CustomerID(m.Spec.Plan, id), fmt.Sprintf("customer %s of batch %s", id, b.Name), Customer,
-					CustomerInput{Spec: m.Spec, ID: id, Batch: b.Name},
-					attrCustomer.ValueSet(id), attrBatch.ValueSet(b.Name), attrHome.ValueSet(string(migration.OnPrem)),
-					attrPhase.ValueSet(string(migration.PhaseWaiting)), attrWaiting.ValueSet(string(migration.WaitBatch)))
+				startCustomer(ctx, CustomerInput{Spec: m.Spec, ID: id, Batch: b.Name})
 			})
 		}
 	}
 	return sem.Acquire(ctx, atOnce)
-}
-
-// startChild starts a workflow that outlives this one and waits only until it has started.
-func (m *migrationRun) startChild(ctx workflow.Context, id, summary string, wf, in any, attrs ...temporal.SearchAttributeUpdate) workflow.ChildWorkflowFuture {
-	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID: id, ParentClosePolicy: enums.PARENT_CLOSE_POLICY_ABANDON, WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		StaticSummary: summary, TypedSearchAttributes: temporal.NewSearchAttributes(append(attrs, attrPlan.ValueSet(m.Spec.Plan))...),
-	})
-	f := workflow.ExecuteChildWorkflow(ctx, wf, in)
-	if err := f.GetChildWorkflowExecution().Get(ctx, nil); err != nil {
-		workflow.GetLogger(ctx).Info("not started: it runs already", "id", id, "error", err)
-	}
-	return f
 }
 
 // preflight looks at everything the plan names, next to it, and touches nothing. One blocker ends the migration here.
@@ -233,10 +233,11 @@ func (m *migrationRun) provision(ctx workflow.Context) error {
 		}
 	}
 	for _, w := range m.plan.Workloads {
-		m.startChild(ctx, migration.WorkloadID(m.Spec.Plan, w.Name), "workload "+w.Name, Workload, WorkloadInput{Spec: m.Spec, Workload: w.Name},
-			attrPhase.ValueSet(string(migration.PhaseProvisioning)))
+		if m.Pieces[w.Name].Phase != migration.PhaseReady {
+			m.startWorkload(ctx, w.Name)
+		}
 	}
-	m.set(ctx, migration.PhaseProvisioning, migration.WaitData, "")
+	m.set(ctx, migration.PhaseProvisioning, migration.WaitData, m.because())
 	// Databases before files: a file pass asks a database where the customer is homed.
 	for _, kind := range []func(migration.Dataset) bool{
 		func(d migration.Dataset) bool { return d.Postgres != nil },
@@ -246,8 +247,7 @@ func (m *migrationRun) provision(ctx workflow.Context) error {
 		for _, d := range m.plan.Datasets {
 			if kind(d) {
 				names = append(names, d.Name)
-				m.startChild(ctx, migration.ReplicationID(m.Spec.Plan, d.Name), "replication of "+d.Name, Replication, ReplicationInput{Spec: m.Spec, Dataset: d.Name},
-					attrPhase.ValueSet(string(migration.PhaseProvisioning)))
+				m.startReplication(ctx, d.Name)
 			}
 		}
 		if err := m.awaitReady(ctx, names); err != nil {
@@ -263,9 +263,16 @@ func (m *migrationRun) provision(ctx workflow.Context) error {
 
 // awaitReady waits until each of these workloads or datasets has reported that it is ready.
 func (m *migrationRun) awaitReady(ctx workflow.Context, names []string) error {
-	return m.awaitUnlessAborted(ctx, func() bool {
+	ready := func() bool {
 		return !slices.ContainsFunc(names, func(n string) bool { return m.Pieces[n].Phase != migration.PhaseReady })
-	})
+	}
+	if err := m.awaitUnlessAborted(ctx, func() bool { return ready() || m.mustRenew(ctx) }); err != nil {
+		return err
+	}
+	if !ready() {
+		return m.renew(ctx)
+	}
+	return nil
 }
 
 // releaseBatches starts each batch when the one before it is through.
@@ -276,10 +283,9 @@ func (m *migrationRun) releaseBatches(ctx workflow.Context) error {
 	for i, b := range m.plan.Batches {
 		if i >= m.Started {
 			m.Started = i + 1
-			m.startChild(ctx, migration.BatchID(m.Spec.Plan, b.Name), "batch "+b.Name, Batch, BatchInput{Spec: m.Spec, Batch: b, Paused: m.Paused != nil},
-				attrBatch.ValueSet(b.Name), attrPhase.ValueSet(string(migration.PhaseGate)), attrWaiting.ValueSet(string(migration.WaitNothing)))
+			m.startBatch(ctx, b, nil)
 		}
-		m.set(ctx, migration.PhaseReleasing, m.waitsFor(), m.pausedReason())
+		m.set(ctx, migration.PhaseReleasing, m.waitsFor(), m.because())
 		if err := m.awaitUnlessAborted(ctx, func() bool { return m.Batches[b.Name].Phase == migration.PhaseDone || m.mustRenew(ctx) }); err != nil {
 			return err
 		}
@@ -314,7 +320,7 @@ func (m *migrationRun) soak(ctx workflow.Context) error {
 }
 
 func (m *migrationRun) mustRenew(ctx workflow.Context) bool {
-	return workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) && drained(ctx, signalBatch, signalPiece)
+	return workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) && drained(ctx, signalBatch, signalPiece, signalPause)
 }
 
 func (m *migrationRun) renew(ctx workflow.Context) error {
@@ -406,15 +412,15 @@ func (m *migrationRun) incidents() (n int) {
 }
 
 func (m *migrationRun) pause(ctx workflow.Context, why string) {
-	m.Paused = &pauseSignal{Paused: true, Reason: why}
+	m.Paused = &pauseSignal{Order: m.next(ctx), Paused: true, Reason: why}
 	m.tellBatches(ctx, signalPause, *m.Paused)
 	m.set(ctx, m.Phase, m.waitsFor(), why)
 }
 
 func (m *migrationRun) unpause(ctx workflow.Context) {
 	m.Paused, m.Forgiven = nil, m.incidents()
-	m.tellBatches(ctx, signalPause, pauseSignal{})
-	m.set(ctx, m.Phase, m.waitsFor(), "")
+	m.tellBatches(ctx, signalPause, pauseSignal{Order: m.next(ctx)})
+	m.set(ctx, m.Phase, m.waitsFor(), m.because())
 }
 
 // tellBatches tells every batch that has started.

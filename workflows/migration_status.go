@@ -95,11 +95,24 @@ func (m *migrationRun) waitsFor() migration.Waiting {
 	return migration.WaitNothing
 }
 
-func (m *migrationRun) pausedReason() string {
+// because is what keeps the migration from going on by itself: that it is paused, or what has failed.
+func (m *migrationRun) because() string {
 	if m.Paused != nil {
 		return m.Paused.Reason
 	}
-	return ""
+	var failed []string
+	see := func(name string) {
+		if p := m.Pieces[name]; p.Phase == migration.PhaseFailed {
+			failed = append(failed, fmt.Sprintf("%s failed and is tried again: %s", name, p.Detail))
+		}
+	}
+	for _, d := range m.plan.Datasets {
+		see(d.Name)
+	}
+	for _, w := range m.plan.Workloads {
+		see(w.Name)
+	}
+	return strings.Join(failed, "; ")
 }
 
 func (m *migrationRun) describe() string {

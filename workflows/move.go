@@ -134,6 +134,7 @@ func (m *move) check(ctx workflow.Context) error {
 		if err := workflow.ExecuteActivity(ctx, pg.CheckTenant, m.tenant(d, m.try)).Get(ctx, &ready); err != nil {
 			return err
 		}
+		m.result.Predicted = max(m.result.Predicted, ready.PredictedFreeze)
 		return refused(ready.Findings)
 	})
 	var verdict health.DestinationResult
@@ -175,7 +176,7 @@ func (m *move) fence(ctx workflow.Context) error {
 			case r.Word != migration.WordBusy:
 				return said(d, "fence", r.Word)
 			}
-			if err := workflow.Sleep(ctx, fenceWait); err != nil {
+			if err := sleep(ctx, fenceWait, "writers under way in "+d.Name); err != nil {
 				return err
 			}
 		}
@@ -247,7 +248,7 @@ func (m *move) seal(ctx workflow.Context) error {
 			case r.Word != migration.WordBusy:
 				return said(d, "seal", r.Word)
 			}
-			if err := workflow.Sleep(ctx, fenceWait); err != nil {
+			if err := sleep(ctx, fenceWait, d.Name+" is busy"); err != nil {
 				return err
 			}
 		}
@@ -269,7 +270,7 @@ func (m *move) open(ctx workflow.Context) error {
 		case r.Word != migration.WordBehind && r.Word != migration.WordBusy || workflow.Now(ctx).Sub(start) > openPatience:
 			return said(first, "open", r.Word)
 		}
-		if err := workflow.Sleep(ctx, 50*time.Millisecond); err != nil {
+		if err := sleep(ctx, openPause, first.Name+" on the other side is behind"); err != nil {
 			return err
 		}
 	}
@@ -289,7 +290,7 @@ func (m *move) openRest(ctx workflow.Context, try migration.Try) error {
 			if r.Word != migration.WordBehind && r.Word != migration.WordBusy {
 				return said(d, "open", r.Word)
 			}
-			if err := workflow.Sleep(ctx, 200*time.Millisecond); err != nil {
+			if err := sleep(ctx, 4*openPause, d.Name+" on the other side is behind"); err != nil {
 				return err
 			}
 		}
@@ -345,7 +346,7 @@ func (m *move) resolve(ctx workflow.Context, why error) (migration.MoveResult, e
 		return m.ended(ctx, migration.MoveSuperseded, why)
 	}
 	m.step(ctx, migration.PhaseResolving, migration.WaitNothing)
-	opened, err := m.settle(ctx, m.try.Next())
+	opened, err := m.settle(ctx, m.try.Next(), m.try)
 	m.result.Try = m.try.Next()
 	switch {
 	case errors.Is(err, errSuperseded):
@@ -359,15 +360,16 @@ func (m *move) resolve(ctx workflow.Context, why error) (migration.MoveResult, e
 	}
 }
 
-// settle is poison and reopen under try, over all databases. It says whether the destination was found open.
-func (m *move) settle(ctx workflow.Context, try migration.Try) (opened bool, err error) {
+// settle is poison and reopen under try, over all databases. It says whether the destination was found open: by the try in doubt, under
+// which the databases after the first open too.
+func (m *move) settle(ctx workflow.Context, try, doubted migration.Try) (opened bool, err error) {
 	for i, d := range m.Slice.Databases {
 		r, err := m.insist(ctx, "poison "+d.Name, pg.PoisonTenant, d, try)
 		if err != nil {
 			return false, err
 		}
 		if i == 0 && r.Word == migration.WordOpened {
-			return true, m.openRest(ctx, m.try)
+			return true, m.openRest(ctx, doubted)
 		}
 	}
 	for _, d := range m.Slice.Databases {
@@ -396,7 +398,7 @@ func (m *move) insist(ctx workflow.Context, summary string, step any, d migratio
 		case r.Word != migration.WordBusy:
 			return r, nil
 		}
-		if err := workflow.Sleep(ctx, fenceWait); err != nil {
+		if err := sleep(ctx, fenceWait, d.Name+" is busy"); err != nil {
 			return r, err
 		}
 	}

@@ -17,15 +17,18 @@ const (
 	fenceWait      = 250 * time.Millisecond // between two attempts to fence past a customer's long writers
 	fencePatience  = 12                     // such attempts before the try is given up
 	openPatience   = 3 * time.Second        // how long a destination may find itself behind, once the origin is sealed
+	openPause      = 50 * time.Millisecond  // between two attempts to open a destination that is behind
 	yieldPatience  = 30 * time.Second       // how long a running pass may take to step aside for a Move
 	tryPause       = time.Second            // before the second try of a Move; doubles
 	tryPauseMost   = 30 * time.Second
-	wayBackTries   = 3               // times the plan's tries: giving up on the way home is worse
-	lagPause       = 5 * time.Second // between two looks at replication lag
-	filePassPause  = 5 * time.Second // between two passes over a file tree
-	soakLook       = time.Minute     // between two looks at a customer that soaks
-	timelineLength = 100             // events kept for people; the history has them all
-	seenRequests   = 50              // request ids carried over continue-as-new
+	wayBackTries   = 3                // times the plan's tries: giving up on the way home is worse
+	lagPause       = 5 * time.Second  // between two looks at replication lag
+	filePassPause  = 5 * time.Second  // between two passes over a file tree
+	soakLook       = time.Minute      // between two looks at a customer that soaks
+	rollCall       = 30 * time.Second // between two times that those under way are asked whether they still run
+	rollCallQuiet  = 10 * time.Minute // the same, of those that only soak or wait
+	timelineLength = 100              // events kept for people; the history has them all
+	seenRequests   = 50               // request ids carried over continue-as-new
 )
 
 // patient retries for ever: what it does must happen, and can be repeated.

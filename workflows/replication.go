@@ -42,6 +42,7 @@ func Replication(ctx workflow.Context, in ReplicationInput) error {
 	r.standing = &r.Standing
 	r.setup(ctx)
 	err := r.run(ctx)
+	r.failed(ctx, err)
 	r.told(ctx)
 	return err
 }
@@ -63,6 +64,11 @@ func (r *replication) setup(ctx workflow.Context) {
 	r.standing.describe = func() string {
 		return fmt.Sprintf("Replication of **%s**. Stepped aside for %d customers.\n", r.in.Dataset, len(r.Yielded))
 	}
+	listen(ctx, signalAsk, "The migration calls the roll.", func(ctx workflow.Context, a ask) {
+		if a.Report {
+			r.report(ctx)
+		}
+	})
 	listen(ctx, signalStop, "The migration is over.", func(workflow.Context, wish) { r.stopped = true })
 	listen(ctx, signalRelease, "A Move is over: the customer's data may be copied again.", func(_ workflow.Context, v release) {
 		delete(r.Yielded, v.Customer)
@@ -97,7 +103,7 @@ func (r *replication) run(ctx workflow.Context) error {
 		if err := work(ctx); err != nil {
 			return err
 		}
-		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) && drained(ctx, signalYield, signalRelease, signalStop) {
+		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) && drained(ctx, signalYield, signalRelease, signalStop, signalAsk) {
 			st := r.replicationState
 			return workflow.NewContinueAsNewError(ctx, Replication, ReplicationInput{Spec: r.in.Spec, Dataset: r.in.Dataset, State: &st})
 		}
@@ -215,7 +221,7 @@ func (r *replication) passCustomer(ctx workflow.Context, id string) (conflicts i
 }
 
 func (r *replication) pause(ctx workflow.Context, d time.Duration) {
-	_, _ = workflow.AwaitWithTimeout(ctx, d, func() bool { return r.stopped })
+	awaitFor(ctx, d, "before the next pass or look", func() bool { return r.stopped })
 }
 
 func (r *replication) report(ctx workflow.Context) {

@@ -10,7 +10,8 @@ const (
 	signalReport  = "report"  // Customer -> Batch
 	signalBatch   = "batch"   // Batch -> Migration
 	signalPiece   = "piece"   // Workload, Replication -> Migration
-	signalPause   = "pause"   // Migration -> Batch
+	signalPause   = "pause"   // Migration -> Batch; Batch -> Migration when an operator canceled it
+	signalAsk     = "ask"     // Migration -> Batch, Workload, Replication; Batch -> Customer: are you there
 	signalYield   = "yield"   // Customer -> Replication: step aside
 	signalYielded = "yielded" // Replication -> Customer: stepped aside
 	signalRelease = "release" // Customer -> Replication: the Move is over
@@ -56,12 +57,12 @@ type pieceReport struct {
 
 // order says which of two reports of one sender is the newer: signals sent together may arrive in any order.
 type order struct {
-	Epoch int64 `json:"epoch"` // when the sender's run started, nanoseconds
-	N     int   `json:"n"`
+	At int64 `json:"at"` // by the sender's clock, nanoseconds since 1970: a sender that was started again, or reset, counts anew
+	N  int   `json:"n"`  // of the sender's reports, ever
 }
 
 // newer says whether o comes after p.
-func (o order) newer(p order) bool { return o.Epoch > p.Epoch || o.Epoch == p.Epoch && o.N > p.N }
+func (o order) newer(p order) bool { return o.At > p.At || o.At == p.At && o.N > p.N }
 
 // yieldRequest asks a Replication to leave one customer's data alone.
 type yieldRequest struct {
@@ -82,8 +83,14 @@ type release struct {
 	Token    int64          `json:"token"`
 }
 
-// pauseSignal stops and starts the admission of customers.
+// pauseSignal stops and starts the admission of customers. It is sent again with every roll call.
 type pauseSignal struct {
+	Order  order  `json:"order"`
 	Paused bool   `json:"paused"`
 	Reason string `json:"reason,omitempty"`
+}
+
+// ask is a roll call: that it is delivered says that the workflow runs.
+type ask struct {
+	Report bool `json:"report,omitempty"` // and say where you stand: the sender knows nothing
 }

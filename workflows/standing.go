@@ -30,7 +30,7 @@ type standing struct {
 	Reason   string            `json:"reason,omitempty"`
 	Since    time.Time         `json:"since"`
 	Timeline []migration.Event `json:"timeline,omitempty"`
-	Sent     int               `json:"sent"`           // reports, ever
+	Sent     order             `json:"sent"`           // of the last report
 	Seen     []string          `json:"seen,omitempty"` // request ids of commands, newest last
 
 	telling  int                    // signals under way
@@ -55,6 +55,15 @@ func (s *standing) set(ctx workflow.Context, phase migration.Phase, waiting migr
 	if s.changed != nil {
 		s.changed(ctx)
 	}
+}
+
+// failed says so where a run has ended with an error. The migration starts it again at its next roll call.
+func (s *standing) failed(ctx workflow.Context, err error) {
+	if err == nil || workflow.IsContinueAsNewError(err) {
+		return
+	}
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	s.set(ctx, migration.PhaseFailed, migration.WaitNothing, reason(err))
 }
 
 // show renews the details in the UI.
@@ -141,28 +150,10 @@ func (s *standing) command(ctx workflow.Context, name, description string, valid
 		}})
 }
 
-// tell signals another workflow and does not wait. A workflow that is not there any more has no use for the news.
-func (s *standing) tell(ctx workflow.Context, id, signal string, arg any) {
-	f := workflow.SignalExternalWorkflow(ctx, id, "", signal, arg)
-	s.telling++
-	workflow.Go(ctx, func(ctx workflow.Context) {
-		if err := f.Get(ctx, nil); err != nil {
-			workflow.GetLogger(ctx).Debug("signal was not delivered", "to", id, "signal", signal, "error", err)
-		}
-		s.telling--
-	})
-}
-
 // next numbers a report.
 func (s *standing) next(ctx workflow.Context) order {
-	s.Sent++
-	return order{Epoch: workflow.GetInfo(ctx).WorkflowStartTime.UnixNano(), N: s.Sent}
-}
-
-// told waits until every signal is on its way: the server forgets those of a workflow that has closed.
-func (s *standing) told(ctx workflow.Context) {
-	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	_ = workflow.Await(ctx, func() bool { return s.telling == 0 })
+	s.Sent = order{At: max(s.Sent.At, workflow.Now(ctx).UnixNano()), N: s.Sent.N + 1}
+	return s.Sent
 }
 
 // listen hands every signal of one name to take, for as long as the workflow runs.

@@ -34,7 +34,9 @@ func Workload(ctx workflow.Context, in WorkloadInput) error {
 	w := &workload{in: in}
 	w.standing.changed = w.report
 	w.standing.describe = func() string { return fmt.Sprintf("Workload **%s**.\n", in.Workload) }
+	listen(ctx, signalAsk, "The migration calls the roll.", w.hear)
 	err := w.run(ctx)
+	w.failed(ctx, err)
 	w.told(ctx)
 	return err
 }
@@ -183,6 +185,12 @@ func (w *workload) say(ctx workflow.Context, phase migration.Phase, detail strin
 		waits = migration.WaitData
 	}
 	w.set(ctx, phase, waits, detail)
+}
+
+func (w *workload) hear(ctx workflow.Context, a ask) {
+	if a.Report {
+		w.report(ctx)
+	}
 }
 
 func (w *workload) report(ctx workflow.Context) {

@@ -18,6 +18,11 @@ func (a *app) workerCommand() *cobra.Command {
 talks to AWS; a worker with --site works next to that site's data and must reach
 its vCenter, databases and files. One process may do both.
 
+With --deployment the worker carries a version (Temporal's worker versioning): a
+Move stays with the version that started it, and the workflows that live for weeks
+go on with the current one. Nothing runs on a version before
+"temporal worker deployment set-current-version" names it.
+
 AWS settings are those of every AWS tool. Plans name secrets by reference only:
 env:// and file:// are resolved here, on the worker that uses them.`,
 		Args: asInput(cobra.NoArgs),
@@ -33,6 +38,9 @@ env:// and file:// are resolved here, on the worker that uses them.`,
 				return err
 			}
 			o.Client = opts
+			if o.Deployment != "" && o.BuildID == "" {
+				return inputError("give --build-id ID: the version of this binary, which `drover version` prints", "--deployment without --build-id does not say which version this is")
+			}
 			if o.Identity == "" {
 				o.Identity = defaultIdentity()
 			}
@@ -43,6 +51,8 @@ env:// and file:// are resolved here, on the worker that uses them.`,
 	f.StringArrayVar(&o.Sites, "site", nil, "work next to the data of this site; may be repeated")
 	f.BoolVar(&o.Main, "main", true, "carry the workflows and talk to AWS")
 	f.StringVar(&o.Identity, "identity", "", "the worker's name in the Temporal UI (default PID@HOST)")
+	f.StringVar(&o.Deployment, "deployment", os.Getenv("TEMPORAL_DEPLOYMENT_NAME"), "worker deployment that this worker is of a version of (TEMPORAL_DEPLOYMENT_NAME)")
+	f.StringVar(&o.BuildID, "build-id", os.Getenv("TEMPORAL_WORKER_BUILD_ID"), "the version (TEMPORAL_WORKER_BUILD_ID)")
 	return cmd
 }
 

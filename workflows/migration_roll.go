@@ -1,0 +1,93 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+func (m *migrationRun) rollEvery() time.Duration {
+	switch m.Phase {
+	case migration.PhaseProvisioning, migration.PhaseReleasing:
+		return rollCall
+	case migration.PhaseSoak:
+		return rollCallQuiet
+	default:
+		return 0
+	}
+}
+
+// callRoll tells every batch what holds and asks the rest whether they run. What was terminated is started again, with what it had last
+// reported; a workload that has failed is tried again by the same way.
+func (m *migrationRun) callRoll(ctx workflow.Context) {
+	word := pauseSignal{Order: m.next(ctx)}
+	if m.Paused != nil {
+		word.Paused, word.Reason = true, m.Paused.Reason
+	}
+	for _, b := range m.plan.Batches[:min(m.Started, len(m.plan.Batches))] {
+		if m.Closed[b.Name] {
+			continue
+		}
+		m.tellOr(ctx, migration.BatchID(m.Spec.Plan, b.Name), signalPause, word, func(ctx workflow.Context) {
+			if !m.Closed[b.Name] && m.rollEvery() > 0 {
+				was := m.Batches[b.Name]
+				m.note(ctx, "batch "+b.Name+" was terminated, and is started again", migration.Command{Reason: "it was " + string(was.Phase)})
+				m.startBatch(ctx, b, &was)
+			}
+		})
+	}
+	for _, w := range m.plan.Workloads {
+		if p, begun := m.Pieces[w.Name]; begun && p.Phase != migration.PhaseReady {
+			m.tellOr(ctx, migration.WorkloadID(m.Spec.Plan, w.Name), signalAsk, ask{}, func(ctx workflow.Context) {
+				if m.Pieces[w.Name].Phase != migration.PhaseReady && m.rollEvery() > 0 {
+					m.startWorkload(ctx, w.Name)
+				}
+			})
+		}
+	}
+	for _, d := range m.plan.Datasets {
+		if _, begun := m.Pieces[d.Name]; begun {
+			m.tellOr(ctx, migration.ReplicationID(m.Spec.Plan, d.Name), signalAsk, ask{}, func(ctx workflow.Context) {
+				if m.rollEvery() > 0 {
+					m.startReplication(ctx, d.Name)
+				}
+			})
+		}
+	}
+}
+
+// startBatch starts a batch, or asks one that runs already where it stands.
+func (m *migrationRun) startBatch(ctx workflow.Context, b migration.Batch, was *migration.BatchStatus) {
+	id := migration.BatchID(m.Spec.Plan, b.Name)
+	if !startChild(ctx, m.Spec.Plan, id, "batch "+b.Name, Batch, BatchInput{Spec: m.Spec, Batch: b, Paused: m.Paused, Was: was},
+		attrBatch.ValueSet(b.Name), attrPhase.ValueSet(string(migration.PhaseGate)), attrWaiting.ValueSet(string(migration.WaitNothing))) {
+		m.tell(ctx, id, signalAsk, ask{Report: true})
+	}
+}
+
+// begun notes that a workload or a dataset belongs to the roll from now on.
+func (m *migrationRun) begun(name string) {
+	if _, ok := m.Pieces[name]; !ok {
+		m.Pieces[name] = migration.PieceStatus{Name: name, Phase: migration.PhaseProvisioning}
+	}
+}
+
+func (m *migrationRun) startWorkload(ctx workflow.Context, name string) {
+	m.begun(name)
+	id := migration.WorkloadID(m.Spec.Plan, name)
+	if !startChild(ctx, m.Spec.Plan, id, "workload "+name, Workload, WorkloadInput{Spec: m.Spec, Workload: name},
+		attrPhase.ValueSet(string(migration.PhaseProvisioning))) {
+		m.tell(ctx, id, signalAsk, ask{Report: true})
+	}
+}
+
+func (m *migrationRun) startReplication(ctx workflow.Context, dataset string) {
+	m.begun(dataset)
+	id := migration.ReplicationID(m.Spec.Plan, dataset)
+	if !startChild(ctx, m.Spec.Plan, id, "replication of "+dataset, Replication, ReplicationInput{Spec: m.Spec, Dataset: dataset},
+		attrPhase.ValueSet(string(migration.PhaseProvisioning))) {
+		m.tell(ctx, id, signalAsk, ask{Report: true})
+	}
+}
