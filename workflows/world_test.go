@@ -1,0 +1,465 @@
+package workflows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/activities/files"
+	"github.com/drover-migration/drover/activities/health"
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/activities/traffic"
+	"github.com/drover-migration/drover/migration"
+)
+
+// call is one call of an activity: the nth of its name upon one dataset.
+type call struct {
+	step, on string
+	nth      int
+}
+
+func (c call) String() string { return fmt.Sprintf("%s %s #%d", c.step, c.on, c.nth) }
+
+// mishap is what befalls a call.
+type mishap string
+
+const (
+	answerLost mishap = "loses its answer and is repeated"
+	runsTwice  mishap = "runs twice"
+	comesBack  mishap = "comes back later"
+	foundBusy  mishap = "finds the tables busy"
+	neverHeard mishap = "takes effect and is never heard of"
+	neverCame  mishap = "fails for good and takes no effect"
+	tooLate    mishap = "is given up and takes effect later"
+)
+
+// passes says whether it costs a customer nothing but time; the others end a try.
+func (m mishap) passes() bool {
+	return m == answerLost || m == runsTwice || m == comesBack || m == foundBusy
+}
+
+// delays are the numbers of calls that are tried between the mishap and its late effect.
+func (m mishap) delays() []int {
+	if m == comesBack || m == tooLate {
+		return []int{1, 4, 12, 1000} // the last: when all is over
+	}
+	return []int{0}
+}
+
+type fault struct {
+	mishap
+	after int // calls between the mishap and its late effect
+}
+
+// death ends the first Move from one side in one of its steps, as a termination does. The first took databases have carried the step
+// out; where a step runs on all databases at once, took is a set of bits instead.
+type death struct {
+	step string
+	from migration.Side
+	took int
+}
+
+var atOnce = map[string]bool{"CheckTenant": true, "FenceTenant": true, "DrainTenant": true, "SealTenant": true, "UnfenceTenant": true}
+
+var (
+	errNetwork   = errors.New("connection reset by peer")
+	errPermanent = temporal.NewNonRetryableApplicationError("permission denied", postgres.ErrorRefused, nil)
+)
+
+// world is all that a Customer touches. Its exported methods are the activities, under the names that the workflows call.
+type world struct {
+	tables
+}
+
+// tables are the databases, what happens to the calls upon them, and what happened.
+type tables struct {
+	mu      sync.Mutex
+	cond    *sync.Cond
+	dbs     []*database
+	slice   migration.CustomerSlice
+	verdict migration.Outcome
+	routed  migration.Side
+	faults  map[call]fault
+	death   death
+	before  func(c call) // before a call takes effect
+
+	seen    map[call]int // nth, by step and dataset
+	calls   []call
+	trace   []string
+	wrong   []string
+	zombies []zombie
+	dying   int // calls of the step of death that have arrived
+	dead    string
+}
+
+type zombie struct {
+	in   int
+	what string
+	do   func() migration.Word
+}
+
+// newWorld has n databases and one file tree.
+func newWorld(n int, home migration.Side, now func() time.Time) *world {
+	w := &world{tables{faults: map[call]fault{}, seen: map[call]int{}, verdict: migration.Pass, routed: home}}
+	w.cond = sync.NewCond(&w.mu)
+	w.slice = migration.CustomerSlice{
+		Customer: migration.Customer{ID: "acme", Tenant: 17},
+		Batch:    migration.Batch{Name: "canary", Bake: migration.Duration(time.Second)},
+		Files:    []migration.Dataset{{Name: "attachments", Files: &migration.Files{Site: "dc1", Target: "prod", FencedBy: "orders"}}},
+		Routes:   []migration.Route{{Name: "public"}},
+		Policy:   migration.Policy{FreezeBudget: migration.Duration(5 * time.Second), Tries: 3},
+	}
+	for _, name := range []string{"orders", "billing", "audit"}[:n] {
+		w.slice.Databases = append(w.slice.Databases, migration.Dataset{Name: name, Postgres: &migration.Postgres{Site: "dc1", Target: "prod"}})
+		w.dbs = append(w.dbs, newDatabase(name, home, now))
+	}
+	return w
+}
+
+func (w *tables) db(name string) *database {
+	return w.dbs[slices.IndexFunc(w.dbs, func(d *database) bool { return d.name == name })]
+}
+
+// do is every call: it meets its mishap, if it has one, and the invariants are looked at before and after.
+func (w *tables) do(ctx context.Context, step, on string, from migration.Side, effect func() migration.Word) (migration.Word, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	id := activity.GetInfo(ctx).WorkflowExecution.ID
+	if id == w.dead || len(w.calls) > 2000 {
+		return "", errPermanent
+	}
+	key := call{step: step, on: on}
+	w.seen[key]++
+	key.nth = w.seen[key]
+	w.calls = append(w.calls, key)
+	w.look("before " + key.String())
+	for i := range w.zombies {
+		if w.zombies[i].in--; w.zombies[i].in == 0 {
+			w.rise(w.zombies[i])
+		}
+	}
+	if w.before != nil {
+		w.before(key)
+	}
+	if len(w.calls)%2 == 0 {
+		for _, d := range w.dbs {
+			d.write()
+		}
+	}
+	if step == w.death.step && from == w.death.from && w.dead == "" {
+		return w.die(id, on, effect)
+	}
+	f := w.faults[key]
+	switch f.mishap {
+	case neverCame:
+		return "", errPermanent
+	case tooLate:
+		w.zombies = append(w.zombies, zombie{f.after, key.String(), effect})
+		return "", errPermanent
+	case foundBusy:
+		return migration.WordBusy, nil
+	}
+	word := effect()
+	w.trace = append(w.trace, fmt.Sprintf("%s: %s", key, word))
+	switch f.mishap {
+	case answerLost:
+		return "", errNetwork
+	case neverHeard:
+		return "", errPermanent
+	case runsTwice:
+		word = effect()
+	case comesBack:
+		w.zombies = append(w.zombies, zombie{f.after, key.String(), effect})
+	}
+	w.look("after " + key.String())
+	return word, nil
+}
+
+// die carries out the step of death on a database that it reached, and says whether the Move is dead then: it heard no answer.
+func (w *tables) die(id, on string, effect func() migration.Word) (migration.Word, error) {
+	w.dying++
+	i := slices.IndexFunc(w.dbs, func(d *database) bool { return d.name == on })
+	took, over := i < w.death.took, i >= w.death.took || i == len(w.dbs)-1
+	if atOnce[w.death.step] {
+		took, over = w.death.took>>i&1 == 1, true
+	}
+	var word migration.Word
+	if took {
+		word = effect()
+		w.trace = append(w.trace, fmt.Sprintf("%s %s: %s", w.death.step, on, word))
+		w.look("after " + w.death.step)
+	}
+	if !over {
+		return word, nil
+	}
+	if w.dying == len(w.dbs) || !atOnce[w.death.step] {
+		w.dead = id
+		w.trace = append(w.trace, id+" is terminated")
+		w.cond.Broadcast()
+	}
+	for w.dead == "" {
+		w.cond.Wait()
+	}
+	return "", errPermanent
+}
+
+func (w *tables) rise(z zombie) {
+	w.trace = append(w.trace, fmt.Sprintf("%s again: %s", z.what, z.do()))
+	w.look("after a late " + z.what)
+}
+
+func (w *tables) look(when string) {
+	for _, u := range unsound(w.dbs) {
+		w.wrong = append(w.wrong, when+": "+u)
+	}
+}
+
+func (w *tables) isDead(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dead == id
+}
+
+func (w *world) step(ctx context.Context, name string, req postgres.TenantMove, take func(*database) migration.Word) (postgres.StepResult, error) {
+	d := w.db(req.Dataset.Name)
+	word, err := w.do(ctx, name, d.name, req.From, func() migration.Word { return take(d) })
+	return postgres.StepResult{Word: word, At: d.now()}, err
+}
+
+func (w *world) FenceTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
+	return w.step(ctx, "FenceTenant", req, func(d *database) migration.Word { return d.fence(req.From, req.Try, req.Lease.D()) })
+}
+
+func (w *world) SealTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
+	return w.step(ctx, "SealTenant", req, func(d *database) migration.Word { return d.seal(req.From, req.Try) })
+}
+
+// OpenTenant also holds the Move to its order: every origin is sealed, and the first database is open, before another opens.
+func (w *world) OpenTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
+	to := req.From.Other()
+	return w.step(ctx, "OpenTenant", req, func(d *database) migration.Word {
+		word := d.open(to, req.Try)
+		if word != migration.WordOpen {
+			return word
+		}
+		for _, o := range w.dbs {
+			if o.sides[req.From].State != migration.Sealed {
+				w.wrong = append(w.wrong, fmt.Sprintf("%s opened on %s before %s was sealed", d.name, to, o.name))
+			}
+		}
+		if w.dbs[0].sides[to].State != migration.Open {
+			w.wrong = append(w.wrong, fmt.Sprintf("%s opened on %s before %s", d.name, to, w.dbs[0].name))
+		}
+		return word
+	})
+}
+
+func (w *world) UnfenceTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
+	return w.step(ctx, "UnfenceTenant", req, func(d *database) migration.Word { return d.claim(req.From, req.Try) })
+}
+
+func (w *world) PoisonTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
+	return w.step(ctx, "PoisonTenant", req, func(d *database) migration.Word { return d.poison(req.From.Other(), req.Try) })
+}
+
+func (w *world) ReopenTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
+	return w.step(ctx, "ReopenTenant", req, func(d *database) migration.Word { return d.reopen(req.From, req.Try) })
+}
+
+func (w *world) ClaimTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
+	return w.step(ctx, "ClaimTenant", req, func(d *database) migration.Word { return d.claim(req.From, req.Try) })
+}
+
+// CheckTenant refuses what engine.Pair.Ready refuses: a database that is in the middle of something.
+func (w *world) CheckTenant(ctx context.Context, req postgres.TenantMove) (out postgres.Readiness, err error) {
+	_, err = w.step(ctx, "CheckTenant", req, func(d *database) migration.Word {
+		out = postgres.Readiness{}
+		if r := d.record(); !r.Side(req.From).Accepts() || r.Side(req.From.Other()).State != migration.Sealed {
+			out.Findings = []migration.Finding{{Severity: migration.Blocker, Subject: d.name, Reason: "not at home", Remedy: "repair"}}
+		}
+		return ""
+	})
+	return out, err
+}
+
+// DrainTenant finds that the sides differ when the lease ran out and somebody wrote.
+func (w *world) DrainTenant(ctx context.Context, req postgres.TenantMove) (out postgres.DrainResult, err error) {
+	r, err := w.step(ctx, "DrainTenant", req, func(d *database) migration.Word {
+		from := d.sides[req.From]
+		if !d.arrived(req.From.Other(), req.Try) {
+			return migration.WordBehind
+		}
+		out = postgres.DrainResult{Rows: int64(from.marked)}
+		if from.rows != from.marked {
+			out.Differences = []string{fmt.Sprintf("%s: %d rows and %d", d.name, from.rows, from.marked)}
+		}
+		return migration.WordFenced
+	})
+	if out.Word = r.Word; r.Word == migration.WordBusy {
+		err = errNetwork
+	}
+	return out, err
+}
+
+func (w *world) ReadHome(ctx context.Context, req postgres.TenantRequest) (out migration.HomeRecord, err error) {
+	word, err := w.do(ctx, "ReadHome", req.Dataset.Name, "", func() migration.Word { out = w.db(req.Dataset.Name).record(); return "" })
+	if word == migration.WordBusy {
+		err = errNetwork
+	}
+	return out, err
+}
+
+func (w *world) FinalFiles(ctx context.Context, req files.FilesRequest) (files.FilesResult, error) {
+	word, err := w.do(ctx, "FinalFiles", req.Dataset.Name, "", func() migration.Word {
+		if r := w.db(req.Fence.Name).record().Side(req.From); r.State != migration.Fenced || r.Expired || r.Token != req.Try.Token || r.Owner != req.Try.Owner {
+			return migration.WordNotFenced
+		}
+		return ""
+	})
+	switch {
+	case err != nil:
+		return files.FilesResult{}, err
+	case word == migration.WordBusy:
+		return files.FilesResult{}, errNetwork
+	case word != "":
+		return files.FilesResult{}, temporal.NewNonRetryableApplicationError("the fence of this try does not stand", "NotFrozen", nil)
+	}
+	return files.FilesResult{Objects: 1}, nil
+}
+
+func (w *world) ReconcileRoute(ctx context.Context, _ traffic.ReconcileRouteRequest) (traffic.RouteState, error) {
+	word, err := w.do(ctx, "ReconcileRoute", "", "", func() migration.Word { w.routed = w.dbs[0].record().Home(); return "" })
+	if word == migration.WordBusy {
+		err = errNetwork
+	}
+	return traffic.RouteState{}, err
+}
+
+func (w *world) VerifyRoute(ctx context.Context, _ traffic.ReconcileRouteRequest) (traffic.RouteState, error) {
+	word, err := w.do(ctx, "VerifyRoute", "", "", func() migration.Word {
+		if w.routed != w.dbs[0].record().Home() {
+			return migration.WordBehind
+		}
+		return ""
+	})
+	if err == nil && word != "" {
+		err = errNetwork
+	}
+	return traffic.RouteState{}, err
+}
+
+func (w *world) CheckDestination(context.Context, health.DestinationRequest) (health.DestinationResult, error) {
+	return health.DestinationResult{}, nil
+}
+
+func (w *world) LoadCustomer(context.Context, state.LoadCustomerRequest) (migration.CustomerSlice, error) {
+	return w.slice, nil
+}
+
+// WatchHealth says pass or fail, and nothing is wrong on premises.
+func (w *world) WatchHealth(context.Context, health.WatchRequest) (migration.Verdict, error) {
+	return migration.Verdict{Outcome: w.verdict, Reason: "as the test says"}, nil
+}
+
+// stage is a Temporal of its own with a world under it. Its time is virtual.
+type stage struct {
+	*testing.T
+	*world
+	env *testsuite.TestWorkflowEnvironment
+}
+
+func newStage(t *testing.T, n int, home migration.Side) *stage {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	env := suite.NewTestWorkflowEnvironment()
+	s := &stage{T: t, env: env, world: newWorld(n, home, env.Now)}
+	env.RegisterActivity(s.world)
+	env.RegisterWorkflow(Customer)
+	env.RegisterWorkflowWithOptions(s.move, workflow.RegisterOptions{Name: "Move"})
+	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil)
+	return s
+}
+
+// move is Move, unless it is told to die.
+func (s *stage) move(ctx workflow.Context, in MoveInput) (result migration.MoveResult, err error) {
+	if s.death.step == "" {
+		return Move(ctx, in)
+	}
+	ended, id := false, workflow.GetInfo(ctx).WorkflowExecution.ID
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		result, err = Move(ctx, in)
+		ended = true
+	})
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	_ = workflow.Await(ctx, func() bool { return ended || s.isDead(id) })
+	if !ended {
+		err = errors.New("terminated")
+	}
+	return result, err
+}
+
+// customer plays a Customer from its batch's go until it waits for a human or has finished, and says where it says it stands. st is
+// where it begins; nil: where a plan does.
+func (s *stage) customer(st *customerState) migration.CustomerStatus {
+	s.Helper()
+	var last migration.CustomerStatus
+	ask := func() (c migration.CustomerStatus) {
+		v, err := s.env.QueryWorkflow(migration.QueryStatus)
+		require.NoError(s, err)
+		require.NoError(s, v.Get(&c))
+		return c
+	}
+	s.env.RegisterDelayedCallback(func() { s.env.SignalWorkflow(signalGo, goSignal{Round: 1}) }, time.Millisecond)
+	s.env.RegisterDelayedCallback(func() {
+		last = ask()
+		s.env.SignalWorkflow(signalAbort, wish{By: "the test"})
+	}, time.Hour)
+	s.env.ExecuteWorkflow(Customer, CustomerInput{ID: "acme", Batch: "canary", State: st})
+	require.True(s, s.env.IsWorkflowCompleted(), s.story())
+	require.NoError(s, s.env.GetWorkflowError(), s.story())
+	if last.Phase == "" {
+		last = ask()
+	}
+	for _, z := range s.zombies {
+		if z.in > 0 {
+			s.rise(z)
+		}
+	}
+	return last
+}
+
+// sound holds the world to everything that must be true whatever happened, when the customer says that it stands at c.
+func (s *stage) sound(c migration.CustomerStatus) {
+	s.Helper()
+	require.Empty(s, s.wrong, s.story())
+	require.LessOrEqual(s, len(s.calls), 2000, "it does not end")
+	home := settledOn(s.dbs)
+	require.NotEmpty(s, home, "not all open on one side\n%s", s.story())
+	require.Equal(s, home, c.Home, "what the customer says\n%s", s.story())
+	require.Equal(s, home, s.routed, "the route\n%s", s.story())
+}
+
+func (s *stage) story() string {
+	var b strings.Builder
+	b.WriteString(strings.Join(s.trace, "\n"))
+	for _, d := range s.dbs {
+		fmt.Fprintf(&b, "\n%s: %+v", d.name, d.record())
+	}
+	return b.String()
+}
