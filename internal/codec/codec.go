@@ -17,8 +17,10 @@ import (
 const (
 	// Encoding marks a compressed payload in its metadata.
 	Encoding = "binary/zstd"
-	// Threshold is the size in bytes up to which a payload stays readable as it is.
-	Threshold = 1 << 10
+	// Threshold is the size in bytes up to which a payload stays as it is. The Temporal UI cannot unpack: with this, what a workflow says
+	// of itself there (its details travel as a query's answer, of some kilobytes with the handlers' descriptions) is always readable, and
+	// what grows with the number of customers is compressed.
+	Threshold = 16 << 10
 	// mostDecoded bounds what one payload may unpack to; Temporal takes at most 2 MiB packed.
 	mostDecoded = 256 << 20
 )

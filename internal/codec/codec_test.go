@@ -17,7 +17,7 @@ func encoding(p *commonpb.Payload) string { return string(p.GetMetadata()[conver
 
 func TestLargePayloadsAreCompressedAndComeBackAsTheyWere(t *testing.T) {
 	dc := codec.DataConverter()
-	long := strings.Repeat("customer acme ", 1000)
+	long := strings.Repeat("customer acme ", 10_000)
 	p, err := dc.ToPayload(long)
 	require.NoError(t, err)
 	require.Equal(t, codec.Encoding, encoding(p))

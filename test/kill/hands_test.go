@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
+	sdkpb "go.temporal.io/api/sdk/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/drover-migration/drover/client"
@@ -44,6 +45,14 @@ func TestNoHandInTheTemporalUIChangesTheOutcome(t *testing.T) {
 		b.submit(ctx)
 		b.soaks(ctx, t)
 		b.settled(ctx, id, migration.AWS)
+	})
+	t.Run("the Temporal UI reads what a customer does and what may be done", func(t *testing.T) {
+		answer, err := b.server.QueryWorkflow(ctx, migration.CustomerID(plan, id), "", "__temporal_workflow_metadata") // without Drover's codec, as the UI
+		require.NoError(t, err)
+		var says sdkpb.WorkflowMetadata
+		require.NoError(t, answer.Get(&says))
+		require.Contains(t, says.GetCurrentDetails(), "homed on **aws**")
+		require.Contains(t, says.GetCurrentDetails(), "rollback")
 	})
 	for _, to := range []migration.Side{migration.OnPrem, migration.AWS} {
 		for _, step := range []string{"FenceTenant", "SealTenant", "OpenTenant"} {
