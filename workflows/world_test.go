@@ -286,19 +286,28 @@ func (w *world) ClaimTenant(ctx context.Context, req postgres.TenantMove) (postg
 }
 
 // CheckTenant refuses what engine.Pair.Ready refuses: a database that is in the middle of something.
-func (w *world) CheckTenant(ctx context.Context, req postgres.TenantMove) (out postgres.Readiness, err error) {
-	_, err = w.step(ctx, "CheckTenant", req, func(d *database) migration.Word {
+func (w *world) CheckTenant(ctx context.Context, req postgres.TenantMove) (postgres.Readiness, error) {
+	var out postgres.Readiness
+	_, err := w.step(ctx, "CheckTenant", req, func(d *database) migration.Word {
 		out = postgres.Readiness{}
 		if r := d.record(); !r.Side(req.From).Accepts() || r.Side(req.From.Other()).State != migration.Sealed {
 			out.Findings = []migration.Finding{{Severity: migration.Blocker, Subject: d.name, Reason: "not at home", Remedy: "repair"}}
 		}
 		return ""
 	})
-	return out, err
+	return found(w, &out), err
+}
+
+// found copies what a call has found: one that comes back later finds again.
+func found[T any](w *world, out *T) T {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return *out
 }
 
 // DrainTenant finds that the sides differ when the lease ran out and somebody wrote.
-func (w *world) DrainTenant(ctx context.Context, req postgres.TenantMove) (out postgres.DrainResult, err error) {
+func (w *world) DrainTenant(ctx context.Context, req postgres.TenantMove) (postgres.DrainResult, error) {
+	var out postgres.DrainResult
 	r, err := w.step(ctx, "DrainTenant", req, func(d *database) migration.Word {
 		from := d.sides[req.From]
 		if !d.arrived(req.From.Other(), req.Try) {
@@ -310,18 +319,21 @@ func (w *world) DrainTenant(ctx context.Context, req postgres.TenantMove) (out p
 		}
 		return migration.WordFenced
 	})
-	if out.Word = r.Word; r.Word == migration.WordBusy {
+	if r.Word == migration.WordBusy {
 		err = errNetwork
 	}
-	return out, err
+	result := found(w, &out)
+	result.Word = r.Word
+	return result, err
 }
 
-func (w *world) ReadHome(ctx context.Context, req postgres.TenantRequest) (out migration.HomeRecord, err error) {
+func (w *world) ReadHome(ctx context.Context, req postgres.TenantRequest) (migration.HomeRecord, error) {
+	var out migration.HomeRecord
 	word, err := w.do(ctx, "ReadHome", req.Dataset.Name, "", func() migration.Word { out = w.db(req.Dataset.Name).record(); return "" })
 	if word == migration.WordBusy {
 		err = errNetwork
 	}
-	return out, err
+	return found(w, &out), err
 }
 
 func (w *world) FinalFiles(ctx context.Context, req files.FilesRequest) (files.FilesResult, error) {
