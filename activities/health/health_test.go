@@ -456,7 +456,7 @@ func TestAnAnswerThatDoesNotComeInTimeIsSaidSo(t *testing.T) {
 	got := r.http(t.Context(), r.route, s.at(), "acme.example.com", p)
 	require.False(t, got.ok)
 	require.Equal(t, "no answer within 20ms", got.answer)
-	require.InDelta(t, 20*time.Millisecond, got.took, float64(time.Second), "of the time it waited, give or take a busy machine")
+	require.GreaterOrEqual(t, got.took, 20*time.Millisecond)
 }
 
 // A load balancer chooses its certificate by the name that TLS is told, and has none for the address that it is reached by.

@@ -70,6 +70,7 @@ type sample struct {
 
 // http asks for the probe's path with the customer's host name, which TLS is told too: by it a load balancer chooses its certificate.
 func (p *prober) http(ctx context.Context, client *http.Client, at Endpoint, host string, probe migration.Probe) sample {
+	start := time.Now() // before the time-out begins: a probe that ran into it took at least that long
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, dialled{}, at.Address), probe.Timeout.D())
 	defer cancel()
 	scheme := "http"
@@ -80,7 +81,6 @@ func (p *prober) http(ctx context.Context, client *http.Client, at Endpoint, hos
 	if err != nil {
 		return sample{answer: err.Error()}
 	}
-	start := time.Now()
 	res, err := client.Do(req)
 	if err != nil {
 		return sample{took: time.Since(start), answer: brief(err, probe.Timeout.D())}
@@ -95,9 +95,9 @@ func (p *prober) http(ctx context.Context, client *http.Client, at Endpoint, hos
 
 // tcp opens a connection.
 func (p *prober) tcp(ctx context.Context, at Endpoint, probe migration.Probe) sample {
+	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, probe.Timeout.D())
 	defer cancel()
-	start := time.Now()
 	c, err := p.dialer.DialContext(ctx, "tcp", at.Address)
 	if err != nil {
 		return sample{took: time.Since(start), answer: brief(err, probe.Timeout.D())}
