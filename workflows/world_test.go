@@ -249,12 +249,14 @@ func (w *world) SealTenant(ctx context.Context, req postgres.TenantMove) (postgr
 	return w.step(ctx, "SealTenant", req, func(d *database) migration.Word { return d.seal(req.From, req.Try) })
 }
 
-// OpenTenant also holds the Move to its order: every origin is sealed, and the first database is open, before another opens.
+// OpenTenant also holds the Move to its order: every origin is sealed, and the first database is open, before another opens. A repeat of
+// an open that has been carried out opens nothing.
 func (w *world) OpenTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
 	to := req.From.Other()
 	return w.step(ctx, "OpenTenant", req, func(d *database) migration.Word {
+		was := d.sides[to].State
 		word := d.open(to, req.Try)
-		if word != migration.WordOpen {
+		if word != migration.WordOpen || was == migration.Open {
 			return word
 		}
 		for _, o := range w.dbs {
