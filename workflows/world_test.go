@@ -241,6 +241,15 @@ func (w *world) step(ctx context.Context, name string, req postgres.TenantMove, 
 	return postgres.StepResult{Word: word, At: d.now()}, err
 }
 
+// ask is a call that has no word for busy: it fails, and is tried again.
+func (w *world) ask(ctx context.Context, name, on string, take func() migration.Word) (migration.Word, error) {
+	word, err := w.do(ctx, name, on, "", take)
+	if word == migration.WordBusy {
+		err = errNetwork
+	}
+	return word, err
+}
+
 func (w *world) FenceTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
 	return w.step(ctx, "FenceTenant", req, func(d *database) migration.Word { return d.fence(req.From, req.Try, req.Lease.D()) })
 }
@@ -331,15 +340,12 @@ func (w *world) DrainTenant(ctx context.Context, req postgres.TenantMove) (postg
 
 func (w *world) ReadHome(ctx context.Context, req postgres.TenantRequest) (migration.HomeRecord, error) {
 	var out migration.HomeRecord
-	word, err := w.do(ctx, "ReadHome", req.Dataset.Name, "", func() migration.Word { out = w.db(req.Dataset.Name).record(); return "" })
-	if word == migration.WordBusy {
-		err = errNetwork
-	}
+	_, err := w.ask(ctx, "ReadHome", req.Dataset.Name, func() migration.Word { out = w.db(req.Dataset.Name).record(); return "" })
 	return found(w, &out), err
 }
 
 func (w *world) FinalFiles(ctx context.Context, req files.FilesRequest) (files.FilesResult, error) {
-	word, err := w.do(ctx, "FinalFiles", req.Dataset.Name, "", func() migration.Word {
+	word, err := w.ask(ctx, "FinalFiles", req.Dataset.Name, func() migration.Word {
 		if r := w.db(req.Fence.Name).record().Side(req.From); r.State != migration.Fenced || r.Expired || r.Token != req.Try.Token || r.Owner != req.Try.Owner {
 			return migration.WordNotFenced
 		}
@@ -348,8 +354,6 @@ func (w *world) FinalFiles(ctx context.Context, req files.FilesRequest) (files.F
 	switch {
 	case err != nil:
 		return files.FilesResult{}, err
-	case word == migration.WordBusy:
-		return files.FilesResult{}, errNetwork
 	case word != "":
 		return files.FilesResult{}, temporal.NewNonRetryableApplicationError("the fence of this try does not stand", "NotFrozen", nil)
 	}
@@ -357,15 +361,12 @@ func (w *world) FinalFiles(ctx context.Context, req files.FilesRequest) (files.F
 }
 
 func (w *world) ReconcileRoute(ctx context.Context, _ traffic.ReconcileRouteRequest) (traffic.RouteState, error) {
-	word, err := w.do(ctx, "ReconcileRoute", "", "", func() migration.Word { w.routed = w.dbs[0].record().Home(); return "" })
-	if word == migration.WordBusy {
-		err = errNetwork
-	}
+	_, err := w.ask(ctx, "ReconcileRoute", "", func() migration.Word { w.routed = w.dbs[0].record().Home(); return "" })
 	return traffic.RouteState{}, err
 }
 
 func (w *world) VerifyRoute(ctx context.Context, _ traffic.ReconcileRouteRequest) (traffic.RouteState, error) {
-	word, err := w.do(ctx, "VerifyRoute", "", "", func() migration.Word {
+	word, err := w.ask(ctx, "VerifyRoute", "", func() migration.Word {
 		if w.routed != w.dbs[0].record().Home() {
 			return migration.WordBehind
 		}
