@@ -177,11 +177,7 @@ func (c *customer) begin(ctx workflow.Context) error {
 // takeStock is the start of a customer that an operator reset: what it remembers is of an earlier day, the server has delivered all its
 // signals once more, and only the data says where it is homed. On AWS it is watched anew; at home it is held, unless it had not gone yet.
 func (c *customer) takeStock(ctx workflow.Context) error {
-	rec, err := c.readHome(ctx)
-	if err == nil && !rec.Settled() {
-		c.repair(ctx, rec.Home(), "the customer was reset in the middle of a Move")
-		rec, err = c.readHome(ctx)
-	}
+	rec, err := c.settledHome(ctx, "the customer was reset in the middle of a Move")
 	if err != nil {
 		return err
 	}
@@ -382,11 +378,7 @@ func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) (why
 	c.yield(ctx)
 	defer func() { c.release(ctx) }()
 	for c.Tries = 1; ; c.Tries++ {
-		rec, err := c.readHome(ctx)
-		if err == nil && !rec.Settled() { // a try was terminated, reset or superseded between its steps
-			c.repair(ctx, rec.Home(), "an earlier try did not finish")
-			rec, err = c.readHome(ctx)
-		}
+		rec, err := c.settledHome(ctx, "an earlier try did not finish")
 		if err != nil {
 			return reason(err), false
 		}
@@ -520,6 +512,16 @@ func (c *customer) readHome(ctx workflow.Context) (migration.HomeRecord, error) 
 		}
 	}
 	return home, nil
+}
+
+// settledHome is readHome, after the repair of a try that was terminated, reset or superseded between its steps.
+func (c *customer) settledHome(ctx workflow.Context, why string) (migration.HomeRecord, error) {
+	rec, err := c.readHome(ctx)
+	if err != nil || rec.Settled() {
+		return rec, err
+	}
+	c.repair(ctx, rec.Home(), why)
+	return c.readHome(ctx)
 }
 
 // yield asks the file passes over this customer's data to step aside, and waits until they have.

@@ -3,6 +3,7 @@ package workflows
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -11,14 +12,18 @@ import (
 
 // status is what anyone may know, without the timeline.
 func (c *customer) status() migration.CustomerStatus {
-	s := migration.CustomerStatus{
-		ID: c.in.ID, Name: c.slice.Customer.Name, Batch: c.in.Batch, Home: c.Home, Phase: c.Phase, WaitingFor: c.Waiting, Since: c.Since,
+	return migration.CustomerStatus{
+		ID: c.in.ID, Name: c.slice.Customer.Name, Batch: c.in.Batch, Home: c.Home, Phase: c.Phase, WaitingFor: c.Waiting, Since: c.Since, Until: c.until(),
 		Token: c.Token, Tries: c.Tries, Reason: c.Reason, MayDo: c.mayDo(), Verdict: c.Verdict, Moves: c.Moves, RollbackMS: c.RollbackMS,
 	}
+}
+
+// until is the end of the bake or the soak under way; zero: of neither.
+func (c *customer) until() time.Time {
 	if c.Phase == migration.PhaseBaking || c.Phase == migration.PhaseSoaking {
-		s.Until = c.Ends
+		return c.Ends
 	}
-	return s
+	return time.Time{}
 }
 
 // report tells the batch.
@@ -65,7 +70,7 @@ func (c *customer) describe() string {
 	if c.Tries > 1 {
 		s += fmt.Sprintf(", try %d", c.Tries)
 	}
-	if until := c.status().Until; !until.IsZero() {
+	if until := c.until(); !until.IsZero() {
 		s += ", until " + until.UTC().Format("2006-01-02 15:04:05 MST")
 	}
 	s += ".\n"

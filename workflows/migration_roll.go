@@ -3,6 +3,7 @@ package workflows
 import (
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/migration"
@@ -58,36 +59,30 @@ func (m *migrationRun) callRoll(ctx workflow.Context) {
 	}
 }
 
-// startBatch starts a batch, or asks one that runs already where it stands.
-func (m *migrationRun) startBatch(ctx workflow.Context, b migration.Batch, was *migration.BatchStatus) {
-	id := migration.BatchID(m.Spec.Plan, b.Name)
-	if !startChild(ctx, m.Spec.Plan, id, "batch "+b.Name, Batch, BatchInput{Spec: m.Spec, Batch: b, Paused: m.Paused, Was: was},
-		attrBatch.ValueSet(b.Name), attrPhase.ValueSet(string(migration.PhaseGate)), attrWaiting.ValueSet(string(migration.WaitNothing))) {
+// start starts a child of this migration, or asks one that runs already where it stands.
+func (m *migrationRun) start(ctx workflow.Context, id, summary string, wf, in any, attrs ...temporal.SearchAttributeUpdate) {
+	if !startChild(ctx, m.Spec.Plan, id, summary, wf, in, attrs...) {
 		m.tell(ctx, id, signalAsk, ask{Report: true})
 	}
 }
 
-// begun notes that a workload or a dataset belongs to the roll from now on.
-func (m *migrationRun) begun(name string) {
-	if _, ok := m.Pieces[name]; !ok {
-		m.Pieces[name] = migration.PieceStatus{Name: name, Phase: migration.PhaseProvisioning}
-	}
+func (m *migrationRun) startBatch(ctx workflow.Context, b migration.Batch, was *migration.BatchStatus) {
+	m.start(ctx, migration.BatchID(m.Spec.Plan, b.Name), "batch "+b.Name, Batch, BatchInput{Spec: m.Spec, Batch: b, Paused: m.Paused, Was: was},
+		attrBatch.ValueSet(b.Name), attrPhase.ValueSet(string(migration.PhaseGate)), attrWaiting.ValueSet(string(migration.WaitNothing)))
 }
 
 func (m *migrationRun) startWorkload(ctx workflow.Context, name string) {
-	m.begun(name)
-	id := migration.WorkloadID(m.Spec.Plan, name)
-	if !startChild(ctx, m.Spec.Plan, id, "workload "+name, Workload, WorkloadInput{Spec: m.Spec, Workload: name},
-		attrPhase.ValueSet(string(migration.PhaseProvisioning))) {
-		m.tell(ctx, id, signalAsk, ask{Report: true})
-	}
+	m.startPiece(ctx, name, migration.WorkloadID(m.Spec.Plan, name), "workload "+name, Workload, WorkloadInput{Spec: m.Spec, Workload: name})
 }
 
 func (m *migrationRun) startReplication(ctx workflow.Context, dataset string) {
-	m.begun(dataset)
-	id := migration.ReplicationID(m.Spec.Plan, dataset)
-	if !startChild(ctx, m.Spec.Plan, id, "replication of "+dataset, Replication, ReplicationInput{Spec: m.Spec, Dataset: dataset},
-		attrPhase.ValueSet(string(migration.PhaseProvisioning))) {
-		m.tell(ctx, id, signalAsk, ask{Report: true})
+	m.startPiece(ctx, dataset, migration.ReplicationID(m.Spec.Plan, dataset), "replication of "+dataset, Replication, ReplicationInput{Spec: m.Spec, Dataset: dataset})
+}
+
+// startPiece starts a workload or a dataset, which belongs to the roll from now on.
+func (m *migrationRun) startPiece(ctx workflow.Context, name, id, summary string, wf, in any) {
+	if _, ok := m.Pieces[name]; !ok {
+		m.Pieces[name] = migration.PieceStatus{Name: name, Phase: migration.PhaseProvisioning}
 	}
+	m.start(ctx, id, summary, wf, in, attrPhase.ValueSet(string(migration.PhaseProvisioning)))
 }
