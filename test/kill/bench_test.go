@@ -23,7 +23,7 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// bench is a lab whose only worker reaches Temporal through a gate.
+// bench is a lab under load whose only worker reaches Temporal through a gate.
 type bench struct {
 	t      *testing.T
 	lab    *lab.Lab
@@ -31,6 +31,7 @@ type bench struct {
 	client *client.Client
 	server temporalclient.Client // what the Temporal UI can do
 	drover string
+	load   *load.Load
 
 	mu     sync.Mutex
 	worker *process.Process
@@ -65,6 +66,8 @@ func newBench(ctx context.Context, t *testing.T, flags ...string) *bench {
 			t.Log(l.WorkerLog(40))
 		}
 	})
+	b.load, err = l.StartLoad(ctx, 30)
+	require.NoError(t, err)
 	return b
 }
 
@@ -130,9 +133,9 @@ func (b *bench) reached(t *testing.T, done <-chan struct{}) {
 
 // nothingLost ends the load and compares the books. A client whose worker was killed between the commit and the route may have waited
 // longer than it is willing to: such a request was not acknowledged, and the ledger says so. What was acknowledged is what must be there.
-func (b *bench) nothingLost(ctx context.Context, t *testing.T, traffic *load.Load) {
+func (b *bench) nothingLost(ctx context.Context, t *testing.T) {
 	t.Helper()
-	sum := traffic.Stop()
+	sum := b.load.Stop()
 	t.Logf("%d writes acknowledged, %d requests given up", sum.AckedWrites, sum.FailedRequests)
 	truth, err := b.lab.Verify(ctx)
 	require.NoError(t, err)
@@ -170,15 +173,16 @@ func (b *bench) settled(ctx context.Context, id string, at migration.Side) {
 		want = migration.PhaseRolledBack
 	}
 	var last migration.CustomerStatus
-	deadline := time.Now().Add(settleLimit)
-	for time.Now().Before(deadline) {
-		if s, err := b.client.Customer(ctx, b.lab.Shape.Name, id); err == nil {
-			if last = s; s.Phase == want && s.Home == at {
-				return
-			}
-			require.NotEqual(b.t, migration.PhaseHeld, s.Phase, s.Reason)
+	if eventually(func() bool {
+		s, err := b.client.Customer(ctx, b.lab.Shape.Name, id)
+		if err != nil {
+			return false
 		}
-		time.Sleep(100 * time.Millisecond)
+		require.NotEqual(b.t, migration.PhaseHeld, s.Phase, s.Reason)
+		last = s
+		return s.Phase == want && s.Home == at
+	}) {
+		return
 	}
 	for _, e := range last.Timeline[max(0, len(last.Timeline)-12):] {
 		b.t.Logf("%s %s (%s %s)", e.At.Format("15:04:05.000"), e.What, e.By, e.Why)
@@ -194,4 +198,14 @@ func (b *bench) consistent(ctx context.Context, t *testing.T) {
 	for _, c := range b.lab.Shape.Customers() {
 		require.Len(t, homes[c.Tenant], 1, "customer %s is open on %v", c.ID, homes[c.Tenant])
 	}
+}
+
+// eventually looks again until it is so, or for settleLimit.
+func eventually(ok func() bool) bool {
+	for deadline := time.Now().Add(settleLimit); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		if ok() {
+			return true
+		}
+	}
+	return false
 }

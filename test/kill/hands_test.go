@@ -22,8 +22,6 @@ func TestNoHandInTheTemporalUIChangesTheOutcome(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 12*time.Minute)
 	defer cancel()
 	b := newBench(ctx, t)
-	traffic, err := b.lab.StartLoad(ctx, 30)
-	require.NoError(t, err)
 	plan := b.lab.Shape.Name
 	id := b.lab.Shape.Customers()[0].ID
 
@@ -111,7 +109,7 @@ func TestNoHandInTheTemporalUIChangesTheOutcome(t *testing.T) {
 		})
 	}
 	b.consistent(ctx, t)
-	b.nothingLost(ctx, t, traffic)
+	b.nothingLost(ctx, t)
 }
 
 func (b *bench) cancel(ctx context.Context, t *testing.T, id string) {
@@ -173,13 +171,4 @@ func (b *bench) soaks(ctx context.Context, t *testing.T) {
 	}) {
 		require.Failf(t, "the migration does not soak", "%+v", last)
 	}
-}
-
-func eventually(ok func() bool) bool {
-	for deadline := time.Now().Add(settleLimit); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		if ok() {
-			return true
-		}
-	}
-	return false
 }
