@@ -20,7 +20,7 @@ type Probe struct {
 
 // HTTPProbe asks for a page.
 type HTTPProbe struct {
-	Path   URLPath `json:"path,omitempty" jsonschema:"default=/healthz" jsonschema_description:"Path, with its query if any."`
+	Path   URLPath `json:"path,omitempty" jsonschema:"default=/healthz" jsonschema_description:"Path, with its query if any. Each customer must use a workload whose ingress.paths take it; the most specific is asked."`
 	Expect int     `json:"expect,omitempty" jsonschema:"default=200,minimum=100,maximum=599" jsonschema_description:"Status code of a good answer."`
 }
 

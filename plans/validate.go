@@ -75,8 +75,8 @@ func (p *Plan) exactlyOne(at *node, of []string, given ...bool) bool {
 	return n == 1
 }
 
-// hasReserved says whether a reserved key stands in a mapping: it has been reported, and explains what is missing.
-func (p *Plan) hasReserved(at *node, keys ...string) bool {
+// has says whether one of the keys stands in a mapping: a reserved one has been reported, and explains what is missing.
+func (p *Plan) has(at *node, keys ...string) bool {
 	n := p.src.root
 	for _, step := range at.steps() {
 		if n, _ = p.src.child(p.src.content(n), step); n == nil {
@@ -130,16 +130,6 @@ func (p *Plan) noRepeats(at *node, items []string) {
 			continue
 		}
 		seen[v] = i
-	}
-}
-
-func (p *Plan) validateHealth() {
-	at := root.at("health")
-	for i, pr := range p.Health.Probes {
-		p.exactlyOne(at.at("probes").item(i), []string{"http", "tcp", "targetGroup"}, pr.HTTP != nil, pr.TCP != nil, pr.TargetGroup != nil)
-	}
-	if c := p.Health.Compare; c != nil && c.ErrorRate == nil && c.P95 == nil && !p.src.incomplete(at.at("compare")) {
-		p.src.report(at.at("compare"), Problem{Message: "compares nothing", Want: "errorRate, p95 or both"})
 	}
 }
 

@@ -32,7 +32,7 @@ func (p *Plan) validatePostgres(name Name, d Postgres, at *node, sources map[str
 	if d.Source.DSN != "" {
 		p.unique(at.ats("source", "dsn"), sources, string(d.Site)+" "+string(d.Source.DSN), name)
 	}
-	if t := at.at("tenancy"); d.Tenancy.Column == "" && !p.src.incomplete(t) && !p.hasReserved(t, "schema", "database", "whole") {
+	if t := at.at("tenancy"); d.Tenancy.Column == "" && !p.src.incomplete(t) && !p.has(t, "schema", "database", "whole") {
 		p.src.report(t, Problem{Message: `key "column" is missing`, Want: "the integer column that holds the tenant"})
 	}
 	for _, table := range sortedKeys(d.Tables) {
@@ -55,7 +55,7 @@ func (p *Plan) validateFence(f Files, at *node) {
 	p.refer(at.at("site"), "site", f.Site, known(p, "sites", p.Sites))
 	p.refer(at.ats("target", "name"), "target", f.Target.Name, known(p, "targets", p.Targets))
 	if f.FencedBy == "" {
-		if !p.src.incomplete(at.at("fencedBy")) && !p.hasReserved(at, "hook") {
+		if !p.src.incomplete(at.at("fencedBy")) && !p.has(at, "hook") {
 			p.src.report(at, Problem{
 				Message: "the dataset has no fence: nothing would keep the application from writing files during a Move",
 				Want:    "fencedBy: a postgres dataset that it asks before it writes one",
@@ -99,7 +99,7 @@ func (p *Plan) validateRoutes() {
 	for _, name := range sortedKeys(p.Routes) {
 		r, at := p.Routes[name], root.ats("routes", string(name))
 		if r.ALB == nil {
-			if !p.src.incomplete(at) && !p.hasReserved(at, "route53", "hook") {
+			if !p.src.incomplete(at) && !p.has(at, "route53", "hook") {
 				p.src.report(at, Problem{Message: `key "alb" is missing`, Want: "a mapping"})
 			}
 			continue

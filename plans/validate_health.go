@@ -1,0 +1,82 @@
+package plans
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+func (p *Plan) validateHealth() {
+	at := root.at("health")
+	for i, pr := range p.Health.Probes {
+		place := at.at("probes").item(i)
+		if p.exactlyOne(place, []string{"http", "tcp", "targetGroup"}, pr.HTTP != nil, pr.TCP != nil, pr.TargetGroup != nil) && pr.HTTP != nil && !p.src.incomplete(place) {
+			p.validateProbePath(pr.HTTP.Path, place.ats("http", "path"))
+		}
+	}
+	if c := p.Health.Compare; c != nil && c.ErrorRate == nil && c.P95 == nil && !p.src.incomplete(at.at("compare")) {
+		p.src.report(at.at("compare"), Problem{Message: "compares nothing", Want: "errorRate, p95 or both"})
+	}
+}
+
+// validateProbePath wants a path that some workload of every customer takes: sent to nobody, a probe says nothing about the customer.
+func (p *Plan) validateProbePath(path URLPath, at *node) {
+	if p.Workloads == nil || p.src.incomplete(root.at("workloads")) || p.src.incompleteKeys(root.ats("health", "probes")) {
+		return // what is missing may take it
+	}
+	takes := map[Name]bool{} // workloads that listen
+	for name, w := range p.Workloads {
+		if w.Ingress != nil {
+			takes[name] = slices.ContainsFunc(w.Ingress.Paths, func(pattern PathPattern) bool { return pattern.matches(path) })
+		}
+	}
+	hint := ""
+	if !p.has(root.at("health"), "probes") {
+		hint = "it is the default of health.probes, which the plan leaves out"
+	}
+	refuse := func(who string, listen []Name) {
+		var patterns []string
+		for _, w := range listen {
+			patterns = append(patterns, strs(p.Workloads[w].Ingress.Paths)...)
+		}
+		p.src.report(at, Problem{
+			Message: who + " takes this path: the probe would be sent to nobody", Found: quoted(string(path)),
+			Want: "a path that ingress.paths take: " + listed(slices.Compact(slices.Sorted(slices.Values(patterns)))), Hint: hint,
+		})
+	}
+	if all := sortedKeys(takes); len(all) > 0 && !slices.ContainsFunc(all, func(w Name) bool { return takes[w] }) {
+		refuse("no workload", all)
+		return
+	}
+	for i, c := range p.Customers.List {
+		if listen := p.listening(c, root.at("customers").item(i), takes); len(listen) > 0 && !slices.ContainsFunc(listen, func(w Name) bool { return takes[w] }) {
+			refuse(fmt.Sprintf("no workload of customer %q", c.ID), listen)
+			return // for the other customers it is the same mistake
+		}
+	}
+}
+
+// listening are a customer's workloads that take requests; none where that cannot be said.
+func (p *Plan) listening(c Customer, at *node, takes map[Name]bool) (out []Name) {
+	if p.src.incomplete(at) {
+		return nil
+	}
+	for _, w := range c.Uses.Workloads {
+		if _, known := p.Workloads[w]; !known {
+			return nil
+		}
+		if _, listens := takes[w]; listens {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// matches says whether an ALB would send a request for path to a rule with this pattern: * is any text, ? any character, and the
+// query is not looked at.
+func (pattern PathPattern) matches(path URLPath) bool {
+	form := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(string(pattern)))
+	at, _, _ := strings.Cut(string(path), "?")
+	return re(`^` + form + `$`).MatchString(at)
+}
