@@ -3,7 +3,7 @@ package health
 import (
 	"context"
 	"fmt"
-	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -106,12 +106,21 @@ func server(workloads []migration.Workload, at string) (best string) {
 	length := -1
 	for _, w := range workloads {
 		for _, pattern := range w.Ingress.Paths {
-			if ok, _ := path.Match(pattern, at); (ok || strings.HasSuffix(pattern, "*") && strings.HasPrefix(at, strings.TrimSuffix(pattern, "*"))) && len(pattern) > length {
+			if len(pattern) > length && matches(pattern, at) {
 				best, length = w.Name, len(pattern)
 			}
 		}
 	}
 	return best
+}
+
+// matches says whether a load balancer sends a request to a rule with this pattern: * is any text, slashes too, ? is any character, and
+// the query is not looked at. Validation of plans (plans.PathPattern) asks the same.
+func matches(pattern, at string) bool {
+	form := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
+	at, _, _ = strings.Cut(at, "?")
+	ok, _ := regexp.MatchString(`^`+form+`$`, at)
+	return ok
 }
 
 // WatchRequest asks for a customer's health through its route.

@@ -426,6 +426,29 @@ func TestAMachineIsAskedOnlyForThePathsOfItsWorkload(t *testing.T) {
 	require.EqualValues(t, 1, api.asked.Load())
 }
 
+// What a load balancer would do: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_PathPatternConditionConfig.html
+func TestAProbeGoesWhereTheLoadBalancerWouldSendIt(t *testing.T) {
+	all := []migration.Workload{workload("web", "/*"), workload("api", "/api/*", "/v?/api"), workload("health", "/api/*/health")}
+	for at, want := range map[string]string{
+		"/":                   "web",
+		"/apiary":             "web",
+		"/api/":               "api",
+		"/api/v1/x":           "api",
+		"/v2/api":             "api",
+		"/v22/api":            "web",
+		"/API/":               "web",
+		"/v2/api?deep=1":      "api",
+		"/?to=/api/x":         "web",
+		"/api/a/health":       "health",
+		"/api/a/b/health":     "health",
+		"/api/a/health?all=1": "health",
+		"/api/a/healthy":      "api",
+	} {
+		require.Equal(t, want, server(all, at), at)
+	}
+	require.Empty(t, server(all[1:], "/healthz"))
+}
+
 // A worker that is stopped in the middle must not tell the Move that the destination is ill.
 func TestACheckThatIsCutOffFindsNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
