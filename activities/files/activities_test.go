@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -76,10 +77,11 @@ func (f *fixture) fence(token int64, owner string) {
 	f.req.Try = migration.Try{Token: token, Owner: owner}
 }
 
+// kind is that of a permanent error: the outermost one, for Temporal looks at no other.
 func kind(t *testing.T, err error) string {
 	t.Helper()
-	var app *temporal.ApplicationError
-	require.ErrorAs(t, err, &app)
+	app, ok := err.(*temporal.ApplicationError) //nolint:errorlint // see above
+	require.True(t, ok, "%T: %v", err, err)
 	require.True(t, app.NonRetryable())
 	return app.Type()
 }
@@ -130,6 +132,36 @@ func TestTheLastPassNeedsItsOwnFence(t *testing.T) {
 	f.home.OnPrem.Expired = true
 	_, err = f.FinalFiles(t.Context(), f.req)
 	require.Equal(t, "NotFenced", kind(t, err))
+	l, err := f.s3.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &f.req.Dataset.Files.Bucket})
+	require.NoError(t, err)
+	require.Empty(t, l.Contents)
+}
+
+// turning is a state bucket that is slower than an answer of the home record is used for, and turns the record meanwhile.
+type turning struct {
+	files.Objects
+	turn func()
+}
+
+func (o turning) Get(ctx context.Context, at migration.StateStore, target migration.Target, key string) ([]byte, string, error) {
+	time.Sleep(100 * time.Millisecond)
+	o.turn()
+	return o.Objects.Get(ctx, at, target, key)
+}
+
+func TestAPassThatLosesItsRightOnTheWayIsNotTriedAgain(t *testing.T) {
+	f := setup(t)
+	c := clients{f.s3}
+	during := func(turn func()) *files.Activities {
+		return files.New(c, turning{&objects.Store{S3: c.S3}, turn}, f.home)
+	}
+	f.fence(1, "me")
+	_, err := during(func() { f.home.OnPrem.Expired = true }).FinalFiles(t.Context(), f.req)
+	require.Equal(t, "NotFenced", kind(t, err))
+	require.ErrorContains(t, err, "files of "+filepath.Join(f.dir, "acme"), "what was being done")
+	f.home.OnPrem = migration.SideRecord{State: migration.Open}
+	_, err = during(func() { f.home.OnPrem.State, f.home.AWS.State = migration.Sealed, migration.Open }).CopyFiles(t.Context(), f.req)
+	require.Equal(t, "NotHome", kind(t, err))
 	l, err := f.s3.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &f.req.Dataset.Files.Bucket})
 	require.NoError(t, err)
 	require.Empty(t, l.Contents)
