@@ -9,10 +9,9 @@ import (
 	"go.temporal.io/sdk/temporal"
 )
 
-// permanentKind is the type of a permanent error, "" of any other.
+// permanentKind is the type of a permanent error, "" of any other. It looks at the outermost error only, as Temporal does.
 func permanentKind(err error) string {
-	var app *temporal.ApplicationError
-	if errors.As(err, &app) {
+	if app, ok := err.(*temporal.ApplicationError); ok && app.NonRetryable() { //nolint:errorlint // see above
 		return app.Type()
 	}
 	return ""
@@ -28,6 +27,9 @@ func TestOnlyWhatAPlanOrAnAccountMustChangeForIsPermanent(t *testing.T) {
 		{"refused, as ECS says it", api("AccessDeniedException"), "AccessDenied"},
 		{"a subnet that is not there", api("InvalidSubnetID.NotFound"), "Refused"},
 		{"an answer that was wrapped", fmt.Errorf("operation error: %w", api("InvalidParameterValue")), "Refused"},
+		{"what was permanent already", permanent("NoSecret", nil, "there is none"), "NoSecret"},
+		{"what was permanent below a wrapping", fmt.Errorf("secret K: %w", permanent("NoSecret", nil, "there is none")), "NoSecret"},
+		{"an error of Temporal's that may be tried again", temporal.NewApplicationError("later", "Later"), ""},
 		{"too many calls", api("RequestLimitExceeded"), ""},
 		{"no room today", api("InsufficientInstanceCapacity"), ""},
 		{"an instance that does not show yet", api("InvalidInstanceID.NotFound"), ""},
@@ -38,11 +40,17 @@ func TestOnlyWhatAPlanOrAnAccountMustChangeForIsPermanent(t *testing.T) {
 			require.Equal(t, c.kind, permanentKind(err))
 			require.ErrorIs(t, err, c.err)
 			require.ErrorContains(t, err, `launch an instance of VM "web-01": `)
-			var app *temporal.ApplicationError
-			require.Equal(t, c.kind != "", errors.As(err, &app) && app.NonRetryable())
 		})
 	}
 	require.NoError(t, classify(nil, "launch"))
 	require.False(t, has(nil, "AccessDenied"))
 	require.Empty(t, permanentKind(nil))
+}
+
+func TestATaskWhoseSecretIsMissingIsNotTriedAgain(t *testing.T) {
+	acc, req := ready()
+	acc.secrets = nil
+	_, err := New(acc).EnsureService(t.Context(), EnsureServiceRequest{Plan: "shop", Target: req.Target, Workload: req.Workloads[1]})
+	require.Equal(t, "NoSecret", permanentKind(err), "%v", err)
+	require.ErrorContains(t, err, `secret DSN of workload "api": there is no secret "db" in account 123456789012`)
 }

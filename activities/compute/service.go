@@ -142,7 +142,7 @@ func (a *Activities) wanted(ctx context.Context, req EnsureServiceRequest) (*ecs
 	for _, k := range slices.Sorted(maps.Keys(cfg.Secrets)) {
 		from, err := a.secretARN(ctx, req.Target, migration.SecretRef(cfg.Secrets[k]))
 		if err != nil {
-			return nil, fmt.Errorf("secret %s of workload %q: %w", k, req.Workload.Name, err)
+			return nil, classify(err, "secret %s of workload %q", k, req.Workload.Name)
 		}
 		container.Secrets = append(container.Secrets, types.Secret{Name: aws.String(k), ValueFrom: &from})
 	}
