@@ -2,6 +2,7 @@ package vsphere
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -23,7 +24,7 @@ func (s *Session) layout(ctx context.Context, vm migration.VM, snapshot string) 
 			return nil, fmt.Errorf("its devices: %w", err)
 		}
 		if m.Config == nil {
-			return nil, fmt.Errorf("its devices: %w", ErrInventoryStale)
+			return nil, errors.New("its devices: vCenter does not know them now: is its host connected?")
 		}
 		return m.Config.Hardware.Device, nil
 	}

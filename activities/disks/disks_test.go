@@ -17,6 +17,8 @@ import (
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/require"
+	"github.com/vmware/govmomi/vim25/soap"
+	vim "github.com/vmware/govmomi/vim25/types"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
@@ -24,6 +26,7 @@ import (
 
 	"github.com/drover-migration/drover/internal/objects"
 	lab "github.com/drover-migration/drover/lab/ebs"
+	"github.com/drover-migration/drover/lab/vcenter"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/replication/disks"
 	"github.com/drover-migration/drover/vsphere"
@@ -327,6 +330,11 @@ func TestWhatAnOperatorHasToMendIsNotTriedAgain(t *testing.T) {
 		{"a key that is off", &smithy.GenericAPIError{Code: "DisabledException"}, "Refused"},
 		{"a quota", &smithy.GenericAPIError{Code: "ServiceQuotaExceededException"}, "Refused"},
 		{"vCenter's credentials: trying them again locks the account", fmt.Errorf("vCenter vc: %w", vsphere.ErrCredentials), "Credentials"},
+		{"a machine that was removed", fmt.Errorf("export VM: %w", notFound("VirtualMachine")), "MachineGone"},
+		{"a snapshot that was removed", fmt.Errorf("export VM: %w", notFound("VirtualMachineSnapshot")), "SnapshotGone"},
+		{"disks that were added since", fmt.Errorf("export VM: %w", vsphere.ErrInventoryStale), "InventoryStale"},
+		{"what is permanent already", fmt.Errorf("export VM: %w", temporal.NewNonRetryableApplicationError("no", "Never", nil)), "Never"},
+		{"a lease that ended with its session", notFound("HttpNfcLease"), ""},
 		{"throttled", &smithy.GenericAPIError{Code: "RequestThrottledException"}, ""},
 		{"a broken line", errors.New("EOF"), ""},
 		{"a snapshot that AWS gave up", disks.ErrGone, ""},
@@ -342,6 +350,72 @@ func TestWhatAnOperatorHasToMendIsNotTriedAgain(t *testing.T) {
 			require.ErrorContains(t, err, `VM "web-01"`)
 		})
 	}
+}
+
+// notFound is vCenter's answer for an object that it does not have.
+func notFound(kind string) error {
+	return soap.WrapVimFault(&vim.ManagedObjectNotFound{Obj: vim.ManagedObjectReference{Type: kind, Value: "1"}})
+}
+
+func TestACopyThatWouldHaveToGoOnWithOtherParametersEnds(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		turn func(*ReplicateDisksRequest)
+	}{
+		{"another key", func(r *ReplicateDisksRequest) { r.Target.KMSKey = keyARN + "5" }},
+		{"other tags", func(r *ReplicateDisksRequest) { r.Target.Tags = map[string]string{"owner": "dev"} }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			acc, b := newAccount(t), newBucket()
+			v, req := &vm{err: errors.New("the host rebooted"), good: 1}, request()
+			_, _, err := replicate(t, New(v, acc, b, 0), req)
+			require.ErrorContains(t, err, "rebooted")
+			v.err = nil
+			c.turn(&req)
+			_, _, err = replicate(t, New(v, acc, newBucket(), 0), req)
+			var app *temporal.ApplicationError
+			require.ErrorAs(t, err, &app)
+			require.True(t, app.NonRetryable(), "%v", err)
+			require.Equal(t, "Changed", app.Type())
+			require.ErrorContains(t, err, `VM "web-01"`)
+			require.ErrorContains(t, err, "give the target back the kmsKey")
+			require.Equal(t, 1, acc.store.Snapshots())
+		})
+	}
+}
+
+func TestAMachineThatWasRemovedFromVCenterIsNotAskedForForEver(t *testing.T) {
+	vc, err := vcenter.Start(t.Context(), vcenter.Options{Listen: "127.0.0.1:0", Dir: t.TempDir(), Username: "admin", Password: "right",
+		VMs: []vcenter.VM{{Name: "web-01", CPUs: 1, MemoryMB: 512, DiskBytes: []int64{diskBytes}}}})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, vc.Close()) })
+	s, err := vsphere.Connect(t.Context(), migration.VSphere{URL: vc.URL(), Datacenter: "DC0", Thumbprint: vc.Thumbprint()}, "admin", "right")
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	all, err := s.Inventory(t.Context(), migration.VMSelector{}, nil)
+	require.NoError(t, err)
+	gone := all[0]
+	gone.Ref = "vm-9999"
+
+	a := New(of{s}, newAccount(t), newBucket(), 0)
+	for snapshot, kind := range map[string]string{"snapshot-9999": "SnapshotGone", "": "MachineGone"} {
+		req := request()
+		req.VM, req.Snapshot = gone, snapshot
+		_, _, err = replicate(t, a, req)
+		var app *temporal.ApplicationError
+		require.ErrorAs(t, err, &app)
+		require.True(t, app.NonRetryable(), "%v", err)
+		require.Equal(t, kind, app.Type())
+		require.ErrorContains(t, err, "submit the plan again")
+	}
+}
+
+// of exports over one session, whatever the site.
+type of struct{ *vsphere.Session }
+
+func (o of) ExportDisks(ctx context.Context, _ migration.Site, m migration.VM, snapshot string,
+	each func(context.Context, migration.Disk, func(func(int64, []byte) error) (int64, error)) error) error {
+	return o.Session.ExportDisks(ctx, m, snapshot, each)
 }
 
 func TestAKeyThatCannotBeFoundIsNamed(t *testing.T) {

@@ -2,6 +2,7 @@ package disks
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/aws/smithy-go"
 	"go.temporal.io/sdk/temporal"
@@ -15,14 +16,44 @@ var permanent = map[string]bool{
 	"UnrecognizedClientException": true,
 }
 
-// classify makes an error permanent that an operator has to do something about. All others are tried again: a copy goes on where it was.
+// changed are how AWS says that a client token was used before with other parameters: EBS direct with the first, EC2 with the second
+// (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-direct-api-idempotency.html). The request of a copy follows from its name but for
+// what the plan and the key's alias may say otherwise later.
+var changed = map[string]bool{"ConflictException": true, "IdempotentParameterMismatch": true}
+
+// classify makes an error permanent that an operator has to do something about, and says what. All others are tried again: a copy goes on
+// where it was.
 func classify(err error) error {
-	if errors.Is(err, vsphere.ErrCredentials) {
-		return temporal.NewNonRetryableApplicationError(err.Error(), "Credentials", err) // trying again locks the account
-	}
+	var already *temporal.ApplicationError
 	var api smithy.APIError
-	if errors.As(err, &api) && permanent[api.ErrorCode()] {
-		return temporal.NewNonRetryableApplicationError(err.Error(), "Refused", err)
+	code := ""
+	if errors.As(err, &api) {
+		code = api.ErrorCode()
 	}
-	return err
+	kind, remedy := "", ""
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &already) && already.NonRetryable(): // Temporal looks at the outermost error only
+		kind = already.Type()
+	case errors.Is(err, vsphere.ErrCredentials): // trying again locks the account
+		kind = "Credentials"
+	case vsphere.MachineGone(err):
+		kind, remedy = "MachineGone", "vCenter has no such machine any more; take it out of the plan's workload, or bring it back, and submit the plan again"
+	case vsphere.SnapshotGone(err):
+		kind, remedy = "SnapshotGone", "vCenter has no such snapshot any more: somebody removed it, alone or with its machine; submit the plan again, and a new snapshot is copied from the beginning"
+	case errors.Is(err, vsphere.ErrInventoryStale):
+		kind, remedy = "InventoryStale", "submit the plan again for that"
+	case changed[code]:
+		kind, remedy = "Changed", "the copy was begun with other parameters; give the target back the kmsKey (and its alias the key) and the tags that it had, or submit the plan again, and a new copy is begun"
+	case permanent[code]:
+		kind = "Refused"
+	default:
+		return err
+	}
+	text := err.Error()
+	if remedy != "" {
+		text = fmt.Sprintf("%s: %s", text, remedy)
+	}
+	return temporal.NewNonRetryableApplicationError(text, kind, err)
 }

@@ -25,15 +25,8 @@ func classify(err error) error {
 		return permanent("StillRunning")
 	case fault.Is(err, &types.NoPermission{}) && !fault.Is(err, &types.NotAuthenticated{}):
 		return permanent("NoPermission")
-	case machineGone(err):
+	case vsphere.MachineGone(err):
 		return permanent("NotFound")
 	}
 	return err
-}
-
-// machineGone says whether the machine was removed, or the inventory is old. Views and collectors that are gone went with a session.
-func machineGone(err error) bool {
-	var gone *types.ManagedObjectNotFound
-	_, ok := fault.As(err, &gone)
-	return ok && gone.Obj.Type == "VirtualMachine"
 }
