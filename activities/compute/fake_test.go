@@ -151,7 +151,10 @@ func (e ec2Of) DescribeImages(_ context.Context, in *ec2.DescribeImagesInput, _ 
 	out := &ec2.DescribeImagesOutput{}
 	for _, i := range e.a.images {
 		tagged := func(f ec2types.Filter) bool {
-			return slices.ContainsFunc(i.Tags, func(t ec2types.Tag) bool { return "tag:"+*t.Key == *f.Name && slices.Contains(f.Values, *t.Value) })
+			return *f.Name == "name" && slices.Contains(f.Values, *i.Name) || slices.ContainsFunc(i.Tags, func(t ec2types.Tag) bool { return "tag:"+*t.Key == *f.Name && slices.Contains(f.Values, *t.Value) })
+		}
+		if i.State == ec2types.ImageStateDisabled && !aws.ToBool(in.IncludeDisabled) && len(in.ImageIds) == 0 {
+			continue
 		}
 		if slices.Contains(in.ImageIds, *i.ImageId) || len(in.Filters) == 1 && tagged(in.Filters[0]) {
 			out.Images = append(out.Images, i)

@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -70,21 +71,80 @@ func imageKey(req RegisterImageRequest) string {
 	return hex.EncodeToString(h.Sum(nil))[:32]
 }
 
+// findImage finds the image by its tag; "" if there is none. One that failed keeps its name, so that no other can be registered in its
+// place: it is an error until somebody has looked at it and taken it away.
 func findImage(ctx context.Context, c EC2, req RegisterImageRequest) (string, error) {
-	out, err := c.DescribeImages(ctx, &ec2.DescribeImagesInput{Owners: []string{"self"}, Filters: []types.Filter{filter("tag:"+tagImage, imageKey(req))}})
+	images, err := describeImages(ctx, c, req, filter("tag:"+tagImage, imageKey(req)))
 	if err != nil {
-		return "", classify(err, "look for the image of VM %q", req.VM.Name)
+		return "", err
 	}
-	ids := make([]string, 0, len(out.Images))
-	for _, i := range out.Images {
-		if i.State != types.ImageStateDeregistered && i.State != types.ImageStateFailed && i.State != types.ImageStateInvalid {
+	var ids []string
+	var unusable error
+	for _, i := range images {
+		switch {
+		case i.State == types.ImageStateDeregistered:
+		case useless(i):
+			unusable = imageError(req, i)
+		default:
 			ids = append(ids, aws.ToString(i.ImageId))
 		}
 	}
 	if len(ids) == 0 {
-		return "", nil
+		return "", unusable
 	}
 	return slices.Min(ids), nil
+}
+
+func describeImages(ctx context.Context, c EC2, req RegisterImageRequest, by types.Filter) ([]types.Image, error) {
+	out, err := c.DescribeImages(ctx, &ec2.DescribeImagesInput{Owners: []string{"self"}, Filters: []types.Filter{by}, IncludeDisabled: aws.Bool(true)})
+	if err != nil {
+		return nil, classify(err, "look for the image of VM %q", req.VM.Name)
+	}
+	return out.Images, nil
+}
+
+// useless says whether an image will not become one that can be launched, unless somebody does something about it.
+func useless(i types.Image) bool {
+	switch i.State {
+	case types.ImageStateFailed, types.ImageStateInvalid, types.ImageStateError, types.ImageStateDeregistered, types.ImageStateDisabled:
+		return true
+	}
+	return false
+}
+
+// imageError says what a useless image is, and what to do about it.
+func imageError(req RegisterImageRequest, i types.Image) error {
+	id, why := aws.ToString(i.ImageId), "AWS gives no reason"
+	if i.StateReason != nil {
+		why = cmp.Or(aws.ToString(i.StateReason.Message), why)
+	}
+	if i.State == types.ImageStateDisabled {
+		return permanent("ImageDisabled", nil, "image %s of VM %q is disabled; enable it (aws ec2 enable-image --image-id %s) and submit the plan again", id, req.VM.Name, id)
+	}
+	return permanent("ImageFailed", nil, "image %s of VM %q is %s: %s; mend the cause, deregister the image, which keeps its name (aws ec2 deregister-image --image-id %s), and submit the plan again", id, req.VM.Name, i.State, why, id)
+}
+
+// takenBy finds what keeps a name from being registered: the image itself, that another worker made, or somebody else's.
+func takenBy(ctx context.Context, c EC2, req RegisterImageRequest, name string) (string, error) {
+	id, err := findImage(ctx, c, req)
+	if err != nil || id != "" {
+		return id, err
+	}
+	images, err := describeImages(ctx, c, req, filter("name", name))
+	if err != nil {
+		return "", err
+	}
+	for _, i := range images {
+		mine := slices.ContainsFunc(i.Tags, func(t types.Tag) bool {
+			return aws.ToString(t.Key) == tagImage && aws.ToString(t.Value) == imageKey(req)
+		})
+		if !mine && i.State != types.ImageStateDeregistered {
+			return "", permanent("ImageNameTaken", nil, "register an image of VM %q: the name %s is taken by image %s, which is not tagged %s=%s as Drover tags its own; deregister that image, or tag it so if Drover made it",
+				req.VM.Name, name, aws.ToString(i.ImageId), tagImage, imageKey(req))
+		}
+	}
+	// It may show up in the tags' index a moment later; the name of one that was deregistered is free a moment later.
+	return "", fmt.Errorf("register an image of VM %q: the name %s is taken, and the image does not show yet", req.VM.Name, name)
 }
 
 func registerImage(ctx context.Context, c EC2, req RegisterImageRequest) (string, error) {
@@ -115,12 +175,7 @@ func registerImage(ctx context.Context, c EC2, req RegisterImageRequest) (string
 	}
 	out, err := c.RegisterImage(ctx, in)
 	if has(err, "InvalidAMIName.Duplicate") {
-		// Another worker was first; its image may show up in the tags' index a moment later.
-		id, err := findImage(ctx, c, req)
-		if err == nil && id == "" {
-			err = fmt.Errorf("register an image of VM %q: the name %s is taken, and the image does not show yet", req.VM.Name, *in.Name)
-		}
-		return id, err
+		return takenBy(ctx, c, req, *in.Name)
 	}
 	if err != nil {
 		return "", classify(err, "register an image of VM %q of workload %q", req.VM.Name, req.Workload.Name)
@@ -138,15 +193,11 @@ func awaitImage(ctx context.Context, c EC2, req RegisterImageRequest, id string)
 		if err != nil {
 			return false, "", classify(err, "wait for %s", what)
 		}
-		switch i := out.Images[0]; i.State {
-		case types.ImageStateAvailable:
+		switch i := out.Images[0]; {
+		case i.State == types.ImageStateAvailable:
 			return true, "", nil
-		case types.ImageStateFailed, types.ImageStateInvalid, types.ImageStateError, types.ImageStateDeregistered:
-			why := ""
-			if i.StateReason != nil {
-				why = aws.ToString(i.StateReason.Message)
-			}
-			return false, "", permanent("ImageFailed", nil, "%s is %s: %s", what, i.State, why)
+		case useless(i):
+			return false, "", imageError(req, i)
 		default:
 			return false, fmt.Sprintf("it is %s", i.State), nil
 		}

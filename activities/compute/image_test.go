@@ -3,12 +3,14 @@ package compute
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 	"unicode/utf8"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/stretchr/testify/require"
@@ -108,7 +110,7 @@ func TestAnImageThatDoesNotShowYetIsAskedForAgain(t *testing.T) {
 	acc := emptyAccount()
 	_, err := New(acc).RegisterImage(t.Context(), imageRequest())
 	require.NoError(t, err)
-	acc.hidden = 2 // neither before the registration nor after it was refused
+	acc.hidden = 3 // neither before the registration nor after it was refused, by its tag or by its name
 	_, err = New(acc).RegisterImage(t.Context(), imageRequest())
 	require.ErrorContains(t, err, `register an image of VM "web-01": the name drover/shop/web-01/`)
 	require.Empty(t, permanentKind(err))
@@ -146,15 +148,55 @@ func TestAnImageOfAnotherSnapshotIsRegisteredBesideTheFirst(t *testing.T) {
 	require.NotEqual(t, first, second)
 }
 
-func TestAnImageThatFailedSaysWhy(t *testing.T) {
+func TestAnImageThatFailedSaysWhyEachTimeUntilItIsTakenAway(t *testing.T) {
+	for _, state := range []ec2types.ImageState{ec2types.ImageStateFailed, ec2types.ImageStateInvalid, ec2types.ImageStateError} {
+		acc := emptyAccount()
+		acc.state = state
+		for range 2 { // the second finds the first's image, whose name AWS does not give again
+			_, err := New(acc).RegisterImage(t.Context(), imageRequest())
+			require.Equal(t, "ImageFailed", permanentKind(err), "%v", err)
+			require.ErrorContains(t, err, fmt.Sprintf(`image ami-0 of VM "web-01" is %s: no boot sector; mend the cause, deregister the image`, state))
+			require.ErrorContains(t, err, "aws ec2 deregister-image --image-id ami-0")
+		}
+		require.Len(t, acc.registered, 1)
+		acc.images[0].State, acc.images[0].Name, acc.state = ec2types.ImageStateDeregistered, aws.String("freed"), ""
+		got, err := New(acc).RegisterImage(t.Context(), imageRequest())
+		require.NoError(t, err)
+		require.Equal(t, "ami-1", got.ID)
+	}
+}
+
+func TestOfAFailedImageAndAGoodOneTheGoodIsFound(t *testing.T) {
 	acc := emptyAccount()
-	acc.state = ec2types.ImageStateFailed
 	_, err := New(acc).RegisterImage(t.Context(), imageRequest())
-	require.Equal(t, "ImageFailed", permanentKind(err))
-	require.ErrorContains(t, err, `image ami-0 of VM "web-01" is failed: no boot sector`)
-	found, err := findImage(t.Context(), ec2Of{a: acc}, imageRequest())
 	require.NoError(t, err)
-	require.Empty(t, found, "one that failed is not found again")
+	failed := acc.images[0]
+	failed.ImageId, failed.State = aws.String("ami-00"), ec2types.ImageStateFailed
+	acc.images = append(acc.images, failed)
+	got, err := New(acc).RegisterImage(t.Context(), imageRequest())
+	require.NoError(t, err)
+	require.Equal(t, "ami-0", got.ID)
+}
+
+func TestAnImageThatSomebodyDisabledIsNotWaitedFor(t *testing.T) {
+	acc := emptyAccount()
+	_, err := New(acc).RegisterImage(t.Context(), imageRequest())
+	require.NoError(t, err)
+	acc.images[0].State = ec2types.ImageStateDisabled
+	_, err = New(acc).RegisterImage(t.Context(), imageRequest())
+	require.Equal(t, "ImageDisabled", permanentKind(err), "%v", err)
+	require.ErrorContains(t, err, "aws ec2 enable-image --image-id ami-0")
+}
+
+func TestANameThatSomebodyElsesImageHasIsSaidSo(t *testing.T) {
+	acc := emptyAccount()
+	_, err := New(acc).RegisterImage(t.Context(), imageRequest())
+	require.NoError(t, err)
+	acc.images[0].Tags = nil
+	_, err = New(acc).RegisterImage(t.Context(), imageRequest())
+	require.Equal(t, "ImageNameTaken", permanentKind(err), "%v", err)
+	require.ErrorContains(t, err, "is taken by image ami-0, which is not tagged drover:image="+imageKey(imageRequest()))
+	require.Len(t, acc.registered, 1)
 }
 
 func TestWhatCannotBecomeAnImageIsRefused(t *testing.T) {
