@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"go.temporal.io/sdk/activity"
-
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -138,13 +136,18 @@ type Baseline struct {
 	P95       float64 `json:"p95"`       // seconds
 }
 
-// baselinePace is the least time between two samples of a baseline.
-const baselinePace = 25 * time.Millisecond
+const (
+	// baselinePace is the least time between two samples of a baseline.
+	baselinePace = 25 * time.Millisecond
+	// lastWord is how long before its time-out a baseline ends with the samples that it has.
+	lastWord = 5 * time.Second
+)
 
-// MeasureBaseline takes as many samples through the route as the comparison wants, of every http probe. Read-only; run twice, the
-// later numbers count.
+// MeasureBaseline takes as many samples through the route as the comparison wants, of every http probe, or as many as it has the time
+// for: with too few the verdict is inconclusive. Read-only; run twice, the later numbers count.
 func (a *Activities) MeasureBaseline(ctx context.Context, req WatchRequest) (Baseline, error) {
-	w, err := a.watcher(ctx, req)
+	w, stop, err := a.watcher(ctx, req)
+	defer stop()
 	if err != nil {
 		return Baseline{}, err
 	}
@@ -152,26 +155,39 @@ func (a *Activities) MeasureBaseline(ctx context.Context, req WatchRequest) (Bas
 	if c := req.Slice.Health.Compare; c != nil {
 		want = max(want, c.MinSamples)
 	}
-	for len(w.took) < want && slices.ContainsFunc(req.Slice.Health.Probes, func(p migration.Probe) bool { return p.HTTP != nil }) {
+	if !slices.ContainsFunc(req.Slice.Health.Probes, func(p migration.Probe) bool { return p.HTTP != nil }) {
+		return Baseline{}, nil
+	}
+	inTime := ctx
+	if at, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		inTime, cancel = context.WithDeadline(ctx, at.Add(-lastWord))
+		defer cancel()
+	}
+	for len(w.took) < want && inTime.Err() == nil {
 		for i, p := range req.Slice.Health.Probes {
-			if p.HTTP != nil {
-				w.add(i, a.prober.http(ctx, a.prober.route, w.front, req.Slice.Customer.Hosts[0], p))
-				activity.RecordHeartbeat(ctx)
+			if p.HTTP == nil {
+				continue
 			}
+			s := a.prober.http(inTime, a.prober.route, w.front, req.Slice.Customer.Hosts[0], p)
+			if inTime.Err() != nil { // it was cut off, which says nothing about the customer
+				break
+			}
+			w.add(i, s)
 		}
 		select {
-		case <-ctx.Done():
-			return Baseline{}, ctx.Err()
+		case <-inTime.Done():
 		case <-time.After(baselinePace):
 		}
 	}
-	return w.baseline(), nil
+	return w.baseline(), ctx.Err()
 }
 
 // WatchHealth probes a customer through its route for a while. It answers early with fail when a probe has failed as often in a row as
 // the plan allows. Read-only: cut off and run again it watches anew, for the full time.
 func (a *Activities) WatchHealth(ctx context.Context, req WatchRequest) (migration.Verdict, error) {
-	w, err := a.watcher(ctx, req)
+	w, stop, err := a.watcher(ctx, req)
+	defer stop()
 	if err != nil {
 		return migration.Verdict{}, err
 	}

@@ -11,9 +11,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
@@ -213,7 +216,7 @@ func TestAWatchThatIsCutOffIsNoVerdict(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := serve(t, func(int64, *http.Request) int { cancel(); return 200 })
 	a := New(places{front: s.at()}, "")
-	w, err := a.watcher(ctx, WatchRequest{Slice: slice(httpProbe("/", 1)), For: migration.Duration(time.Hour)})
+	w, _, err := a.watcher(ctx, WatchRequest{Slice: slice(httpProbe("/", 1)), For: migration.Duration(time.Hour)})
 	require.NoError(t, err)
 	_, err = w.run(ctx)
 	require.ErrorIs(t, err, context.Canceled)
@@ -249,7 +252,7 @@ func TestTheMachinesOnAWSAreWatchedToo(t *testing.T) {
 func watched(c *migration.Compare, b *Baseline, good, bad, slow int) *watcher {
 	s := slice(httpProbe("/", 1000))
 	s.Health.Compare = c
-	w, _ := New(places{}, "").watcher(context.Background(), WatchRequest{Slice: s, Baseline: b})
+	w, _, _ := New(places{}, "").watcher(context.Background(), WatchRequest{Slice: s, Baseline: b})
 	for n, one := range map[*int]sample{&good: {took: time.Millisecond, ok: true}, &bad: {took: time.Millisecond}, &slow: {took: 100 * time.Millisecond, ok: true}} {
 		for range *n {
 			w.add(0, one)
@@ -334,6 +337,90 @@ func TestABaselineHasAsManySamplesAsTheComparisonWants(t *testing.T) {
 		require.InDelta(t, 0.2, b.ErrorRate, 1e-9)
 		require.Positive(t, b.P95)
 	}
+}
+
+// Temporal takes a worker that does not heartbeat for a few seconds for dead, and a probe may take a minute.
+func TestTheHeartbeatsDoNotWaitForAProbe(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		run  func(*Activities) any
+	}{
+		{"a baseline", func(a *Activities) any { return a.MeasureBaseline }},
+		{"a watch", func(a *Activities) any { return a.WatchHealth }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			beaten := make(chan struct{})
+			s := serve(t, func(n int64, _ *http.Request) int {
+				if n == 1 {
+					select {
+					case <-beaten:
+					case <-time.After(10 * time.Second):
+						return 500
+					}
+				}
+				return 200
+			})
+			p := httpProbe("/", 1)
+			p.Timeout = migration.Duration(time.Minute)
+			a := New(places{front: s.at()}, "")
+			var suite testsuite.WorkflowTestSuite
+			env := suite.NewTestActivityEnvironment()
+			env.RegisterActivity(a)
+			var once sync.Once
+			env.SetOnActivityHeartbeatListener(func(*activity.Info, converter.EncodedValues) { once.Do(func() { close(beaten) }) })
+			v, err := env.ExecuteActivity(c.run(a), WatchRequest{Slice: slice(p), For: migration.Duration(200 * time.Millisecond)})
+			require.NoError(t, err)
+			var got struct{ ErrorRate float64 }
+			require.NoError(t, v.Get(&got))
+			require.Zero(t, got.ErrorRate, "the first probe was answered, when there had been a heartbeat")
+		})
+	}
+}
+
+func TestHeartbeatsGoOnUntilTheyAreStoppedOrTheActivityIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		stop := beat(t.Context(), func() { n++ })
+		time.Sleep(time.Minute + time.Millisecond)
+		stop()
+		require.Equal(t, 61, n)
+		time.Sleep(time.Minute)
+		require.Equal(t, 61, n)
+
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second+time.Millisecond)
+		defer cancel()
+		n = 0
+		defer beat(ctx, func() { n++ })()
+		time.Sleep(time.Hour)
+		require.Equal(t, 11, n, "what hangs does not look alive for ever")
+	})
+}
+
+func TestABaselineThatHasNoTimeForAllItsSamplesEndsWithThoseItHas(t *testing.T) {
+	s := serve(t, func(n int64, r *http.Request) int {
+		if n > 3 {
+			<-r.Context().Done() // as slow as the probe's patience
+		}
+		return 200
+	})
+	p := httpProbe("/", 1)
+	p.Timeout = migration.Duration(time.Minute)
+	req := WatchRequest{Slice: slice(p)}
+	req.Slice.Health.Compare = &migration.Compare{MinSamples: 100}
+	ctx, cancel := context.WithTimeout(t.Context(), lastWord+500*time.Millisecond)
+	defer cancel()
+	b, err := New(places{front: s.at()}, "").MeasureBaseline(ctx, req)
+	require.NoError(t, err)
+	require.NoError(t, ctx.Err())
+	require.Equal(t, 3, b.Samples, "the one that was cut off is no sample")
+	require.Zero(t, b.ErrorRate)
+}
+
+func TestABaselineThatIsCutOffIsNone(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := serve(t, func(int64, *http.Request) int { cancel(); return 200 })
+	_, err := New(places{front: s.at()}, "").MeasureBaseline(ctx, WatchRequest{Slice: slice(httpProbe("/", 1))})
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestABaselineWithoutHTTPProbesIsEmptyAndComesAtOnce(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -21,24 +22,49 @@ type watcher struct {
 	failed int             // of the http probes
 	errors int
 	total  int
-	good   []int    // good answers, by probe
-	inRow  []int    // failures in a row, by probe
-	last   []string // last answer, by probe
+	heard  atomic.Int64 // total, for the heartbeats
+	good   []int        // good answers, by probe
+	inRow  []int        // failures in a row, by probe
+	last   []string     // last answer, by probe
 }
 
-func (a *Activities) watcher(ctx context.Context, req WatchRequest) (*watcher, error) {
+// watcher finds where the customer's requests go. It heartbeats from now on until stop is called.
+func (a *Activities) watcher(ctx context.Context, req WatchRequest) (w *watcher, stop func(), err error) {
 	n := len(req.Slice.Health.Probes)
-	w := &watcher{Activities: a, req: req, good: make([]int, n), inRow: make([]int, n), last: make([]string, n)}
+	w = &watcher{Activities: a, req: req, good: make([]int, n), inRow: make([]int, n), last: make([]string, n)}
+	stop = func() {}
+	if activity.IsActivity(ctx) {
+		stop = beat(ctx, func() { activity.RecordHeartbeat(ctx, w.heard.Load()) })
+	}
 	if len(req.Slice.Routes) == 0 {
-		return w, nil
+		return w, stop, nil
 	}
 	r := req.Slice.Routes[0]
-	front, err := a.backends.Front(ctx, req.Slice.Target(target(r)), r)
-	if err != nil {
-		return nil, during(err, "where route %q takes requests", r.Name)
-	}
-	w.front = front
-	return w, nil
+	w.front, err = a.backends.Front(ctx, req.Slice.Target(target(r)), r)
+	return w, stop, during(err, "where route %q takes requests", r.Name)
+}
+
+// beatEvery is well below the time after which a worker that does not heartbeat counts as lost.
+const beatEvery = time.Second
+
+// beat heartbeats beside the probing, which may take as long as the plan allows a probe, until stop is called or ctx ends: whatever hangs,
+// the activity's own time-out ends ctx.
+func beat(ctx context.Context, heartbeat func()) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(beatEvery)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			heartbeat()
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
 }
 
 func target(r migration.Route) string {
@@ -51,6 +77,7 @@ func target(r migration.Route) string {
 // add takes one sample of probe i.
 func (w *watcher) add(i int, s sample) {
 	w.total++
+	w.heard.Store(int64(w.total))
 	w.last[i] = s.answer
 	if w.req.Slice.Health.Probes[i].HTTP != nil {
 		w.took = append(w.took, s.took)
@@ -84,14 +111,10 @@ func (w *watcher) run(ctx context.Context) (migration.Verdict, error) {
 	defer func() { cancel(); <-done }()
 	end := time.NewTimer(w.req.For.D())
 	defer end.Stop()
-	beat := time.NewTicker(time.Second)
-	defer beat.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return migration.Verdict{}, ctx.Err()
-		case <-beat.C:
-			activity.RecordHeartbeat(ctx, w.total)
 		case a := <-answers:
 			w.add(a.probe, a.sample)
 			if p := w.req.Slice.Health.Probes[a.probe]; w.inRow[a.probe] >= max(p.FailAfter, 1) {
