@@ -390,8 +390,9 @@ func TestHeartbeatsGoOnUntilTheyAreStoppedOrTheActivityIsOver(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second+time.Millisecond)
 		defer cancel()
 		n = 0
-		defer beat(ctx, func() { n++ })()
+		stop = beat(ctx, func() { n++ })
 		time.Sleep(time.Hour)
+		stop()
 		require.Equal(t, 11, n, "what hangs does not look alive for ever")
 	})
 }
