@@ -265,9 +265,9 @@ type TargetGroupProbe struct{}
 
 // Compare holds the customer's numbers at the destination against its own at the origin: value <= Times*baseline + Plus.
 type Compare struct {
-	ErrorRate  *Bound `json:"errorRate,omitempty"` // a fraction of the samples
+	ErrorRate  *Bound `json:"errorRate,omitempty"` // a fraction of the http samples
 	P95        *Bound `json:"p95,omitempty"`       // seconds
-	MinSamples int    `json:"minSamples"`          // fewer are inconclusive
+	MinSamples int    `json:"minSamples"`          // of http probes; fewer are inconclusive
 }
 
 // Bound is the line value <= Times*baseline + Plus.

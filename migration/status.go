@@ -92,13 +92,13 @@ type Verdict struct {
 	At      time.Time `json:"at"`
 
 	Probe        string  `json:"probe,omitempty"` // the probe that decided
-	Samples      int     `json:"samples"`
-	Errors       int     `json:"errors"`
+	Samples      int     `json:"samples"`         // of all probes
+	Errors       int     `json:"errors"`          // of all probes
 	LastAnswer   string  `json:"lastAnswer,omitempty"`
-	P95          float64 `json:"p95"`         // seconds, at the destination
-	BaselineP95  float64 `json:"baselineP95"` // seconds, at the origin before the fence
-	ErrorRate    float64 `json:"errorRate"`   // fraction of the samples
-	BaselineRate float64 `json:"baselineErrorRate"`
+	P95          float64 `json:"p95"`               // seconds, of the http samples at the destination, good or not
+	BaselineP95  float64 `json:"baselineP95"`       // seconds, the same at the origin before the fence
+	ErrorRate    float64 `json:"errorRate"`         // fraction of the http samples at the destination; not Errors by Samples
+	BaselineRate float64 `json:"baselineErrorRate"` // fraction of the http samples at the origin before the fence
 }
 
 // Event is one line of a timeline.

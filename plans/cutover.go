@@ -26,9 +26,9 @@ type HTTPProbe struct {
 
 // Compare bounds the numbers at the destination by those at the origin.
 type Compare struct {
-	ErrorRate  *RateBound `json:"errorRate,omitempty" jsonschema_description:"Bound of the share of failed samples."`
-	P95        *TimeBound `json:"p95,omitempty" jsonschema_description:"Bound of the 95th percentile of answer times."`
-	MinSamples int        `json:"minSamples,omitempty" jsonschema:"default=100,minimum=1,maximum=1000000" jsonschema_description:"With fewer samples the verdict is inconclusive: it holds and asks a human."`
+	ErrorRate  *RateBound `json:"errorRate,omitempty" jsonschema_description:"Bound of the share of http samples that failed."`
+	P95        *TimeBound `json:"p95,omitempty" jsonschema_description:"Bound of the 95th percentile of the http samples' answer times."`
+	MinSamples int        `json:"minSamples,omitempty" jsonschema:"default=100,minimum=1,maximum=1000000" jsonschema_description:"With fewer http samples, before or after, the verdict is inconclusive: it holds and asks a human."`
 }
 
 // Customers are listed in the plan, or in a CSV file beside it.
