@@ -26,11 +26,10 @@ var changed = map[string]bool{"ConflictException": true, "IdempotentParameterMis
 func classify(err error) error {
 	var already *temporal.ApplicationError
 	var api smithy.APIError
-	code := ""
+	var code, kind, remedy string
 	if errors.As(err, &api) {
 		code = api.ErrorCode()
 	}
-	kind, remedy := "", ""
 	switch {
 	case err == nil:
 		return nil
