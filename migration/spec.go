@@ -3,6 +3,8 @@ package migration
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"strings"
 	"time"
 )
 
@@ -122,6 +124,16 @@ type Ingress struct {
 	Protocol string   `json:"protocol"` // http | https
 
 	HealthPath string `json:"healthPath,omitempty"` // what the load balancer asks; empty: /healthz
+}
+
+// PathMatches says whether a load balancer sends a request for path to a rule with this pattern: * is any text, slashes too, ? is any
+// character, and the query is not looked at
+// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-listeners.html#path-conditions).
+func PathMatches(pattern, path string) bool {
+	form := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
+	path, _, _ = strings.Cut(path, "?")
+	ok, _ := regexp.MatchString(`^`+form+`$`, path)
+	return ok
 }
 
 // HealthCheckPath is the path by which the load balancer judges the workload's targets.

@@ -2,9 +2,9 @@ package plans
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
-	"strings"
+
+	"github.com/drover-migration/drover/migration"
 )
 
 func (p *Plan) validateHealth() {
@@ -28,7 +28,7 @@ func (p *Plan) validateProbePath(path URLPath, at *node) {
 	takes := map[Name]bool{} // workloads that listen
 	for name, w := range p.Workloads {
 		if w.Ingress != nil {
-			takes[name] = slices.ContainsFunc(w.Ingress.Paths, func(pattern PathPattern) bool { return pattern.matches(path) })
+			takes[name] = slices.ContainsFunc(w.Ingress.Paths, func(pattern PathPattern) bool { return migration.PathMatches(string(pattern), string(path)) })
 		}
 	}
 	hint := ""
@@ -71,12 +71,4 @@ func (p *Plan) listening(c Customer, at *node, takes map[Name]bool) (out []Name)
 		}
 	}
 	return out
-}
-
-// matches says whether an ALB would send a request for path to a rule with this pattern: * is any text, ? any character, and the
-// query is not looked at.
-func (pattern PathPattern) matches(path URLPath) bool {
-	form := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(string(pattern)))
-	at, _, _ := strings.Cut(string(path), "?")
-	return re(`^` + form + `$`).MatchString(at)
 }

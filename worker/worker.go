@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	temporalclient "go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 
 	"github.com/drover-migration/drover/client"
@@ -58,7 +59,7 @@ func Run(ctx context.Context, o Options) error {
 	for _, q := range queues(o) {
 		w := worker.New(c, q.name, worker.Options{
 			MaxConcurrentActivityExecutionSize: q.atOnce, DisableWorkflowWorker: !q.workflows, StickyScheduleToStartTimeout: stickyPatience,
-			DeploymentOptions:            o.deployment(),
+			DeploymentOptions: o.deployment(), Interceptors: []interceptor.WorkerInterceptor{&permanence{}},
 			MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second, WorkerStopTimeout: 10 * time.Second,
 		})
 		if q.workflows {

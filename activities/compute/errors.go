@@ -30,8 +30,7 @@ func has(err error, codes ...string) bool {
 	return false
 }
 
-// classify makes errors permanent that only a change of the plan or of the account can cure. One that is permanent already stays so:
-// Temporal looks at the outermost error only.
+// classify makes errors permanent that only a change of the plan or of the account can cure.
 func classify(err error, format string, args ...any) error {
 	if err == nil {
 		return nil
@@ -39,8 +38,7 @@ func classify(err error, format string, args ...any) error {
 	what := fmt.Sprintf(format, args...)
 	var already *temporal.ApplicationError
 	switch {
-	case errors.As(err, &already) && already.NonRetryable():
-		return permanent(already.Type(), err, "%s: %s", what, err)
+	case errors.As(err, &already): // it says what to do
 	case has(err, "UnauthorizedOperation", "AccessDenied", "AccessDeniedException"):
 		return permanent("AccessDenied", err, "%s: AWS refuses it to the role that Drover uses; docs/aws-calls.md lists what to allow", what)
 	case has(err, "InvalidParameterValue", "InvalidParameterCombination", "InvalidParameterException", "ClientException", "InvalidSnapshot.NotFound",

@@ -9,9 +9,10 @@ import (
 	"go.temporal.io/sdk/temporal"
 )
 
-// permanentKind is the type of a permanent error, "" of any other. It looks at the outermost error only, as Temporal does.
+// permanentKind is the type of a permanent error, "" of any other.
 func permanentKind(err error) string {
-	if app, ok := err.(*temporal.ApplicationError); ok && app.NonRetryable() { //nolint:errorlint // see above
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) && app.NonRetryable() {
 		return app.Type()
 	}
 	return ""

@@ -333,7 +333,6 @@ func TestWhatAnOperatorHasToMendIsNotTriedAgain(t *testing.T) {
 		{"a machine that was removed", fmt.Errorf("export VM: %w", notFound("VirtualMachine")), "MachineGone"},
 		{"a snapshot that was removed", fmt.Errorf("export VM: %w", notFound("VirtualMachineSnapshot")), "SnapshotGone"},
 		{"disks that were added since", fmt.Errorf("export VM: %w", vsphere.ErrInventoryStale), "InventoryStale"},
-		{"what is permanent already", fmt.Errorf("export VM: %w", temporal.NewNonRetryableApplicationError("no", "Never", nil)), "Never"},
 		{"a lease that ended with its session", notFound("HttpNfcLease"), ""},
 		{"throttled", &smithy.GenericAPIError{Code: "RequestThrottledException"}, ""},
 		{"a broken line", errors.New("EOF"), ""},

@@ -24,7 +24,6 @@ var changed = map[string]bool{"ConflictException": true, "IdempotentParameterMis
 // classify makes an error permanent that an operator has to do something about, and says what. All others are tried again: a copy goes on
 // where it was.
 func classify(err error) error {
-	var already *temporal.ApplicationError
 	var api smithy.APIError
 	var code, kind, remedy string
 	if errors.As(err, &api) {
@@ -33,8 +32,6 @@ func classify(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &already) && already.NonRetryable(): // Temporal looks at the outermost error only
-		kind = already.Type()
 	case errors.Is(err, vsphere.ErrCredentials): // trying again locks the account
 		kind = "Credentials"
 	case vsphere.MachineGone(err):

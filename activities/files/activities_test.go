@@ -77,11 +77,10 @@ func (f *fixture) fence(token int64, owner string) {
 	f.req.Try = migration.Try{Token: token, Owner: owner}
 }
 
-// kind is that of a permanent error: the outermost one, for Temporal looks at no other.
 func kind(t *testing.T, err error) string {
 	t.Helper()
-	app, ok := err.(*temporal.ApplicationError) //nolint:errorlint // see above
-	require.True(t, ok, "%T: %v", err, err)
+	var app *temporal.ApplicationError
+	require.ErrorAs(t, err, &app)
 	require.True(t, app.NonRetryable())
 	return app.Type()
 }

@@ -22,8 +22,9 @@ func classify(err error) error {
 	if err == nil {
 		return nil
 	}
-	if already := permanently(err); already != nil {
-		return already // of the guard, from within the engine
+	var already *temporal.ApplicationError
+	if errors.As(err, &already) {
+		return err // of the guard, from within the engine
 	}
 	var differ *engine.NotEqualError
 	var api smithy.APIError
@@ -38,14 +39,4 @@ func classify(err error) error {
 		return permanent(api.ErrorCode(), err, "%s: the bucket must exist and the plan's role must list, read, write and delete below the prefix", err)
 	}
 	return err
-}
-
-// permanently is an error that stays permanent under what was wrapped around it, nil where nothing in it is: Temporal looks at the
-// outermost error only.
-func permanently(err error) error {
-	var app *temporal.ApplicationError
-	if !errors.As(err, &app) || !app.NonRetryable() {
-		return nil
-	}
-	return temporal.NewNonRetryableApplicationError(err.Error(), app.Type(), err)
 }

@@ -3,9 +3,7 @@ package health
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/drover-migration/drover/migration"
@@ -73,7 +71,7 @@ func (a *Activities) behind(ctx context.Context, plan string, slice migration.Cu
 	for _, r := range slice.Routes {
 		b, err := a.backends.Behind(ctx, plan, slice.Target(w.Target), r, w, side)
 		if err != nil {
-			return nil, during(err, "machines of workload %q on %s", w.Name, side)
+			return nil, fmt.Errorf("machines of workload %q on %s: %w", w.Name, side, err)
 		}
 		out = append(out, b...)
 	}
@@ -104,21 +102,12 @@ func server(workloads []migration.Workload, at string) (best string) {
 	length := -1
 	for _, w := range workloads {
 		for _, pattern := range w.Ingress.Paths {
-			if len(pattern) > length && matches(pattern, at) {
+			if len(pattern) > length && migration.PathMatches(pattern, at) {
 				best, length = w.Name, len(pattern)
 			}
 		}
 	}
 	return best
-}
-
-// matches says whether a load balancer sends a request to a rule with this pattern: * is any text, slashes too, ? is any character, and
-// the query is not looked at. Validation of plans (plans.PathPattern) asks the same.
-func matches(pattern, at string) bool {
-	form := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
-	at, _, _ = strings.Cut(at, "?")
-	ok, _ := regexp.MatchString(`^`+form+`$`, at)
-	return ok
 }
 
 // WatchRequest asks for a customer's health through its route.

@@ -40,8 +40,10 @@ func (a *Activities) watcher(ctx context.Context, req WatchRequest) (w *watcher,
 		return w, stop, nil
 	}
 	r := req.Slice.Routes[0]
-	w.front, err = a.backends.Front(ctx, req.Slice.Target(target(r)), r)
-	return w, stop, during(err, "where route %q takes requests", r.Name)
+	if w.front, err = a.backends.Front(ctx, req.Slice.Target(target(r)), r); err != nil {
+		err = fmt.Errorf("where route %q takes requests: %w", r.Name, err)
+	}
+	return w, stop, err
 }
 
 // beatEvery is well below the time after which a worker that does not heartbeat counts as lost.

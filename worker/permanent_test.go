@@ -1,0 +1,51 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+)
+
+func TestAPermanentErrorIsNotTriedAgainWhateverIsWrappedAroundIt(t *testing.T) {
+	never := temporal.NewNonRetryableApplicationError("there is no bucket", "NoSuchBucket", errors.New("404"))
+	for _, c := range []struct {
+		name  string
+		err   error
+		tries int
+		kind  string
+		text  string
+	}{
+		{"permanent", never, 1, "NoSuchBucket", "there is no bucket"},
+		{"permanent below two layers", fmt.Errorf("copy files: %w", fmt.Errorf("put: %w", never)), 1, "NoSuchBucket", "copy files: put: there is no bucket"},
+		{"permanent beside another", errors.Join(errors.New("close: EOF"), never), 1, "NoSuchBucket", "close: EOF\nthere is no bucket"},
+		{"permanent below one that is not", temporal.NewApplicationErrorWithCause("look again", "Later", never), 3, "Later", "look again"},
+		{"not permanent", temporal.NewApplicationError("look again", "Later"), 3, "Later", "look again"},
+		{"none of Temporal's", errors.New("EOF"), 3, "", "EOF"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var suite testsuite.WorkflowTestSuite
+			env := suite.NewTestWorkflowEnvironment()
+			env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&permanence{}}})
+			tries := 0
+			env.RegisterActivityWithOptions(func(context.Context) error { tries++; return c.err }, activity.RegisterOptions{Name: "act"})
+			env.ExecuteWorkflow(func(ctx workflow.Context) error {
+				ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: 1e9, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 3}})
+				return workflow.ExecuteActivity(ctx, "act").Get(ctx, nil)
+			})
+			var app *temporal.ApplicationError
+			require.ErrorAs(t, env.GetWorkflowError(), &app)
+			require.Equal(t, c.tries, tries)
+			require.Equal(t, c.kind, app.Type())
+			require.Equal(t, c.text, app.Message())
+		})
+	}
+}
