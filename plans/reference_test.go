@@ -30,7 +30,8 @@ How to read the tables:
 - Names become workflow ids, tags, paths and SQL: lower-case letters, digits and hyphens, at most 63.
 - Durations carry their unit: 500ms, 90s, 10m, 72h. Sizes too: 50GiB.
 - Secrets are never written, only referred to: ` + "`env://NAME`" + ` and ` + "`file:///PATH`" + ` are read by the worker that needs them, ` +
-	"`awssm://NAME`" + ` (Secrets Manager) and ` + "`ssm://NAME`" + ` (Parameter Store) with that worker's AWS credentials.
+	"`awssm://NAME`" + ` (Secrets Manager) and ` + "`ssm://NAME`" + ` (Parameter Store) in the account and region of the target
+  that the key belongs to, and elsewhere (sites) with that worker's own AWS credentials and region.
 - Keys marked reserved belong to the design and are refused by this version.
 - Anchors, aliases and ` + "`<<`" + ` work; tags, several documents, keys given twice and files over 16 MiB are refused.
 

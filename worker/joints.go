@@ -12,6 +12,7 @@ import (
 
 	"github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/activities/traffic"
+	"github.com/drover-migration/drover/internal/secrets"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
 )
@@ -33,6 +34,13 @@ func (i instances) Endpoint(ctx context.Context, target migration.Target, id str
 	}
 	db := out.DBInstances[0]
 	return aws.ToString(db.Endpoint.Address), int(aws.ToInt32(db.Endpoint.Port)), aws.ToString(db.DBName), nil
+}
+
+// vault finds the secrets of a target's databases where the target is.
+type vault struct{ *secrets.Resolver }
+
+func (v vault) Resolve(ctx context.Context, in migration.Target, ref migration.SecretRef) (string, error) {
+	return v.For(in).Resolve(ctx, ref)
 }
 
 // homes reads home records from the databases of a customer.

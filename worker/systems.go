@@ -50,7 +50,7 @@ func newSystems(log hclog.Logger) *systems {
 	c := newClients(boot)
 	store := &objects.Store{S3: c.S3}
 	specs := state.NewSpecs(store)
-	pairs := &engine.Connector{Secrets: resolver, Instances: instances{c}}
+	pairs := &engine.Connector{Secrets: vault{resolver}, Instances: instances{c}}
 	centers := vsphere.NewPool(resolver, log)
 	router := traffic.New(traffic.ClientsFunc(c.ELB), specs, homes{pairs}, store)
 	return &systems{

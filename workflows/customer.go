@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -163,7 +164,7 @@ func (c *customer) begin(ctx workflow.Context) error {
 	}
 	switch {
 	case wasReset(ctx):
-		return c.takeStock(ctx)
+		c.takeStock(ctx)
 	case c.in.State != nil:
 		c.show(ctx)
 		c.report(ctx)
@@ -176,13 +177,15 @@ func (c *customer) begin(ctx workflow.Context) error {
 
 // takeStock is the start of a customer that an operator reset: what it remembers is of an earlier day, the server has delivered all its
 // signals once more, and only the data says where it is homed. On AWS it is watched anew; at home it is held, unless it had not gone yet.
-func (c *customer) takeStock(ctx workflow.Context) error {
+func (c *customer) takeStock(ctx workflow.Context) {
 	rec, err := c.settledHome(ctx, "the customer was reset in the middle of a Move")
-	if err != nil {
-		return err
-	}
 	fresh := c.in.State == nil && !c.Go
 	c.Go, c.back, c.hold, c.abort, c.retry = false, nil, nil, nil, nil
+	if err != nil {
+		c.setHome(ctx, cmp.Or(c.Home, migration.OnPrem)) // as it remembers
+		c.held(ctx, "reset in Temporal, and its home cannot be read: "+reason(err))
+		return
+	}
 	c.setHome(ctx, rec.Home())
 	c.note(ctx, "reset in Temporal: homed on "+string(rec.Home()), migration.Command{})
 	switch {
@@ -193,7 +196,6 @@ func (c *customer) takeStock(ctx workflow.Context) error {
 	default:
 		c.held(ctx, "reset in Temporal: nothing happens by itself until retry")
 	}
-	return nil
 }
 
 // wait is for the batch. A customer that an earlier run of this plan brought to AWS is not touched again.
@@ -208,6 +210,7 @@ func (c *customer) wait(ctx workflow.Context) {
 		c.back, c.Go = nil, false // nothing to take back yet
 		rec, err := c.readHome(ctx)
 		if err != nil {
+			c.held(ctx, "its home cannot be read: "+reason(err))
 			return
 		}
 		c.setHome(ctx, rec.Home())
@@ -365,7 +368,7 @@ func (c *customer) rest(ctx workflow.Context) {
 		c.report(ctx)
 	case c.Home == migration.AWS:
 		c.take(&c.retry)
-		c.startBake(ctx)
+		c.restore(ctx)
 	default:
 		c.retry, c.Go = nil, false
 		c.Verdict, c.ByHealth, c.WithBatch = nil, false, false
@@ -373,41 +376,68 @@ func (c *customer) rest(ctx workflow.Context) {
 	}
 }
 
-// move tries until the customer is homed at to, the tries are spent, or somebody wants something else.
+// restore is the retry of a customer that is held on AWS: what it is held for may be a try or a route that could not be finished.
+func (c *customer) restore(ctx workflow.Context) {
+	rec, err := c.settledHome(ctx, "an earlier try did not finish")
+	if err == nil {
+		c.setHome(ctx, rec.Home())
+		err = followHome(ctx, c.in.Spec, c.slice)
+	}
+	switch {
+	case err != nil:
+		c.held(ctx, "still on "+string(c.Home)+": "+reason(err))
+	case c.Home == migration.AWS:
+		c.startBake(ctx)
+	default:
+		c.Go = false
+		c.set(ctx, migration.PhaseRolledBack, migration.WaitOperator, "a try to go back was finished by its repair")
+	}
+}
+
+// move tries until the customer is homed at to, the tries are spent, or somebody wants something else. It settles what a try left between
+// its steps before the next one, and after the last: the customer is open when it waits.
 func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) (why string, arrived bool) {
 	c.yield(ctx)
 	defer func() { c.release(ctx) }()
-	for c.Tries = 1; ; c.Tries++ {
+	unwanted := func() bool { return c.abort != nil || to == migration.AWS && (c.back != nil || c.hold != nil) }
+	for c.Tries = 0; ; {
 		rec, err := c.settledHome(ctx, "an earlier try did not finish")
 		if err != nil {
 			return reason(err), false
 		}
+		c.setHome(ctx, rec.Home())
 		if rec.Home() == to && rec.Settled() {
-			c.setHome(ctx, to)
 			if err := followHome(ctx, c.in.Spec, c.slice); err != nil {
 				return reason(err), false
 			}
 			return "", true
 		}
+		if c.Tries > 0 && c.Tries < tries && !unwanted() {
+			c.Standing.Reason = why
+			c.show(ctx)
+			awaitFor(ctx, min(tryPause<<min(c.Tries-1, 10), tryPauseMost), "before the next try", unwanted)
+		}
+		if c.Tries > 0 && (c.Tries >= tries || unwanted()) {
+			why = fmt.Sprintf("after %d tries: %s", c.Tries, why)
+			if !rec.Settled() {
+				why += "; the last could not be repaired, and the customer may be closed on both sides: retry repairs it"
+			}
+			return why, false
+		}
+		if ctx.Err() != nil {
+			return "canceled", false
+		}
+		c.Tries++
 		result := c.try(ctx, to)
 		c.Token = max(c.Token, result.Try.Token)
-		c.setHome(ctx, result.Home)
-		if result.Home == to {
+		if result.Outcome == migration.MoveDone {
+			c.setHome(ctx, to)
 			c.Moves = append(c.Moves, result)
 			c.note(ctx, fmt.Sprintf("homed on %s, frozen for %s, predicted %s", to, result.Freeze.D().Round(time.Millisecond), result.Predicted.D().Round(time.Millisecond)), migration.Command{})
 			return "", true
 		}
-		c.note(ctx, fmt.Sprintf("try %d to %s %s while %s: still open on %s", c.Tries, to, result.Outcome, result.Step, result.Home), migration.Command{Reason: result.Reason})
-		if c.Tries >= tries || c.abort != nil || to == migration.AWS && (c.back != nil || c.hold != nil) {
-			return fmt.Sprintf("after %d tries: %s", c.Tries, result.Reason), false
-		}
-		pause := min(tryPause<<min(c.Tries-1, 10), tryPauseMost)
-		c.Standing.Reason = result.Reason
-		c.show(ctx)
-		awaitFor(ctx, pause, "before the next try", func() bool { return c.abort != nil || to == migration.AWS && (c.back != nil || c.hold != nil) })
-		if ctx.Err() != nil {
-			return "canceled", false
-		}
+		why = result.Reason
+		c.note(ctx, fmt.Sprintf("try %d to %s %s while %s", c.Tries, to, result.Outcome, result.Step), migration.Command{Reason: why})
 	}
 }
 
@@ -514,13 +544,16 @@ func (c *customer) readHome(ctx workflow.Context) (migration.HomeRecord, error) 
 	return home, nil
 }
 
-// settledHome is readHome, after the repair of a try that was terminated, reset or superseded between its steps.
+// settledHome is readHome, after the repair of a try that was terminated, reset or superseded between its steps. No cancel keeps it from that.
 func (c *customer) settledHome(ctx workflow.Context, why string) (migration.HomeRecord, error) {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	rec, err := c.readHome(ctx)
 	if err != nil || rec.Settled() {
 		return rec, err
 	}
-	c.repair(ctx, rec.Home(), why)
+	if r := c.repair(ctx, rec.Home(), why); r.Outcome == migration.MoveGaveUp {
+		c.note(ctx, "the repair did not succeed", migration.Command{Reason: r.Reason})
+	}
 	return c.readHome(ctx)
 }
 

@@ -49,6 +49,145 @@ func TestMoveOutlivesWhateverBefallsOneCall(t *testing.T) {
 	})
 }
 
+func TestMoveThatGivesUpLeavesTheCustomerOpenAtItsOrigin(t *testing.T) {
+	for _, step := range []string{"CheckTenant", "FenceTenant", "DrainTenant"} {
+		for _, m := range []mishap{neverCame, neverHeard} {
+			forEach(t, func(t *testing.T, n int) {
+				t.Run(step+" "+string(m), func(t *testing.T) {
+					s := newStage(t, n, migration.OnPrem)
+					for nth := range 3 {
+						s.faults[call{step, s.dbs[n-1].name, nth + 1}] = fault{mishap: m}
+					}
+					c := s.customer(nil)
+					s.sound(c)
+					require.Equal(t, migration.PhaseHeld, c.Phase)
+					require.Equal(t, migration.OnPrem, c.Home)
+					require.Equal(t, 3, c.Tries)
+					require.Equal(t, "after 3 tries: permission denied", c.Reason)
+					require.Equal(t, 3, s.seen[call{step: step, on: "orders"}], "tries\n%s", s.story())
+					require.Zero(t, s.seen[call{step: "SealTenant", on: "orders"}])
+				})
+			})
+		}
+	}
+}
+
+func TestMoveWithAWriterThatDoesNotFinishGivesUp(t *testing.T) {
+	forEach(t, func(t *testing.T, n int) {
+		s := newStage(t, n, migration.OnPrem)
+		for nth := range fencePatience {
+			s.faults[call{"FenceTenant", s.dbs[n-1].name, nth + 1}] = fault{mishap: foundBusy}
+		}
+		r := s.try(migration.OnPrem, 1)
+		require.Equal(t, migration.MoveGaveUp, r.Outcome)
+		require.Contains(t, r.Reason, "writers did not finish in time")
+		require.Equal(t, migration.OnPrem, settledOn(s.dbs))
+	})
+}
+
+// A Move that finds its lease spent when it wants to seal goes no further, whatever the other databases said.
+func TestMoveWhoseLeaseIsSpentIsReversed(t *testing.T) {
+	forEach(t, func(t *testing.T, n int) {
+		for spent := range n {
+			s := newStage(t, n, migration.OnPrem)
+			s.before = func(c call) {
+				if c.step == "SealTenant" && c.on == s.dbs[spent].name {
+					s.dbs[spent].sides[migration.OnPrem].lease = s.env.Now()
+				}
+			}
+			r := s.try(migration.OnPrem, 1)
+			require.Equal(t, migration.MoveReversed, r.Outcome)
+			require.Contains(t, r.Reason, "the freeze budget was spent")
+			require.Equal(t, migration.OnPrem, settledOn(s.dbs), s.story())
+		}
+	})
+}
+
+func TestMoveThatIsSupersededUndoesNothing(t *testing.T) {
+	forEach(t, func(t *testing.T, n int) {
+		for _, step := range []string{"FenceTenant", "SealTenant", "OpenTenant", "PoisonTenant", "ReopenTenant"} {
+			t.Run(step, func(t *testing.T) {
+				s := newStage(t, n, migration.OnPrem)
+				if step == "PoisonTenant" || step == "ReopenTenant" {
+					s.faults[call{"OpenTenant", "orders", 1}] = fault{mishap: neverCame}
+				}
+				newer, left := migration.Try{Token: 5, Owner: "another"}, ""
+				s.before = func(c call) {
+					if c.step == step && left == "" {
+						repairs(s.dbs, newer)
+						left = records(s.dbs)
+					}
+				}
+				r := s.try(migration.OnPrem, 1)
+				require.Equal(t, migration.MoveSuperseded, r.Outcome, s.story())
+				require.Equal(t, left, records(s.dbs), s.story())
+				require.Equal(t, migration.OnPrem, settledOn(s.dbs))
+			})
+		}
+	})
+}
+
+// A Move that was superseded in its last try leaves nothing closed: whoever superseded it may have died since.
+func TestCustomerWhoseLastTryWasSupersededIsOpen(t *testing.T) {
+	forEach(t, func(t *testing.T, n int) {
+		s := newStage(t, n, migration.OnPrem)
+		s.slice.Policy.Tries = 1
+		once := false
+		s.before = func(c call) {
+			if c.step == "OpenTenant" && !once {
+				once = true
+				s.dbs[0].poison(migration.AWS, migration.Try{Token: 5, Owner: "another"})
+			}
+		}
+		c := s.customer(nil)
+		s.sound(c)
+		require.Equal(t, migration.PhaseHeld, c.Phase, s.story())
+	})
+}
+
+// repairs is what somebody else's repair does to databases that no try has opened on AWS.
+func repairs(dbs []*database, try migration.Try) {
+	for _, d := range dbs {
+		d.claim(migration.OnPrem, try)
+	}
+	for _, d := range dbs {
+		d.poison(migration.AWS, try)
+	}
+	for _, d := range dbs {
+		d.reopen(migration.OnPrem, try)
+	}
+}
+
+func records(dbs []*database) string {
+	var s string
+	for _, d := range dbs {
+		s += fmt.Sprintf("%s: %+v\n", d.name, d.record())
+	}
+	return s
+}
+
+func TestMoveThatIsCanceledGoesBackBeforeTheSealAndForwardAfterIt(t *testing.T) {
+	want := map[string]migration.MoveOutcome{
+		"CheckTenant": migration.MoveNotStarted, "FenceTenant": migration.MoveGaveUp, "DrainTenant": migration.MoveGaveUp,
+		"SealTenant": migration.MoveDone, "OpenTenant": migration.MoveDone,
+	}
+	forEach(t, func(t *testing.T, n int) {
+		for step, outcome := range want {
+			t.Run(step, func(t *testing.T) {
+				s := newStage(t, n, migration.OnPrem)
+				s.before = func(c call) {
+					if c == (call{step, s.dbs[n-1].name, 1}) {
+						s.env.CancelWorkflow()
+					}
+				}
+				r := s.try(migration.OnPrem, 1)
+				require.Equal(t, outcome, r.Outcome, s.story())
+				require.Equal(t, r.Home, settledOn(s.dbs), s.story())
+			})
+		}
+	})
+}
+
 // roundTrip lists the calls of a Move to AWS and back to which nothing happens.
 func roundTrip(t *testing.T, n int) []call {
 	t.Helper()

@@ -13,7 +13,8 @@ import (
 const (
 	freezeAttempt  = 3 * time.Second        // one attempt at a step inside a freeze
 	routeAttempt   = 5 * time.Second        // one attempt at a route: some tens of milliseconds of calls, and their pace
-	probeAttempt   = 15 * time.Second       // one attempt at probing all machines of a customer's workloads
+	probeAttempt   = 90 * time.Second       // one attempt at probing all machines of a customer's workloads: a quarter of a minute, and the longest probe's time-out
+	heartbeat      = 5 * time.Second        // without a heartbeat of a probe's: its worker is lost
 	fenceWait      = 250 * time.Millisecond // between two attempts to fence past a customer's long writers
 	fencePatience  = 12                     // such attempts before the try is given up
 	openPatience   = 3 * time.Second        // how long a destination may find itself behind, once the origin is sealed
@@ -57,10 +58,10 @@ func siteLook(ctx workflow.Context, site, summary string) workflow.Context {
 	})
 }
 
-// probe asks a side's machines: short attempts, since a worker that dies in one is missed only by its time-out.
+// probe asks a side's machines, which may take as long as the plan's probes.
 func probe(ctx workflow.Context, site, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: probeAttempt, ScheduleToCloseTimeout: 3 * probeAttempt, RetryPolicy: patient(time.Second), Summary: summary,
+		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: probeAttempt, HeartbeatTimeout: heartbeat, ScheduleToCloseTimeout: 2 * probeAttempt, RetryPolicy: patient(time.Second), Summary: summary,
 	})
 }
 
@@ -107,7 +108,7 @@ func routeStep(ctx workflow.Context, site, summary string) workflow.Context {
 // watch probes for as long as it is told to; a worker that dies is missed within seconds.
 func watch(ctx workflow.Context, length time.Duration, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue: migration.QueueMain, StartToCloseTimeout: length + 5*time.Minute, HeartbeatTimeout: 5 * time.Second,
+		TaskQueue: migration.QueueMain, StartToCloseTimeout: length + 5*time.Minute, HeartbeatTimeout: heartbeat,
 		RetryPolicy: patient(5 * time.Second), Summary: summary,
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/drover-migration/drover/migration"
 )
@@ -142,3 +143,122 @@ func TestCustomerRepairsWhatADeadMoveLeft(t *testing.T) {
 		}
 	})
 }
+
+// Workers, Temporal and all workflows are lost at any moment, with a call under way that takes effect or not; then somebody submits the
+// plan again.
+func TestCustomerStartedAnewAfterEverythingWasLost(t *testing.T) {
+	forEach(t, func(t *testing.T, n int) {
+		calls := roundTrip(t, n)
+		for ends, last := range calls {
+			for _, m := range []mishap{neverHeard, tooLate} {
+				t.Run(fmt.Sprintf("in call %d, %s, which %s", ends, last, m), func(t *testing.T) {
+					s := newStage(t, n, migration.OnPrem)
+					s.verdict, s.ends, s.faults[last] = migration.Fail, ends+1, fault{m, 5}
+					s.customer(nil)
+					s = s.again()
+					s.mended()
+					c := s.customer(nil)
+					s.sound(c)
+					require.Equal(t, migration.PhaseFinished, c.Phase, s.story())
+				})
+			}
+		}
+	})
+}
+
+// TestNoSeriesOfMishapsLeavesACustomerBetweenTheSides draws a death, and a few mishaps upon the calls of any step. rapid prints the seed of what fails.
+func TestNoSeriesOfMishapsLeavesACustomerBetweenTheSides(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		n := rapid.IntRange(1, 3).Draw(rt, "databases")
+		s := newStage(rt, n, migration.OnPrem)
+		s.verdict = rapid.SampledFrom([]migration.Outcome{migration.Pass, migration.Fail}).Draw(rt, "verdict")
+		s.slice.Policy.Tries = rapid.SampledFrom([]int{1, 3}).Draw(rt, "tries")
+		if rapid.Bool().Draw(rt, "dies") {
+			s.death = rapid.SampledFrom(append(deaths(migration.OnPrem, n), deaths(migration.AWS, n)...)).Draw(rt, "death")
+		}
+		lasts := 0
+		for range rapid.IntRange(0, 6).Draw(rt, "mishaps") {
+			on := s.dbs[rapid.IntRange(0, n-1).Draw(rt, "on")].name
+			step := rapid.SampledFrom([]string{"CheckTenant", "FenceTenant", "DrainTenant", "SealTenant", "OpenTenant", "PoisonTenant", "ReopenTenant", "ClaimTenant",
+				"UnfenceTenant", "FinalFiles", "ReconcileRoute", "VerifyRoute"}).Draw(rt, "step")
+			switch step {
+			case "FinalFiles":
+				on = "attachments"
+			case "ReconcileRoute", "VerifyRoute":
+				on = ""
+			}
+			f := fault{rapid.SampledFrom([]mishap{answerLost, runsTwice, comesBack, foundBusy, neverHeard, neverCame, tooLate}).Draw(rt, "mishap"), rapid.IntRange(1, 30).Draw(rt, "after")}
+			if !f.passes() {
+				if lasts++; lasts > s.slice.Policy.Tries {
+					continue
+				}
+			}
+			s.faults[call{step, on, rapid.IntRange(1, 3).Draw(rt, "nth")}] = f
+		}
+		if s.death.step == "" && rapid.Bool().Draw(rt, "canceled") {
+			at := rapid.IntRange(1, 60).Draw(rt, "at call")
+			s.before = func(call) {
+				if len(s.calls) == at {
+					s.env.CancelWorkflow()
+				}
+			}
+		}
+		for _, d := range s.dbs {
+			d.behind = rapid.SampledFrom([]int{0, 0, 0, 3, 100}).Draw(rt, "behind")
+		}
+		s.sound(s.customer(nil))
+	})
+}
+
+// What stops a customer for good is mended by somebody, who then says retry.
+func TestCustomerIsHeldUntilSomebodyMendsWhatStopsItAndSaysRetry(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		broken call
+		death  death
+		home   migration.Side // where it is held
+		reason string
+	}{
+		{"the fence tables refuse to be read", call{step: "ReadHome", on: "orders"}, death{}, migration.OnPrem, "its home cannot be read: permission denied"},
+		{"the load balancer refuses to be written", call{step: "ReconcileRoute"}, death{}, migration.AWS, "permission denied"},
+		{"a Move dies after its seal, and cannot be repaired", call{step: "ClaimTenant", on: "orders"}, death{"SealTenant", migration.OnPrem, 7}, migration.OnPrem,
+			"the last could not be repaired, and the customer may be closed on both sides: retry repairs it"},
+		{"a Move back dies after its seal, and cannot be repaired", call{step: "ClaimTenant", on: "orders"}, death{"SealTenant", migration.AWS, 7}, migration.AWS,
+			"the last could not be repaired, and the customer may be closed on both sides: retry repairs it"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			forEach(t, func(t *testing.T, n int) {
+				s := newStage(t, n, migration.OnPrem)
+				s.death = c.death
+				if c.death.from == migration.AWS {
+					s.verdict = migration.Fail
+				}
+				for nth := 1; nth <= 100; nth++ {
+					s.faults[call{c.broken.step, c.broken.on, nth}] = fault{mishap: neverCame}
+				}
+				s.env.RegisterDelayedCallback(func() {
+					v, err := s.env.QueryWorkflow(migration.QueryStatus)
+					require.NoError(s, err)
+					var held migration.CustomerStatus
+					require.NoError(s, v.Get(&held))
+					require.Equal(s, migration.PhaseHeld, held.Phase, s.story())
+					require.Equal(s, c.home, held.Home)
+					require.Contains(s, held.Reason, c.reason)
+					s.mended()
+					s.env.UpdateWorkflow(migration.UpdateRetry, "", accepted{s}, migration.Command{By: "an operator"})
+				}, 30*time.Minute)
+				after := s.customer(nil)
+				s.sound(after)
+				require.Equal(t, migration.PhaseFinished, after.Phase, s.story())
+				require.Equal(t, migration.AWS, after.Home)
+			})
+		})
+	}
+}
+
+// accepted is an update that must not be refused.
+type accepted struct{ *stage }
+
+func (accepted) Accept()                     {}
+func (a accepted) Reject(err error)          { require.NoError(a, err) }
+func (a accepted) Complete(_ any, err error) { require.NoError(a, err) }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/stretchr/testify/mock"
@@ -88,6 +87,7 @@ type world struct {
 
 // tables are the databases, what happens to the calls upon them, and what happened.
 type tables struct {
+	now     func() time.Time
 	mu      sync.Mutex
 	cond    *sync.Cond
 	dbs     []*database
@@ -96,6 +96,7 @@ type tables struct {
 	routed  migration.Side
 	faults  map[call]fault
 	death   death
+	ends    int          // the number of the call with which everything that runs Drover dies; 0: never
 	before  func(c call) // before a call takes effect
 
 	seen    map[call]int // nth, by step and dataset
@@ -115,7 +116,7 @@ type zombie struct {
 
 // newWorld has n databases and one file tree.
 func newWorld(n int, home migration.Side, now func() time.Time) *world {
-	w := &world{tables{faults: map[call]fault{}, seen: map[call]int{}, verdict: migration.Pass, routed: home}}
+	w := &world{tables{now: now, faults: map[call]fault{}, seen: map[call]int{}, verdict: migration.Pass, routed: home}}
 	w.cond = sync.NewCond(&w.mu)
 	w.slice = migration.CustomerSlice{
 		Customer: migration.Customer{ID: "acme", Tenant: 17},
@@ -126,7 +127,7 @@ func newWorld(n int, home migration.Side, now func() time.Time) *world {
 	}
 	for _, name := range []string{"orders", "billing", "audit"}[:n] {
 		w.slice.Databases = append(w.slice.Databases, migration.Dataset{Name: name, Postgres: &migration.Postgres{Site: "dc1", Target: "prod"}})
-		w.dbs = append(w.dbs, newDatabase(name, home, now))
+		w.dbs = append(w.dbs, newDatabase(name, home, func() time.Time { return w.now() }))
 	}
 	return w
 }
@@ -140,7 +141,7 @@ func (w *tables) do(ctx context.Context, step, on string, from migration.Side, e
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	id := activity.GetInfo(ctx).WorkflowExecution.ID
-	if id == w.dead || len(w.calls) > 2000 {
+	if id == w.dead || len(w.calls) > 2000 || w.ends > 0 && len(w.calls) >= w.ends {
 		return "", errPermanent
 	}
 	key := call{step: step, on: on}
@@ -216,6 +217,13 @@ func (w *tables) die(id, on string, effect func() migration.Word) (migration.Wor
 		w.cond.Wait()
 	}
 	return "", errPermanent
+}
+
+// mended is a world in which nothing more goes wrong.
+func (w *tables) mended() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.faults, w.verdict = nil, migration.Pass
 }
 
 func (w *tables) rise(z zombie) {
@@ -393,17 +401,39 @@ func (w *world) WatchHealth(context.Context, health.WatchRequest) (migration.Ver
 
 // stage is a Temporal of its own with a world under it. Its time is virtual.
 type stage struct {
-	*testing.T
+	tester
 	*world
 	env *testsuite.TestWorkflowEnvironment
 }
 
-func newStage(t *testing.T, n int, home migration.Side) *stage {
+// tester is a *testing.T, or rapid's.
+type tester interface {
+	require.TestingT
+	Helper()
+}
+
+func newStage(t tester, n int, home migration.Side) *stage {
 	t.Helper()
+	env := newEnvironment()
+	return on(t, env, newWorld(n, home, env.Now))
+}
+
+// again is a new Temporal over the same world, at the same time, after the old one is gone.
+func (s *stage) again() *stage {
+	env := newEnvironment()
+	env.SetStartTime(s.now())
+	s.world.now, s.ends = env.Now, 0
+	return on(s.tester, env, s.world)
+}
+
+func newEnvironment() *testsuite.TestWorkflowEnvironment {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	env := suite.NewTestWorkflowEnvironment()
-	s := &stage{T: t, env: env, world: newWorld(n, home, env.Now)}
+	return suite.NewTestWorkflowEnvironment()
+}
+
+func on(t tester, env *testsuite.TestWorkflowEnvironment, w *world) *stage {
+	s := &stage{tester: t, env: env, world: w}
 	env.RegisterActivity(s.world)
 	env.RegisterWorkflow(Customer)
 	env.RegisterWorkflowWithOptions(s.move, workflow.RegisterOptions{Name: "Move"})
@@ -429,6 +459,17 @@ func (s *stage) move(ctx workflow.Context, in MoveInput) (result migration.MoveR
 	return result, err
 }
 
+// try plays one Move by itself.
+func (s *stage) try(from migration.Side, token int64) (result migration.MoveResult) {
+	s.Helper()
+	s.env.ExecuteWorkflow("Move", MoveInput{Slice: s.slice, From: from, To: from.Other(), Token: token})
+	require.True(s, s.env.IsWorkflowCompleted(), s.story())
+	require.NoError(s, s.env.GetWorkflowError(), s.story())
+	require.NoError(s, s.env.GetWorkflowResult(&result))
+	require.Empty(s, s.wrong, s.story())
+	return result
+}
+
 // customer plays a Customer from its batch's go until it waits for a human or has finished, and says where it says it stands. st is
 // where it begins; nil: where a plan does.
 func (s *stage) customer(st *customerState) migration.CustomerStatus {
@@ -451,17 +492,20 @@ func (s *stage) customer(st *customerState) migration.CustomerStatus {
 	if last.Phase == "" {
 		last = ask()
 	}
-	for _, z := range s.zombies {
-		if z.in > 0 {
-			s.rise(z)
-		}
-	}
 	return last
 }
 
 // sound holds the world to everything that must be true whatever happened, when the customer says that it stands at c.
 func (s *stage) sound(c migration.CustomerStatus) {
 	s.Helper()
+	for _, z := range s.zombies {
+		if z.in > 0 {
+			s.rise(z)
+		}
+	}
+	over := s.now().Add(s.slice.Policy.FreezeBudget.D()) // a fence that came late runs out by itself
+	s.now = func() time.Time { return over }
+	s.look("in the end")
 	require.Empty(s, s.wrong, s.story())
 	require.LessOrEqual(s, len(s.calls), 2000, "it does not end")
 	home := settledOn(s.dbs)

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
+
+	"go.temporal.io/sdk/activity"
 
 	"github.com/drover-migration/drover/migration"
 )
@@ -32,14 +35,23 @@ type DestinationResult struct {
 	Findings []migration.Finding `json:"findings,omitempty"`
 }
 
-// CheckDestination asks every machine of the customer's workloads on one side directly, with the customer's host name: each must
-// answer every probe at least once in as many attempts as the probe allows failures. Read-only.
+// CheckDestination asks every machine of the customer's workloads on one side directly, all at once, with the customer's host name: each
+// must answer every probe at least once in as many attempts as the probe allows failures, or as there is time for. Read-only.
 func (a *Activities) CheckDestination(ctx context.Context, req DestinationRequest) (DestinationResult, error) {
+	if activity.IsActivity(ctx) {
+		defer beat(ctx, func() { activity.RecordHeartbeat(ctx) })()
+	}
+	type question struct {
+		workload string
+		at       Endpoint
+		probe    migration.Probe
+	}
 	var out DestinationResult
 	block := func(subject, why string) {
 		out.Findings = append(out.Findings, migration.Finding{Severity: migration.Blocker, Check: "destination-unhealthy", Subject: subject, Reason: why,
 			Remedy: "look at the workload on " + string(req.Side) + ", then retry"})
 	}
+	var questions []question
 	for _, w := range req.Slice.Workloads {
 		behind, err := a.behind(ctx, req.Plan, req.Slice, w, req.Side)
 		if err != nil {
@@ -53,14 +65,22 @@ func (a *Activities) CheckDestination(ctx context.Context, req DestinationReques
 				continue
 			}
 			for _, b := range behind {
-				s := a.attempt(ctx, b, req.Slice.Customer, p)
-				if err := ctx.Err(); err != nil {
-					return DestinationResult{}, fmt.Errorf("probe workload %q at %s: %w", w.Name, b.Address, err) // says nothing about the machine
-				}
-				if !s.ok {
-					block(fmt.Sprintf("workload %s at %s", w.Name, b.Address), fmt.Sprintf("probe %s: %s", name(p), s.answer))
-				}
+				questions = append(questions, question{w.Name, b, p})
 			}
+		}
+	}
+	answers := make([]sample, len(questions))
+	var asking sync.WaitGroup
+	for i, q := range questions {
+		asking.Go(func() { answers[i] = a.attempt(ctx, q.at, req.Slice.Customer, q.probe) })
+	}
+	asking.Wait()
+	if err := ctx.Err(); err != nil {
+		return DestinationResult{}, fmt.Errorf("probe the machines on %s: %w", req.Side, err) // says nothing about them
+	}
+	for i, q := range questions {
+		if s := answers[i]; !s.ok {
+			block(fmt.Sprintf("workload %s at %s", q.workload, q.at.Address), fmt.Sprintf("probe %s: %s", name(q.probe), s.answer))
 		}
 	}
 	return out, nil
@@ -78,8 +98,12 @@ func (a *Activities) behind(ctx context.Context, plan string, slice migration.Cu
 	return out, nil
 }
 
+// machinePatience is how long one machine is asked the same again.
+const machinePatience = 15 * time.Second
+
 // attempt asks until there is one good answer or the probe's patience is spent.
 func (a *Activities) attempt(ctx context.Context, at Endpoint, c migration.Customer, p migration.Probe) sample {
+	start := time.Now()
 	var s sample
 	for range max(p.FailAfter, 1) {
 		switch {
@@ -90,7 +114,7 @@ func (a *Activities) attempt(ctx context.Context, at Endpoint, c migration.Custo
 		default:
 			return sample{ok: at.Healthy, answer: at.Reason}
 		}
-		if s.ok || ctx.Err() != nil {
+		if s.ok || ctx.Err() != nil || time.Since(start) > machinePatience {
 			return s
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -518,6 +519,20 @@ func TestAProbeGoesWhereTheLoadBalancerWouldSendIt(t *testing.T) {
 		require.Equal(t, want, server(all, at), at)
 	}
 	require.Empty(t, server(all[1:], "/healthz"))
+}
+
+// A machine that is dead costs its own patience once, however many there are: a check that runs out of time names none of them.
+func TestTheMachinesAreAskedAllAtOnce(t *testing.T) {
+	const n = 20
+	var all sync.WaitGroup
+	all.Add(n)
+	s := serve(t, func(int64, *http.Request) int { all.Done(); all.Wait(); return 200 }) // none is answered before all have been asked
+	a := New(places{behind: map[string][]Endpoint{"web": slices.Repeat([]Endpoint{s.at()}, n)}}, "")
+	p := httpProbe("/", 1)
+	p.Timeout = migration.Duration(time.Minute)
+	got, err := act[DestinationResult](t, a, a.CheckDestination, DestinationRequest{Slice: slice(p), Side: migration.AWS})
+	require.NoError(t, err)
+	require.Empty(t, got.Findings)
 }
 
 // A worker that is stopped in the middle must not tell the Move that the destination is ill.

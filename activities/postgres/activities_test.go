@@ -2,8 +2,10 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +26,10 @@ type lab struct {
 	aws     *pg.Server
 }
 
-func (l lab) Resolve(_ context.Context, ref migration.SecretRef) (string, error) {
+func (l lab) Resolve(_ context.Context, in migration.Target, ref migration.SecretRef) (string, error) {
+	if strings.HasPrefix(string(ref), "awssm:") != (in.Name == "prod") {
+		return "", fmt.Errorf("%s is not looked for in target %q", ref, in.Name)
+	}
 	return l.secrets[ref], nil
 }
 

@@ -15,9 +15,10 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Secrets resolves references to secrets.
+// Secrets resolves references to secrets: those that AWS keeps in the account and region of a target, or in the worker's own for the zero
+// Target.
 type Secrets interface {
-	Resolve(ctx context.Context, ref migration.SecretRef) (string, error)
+	Resolve(ctx context.Context, in migration.Target, ref migration.SecretRef) (string, error)
 }
 
 // Instances says where a database instance answers. dbname is empty where the instance was made without one.
@@ -116,7 +117,7 @@ func (c *Connector) connect(ctx context.Context, plan string, d migration.Datase
 }
 
 func (c *Connector) onPremises(ctx context.Context, d migration.Postgres) (Address, error) {
-	dsn, err := c.Secrets.Resolve(ctx, d.DSN)
+	dsn, err := c.Secrets.Resolve(ctx, migration.Target{}, d.DSN)
 	if err != nil {
 		return Address{}, fmt.Errorf("resolve the address of the database on premises: %w", err)
 	}
@@ -167,7 +168,7 @@ func (c *Connector) onAWS(ctx context.Context, d migration.Postgres, target migr
 	if err != nil {
 		return Address{}, fmt.Errorf("find database instance %q in target %q: %w", d.RDS, target.Name, err)
 	}
-	text, err := c.Secrets.Resolve(ctx, d.Credentials)
+	text, err := c.Secrets.Resolve(ctx, target, d.Credentials)
 	if err != nil {
 		return Address{}, fmt.Errorf("resolve the credentials of database instance %q: %w", d.RDS, err)
 	}

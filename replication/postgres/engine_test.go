@@ -274,7 +274,10 @@ type fixed struct {
 	server  *pg.Server
 }
 
-func (f fixed) Resolve(_ context.Context, ref migration.SecretRef) (string, error) {
+func (f fixed) Resolve(_ context.Context, in migration.Target, ref migration.SecretRef) (string, error) {
+	if strings.HasPrefix(string(ref), "awssm:") != (in.Name == "prod") {
+		return "", fmt.Errorf("%s is not looked for in target %q", ref, in.Name)
+	}
 	return f.secrets[ref], nil
 }
 
