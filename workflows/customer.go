@@ -376,8 +376,9 @@ func (c *customer) rest(ctx workflow.Context) {
 	}
 }
 
-// restore is the retry of a customer that is held on AWS: what it is held for may be a try or a route that could not be finished.
+// restore is the retry of a customer that is held on AWS: it is watched anew, once what a try or a route left unfinished is finished.
 func (c *customer) restore(ctx workflow.Context) {
+	c.startBake(ctx)
 	rec, err := c.settledHome(ctx, "an earlier try did not finish")
 	if err == nil {
 		c.setHome(ctx, rec.Home())
@@ -385,10 +386,8 @@ func (c *customer) restore(ctx workflow.Context) {
 	}
 	switch {
 	case err != nil:
-		c.held(ctx, "still on "+string(c.Home)+": "+reason(err))
-	case c.Home == migration.AWS:
-		c.startBake(ctx)
-	default:
+		c.held(ctx, "still not in order: "+reason(err))
+	case c.Home == migration.OnPrem:
 		c.Go = false
 		c.set(ctx, migration.PhaseRolledBack, migration.WaitOperator, "a try to go back was finished by its repair")
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -43,6 +44,7 @@ output, for programs.`,
 			if err != nil {
 				return err
 			}
+			a.warnOfClosedWindows(spec, time.Now())
 			_, err = fmt.Fprintf(a.out, "%s: plan %s is valid: %d customers in %d batches, %d workloads, %d datasets\n",
 				args[0], spec.Plan, len(spec.Customers), len(spec.Batches), len(spec.Workloads), len(spec.Datasets))
 			return err
@@ -50,6 +52,16 @@ output, for programs.`,
 	}
 	outputFlag(cmd, &output)
 	return cmd
+}
+
+// warnOfClosedWindows tells of batches whose window is over: no mistake where they have moved already, and else they would wait for ever.
+func (a *app) warnOfClosedWindows(spec *migration.Spec, now time.Time) {
+	for _, b := range spec.Batches {
+		if b.Window != nil && !b.Window.Closes().After(now) {
+			_, _ = fmt.Fprintf(a.err, "%s  drover retry %s --batch %s\n",
+				printer.Wrap("", fmt.Sprintf("warning: the window of batch %s is over (%s); its customers move only when somebody says", b.Name, window(*b.Window))), spec.Plan, b.Name)
+		}
+	}
 }
 
 // listMistakes prints the mistakes that err holds, as data: an empty list is a valid plan.

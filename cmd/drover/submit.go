@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -34,6 +35,7 @@ how it ended.`,
 				if err != nil {
 					return err
 				}
+				a.warnOfClosedWindows(spec, time.Now())
 				if err := a.printSubmitted(format, got); err != nil || !wait {
 					return err
 				}

@@ -240,14 +240,25 @@ func tries(n int) string {
 }
 
 func verdict(v migration.Verdict) string {
-	evidence := fmt.Sprintf("%d samples, %d errors, p95 %.0f ms (before: %.0f ms)", v.Samples, v.Errors, v.P95*1000, v.BaselineP95*1000)
+	evidence := fmt.Sprintf("%d samples, %d errors, p95 %s", v.Samples, v.Errors, millis(v.P95))
+	if v.BaselineP95 > 0 { // it was compared
+		evidence += fmt.Sprintf(" (before, on premises: %s)", millis(v.BaselineP95))
+	}
 	if v.Probe != "" {
 		evidence = "probe " + v.Probe + ": " + evidence
 	}
 	if v.LastAnswer != "" {
 		evidence += ", last answer: " + v.LastAnswer
 	}
-	return printer.Wrap("  ", fmt.Sprintf("health: %s. %s", v.Outcome, v.Reason)) + printer.Wrap("    ", evidence)
+	return printer.Wrap("  ", fmt.Sprintf("health on AWS at %s: %s. %s", v.At.UTC().Format("01-02 15:04:05"), v.Outcome, v.Reason)) + printer.Wrap("    ", evidence)
+}
+
+// millis is a number of seconds in milliseconds, with a digit more where they are few.
+func millis(seconds float64) string {
+	if ms := seconds * 1000; ms < 10 {
+		return fmt.Sprintf("%.1f ms", ms)
+	}
+	return fmt.Sprintf("%.0f ms", seconds*1000)
 }
 
 func moveTable(moves []migration.MoveResult) *printer.Table {

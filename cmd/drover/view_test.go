@@ -41,7 +41,7 @@ func held() migration.CustomerStatus {
 		ID: "initech", Name: "Initech Ltd", Batch: "week-49", Home: migration.OnPrem, Phase: migration.PhaseHeld, WaitingFor: migration.WaitOperator,
 		Since: ago(4 * time.Minute), Token: 7, Tries: 3, Reason: "the predicted freeze of 7.2s is longer than the budget of 5s: 41 MB behind on orders",
 		MayDo:   []string{"retry"},
-		Verdict: &migration.Verdict{Outcome: migration.Inconclusive, Reason: "12 samples are fewer than 100", Probe: "http /healthz", Samples: 12, P95: 0.012, BaselineP95: 0.01, LastAnswer: "200 OK"},
+		Verdict: &migration.Verdict{Outcome: migration.Inconclusive, Reason: "12 samples are fewer than 100", At: ago(5 * time.Minute), Probe: "http /healthz", Samples: 12, P95: 0.012, BaselineP95: 0.0094, LastAnswer: "200 OK"},
 		Moves: []migration.MoveResult{
 			{Outcome: migration.MoveDone, Try: migration.Try{Token: 2}, From: migration.OnPrem, To: migration.AWS, Freeze: migration.Duration(18 * time.Millisecond), Rows: 120345, Objects: 12},
 			{Outcome: migration.MoveDone, Try: migration.Try{Token: 4}, From: migration.AWS, To: migration.OnPrem, Freeze: migration.Duration(22 * time.Millisecond), Rows: 120411, Objects: 12, Reason: "3 probes of 3 failed"},
