@@ -117,23 +117,25 @@ func (l *Lab) buildIdentity(ctx context.Context) error {
 }
 
 func (l *Lab) buildRDS(ctx context.Context) error {
-	_, err := rds.NewFromConfig(l.config()).CreateDBInstance(ctx, &rds.CreateDBInstanceInput{
-		DBInstanceIdentifier: aws.String("orders"), DBInstanceClass: aws.String("db.m6g.large"), Engine: aws.String("postgres"), DBName: aws.String(database),
-		MasterUsername: aws.String("master"), MasterUserPassword: aws.String("not-used-here"), AllocatedStorage: aws.Int32(20),
-	})
-	if err != nil {
-		return err
-	}
-	for name, who := range map[string]role{"orders/drover": l.drover[1], "orders/app": l.app[1]} {
-		if err := l.putSecret(ctx, name, who); err != nil {
+	for _, name := range l.databases() {
+		_, err := rds.NewFromConfig(l.config()).CreateDBInstance(ctx, &rds.CreateDBInstanceInput{
+			DBInstanceIdentifier: &name, DBInstanceClass: aws.String("db.m6g.large"), Engine: aws.String("postgres"), DBName: &name,
+			MasterUsername: aws.String("master"), MasterUserPassword: aws.String("not-used-here"), AllocatedStorage: aws.Int32(20),
+		})
+		if err != nil {
 			return err
+		}
+		for _, who := range []role{l.drover[1], l.app[1]} {
+			if err := l.putSecret(ctx, name, who); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// putSecret writes a database secret as RDS writes them.
-func (l *Lab) putSecret(ctx context.Context, name string, who role) error {
+// putSecret writes a database secret as RDS writes them, at DATABASE/ROLE.
+func (l *Lab) putSecret(ctx context.Context, database string, who role) error {
 	host, port, err := net.SplitHostPort(l.rds.Address())
 	if err != nil {
 		return err
@@ -143,7 +145,7 @@ func (l *Lab) putSecret(ctx context.Context, name string, who role) error {
 	if err != nil {
 		return err
 	}
-	_, err = secretsmanager.NewFromConfig(l.config()).CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &name, SecretString: aws.String(string(body))})
+	_, err = secretsmanager.NewFromConfig(l.config()).CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: aws.String(database + "/" + who.name), SecretString: aws.String(string(body))})
 	return err
 }
 

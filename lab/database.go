@@ -7,10 +7,31 @@ import (
 	"path/filepath"
 
 	"github.com/drover-migration/drover/lab/pg"
+	"github.com/drover-migration/drover/migration"
 )
 
-// database is what the application's database is called on both sides.
-const database = "orders"
+// database is what the application's database is called on both sides, archive what its second one is, for shapes that have it.
+const (
+	database = "orders"
+	archive  = "archive"
+)
+
+// databases of the shape.
+func (l *Lab) databases() []string {
+	if l.Shape.Archive {
+		return []string{database, archive}
+	}
+	return []string{database}
+}
+
+// ArchiveDSN connects to the second database on a side as the application does. It has one table, entries (tenant_id, id, token), and nobody
+// writes there but its caller.
+func (l *Lab) ArchiveDSN(side migration.Side) string {
+	if side == migration.AWS {
+		return l.rds.DSNAs(l.app[1].name, l.app[1].password, archive)
+	}
+	return l.onprem.DSNAs(l.app[0].name, l.app[0].password, archive)
+}
 
 // role of a database.
 type role struct{ name, password string }
@@ -28,8 +49,10 @@ func (l *Lab) startDatabases(ctx context.Context) (err error) {
 	}
 	l.later(func() { _ = l.rds.Close() })
 	for i, s := range []*pg.Server{l.onprem, l.rds} {
-		if err := s.CreateDatabase(ctx, database); err != nil {
-			return err
+		for _, name := range l.databases() {
+			if err := s.CreateDatabase(ctx, name); err != nil {
+				return err
+			}
 		}
 		for _, r := range []struct {
 			at         *role
@@ -42,8 +65,10 @@ func (l *Lab) startDatabases(ctx context.Context) (err error) {
 		}
 		// The application's role reads and writes what is there and what a migration will bring.
 		grants := "ALTER DEFAULT PRIVILEGES FOR ROLE drover IN SCHEMA public GRANT ALL ON TABLES TO app; ALTER DEFAULT PRIVILEGES FOR ROLE drover IN SCHEMA public GRANT ALL ON SEQUENCES TO app"
-		if err := s.Exec(ctx, database, grants); err != nil {
-			return err
+		for _, name := range l.databases() {
+			if err := s.Exec(ctx, name, grants); err != nil {
+				return err
+			}
 		}
 	}
 	return l.seed(ctx)
@@ -70,6 +95,13 @@ INSERT INTO blobs (tenant_id, data) SELECT 1 + g %% %[1]d, decode(repeat(md5(g::
 ANALYZE`, n, n*rowsEach)
 	if err := l.onprem.Exec(ctx, database, sql); err != nil {
 		return err
+	}
+	if l.Shape.Archive {
+		const entries = `CREATE TABLE entries (tenant_id int NOT NULL, id bigserial, token text NOT NULL, PRIMARY KEY (tenant_id, id)); GRANT ALL ON ALL TABLES IN SCHEMA public TO app;
+GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO app; INSERT INTO entries (tenant_id, token) SELECT 1 + g %% %d, 'old ' || g FROM generate_series(1, %d) g; ANALYZE`
+		if err := l.onprem.Exec(ctx, archive, fmt.Sprintf(entries, n, n*rowsEach)); err != nil {
+			return err
+		}
 	}
 	for _, c := range l.Shape.Customers() {
 		dir := filepath.Join(l.FilesDir, c.ID, "invoices")

@@ -310,6 +310,9 @@ func (l *Lab) Env() map[string]string {
 	env := l.awsEnv()
 	env["TEMPORAL_ADDRESS"] = l.temporal.Address()
 	env["ORDERS_ONPREM"] = l.onprem.DSNAs(l.drover[0].name, l.drover[0].password, database)
+	if l.Shape.Archive {
+		env["ARCHIVE_ONPREM"] = l.onprem.DSNAs(l.drover[0].name, l.drover[0].password, archive)
+	}
 	env["VSPHERE"] = fmt.Sprintf(`{"username":%q,"password":%q}`, vcUser, vcPassword)
 	env["DROVER_DNS"] = l.DNS()
 	env["DROVER_PG_BIN"] = filepath.Join(l.opts.Tools, "pg", "bin")

@@ -19,6 +19,7 @@ type Shape struct {
 	Soak     string
 	Batches  []Batch
 	Interval string // between probes
+	Archive  bool   // customers have a second database, see ArchiveDSN
 }
 
 // Batch of a Shape.

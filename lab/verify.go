@@ -3,7 +3,9 @@ package lab
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/drover-migration/drover/lab/pg"
 	"github.com/drover-migration/drover/lab/verify"
+	"github.com/drover-migration/drover/migration"
 )
 
 // Verify compares the ledger with both sides: rows, files and disks. Traffic has stopped when it runs.
@@ -53,11 +56,30 @@ func (l *Lab) copies(ctx context.Context) (out []verify.Snapshot, err error) {
 	return out, nil
 }
 
-// OpenSides asks both databases where each tenant may write. A side whose directions say otherwise than its fences is an error.
+// OpenSides asks all databases where each tenant may write. A side whose directions say otherwise than its fences is an error, and so are
+// two databases that say differently.
 func (l *Lab) OpenSides(ctx context.Context) (map[int][]string, error) {
+	var out map[int][]string
+	for _, name := range l.databases() {
+		sides, err := l.openSides(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if out != nil && !maps.EqualFunc(out, sides, slices.Equal) {
+			return nil, fmt.Errorf("open by tenant: %v in %s, %v in %s", out, database, sides, name)
+		}
+		out = sides
+	}
+	return out, nil
+}
+
+func (l *Lab) openSides(ctx context.Context, name string) (map[int][]string, error) {
 	out := map[int][]string{}
-	for side, server := range map[string]*pg.Server{"onprem": l.onprem, "aws": l.rds} {
-		c, err := pgx.Connect(ctx, server.DSN(database))
+	for _, s := range []struct {
+		side   migration.Side
+		server *pg.Server
+	}{{migration.OnPrem, l.onprem}, {migration.AWS, l.rds}} {
+		c, err := pgx.Connect(ctx, s.server.DSN(name))
 		if err != nil {
 			return nil, err
 		}
@@ -69,16 +91,16 @@ func (l *Lab) OpenSides(ctx context.Context) (map[int][]string, error) {
 		var open, on bool
 		_, err = pgx.ForEachRow(rows, []any{&tenant, &open, &on}, func() error {
 			if open {
-				out[tenant] = append(out[tenant], side)
+				out[tenant] = append(out[tenant], string(s.side))
 			}
 			if open != on {
-				return fmt.Errorf("tenant %d on %s: open %t, replicating %t", tenant, side, open, on)
+				return fmt.Errorf("tenant %d on %s: open %t, replicating %t", tenant, s.side, open, on)
 			}
 			return nil
 		})
 		_ = c.Close(context.WithoutCancel(ctx))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("database %s: %w", name, err)
 		}
 	}
 	return out, nil

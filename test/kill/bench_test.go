@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,11 +36,12 @@ type bench struct {
 
 	mu     sync.Mutex
 	worker *process.Process
+	dead   bool     // it was killed
 	flags  []string // of the next worker
 	starts int
 }
 
-func newBench(ctx context.Context, t *testing.T, flags ...string) *bench {
+func newBench(ctx context.Context, t *testing.T, shape lab.Shape, flags ...string) *bench {
 	t.Helper()
 	tools, err := filepath.Abs("../../.cache")
 	require.NoError(t, err)
@@ -47,7 +49,7 @@ func newBench(ctx context.Context, t *testing.T, flags ...string) *bench {
 		tools = d
 	}
 	bin := binaries(t)
-	l, err := lab.Start(ctx, lab.Options{Tools: tools, Dir: filepath.Join(t.TempDir(), "lab"), Self: filepath.Join(bin, "lab"), Shape: lab.SmallShape(3)})
+	l, err := lab.Start(ctx, lab.Options{Tools: tools, Dir: filepath.Join(t.TempDir(), "lab"), Self: filepath.Join(bin, "lab"), Shape: shape})
 	require.NoError(t, err)
 	t.Cleanup(l.Close)
 	g, err := gate.Start("127.0.0.1:0", l.TemporalAddress())
@@ -93,33 +95,50 @@ func (b *bench) startWorker(t *testing.T) {
 	b.worker = w
 }
 
+// running starts a worker where the last was killed.
+func (b *bench) running(t *testing.T) {
+	t.Helper()
+	b.mu.Lock()
+	dead := b.dead
+	b.dead = false
+	b.mu.Unlock()
+	if dead {
+		b.startWorker(t)
+	}
+}
+
 // after arms the gate: do runs when a Move's step is about to answer, once, and says whether the answer passes.
 func (b *bench) after(step string, do func(gate.Event) bool) <-chan struct{} {
+	return b.afterThe(1, step, do)
+}
+
+// afterThe is after, for the nth answer.
+func (b *bench) afterThe(nth int32, step string, do func(gate.Event) bool) <-chan struct{} {
 	done := make(chan struct{})
-	var once sync.Once
+	var heard atomic.Int32
 	b.gate.Set(func(_ context.Context, e gate.Event) bool {
 		if e.When != gate.Completion || e.Activity != step || !strings.HasPrefix(e.WorkflowID, "move/") {
 			return true
 		}
-		pass := true
-		once.Do(func() {
-			pass = do(e)
-			b.gate.Set(nil)
-			close(done)
-		})
-		return pass
+		if heard.Add(1) != nth {
+			return true
+		}
+		defer close(done)
+		defer b.gate.Set(nil)
+		return do(e)
 	})
 	return done
 }
 
 // killAfter kills the worker when a step is about to answer, and the answer is lost.
-func (b *bench) killAfter(step string) <-chan struct{} {
-	return b.after(step, func(gate.Event) bool {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.worker.Kill()
-		return false
-	})
+func (b *bench) killAfter(step string) <-chan struct{} { return b.after(step, b.kill) }
+
+func (b *bench) kill(gate.Event) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.worker.Kill()
+	b.dead = true
+	return false
 }
 
 func (b *bench) reached(t *testing.T, done <-chan struct{}) {

@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/lab"
 	"github.com/drover-migration/drover/lab/gate"
 	"github.com/drover-migration/drover/migration"
 )
@@ -21,7 +22,7 @@ import (
 func TestNoHandInTheTemporalUIChangesTheOutcome(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 12*time.Minute)
 	defer cancel()
-	b := newBench(ctx, t)
+	b := newBench(ctx, t, lab.SmallShape(3))
 	plan := b.lab.Shape.Name
 	id := b.lab.Shape.Customers()[0].ID
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/drover-migration/drover/lab"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -18,7 +19,7 @@ const settleLimit = 90 * time.Second
 func TestAKilledWorkerChangesNothingAboutTheOutcome(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 12*time.Minute)
 	defer cancel()
-	b := newBench(ctx, t)
+	b := newBench(ctx, t, lab.SmallShape(3))
 	b.submit(ctx)
 	id := b.lab.Shape.Customers()[0].ID
 	b.settled(ctx, id, migration.AWS)

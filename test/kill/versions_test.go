@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	temporalclient "go.temporal.io/sdk/client"
 
+	"github.com/drover-migration/drover/lab"
 	"github.com/drover-migration/drover/lab/gate"
 	"github.com/drover-migration/drover/migration"
 )
@@ -16,7 +17,7 @@ import (
 func TestAMoveStaysWithTheVersionThatStartedIt(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	b := newBench(ctx, t, "--deployment", "drover", "--build-id", "one")
+	b := newBench(ctx, t, lab.SmallShape(3), "--deployment", "drover", "--build-id", "one")
 	b.current(ctx, t, "one")
 	plan, id := b.lab.Shape.Name, b.lab.Shape.Customers()[0].ID
 	b.submit(ctx)
