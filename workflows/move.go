@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -440,6 +441,11 @@ func (m *move) ended(ctx workflow.Context, outcome migration.MoveOutcome, why er
 
 // reason is an error as a person should read it: the innermost message, without Temporal's envelope.
 func reason(err error) string {
+	var at *temporal.ActivityError
+	if errors.As(err, &at) && err != error(at) { //nolint:errorlint // whether something of ours is around it
+		around, _ := strings.CutSuffix(err.Error(), at.Error())
+		return around + reason(at)
+	}
 	var app *temporal.ApplicationError
 	if errors.As(err, &app) {
 		return app.Message()
@@ -449,7 +455,10 @@ func reason(err error) string {
 		if cause := errors.Unwrap(timeout); cause != nil {
 			return reason(cause)
 		}
-		return "no worker answered in time (" + timeout.TimeoutType().String() + ")"
+		if timeout.TimeoutType() == enums.TIMEOUT_TYPE_START_TO_CLOSE {
+			return "no answer in time"
+		}
+		return "no worker answered in time"
 	}
 	if errors.As(err, new(*temporal.CanceledError)) {
 		return "canceled"

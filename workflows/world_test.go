@@ -435,7 +435,7 @@ func newEnvironment() *testsuite.TestWorkflowEnvironment {
 func on(t tester, env *testsuite.TestWorkflowEnvironment, w *world) *stage {
 	s := &stage{tester: t, env: env, world: w}
 	env.RegisterActivity(s.world)
-	env.RegisterWorkflow(Customer)
+	env.RegisterWorkflow(life)
 	env.RegisterWorkflowWithOptions(s.move, workflow.RegisterOptions{Name: "Move"})
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil)
 	return s
@@ -457,6 +457,19 @@ func (s *stage) move(ctx workflow.Context, in MoveInput) (result migration.MoveR
 		err = errors.New("terminated")
 	}
 	return result, err
+}
+
+// life is a Customer until it has ended, or the test has seen enough.
+func life(ctx workflow.Context, in CustomerInput) (err error) {
+	ended := false
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		err = Customer(ctx, in)
+		ended = true
+	})
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	enough := workflow.GetSignalChannel(ctx, "enough")
+	_ = workflow.Await(ctx, func() bool { return ended || enough.Len() > 0 })
+	return err
 }
 
 // try plays one Move by itself.
@@ -484,9 +497,9 @@ func (s *stage) customer(st *customerState) migration.CustomerStatus {
 	s.env.RegisterDelayedCallback(func() { s.env.SignalWorkflow(signalGo, goSignal{Round: 1}) }, time.Millisecond)
 	s.env.RegisterDelayedCallback(func() {
 		last = ask()
-		s.env.SignalWorkflow(signalAbort, wish{By: "the test"})
+		s.env.SignalWorkflow("enough", nil)
 	}, time.Hour)
-	s.env.ExecuteWorkflow(Customer, CustomerInput{ID: "acme", Batch: "canary", State: st})
+	s.env.ExecuteWorkflow(life, CustomerInput{ID: "acme", Batch: "canary", State: st})
 	require.True(s, s.env.IsWorkflowCompleted(), s.story())
 	require.NoError(s, s.env.GetWorkflowError(), s.story())
 	if last.Phase == "" {
