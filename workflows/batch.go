@@ -367,7 +367,7 @@ func (b *batch) takeBack(ctx workflow.Context) {
 	}
 	home := func() bool { // or held on the way, for an operator
 		return !slices.ContainsFunc(b.in.Batch.Customers, func(id string) bool {
-			return b.mustComeBack(id) && !(b.answered(id) && b.Customers[id].Phase == migration.PhaseHeld)
+			return b.mustComeBack(id) && (!b.answered(id) || b.Customers[id].Phase != migration.PhaseHeld)
 		})
 	}
 	b.await(ctx, func() bool { return home() || b.called(ctx) })

@@ -30,8 +30,8 @@ func (b *batch) begin(ctx workflow.Context) {
 		b.TakeBack, b.retry, b.abort = nil, nil, nil
 		b.note(ctx, "reset in Temporal", migration.Command{})
 	}
-	for _, heard := range b.Heard { // of a batch that was terminated
-		b.Round = max(b.Round, heard)
+	for _, id := range b.in.Batch.Customers { // they may have heard of a batch that was terminated
+		b.Round = max(b.Round, b.Heard[id])
 	}
 	b.newRound(func(p migration.Phase) bool { return p == migration.PhaseWaiting })
 	if was := b.in.Was; was != nil {
