@@ -87,7 +87,7 @@ func (c *Client) othersRun(ctx context.Context, doing, plan, digest string) erro
 	}
 	return &Problem{
 		Kind: ErrAlreadyRunning, Doing: doing,
-		Why: fmt.Sprintf("%d workflows of this plan still work by the content submitted before (digest %.12s, this file's is %.12s)", n.GetCount(), last, digest),
+		Why:  fmt.Sprintf("%d workflows of this plan still work by the content submitted before (digest %.12s, this file's is %.12s)", n.GetCount(), last, digest),
 		Next: fmt.Sprintf("if its migration has just ended, try again in a moment; else submit the former content again and end it with `drover abort %s`, or give this plan another name", plan),
 	}
 }
