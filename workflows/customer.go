@@ -162,6 +162,7 @@ func (c *customer) run(ctx workflow.Context) error {
 			case migration.PhaseHeld, migration.PhaseRolledBack:
 				c.note(ctx, "canceled in Temporal: it rests already", migration.Command{})
 			default:
+				c.ByHand = true
 				c.held(ctx, "canceled in Temporal: nothing happens by itself until retry or rollback")
 			}
 		}
@@ -217,6 +218,7 @@ func (c *customer) takeStock(ctx workflow.Context) {
 	case fresh:
 		c.set(ctx, migration.PhaseWaiting, migration.WaitBatch, "")
 	default:
+		c.ByHand = true
 		c.held(ctx, "reset in Temporal: nothing happens by itself until retry")
 	}
 	c.release(ctx) // the Move that asked the passes over its files to step aside is no more
