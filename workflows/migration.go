@@ -401,29 +401,29 @@ func (m *migrationRun) dismiss(ctx workflow.Context) {
 
 // stop ends what copies and launches, and waits until it runs no more: what it is in the middle of making would be left behind.
 func (m *migrationRun) stop(ctx workflow.Context) {
-	var datasets, workloads []string
+	runs := map[string]bool{}
+	var ids []string
 	for _, d := range m.plan.Datasets {
-		datasets = append(datasets, migration.ReplicationID(m.Spec.Plan, d.Name))
+		id := migration.ReplicationID(m.Spec.Plan, d.Name)
+		m.tell(ctx, id, signalStop, wish{})
+		ids, runs[id] = append(ids, id), true
 	}
 	for _, w := range m.plan.Workloads {
-		workloads = append(workloads, migration.WorkloadID(m.Spec.Plan, w.Name))
+		id := migration.WorkloadID(m.Spec.Plan, w.Name)
+		_ = workflow.RequestCancelExternalWorkflow(ctx, id, "").Get(ctx, nil) // it may have ended long ago
+		ids, runs[id] = append(ids, id), true
 	}
-	gone := map[string]bool{}
-	for len(gone) < len(datasets)+len(workloads) && ctx.Err() == nil {
-		for _, id := range datasets {
-			if !gone[id] {
-				m.tellOr(ctx, id, signalStop, wish{}, func(workflow.Context) { gone[id] = true })
-			}
-		}
-		for _, id := range workloads {
-			if err := workflow.RequestCancelExternalWorkflow(ctx, id, "").Get(ctx, nil); err != nil {
-				gone[id] = true // it has ended
+	for ctx.Err() == nil {
+		for _, id := range ids {
+			if runs[id] {
+				m.tellOr(ctx, id, signalAsk, ask{}, func(workflow.Context) { delete(runs, id) })
 			}
 		}
 		m.told(ctx)
-		if len(gone) < len(datasets)+len(workloads) {
-			_ = sleep(ctx, stopPause, "until what copies and launches has ended")
+		if len(runs) == 0 {
+			return
 		}
+		_ = sleep(ctx, stopPause, "until what copies and launches has ended")
 	}
 }
 
