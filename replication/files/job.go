@@ -146,7 +146,8 @@ func (j *Job) start(ctx context.Context) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := openTree(j.Root, j.From == migration.AWS)
+	// Only a customer that has never had a file gets a new folder: where files were carried before, it is on a file system that is not mounted.
+	t, err := openTree(j.Root, j.From == migration.AWS && len(m.Entries) == 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		if len(m.Entries) > 0 {
 			return nil, ErrNoTree
