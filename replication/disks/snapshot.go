@@ -18,15 +18,18 @@ import (
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
+// beginnings is how many snapshots one call of Copy may find given up or deleted before it fails: each new one is paid for.
+const beginnings = 3
+
 // begin finds or starts the snapshot and says whether it is complete already.
 func (r *run) begin(ctx context.Context) (sealed bool, err error) {
-	for {
+	for range beginnings {
 		out, err := r.ebs.StartSnapshot(ctx, r.startInput())
 		if err != nil {
 			return false, fmt.Errorf("start a snapshot of %d GiB: %w", r.gib(), err)
 		}
 		id := aws.ToString(out.SnapshotId)
-		state, err := r.status(ctx, id)
+		state, err := r.shown(ctx, id)
 		if err != nil {
 			return false, err
 		}
@@ -41,6 +44,24 @@ func (r *run) begin(ctx context.Context) (sealed bool, err error) {
 			r.state.Snapshot = id
 		}
 		return state == ec2types.SnapshotStateCompleted, r.save(ctx)
+	}
+	return false, fmt.Errorf("%d snapshots in a row were given up or deleted as soon as they were started; find out who or what removes them (CloudTrail: DeleteSnapshot)", beginnings)
+}
+
+// shown is status, and waits for a snapshot that may just have been started: only of one that was seen before does "none" mean deleted.
+func (r *run) shown(ctx context.Context, id string) (ec2types.SnapshotState, error) {
+	wait, end := 50*time.Millisecond, time.Now().Add(r.settle)
+	for {
+		state, err := r.status(ctx, id)
+		if err != nil || state != "" || r.state.Snapshot == id || time.Now().After(end) {
+			return state, err
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, 5*time.Second)
 	}
 }
 
