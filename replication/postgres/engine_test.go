@@ -221,7 +221,9 @@ func TestCheckReportsEverythingAtOnce(t *testing.T) {
 		CREATE TABLE forgotten (id int PRIMARY KEY);
 		CREATE UNLOGGED TABLE cache (tenant_id int NOT NULL, k uuid PRIMARY KEY);
 		CREATE TABLE named (tenant_id text NOT NULL, id uuid PRIMARY KEY);
-		CREATE TABLE logins (tenant_id int NOT NULL, id uuid PRIMARY KEY, email text UNIQUE, picture oid);
+		CREATE TABLE logins (tenant_id int NOT NULL, id uuid PRIMARY KEY, email text UNIQUE, phone text, picture oid);
+		CREATE UNIQUE INDEX logins_phone ON logins (phone) INCLUDE (tenant_id);
+		CREATE TABLE bookings (tenant_id int NOT NULL, id uuid PRIMARY KEY, span tsrange, CONSTRAINT bookings_span EXCLUDE USING gist (span WITH &&));
 		CREATE TABLE small (tenant_id int NOT NULL, id smallserial PRIMARY KEY); SELECT setval('small_id_seq', 32000);
 		CREATE TABLE loose (tenant_id int, id uuid PRIMARY KEY);
 		CREATE TABLE left_behind (id int PRIMARY KEY);
@@ -246,7 +248,7 @@ func TestCheckReportsEverythingAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		"postgres-unclassified table public.forgotten", "postgres-unlogged table public.cache", "postgres-tenant-type table public.named",
-		"postgres-unique-across-tenants index logins_email_key", "postgres-large-objects table public.logins", "postgres-sequence sequence public.small_id_seq",
+		"postgres-unique-across-tenants index logins_email_key", "postgres-unique-across-tenants index logins_phone", "postgres-unique-across-tenants index bookings_span", "postgres-large-objects table public.logins", "postgres-sequence sequence public.small_id_seq",
 		"postgres-tenant-null table public.loose", "postgres-foreign-key table public.child", "postgres-reference-identity table public.keyless",
 		"postgres-trigger-name table public.acct", `postgres-prepared-transaction prepared transaction "left"`, "postgres-tenant-id tenant -7",
 		"postgres-no-such-table table nowhere", "postgres-connectivity database orders on AWS", "postgres-replica-identity table public.audit",
