@@ -96,6 +96,7 @@ type tables struct {
 	routed  migration.Side
 	faults  map[call]fault
 	death   death
+	silent  string       // the database that does not answer
 	ends    int          // the number of the call with which everything that runs Drover dies; 0: never
 	before  func(c call) // before a call takes effect
 
@@ -143,6 +144,9 @@ func (w *tables) do(ctx context.Context, step, on string, from migration.Side, e
 	id := activity.GetInfo(ctx).WorkflowExecution.ID
 	if id == w.dead || len(w.calls) > 2000 || w.ends > 0 && len(w.calls) >= w.ends {
 		return "", errPermanent
+	}
+	if on != "" && on == w.silent {
+		return "", errNetwork
 	}
 	key := call{step: step, on: on}
 	w.seen[key]++
@@ -223,7 +227,7 @@ func (w *tables) die(id, on string, effect func() migration.Word) (migration.Wor
 func (w *tables) mended() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.faults, w.verdict = nil, migration.Pass
+	w.faults, w.verdict, w.silent = nil, migration.Pass, ""
 }
 
 func (w *tables) rise(z zombie) {
@@ -403,7 +407,8 @@ func (w *world) WatchHealth(context.Context, health.WatchRequest) (migration.Ver
 type stage struct {
 	tester
 	*world
-	env *testsuite.TestWorkflowEnvironment
+	env  *testsuite.TestWorkflowEnvironment
+	goes time.Duration // when the batch says go; 0: at once
 }
 
 // tester is a *testing.T, or rapid's.
@@ -494,7 +499,7 @@ func (s *stage) customer(st *customerState) migration.CustomerStatus {
 		require.NoError(s, v.Get(&c))
 		return c
 	}
-	s.env.RegisterDelayedCallback(func() { s.env.SignalWorkflow(signalGo, goSignal{Round: 1}) }, time.Millisecond)
+	s.env.RegisterDelayedCallback(func() { s.env.SignalWorkflow(signalGo, goSignal{Round: 1}) }, max(s.goes, time.Millisecond))
 	s.env.RegisterDelayedCallback(func() {
 		last = ask()
 		s.env.SignalWorkflow("enough", nil)
