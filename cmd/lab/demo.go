@@ -241,6 +241,16 @@ func (s *story) fate(ctx context.Context, b migration.BatchStatus) error {
 	return nil
 }
 
+// batch are the customers of a batch.
+func (s *story) batch(name string) []lab.Customer {
+	for _, b := range s.Shape.Batches {
+		if b.Name == name {
+			return b.Customers
+		}
+	}
+	return nil
+}
+
 func (s *story) host(id string) string {
 	for _, c := range s.Shape.Customers() {
 		if c.ID == id {

@@ -51,7 +51,7 @@ func verifyRows(ctx context.Context, db map[string]*pgx.Conn, customers []load.C
 			return fmt.Errorf("read the database on %s: %w", side, err)
 		}
 	}
-	standing, err := replicated(ctx, db)
+	standing, err := replicated(ctx, db, res)
 	if err != nil {
 		return err
 	}
@@ -114,21 +114,24 @@ func collect(q pgx.Rows, name string, into rows) error {
 	return q.Err()
 }
 
-// replicated says whether replication stands: only then must both sides be equal.
-func replicated(ctx context.Context, db map[string]*pgx.Conn) (bool, error) {
+// replicated says whether replication stands: only then must both sides be equal. Where a migration has set it up, it must stand.
+func replicated(ctx context.Context, db map[string]*pgx.Conn, res *Result) (bool, error) {
 	if len(db) < 2 {
 		return false, nil
 	}
-	for side, c := range db {
-		var n int
-		if err := c.QueryRow(ctx, "SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL").Scan(&n); err != nil {
+	stands := true
+	for _, side := range []string{onprem, onAWS} {
+		var subscribed, setUp bool
+		err := db[side].QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_subscription WHERE pid IS NOT NULL), to_regclass('drover.installed') IS NOT NULL").Scan(&subscribed, &setUp)
+		if err != nil {
 			return false, fmt.Errorf("ask %s for its subscriptions: %w", side, err)
 		}
-		if n == 0 {
-			return false, nil
+		if setUp && !subscribed {
+			res.violation("replication to %s does not run: the sides cannot be held against each other", side)
 		}
+		stands = stands && subscribed
 	}
-	return true, nil
+	return stands, nil
 }
 
 // homeOf asks both sides whether they are the customer's home; exactly one must say so.

@@ -190,6 +190,8 @@ func TestEachThingThatIsWrongIsNamed(t *testing.T) {
 			undo: func() {
 				w.exec("onprem", "CREATE OR REPLACE FUNCTION drover.is_home(t bigint) RETURNS boolean LANGUAGE sql AS 'SELECT t = 2'")
 			}},
+		{name: "replication that was set up and does not run", says: "replication to aws does not run",
+			plant: func() { w.exec("aws", "CREATE TABLE drover.installed ()") }, undo: func() { w.exec("aws", "DROP TABLE drover.installed") }},
 		{name: "a missing object", lost: 1, objects: -1, says: "customer acme: lost: file doc.txt is not in the bucket",
 			plant: func() { w.remove("acme/doc.txt") }, undo: func() { w.put("acme/doc.txt", "content of acme") }},
 		{name: "a missing object of which the ledger knows nothing", lost: 1, objects: -1, says: "customer acme: lost: file seed.txt is in the folder and not in the bucket",
