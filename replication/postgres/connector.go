@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -102,11 +103,11 @@ func (c *Connector) connect(ctx context.Context, plan string, d migration.Datase
 	if seen.Host, seen.Port, err = splitHostPort(d.Postgres.AddressFromTarget); err != nil {
 		return nil, err
 	}
-	s, err := Connect(ctx, migration.OnPrem, onprem, seen)
+	s, err := Connect(ctx, migration.OnPrem, onprem, seen, func(ctx context.Context) (Address, error) { return c.onPremises(ctx, *d.Postgres) })
 	if err != nil {
 		return nil, err
 	}
-	t, err := Connect(ctx, migration.AWS, aws, aws)
+	t, err := Connect(ctx, migration.AWS, aws, aws, func(ctx context.Context) (Address, error) { return c.credentials(ctx, *d.Postgres, target) })
 	if err != nil {
 		s.Pool.Close()
 		return nil, err
@@ -168,6 +169,16 @@ func (c *Connector) onAWS(ctx context.Context, d migration.Postgres, target migr
 	if err != nil {
 		return Address{}, fmt.Errorf("find database instance %q in target %q: %w", d.RDS, target.Name, err)
 	}
+	a, err := c.credentials(ctx, d, target)
+	if err != nil {
+		return Address{}, err
+	}
+	a.Host, a.Port, a.Database = host, port, cmp.Or(a.Database, dbname, database)
+	return a, nil
+}
+
+// credentials are what the secret says: all of an address but where it is.
+func (c *Connector) credentials(ctx context.Context, d migration.Postgres, target migration.Target) (Address, error) {
 	text, err := c.Secrets.Resolve(ctx, target, d.Credentials)
 	if err != nil {
 		return Address{}, fmt.Errorf("resolve the credentials of database instance %q: %w", d.RDS, err)
@@ -178,13 +189,7 @@ func (c *Connector) onAWS(ctx context.Context, d migration.Postgres, target migr
 	if json.Unmarshal([]byte(text), &secret) != nil || secret.Username == "" {
 		return Address{}, fmt.Errorf(`the secret %s is not JSON {"username": .., "password": ..}`, d.Credentials)
 	}
-	for _, name := range []string{secret.DBName, dbname} {
-		if name != "" {
-			database = name
-			break
-		}
-	}
-	return Address{Host: host, Port: port, Database: database, User: secret.Username, Password: secret.Password, SSLMode: secret.SSLMode, RootCert: secret.SSLRootCert}, nil
+	return Address{Database: secret.DBName, User: secret.Username, Password: secret.Password, SSLMode: secret.SSLMode, RootCert: secret.SSLRootCert}, nil
 }
 
 func splitHostPort(address string) (string, int, error) {

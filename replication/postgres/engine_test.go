@@ -346,6 +346,21 @@ func TestThePlanIsEnoughToConnectAsARoleThatIsNoSuperuser(t *testing.T) {
 	r.move(d, 1, try(2, 1))
 	require.NotContains(t, r.src.Log()+r.dst.Log(), password)
 	require.NoError(t, p.DropAll(ctx, nil))
+
+	// The passwords are rotated, and every connection ends: the pair goes on with what the secrets say now.
+	for _, x := range []struct {
+		server *pg.Server
+		pool   *Server
+		ref    migration.SecretRef
+	}{{r.src, p.OnPrem, "env://ORDERS"}, {r.dst, p.AWS, "awssm://orders"}} {
+		role, old := x.pool.own.User, x.pool.own.Password
+		secrets[x.ref] = strings.ReplaceAll(secrets[x.ref], old, "rotated-"+old)
+		require.NoError(t, x.server.Exec(ctx, "postgres", "ALTER ROLE "+role+" PASSWORD 'rotated-"+old+"'; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '"+role+"'"))
+		x.pool.Pool.Reset()
+		var is string
+		require.NoError(t, x.pool.Pool.QueryRow(ctx, "SELECT current_user").Scan(&is), "on %s", x.pool.Side)
+		require.Equal(t, role, is)
+	}
 }
 
 func TestADumpLosesWhatTheOtherServerCannotHave(t *testing.T) {

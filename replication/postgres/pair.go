@@ -104,8 +104,9 @@ var settings = map[string]string{
 	"default_transaction_isolation": "read committed", "default_transaction_read_only": "off",
 }
 
-// Connect opens a side's pool and proves it by connecting. The other server reaches this one at peer.
-func Connect(ctx context.Context, side migration.Side, here, peer Address) (*Server, error) {
+// Connect opens a side's pool and proves it by connecting. The other server reaches this one at peer. Every connection is made with the user
+// and password that renew gives then, so that a secret may be rotated, or with those of here where it fails or is nil.
+func Connect(ctx context.Context, side migration.Side, here, peer Address, renew func(context.Context) (Address, error)) (*Server, error) {
 	s := &Server{Side: side, own: here, peer: peer}
 	c, err := pgxpool.ParseConfig(here.dsn())
 	if err != nil {
@@ -116,6 +117,14 @@ func Connect(ctx context.Context, side migration.Side, here, peer Address) (*Ser
 		c.ConnConfig.RuntimeParams[k] = v
 	}
 	c.ConnConfig.ConnectTimeout = 10 * time.Second
+	if renew != nil {
+		c.BeforeConnect = func(ctx context.Context, conn *pgx.ConnConfig) error {
+			if a, err := renew(ctx); err == nil {
+				conn.User, conn.Password = a.User, a.Password
+			}
+			return nil
+		}
+	}
 	c.MinConns, c.MaxConns = 2, 12
 	c.MaxConnLifetime, c.MaxConnIdleTime = 12*time.Hour, time.Hour
 	if s.Pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), c); err != nil {
