@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -31,19 +32,52 @@ func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
 	if err != nil {
 		return err
 	}
-	err = workflow.SetUpdateHandlerWithOptions(ctx, migration.UpdatePause,
-		func(_ workflow.Context, cmd migration.Command) (migration.Accepted, error) {
-			return migration.Accepted{Message: "pause accepted from " + cmd.By}, nil
-		}, workflow.UpdateHandlerOptions{Validator: func(_ workflow.Context, cmd migration.Command) error {
-			if cmd.Reason == "" {
-				return errors.New("say why")
-			}
-			return nil
-		}})
+	return takes(ctx, migration.UpdatePause, migration.UpdateResume, migration.UpdateRollback, migration.UpdateAbort)
+}
+
+// standInBatch and standInCustomer take what theirs take.
+func standInBatch(ctx workflow.Context) error {
+	err := workflow.SetQueryHandler(ctx, migration.QueryStatus, func(migration.Page) (migration.BatchStatus, error) {
+		return migration.BatchStatus{Name: "canary", Phase: migration.PhaseDone, Counts: migration.Counts{Customers: 2, OnAWS: 1, Held: 1}}, nil
+	})
 	if err != nil {
 		return err
 	}
+	return takes(ctx, migration.UpdateApprove, migration.UpdateRetry, migration.UpdateRollback)
+}
+
+func standInCustomer(ctx workflow.Context) error {
+	err := workflow.SetQueryHandler(ctx, migration.QueryStatus, func() (migration.CustomerStatus, error) {
+		return migration.CustomerStatus{ID: "acme", Phase: migration.PhaseHeld, Home: migration.AWS, Token: 7}, nil
+	})
+	if err != nil {
+		return err
+	}
+	return takes(ctx, migration.UpdateHold, migration.UpdateRetry, migration.UpdateRollback)
+}
+
+// takes accepts updates that say why, and repeats what it heard.
+func takes(ctx workflow.Context, updates ...string) error {
+	for _, name := range updates {
+		err := workflow.SetUpdateHandlerWithOptions(ctx, name,
+			func(_ workflow.Context, cmd migration.Command) (migration.Accepted, error) {
+				return migration.Accepted{Message: fmt.Sprintf("%s accepted from %s (%s), try %d", name, cmd.By, cmd.Reason, cmd.Token)}, nil
+			}, workflow.UpdateHandlerOptions{Validator: func(_ workflow.Context, cmd migration.Command) error {
+				if cmd.Reason == "" {
+					return errors.New("say why")
+				}
+				return nil
+			}})
+		if err != nil {
+			return err
+		}
+	}
 	return workflow.Await(ctx, func() bool { return false })
+}
+
+// standInCheck answers an inventory.
+func standInCheck(workflow.Context, migration.CheckInput) (migration.InventoryReport, error) {
+	return migration.InventoryReport{Sites: []migration.SiteInventory{{Site: "dc1", VMs: []migration.VM{{Name: "web-01"}}}}}, nil
 }
 
 // TestCommandsAgainstTemporal runs commands against Temporal's dev server and a stand-in for the workflow.
@@ -58,8 +92,15 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 	require.NoError(t, client.New(dev.Client()).EnsureSearchAttributes(t.Context(), "default"))
 	w := sdkworker.New(dev.Client(), migration.QueueMain, sdkworker.Options{})
 	w.RegisterWorkflowWithOptions(standInMigration, workflow.RegisterOptions{Name: migration.WorkflowMigration})
+	w.RegisterWorkflow(standInBatch)
+	w.RegisterWorkflow(standInCustomer)
+	w.RegisterWorkflowWithOptions(standInCheck, workflow.RegisterOptions{Name: migration.WorkflowCheck})
 	require.NoError(t, w.Start())
 	defer w.Stop()
+	for id, wf := range map[string]any{migration.BatchID("minimal", "canary"): standInBatch, migration.CustomerID("minimal", "acme"): standInCustomer} {
+		_, err := dev.Client().ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{ID: id, TaskQueue: migration.QueueMain}, wf)
+		require.NoError(t, err)
+	}
 	t.Setenv("TEMPORAL_ADDRESS", dev.FrontendHostPort())
 	t.Setenv("TEMPORAL_NAMESPACE", "default")
 	t.Setenv("USER", "ann")
@@ -77,8 +118,27 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 		{"status minimal --watch", exitHeld, "plan minimal: soak", ""},
 		{"status minimal -o yaml", exitDone, "phase: soak", ""},
 		{"pause minimal", exitRefused, "", "error: pause plan minimal: say why\nnext: see what may be done now with `drover status minimal`"},
-		{"pause minimal --reason lunch", exitDone, "plan minimal: pause accepted from ann", ""},
-		{"status minimal --customer acme", exitNotFound, "", "there is no such customer"},
+		{"pause minimal --reason lunch", exitDone, "plan minimal: pause accepted from ann (lunch)", ""},
+		{"resume minimal --reason done --by bob", exitDone, "plan minimal: resume accepted from bob (done)", ""},
+		{"approve minimal canary --reason CHG-1", exitDone, "batch canary of plan minimal: approve accepted from ann (CHG-1)", ""},
+		{"approve minimal canary", exitRefused, "", "say why\nnext: see what may be done now with `drover status minimal --batch canary`"},
+		{"approve minimal nobody --reason x", exitNotFound, "", "there is no such batch"},
+		{"hold minimal acme --reason wait", exitDone, "customer acme of plan minimal: hold accepted from ann (wait)", ""},
+		{"hold minimal globex --reason wait", exitNotFound, "", "there is no such customer"},
+		{"retry minimal --customer acme --reason again", exitDone, "customer acme of plan minimal: retry accepted from ann (again)", ""},
+		{"retry minimal --customer acme --reason again --token 7", exitDone, "customer acme of plan minimal: retry accepted from ann (again), try 7", ""},
+		{"retry minimal --batch canary --reason again", exitDone, "batch canary of plan minimal: retry accepted from ann (again)", ""},
+		{"retry minimal --reason again", exitInput, "", "--customer"},
+		{"rollback minimal --customer acme --reason ill --yes", exitDone, "customer acme of plan minimal: rollback accepted from ann (ill)", ""},
+		{"rollback minimal --batch canary --reason ill --yes", exitDone, "batch canary of plan minimal: rollback accepted from ann (ill)", ""},
+		{"rollback minimal --all --reason ill --yes", exitDone, "plan minimal: rollback accepted from ann (ill)", ""},
+		{"rollback minimal --all --yes", exitInput, "", "--reason"},
+		{"abort minimal --reason over --yes", exitDone, "plan minimal: abort accepted from ann (over)", ""},
+		{"abort minimal --yes", exitRefused, "", "say why\nnext: see what may be done now with `drover status minimal`"},
+		{"inventory " + plan, exitDone, "web-01", ""},
+		{"inventory " + plan + " -o csv", exitDone, "web-01", ""},
+		{"status minimal --customer acme", exitDone, "customer acme", ""},
+		{"status minimal --customer globex", exitNotFound, "", "there is no such customer"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			var out, errs bytes.Buffer
