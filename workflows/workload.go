@@ -176,7 +176,7 @@ func (w *workload) adopted(vm migration.VM, found compute.FindInstanceResult) {
 // copyDisks has a child of its own, which takes its snapshot away whatever happens.
 func (w *workload) copyDisks(ctx workflow.Context, site migration.Site, vm migration.VM) ([]migration.DiskImage, error) {
 	c := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID: migration.ReplicationID(w.in.Spec.Plan, vm.Name), StaticSummary: "disks of " + vm.Name,
+		WorkflowID: migration.DisksID(w.in.Spec.Plan, vm.UUID), StaticSummary: "disks of " + vm.Name,
 		ParentClosePolicy:     enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
 		TypedSearchAttributes: temporal.NewSearchAttributes(attrPlan.ValueSet(w.in.Spec.Plan), attrPhase.ValueSet(string(migration.PhaseReplicating))),
 	})

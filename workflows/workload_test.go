@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/compute"
 	"github.com/drover-migration/drover/activities/disks"
@@ -26,6 +28,7 @@ type machineRoom struct {
 	mu         sync.Mutex
 	calls      []string // sorted: VMs are brought up at once
 	registered []string
+	children   []string // their ids, sorted
 }
 
 func (m *machineRoom) called(what string, vm migration.VM) {
@@ -93,6 +96,10 @@ func (m *machineRoom) bringUp(t *testing.T) migration.PieceStatus {
 	env.RegisterActivity(m)
 	env.RegisterWorkflow(Workload)
 	env.RegisterWorkflow(ReplicateVM)
+	env.SetOnChildWorkflowStartedListener(func(info *workflow.Info, _ workflow.Context, _ converter.EncodedValues) {
+		m.children = append(m.children, info.WorkflowExecution.ID)
+		slices.Sort(m.children)
+	})
 	var last migration.PieceStatus
 	env.OnSignalExternalWorkflow(mock.Anything, migration.MigrationID("shop"), "", signalPiece, mock.Anything).Run(func(args mock.Arguments) {
 		last = args.Get(4).(pieceReport).Piece
@@ -129,4 +136,12 @@ func TestAWorkloadSaysWhichInstancesItDoesNotUse(t *testing.T) {
 	last := m.bringUp(t)
 	require.Equal(t, []string{"10.0.0.1"}, m.registered)
 	require.Equal(t, "VM web-01 has instance i-1 and also i-2, i-3: the first, which is the oldest, is used; terminate the others and take them out of the target group", last.Detail)
+}
+
+func TestTwoVMsOfOneNameAreCopiedApartAndFromADatasetOfThatName(t *testing.T) {
+	m := &machineRoom{vms: []migration.VM{{Name: "orders", Folder: "old", UUID: "u1"}, {Name: "orders", Folder: "new", UUID: "u2"}}}
+	m.bringUp(t)
+	require.Equal(t, []string{migration.DisksID("shop", "u1"), migration.DisksID("shop", "u2")}, m.children)
+	require.NotContains(t, m.children, migration.ReplicationID("shop", "orders"))
+	require.Equal(t, []string{"new-u1", "new-u2"}, m.registered)
 }

@@ -1,0 +1,98 @@
+package workflows
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/drover-migration/drover/activities/compute"
+	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/activities/vsphere"
+	"github.com/drover-migration/drover/migration"
+)
+
+// systems are what a preflight asks. Its exported methods are the activities, under the names that the workflows call.
+type systems struct {
+	plan  state.Plan
+	vms   map[string][]migration.VM // by site
+	wrong map[string]error          // what a site's vCenter answers instead
+	aws   []migration.Finding
+}
+
+func (s *systems) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
+	return s.plan, nil
+}
+
+// ListVMs knows names and folders.
+func (s *systems) ListVMs(_ context.Context, req vsphere.ListVMsRequest) (out vsphere.ListVMsResult, err error) {
+	if err := s.wrong[req.Site.Name]; err != nil {
+		return out, err
+	}
+	for _, vm := range s.vms[req.Site.Name] {
+		if sel := req.Selector; len(sel.Names) > 0 && slices.Contains(sel.Names, vm.Name) || len(sel.Names) == 0 && sel.Folder == vm.Folder {
+			out.VMs = append(out.VMs, vm)
+		}
+	}
+	return out, nil
+}
+
+func (s *systems) CheckCompute(context.Context, compute.CheckComputeRequest) (compute.CheckComputeResult, error) {
+	return compute.CheckComputeResult{Findings: s.aws}, nil
+}
+
+// twoSites have a workload each, and a third of both kinds of machine.
+func twoSites() *systems {
+	return &systems{
+		plan: state.Plan{
+			Sites: []migration.Site{{Name: "dc1"}, {Name: "dc2"}}, Targets: []migration.Target{{Name: "prod"}},
+			Workloads: []migration.Workload{
+				{Name: "web", Site: "dc1", Target: "prod", EC2: &migration.EC2{}, VMs: migration.VMSelector{Names: []string{"web-01"}}},
+				{Name: "api", Site: "dc2", Target: "prod", EC2: &migration.EC2{}, VMs: migration.VMSelector{Names: []string{"web-01"}}},
+			},
+		},
+		vms: map[string][]migration.VM{
+			"dc1": {{Name: "web-01", Ref: "vm-1", UUID: "u1", Folder: "shop"}},
+			"dc2": {{Name: "web-01", Ref: "vm-1", UUID: "u2", Folder: "shop"}},
+		},
+	}
+}
+
+func (s *systems) preflight(t *testing.T) []migration.Finding {
+	t.Helper()
+	env := newEnvironment()
+	env.RegisterActivity(s)
+	env.RegisterWorkflow(Preflight)
+	env.ExecuteWorkflow(Preflight, migration.SpecRef{Plan: "shop"})
+	require.True(t, env.IsWorkflowCompleted())
+	require.NoError(t, env.GetWorkflowError())
+	var report PreflightReport
+	require.NoError(t, env.GetWorkflowResult(&report))
+	return report.Findings
+}
+
+func TestTwoSitesMayHaveAVMOfOneName(t *testing.T) {
+	require.Empty(t, twoSites().preflight(t))
+}
+
+func TestAVMThatIsNamedInOneWorkloadAndMatchedByOthersBlocks(t *testing.T) {
+	s := twoSites()
+	folder := migration.VMSelector{Folder: "shop"}
+	s.plan.Workloads = append(s.plan.Workloads,
+		migration.Workload{Name: "batch", Site: "dc1", Target: "prod", EC2: &migration.EC2{}, VMs: folder},
+		migration.Workload{Name: "jobs", Site: "dc1", Target: "prod", Fargate: &migration.Fargate{}, VMs: folder})
+	require.Equal(t, []migration.Finding{{
+		Severity: migration.Blocker, Check: "vm-in-several-workloads", Subject: "vm web-01", Reason: "VM web-01 of site dc1 belongs to workloads web, batch and jobs",
+		Remedy: "a VM moves once: leave it to one of them, by its vms.names or a narrower vms.match",
+	}}, s.preflight(t))
+}
+
+func TestTwoVMsOfOneUUIDBlock(t *testing.T) {
+	s := twoSites()
+	s.vms["dc2"][0].UUID = "u1"
+	found := s.preflight(t)
+	require.Len(t, found, 1)
+	require.Equal(t, migration.Blocker, found[0].Severity)
+	require.Equal(t, "VM web-01 of site dc2 has the instance UUID of VM web-01 of site dc1: u1", found[0].Reason)
+}
