@@ -5,10 +5,17 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/compute"
+	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/activities/traffic"
 	"github.com/drover-migration/drover/activities/vsphere"
 	"github.com/drover-migration/drover/migration"
 )
@@ -18,7 +25,8 @@ type systems struct {
 	plan  state.Plan
 	vms   map[string][]migration.VM // by site
 	wrong map[string]error          // what a site's vCenter answers instead
-	aws   []migration.Finding
+
+	database []migration.Finding
 }
 
 func (s *systems) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
@@ -39,7 +47,24 @@ func (s *systems) ListVMs(_ context.Context, req vsphere.ListVMsRequest) (out vs
 }
 
 func (s *systems) CheckCompute(context.Context, compute.CheckComputeRequest) (compute.CheckComputeResult, error) {
-	return compute.CheckComputeResult{Findings: s.aws}, nil
+	return compute.CheckComputeResult{}, nil
+}
+
+func (s *systems) CheckPostgres(context.Context, postgres.CheckPostgresRequest) (postgres.CheckPostgresResult, error) {
+	return postgres.CheckPostgresResult{Findings: s.database}, nil
+}
+
+func (*systems) CheckRoute(context.Context, traffic.CheckRouteRequest) (traffic.CheckRouteResult, error) {
+	return traffic.CheckRouteResult{}, nil
+}
+
+// errTouched ends a migration that has begun to change something.
+var errTouched = temporal.NewNonRetryableApplicationError("the routes are recorded", "Touched", nil)
+
+func (*systems) RecordRoute(context.Context, traffic.RecordRouteRequest) error { return errTouched }
+
+func (s *systems) SaveSpec(_ context.Context, req state.SaveSpecRequest) (migration.SpecRef, error) {
+	return migration.SpecRef{Plan: req.Spec.Plan}, nil
 }
 
 // twoSites have a workload each, and a third of both kinds of machine.
@@ -95,4 +120,60 @@ func TestTwoVMsOfOneUUIDBlock(t *testing.T) {
 	require.Len(t, found, 1)
 	require.Equal(t, migration.Blocker, found[0].Severity)
 	require.Equal(t, "VM web-01 of site dc2 has the instance UUID of VM web-01 of site dc1: u1", found[0].Reason)
+}
+
+// everything is twoSites with a database, routes and a customer.
+func everything() *systems {
+	s := twoSites()
+	s.plan.Routed = true
+	s.plan.Batches = []migration.Batch{{Name: "canary", Customers: []string{"acme"}}}
+	s.plan.Datasets = []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1", Target: "prod"}}}
+	return s
+}
+
+// migrate plays a Migration to the first change that it makes, and says why it ended and which activities and workflows it had begun.
+func (s *systems) migrate(t *testing.T) (activities, children []string, end error) {
+	t.Helper()
+	env := newEnvironment()
+	env.RegisterActivity(s)
+	env.RegisterWorkflow(Migration)
+	env.RegisterWorkflow(Preflight)
+	for _, name := range []string{"Customer", "Workload", "Replication", "Batch"} {
+		env.RegisterWorkflowWithOptions(func(workflow.Context, any) error { return nil }, workflow.RegisterOptions{Name: name})
+	}
+	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil)
+	env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
+		activities = append(activities, info.ActivityType.Name)
+	})
+	env.SetOnChildWorkflowStartedListener(func(info *workflow.Info, _ workflow.Context, _ converter.EncodedValues) {
+		children = append(children, info.WorkflowType.Name)
+	})
+	env.ExecuteWorkflow(Migration, MigrationInput{Spec: &migration.Spec{Plan: "shop"}})
+	require.True(t, env.IsWorkflowCompleted())
+	slices.Sort(activities)
+	slices.Sort(children)
+	return slices.Compact(activities), slices.Compact(children), env.GetWorkflowError()
+}
+
+func TestABlockedVMStopsTheMigrationBeforeAnythingIsTouched(t *testing.T) {
+	s := everything()
+	s.vms["dc1"][0].Findings = []migration.Finding{
+		{Severity: migration.Warning, Check: "efi", Subject: "vm web-01", Reason: "it boots by UEFI"},
+		{Severity: migration.Blocker, Check: "vm-encrypted", Subject: "vm web-01", Reason: "an encrypted machine's disks are read encrypted", Remedy: "decrypt it, or copy it from inside"},
+	}
+	activities, children, end := s.migrate(t)
+	require.ErrorContains(t, end, "preflight: ")
+	require.ErrorContains(t, end, "vm web-01: an encrypted machine's disks are read encrypted")
+	require.ErrorContains(t, end, "decrypt it, or copy it from inside")
+	require.NotContains(t, end.Error(), "UEFI", "a warning stops nothing")
+	require.Equal(t, []string{"CheckCompute", "CheckPostgres", "CheckRoute", "ListVMs", "LoadPlan", "SaveSpec"}, activities, "the plan is stored, and the rest only reads")
+	require.Equal(t, []string{"Customer", "Preflight"}, children, "customers are shown from the first minute, and nothing is brought up")
+}
+
+func TestAVMWithAWarningIsMigrated(t *testing.T) {
+	s := everything()
+	s.vms["dc1"][0].Findings = []migration.Finding{{Severity: migration.Warning, Check: "efi", Subject: "vm web-01", Reason: "it boots by UEFI"}}
+	activities, _, end := s.migrate(t)
+	require.ErrorContains(t, end, errTouched.Error())
+	require.Contains(t, activities, "RecordRoute")
 }
