@@ -1,4 +1,9 @@
 package vsphere
 
+import "time"
+
 // PageBy makes the inventory's pages small.
 func (s *Session) PageBy(n int32) { s.page = n }
+
+// At sets the pool's clock.
+func (p *Pool) At(now func() time.Time) { p.now = now }

@@ -157,8 +157,8 @@ func ref(r *types.ManagedObjectReference) string {
 // tags are "category:tag" by machine.
 func (s *Session) tags(ctx context.Context, vms []mo.VirtualMachine) (map[string][]string, error) {
 	c := rest.NewClient(s.Client)
-	if err := c.Login(ctx, s.user); err != nil {
-		return nil, fmt.Errorf("log in to the tagging service of vCenter %s: %w", s.URL().Host, err)
+	if err := s.logInTo(ctx, "tagging service", c.Login); err != nil {
+		return nil, err
 	}
 	defer func() { _ = c.Logout(context.WithoutCancel(ctx)) }()
 	m := tags.NewManager(c)

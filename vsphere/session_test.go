@@ -173,6 +173,73 @@ func TestPool(t *testing.T) {
 	require.ErrorContains(t, err, `"dc2" has no vsphere`)
 }
 
+// A session outlives the password that it was opened with; the inventory's tags are read with the password each time.
+func TestAPasswordThatIsRotatedIsRefusedOnceAndThenReadAnew(t *testing.T) {
+	v, conf := start(t, vcenter.Options{VMs: []vcenter.VM{small("a")}})
+	known := &secrets{text: `{"username":"admin","password":"right"}`}
+	p := vsphere.NewPool(known, hclog.NewNullLogger())
+	defer p.Close()
+	now := time.Now()
+	p.At(func() time.Time { return now })
+	site := migration.Site{Name: "dc1", VSphere: &conf}
+	inventory := func() error {
+		s, err := p.Session(t.Context(), site)
+		if err == nil {
+			_, err = s.Inventory(t.Context(), migration.VMSelector{}, nil)
+		}
+		return err
+	}
+	require.NoError(t, inventory())
+	old, err := p.Session(t.Context(), site)
+	require.NoError(t, err)
+	v.SetPassword("rotated")
+	var all sync.WaitGroup
+	errs := make(chan error, 8)
+	for range 8 {
+		all.Go(func() {
+			_, err := old.Inventory(t.Context(), migration.VMSelector{}, nil)
+			errs <- err
+		})
+	}
+	all.Wait()
+	close(errs)
+	for err := range errs {
+		require.ErrorIs(t, err, vsphere.ErrCredentials)
+		require.ErrorContains(t, err, "correct the secret env://VSPHERE")
+	}
+	for range 8 {
+		require.ErrorIs(t, inventory(), vsphere.ErrCredentials)
+	}
+	require.Equal(t, 1, v.Refused(), "eight at once and eight after them ask vCenter once")
+
+	known.text = `{"username":"admin","password":"rotated"}`
+	require.NoError(t, inventory())
+	require.Equal(t, 1, v.Refused())
+	_, err = methods.GetCurrentTime(t.Context(), old)
+	require.NoError(t, err, "a copy that reads by the old session goes on")
+}
+
+func TestARefusedSecretIsTriedAgainWhenTheAccountMayHaveBeenMended(t *testing.T) {
+	v, conf := start(t, vcenter.Options{})
+	p := vsphere.NewPool(&secrets{text: `{"username":"admin","password":"later"}`}, hclog.NewNullLogger())
+	defer p.Close()
+	now := time.Now()
+	p.At(func() time.Time { return now })
+	site := migration.Site{Name: "dc1", VSphere: &conf}
+	for range 5 {
+		_, err := p.Session(t.Context(), site)
+		require.ErrorIs(t, err, vsphere.ErrCredentials)
+	}
+	require.Equal(t, 1, v.Refused())
+	v.SetPassword("later")
+	now = now.Add(5*time.Minute - time.Second)
+	_, err := p.Session(t.Context(), site)
+	require.ErrorContains(t, err, "it is not tried again before "+now.Add(time.Second).UTC().Format("15:04:05"))
+	now = now.Add(time.Second)
+	_, err = p.Session(t.Context(), site)
+	require.NoError(t, err)
+}
+
 func TestInventoryPages(t *testing.T) {
 	var machines []vcenter.VM
 	for i := range 12 {
