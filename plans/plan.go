@@ -82,9 +82,9 @@ type VMs struct {
 
 // VMMatch picks virtual machines by all of its conditions together.
 type VMMatch struct {
-	Folder Text `json:"folder,omitempty" jsonschema_description:"Inventory path below the datacenter's vm folder."`
-	Tag    Text `json:"tag,omitempty" jsonschema_description:"\"category:tag\", or the tag alone."`
-	Name   Text `json:"name,omitempty" jsonschema_description:"Pattern of the name, with * and ?."`
+	Folder Text      `json:"folder,omitempty" jsonschema_description:"Inventory path below the datacenter's vm folder."`
+	Tag    Text      `json:"tag,omitempty" jsonschema_description:"\"category:tag\", or the tag alone."`
+	Name   VMPattern `json:"name,omitempty" jsonschema_description:"Pattern of the name, with *, ? and [ranges]."`
 }
 
 // Ingress is where a workload takes requests.

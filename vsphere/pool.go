@@ -37,6 +37,9 @@ type slot struct {
 	at      time.Time
 }
 
+// ErrSecret says that a secret has not the form of credentials.
+var ErrSecret = errors.New(`is not JSON {"username": .., "password": ..}`)
+
 // refusedFor is how long a refused secret is not tried again, unless it changes. By vCenter's default five refusals within three minutes
 // lock an account, for five minutes (https://docs.vmware.com: "Edit the vCenter Single Sign-On Lockout Policy").
 const refusedFor = 5 * time.Minute
@@ -96,7 +99,7 @@ func (p *Pool) connect(ctx context.Context, at *slot, conf migration.VSphere) er
 	}
 	var who struct{ Username, Password string }
 	if json.Unmarshal([]byte(text), &who) != nil || who.Username == "" { // the error would quote the secret
-		return fmt.Errorf(`the secret %s is not JSON {"username": .., "password": ..}`, conf.Credentials)
+		return fmt.Errorf(`the secret %s %w: correct it`, conf.Credentials, ErrSecret)
 	}
 	s, err := Connect(ctx, conf, who.Username, who.Password)
 	at.session, at.secret, at.refusal = s, text, nil

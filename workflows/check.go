@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -80,9 +81,23 @@ type preflight struct {
 // machines wants every selected VM to be there, in one workload, and none of them blocked.
 func (p *preflight) machines(ctx workflow.Context) (found []migration.Finding, err error) {
 	var owned owners
+	silent := map[string]bool{} // sites whose vCenter gave its reason: asked again, it gives the same
 	for _, w := range p.plan.Workloads {
+		if silent[w.Site] {
+			continue
+		}
 		vms, err := listVMs(ctx, p.plan.Site(w.Site), w.VMs)
-		if err != nil {
+		var mistake *temporal.ApplicationError
+		switch {
+		case err == nil:
+		case errors.As(err, &mistake) && mistake.NonRetryable(): // that a vCenter cannot be read is what a preflight is for, and others have their findings too
+			silent[w.Site] = true
+			found = append(found, migration.Finding{
+				Severity: migration.Blocker, Check: "vcenter-inventory", Subject: "site " + w.Site, Reason: mistake.Message(),
+				Remedy: "correct the site in the plan, its secret, or what its user may read, and submit the plan again",
+			})
+			continue
+		default:
 			return nil, err
 		}
 		seen := map[string]bool{}

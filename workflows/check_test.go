@@ -24,7 +24,8 @@ import (
 type systems struct {
 	plan  state.Plan
 	vms   map[string][]migration.VM // by site
-	wrong map[string]error          // what a site's vCenter answers instead
+	wrong map[string][]error        // what a site's vCenter answers first
+	asked []string                  // sites
 
 	database []migration.Finding
 }
@@ -35,8 +36,10 @@ func (s *systems) LoadPlan(context.Context, migration.SpecRef) (state.Plan, erro
 
 // ListVMs knows names and folders.
 func (s *systems) ListVMs(_ context.Context, req vsphere.ListVMsRequest) (out vsphere.ListVMsResult, err error) {
-	if err := s.wrong[req.Site.Name]; err != nil {
-		return out, err
+	s.asked = append(s.asked, req.Site.Name)
+	if answers := s.wrong[req.Site.Name]; len(answers) > 0 {
+		s.wrong[req.Site.Name] = answers[1:]
+		return out, answers[0]
 	}
 	for _, vm := range s.vms[req.Site.Name] {
 		if sel := req.Selector; len(sel.Names) > 0 && slices.Contains(sel.Names, vm.Name) || len(sel.Names) == 0 && sel.Folder == vm.Folder {
@@ -176,4 +179,31 @@ func TestAVMWithAWarningIsMigrated(t *testing.T) {
 	activities, _, end := s.migrate(t)
 	require.ErrorContains(t, end, errTouched.Error())
 	require.Contains(t, activities, "RecordRoute")
+}
+
+func TestASiteWhoseVCenterCannotBeReadIsAFindingAmongTheOthers(t *testing.T) {
+	s := everything()
+	web := s.plan.Workloads[0]
+	web.Name = "batch"
+	s.plan.Workloads = append(s.plan.Workloads, web)
+	refused := temporal.NewNonRetryableApplicationError(`site "dc1": vCenter refused the credentials: correct the secret env://VSPHERE`, "Credentials", nil)
+	s.wrong = map[string][]error{"dc1": {refused, refused}}
+	s.vms["dc2"][0].Findings = []migration.Finding{{Severity: migration.Blocker, Check: "vm-encrypted", Subject: "vm web-01"}}
+	s.database = []migration.Finding{{Severity: migration.Blocker, Check: "postgres-version", Subject: "dataset orders"}}
+	found := s.preflight(t)
+	require.Len(t, found, 3)
+	require.Equal(t, migration.Finding{
+		Severity: migration.Blocker, Check: "vcenter-inventory", Subject: "site dc1", Reason: `site "dc1": vCenter refused the credentials: correct the secret env://VSPHERE`,
+		Remedy: "correct the site in the plan, its secret, or what its user may read, and submit the plan again",
+	}, found[0])
+	require.Equal(t, "vm-encrypted", found[1].Check, "of the other site")
+	require.Equal(t, "postgres-version", found[2].Check)
+	require.Equal(t, []string{"dc1", "dc2"}, s.asked, "not once for each workload")
+}
+
+func TestAVCenterThatDoesNotAnswerYetIsAskedAgain(t *testing.T) {
+	s := twoSites()
+	s.wrong = map[string][]error{"dc1": {errNetwork, errNetwork}}
+	require.Empty(t, s.preflight(t))
+	require.Equal(t, []string{"dc1", "dc1", "dc1", "dc2"}, s.asked)
 }
