@@ -45,6 +45,10 @@ type Session struct {
 
 // Connect logs in. TLS is verified against conf.Thumbprint, else conf.CAFile, else the machine's own authorities. It uses no proxy.
 func Connect(ctx context.Context, conf migration.VSphere, username, password string) (*Session, error) {
+	return connect(ctx, conf, username, password, keepAlive)
+}
+
+func connect(ctx context.Context, conf migration.VSphere, username, password string, every time.Duration) (*Session, error) {
 	u, err := soap.ParseURL(conf.URL)
 	if err != nil || u == nil || u.Host == "" {
 		return nil, fmt.Errorf("vCenter %q is not a URL such as https://vcenter.example/sdk", conf.URL)
@@ -67,7 +71,7 @@ func Connect(ctx context.Context, conf migration.VSphere, username, password str
 		stop()
 		return nil, err
 	}
-	go s.stayAlive(run)
+	go s.stayAlive(run, every)
 	return s, nil
 }
 
@@ -123,8 +127,8 @@ func (s *Session) state() (logins int, refused bool) {
 }
 
 // stayAlive asks for the time now and then.
-func (s *Session) stayAlive(ctx context.Context) {
-	tick := time.NewTicker(keepAlive)
+func (s *Session) stayAlive(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {

@@ -106,10 +106,31 @@ func TestSessionsThatAreLostAreRenewedOnce(t *testing.T) {
 	for err := range errs {
 		require.NoError(t, err)
 	}
+	require.Equal(t, 1, sessions(t, s))
+	require.Len(t, list(t, s), 2)
+}
+
+// sessions are how many vCenter has, that of the caller among them.
+func sessions(t *testing.T, s *vsphere.Session) int {
+	t.Helper()
 	var sm mo.SessionManager
 	require.NoError(t, property.DefaultCollector(s.Client).RetrieveOne(t.Context(), *s.ServiceContent.SessionManager, []string{"sessionList"}, &sm))
-	require.Len(t, sm.SessionList, 1)
-	require.Len(t, list(t, s), 2)
+	return len(sm.SessionList)
+}
+
+// vCenter ends a session after thirty idle minutes.
+func TestASessionThatNobodyUsesStaysAlive(t *testing.T) {
+	require.Less(t, vsphere.KeepAlive, 15*time.Minute, "one call may fail")
+	v, conf := start(t, vcenter.Options{})
+	watcher := connect(t, conf)
+	idle, err := vsphere.ConnectKeeping(t.Context(), conf, "admin", "right", 5*time.Millisecond)
+	require.NoError(t, err)
+	require.Equal(t, 2, sessions(t, watcher))
+	require.NoError(t, v.DropSessions(t.Context()))
+	require.Eventually(t, func() bool { return sessions(t, watcher) == 2 }, 10*time.Second, 5*time.Millisecond, "a call that keeps it alive finds it gone, and opens it again")
+	idle.Close()
+	require.NoError(t, v.DropSessions(t.Context()))
+	require.Never(t, func() bool { return sessions(t, watcher) != 1 }, 100*time.Millisecond, 20*time.Millisecond, "closed, it is not opened again")
 }
 
 // TestWaitsOnOneSession: many tasks at once, as several machines are replicated.

@@ -184,6 +184,14 @@ func TestLaunchedTwiceItIsOneInstance(t *testing.T) {
 	require.Len(t, acc.ran, 1)
 }
 
+func TestAnInstanceAsksForATokenBeforeItTellsOfItself(t *testing.T) {
+	acc := imaged()
+	launched(t, acc, "ami-a")
+	require.Equal(t, ec2types.HttpTokensStateRequired, acc.ran[0].MetadataOptions.HttpTokens, "IMDSv2")
+	require.Equal(t, ec2types.InstanceMetadataEndpointStateEnabled, acc.ran[0].MetadataOptions.HttpEndpoint)
+	require.True(t, *acc.ran[0].BlockDeviceMappings[0].Ebs.Encrypted)
+}
+
 func TestAVMWithoutAUUIDIsNotLookedFor(t *testing.T) {
 	req := findRequest()
 	req.VM.UUID = ""
