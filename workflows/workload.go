@@ -177,7 +177,7 @@ func (w *workload) adopted(vm migration.VM, found compute.FindInstanceResult) {
 func (w *workload) copyDisks(ctx workflow.Context, site migration.Site, vm migration.VM) ([]migration.DiskImage, error) {
 	c := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: migration.DisksID(w.in.Spec.Plan, vm.UUID), StaticSummary: "disks of " + vm.Name,
-		ParentClosePolicy:     enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
+		ParentClosePolicy: enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL, WaitForCancellation: true,
 		TypedSearchAttributes: temporal.NewSearchAttributes(attrPlan.ValueSet(w.in.Spec.Plan), attrPhase.ValueSet(string(migration.PhaseReplicating))),
 	})
 	var images []migration.DiskImage
