@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/lab/app"
 	"github.com/drover-migration/drover/lab/lb"
 	"github.com/drover-migration/drover/lab/load"
@@ -52,11 +53,8 @@ type plane struct {
 
 func newPlane(t *testing.T) *plane {
 	t.Helper()
-	tools, err := filepath.Abs("../../.cache")
-	require.NoError(t, err)
-	if _, err := os.Stat(filepath.Join(tools, "pg", "bin", "postgres")); err != nil {
-		t.Skip("no PostgreSQL binaries: make setup")
-	}
+	tools := tooltest.Dir(t, "pg/bin/postgres")
+	var err error
 	dir := t.TempDir()
 	p := &plane{on: "127.201.128.10", aws: "127.201.0.10"}
 	p.db, err = pg.Start(t.Context(), pg.Options{Tools: tools, Dir: dir, Name: "one"})
