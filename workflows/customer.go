@@ -159,8 +159,11 @@ func (c *customer) run(ctx workflow.Context) error {
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
 			switch c.Phase {
 			case migration.PhaseFinished, migration.PhaseAborted:
-			case migration.PhaseHeld, migration.PhaseRolledBack:
+			case migration.PhaseRolledBack:
 				c.note(ctx, "canceled in Temporal: it rests already", migration.Command{})
+			case migration.PhaseHeld:
+				c.ByHand = true
+				c.note(ctx, "canceled in Temporal", migration.Command{})
 			default:
 				c.ByHand = true
 				c.held(ctx, "canceled in Temporal: nothing happens by itself until retry or rollback")

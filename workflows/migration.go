@@ -219,6 +219,8 @@ func (m *migrationRun) preflight(ctx workflow.Context) error {
 	c, cancel := workflow.WithCancel(c)
 	defer cancel()
 	var report PreflightReport
+	m.Reason = "asks every system that the plan names; a site whose worker does not run keeps it waiting"
+	m.show(ctx)
 	check := workflow.ExecuteChildWorkflow(c, Preflight, m.Spec)
 	if err := m.awaitUnlessAborted(ctx, check.IsReady); err != nil {
 		return err
@@ -357,12 +359,13 @@ func (m *migrationRun) abort(ctx workflow.Context) error {
 	if err := workflow.Await(ctx, func() bool { return m.closed(m.started()) }); err != nil {
 		return err
 	}
+	// It refuses while anybody's data says AWS, whatever this migration knows: nothing has been stopped or removed then.
+	if err := m.restoreRoutes(ctx); err != nil {
+		return err
+	}
 	m.stop(ctx)
-	if m.plan.Routed {
-		l := look(ctx, "restore the routes")
-		if err := workflow.ExecuteActivity(l, route.RestoreRoute, traffic.RestoreRouteRequest{Spec: m.Spec}).Get(l, nil); err != nil {
-			return err
-		}
+	if err := m.restoreRoutes(ctx); err != nil { // what was launching may have made its target group anew
+		return err
 	}
 	for _, d := range m.plan.Datasets {
 		if d.Postgres == nil {
@@ -379,6 +382,14 @@ func (m *migrationRun) abort(ctx workflow.Context) error {
 	}
 	m.set(ctx, migration.PhaseAborted, migration.WaitNothing, m.Reason)
 	return nil
+}
+
+func (m *migrationRun) restoreRoutes(ctx workflow.Context) error {
+	if !m.plan.Routed {
+		return nil
+	}
+	l := look(ctx, "restore the routes")
+	return workflow.ExecuteActivity(l, route.RestoreRoute, traffic.RestoreRouteRequest{Spec: m.Spec}).Get(l, nil)
 }
 
 // started are the batches that have been released.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
@@ -131,7 +130,7 @@ func (m *move) check(ctx workflow.Context) error {
 		doctor.CheckDestination, health.DestinationRequest{Plan: m.Spec.Plan, Slice: m.Slice, Side: m.To})
 	err := m.each(ctx, func(ctx workflow.Context, d migration.Dataset) error {
 		var ready postgres.Readiness
-		ctx = freezeStep(ctx, d.Site(), 30*time.Second, "check "+d.Name)
+		ctx = beats(ctx, d.Site(), m.Slice.Policy.MaxLag.D(), "check "+d.Name)
 		if err := workflow.ExecuteActivity(ctx, pg.CheckTenant, m.tenant(d, m.try)).Get(ctx, &ready); err != nil {
 			return err
 		}

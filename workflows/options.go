@@ -101,6 +101,15 @@ func within(ctx workflow.Context, site, summary string) workflow.Context {
 	})
 }
 
+// beats is a question that waits for replication, for as long as the plan lets it be behind and a little longer: who is late is to be named.
+func beats(ctx workflow.Context, site string, maxLag time.Duration, summary string) workflow.Context {
+	attempt := max(maxLag, questionAttempt/2) + questionAttempt/2
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: attempt, ScheduleToCloseTimeout: max(3*attempt, 30*time.Second), Summary: summary,
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 50 * time.Millisecond, BackoffCoefficient: 1.5, MaximumInterval: 500 * time.Millisecond},
+	})
+}
+
 // forward is a step that must happen: after the commit point, or while an unknown outcome is resolved.
 func forward(ctx workflow.Context, site, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{

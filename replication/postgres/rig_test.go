@@ -27,6 +27,9 @@ var onprem, aws *pg.Server
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
+// serverOptions are those of the rig's servers, for a test that wants another one.
+var serverOptions pg.Options
+
 func run(m *testing.M) int {
 	flag.Parse()
 	o := pg.Options{Bin: os.Getenv("DROVER_TEST_PG_BIN")}
@@ -51,6 +54,7 @@ func run(m *testing.M) int {
 	}
 	_ = os.Setenv(BinEnv, o.Bin)
 	o.Dir = dir
+	serverOptions = o
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	for _, x := range []struct {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/lab"
@@ -23,6 +25,9 @@ func TestAnAbortedMigrationLeavesNothingBehind(t *testing.T) {
 
 	t.Run("while data is copied and machines are launched", func(t *testing.T) {
 		b.submit(ctx)
+		for _, c := range b.lab.Shape.Customers() { // from the moment of submit, by its id
+			b.listed(ctx, t, migration.AttrCustomer+" = '"+c.ID+"'", migration.CustomerID(plan, c.ID))
+		}
 		b.phase(ctx, t, migration.PhaseProvisioning)
 		require.True(t, eventually(func() bool {
 			s, err := b.client.Migration(ctx, plan)
@@ -70,6 +75,15 @@ func TestAnAbortedMigrationLeavesNothingBehind(t *testing.T) {
 		b.gone(ctx, t, migration.PhaseAborted)
 	})
 	b.nothingLost(ctx, t)
+}
+
+// listed wants a workflow in the list of the Temporal UI, filtered so.
+func (b *bench) listed(ctx context.Context, t *testing.T, filter, id string) {
+	t.Helper()
+	require.True(t, eventually(func() bool {
+		page, err := b.server.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: filter})
+		return err == nil && slices.ContainsFunc(page.GetExecutions(), func(e *workflowpb.WorkflowExecutionInfo) bool { return e.GetExecution().GetWorkflowId() == id })
+	}), "%s is not listed by %s", id, filter)
 }
 
 // phase waits until the migration is in a phase.
