@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/lab/pg"
 	"github.com/drover-migration/drover/migration"
 )
@@ -34,11 +35,7 @@ func run(m *testing.M) int {
 	flag.Parse()
 	o := pg.Options{Bin: os.Getenv("DROVER_TEST_PG_BIN")}
 	if o.Bin == "" {
-		tools, err := filepath.Abs("../../.cache/pg/bin")
-		if err != nil {
-			panic(err)
-		}
-		o.Bin = tools
+		o.Bin = tooltest.Path("pg/bin")
 	}
 	if _, err := os.Stat(filepath.Join(o.Bin, "postgres")); err != nil {
 		fmt.Fprintln(os.Stderr, "no PostgreSQL binaries in "+o.Bin+": make setup")
@@ -88,9 +85,7 @@ var orders = migration.Postgres{Site: "dc1", RDS: "orders", Target: "prod", Colu
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	if onprem == nil {
-		t.Skip("no PostgreSQL binaries: make setup")
-	}
+	tooltest.Dir(t, "pg/bin/postgres")
 	r := &rig{T: t, db: fmt.Sprintf("app%d", rigs.Add(1)), src: onprem, dst: aws}
 	ctx := t.Context()
 	for _, s := range []*pg.Server{r.src, r.dst} {
