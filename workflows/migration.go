@@ -214,7 +214,7 @@ func (m *migrationRun) preflight(ctx workflow.Context) error {
 	if err := m.load(ctx); err != nil {
 		return err
 	}
-	c := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: migration.CheckID(m.Spec.Plan, CheckPreflight), StaticSummary: "preflight of " + m.Spec.Plan,
+	c := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: migration.CheckID(m.Spec.Plan, CheckPreflight), StaticSummary: "preflight of " + m.Spec.Plan, WaitForCancellation: true,
 		TypedSearchAttributes: temporal.NewSearchAttributes(attrPlan.ValueSet(m.Spec.Plan))})
 	c, cancel := workflow.WithCancel(c)
 	defer cancel()
@@ -223,6 +223,9 @@ func (m *migrationRun) preflight(ctx workflow.Context) error {
 	m.show(ctx)
 	check := workflow.ExecuteChildWorkflow(c, Preflight, m.Spec)
 	if err := m.awaitUnlessAborted(ctx, check.IsReady); err != nil {
+		cancel()
+		free, _ := workflow.NewDisconnectedContext(ctx)
+		_ = check.Get(free, nil) // another one of its id can begin only when it has ended
 		return err
 	}
 	if err := check.Get(ctx, &report); err != nil {

@@ -100,6 +100,7 @@ type tables struct {
 	ends    int          // the number of the call with which everything that runs Drover dies; 0: never
 	before  func(c call) // before a call takes effect
 
+	over    bool         // the play is: what a canceled workflow has left running does nothing any more
 	seen    map[call]int // nth, by step and dataset
 	calls   []call
 	trace   []string
@@ -142,7 +143,7 @@ func (w *tables) do(ctx context.Context, step, on string, from migration.Side, e
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	id := activity.GetInfo(ctx).WorkflowExecution.ID
-	if id == w.dead || len(w.calls) > 2000 || w.ends > 0 && len(w.calls) >= w.ends {
+	if w.over || id == w.dead || len(w.calls) > 2000 || w.ends > 0 && len(w.calls) >= w.ends {
 		return "", errPermanent
 	}
 	if on != "" && on == w.silent {
@@ -223,6 +224,13 @@ func (w *tables) die(id, on string, effect func() migration.Word) (migration.Wor
 	return "", errPermanent
 }
 
+// end is after a play: the tables are the test's alone.
+func (w *tables) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+}
+
 // mended is a world in which nothing more goes wrong.
 func (w *tables) mended() {
 	w.mu.Lock()
@@ -250,7 +258,10 @@ func (w *tables) isDead(id string) bool {
 func (w *world) step(ctx context.Context, name string, req postgres.TenantMove, take func(*database) migration.Word) (postgres.StepResult, error) {
 	d := w.db(req.Dataset.Name)
 	word, err := w.do(ctx, name, d.name, req.From, func() migration.Word { return take(d) })
-	return postgres.StepResult{Word: word, At: d.now()}, err
+	if err != nil {
+		return postgres.StepResult{}, err
+	}
+	return postgres.StepResult{Word: word, At: d.now()}, nil
 }
 
 // ask is a call that has no word for busy: it fails, and is tried again.
@@ -400,6 +411,8 @@ func (w *world) LoadCustomer(context.Context, state.LoadCustomerRequest) (migrat
 
 // WatchHealth says pass or fail, and nothing is wrong on premises.
 func (w *world) WatchHealth(context.Context, health.WatchRequest) (migration.Verdict, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return migration.Verdict{Outcome: w.verdict, Reason: "as the test says"}, nil
 }
 
@@ -427,7 +440,7 @@ func newStage(t tester, n int, home migration.Side) *stage {
 func (s *stage) again() *stage {
 	env := newEnvironment()
 	env.SetStartTime(s.now())
-	s.world.now, s.ends = env.Now, 0
+	s.world.now, s.ends, s.over = env.Now, 0, false
 	return on(s.tester, env, s.world)
 }
 
@@ -481,6 +494,7 @@ func life(ctx workflow.Context, in CustomerInput) (err error) {
 func (s *stage) try(from migration.Side, token int64) (result migration.MoveResult) {
 	s.Helper()
 	s.env.ExecuteWorkflow("Move", MoveInput{Slice: s.slice, From: from, To: from.Other(), Token: token})
+	s.end()
 	require.True(s, s.env.IsWorkflowCompleted(), s.story())
 	require.NoError(s, s.env.GetWorkflowError(), s.story())
 	require.NoError(s, s.env.GetWorkflowResult(&result))
@@ -505,6 +519,7 @@ func (s *stage) customer(st *customerState) migration.CustomerStatus {
 		s.env.SignalWorkflow("enough", nil)
 	}, time.Hour)
 	s.env.ExecuteWorkflow(life, CustomerInput{ID: "acme", Batch: "canary", State: st})
+	s.end()
 	require.True(s, s.env.IsWorkflowCompleted(), s.story())
 	require.NoError(s, s.env.GetWorkflowError(), s.story())
 	if last.Phase == "" {

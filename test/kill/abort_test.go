@@ -28,6 +28,7 @@ func TestAnAbortedMigrationLeavesNothingBehind(t *testing.T) {
 		for _, c := range b.lab.Shape.Customers() { // from the moment of submit, by its id
 			b.listed(ctx, t, migration.AttrCustomer+" = '"+c.ID+"'", migration.CustomerID(plan, c.ID))
 		}
+		b.cancel(ctx, t, migration.MigrationID(plan)) // by a click, in preflight: it pauses, and looks again
 		b.phase(ctx, t, migration.PhaseProvisioning)
 		require.True(t, eventually(func() bool {
 			s, err := b.client.Migration(ctx, plan)
