@@ -192,6 +192,29 @@ func TestASnapshotThatDoesNotShowYetIsWaitedFor(t *testing.T) {
 	require.EqualValues(t, 1, s.Snapshots())
 }
 
+// blinking does not show a snapshot that it has shown before, a few times.
+type blinking struct {
+	records
+	asked int
+}
+
+func (b *blinking) DescribeSnapshots(ctx context.Context, in *ec2.DescribeSnapshotsInput, o ...func(*ec2.Options)) (*ec2.DescribeSnapshotsOutput, error) {
+	if b.asked++; b.asked > 1 && b.asked < 4 {
+		return nil, &smithy.GenericAPIError{Code: "InvalidSnapshot.NotFound"}
+	}
+	return b.records.DescribeSnapshots(ctx, in, o...)
+}
+
+func TestACopyIsNotGivenUpWhenItsSnapshotDoesNotShowForAMoment(t *testing.T) {
+	s, c := start(t, lab.Options{})
+	c.EC2 = &blinking{records: records{s}}
+	data := randomDisk(7, 2<<20, 1)
+	got, err := c.Copy(context.Background(), diskOf(data), play(data), &kept{}, disks.Options{Name: "b"})
+	require.NoError(t, err)
+	require.Equal(t, digest(data), got.Digest)
+	require.EqualValues(t, 1, s.Snapshots())
+}
+
 func TestSnapshotsThatNeverShowAreNotStartedForEver(t *testing.T) {
 	s, c := start(t, lab.Options{})
 	c.EC2, c.Settle = &slow{records{s}, map[string]int{}, 1 << 30}, time.Millisecond

@@ -132,7 +132,7 @@ func (r *run) complete(ctx context.Context, sum string) error {
 	if err != nil {
 		return r.explain(ctx, err, "complete snapshot %s with %d blocks", r.state.Snapshot, r.state.count())
 	}
-	wait := 50 * time.Millisecond
+	wait, end := 50*time.Millisecond, time.Now().Add(r.settle)
 	for {
 		state, err := r.status(ctx, r.state.Snapshot)
 		switch {
@@ -140,6 +140,7 @@ func (r *run) complete(ctx context.Context, sum string) error {
 			return err
 		case state == ec2types.SnapshotStateCompleted:
 			return nil
+		case state == "" && time.Now().Before(end): // EC2 may not show for a moment what EBS has just answered for
 		case state != ec2types.SnapshotStatePending:
 			return fmt.Errorf("%w: snapshot %s became %q while it was completed", ErrGone, r.state.Snapshot, state)
 		}
