@@ -34,7 +34,8 @@ type Session struct {
 	user *url.Userinfo
 	bare *vim25.Client // the same connection, without logging in again
 	stop context.CancelFunc
-	page int32 // machines that a page of the inventory holds
+	over chan struct{} // closed when nothing keeps it alive any more
+	page int32         // machines that a page of the inventory holds
 
 	login   sync.Mutex
 	logins  int  // so far: a caller whose session was lost before the last one only repeats its call
@@ -63,7 +64,7 @@ func connect(ctx context.Context, conf migration.VSphere, username, password str
 		return nil, fmt.Errorf("vCenter %s: %w", u.Host, err)
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx)) // it outlives whoever asked for it first
-	s := &Session{conf: conf, user: url.UserPassword(username, password), bare: bare, stop: stop, page: pageSize}
+	s := &Session{conf: conf, user: url.UserPassword(username, password), bare: bare, stop: stop, over: make(chan struct{}), page: pageSize}
 	renewing := *bare
 	renewing.RoundTripper = &again{s}
 	s.Client = &renewing
@@ -71,7 +72,10 @@ func connect(ctx context.Context, conf migration.VSphere, username, password str
 		stop()
 		return nil, err
 	}
-	go s.stayAlive(run, every)
+	go func() {
+		defer close(s.over)
+		s.stayAlive(run, every)
+	}()
 	return s, nil
 }
 
@@ -143,9 +147,10 @@ func (s *Session) stayAlive(ctx context.Context, every time.Duration) {
 // leave gives the session up to those who still read by it: vCenter ends it when it is idle.
 func (s *Session) leave() { s.stop() }
 
-// Close logs out.
+// Close logs out. Nothing logs in again behind it: the call that keeps the session alive has ended first.
 func (s *Session) Close() {
 	s.stop()
+	<-s.over
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	_ = session.NewManager(s.bare).Logout(ctx) // vCenter ends idle sessions by itself
