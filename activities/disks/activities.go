@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/drover-migration/drover/internal/awsconf"
+	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/replication/disks"
 )
@@ -153,24 +154,12 @@ func (p *progress) finished(d migration.Disk) {
 	p.complete += d.Bytes
 }
 
-// run heartbeats until the returned function is called.
-func (p *progress) run(ctx context.Context) func() {
-	done := make(chan struct{})
-	var all sync.WaitGroup
-	all.Go(func() {
-		tick := time.NewTicker(beat)
-		defer tick.Stop()
-		for {
-			p.mu.Lock()
-			last := p.last
-			p.mu.Unlock()
-			activity.RecordHeartbeat(ctx, last)
-			select {
-			case <-tick.C:
-			case <-done:
-				return
-			}
-		}
+// run heartbeats until the returned function is called, after a cancel too.
+func (p *progress) run(ctx context.Context) (stop func()) {
+	return heartbeat.Beside(context.WithoutCancel(ctx), beat, func() {
+		p.mu.Lock()
+		last := p.last
+		p.mu.Unlock()
+		activity.RecordHeartbeat(ctx, last)
 	})
-	return func() { close(done); all.Wait() }
 }

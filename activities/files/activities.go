@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/activity"
 
+	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/files"
 )
@@ -103,36 +105,15 @@ func (a *Activities) pass(ctx context.Context, req FilesRequest, allowed func(co
 	return FilesResult{Objects: r.Objects, Copied: r.Copied, Deleted: r.Deleted, Bytes: r.Bytes, Verified: r.Verified, Conflicts: first(r.Conflicts)}, classify(err)
 }
 
-// heartbeats sends the latest progress every second until stopped.
+// heartbeats sends the latest progress every second until stopped, after a cancel too.
 func heartbeats(ctx context.Context) (tell func(migration.Progress), stop func()) {
 	if !activity.IsActivity(ctx) {
 		return nil, func() {}
 	}
-	latest := make(chan migration.Progress, 1)
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(beatEvery)
-		defer tick.Stop()
-		p := migration.Progress{Measuring: true}
-		activity.RecordHeartbeat(ctx, p)
-		for {
-			select {
-			case p = <-latest:
-			case <-tick.C:
-				activity.RecordHeartbeat(ctx, p)
-			case <-done:
-				return
-			}
-		}
-	}()
-	tell = func(p migration.Progress) {
-		select {
-		case latest <- p:
-		default: // the last one has not been looked at: the next will do
-		}
-	}
-	return tell, func() { close(done); <-ended }
+	var latest atomic.Pointer[migration.Progress]
+	latest.Store(&migration.Progress{Measuring: true})
+	stop = heartbeat.Beside(context.WithoutCancel(ctx), beatEvery, func() { activity.RecordHeartbeat(ctx, *latest.Load()) })
+	return func(p migration.Progress) { latest.Store(&p) }, stop
 }
 
 // place puts a customer into a path or prefix of a plan. Ids have a character set that cannot lead elsewhere.

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"go.temporal.io/sdk/activity"
-
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -38,9 +36,7 @@ type DestinationResult struct {
 // CheckDestination asks every machine of the customer's workloads on one side directly, all at once, with the customer's host name: each
 // must answer every probe at least once in as many attempts as the probe allows failures, or as there is time for. Read-only.
 func (a *Activities) CheckDestination(ctx context.Context, req DestinationRequest) (DestinationResult, error) {
-	if activity.IsActivity(ctx) {
-		defer beat(ctx, func() { activity.RecordHeartbeat(ctx) })()
-	}
+	defer beat(ctx, func() []any { return nil })()
 	type question struct {
 		workload string
 		at       Endpoint

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -375,26 +374,6 @@ func TestTheHeartbeatsDoNotWaitForAProbe(t *testing.T) {
 			require.Zero(t, got.ErrorRate, "the first probe was answered, when there had been a heartbeat")
 		})
 	}
-}
-
-func TestHeartbeatsGoOnUntilTheyAreStoppedOrTheActivityIsOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := 0
-		stop := beat(t.Context(), func() { n++ })
-		time.Sleep(time.Minute + time.Millisecond)
-		stop()
-		require.Equal(t, 61, n)
-		time.Sleep(time.Minute)
-		require.Equal(t, 61, n)
-
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second+time.Millisecond)
-		defer cancel()
-		n = 0
-		stop = beat(ctx, func() { n++ })
-		time.Sleep(time.Hour)
-		stop()
-		require.Equal(t, 11, n, "what hangs does not look alive for ever")
-	})
 }
 
 func TestABaselineThatHasNoTimeForAllItsSamplesEndsWithThoseItHas(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
+	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -32,10 +33,7 @@ type watcher struct {
 func (a *Activities) watcher(ctx context.Context, req WatchRequest) (w *watcher, stop func(), err error) {
 	n := len(req.Slice.Health.Probes)
 	w = &watcher{Activities: a, req: req, good: make([]int, n), inRow: make([]int, n), last: make([]string, n)}
-	stop = func() {}
-	if activity.IsActivity(ctx) {
-		stop = beat(ctx, func() { activity.RecordHeartbeat(ctx, w.heard.Load()) })
-	}
+	stop = beat(ctx, func() []any { return []any{w.heard.Load()} })
 	if len(req.Slice.Routes) == 0 {
 		return w, stop, nil
 	}
@@ -50,23 +48,12 @@ func (a *Activities) watcher(ctx context.Context, req WatchRequest) (w *watcher,
 const beatEvery = time.Second
 
 // beat heartbeats beside the probing, which may take as long as the plan allows a probe, until stop is called or ctx ends: whatever hangs,
-// the activity's own time-out ends ctx.
-func beat(ctx context.Context, heartbeat func()) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(beatEvery)
-		defer tick.Stop()
-		for ctx.Err() == nil {
-			heartbeat()
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-			}
-		}
-	}()
-	return func() { cancel(); <-done }
+// the activity's own time-out ends ctx. Outside of an activity it does nothing.
+func beat(ctx context.Context, details func() []any) (stop func()) {
+	if !activity.IsActivity(ctx) {
+		return func() {}
+	}
+	return heartbeat.Beside(ctx, beatEvery, func() { activity.RecordHeartbeat(ctx, details()...) })
 }
 
 func target(r migration.Route) string {

@@ -2,12 +2,12 @@ package vsphere
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"go.temporal.io/sdk/activity"
 
+	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/vsphere"
 )
@@ -133,21 +133,7 @@ func (a *Activities) open(ctx context.Context, site migration.Site) (*vsphere.Se
 // beatEvery is well below the time after which a worker that does not heartbeat counts as lost.
 const beatEvery = 5 * time.Second
 
-// beat heartbeats until the returned function is called: consolidating a snapshot takes as long as the guest wrote.
+// beat heartbeats until the returned function is called, after a cancel too: consolidating a snapshot takes as long as the guest wrote.
 func beat(ctx context.Context) (stop func()) {
-	done := make(chan struct{})
-	var all sync.WaitGroup
-	all.Go(func() {
-		tick := time.NewTicker(beatEvery)
-		defer tick.Stop()
-		for {
-			activity.RecordHeartbeat(ctx)
-			select {
-			case <-tick.C:
-			case <-done:
-				return
-			}
-		}
-	})
-	return func() { close(done); all.Wait() }
+	return heartbeat.Beside(context.WithoutCancel(ctx), beatEvery, func() { activity.RecordHeartbeat(ctx) })
 }
