@@ -26,7 +26,8 @@ type Instances interface {
 	Endpoint(ctx context.Context, target migration.Target, id string) (host string, port int, dbname string, err error)
 }
 
-// Connector opens pairs and keeps them: a freeze has no time to connect. It is safe for concurrent use.
+// Connector opens pairs and keeps them: a freeze has no time to connect. What is kept is the place; name and password are resolved
+// for each new connection, since a rotation ends them. It is safe for concurrent use.
 type Connector struct {
 	Secrets   Secrets
 	Instances Instances
@@ -102,11 +103,17 @@ func (c *Connector) connect(ctx context.Context, plan string, d migration.Datase
 	if seen.Host, seen.Port, err = splitHostPort(d.Postgres.AddressFromTarget); err != nil {
 		return nil, err
 	}
-	s, err := Connect(ctx, migration.OnPrem, onprem, seen)
+	s, err := Connect(ctx, migration.OnPrem, onprem, seen, func(ctx context.Context) (string, string, error) {
+		a, err := c.onPremises(ctx, *d.Postgres)
+		return a.User, a.Password, err
+	})
 	if err != nil {
 		return nil, err
 	}
-	t, err := Connect(ctx, migration.AWS, aws, aws)
+	t, err := Connect(ctx, migration.AWS, aws, aws, func(ctx context.Context) (string, string, error) {
+		s, err := c.credentials(ctx, *d.Postgres, target)
+		return s.Username, s.Password, err
+	})
 	if err != nil {
 		s.Pool.Close()
 		return nil, err
@@ -168,15 +175,9 @@ func (c *Connector) onAWS(ctx context.Context, d migration.Postgres, target migr
 	if err != nil {
 		return Address{}, fmt.Errorf("find database instance %q in target %q: %w", d.RDS, target.Name, err)
 	}
-	text, err := c.Secrets.Resolve(ctx, target, d.Credentials)
+	secret, err := c.credentials(ctx, d, target)
 	if err != nil {
-		return Address{}, fmt.Errorf("resolve the credentials of database instance %q: %w", d.RDS, err)
-	}
-	var secret struct {
-		Username, Password, DBName, SSLMode, SSLRootCert string
-	}
-	if json.Unmarshal([]byte(text), &secret) != nil || secret.Username == "" {
-		return Address{}, fmt.Errorf(`the secret %s is not JSON {"username": .., "password": ..}`, d.Credentials)
+		return Address{}, err
 	}
 	for _, name := range []string{secret.DBName, dbname} {
 		if name != "" {
@@ -185,6 +186,22 @@ func (c *Connector) onAWS(ctx context.Context, d migration.Postgres, target migr
 		}
 	}
 	return Address{Host: host, Port: port, Database: database, User: secret.Username, Password: secret.Password, SSLMode: secret.SSLMode, RootCert: secret.SSLRootCert}, nil
+}
+
+type credentials struct {
+	Username, Password, DBName, SSLMode, SSLRootCert string
+}
+
+func (c *Connector) credentials(ctx context.Context, d migration.Postgres, target migration.Target) (credentials, error) {
+	text, err := c.Secrets.Resolve(ctx, target, d.Credentials)
+	if err != nil {
+		return credentials{}, fmt.Errorf("resolve the credentials of database instance %q: %w", d.RDS, err)
+	}
+	var secret credentials
+	if json.Unmarshal([]byte(text), &secret) != nil || secret.Username == "" {
+		return credentials{}, fmt.Errorf(`the secret %s is not JSON {"username": .., "password": ..}`, d.Credentials)
+	}
+	return secret, nil
 }
 
 func splitHostPort(address string) (string, int, error) {

@@ -26,9 +26,10 @@ type Pair struct {
 
 	pgDump string // "": found
 
-	mu     sync.Mutex
-	tables []Table // what VerifyTenant compares, as last read
-	recent recent  // freezes of this worker, for predictions
+	mu      sync.Mutex
+	tables  []Table            // what VerifyTenant compares, as last read
+	recent  recent             // freezes of this worker, for predictions
+	renewed map[string]Address // subscription -> the connection that this worker last gave it
 }
 
 // Server is one side of a pair.
@@ -36,8 +37,39 @@ type Server struct {
 	Pool *pgxpool.Pool
 	Side migration.Side
 
-	own  Address // how the worker reaches it
-	peer Address // how the other server reaches it
+	own    Address // how the worker reaches it
+	peer   Address // how the other server reaches it
+	logins Logins  // nil: those of own and peer
+}
+
+// Logins resolves the name and password that a server accepts now. Its errors hold neither.
+type Logins func(ctx context.Context) (user, password string, err error)
+
+// loginLimit is how long a connection waits for its password: a store of secrets that hangs must not hold the pool's places for ever.
+const loginLimit = 10 * time.Second
+
+// with is the address with the login that holds now. Host, port and database stay: a pair is two known databases, and one that moved
+// is found by a worker that starts.
+func (s *Server) with(ctx context.Context, a Address) (Address, error) {
+	if s.logins == nil {
+		return a, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, loginLimit)
+	defer cancel()
+	var err error
+	if a.User, a.Password, err = s.logins(ctx); err != nil {
+		return Address{}, fmt.Errorf("log in to the database %s: %w", s.where(), err)
+	}
+	return a, nil
+}
+
+// logIn has each new connection use the login that holds when it is made: a secret is rotated while the pool lives.
+func (s *Server) logIn(ctx context.Context, c *pgx.ConnConfig) error {
+	a, err := s.with(ctx, s.own)
+	if err == nil {
+		c.User, c.Password = a.User, a.Password
+	}
+	return err
 }
 
 // Address is how a server is reached. It holds a password: it is never printed.
@@ -104,9 +136,10 @@ var settings = map[string]string{
 	"default_transaction_isolation": "read committed", "default_transaction_read_only": "off",
 }
 
-// Connect opens a side's pool and proves it by connecting. The other server reaches this one at peer.
-func Connect(ctx context.Context, side migration.Side, here, peer Address) (*Server, error) {
-	s := &Server{Side: side, own: here, peer: peer}
+// Connect opens a side's pool and proves it by connecting. The other server reaches this one at peer. With logins, the names and
+// passwords of both addresses are only those of the beginning.
+func Connect(ctx context.Context, side migration.Side, here, peer Address, logins Logins) (*Server, error) {
+	s := &Server{Side: side, own: here, peer: peer, logins: logins}
 	c, err := pgxpool.ParseConfig(here.dsn())
 	if err != nil {
 		// The error would quote the connection string.
@@ -116,6 +149,7 @@ func Connect(ctx context.Context, side migration.Side, here, peer Address) (*Ser
 		c.ConnConfig.RuntimeParams[k] = v
 	}
 	c.ConnConfig.ConnectTimeout = 10 * time.Second
+	c.BeforeConnect = s.logIn
 	c.MinConns, c.MaxConns = 2, 12
 	c.MaxConnLifetime, c.MaxConnIdleTime = 12*time.Hour, time.Hour
 	if s.Pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), c); err != nil {

@@ -105,9 +105,9 @@ func (r *rig) open(d migration.Postgres) *Pair {
 	require.NoError(r, err)
 	b, err := ParseDSN(r.dst.DSN(r.db))
 	require.NoError(r, err)
-	s, err := Connect(ctx, migration.OnPrem, a, a)
+	s, err := Connect(ctx, migration.OnPrem, a, a, nil)
 	require.NoError(r, err)
-	t, err := Connect(ctx, migration.AWS, b, b)
+	t, err := Connect(ctx, migration.AWS, b, b, nil)
 	require.NoError(r, err)
 	return NewPair(r.db, migration.Dataset{Name: "orders", Postgres: &d}, s, t)
 }
