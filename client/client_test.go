@@ -14,8 +14,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	temporalclient "go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -232,6 +234,37 @@ func TestAnotherContentUnderARunningNameIsRefusedWithWhatToDo(t *testing.T) {
 	_, err = c.Submit(t.Context(), spec(t, 3), client.SubmitOptions{By: "ann"})
 	require.ErrorIs(t, err, client.ErrAlreadyRunning)
 	require.Contains(t, next(t, err), "drover abort")
+}
+
+// A migration that ended otherwise than done or aborted leaves customers that go on by what they were told.
+func TestAnotherContentIsRefusedWhileCustomersWorkByTheFormer(t *testing.T) {
+	c, s := client.New(server), spec(t, 2)
+	first, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
+	require.NoError(t, err)
+	customer, err := server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{
+		ID: migration.CustomerID(s.Plan, "acme"), TaskQueue: migration.QueueMain,
+		TypedSearchAttributes: temporal.NewSearchAttributes(temporal.NewSearchAttributeKeyKeyword(migration.AttrPlan).ValueSet(s.Plan)),
+	}, "Customer", "acme")
+	require.NoError(t, err)
+	require.NoError(t, server.TerminateWorkflow(t.Context(), first.Workflow, first.Run, "test"))
+
+	other := spec(t, 3)
+	require.EventuallyWithT(t, func(t *assert.CollectT) {
+		n, err := server.CountWorkflow(context.Background(), &workflowservice.CountWorkflowExecutionsRequest{Query: "WorkflowId = '" + customer.GetID() + "'"})
+		require.NoError(t, err)
+		require.EqualValues(t, 1, n.GetCount())
+	}, 10*time.Second, 100*time.Millisecond)
+	_, err = c.Submit(t.Context(), other, client.SubmitOptions{By: "ann"})
+	require.ErrorIs(t, err, client.ErrAlreadyRunning)
+	require.ErrorContains(t, err, "1 workflows of this plan still work by the content submitted before")
+	again, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
+	require.NoError(t, err, "the same content")
+	require.NoError(t, server.TerminateWorkflow(t.Context(), again.Workflow, again.Run, "test"))
+	require.NoError(t, server.TerminateWorkflow(t.Context(), customer.GetID(), "", "test"))
+	require.EventuallyWithT(t, func(t *assert.CollectT) {
+		_, err := c.Submit(context.Background(), other, client.SubmitOptions{By: "ann"})
+		require.NoError(t, err)
+	}, 10*time.Second, 100*time.Millisecond)
 }
 
 func TestAnEndedPlanMayBeSubmittedAgain(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
@@ -42,6 +44,9 @@ func (c *Client) Submit(ctx context.Context, spec *migration.Spec, opts SubmitOp
 	}
 	ctx, cancel := within(ctx, DefaultTimeout)
 	defer cancel()
+	if err := c.othersRun(ctx, doing, spec.Plan, digest); err != nil {
+		return Submitted{}, err
+	}
 	out := Submitted{Plan: spec.Plan, Revision: spec.Revision, Digest: digest, Workflow: migration.MigrationID(spec.Plan)}
 	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:                                       out.Workflow,
@@ -65,21 +70,55 @@ func (c *Client) Submit(ctx context.Context, spec *migration.Spec, opts SubmitOp
 	}
 }
 
-// alreadyRunning tells a repeated submit from a different plan of the same name.
-func (c *Client) alreadyRunning(ctx context.Context, doing string, out Submitted) (Submitted, error) {
-	d, err := c.temporal.DescribeWorkflowExecution(ctx, out.Workflow, "")
-	if err != nil {
-		return Submitted{}, problem(doing, err)
+// othersRun refuses a plan whose earlier content still has customers, batches or copies at work, after its migration has ended otherwise
+// than done or aborted: they would go on by what they were told.
+func (c *Client) othersRun(ctx context.Context, doing, plan, digest string) error {
+	last, info, err := c.submitted(ctx, doing, migration.MigrationID(plan))
+	if err != nil || last == "" || last == digest || info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING { // a running one is asked by starting it
+		return err
 	}
-	info := d.GetWorkflowExecutionInfo()
-	var running string
-	if p := info.GetMemo().GetFields()[memoDigest]; p != nil {
-		if err := c.payloads.FromPayload(p, &running); err != nil {
-			return Submitted{}, &Problem{Doing: doing, Why: "read the digest of the running plan: " + err.Error(), Err: err}
+	query := fmt.Sprintf("%s = '%s' AND ExecutionStatus = 'Running' AND WorkflowType IN ('Batch', 'Customer', 'Workload', 'Replication')", migration.AttrPlan, plan)
+	n, err := c.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Query: query})
+	if err != nil {
+		return problem(doing, err)
+	}
+	if n.GetCount() == 0 {
+		return nil
+	}
+	return &Problem{
+		Kind: ErrAlreadyRunning, Doing: doing,
+		Why:  fmt.Sprintf("%d workflows of this plan still work by the content submitted before (digest %.12s, this file's is %.12s)", n.GetCount(), last, digest),
+		Next: fmt.Sprintf("if its migration has just ended, try again in a moment; else submit the former content again and end it with `drover abort %s`, or give this plan another name", plan),
+	}
+}
+
+// submitted is the digest of the newest content submitted under a migration's id, and its run; empty if there is none.
+func (c *Client) submitted(ctx context.Context, doing, id string) (digest string, run *workflowpb.WorkflowExecutionInfo, err error) {
+	d, err := c.temporal.DescribeWorkflowExecution(ctx, id, "")
+	var none *serviceerror.NotFound
+	if errors.As(err, &none) {
+		return "", nil, nil
+	}
+	if err != nil {
+		return "", nil, problem(doing, err)
+	}
+	run = d.GetWorkflowExecutionInfo()
+	if p := run.GetMemo().GetFields()[memoDigest]; p != nil {
+		if err := c.payloads.FromPayload(p, &digest); err != nil {
+			return "", nil, &Problem{Doing: doing, Why: "read the digest of the plan submitted before: " + err.Error(), Err: err}
 		}
 	}
+	return digest, run, nil
+}
+
+// alreadyRunning tells a repeated submit from a different plan of the same name.
+func (c *Client) alreadyRunning(ctx context.Context, doing string, out Submitted) (Submitted, error) {
+	running, run, err := c.submitted(ctx, doing, out.Workflow)
+	if err != nil {
+		return Submitted{}, err
+	}
 	if running == out.Digest {
-		out.Already, out.Run = true, info.GetExecution().GetRunId()
+		out.Already, out.Run = true, run.GetExecution().GetRunId()
 		return out, nil
 	}
 	return Submitted{}, &Problem{

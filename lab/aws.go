@@ -154,6 +154,9 @@ func (l *Lab) buildCluster(ctx context.Context) error {
 	return err
 }
 
+// ownRule is the priority of the one rule that the listener has before the migration.
+const ownRule = "40000"
+
 // buildEdge makes the load balancer as it stands before the migration: everything goes home.
 func (l *Lab) buildEdge(ctx context.Context) error {
 	c := elb.NewFromConfig(l.config())
@@ -189,7 +192,8 @@ func (l *Lab) buildEdge(ctx context.Context) error {
 		return err
 	}
 	l.Listener = *listener.Listeners[0].ListenerArn
-	_, err = c.CreateRule(ctx, &elb.CreateRuleInput{ListenerArn: &l.Listener, Priority: aws.Int32(40000),
+	priority, _ := strconv.Atoi(ownRule)
+	_, err = c.CreateRule(ctx, &elb.CreateRuleInput{ListenerArn: &l.Listener, Priority: aws.Int32(int32(priority)),
 		Conditions: []elbtypes.RuleCondition{{Field: aws.String("path-pattern"), PathPatternConfig: &elbtypes.PathPatternConditionConfig{Values: []string{"/api/*"}}}},
 		Actions:    []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: &l.GroupAPI}}})
 	return err

@@ -63,8 +63,6 @@ func (l *Lab) startDatabases(ctx context.Context) (err error) {
 				return err
 			}
 		}
-		// The application's role reads and writes what is there and what a migration will bring.
-		grants := "ALTER DEFAULT PRIVILEGES FOR ROLE drover IN SCHEMA public GRANT ALL ON TABLES TO app; ALTER DEFAULT PRIVILEGES FOR ROLE drover IN SCHEMA public GRANT ALL ON SEQUENCES TO app"
 		for _, name := range l.databases() {
 			if err := s.Exec(ctx, name, grants); err != nil {
 				return err
@@ -72,6 +70,20 @@ func (l *Lab) startDatabases(ctx context.Context) (err error) {
 		}
 	}
 	return l.seed(ctx)
+}
+
+// grants let the application's role read and write what is there and what a migration will bring.
+const grants = `ALTER DEFAULT PRIVILEGES FOR ROLE drover IN SCHEMA public GRANT ALL ON TABLES TO app;
+ALTER DEFAULT PRIVILEGES FOR ROLE drover IN SCHEMA public GRANT ALL ON SEQUENCES TO app`
+
+// EmptyRDS drops what a migration has copied into the databases on AWS.
+func (l *Lab) EmptyRDS(ctx context.Context) error {
+	for _, name := range l.databases() {
+		if err := l.rds.Exec(ctx, name, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO PUBLIC; "+grants); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // rowsEach is how many orders a customer has before the load begins.

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/drover-migration/drover/lab/pg"
@@ -52,6 +53,60 @@ func (l *Lab) copies(ctx context.Context) (out []verify.Snapshot, err error) {
 			}
 		}
 		out = append(out, copied)
+	}
+	return out, nil
+}
+
+// Remains are what a migration has left behind on the databases and in AWS, each by its kind and name; copies of disks and the objects in
+// the state bucket are kept on purpose.
+func (l *Lab) Remains(ctx context.Context) (out []string, err error) {
+	const made = `SELECT 'slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
+UNION ALL SELECT 'subscription ' || subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database()
+UNION ALL SELECT 'publication ' || pubname FROM pg_publication
+UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname = 'drover'
+UNION ALL SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass FROM pg_trigger WHERE tgname LIKE 'drover%'`
+	for _, s := range []struct {
+		side   migration.Side
+		server *pg.Server
+	}{{migration.OnPrem, l.onprem}, {migration.AWS, l.rds}} {
+		for _, name := range l.databases() {
+			c, err := pgx.Connect(ctx, s.server.DSN(name))
+			if err != nil {
+				return nil, err
+			}
+			rows, err := c.Query(ctx, made)
+			if err != nil {
+				return nil, err
+			}
+			found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			_ = c.Close(context.WithoutCancel(ctx))
+			if err != nil {
+				return nil, err
+			}
+			for _, f := range found {
+				out = append(out, fmt.Sprintf("%s of %s on %s", f, name, s.side))
+			}
+		}
+	}
+	machines, err := ec2.NewFromConfig(l.config()).DescribeInstances(ctx, &ec2.DescribeInstancesInput{Filters: []types.Filter{
+		{Name: aws.String("tag-key"), Values: []string{"drover:plan"}}, {Name: aws.String("instance-state-name"), Values: []string{"pending", "running", "stopping", "stopped"}},
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("list the instances: %w", err)
+	}
+	for _, r := range machines.Reservations {
+		for _, i := range r.Instances {
+			out = append(out, "instance "+aws.ToString(i.InstanceId))
+		}
+	}
+	rules, err := elb.NewFromConfig(l.config()).DescribeRules(ctx, &elb.DescribeRulesInput{ListenerArn: &l.Listener})
+	if err != nil {
+		return nil, fmt.Errorf("list the rules: %w", err)
+	}
+	for _, r := range rules.Rules {
+		if !aws.ToBool(r.IsDefault) && aws.ToString(r.Priority) != ownRule {
+			out = append(out, "rule "+aws.ToString(r.RuleArn))
+		}
 	}
 	return out, nil
 }

@@ -34,7 +34,10 @@ func MoveID(plan, customer string, token int64) string {
 func WorkloadID(plan, workload string) string { return "workload/" + plan + "/" + workload }
 
 // ReplicationID is the id of a Replication workflow.
-func ReplicationID(plan, what string) string { return "replication/" + plan + "/" + what }
+func ReplicationID(plan, dataset string) string { return "replication/" + plan + "/" + dataset }
+
+// DisksID is the id of a ReplicateVM workflow: by the VM's UUID, since names are free in vSphere, and two folders or sites can have one each.
+func DisksID(plan, uuid string) string { return "disks/" + plan + "/" + uuid }
 
 // CheckID is the id of a Check workflow.
 func CheckID(plan, kind string) string { return "check/" + plan + "/" + kind }

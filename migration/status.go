@@ -189,6 +189,7 @@ type Counts struct {
 	OnAWS      int `json:"onAws"` // baked
 	RolledBack int `json:"rolledBack"`
 	Held       int `json:"held"`
+	Away       int `json:"away"` // not for certain at home, whatever they are doing
 }
 
 // BatchStatus is a batch and a page of its customers.

@@ -10,7 +10,7 @@ type Plan struct {
 	Sites     map[Name]Site     `json:"sites" jsonschema:"required,minItems=1" jsonschema_description:"On-premises places, by name. Each needs a worker near it that serves the site's task queue."`
 	Targets   map[Name]Target   `json:"targets" jsonschema:"required,minItems=1" jsonschema_description:"AWS accounts and regions, by name."`
 	Workloads map[Name]Workload `json:"workloads" jsonschema:"required,minItems=1" jsonschema_description:"Application components on VMs today, on EC2 or Fargate tomorrow, by name."`
-	Datasets  map[Name]Dataset  `json:"datasets" jsonschema:"required,minItems=1" jsonschema_description:"State that moves, by name."`
+	Datasets  map[Name]Dataset  `json:"datasets" jsonschema:"required,minItems=1" jsonschema_description:"State that moves, by name. A name is not also a workload's."`
 	Routes    map[Name]Route    `json:"routes" jsonschema:"required,minItems=1" jsonschema_description:"How requests reach a customer's side, by name."`
 	Health    Health            `json:"health,omitempty" jsonschema_description:"How a customer's health is judged."`
 	Customers Customers         `json:"customers" jsonschema:"required" jsonschema_description:"The customers: a list, or a CSV file."`
@@ -82,9 +82,9 @@ type VMs struct {
 
 // VMMatch picks virtual machines by all of its conditions together.
 type VMMatch struct {
-	Folder Text `json:"folder,omitempty" jsonschema_description:"Inventory path below the datacenter's vm folder."`
-	Tag    Text `json:"tag,omitempty" jsonschema_description:"\"category:tag\", or the tag alone."`
-	Name   Text `json:"name,omitempty" jsonschema_description:"Pattern of the name, with * and ?."`
+	Folder Text      `json:"folder,omitempty" jsonschema_description:"Inventory path below the datacenter's vm folder."`
+	Tag    Text      `json:"tag,omitempty" jsonschema_description:"\"category:tag\", or the tag alone."`
+	Name   VMPattern `json:"name,omitempty" jsonschema_description:"Pattern of the name, with *, ? and [ranges]."`
 }
 
 // Ingress is where a workload takes requests.

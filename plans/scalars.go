@@ -42,6 +42,7 @@ type (
 	RoleRef        string
 	IAMName        string
 	InstanceType   string
+	VMPattern      string // as path.Match has it, over a name that has no slashes
 	PathPattern    string
 	URLPath        string
 	EnvName        string
@@ -98,6 +99,7 @@ var scalars = map[reflect.Type]scalar{
 	typeOf[RoleRef]():             {want: "a role's name or ARN", pattern: re(`^(arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+|[A-Za-z0-9+=,.@_-]{1,64})$`)},
 	typeOf[IAMName]():             {want: "a name of letters, digits and +=,.@_-", pattern: re(`^[A-Za-z0-9+=,.@_-]{1,128}$`)},
 	typeOf[InstanceType]():        {want: "auto, or a type like m7i.large", pattern: re(`^(auto|[a-z][a-z0-9-]*\.[a-z0-9-]+)$`)},
+	typeOf[VMPattern]():           {want: `a pattern of VM names: "*" and "?" for any characters, [ab] and [^a-c] for one of these or none of them, and a backslash before a character that is itself meant`, pattern: re(`^[^\x00-\x1f\x7f]+$`), check: checkVMPattern},
 	typeOf[PathPattern]():         {want: `an ALB path pattern that starts with "/", at most 128 long`, pattern: re(`^/[A-Za-z0-9_.$/~"'@:+&*?-]{0,127}$`)},
 	typeOf[URLPath]():             {want: `a path that starts with "/"`, pattern: re(`^/[^\s\x00-\x1f]*$`)},
 	typeOf[EnvName]():             {want: "a variable name of letters, digits and underscores", pattern: re(`^[A-Za-z_][A-Za-z0-9_]*$`)},
@@ -180,6 +182,13 @@ func checkClean(s string) error {
 func checkInside(s string) error {
 	if c := path.Clean(s); c == ".." || strings.HasPrefix(c, "../") {
 		return errors.New("it leads out of the plan's directory")
+	}
+	return nil
+}
+
+func checkVMPattern(s string) error {
+	if _, err := path.Match(s, ""); err != nil {
+		return errors.New("a bracket is empty, not closed or has half a range, or a backslash stands at the end")
 	}
 	return nil
 }

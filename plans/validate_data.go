@@ -13,6 +13,9 @@ func (p *Plan) validateDatasets() {
 	}
 	for _, name := range sortedKeys(p.Datasets) {
 		d, at := p.Datasets[name], root.ats("datasets", string(name))
+		if _, taken := p.Workloads[name]; taken {
+			p.src.report(at, Problem{Message: fmt.Sprintf("workload %q has this name already", name), Want: "another name for one of them: a migration follows both by name"})
+		}
 		p.exactlyOne(at, []string{"postgres", "files"}, d.Postgres != nil, d.Files != nil)
 		if d.Postgres != nil {
 			p.validatePostgres(name, *d.Postgres, at.at("postgres"), sources)

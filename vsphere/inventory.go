@@ -3,12 +3,14 @@ package vsphere
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/vmware/govmomi/find"
+	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vapi/rest"
 	"github.com/vmware/govmomi/vapi/tags"
 	"github.com/vmware/govmomi/view"
@@ -34,11 +36,11 @@ var wanted = []string{
 // read so far; a listing that breaks off starts again from the beginning, since its tokens belong to the session.
 func (s *Session) Inventory(ctx context.Context, sel migration.VMSelector, onPage func(int)) ([]migration.VM, error) {
 	if _, err := path.Match(sel.Name, ""); err != nil {
-		return nil, fmt.Errorf("select machines by name %q: %w", sel.Name, err)
+		return nil, fmt.Errorf("select machines by name %q: %w: correct the workload's vms.match.name", sel.Name, ErrPattern)
 	}
-	dc, err := find.NewFinder(s.Client).Datacenter(ctx, s.conf.Datacenter)
+	dc, err := s.datacenter(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("datacenter %q of vCenter %s: %w", s.conf.Datacenter, s.URL().Host, err)
+		return nil, err
 	}
 	all, err := s.list(ctx, dc.Reference(), onPage)
 	if err != nil {
@@ -65,6 +67,36 @@ func (s *Session) Inventory(ctx context.Context, sel migration.VMSelector, onPag
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Ref, b.Ref))
 	})
 	return out, nil
+}
+
+// What is wrong with a plan, as vCenter sees it.
+var (
+	ErrDatacenter = errors.New("vCenter shows the user no one datacenter of this name")
+	ErrPattern    = errors.New("the pattern cannot be read")
+)
+
+func (s *Session) datacenter(ctx context.Context) (*object.Datacenter, error) {
+	finder := find.NewFinder(s.Client)
+	dc, err := finder.Datacenter(ctx, s.conf.Datacenter)
+	switch {
+	case err == nil:
+		return dc, nil
+	case !errors.As(err, new(*find.NotFoundError)) && !errors.As(err, new(*find.MultipleFoundError)):
+		return nil, fmt.Errorf("datacenter %q of vCenter %s: %w", s.conf.Datacenter, s.URL().Host, err)
+	}
+	all, err := finder.DatacenterList(ctx, "*")
+	if err != nil && !errors.As(err, new(*find.NotFoundError)) {
+		return nil, fmt.Errorf("list the datacenters of vCenter %s: %w", s.URL().Host, err)
+	}
+	names := "none"
+	for n, dc := range all {
+		if n == 0 {
+			names = dc.Name()
+		} else {
+			names += ", " + dc.Name()
+		}
+	}
+	return nil, fmt.Errorf("datacenter %q of vCenter %s: %w; it shows %s: correct the site's datacenter, or let user %s read it", s.conf.Datacenter, s.URL().Host, ErrDatacenter, names, s.user.Username())
 }
 
 // list reads all machines below a datacenter. When the session is lost on the way, the view is gone with it, and it starts again, once.
@@ -157,8 +189,8 @@ func ref(r *types.ManagedObjectReference) string {
 // tags are "category:tag" by machine.
 func (s *Session) tags(ctx context.Context, vms []mo.VirtualMachine) (map[string][]string, error) {
 	c := rest.NewClient(s.Client)
-	if err := c.Login(ctx, s.user); err != nil {
-		return nil, fmt.Errorf("log in to the tagging service of vCenter %s: %w", s.URL().Host, err)
+	if err := s.logInTo(ctx, "tagging service", c.Login); err != nil {
+		return nil, err
 	}
 	defer func() { _ = c.Logout(context.WithoutCancel(ctx)) }()
 	m := tags.NewManager(c)

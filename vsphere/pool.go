@@ -3,8 +3,10 @@ package vsphere
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -20,6 +22,7 @@ type Secrets interface {
 type Pool struct {
 	secrets Secrets
 	log     hclog.Logger
+	now     func() time.Time
 
 	mu   sync.Mutex
 	kept map[migration.VSphere]*slot
@@ -29,15 +32,26 @@ type Pool struct {
 type slot struct {
 	turn    chan struct{} // holds one token: a mutex that can be waited for with a context
 	session *Session
+	secret  string // that was last tried
+	refusal error  // of that secret, where vCenter refused it
+	at      time.Time
 }
+
+// ErrSecret says that a secret has not the form of credentials.
+var ErrSecret = errors.New(`is not JSON {"username": .., "password": ..}`)
+
+// refusedFor is how long a refused secret is not tried again, unless it changes. By vCenter's default five refusals within three minutes
+// lock an account, for five minutes (https://docs.vmware.com: "Edit the vCenter Single Sign-On Lockout Policy").
+const refusedFor = 5 * time.Minute
 
 // NewPool returns an empty pool.
 func NewPool(secrets Secrets, log hclog.Logger) *Pool {
-	return &Pool{secrets: secrets, log: log, kept: map[migration.VSphere]*slot{}}
+	return &Pool{secrets: secrets, log: log, now: time.Now, kept: map[migration.VSphere]*slot{}}
 }
 
 // Session returns the session of a site's vCenter, logging in the first time, and again with the secret as it is now when vCenter has
-// refused the one it had. The secret is JSON {"username": .., "password": ..}.
+// refused the one it had. A secret that was refused is not tried again until it changes, or five minutes have passed: others who use it
+// would be locked out. The secret is JSON {"username": .., "password": ..}.
 func (p *Pool) Session(ctx context.Context, site migration.Site) (*Session, error) {
 	if site.VSphere == nil {
 		return nil, fmt.Errorf("site %q has no vsphere", site.Name)
@@ -53,16 +67,15 @@ func (p *Pool) Session(ctx context.Context, site migration.Site) (*Session, erro
 		if _, refused := at.session.state(); !refused {
 			return at.session, nil
 		}
-		at.session.close(ctx)
+		at.refusal, at.at = at.session.refusal(), p.now()
+		at.session.leave() // a copy that still reads by it goes on
 		at.session = nil
 	}
-	s, err := p.connect(ctx, *site.VSphere)
-	if err != nil {
+	if err := p.connect(ctx, at, *site.VSphere); err != nil {
 		return nil, fmt.Errorf("site %q: %w", site.Name, err)
 	}
-	at.session = s
-	p.log.Info("logged in to vCenter", "site", site.Name, "host", s.URL().Host)
-	return s, nil
+	p.log.Info("logged in to vCenter", "site", site.Name, "host", at.session.URL().Host)
+	return at.session, nil
 }
 
 func (p *Pool) slot(conf migration.VSphere) *slot {
@@ -76,16 +89,24 @@ func (p *Pool) slot(conf migration.VSphere) *slot {
 	return at
 }
 
-func (p *Pool) connect(ctx context.Context, conf migration.VSphere) (*Session, error) {
+func (p *Pool) connect(ctx context.Context, at *slot, conf migration.VSphere) error {
 	text, err := p.secrets.Resolve(ctx, conf.Credentials)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	if at.refusal != nil && at.secret == text && p.now().Sub(at.at) < refusedFor {
+		return fmt.Errorf("%w; until it changes it is not tried again before %s", at.refusal, at.at.Add(refusedFor).UTC().Format("15:04:05 MST"))
 	}
 	var who struct{ Username, Password string }
 	if json.Unmarshal([]byte(text), &who) != nil || who.Username == "" { // the error would quote the secret
-		return nil, fmt.Errorf(`the secret %s is not JSON {"username": .., "password": ..}`, conf.Credentials)
+		return fmt.Errorf(`the secret %s %w: correct it`, conf.Credentials, ErrSecret)
 	}
-	return Connect(ctx, conf, who.Username, who.Password)
+	s, err := Connect(ctx, conf, who.Username, who.Password)
+	at.session, at.secret, at.refusal = s, text, nil
+	if errors.Is(err, ErrCredentials) {
+		at.refusal, at.at = err, p.now()
+	}
+	return err
 }
 
 // Close logs out everywhere. It waits for logins under way.

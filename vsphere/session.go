@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"reflect"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/vmware/govmomi/fault"
 	"github.com/vmware/govmomi/session"
+	"github.com/vmware/govmomi/vapi/rest"
 	"github.com/vmware/govmomi/vim25"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/soap"
@@ -36,13 +38,17 @@ type Session struct {
 
 	login   sync.Mutex
 	logins  int  // so far: a caller whose session was lost before the last one only repeats its call
-	refused bool // by vCenter, at a later login: the credentials have changed
+	refused bool // by vCenter, at a later login: the password has changed
 
 	hosts exports
 }
 
 // Connect logs in. TLS is verified against conf.Thumbprint, else conf.CAFile, else the machine's own authorities. It uses no proxy.
 func Connect(ctx context.Context, conf migration.VSphere, username, password string) (*Session, error) {
+	return connect(ctx, conf, username, password, keepAlive)
+}
+
+func connect(ctx context.Context, conf migration.VSphere, username, password string, every time.Duration) (*Session, error) {
 	u, err := soap.ParseURL(conf.URL)
 	if err != nil || u == nil || u.Host == "" {
 		return nil, fmt.Errorf("vCenter %q is not a URL such as https://vcenter.example/sdk", conf.URL)
@@ -65,7 +71,7 @@ func Connect(ctx context.Context, conf migration.VSphere, username, password str
 		stop()
 		return nil, err
 	}
-	go s.stayAlive(run)
+	go s.stayAlive(run, every)
 	return s, nil
 }
 
@@ -91,6 +97,25 @@ func (s *Session) logIn(ctx context.Context, seen int) error {
 	return nil
 }
 
+// logInTo logs in to another of vCenter's services with the same user, one caller at a time: of a password that has changed it must hear
+// once, and not once for each caller.
+func (s *Session) logInTo(ctx context.Context, service string, login func(context.Context, *url.Userinfo) error) error {
+	s.login.Lock()
+	defer s.login.Unlock()
+	if s.refused {
+		return s.refusal()
+	}
+	err := login(ctx, s.user)
+	switch {
+	case rest.IsStatusError(err, http.StatusUnauthorized):
+		s.refused = true
+		return s.refusal()
+	case err != nil:
+		return fmt.Errorf("log in to the %s of vCenter %s as %s: %w", service, s.URL().Host, s.user.Username(), err)
+	}
+	return nil
+}
+
 func (s *Session) refusal() error {
 	return fmt.Errorf("vCenter %s, user %s: %w: correct the secret %s", s.URL().Host, s.user.Username(), ErrCredentials, s.conf.Credentials)
 }
@@ -102,8 +127,8 @@ func (s *Session) state() (logins int, refused bool) {
 }
 
 // stayAlive asks for the time now and then.
-func (s *Session) stayAlive(ctx context.Context) {
-	tick := time.NewTicker(keepAlive)
+func (s *Session) stayAlive(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {
@@ -115,12 +140,13 @@ func (s *Session) stayAlive(ctx context.Context) {
 	}
 }
 
-// Close logs out.
-func (s *Session) Close() { s.close(context.Background()) }
+// leave gives the session up to those who still read by it: vCenter ends it when it is idle.
+func (s *Session) leave() { s.stop() }
 
-func (s *Session) close(ctx context.Context) {
+// Close logs out.
+func (s *Session) Close() {
 	s.stop()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	_ = session.NewManager(s.bare).Logout(ctx) // vCenter ends idle sessions by itself
 	s.bare.CloseIdleConnections()

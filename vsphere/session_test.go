@@ -106,10 +106,31 @@ func TestSessionsThatAreLostAreRenewedOnce(t *testing.T) {
 	for err := range errs {
 		require.NoError(t, err)
 	}
+	require.Equal(t, 1, sessions(t, s))
+	require.Len(t, list(t, s), 2)
+}
+
+// sessions are how many vCenter has, that of the caller among them.
+func sessions(t *testing.T, s *vsphere.Session) int {
+	t.Helper()
 	var sm mo.SessionManager
 	require.NoError(t, property.DefaultCollector(s.Client).RetrieveOne(t.Context(), *s.ServiceContent.SessionManager, []string{"sessionList"}, &sm))
-	require.Len(t, sm.SessionList, 1)
-	require.Len(t, list(t, s), 2)
+	return len(sm.SessionList)
+}
+
+// vCenter ends a session after thirty idle minutes.
+func TestASessionThatNobodyUsesStaysAlive(t *testing.T) {
+	require.Less(t, vsphere.KeepAlive, 15*time.Minute, "one call may fail")
+	v, conf := start(t, vcenter.Options{})
+	watcher := connect(t, conf)
+	idle, err := vsphere.ConnectKeeping(t.Context(), conf, "admin", "right", 5*time.Millisecond)
+	require.NoError(t, err)
+	require.Equal(t, 2, sessions(t, watcher))
+	require.NoError(t, v.DropSessions(t.Context()))
+	require.Eventually(t, func() bool { return sessions(t, watcher) == 2 }, 10*time.Second, 5*time.Millisecond, "a call that keeps it alive finds it gone, and opens it again")
+	idle.Close()
+	require.NoError(t, v.DropSessions(t.Context()))
+	require.Never(t, func() bool { return sessions(t, watcher) != 1 }, 100*time.Millisecond, 20*time.Millisecond, "closed, it is not opened again")
 }
 
 // TestWaitsOnOneSession: many tasks at once, as several machines are replicated.
@@ -171,6 +192,73 @@ func TestPool(t *testing.T) {
 	require.Same(t, first, second)
 	_, err = p.Session(t.Context(), migration.Site{Name: "dc2"})
 	require.ErrorContains(t, err, `"dc2" has no vsphere`)
+}
+
+// A session outlives the password that it was opened with; the inventory's tags are read with the password each time.
+func TestAPasswordThatIsRotatedIsRefusedOnceAndThenReadAnew(t *testing.T) {
+	v, conf := start(t, vcenter.Options{VMs: []vcenter.VM{small("a")}})
+	known := &secrets{text: `{"username":"admin","password":"right"}`}
+	p := vsphere.NewPool(known, hclog.NewNullLogger())
+	defer p.Close()
+	now := time.Now()
+	p.At(func() time.Time { return now })
+	site := migration.Site{Name: "dc1", VSphere: &conf}
+	inventory := func() error {
+		s, err := p.Session(t.Context(), site)
+		if err == nil {
+			_, err = s.Inventory(t.Context(), migration.VMSelector{}, nil)
+		}
+		return err
+	}
+	require.NoError(t, inventory())
+	old, err := p.Session(t.Context(), site)
+	require.NoError(t, err)
+	v.SetPassword("rotated")
+	var all sync.WaitGroup
+	errs := make(chan error, 8)
+	for range 8 {
+		all.Go(func() {
+			_, err := old.Inventory(t.Context(), migration.VMSelector{}, nil)
+			errs <- err
+		})
+	}
+	all.Wait()
+	close(errs)
+	for err := range errs {
+		require.ErrorIs(t, err, vsphere.ErrCredentials)
+		require.ErrorContains(t, err, "correct the secret env://VSPHERE")
+	}
+	for range 8 {
+		require.ErrorIs(t, inventory(), vsphere.ErrCredentials)
+	}
+	require.Equal(t, 1, v.Refused(), "eight at once and eight after them ask vCenter once")
+
+	known.text = `{"username":"admin","password":"rotated"}`
+	require.NoError(t, inventory())
+	require.Equal(t, 1, v.Refused())
+	_, err = methods.GetCurrentTime(t.Context(), old)
+	require.NoError(t, err, "a copy that reads by the old session goes on")
+}
+
+func TestARefusedSecretIsTriedAgainWhenTheAccountMayHaveBeenMended(t *testing.T) {
+	v, conf := start(t, vcenter.Options{})
+	p := vsphere.NewPool(&secrets{text: `{"username":"admin","password":"later"}`}, hclog.NewNullLogger())
+	defer p.Close()
+	now := time.Now()
+	p.At(func() time.Time { return now })
+	site := migration.Site{Name: "dc1", VSphere: &conf}
+	for range 5 {
+		_, err := p.Session(t.Context(), site)
+		require.ErrorIs(t, err, vsphere.ErrCredentials)
+	}
+	require.Equal(t, 1, v.Refused())
+	v.SetPassword("later")
+	now = now.Add(5*time.Minute - time.Second)
+	_, err := p.Session(t.Context(), site)
+	require.ErrorContains(t, err, "it is not tried again before "+now.Add(time.Second).UTC().Format("15:04:05"))
+	now = now.Add(time.Second)
+	_, err = p.Session(t.Context(), site)
+	require.NoError(t, err)
 }
 
 func TestInventoryPages(t *testing.T) {

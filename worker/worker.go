@@ -59,7 +59,7 @@ func Run(ctx context.Context, o Options) error {
 	for _, q := range queues(o) {
 		w := worker.New(c, q.name, worker.Options{
 			MaxConcurrentActivityExecutionSize: q.atOnce, DisableWorkflowWorker: !q.workflows, StickyScheduleToStartTimeout: stickyPatience,
-			DeploymentOptions: o.deployment(), Interceptors: []interceptor.WorkerInterceptor{&permanence{}},
+			DeploymentOptions: o.deployment(), Interceptors: []interceptor.WorkerInterceptor{&answers{}},
 			MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second, WorkerStopTimeout: 10 * time.Second,
 		})
 		if q.workflows {

@@ -18,9 +18,10 @@ type BatchInput struct {
 	Spec   migration.SpecRef `json:"spec"`
 	Batch  migration.Batch   `json:"batch"`
 	Paused *pauseSignal      `json:"paused,omitempty"`
-	// Was is what the batch had last reported where it is started again after an operator terminated it.
-	Was   *migration.BatchStatus `json:"was,omitempty"`
-	State *batchState            `json:"state,omitempty"`
+	// Was is what the batch had last reported where it is started again after an operator terminated it, Incidents what it had counted.
+	Was       *migration.BatchStatus `json:"was,omitempty"`
+	Incidents int                    `json:"incidents,omitempty"`
+	State     *batchState            `json:"state,omitempty"`
 }
 
 type batchState struct {
@@ -47,7 +48,9 @@ func Batch(ctx workflow.Context, in BatchInput) error {
 		return err
 	}
 	err := b.run(ctx)
-	b.told(ctx)
+	if !workflow.IsContinueAsNewError(err) { // what it carries over was taken when all was told
+		b.told(ctx)
+	}
 	return err
 }
 
@@ -66,7 +69,7 @@ func newBatch(in BatchInput) *batch {
 	if in.State != nil {
 		b.batchState = *in.State
 	} else {
-		b.batchState = batchState{Customers: map[string]migration.CustomerStatus{}, Told: map[string]bool{}, Heard: map[string]int{}, Orders: map[string]order{}}
+		b.batchState = batchState{Incidents: in.Incidents, Customers: map[string]migration.CustomerStatus{}, Told: map[string]bool{}, Heard: map[string]int{}, Orders: map[string]order{}}
 		if b.Paused = in.Paused; b.Paused != nil {
 			b.PauseOrder = b.Paused.Order
 		}
@@ -135,6 +138,8 @@ func (b *batch) run(ctx workflow.Context) error {
 			if b.rest(ctx) {
 				return nil
 			}
+		case migration.PhaseAborting:
+			b.end(ctx)
 		case migration.PhaseAborted:
 			return nil
 		default:
@@ -145,12 +150,23 @@ func (b *batch) run(ctx workflow.Context) error {
 			b.tell(ctx, migration.MigrationID(b.in.Spec.Plan), signalPause, pauseSignal{Paused: true, Reason: "batch " + b.in.Batch.Name + " was canceled in Temporal; resume to go on"})
 			_ = workflow.Await(ctx, func() bool { return b.Paused != nil || b.abort != nil || b.TakeBack != nil || b.closed() })
 		}
-		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && b.retry == nil && b.abort == nil && workflow.AllHandlersFinished(ctx) &&
-			drained(ctx, signalReport, signalBack, signalAbort, signalPause, signalAsk) {
+		if b.mustRenew(ctx) {
+			b.told(ctx)
+		}
+		if b.mustRenew(ctx) { // still, and from here on nothing is waited for
 			st := b.batchState
 			return workflow.NewContinueAsNewError(ctx, Batch, BatchInput{Spec: b.in.Spec, Batch: b.in.Batch, State: &st})
 		}
 	}
+}
+
+func (b *batch) mustRenew(ctx workflow.Context) bool {
+	return b.retry == nil && b.abort == nil && renewable(ctx, signalReport, signalBack, signalAbort, signalPause, signalAsk)
+}
+
+// called says whether somebody wants something else than what is under way, or the history has grown too long to go on with it.
+func (b *batch) called(ctx workflow.Context) bool {
+	return b.TakeBack != nil || b.abort != nil || b.mustRenew(ctx)
 }
 
 // gateWaits says what stands between the batch and its customers now.
@@ -171,7 +187,7 @@ func (b *batch) gateWaits(ctx workflow.Context) migration.Waiting {
 // gate waits for what the plan and the operators want before the first customer, for replication to be close behind and for healthy
 // targets on AWS.
 func (b *batch) gate(ctx workflow.Context) {
-	for b.TakeBack == nil && b.abort == nil {
+	for !b.called(ctx) {
 		waits := b.gateWaits(ctx)
 		switch waits {
 		case migration.WaitNothing:
@@ -184,17 +200,17 @@ func (b *batch) gate(ctx workflow.Context) {
 				return
 			}
 			b.set(ctx, migration.PhaseGate, waits, why)
-			awaitFor(ctx, lagPause, "until the next look at the gate", func() bool { return b.TakeBack != nil || b.abort != nil })
+			awaitFor(ctx, lagPause, "until the next look at the gate", func() bool { return b.called(ctx) })
 		case migration.WaitWindow:
 			b.set(ctx, migration.PhaseGate, waits, b.windowReason(ctx))
 			length := b.in.Batch.Window.Opens.Sub(workflow.Now(ctx))
 			if length <= 0 {
 				length = 24 * time.Hour // over: only an operator's retry opens it
 			}
-			awaitFor(ctx, length, "window", func() bool { return b.gateWaits(ctx) != waits || b.retry != nil || b.TakeBack != nil || b.abort != nil })
+			awaitFor(ctx, length, "window", func() bool { return b.gateWaits(ctx) != waits || b.retry != nil || b.called(ctx) })
 		default:
 			b.set(ctx, migration.PhaseGate, waits, b.gateReason())
-			b.await(ctx, func() bool { return b.gateWaits(ctx) != waits || b.retry != nil || b.TakeBack != nil || b.abort != nil })
+			b.await(ctx, func() bool { return b.gateWaits(ctx) != waits || b.retry != nil || b.called(ctx) })
 		}
 		if b.retry != nil {
 			b.AnyTime, b.retry = true, nil
@@ -231,7 +247,7 @@ func (b *batch) lag(ctx workflow.Context) string {
 			continue
 		}
 		var l postgres.Lag
-		c := siteLook(ctx, d.Site(), "lag of "+d.Name)
+		c := within(ctx, d.Site(), "lag of "+d.Name)
 		req := postgres.PostgresRef{Plan: b.in.Spec.Plan, Dataset: d, Target: b.plan.Target(d.Target())}
 		if err := workflow.ExecuteActivity(c, pg.ReadLag, req).Get(c, &l); err != nil {
 			return "lag of " + d.Name + " cannot be read: " + reason(err)
@@ -273,15 +289,15 @@ func (b *batch) cutOver(ctx workflow.Context) {
 		}
 		b.set(ctx, migration.PhaseCuttingOver, b.admits(ctx), b.gateReason())
 		awaitFor(ctx, b.untilClose(ctx), "until the window closes", func() bool {
-			return b.mayAdmit(ctx) || b.settled() || b.TakeBack != nil || b.abort != nil || b.admits(ctx) != b.Waiting
+			return b.mayAdmit(ctx) || b.settled() || b.called(ctx) || b.admits(ctx) != b.Waiting
 		})
-		if b.TakeBack != nil || b.abort != nil || ctx.Err() != nil {
+		if b.called(ctx) || ctx.Err() != nil {
 			b.leave(ctx)
 			return
 		}
 		if b.admits(ctx) == migration.WaitWindow { // a closing window stops new Moves only
-			b.await(ctx, func() bool { return b.inFlight() == 0 || b.TakeBack != nil || b.abort != nil })
-			if !b.settled() && b.TakeBack == nil {
+			b.await(ctx, func() bool { return b.inFlight() == 0 || b.called(ctx) })
+			if !b.called(ctx) {
 				b.set(ctx, migration.PhaseGate, migration.WaitWindow, b.windowReason(ctx))
 			}
 			return
@@ -299,11 +315,11 @@ func (b *batch) untilClose(ctx workflow.Context) time.Duration {
 
 // admits says what keeps the next customer back.
 func (b *batch) admits(ctx workflow.Context) migration.Waiting {
-	if w := b.gateWaits(ctx); w != migration.WaitNothing {
-		return w
-	}
 	if b.next() == "" {
 		return migration.WaitHealth
+	}
+	if w := b.gateWaits(ctx); w != migration.WaitNothing {
+		return w
 	}
 	if most := b.in.Batch.MaxUnbaked; most > 0 && b.unbaked() >= most {
 		return migration.WaitHealth
@@ -322,12 +338,20 @@ func (b *batch) mayAdmit(ctx workflow.Context) bool {
 func (b *batch) leave(ctx workflow.Context) {
 	switch {
 	case b.abort != nil:
-		for _, id := range b.in.Batch.Customers {
-			b.tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signalAbort, *b.abort) // one that does not run has nothing to abort
-		}
-		b.set(ctx, migration.PhaseAborted, migration.WaitNothing, "aborted by "+b.abort.By)
+		b.set(ctx, migration.PhaseAborting, migration.WaitNothing, "aborted by "+b.abort.By)
 	case b.TakeBack != nil:
 		b.set(ctx, migration.PhaseTakingBack, migration.WaitNothing, b.TakeBack.Reason)
+	}
+}
+
+// end ends every customer at home, and waits until it has; who was on the way comes home first.
+func (b *batch) end(ctx workflow.Context) {
+	for _, id := range b.in.Batch.Customers {
+		b.tellCustomer(ctx, id, signalAbort, *b.abort)
+	}
+	b.await(ctx, b.closed)
+	if b.closed() {
+		b.set(ctx, migration.PhaseAborted, migration.WaitNothing, b.Reason)
 	}
 }
 
@@ -337,33 +361,59 @@ func (b *batch) takeBack(ctx workflow.Context) {
 		b.Back, b.TakeBack = b.TakeBack, nil
 		for _, id := range b.in.Batch.Customers {
 			if b.mustComeBack(id) {
-				b.tellCustomer(ctx, id, signalBack, *b.Back)
+				b.tellCustomer(ctx, id, signalBack, b.backSignal())
 			}
 		}
 	}
-	home := func() bool {
-		for _, id := range b.in.Batch.Customers {
-			if c := b.Customers[id]; b.Told[id] && (c.Home != migration.OnPrem && c.Phase != migration.PhaseHeld || moving(c.Phase) || c.Phase == migration.PhaseWaiting) {
-				return false
-			}
-		}
-		return true
+	home := func() bool { // or held on the way, for an operator
+		return !slices.ContainsFunc(b.in.Batch.Customers, func(id string) bool {
+			return b.mustComeBack(id) && (!b.answered(id) || b.Customers[id].Phase != migration.PhaseHeld)
+		})
 	}
-	b.await(ctx, func() bool { return home() || b.TakeBack != nil || b.abort != nil })
-	if home() {
-		b.set(ctx, migration.PhaseTakenBack, migration.WaitOperator, b.Reason)
+	b.await(ctx, func() bool { return home() || b.called(ctx) })
+	switch {
+	case b.abort != nil:
+		b.leave(ctx)
+	case home() && b.TakeBack == nil:
+		b.set(ctx, migration.PhaseTakenBack, migration.WaitOperator, b.Reason+b.stayed())
 	}
 }
 
-// mustComeBack says whether a customer has gone, or may be going.
+func (b *batch) backSignal() backSignal { return backSignal{*b.Back, b.Round} }
+
+// stayed says who cannot be taken back any more.
+func (b *batch) stayed() string {
+	n := 0
+	for _, id := range b.in.Batch.Customers {
+		if c := b.Customers[id]; c.Phase == migration.PhaseFinished && c.Home == migration.AWS {
+			n++
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d that had finished stay on AWS", n)
+}
+
+// mustComeBack says whether a customer has gone, or may be going, and has not ended.
 func (b *batch) mustComeBack(id string) bool {
 	c := b.Customers[id]
-	return b.Told[id] && (c.Home != migration.OnPrem || moving(c.Phase) || c.Phase == migration.PhaseWaiting)
+	return b.Told[id] && !over(c.Phase) && (!b.answered(id) || c.Home != migration.OnPrem || moving(c.Phase) || c.Phase == migration.PhaseWaiting)
+}
+
+// away counts the customers that are not for certain at home.
+func (b *batch) away() (n int) {
+	for _, id := range b.in.Batch.Customers {
+		if b.mustComeBack(id) || b.Customers[id].Home == migration.AWS {
+			n++
+		}
+	}
+	return n
 }
 
 // rest keeps the books until every customer has ended, and starts anew when an operator says so. It says whether the batch is over.
 func (b *batch) rest(ctx workflow.Context) bool {
-	b.await(ctx, func() bool { return b.retry != nil || b.TakeBack != nil || b.abort != nil || b.closed() })
+	b.await(ctx, func() bool { return b.retry != nil || b.called(ctx) || b.closed() })
 	switch {
 	case b.abort != nil:
 		b.leave(ctx)
@@ -391,12 +441,13 @@ func (b *batch) took(ctx workflow.Context, r customerReport) {
 	b.Orders[r.Status.ID] = r.Order
 	was := b.Customers[r.Status.ID]
 	b.Customers[r.Status.ID] = r.Status
-	b.Heard[r.Status.ID] = r.Round
+	b.Heard[r.Status.ID] = max(b.Heard[r.Status.ID], r.Round) // one that a round passes by does not hear of it
 	incident := r.Status.Phase == migration.PhaseHeld || r.Status.Phase == migration.PhaseMovingBack && r.Unasked
 	if incident && was.Phase != r.Status.Phase {
 		b.Incidents++
 		b.note(ctx, fmt.Sprintf("%s: %s", r.Status.ID, r.Status.Phase), migration.Command{Reason: r.Status.Reason})
-		if b.in.Batch.Rollback == migration.ReachBatch && r.ByHealth && b.TakeBack == nil && b.Phase == migration.PhaseCuttingOver {
+		goesOn := b.Phase == migration.PhaseGate || b.Phase == migration.PhaseCuttingOver || b.Phase == migration.PhaseDone
+		if b.in.Batch.Rollback == migration.ReachBatch && r.ByHealth && b.TakeBack == nil && goesOn {
 			b.takeBackAll(ctx, wish{By: byDrover, Reason: fmt.Sprintf("customer %s is not healthy on AWS (%s), and the batch goes back together", r.Status.ID, r.Status.Reason)})
 		}
 	}
@@ -418,6 +469,11 @@ func (b *batch) tellMigration(ctx workflow.Context) {
 
 func moving(p migration.Phase) bool {
 	return p == migration.PhaseMoving || p == migration.PhaseMovingBack
+}
+
+// over says that a customer will never do anything again.
+func over(p migration.Phase) bool {
+	return p == migration.PhaseFinished || p == migration.PhaseAborted
 }
 
 // settledPhase says that a customer needs no more of the batch's attention.
@@ -472,12 +528,7 @@ func (b *batch) settled() bool { return b.next() == "" && b.unbaked() == 0 }
 
 // closed says that no customer of the batch will ever do anything again.
 func (b *batch) closed() bool {
-	for _, id := range b.in.Batch.Customers {
-		if p := b.Customers[id].Phase; p != migration.PhaseFinished && p != migration.PhaseAborted {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(b.in.Batch.Customers, func(id string) bool { return !over(b.Customers[id].Phase) })
 }
 
 func (b *batch) atHome() (n int) {

@@ -30,6 +30,9 @@ func (b *batch) begin(ctx workflow.Context) {
 		b.TakeBack, b.retry, b.abort = nil, nil, nil
 		b.note(ctx, "reset in Temporal", migration.Command{})
 	}
+	for _, id := range b.in.Batch.Customers { // they may have heard of a batch that was terminated
+		b.Round = max(b.Round, b.Heard[id])
+	}
 	b.newRound(func(p migration.Phase) bool { return p == migration.PhaseWaiting })
 	if was := b.in.Was; was != nil {
 		b.Approvals = was.Approvals
@@ -76,8 +79,7 @@ func (b *batch) rollEvery() time.Duration {
 
 // watched says whether a customer has gone and has not ended.
 func (b *batch) watched(id string) bool {
-	p := b.Customers[id].Phase
-	return b.Told[id] && p != migration.PhaseFinished && p != migration.PhaseAborted
+	return b.Told[id] && !over(b.Customers[id].Phase)
 }
 
 func (b *batch) callRoll(ctx workflow.Context) {
@@ -92,7 +94,7 @@ func (b *batch) callRoll(ctx workflow.Context) {
 func (b *batch) tellCustomer(ctx workflow.Context, id, signal string, arg any) {
 	b.tellOr(ctx, migration.CustomerID(b.in.Spec.Plan, id), signal, arg, func(ctx workflow.Context) {
 		last := b.Customers[id]
-		if last.Phase == migration.PhaseFinished || last.Phase == migration.PhaseAborted {
+		if over(last.Phase) {
 			return // it has ended, and its last report came first
 		}
 		st := &customerState{
@@ -106,7 +108,7 @@ func (b *batch) tellCustomer(ctx workflow.Context, id, signal string, arg any) {
 		if signal != signalAsk && signal != signalGo { // go travels in the state
 			b.tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signal, arg)
 		} else if b.Phase == migration.PhaseTakingBack && b.Back != nil && b.mustComeBack(id) {
-			b.tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signalBack, *b.Back)
+			b.tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signalBack, b.backSignal())
 		}
 	})
 }

@@ -32,7 +32,7 @@ func (b *batch) page(p migration.Page) (migration.BatchStatus, error) {
 }
 
 func (b *batch) counts() migration.Counts {
-	n := migration.Counts{Customers: len(b.in.Batch.Customers)}
+	n := migration.Counts{Customers: len(b.in.Batch.Customers), Away: b.away()}
 	for _, id := range b.in.Batch.Customers {
 		switch c := b.Customers[id]; {
 		case c.Phase == migration.PhaseHeld:
@@ -83,7 +83,8 @@ func (b *batch) allowed(name string, cmd migration.Command) error {
 			return nil
 		}
 	case migration.UpdateRollback:
-		if b.Phase == migration.PhaseCuttingOver || b.Phase == migration.PhaseDone && b.atHome() < len(b.Customers) {
+		gone := slices.ContainsFunc(b.in.Batch.Customers, b.mustComeBack)
+		if b.Phase == migration.PhaseCuttingOver || gone && (b.Phase == migration.PhaseGate || b.Phase == migration.PhaseDone) {
 			return nil
 		}
 	}

@@ -1,7 +1,9 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -76,16 +78,32 @@ type preflight struct {
 	found []migration.Finding
 }
 
-// machines wants every selected VM to be there, and none of them blocked.
+// machines wants every selected VM to be there, in one workload, and none of them blocked.
 func (p *preflight) machines(ctx workflow.Context) (found []migration.Finding, err error) {
+	var owned owners
+	silent := map[string]bool{} // sites whose vCenter gave its reason: asked again, it gives the same
 	for _, w := range p.plan.Workloads {
+		if silent[w.Site] {
+			continue
+		}
 		vms, err := listVMs(ctx, p.plan.Site(w.Site), w.VMs)
-		if err != nil {
+		var mistake *temporal.ApplicationError
+		switch {
+		case err == nil:
+		case errors.As(err, &mistake) && mistake.NonRetryable(): // that a vCenter cannot be read is what a preflight is for, and others have their findings too
+			silent[w.Site] = true
+			found = append(found, migration.Finding{
+				Severity: migration.Blocker, Check: "vcenter-inventory", Subject: "site " + w.Site, Reason: mistake.Message(),
+				Remedy: "correct the site in the plan, its secret, or what its user may read, and submit the plan again",
+			})
+			continue
+		default:
 			return nil, err
 		}
 		seen := map[string]bool{}
 		for _, vm := range vms {
 			seen[vm.Name] = true
+			owned.add(w, vm)
 			if w.EC2 != nil { // what a disk cannot give away does not matter to a workload that leaves its disks behind
 				found = append(found, vm.Findings...)
 			}
@@ -99,7 +117,45 @@ func (p *preflight) machines(ctx workflow.Context) (found []migration.Finding, e
 			found = append(found, missing("workload "+w.Name, "no VM of site "+w.Site+" matches"))
 		}
 	}
-	return found, nil
+	return append(found, owned.shared()...), nil
+}
+
+// owners are the VMs that were seen, each with the workloads that select it.
+type owners []*owned
+
+type owned struct {
+	uuid, site, ref, name string
+	workloads             []string
+}
+
+func (o *owners) add(w migration.Workload, vm migration.VM) {
+	for _, m := range *o {
+		if m.site == w.Site && m.ref == vm.Ref {
+			m.workloads = append(m.workloads, w.Name)
+			return
+		}
+	}
+	*o = append(*o, &owned{uuid: vm.UUID, site: w.Site, ref: vm.Ref, name: vm.Name, workloads: []string{w.Name}})
+}
+
+// shared are VMs that would be copied and launched more than once, and such that cannot be told apart.
+func (o owners) shared() (found []migration.Finding) {
+	block := func(check, vm, remedy, reason string, args ...any) {
+		found = append(found, migration.Finding{Severity: migration.Blocker, Check: check, Subject: "vm " + vm, Reason: fmt.Sprintf(reason, args...), Remedy: remedy})
+	}
+	by := map[string]*owned{}
+	for _, m := range o {
+		if n := len(m.workloads); n > 1 {
+			block("vm-in-several-workloads", m.name, "a VM moves once: leave it to one of them, by its vms.names or a narrower vms.match",
+				"VM %s of site %s belongs to workloads %s and %s", m.name, m.site, strings.Join(m.workloads[:n-1], ", "), m.workloads[n-1])
+		}
+		if other := by[m.uuid]; other != nil && m.uuid != "" {
+			block("vm-uuid-twice", m.name, "name one VM through one site only; if they are two, give one another instance UUID in vCenter: its copy and its instance are found by it",
+				"VM %s of site %s has the instance UUID of VM %s of site %s: %s", m.name, m.site, other.name, other.site, m.uuid)
+		}
+		by[m.uuid] = m
+	}
+	return found
 }
 
 func missing(subject, why string) migration.Finding {

@@ -44,6 +44,12 @@ func (s *standing) tellOr(ctx workflow.Context, id, signal string, arg any, gone
 	})
 }
 
+// renewable says whether the history is long enough to start a new one, and nothing that was said would be lost by it: no signal of these
+// names waits, and no update is under way.
+func renewable(ctx workflow.Context, signals ...string) bool {
+	return workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) && drained(ctx, signals...)
+}
+
 // told waits until every signal is on its way: the server forgets those of a workflow that has closed.
 func (s *standing) told(ctx workflow.Context) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)

@@ -31,7 +31,7 @@ type customerState struct {
 	Home       migration.Side         `json:"home"`
 	Token      int64                  `json:"token"` // highest that any try of this customer used
 	Tries      int                    `json:"tries"`
-	Round      int                    `json:"round"` // of its batch, as it last heard
+	Round      int                    `json:"round"` // of its batch, as it last heard: to go, or to come back
 	Go         bool                   `json:"told"`  // its batch has said go
 	Moves      []migration.MoveResult `json:"moves,omitempty"`
 	RollbackMS []int64                `json:"rollbackMs,omitempty"`
@@ -41,6 +41,7 @@ type customerState struct {
 	BackSince  time.Time              `json:"backSince,omitzero"`  // when going back was decided
 	ByHealth   bool                   `json:"byHealth,omitempty"`  // by its own verdict
 	WithBatch  bool                   `json:"withBatch,omitempty"` // because another customer's verdict takes its batch back
+	ByHand     bool                   `json:"byHand,omitempty"`    // held by an operator: only a retry by name lets it go
 }
 
 // Customer owns one customer from submit to the end of its soak. It serialises the Moves, watches what they led to, and is the only
@@ -51,7 +52,9 @@ func Customer(ctx workflow.Context, in CustomerInput) error {
 		return err
 	}
 	err := c.run(ctx)
-	c.told(ctx)
+	if !workflow.IsContinueAsNewError(err) { // what it carries over was taken when all was told
+		c.told(ctx)
+	}
 	return err
 }
 
@@ -89,9 +92,24 @@ func (c *customer) setup(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	listen(ctx, signalGo, "The batch says: cut over.", func(_ workflow.Context, g goSignal) { c.Go, c.Round = true, g.Round })
-	listen(ctx, signalBack, "The batch takes the customer back.", func(_ workflow.Context, w wish) { c.back = &w })
+	listen(ctx, signalGo, "The batch says: cut over.", func(ctx workflow.Context, g goSignal) {
+		if g.Round <= c.Round { // a repeat, or overtaken by the word to come back
+			c.report(ctx)
+			return
+		}
+		c.Go, c.Round = true, g.Round
+	})
+	listen(ctx, signalBack, "The batch takes the customer back.", func(_ workflow.Context, b backSignal) {
+		if b.Round >= c.Round { // else it has been told to go again since
+			c.back, c.Round = &b.wish, b.Round
+		}
+	})
 	listen(ctx, signalAbort, "The migration ends here.", func(_ workflow.Context, w wish) { c.abort = &w })
+	listen(ctx, signalDismiss, "The migration ends before it has touched anything.", func(_ workflow.Context, w wish) {
+		if c.Round == 0 {
+			c.abort = &w
+		}
+	})
 	listen(ctx, signalAsk, "The batch calls the roll.", func(ctx workflow.Context, a ask) {
 		if a.Report && c.Phase != "" {
 			c.report(ctx)
@@ -139,21 +157,30 @@ func (c *customer) run(ctx workflow.Context) error {
 		}
 		if ctx.Err() != nil { // a customer is not given up by a click: what was under way has compensated, and a human decides
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
-			if c.Phase != migration.PhaseFinished && c.Phase != migration.PhaseAborted {
+			switch c.Phase {
+			case migration.PhaseFinished, migration.PhaseAborted:
+			case migration.PhaseRolledBack:
+				c.note(ctx, "canceled in Temporal: it rests already", migration.Command{})
+			case migration.PhaseHeld:
+				c.ByHand = true
+				c.note(ctx, "canceled in Temporal", migration.Command{})
+			default:
+				c.ByHand = true
 				c.held(ctx, "canceled in Temporal: nothing happens by itself until retry or rollback")
 			}
 		}
 		if c.mustRenew(ctx) {
+			c.told(ctx)
+		}
+		if c.mustRenew(ctx) { // still, and from here on nothing is waited for
 			st := c.customerState
 			return workflow.NewContinueAsNewError(ctx, Customer, CustomerInput{Spec: c.in.Spec, ID: c.in.ID, Batch: c.in.Batch, State: &st})
 		}
 	}
 }
 
-// mustRenew says whether the history is long enough to start a new one, and nothing that was asked would be lost by it.
 func (c *customer) mustRenew(ctx workflow.Context) bool {
-	return workflow.GetInfo(ctx).GetContinueAsNewSuggested() && c.back == nil && c.hold == nil && c.abort == nil && c.retry == nil &&
-		workflow.AllHandlersFinished(ctx) && drained(ctx, signalGo, signalBack, signalAbort, signalYielded, signalAsk)
+	return c.back == nil && c.hold == nil && c.abort == nil && c.retry == nil && renewable(ctx, signalGo, signalBack, signalAbort, signalDismiss, signalYielded, signalAsk)
 }
 
 // begin reads what the plan says of this customer and where the data says it is homed.
@@ -194,20 +221,25 @@ func (c *customer) takeStock(ctx workflow.Context) {
 	case fresh:
 		c.set(ctx, migration.PhaseWaiting, migration.WaitBatch, "")
 	default:
+		c.ByHand = true
 		c.held(ctx, "reset in Temporal: nothing happens by itself until retry")
 	}
+	c.release(ctx) // the Move that asked the passes over its files to step aside is no more
 }
 
 // wait is for the batch. A customer that an earlier run of this plan brought to AWS is not touched again.
 func (c *customer) wait(ctx workflow.Context) {
-	c.await(ctx, func() bool { return c.Go || c.hold != nil || c.abort != nil })
+	c.await(ctx, func() bool { return c.Go || c.back != nil || c.hold != nil || c.abort != nil })
 	switch {
 	case c.ended(ctx):
 	case c.hold != nil:
 		c.Go = false
-		c.held(ctx, "held by "+c.take(&c.hold))
+		c.heldByHand(ctx)
+	case c.back != nil: // its batch takes back everyone it has told to go
+		c.Go = false
+		c.set(ctx, migration.PhaseRolledBack, migration.WaitOperator, "never left: "+c.take(&c.back))
 	case c.Go:
-		c.back, c.Go = nil, false // nothing to take back yet
+		c.Go = false
 		rec, err := c.readHome(ctx)
 		if err != nil {
 			c.held(ctx, "its home cannot be read: "+reason(err))
@@ -246,7 +278,7 @@ func (c *customer) cutOver(ctx workflow.Context) {
 	case c.back != nil:
 		c.set(ctx, migration.PhaseRolledBack, migration.WaitOperator, "never left: "+c.take(&c.back))
 	case c.hold != nil:
-		c.held(ctx, "held by "+c.take(&c.hold))
+		c.heldByHand(ctx)
 	default:
 		c.held(ctx, why)
 	}
@@ -331,10 +363,11 @@ func (c *customer) interrupted(ctx workflow.Context) bool {
 	case c.back != nil:
 		c.ByHealth, c.WithBatch, c.BackSince = false, c.back.By == byDrover, workflow.Now(ctx)
 		c.set(ctx, migration.PhaseMovingBack, migration.WaitNothing, "asked by "+c.take(&c.back))
+	case c.abort != nil: // nobody would look after it there
+		c.ByHealth, c.WithBatch, c.BackSince = false, false, workflow.Now(ctx)
+		c.set(ctx, migration.PhaseMovingBack, migration.WaitNothing, "aborted by "+c.abort.By)
 	case c.hold != nil:
-		c.held(ctx, "held by "+c.take(&c.hold))
-	case c.abort != nil:
-		c.ended(ctx)
+		c.heldByHand(ctx)
 	default:
 		return false
 	}
@@ -355,22 +388,27 @@ func (c *customer) goBack(ctx workflow.Context) {
 
 // rest is for a human, or for the batch to start anew.
 func (c *customer) rest(ctx workflow.Context) {
+	c.hold = nil // it is
 	c.await(ctx, func() bool {
-		return c.retry != nil || c.back != nil || c.abort != nil || c.Go && c.Home == migration.OnPrem
+		return c.retry != nil || c.back != nil || c.abort != nil && c.Home == migration.OnPrem || c.Go && c.Home == migration.OnPrem
 	})
 	switch {
-	case c.ended(ctx):
+	case ctx.Err() != nil:
+	case c.abort != nil && c.ended(ctx):
 	case c.back != nil && c.Home == migration.AWS:
 		c.interrupted(ctx)
 	case c.back != nil:
 		c.take(&c.back) // it is at home
 		c.Go = false
 		c.report(ctx)
+	case c.retry == nil && c.ByHand:
+		c.Go = false
+		c.report(ctx) // that it has heard, and stays
 	case c.Home == migration.AWS:
 		c.take(&c.retry)
 		c.restore(ctx)
 	default:
-		c.retry, c.Go = nil, false
+		c.retry, c.Go, c.ByHand = nil, false, false
 		c.Verdict, c.ByHealth, c.WithBatch = nil, false, false
 		c.set(ctx, migration.PhaseMoving, migration.WaitNothing, "")
 	}
@@ -378,6 +416,7 @@ func (c *customer) rest(ctx workflow.Context) {
 
 // restore is the retry of a customer that is held on AWS: it is watched anew, once what a try or a route left unfinished is finished.
 func (c *customer) restore(ctx workflow.Context) {
+	c.ByHand = false
 	c.startBake(ctx)
 	rec, err := c.settledHome(ctx, "an earlier try did not finish")
 	if err == nil {
@@ -398,16 +437,24 @@ func (c *customer) restore(ctx workflow.Context) {
 func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) (why string, arrived bool) {
 	c.yield(ctx)
 	defer func() { c.release(ctx) }()
-	unwanted := func() bool { return c.abort != nil || to == migration.AWS && (c.back != nil || c.hold != nil) }
+	unwanted := func() bool { return to == migration.AWS && (c.abort != nil || c.back != nil || c.hold != nil) }
 	for c.Tries = 0; ; {
 		rec, err := c.settledHome(ctx, "an earlier try did not finish")
+		if c.Tries > 0 && errors.As(err, new(*temporal.TimeoutError)) { // only the data knows what the try has done
+			c.set(ctx, c.Phase, migration.WaitData, "what the last try did is asked until it is known: "+reason(err))
+			continue
+		}
 		if err != nil {
 			return reason(err), false
 		}
+		moved := c.Home != rec.Home()
 		c.setHome(ctx, rec.Home())
 		if rec.Home() == to && rec.Settled() {
 			if err := followHome(ctx, c.in.Spec, c.slice); err != nil {
 				return reason(err), false
+			}
+			if moved { // by a try that did not live to say so
+				c.Moves = append(c.Moves, migration.MoveResult{Outcome: migration.MoveDone, Try: migration.Try{Token: rec.Token()}, From: to.Other(), To: to, Home: to, Reason: why})
 			}
 			return "", true
 		}
@@ -415,6 +462,9 @@ func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) (why
 			c.Standing.Reason = why
 			c.show(ctx)
 			awaitFor(ctx, min(tryPause<<min(c.Tries-1, 10), tryPauseMost), "before the next try", unwanted)
+		}
+		if c.Tries == 0 && unwanted() {
+			return "", false
 		}
 		if c.Tries > 0 && (c.Tries >= tries || unwanted()) {
 			why = fmt.Sprintf("after %d tries: %s", c.Tries, why)
@@ -523,13 +573,13 @@ func (c *customer) readHome(ctx workflow.Context) (migration.HomeRecord, error) 
 			PostgresRef: postgres.PostgresRef{Plan: c.in.Spec.Plan, Dataset: d, Target: c.slice.Target(d.Target())},
 			Customer:    c.in.ID, Tenant: c.slice.Customer.Tenant,
 		}
-		records[i] = workflow.ExecuteActivity(forward(ctx, d.Site(), "read the home record of "+c.in.ID+" in "+d.Name), pg.ReadHome, req)
+		records[i] = workflow.ExecuteActivity(within(ctx, d.Site(), "read the home record of "+c.in.ID+" in "+d.Name), pg.ReadHome, req)
 	}
 	var home migration.HomeRecord
 	for i, f := range records {
 		var rec migration.HomeRecord
 		if err := f.Get(ctx, &rec); err != nil {
-			return rec, err
+			return rec, fmt.Errorf("database %s: %w", c.slice.Databases[i].Name, err)
 		}
 		c.Token = max(c.Token, rec.Token())
 		switch {
@@ -589,14 +639,20 @@ func (c *customer) setHome(ctx workflow.Context, home migration.Side) {
 	}
 }
 
+// heldByHand is what an operator asked for: its batch does not let it go again, only a retry of the customer itself does.
+func (c *customer) heldByHand(ctx workflow.Context) {
+	c.ByHand = true
+	c.held(ctx, "held by "+c.take(&c.hold))
+}
+
 func (c *customer) held(ctx workflow.Context, why string) {
 	c.note(ctx, "held on "+string(c.Home), migration.Command{Reason: why})
 	c.set(ctx, migration.PhaseHeld, migration.WaitOperator, why)
 }
 
-// ended carries out an abort: the customer stays where it is, open.
+// ended carries out an abort, at home: what Drover made on AWS is removed after it.
 func (c *customer) ended(ctx workflow.Context) bool {
-	if c.abort == nil {
+	if c.abort == nil || c.Home != migration.OnPrem {
 		return false
 	}
 	c.set(ctx, migration.PhaseAborted, migration.WaitNothing, "aborted by "+c.take(&c.abort))

@@ -42,7 +42,9 @@ func Migration(ctx workflow.Context, in MigrationInput) error {
 		return err
 	}
 	err := m.run(ctx)
-	m.told(ctx)
+	if !workflow.IsContinueAsNewError(err) { // what it carries over was taken when all was told
+		m.told(ctx)
+	}
 	return err
 }
 
@@ -132,18 +134,24 @@ func (m *migrationRun) run(ctx workflow.Context) error {
 			err = phase.do(ctx)
 		}
 		if err != nil {
-			if m.aborted != nil {
-				return m.abort(ctx)
-			}
 			if workflow.IsContinueAsNewError(err) {
 				return err
 			}
-			m.set(ctx, migration.PhaseFailed, migration.WaitNothing, reason(err))
+			if m.aborted != nil {
+				err = m.abort(ctx)
+			} else if len(m.Pieces) == 0 { // a corrected plan starts them anew
+				m.dismiss(ctx)
+			}
+			if err != nil {
+				m.set(ctx, migration.PhaseFailed, migration.WaitNothing, reason(err))
+			}
 			return err
 		}
 		m.Resume = next(phase.name)
 	}
-	m.stopReplication(ctx, false)
+	for _, d := range m.plan.Datasets {
+		m.tell(ctx, migration.ReplicationID(m.Spec.Plan, d.Name), signalStop, wish{})
+	}
 	m.set(ctx, migration.PhaseDone, migration.WaitNothing, "")
 	return nil
 }
@@ -206,10 +214,21 @@ func (m *migrationRun) preflight(ctx workflow.Context) error {
 	if err := m.load(ctx); err != nil {
 		return err
 	}
-	c := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: migration.CheckID(m.Spec.Plan, CheckPreflight), StaticSummary: "preflight of " + m.Spec.Plan,
+	c := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: migration.CheckID(m.Spec.Plan, CheckPreflight), StaticSummary: "preflight of " + m.Spec.Plan, WaitForCancellation: true,
 		TypedSearchAttributes: temporal.NewSearchAttributes(attrPlan.ValueSet(m.Spec.Plan))})
+	c, cancel := workflow.WithCancel(c)
+	defer cancel()
 	var report PreflightReport
-	if err := workflow.ExecuteChildWorkflow(c, Preflight, m.Spec).Get(ctx, &report); err != nil {
+	m.Reason = "asks every system that the plan names; a site whose worker does not run keeps it waiting"
+	m.show(ctx)
+	check := workflow.ExecuteChildWorkflow(c, Preflight, m.Spec)
+	if err := m.awaitUnlessAborted(ctx, check.IsReady); err != nil {
+		cancel()
+		free, _ := workflow.NewDisconnectedContext(ctx)
+		_ = check.Get(free, nil) // another one of its id can begin only when it has ended
+		return err
+	}
+	if err := check.Get(ctx, &report); err != nil {
 		return err
 	}
 	for _, f := range report.Findings {
@@ -266,13 +285,7 @@ func (m *migrationRun) awaitReady(ctx workflow.Context, names []string) error {
 	ready := func() bool {
 		return !slices.ContainsFunc(names, func(n string) bool { return m.Pieces[n].Phase != migration.PhaseReady })
 	}
-	if err := m.awaitUnlessAborted(ctx, func() bool { return ready() || m.mustRenew(ctx) }); err != nil {
-		return err
-	}
-	if !ready() {
-		return m.renew(ctx)
-	}
-	return nil
+	return m.awaitOrRenew(ctx, ready)
 }
 
 // releaseBatches starts each batch when the one before it is through.
@@ -286,11 +299,8 @@ func (m *migrationRun) releaseBatches(ctx workflow.Context) error {
 			m.startBatch(ctx, b, nil)
 		}
 		m.set(ctx, migration.PhaseReleasing, m.waitsFor(), m.because())
-		if err := m.awaitUnlessAborted(ctx, func() bool { return m.Batches[b.Name].Phase == migration.PhaseDone || m.mustRenew(ctx) }); err != nil {
+		if err := m.awaitOrRenew(ctx, func() bool { return m.Batches[b.Name].Phase == migration.PhaseDone }); err != nil {
 			return err
-		}
-		if m.mustRenew(ctx) {
-			return m.renew(ctx)
 		}
 	}
 	return nil
@@ -302,30 +312,33 @@ func (m *migrationRun) soak(ctx workflow.Context) error {
 		return err
 	}
 	m.set(ctx, migration.PhaseSoak, migration.WaitHealth, "going back still loses nothing")
-	all := func() bool {
-		for _, b := range m.plan.Batches {
-			if !m.Closed[b.Name] {
-				return false
-			}
-		}
-		return true
-	}
-	if err := m.awaitUnlessAborted(ctx, func() bool { return all() || m.mustRenew(ctx) }); err != nil {
-		return err
-	}
-	if !all() {
-		return m.renew(ctx)
-	}
-	return nil
+	return m.awaitOrRenew(ctx, func() bool { return m.closed(m.plan.Batches) })
+}
+
+// closed says that no customer of these batches will ever do anything again.
+func (m *migrationRun) closed(batches []migration.Batch) bool {
+	return !slices.ContainsFunc(batches, func(b migration.Batch) bool { return !m.Closed[b.Name] })
 }
 
 func (m *migrationRun) mustRenew(ctx workflow.Context) bool {
-	return workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) && drained(ctx, signalBatch, signalPiece, signalPause)
+	return m.aborted == nil && renewable(ctx, signalBatch, signalPiece, signalPause)
 }
 
-func (m *migrationRun) renew(ctx workflow.Context) error {
-	st := m.migrationState
-	return workflow.NewContinueAsNewError(ctx, Migration, MigrationInput{By: m.in.By, State: &st})
+// awaitOrRenew waits for a condition, in a new history where this one grows too long: the error says so.
+func (m *migrationRun) awaitOrRenew(ctx workflow.Context, until func() bool) error {
+	for {
+		if err := m.awaitUnlessAborted(ctx, func() bool { return until() || m.mustRenew(ctx) }); err != nil {
+			return err
+		}
+		if until() {
+			return nil
+		}
+		m.told(ctx)
+		if m.mustRenew(ctx) { // still, and from here on nothing is waited for
+			st := m.migrationState
+			return workflow.NewContinueAsNewError(ctx, Migration, MigrationInput{By: m.in.By, State: &st})
+		}
+	}
 }
 
 // errAborted ends the story early.
@@ -345,17 +358,17 @@ func (m *migrationRun) awaitUnlessAborted(ctx workflow.Context, until func() boo
 func (m *migrationRun) abort(ctx workflow.Context) error {
 	m.set(ctx, migration.PhaseAborting, migration.WaitNothing, "aborted by "+m.aborted.By+": "+m.aborted.Reason)
 	m.tellBatches(ctx, signalAbort, *m.aborted)
-	for _, b := range m.plan.Batches[min(m.Started, len(m.plan.Batches)):] { // batches that never started have nobody to tell their customers
-		for _, id := range b.Customers {
-			m.tell(ctx, migration.CustomerID(m.Spec.Plan, id), signalAbort, *m.aborted)
-		}
+	m.dismiss(ctx)
+	if err := workflow.Await(ctx, func() bool { return m.closed(m.started()) }); err != nil {
+		return err
 	}
-	m.stopReplication(ctx, true)
-	if m.plan.Routed {
-		l := look(ctx, "restore the routes")
-		if err := workflow.ExecuteActivity(l, route.RestoreRoute, traffic.RestoreRouteRequest{Spec: m.Spec}).Get(l, nil); err != nil {
-			return err
-		}
+	// It refuses while anybody's data says AWS, whatever this migration knows: nothing has been stopped or removed then.
+	if err := m.restoreRoutes(ctx); err != nil {
+		return err
+	}
+	m.stop(ctx)
+	if err := m.restoreRoutes(ctx); err != nil { // what was launching may have made its target group anew
+		return err
 	}
 	for _, d := range m.plan.Datasets {
 		if d.Postgres == nil {
@@ -374,16 +387,57 @@ func (m *migrationRun) abort(ctx workflow.Context) error {
 	return nil
 }
 
-func (m *migrationRun) stopReplication(ctx workflow.Context, abort bool) {
-	for _, d := range m.plan.Datasets {
-		m.tell(ctx, migration.ReplicationID(m.Spec.Plan, d.Name), signalStop, wish{})
+func (m *migrationRun) restoreRoutes(ctx workflow.Context) error {
+	if !m.plan.Routed {
+		return nil
 	}
-	if !abort {
-		return
+	l := look(ctx, "restore the routes")
+	return workflow.ExecuteActivity(l, route.RestoreRoute, traffic.RestoreRouteRequest{Spec: m.Spec}).Get(l, nil)
+}
+
+// started are the batches that have been released.
+func (m *migrationRun) started() []migration.Batch {
+	return m.plan.Batches[:min(m.Started, len(m.plan.Batches))]
+}
+
+// dismiss ends the customers of batches that never started: nobody else would.
+func (m *migrationRun) dismiss(ctx workflow.Context) {
+	why := wish{By: byDrover, Reason: "the migration ends before their batch was released"}
+	if m.aborted != nil {
+		why = *m.aborted
+	}
+	for _, b := range m.plan.Batches[len(m.started()):] {
+		for _, id := range b.Customers {
+			m.tell(ctx, migration.CustomerID(m.Spec.Plan, id), signalDismiss, why)
+		}
+	}
+}
+
+// stop ends what copies and launches, and waits until it runs no more: what it is in the middle of making would be left behind.
+func (m *migrationRun) stop(ctx workflow.Context) {
+	runs := map[string]bool{}
+	var ids []string
+	for _, d := range m.plan.Datasets {
+		id := migration.ReplicationID(m.Spec.Plan, d.Name)
+		m.tell(ctx, id, signalStop, wish{})
+		ids, runs[id] = append(ids, id), true
 	}
 	for _, w := range m.plan.Workloads {
-		f := workflow.RequestCancelExternalWorkflow(ctx, migration.WorkloadID(m.Spec.Plan, w.Name), "")
-		_ = f.Get(ctx, nil) // it may have ended long ago
+		id := migration.WorkloadID(m.Spec.Plan, w.Name)
+		_ = workflow.RequestCancelExternalWorkflow(ctx, id, "").Get(ctx, nil) // it may have ended long ago
+		ids, runs[id] = append(ids, id), true
+	}
+	for ctx.Err() == nil {
+		for _, id := range ids {
+			if runs[id] {
+				m.tellOr(ctx, id, signalAsk, ask{}, func(workflow.Context) { delete(runs, id) })
+			}
+		}
+		m.told(ctx)
+		if len(runs) == 0 {
+			return
+		}
+		_ = sleep(ctx, stopPause, "until what copies and launches has ended")
 	}
 }
 
@@ -425,7 +479,7 @@ func (m *migrationRun) unpause(ctx workflow.Context) {
 
 // tellBatches tells every batch that has started.
 func (m *migrationRun) tellBatches(ctx workflow.Context, signal string, arg any) {
-	for _, b := range m.plan.Batches[:min(m.Started, len(m.plan.Batches))] {
+	for _, b := range m.started() {
 		m.tell(ctx, migration.BatchID(m.Spec.Plan, b.Name), signal, arg)
 	}
 }

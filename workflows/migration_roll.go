@@ -11,7 +11,7 @@ import (
 
 func (m *migrationRun) rollEvery() time.Duration {
 	switch m.Phase {
-	case migration.PhaseProvisioning, migration.PhaseReleasing:
+	case migration.PhaseProvisioning, migration.PhaseReleasing, migration.PhaseAborting:
 		return rollCall
 	case migration.PhaseSoak:
 		return rollCallQuiet
@@ -27,7 +27,7 @@ func (m *migrationRun) callRoll(ctx workflow.Context) {
 	if m.Paused != nil {
 		word.Paused, word.Reason = true, m.Paused.Reason
 	}
-	for _, b := range m.plan.Batches[:min(m.Started, len(m.plan.Batches))] {
+	for _, b := range m.started() {
 		if m.Closed[b.Name] {
 			continue
 		}
@@ -36,8 +36,14 @@ func (m *migrationRun) callRoll(ctx workflow.Context) {
 				was := m.Batches[b.Name]
 				m.note(ctx, "batch "+b.Name+" was terminated, and is started again", migration.Command{Reason: "it was " + string(was.Phase)})
 				m.startBatch(ctx, b, &was)
+				if m.Phase == migration.PhaseAborting {
+					m.tell(ctx, migration.BatchID(m.Spec.Plan, b.Name), signalAbort, *m.aborted)
+				}
 			}
 		})
+	}
+	if m.Phase == migration.PhaseAborting {
+		return
 	}
 	for _, w := range m.plan.Workloads {
 		if p, begun := m.Pieces[w.Name]; begun && p.Phase != migration.PhaseReady {
@@ -67,7 +73,7 @@ func (m *migrationRun) start(ctx workflow.Context, id, summary string, wf, in an
 }
 
 func (m *migrationRun) startBatch(ctx workflow.Context, b migration.Batch, was *migration.BatchStatus) {
-	m.start(ctx, migration.BatchID(m.Spec.Plan, b.Name), "batch "+b.Name, Batch, BatchInput{Spec: m.Spec, Batch: b, Paused: m.Paused, Was: was},
+	m.start(ctx, migration.BatchID(m.Spec.Plan, b.Name), "batch "+b.Name, Batch, BatchInput{Spec: m.Spec, Batch: b, Paused: m.Paused, Was: was, Incidents: m.Incidents[b.Name]},
 		attrBatch.ValueSet(b.Name), attrPhase.ValueSet(string(migration.PhaseGate)), attrWaiting.ValueSet(string(migration.WaitNothing)))
 }
 

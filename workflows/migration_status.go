@@ -42,11 +42,10 @@ func (m *migrationRun) mayDo() []string {
 	return out
 }
 
-// onAWS counts the customers that are not, or not for certain, at home.
-func (m *migrationRun) onAWS() (n int) {
+// away counts the customers that are not for certain at home.
+func (m *migrationRun) away() (n int) {
 	for _, b := range m.plan.Batches {
-		c := m.Batches[b.Name].Counts
-		n += c.OnAWS + c.Baking + c.Moving
+		n += m.Batches[b.Name].Counts.Away
 	}
 	return n
 }
@@ -64,11 +63,11 @@ func (m *migrationRun) allowed(name string) error {
 			return nil
 		}
 	case migration.UpdateRollback:
-		if running && m.onAWS() > 0 {
+		if running && m.away() > 0 {
 			return nil
 		}
 	case migration.UpdateAbort:
-		if n := m.onAWS(); running && n > 0 {
+		if n := m.away(); running && n > 0 {
 			return fmt.Errorf("%d customers are on AWS or on their way: roll back all of them first", n)
 		}
 		if running && m.plan.Batches != nil {

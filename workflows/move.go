@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
+	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -130,7 +130,7 @@ func (m *move) check(ctx workflow.Context) error {
 		doctor.CheckDestination, health.DestinationRequest{Plan: m.Spec.Plan, Slice: m.Slice, Side: m.To})
 	err := m.each(ctx, func(ctx workflow.Context, d migration.Dataset) error {
 		var ready postgres.Readiness
-		ctx = freezeStep(ctx, d.Site(), 30*time.Second, "check "+d.Name)
+		ctx = beats(ctx, d.Site(), m.Slice.Policy.MaxLag.D(), "check "+d.Name)
 		if err := workflow.ExecuteActivity(ctx, pg.CheckTenant, m.tenant(d, m.try)).Get(ctx, &ready); err != nil {
 			return err
 		}
@@ -440,6 +440,11 @@ func (m *move) ended(ctx workflow.Context, outcome migration.MoveOutcome, why er
 
 // reason is an error as a person should read it: the innermost message, without Temporal's envelope.
 func reason(err error) string {
+	var at *temporal.ActivityError
+	if errors.As(err, &at) && err != error(at) { //nolint:errorlint // whether something of ours is around it
+		around, _ := strings.CutSuffix(err.Error(), at.Error())
+		return around + reason(at)
+	}
 	var app *temporal.ApplicationError
 	if errors.As(err, &app) {
 		return app.Message()
@@ -449,7 +454,10 @@ func reason(err error) string {
 		if cause := errors.Unwrap(timeout); cause != nil {
 			return reason(cause)
 		}
-		return "no worker answered in time (" + timeout.TimeoutType().String() + ")"
+		if timeout.TimeoutType() == enums.TIMEOUT_TYPE_START_TO_CLOSE {
+			return "no answer in time"
+		}
+		return "no worker answered in time"
 	}
 	if errors.As(err, new(*temporal.CanceledError)) {
 		return "canceled"

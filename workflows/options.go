@@ -11,25 +11,28 @@ import (
 
 // The kinds of work. A timeout or retry policy that is not here does not exist.
 const (
-	freezeAttempt  = 3 * time.Second        // one attempt at a step inside a freeze
-	routeAttempt   = 5 * time.Second        // one attempt at a route: some tens of milliseconds of calls, and their pace
-	probeAttempt   = 90 * time.Second       // one attempt at probing all machines of a customer's workloads: a quarter of a minute, and the longest probe's time-out
-	heartbeat      = 5 * time.Second        // without a heartbeat of a probe's: its worker is lost
-	fenceWait      = 250 * time.Millisecond // between two attempts to fence past a customer's long writers
-	fencePatience  = 12                     // such attempts before the try is given up
-	openPatience   = 3 * time.Second        // how long a destination may find itself behind, once the origin is sealed
-	openPause      = 50 * time.Millisecond  // between two attempts to open a destination that is behind
-	yieldPatience  = 30 * time.Second       // how long a running pass may take to step aside for a Move
-	tryPause       = time.Second            // before the second try of a Move; doubles
-	tryPauseMost   = 30 * time.Second
-	wayBackTries   = 3                // times the plan's tries: giving up on the way home is worse
-	lagPause       = 5 * time.Second  // between two looks at replication lag
-	filePassPause  = 5 * time.Second  // between two passes over a file tree
-	soakLook       = time.Minute      // between two looks at a customer that soaks
-	rollCall       = 30 * time.Second // between two times that those under way are asked whether they still run
-	rollCallQuiet  = 10 * time.Minute // the same, of those that only soak or wait
-	timelineLength = 100              // events kept for people; the history has them all
-	seenRequests   = 50               // request ids carried over continue-as-new
+	freezeAttempt    = 3 * time.Second        // one attempt at a step inside a freeze
+	routeAttempt     = 5 * time.Second        // one attempt at a route: some tens of milliseconds of calls, and their pace
+	probeAttempt     = 90 * time.Second       // one attempt at probing all machines of a customer's workloads: a quarter of a minute, and the longest probe's time-out
+	questionAttempt  = 10 * time.Second       // one attempt at a question next to the data
+	questionPatience = time.Minute            // for an answer to it
+	heartbeat        = 5 * time.Second        // without a heartbeat of a probe's: its worker is lost
+	fenceWait        = 250 * time.Millisecond // between two attempts to fence past a customer's long writers
+	fencePatience    = 12                     // such attempts before the try is given up
+	openPatience     = 3 * time.Second        // how long a destination may find itself behind, once the origin is sealed
+	openPause        = 50 * time.Millisecond  // between two attempts to open a destination that is behind
+	yieldPatience    = 30 * time.Second       // how long a running pass may take to step aside for a Move
+	tryPause         = time.Second            // before the second try of a Move; doubles
+	tryPauseMost     = 30 * time.Second
+	wayBackTries     = 3                // times the plan's tries: giving up on the way home is worse
+	lagPause         = 5 * time.Second  // between two looks at replication lag
+	filePassPause    = 5 * time.Second  // between two passes over a file tree
+	stopPause        = 2 * time.Second  // between two looks whether what copies and launches has ended
+	soakLook         = time.Minute      // between two looks at a customer that soaks
+	rollCall         = 30 * time.Second // between two times that those under way are asked whether they still run
+	rollCallQuiet    = 10 * time.Minute // the same, of those that only soak or wait
+	timelineLength   = 100              // events kept for people; the history has them all
+	seenRequests     = 50               // request ids carried over continue-as-new
 )
 
 // patient retries for ever: what it does must happen, and can be repeated.
@@ -47,7 +50,7 @@ func look(ctx workflow.Context, summary string) workflow.Context {
 // launch is a change in AWS that takes minutes: an image, an instance, a service. It heartbeats.
 func launch(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue: migration.QueueMain, StartToCloseTimeout: time.Hour, HeartbeatTimeout: time.Minute, RetryPolicy: patient(time.Minute), Summary: summary,
+		TaskQueue: migration.QueueMain, StartToCloseTimeout: time.Hour, HeartbeatTimeout: time.Minute, RetryPolicy: patient(time.Minute), Summary: summary, WaitForCancellation: true,
 	})
 }
 
@@ -55,6 +58,7 @@ func launch(ctx workflow.Context, summary string) workflow.Context {
 func siteLook(ctx workflow.Context, site, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue: migration.SiteQueue(site), StartToCloseTimeout: 10 * time.Minute, HeartbeatTimeout: time.Minute, RetryPolicy: patient(30 * time.Second), Summary: summary,
+		WaitForCancellation: true,
 	})
 }
 
@@ -77,7 +81,7 @@ func bulk(ctx workflow.Context, site, summary string) workflow.Context {
 func pass(ctx workflow.Context, site, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue: migration.SiteQueue(site), StartToCloseTimeout: 7 * 24 * time.Hour, HeartbeatTimeout: 30 * time.Second, Summary: summary,
-		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumAttempts: 3},
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumAttempts: 3}, WaitForCancellation: true,
 	})
 }
 
@@ -85,6 +89,23 @@ func pass(ctx workflow.Context, site, summary string) workflow.Context {
 func freezeStep(ctx workflow.Context, site string, within time.Duration, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: min(freezeAttempt, within), ScheduleToCloseTimeout: within, Summary: summary,
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 50 * time.Millisecond, BackoffCoefficient: 1.5, MaximumInterval: 500 * time.Millisecond},
+	})
+}
+
+// within is a question next to the data that has an answer within a minute, or whose time-out says what is wrong.
+func within(ctx workflow.Context, site, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: questionAttempt, ScheduleToCloseTimeout: questionPatience, Summary: summary,
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, BackoffCoefficient: 1.5, MaximumInterval: 5 * time.Second},
+	})
+}
+
+// beats is a question that waits for replication, for as long as the plan lets it be behind and a little longer: who is late is to be named.
+func beats(ctx workflow.Context, site string, maxLag time.Duration, summary string) workflow.Context {
+	attempt := max(maxLag, questionAttempt/2) + questionAttempt/2
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: attempt, ScheduleToCloseTimeout: max(3*attempt, 30*time.Second), Summary: summary,
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 50 * time.Millisecond, BackoffCoefficient: 1.5, MaximumInterval: 500 * time.Millisecond},
 	})
 }

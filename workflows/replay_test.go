@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	enums "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
@@ -24,6 +25,23 @@ func TestRecordedHistoriesReplay(t *testing.T) {
 			Register(r)
 			require.NoError(t, r.ReplayWorkflowHistory(nil, history(t, name)))
 		})
+	}
+}
+
+// What an operator reads in the Temporal UI without opening an event: what each activity, timer and child is for.
+func TestEverythingInAHistorySaysWhatItIsFor(t *testing.T) {
+	files, err := filepath.Glob("testdata/replay/*.json")
+	require.NoError(t, err)
+	for _, name := range files {
+		said := 0
+		for _, e := range history(t, name).Events {
+			switch e.GetEventType() {
+			case enums.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, enums.EVENT_TYPE_TIMER_STARTED, enums.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
+				require.NotNil(t, e.GetUserMetadata().GetSummary(), "%s: %s of event %d says nothing", filepath.Base(name), e.GetEventType(), e.GetEventId())
+				said++
+			}
+		}
+		require.Positive(t, said, name)
 	}
 }
 

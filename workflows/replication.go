@@ -40,10 +40,18 @@ func Replication(ctx workflow.Context, in ReplicationInput) error {
 		r.replicationState = replicationState{Homes: map[string]migration.Side{}, Yielded: map[string]string{}}
 	}
 	r.standing = &r.Standing
+	work, cancel := workflow.WithCancel(ctx)
+	r.cancel = cancel
 	r.setup(ctx)
-	err := r.run(ctx)
-	r.failed(ctx, err)
-	r.told(ctx)
+	err := r.run(work)
+	if r.stopped && !workflow.IsContinueAsNewError(err) {
+		err = nil // what was under way has been cut off
+		r.set(ctx, migration.PhaseDone, migration.WaitNothing, "")
+	}
+	if !workflow.IsContinueAsNewError(err) { // what it carries over was taken when all was told
+		r.failed(ctx, err)
+		r.told(ctx)
+	}
 	return err
 }
 
@@ -57,6 +65,7 @@ type replication struct {
 	slices  map[string]migration.CustomerSlice // by customer, as read in this run
 	busy    string                             // the customer whose files a pass is copying now
 	stopped bool
+	cancel  func() // what is under way
 }
 
 func (r *replication) setup(ctx workflow.Context) {
@@ -69,7 +78,7 @@ func (r *replication) setup(ctx workflow.Context) {
 			r.report(ctx)
 		}
 	})
-	listen(ctx, signalStop, "The migration is over.", func(workflow.Context, wish) { r.stopped = true })
+	listen(ctx, signalStop, "The migration is over.", func(workflow.Context, wish) { r.stopped = true; r.cancel() })
 	listen(ctx, signalRelease, "A Move is over: the customer's data may be copied again.", func(_ workflow.Context, v release) {
 		delete(r.Yielded, v.Customer)
 		r.Homes[v.Customer] = v.Home
@@ -103,13 +112,19 @@ func (r *replication) run(ctx workflow.Context) error {
 		if err := work(ctx); err != nil {
 			return err
 		}
-		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) && drained(ctx, signalYield, signalRelease, signalStop, signalAsk) {
+		if r.mustRenew(ctx) {
+			r.told(ctx)
+		}
+		if r.mustRenew(ctx) { // still, and from here on nothing is waited for
 			st := r.replicationState
 			return workflow.NewContinueAsNewError(ctx, Replication, ReplicationInput{Spec: r.in.Spec, Dataset: r.in.Dataset, State: &st})
 		}
 	}
-	r.set(ctx, migration.PhaseDone, migration.WaitNothing, "")
 	return nil
+}
+
+func (r *replication) mustRenew(ctx workflow.Context) bool {
+	return !r.stopped && renewable(ctx, signalYield, signalRelease, signalStop, signalAsk)
 }
 
 // prepare sets up both databases, once, and waits for the first copy and for a beat to make the round trip.
@@ -135,12 +150,16 @@ func (r *replication) prepare(ctx workflow.Context) error {
 // watchLag measures both directions with a beat.
 func (r *replication) watchLag(ctx workflow.Context) error {
 	var lag postgres.Lag
-	s := siteLook(ctx, r.dataset.Site(), "lag of "+r.dataset.Name)
+	s := within(ctx, r.dataset.Site(), "lag of "+r.dataset.Name)
 	ref := postgres.PostgresRef{Plan: r.in.Spec.Plan, Dataset: r.dataset, Target: r.plan.Target(r.dataset.Target())}
-	if err := workflow.ExecuteActivity(s, pg.ReadLag, ref).Get(s, &lag); err != nil {
-		return err
+	switch err := workflow.ExecuteActivity(s, pg.ReadLag, ref).Get(s, &lag); {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		r.set(ctx, r.Phase, migration.WaitData, "its lag cannot be read: "+reason(err))
+	default:
+		r.set(ctx, migration.PhaseReady, migration.WaitNothing, fmt.Sprintf("lag to AWS %s, back %s", near(lag.Forward), near(lag.Back)))
 	}
-	r.set(ctx, migration.PhaseReady, migration.WaitNothing, fmt.Sprintf("lag to AWS %s, back %s", near(lag.Forward), near(lag.Back)))
 	r.pause(ctx, lagPause)
 	return nil
 }
@@ -241,14 +260,14 @@ func ReplicateVM(ctx workflow.Context, in ReplicateVMInput) ([]migration.DiskIma
 	name := "drover-" + in.Spec.Plan
 	s := siteLook(ctx, in.Site.Name, "snapshot "+in.VM.Name)
 	var snap vsphere.SnapshotVMResult
-	if err := workflow.ExecuteActivity(s, vc.SnapshotVM, vsphere.SnapshotVMRequest{Site: in.Site, VM: in.VM, Name: name}).Get(s, &snap); err != nil {
-		return nil, err
-	}
-	b := bulk(ctx, in.Site.Name, "copy the disks of "+in.VM.Name)
 	var res disks.ReplicateDisksResult
-	err := workflow.ExecuteActivity(b, disk.ReplicateDisks, disks.ReplicateDisksRequest{
-		Plan: in.Spec.Plan, Site: in.Site, Target: in.Target, State: in.Spec.State, StateTarget: in.Spec.Target, VM: in.VM, Snapshot: snap.Snapshot, Pass: "first",
-	}).Get(b, &res)
+	err := workflow.ExecuteActivity(s, vc.SnapshotVM, vsphere.SnapshotVMRequest{Site: in.Site, VM: in.VM, Name: name}).Get(s, &snap)
+	if err == nil {
+		b := bulk(ctx, in.Site.Name, "copy the disks of "+in.VM.Name)
+		err = workflow.ExecuteActivity(b, disk.ReplicateDisks, disks.ReplicateDisksRequest{
+			Plan: in.Spec.Plan, Site: in.Site, Target: in.Target, State: in.Spec.State, StateTarget: in.Spec.Target, VM: in.VM, Snapshot: snap.Snapshot, Pass: "first",
+		}).Get(b, &res)
+	}
 	cleanup, _ := workflow.NewDisconnectedContext(ctx)
 	s = siteLook(cleanup, in.Site.Name, "remove the snapshot of "+in.VM.Name)
 	if rerr := workflow.ExecuteActivity(s, vc.RemoveVMSnapshot, vsphere.RemoveVMSnapshotRequest{Site: in.Site, VM: in.VM, Name: name}).Get(s, nil); err == nil {

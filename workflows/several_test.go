@@ -219,7 +219,7 @@ func TestCustomerIsHeldUntilSomebodyMendsWhatStopsItAndSaysRetry(t *testing.T) {
 		home   migration.Side // where it is held
 		reason string
 	}{
-		{"the fence tables refuse to be read", call{step: "ReadHome", on: "orders"}, death{}, migration.OnPrem, "its home cannot be read: permission denied"},
+		{"the fence tables refuse to be read", call{step: "ReadHome", on: "orders"}, death{}, migration.OnPrem, "its home cannot be read: database orders: permission denied"},
 		{"the load balancer refuses to be written", call{step: "ReconcileRoute"}, death{}, migration.AWS, "permission denied"},
 		{"a Move dies after its seal, and cannot be repaired", call{step: "ClaimTenant", on: "orders"}, death{"SealTenant", migration.OnPrem, 7}, migration.OnPrem,
 			"the last could not be repaired, and the customer may be closed on both sides: retry repairs it"},

@@ -6,7 +6,8 @@ import "github.com/drover-migration/drover/migration"
 const (
 	signalGo      = "go"      // Batch -> Customer: cut over
 	signalBack    = "back"    // Batch -> Customer, Migration -> Batch: take back
-	signalAbort   = "abort"   // Migration -> Batch -> Customer: end where you are
+	signalAbort   = "abort"   // Migration -> Batch -> Customer: end at home
+	signalDismiss = "dismiss" // Migration -> Customer: end, if you were never told to go
 	signalReport  = "report"  // Customer -> Batch
 	signalBatch   = "batch"   // Batch -> Migration
 	signalPiece   = "piece"   // Workload, Replication -> Migration
@@ -22,6 +23,12 @@ const (
 type wish struct {
 	By     string `json:"by,omitempty"`
 	Reason string `json:"reason,omitempty"`
+}
+
+// backSignal takes a customer back.
+type backSignal struct {
+	wish
+	Round int `json:"round"` // of the batch that wants it; signals sent together may arrive in any order
 }
 
 // byDrover is who takes a batch back when no operator asked.

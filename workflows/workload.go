@@ -3,6 +3,7 @@ package workflows
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
@@ -47,6 +48,7 @@ type workload struct {
 	spec   migration.Workload
 	target migration.Target
 	group  traffic.TargetGroup
+	odd    []string // what somebody should look at, though nothing waits for it
 	standing
 }
 
@@ -61,7 +63,8 @@ func (w *workload) run(ctx workflow.Context) error {
 	if err := w.serve(ctx, addresses); err != nil {
 		return err
 	}
-	w.set(ctx, migration.PhaseReady, migration.WaitNothing, "")
+	slices.Sort(w.odd)
+	w.set(ctx, migration.PhaseReady, migration.WaitNothing, strings.Join(w.odd, "; "))
 	return nil
 }
 
@@ -102,7 +105,7 @@ func (w *workload) startService(ctx workflow.Context) error {
 	return workflow.ExecuteActivity(l, ec2.AwaitService, compute.AwaitServiceRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, Service: s.ARN}).Get(l, nil)
 }
 
-// startInstances copies and launches every VM at once; each VM's copy is a Replication of its own.
+// startInstances brings up every VM at once.
 func (w *workload) startInstances(ctx workflow.Context) ([]string, error) {
 	site := w.plan.Site(w.spec.Site)
 	s := siteLook(ctx, site.Name, "list the VMs of "+w.spec.Name)
@@ -110,7 +113,7 @@ func (w *workload) startInstances(ctx workflow.Context) ([]string, error) {
 	if err := workflow.ExecuteActivity(s, vc.ListVMs, vsphere.ListVMsRequest{Site: site, Selector: w.spec.VMs}).Get(s, &list); err != nil {
 		return nil, err
 	}
-	w.say(ctx, migration.PhaseReplicating, fmt.Sprintf("copying the disks of %d VMs", len(list.VMs)))
+	w.say(ctx, migration.PhaseReplicating, fmt.Sprintf("copying the disks of %d VMs, or finding their instances", len(list.VMs)))
 	type machine struct {
 		address string
 		err     error
@@ -136,26 +139,50 @@ func (w *workload) startInstances(ctx workflow.Context) ([]string, error) {
 	return addresses, first
 }
 
-// startInstance is one VM's way: disks, image, instance.
+// startInstance is one VM's way: disks, image, instance. A VM that has its instance already, since the plan was submitted again, is not
+// copied again: the copy would be another one, and so would the image and the instance.
 func (w *workload) startInstance(ctx workflow.Context, site migration.Site, vm migration.VM) (string, error) {
-	c := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID: migration.ReplicationID(w.in.Spec.Plan, vm.Name), StaticSummary: "disks of " + vm.Name,
-		ParentClosePolicy:     enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
-		TypedSearchAttributes: temporal.NewSearchAttributes(attrPlan.ValueSet(w.in.Spec.Plan), attrPhase.ValueSet(string(migration.PhaseReplicating))),
-	})
-	var images []migration.DiskImage
-	if err := workflow.ExecuteChildWorkflow(c, ReplicateVM, ReplicateVMInput{Spec: w.in.Spec, Site: site, Target: w.target, VM: vm}).Get(c, &images); err != nil {
+	l := launch(ctx, "instance of "+vm.Name+", if it has one")
+	var found compute.FindInstanceResult
+	if err := workflow.ExecuteActivity(l, ec2.FindInstance, compute.FindInstanceRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, VM: vm}).Get(l, &found); err != nil {
 		return "", err
 	}
-	l := launch(ctx, "image of "+vm.Name)
+	if found.Instance.ID != "" {
+		w.adopted(vm, found)
+		return found.Instance.PrivateIP, nil
+	}
+	images, err := w.copyDisks(ctx, site, vm)
+	if err != nil {
+		return "", err
+	}
+	l = launch(ctx, "image of "+vm.Name)
 	var image compute.Image
 	if err := workflow.ExecuteActivity(l, ec2.RegisterImage, compute.RegisterImageRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, VM: vm, Disks: images}).Get(l, &image); err != nil {
 		return "", err
 	}
 	l = launch(ctx, "instance of "+vm.Name)
 	var instance compute.Instance
-	err := workflow.ExecuteActivity(l, ec2.LaunchInstance, compute.LaunchInstanceRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, VM: vm, Image: image.ID}).Get(l, &instance)
+	err = workflow.ExecuteActivity(l, ec2.LaunchInstance, compute.LaunchInstanceRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, VM: vm, Image: image.ID}).Get(l, &instance)
 	return instance.PrivateIP, err
+}
+
+// adopted says so where a VM has more instances than one: nobody but a person can know that the others are not needed.
+func (w *workload) adopted(vm migration.VM, found compute.FindInstanceResult) {
+	if len(found.Others) > 0 {
+		w.odd = append(w.odd, fmt.Sprintf("VM %s has instance %s and also %s: the first, which is the oldest, is used; terminate the others and take them out of the target group", vm.Name, found.Instance.ID, strings.Join(found.Others, ", ")))
+	}
+}
+
+// copyDisks has a child of its own, which takes its snapshot away whatever happens.
+func (w *workload) copyDisks(ctx workflow.Context, site migration.Site, vm migration.VM) ([]migration.DiskImage, error) {
+	c := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID: migration.DisksID(w.in.Spec.Plan, vm.UUID), StaticSummary: "disks of " + vm.Name,
+		ParentClosePolicy: enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL, WaitForCancellation: true,
+		TypedSearchAttributes: temporal.NewSearchAttributes(attrPlan.ValueSet(w.in.Spec.Plan), attrPhase.ValueSet(string(migration.PhaseReplicating))),
+	})
+	var images []migration.DiskImage
+	err := workflow.ExecuteChildWorkflow(c, ReplicateVM, ReplicateVMInput{Spec: w.in.Spec, Site: site, Target: w.target, VM: vm}).Get(c, &images)
+	return images, err
 }
 
 // serve registers the addresses and waits until the load balancer finds them healthy.

@@ -96,9 +96,11 @@ type tables struct {
 	routed  migration.Side
 	faults  map[call]fault
 	death   death
+	silent  string       // the database that does not answer
 	ends    int          // the number of the call with which everything that runs Drover dies; 0: never
 	before  func(c call) // before a call takes effect
 
+	over    bool         // the play is: what a canceled workflow has left running does nothing any more
 	seen    map[call]int // nth, by step and dataset
 	calls   []call
 	trace   []string
@@ -141,8 +143,11 @@ func (w *tables) do(ctx context.Context, step, on string, from migration.Side, e
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	id := activity.GetInfo(ctx).WorkflowExecution.ID
-	if id == w.dead || len(w.calls) > 2000 || w.ends > 0 && len(w.calls) >= w.ends {
+	if w.over || id == w.dead || len(w.calls) > 2000 || w.ends > 0 && len(w.calls) >= w.ends {
 		return "", errPermanent
+	}
+	if on != "" && on == w.silent {
+		return "", errNetwork
 	}
 	key := call{step: step, on: on}
 	w.seen[key]++
@@ -219,11 +224,18 @@ func (w *tables) die(id, on string, effect func() migration.Word) (migration.Wor
 	return "", errPermanent
 }
 
+// end is after a play: the tables are the test's alone.
+func (w *tables) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+}
+
 // mended is a world in which nothing more goes wrong.
 func (w *tables) mended() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.faults, w.verdict = nil, migration.Pass
+	w.faults, w.verdict, w.silent = nil, migration.Pass, ""
 }
 
 func (w *tables) rise(z zombie) {
@@ -246,7 +258,10 @@ func (w *tables) isDead(id string) bool {
 func (w *world) step(ctx context.Context, name string, req postgres.TenantMove, take func(*database) migration.Word) (postgres.StepResult, error) {
 	d := w.db(req.Dataset.Name)
 	word, err := w.do(ctx, name, d.name, req.From, func() migration.Word { return take(d) })
-	return postgres.StepResult{Word: word, At: d.now()}, err
+	if err != nil {
+		return postgres.StepResult{}, err
+	}
+	return postgres.StepResult{Word: word, At: d.now()}, nil
 }
 
 // ask is a call that has no word for busy: it fails, and is tried again.
@@ -396,6 +411,8 @@ func (w *world) LoadCustomer(context.Context, state.LoadCustomerRequest) (migrat
 
 // WatchHealth says pass or fail, and nothing is wrong on premises.
 func (w *world) WatchHealth(context.Context, health.WatchRequest) (migration.Verdict, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return migration.Verdict{Outcome: w.verdict, Reason: "as the test says"}, nil
 }
 
@@ -403,7 +420,8 @@ func (w *world) WatchHealth(context.Context, health.WatchRequest) (migration.Ver
 type stage struct {
 	tester
 	*world
-	env *testsuite.TestWorkflowEnvironment
+	env  *testsuite.TestWorkflowEnvironment
+	goes time.Duration // when the batch says go; 0: at once
 }
 
 // tester is a *testing.T, or rapid's.
@@ -422,7 +440,7 @@ func newStage(t tester, n int, home migration.Side) *stage {
 func (s *stage) again() *stage {
 	env := newEnvironment()
 	env.SetStartTime(s.now())
-	s.world.now, s.ends = env.Now, 0
+	s.world.now, s.ends, s.over = env.Now, 0, false
 	return on(s.tester, env, s.world)
 }
 
@@ -435,7 +453,7 @@ func newEnvironment() *testsuite.TestWorkflowEnvironment {
 func on(t tester, env *testsuite.TestWorkflowEnvironment, w *world) *stage {
 	s := &stage{tester: t, env: env, world: w}
 	env.RegisterActivity(s.world)
-	env.RegisterWorkflow(Customer)
+	env.RegisterWorkflow(life)
 	env.RegisterWorkflowWithOptions(s.move, workflow.RegisterOptions{Name: "Move"})
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil)
 	return s
@@ -459,10 +477,24 @@ func (s *stage) move(ctx workflow.Context, in MoveInput) (result migration.MoveR
 	return result, err
 }
 
+// life is a Customer until it has ended, or the test has seen enough.
+func life(ctx workflow.Context, in CustomerInput) (err error) {
+	ended := false
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		err = Customer(ctx, in)
+		ended = true
+	})
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	enough := workflow.GetSignalChannel(ctx, "enough")
+	_ = workflow.Await(ctx, func() bool { return ended || enough.Len() > 0 })
+	return err
+}
+
 // try plays one Move by itself.
 func (s *stage) try(from migration.Side, token int64) (result migration.MoveResult) {
 	s.Helper()
 	s.env.ExecuteWorkflow("Move", MoveInput{Slice: s.slice, From: from, To: from.Other(), Token: token})
+	s.end()
 	require.True(s, s.env.IsWorkflowCompleted(), s.story())
 	require.NoError(s, s.env.GetWorkflowError(), s.story())
 	require.NoError(s, s.env.GetWorkflowResult(&result))
@@ -481,12 +513,13 @@ func (s *stage) customer(st *customerState) migration.CustomerStatus {
 		require.NoError(s, v.Get(&c))
 		return c
 	}
-	s.env.RegisterDelayedCallback(func() { s.env.SignalWorkflow(signalGo, goSignal{Round: 1}) }, time.Millisecond)
+	s.env.RegisterDelayedCallback(func() { s.env.SignalWorkflow(signalGo, goSignal{Round: 1}) }, max(s.goes, time.Millisecond))
 	s.env.RegisterDelayedCallback(func() {
 		last = ask()
-		s.env.SignalWorkflow(signalAbort, wish{By: "the test"})
+		s.env.SignalWorkflow("enough", nil)
 	}, time.Hour)
-	s.env.ExecuteWorkflow(Customer, CustomerInput{ID: "acme", Batch: "canary", State: st})
+	s.env.ExecuteWorkflow(life, CustomerInput{ID: "acme", Batch: "canary", State: st})
+	s.end()
 	require.True(s, s.env.IsWorkflowCompleted(), s.story())
 	require.NoError(s, s.env.GetWorkflowError(), s.story())
 	if last.Phase == "" {

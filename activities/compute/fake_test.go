@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -43,7 +44,18 @@ type account struct {
 	state      ec2types.ImageState // of the images that are registered
 	hidden     int                 // so many looks do not see the images yet
 	before     func()              // a registration
+
+	instances []ec2types.Instance
+	tokens    map[string]tokenUse
+	ran       []*ec2.RunInstancesInput // that launched
+	unseen    int                      // so many looks do not see the instances yet
+	starting  int                      // so many looks see a new instance pending
+	deaf      error                    // what the next launch answers, after its effect
+	launching func()                   // before a launch takes effect
 }
+
+// tokenUse is what a client token has launched.
+type tokenUse struct{ image, subnet, instance string }
 
 func (a *account) EC2(context.Context, migration.Target) (EC2, error) { return ec2Of{a: a}, nil }
 func (a *account) ECS(context.Context, migration.Target) (ECS, error) { return ecsOf{a: a}, nil }
@@ -150,13 +162,13 @@ func (e ec2Of) DescribeImages(_ context.Context, in *ec2.DescribeImagesInput, _ 
 	}
 	out := &ec2.DescribeImagesOutput{}
 	for _, i := range e.a.images {
-		tagged := func(f ec2types.Filter) bool {
-			return *f.Name == "name" && slices.Contains(f.Values, *i.Name) || slices.ContainsFunc(i.Tags, func(t ec2types.Tag) bool { return "tag:"+*t.Key == *f.Name && slices.Contains(f.Values, *t.Value) })
+		found := func(f ec2types.Filter) bool {
+			return *f.Name == "name" && slices.Contains(f.Values, *i.Name) || tagged(i.Tags, f)
 		}
 		if i.State == ec2types.ImageStateDisabled && !aws.ToBool(in.IncludeDisabled) && len(in.ImageIds) == 0 {
 			continue
 		}
-		if slices.Contains(in.ImageIds, *i.ImageId) || len(in.Filters) == 1 && tagged(in.Filters[0]) {
+		if slices.Contains(in.ImageIds, *i.ImageId) || len(in.Filters) == 1 && found(in.Filters[0]) {
 			out.Images = append(out.Images, i)
 		}
 	}
@@ -184,4 +196,76 @@ func (e ec2Of) RegisterImage(_ context.Context, in *ec2.RegisterImageInput, _ ..
 	e.a.registered = append(e.a.registered, in)
 	e.a.images = append(e.a.images, ec2types.Image{ImageId: &id, Name: in.Name, State: state, Tags: in.TagSpecifications[0].Tags, StateReason: &ec2types.StateReason{Message: aws.String("no boot sector")}})
 	return &ec2.RegisterImageOutput{ImageId: &id}, nil
+}
+
+// DescribeInstances finds by id, or by tags.
+func (e ec2Of) DescribeInstances(_ context.Context, in *ec2.DescribeInstancesInput, _ ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error) {
+	e.a.mu.Lock()
+	defer e.a.mu.Unlock()
+	if err := e.a.errs["DescribeInstances"]; err != nil {
+		return nil, err
+	}
+	out := &ec2.DescribeInstancesOutput{}
+	if e.a.unseen > 0 {
+		e.a.unseen--
+		return out, nil
+	}
+	for n := range e.a.instances {
+		i := &e.a.instances[n]
+		if len(in.InstanceIds) > 0 && i.State.Name == ec2types.InstanceStateNamePending {
+			if e.a.starting--; e.a.starting < 0 {
+				i.State = stateOf(ec2types.InstanceStateNameRunning)
+			}
+		}
+		if slices.Contains(in.InstanceIds, *i.InstanceId) || len(in.InstanceIds) == 0 && !slices.ContainsFunc(in.Filters, func(f ec2types.Filter) bool { return !tagged(i.Tags, f) }) {
+			out.Reservations = append(out.Reservations, ec2types.Reservation{Instances: []ec2types.Instance{*i}})
+		}
+	}
+	return out, nil
+}
+
+func tagged(tags []ec2types.Tag, f ec2types.Filter) bool {
+	return slices.ContainsFunc(tags, func(t ec2types.Tag) bool { return "tag:"+*t.Key == *f.Name && slices.Contains(f.Values, *t.Value) })
+}
+
+func stateOf(name ec2types.InstanceStateName) *ec2types.InstanceState {
+	return &ec2types.InstanceState{Name: name}
+}
+
+func (e ec2Of) DescribeInstanceStatus(context.Context, *ec2.DescribeInstanceStatusInput, ...func(*ec2.Options)) (*ec2.DescribeInstanceStatusOutput, error) {
+	ok := &ec2types.InstanceStatusSummary{Status: ec2types.SummaryStatusOk}
+	return &ec2.DescribeInstanceStatusOutput{InstanceStatuses: []ec2types.InstanceStatus{{InstanceStatus: ok, SystemStatus: ok}}}, nil
+}
+
+// RunInstances answers a token that it has seen with the same instance, as AWS does.
+func (e ec2Of) RunInstances(_ context.Context, in *ec2.RunInstancesInput, _ ...func(*ec2.Options)) (*ec2.RunInstancesOutput, error) {
+	if e.a.launching != nil {
+		e.a.launching()
+	}
+	e.a.mu.Lock()
+	defer e.a.mu.Unlock()
+	use := tokenUse{image: *in.ImageId, subnet: *in.SubnetId}
+	if was, seen := e.a.tokens[*in.ClientToken]; seen {
+		use.instance = was.instance
+		if was != use {
+			return nil, api("IdempotentParameterMismatch")
+		}
+		i := slices.IndexFunc(e.a.instances, func(i ec2types.Instance) bool { return *i.InstanceId == was.instance })
+		return &ec2.RunInstancesOutput{Instances: e.a.instances[i : i+1]}, nil
+	}
+	use.instance = fmt.Sprintf("i-%d", len(e.a.instances))
+	i := ec2types.Instance{
+		InstanceId: &use.instance, ImageId: in.ImageId, InstanceType: in.InstanceType, Tags: in.TagSpecifications[0].Tags, State: stateOf(ec2types.InstanceStateNamePending),
+		PrivateIpAddress: aws.String(fmt.Sprintf("10.0.0.%d", len(e.a.instances))), LaunchTime: aws.Time(time.Unix(int64(len(e.a.instances)), 0)),
+	}
+	if e.a.tokens == nil {
+		e.a.tokens = map[string]tokenUse{}
+	}
+	e.a.tokens[*in.ClientToken] = use
+	e.a.ran, e.a.instances = append(e.a.ran, in), append(e.a.instances, i)
+	if err := e.a.deaf; err != nil {
+		e.a.deaf = nil
+		return nil, err
+	}
+	return &ec2.RunInstancesOutput{Instances: []ec2types.Instance{i}}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -38,8 +39,9 @@ type Instance struct {
 
 // LaunchInstance finds or launches the instance of a VM and waits until it runs and passes EC2's status checks.
 //
-// A second call finds the first one's instance by its tags; calls at the same time, or a repeat that does not see the tags yet, carry the
-// same client token, which AWS answers with the same instance. A subnet or zone without room is passed over for the next.
+// A second call finds the first one's instance by its tags, whichever image that was launched from: one of a run that was ended while it
+// launched is as good. Calls at the same time, or a repeat that does not see the tags yet, carry the same client token, which AWS answers
+// with the same instance. A subnet or zone without room is passed over for the next.
 func (a *Activities) LaunchInstance(ctx context.Context, req LaunchInstanceRequest) (Instance, error) {
 	if req.Workload.EC2 == nil {
 		return Instance{}, permanent("NotEC2", nil, "launch VM %q: workload %q has no ec2 target", req.VM.Name, req.Workload.Name)
@@ -48,50 +50,115 @@ func (a *Activities) LaunchInstance(ctx context.Context, req LaunchInstanceReque
 	if err != nil {
 		return Instance{}, err
 	}
-	id, err := shared(ctx, a, "instance "+short(32, req.Plan, req.Workload.Name, req.VM.UUID, req.Image), func() (string, error) {
-		found, dead, err := findInstance(ctx, c, req)
-		if err == nil && found == nil {
-			if found, err = a.launch(ctx, c, req, dead); err != nil {
-				// Another worker may have been first, or an answer was lost on its way.
-				if late, _, lookErr := findInstance(ctx, c, req); lookErr == nil && late != nil {
-					found, err = late, nil
-				}
-			}
+	id, err := shared(ctx, a, "instance "+short(32, req.Plan, req.Workload.Name, req.VM.UUID), func() (string, error) {
+		living, dead, err := findInstances(ctx, c, req.Plan, req.Workload, req.VM)
+		if err != nil {
+			return "", err
+		}
+		if len(living) > 0 {
+			return aws.ToString(living[0].InstanceId), nil
+		}
+		made, err := a.launch(ctx, c, req, ofImage(dead, req.Image))
+		// Another worker may have been first, with this image or another, or an answer was lost on its way.
+		if late, _, lookErr := findInstances(ctx, c, req.Plan, req.Workload, req.VM); lookErr == nil && len(late) > 0 {
+			return aws.ToString(late[0].InstanceId), nil
 		}
 		if err != nil {
 			return "", err
 		}
-		return aws.ToString(found.InstanceId), nil
+		return aws.ToString(made.InstanceId), nil
 	})
 	if err != nil {
 		return Instance{}, err
 	}
-	return awaitInstance(ctx, c, req, id)
+	return awaitInstance(ctx, c, req.VM, id)
 }
 
-// findInstance finds the living instance, and the ids of terminated ones, which AWS shows for about an hour.
-func findInstance(ctx context.Context, c EC2, req LaunchInstanceRequest) (living *types.Instance, dead []string, err error) {
+// FindInstanceRequest names a VM of a workload.
+type FindInstanceRequest struct {
+	Plan     string             `json:"plan"`
+	Target   migration.Target   `json:"target"`
+	Workload migration.Workload `json:"workload"`
+	VM       migration.VM       `json:"vm"`
+}
+
+// FindInstanceResult is the instance that a VM has already; the zero value: it has none.
+type FindInstanceResult struct {
+	Instance Instance `json:"instance"`
+	Image    string   `json:"image"`            // that it was launched from
+	Others   []string `json:"others,omitempty"` // ids of younger ones, where there is more than one
+}
+
+// FindInstance finds the living instance of a VM, from whatever image it was launched, and waits until it runs and passes EC2's status
+// checks. It changes nothing. Of several it takes the oldest and names the others. One that is stopped is an error for as long as it is:
+// a second one beside it is never the answer. One that is terminated counts as none; one that is while it is waited for is an error, and
+// the repeat finds none.
+func (a *Activities) FindInstance(ctx context.Context, req FindInstanceRequest) (FindInstanceResult, error) {
+	c, err := a.clients.EC2(ctx, req.Target)
+	if err != nil {
+		return FindInstanceResult{}, err
+	}
+	living, _, err := findInstances(ctx, c, req.Plan, req.Workload, req.VM)
+	if err != nil || len(living) == 0 {
+		return FindInstanceResult{}, err
+	}
+	out := FindInstanceResult{Image: aws.ToString(living[0].ImageId)}
+	for _, i := range living[1:] {
+		out.Others = append(out.Others, aws.ToString(i.InstanceId))
+	}
+	out.Instance, err = awaitInstance(ctx, c, req.VM, aws.ToString(living[0].InstanceId))
+	return out, err
+}
+
+// findInstances finds the living instances of a VM, oldest first, and terminated ones, which AWS shows for about an hour.
+func findInstances(ctx context.Context, c EC2, plan string, w migration.Workload, vm migration.VM) (living, dead []types.Instance, err error) {
+	if vm.UUID == "" {
+		return nil, nil, permanent("NoUUID", nil, "look for the instance of VM %q: vCenter gives it no UUID to find it by; look at the machine in vCenter: it may be orphaned or inaccessible", vm.Name)
+	}
 	pages := ec2.NewDescribeInstancesPaginator(c, &ec2.DescribeInstancesInput{Filters: []types.Filter{
-		filter("tag:"+tagPlan, req.Plan), filter("tag:"+tagWorkload, req.Workload.Name), filter("tag:"+tagVM, req.VM.UUID), filter("tag:"+tagImage, req.Image),
+		filter("tag:"+tagPlan, plan), filter("tag:"+tagWorkload, w.Name), filter("tag:"+tagVM, vm.UUID),
 	}})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, nil, classify(err, "look for the instance of VM %q", req.VM.Name)
+			return nil, nil, classify(err, "look for the instance of VM %q", vm.Name)
 		}
 		for _, r := range page.Reservations {
 			for _, i := range r.Instances {
-				switch {
-				case gone(i):
-					dead = append(dead, aws.ToString(i.InstanceId))
-				case living == nil || aws.ToString(i.InstanceId) < aws.ToString(living.InstanceId):
-					living = &i
+				if gone(i) {
+					dead = append(dead, i)
+				} else {
+					living = append(living, i)
 				}
 			}
 		}
 	}
-	slices.Sort(dead)
+	slices.SortFunc(living, func(a, b types.Instance) int {
+		return cmp.Or(born(a).Compare(born(b)), strings.Compare(aws.ToString(a.InstanceId), aws.ToString(b.InstanceId)))
+	})
 	return living, dead, nil
+}
+
+// born is when an instance was first launched: its launch time is that of its last start, and its disks were attached at the first.
+func born(i types.Instance) time.Time {
+	at := aws.ToTime(i.LaunchTime)
+	for _, m := range i.BlockDeviceMappings {
+		if m.Ebs != nil && m.Ebs.AttachTime != nil && m.Ebs.AttachTime.Before(at) {
+			at = *m.Ebs.AttachTime
+		}
+	}
+	return at
+}
+
+// ofImage are the ids of those that were launched from an image, in order.
+func ofImage(all []types.Instance, image string) (ids []string) {
+	for _, i := range all {
+		if aws.ToString(i.ImageId) == image {
+			ids = append(ids, aws.ToString(i.InstanceId))
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 func gone(i types.Instance) bool {
@@ -252,8 +319,8 @@ func securityGroups(ctx context.Context, c EC2, t migration.Target, wanted []str
 	return ids, missing, nil
 }
 
-func awaitInstance(ctx context.Context, c EC2, req LaunchInstanceRequest, id string) (Instance, error) {
-	what := fmt.Sprintf("instance %s of VM %q", id, req.VM.Name)
+func awaitInstance(ctx context.Context, c EC2, vm migration.VM, id string) (Instance, error) {
+	what := fmt.Sprintf("instance %s of VM %q", id, vm.Name)
 	var got Instance
 	err := await(ctx, what, func() (bool, string, error) {
 		out, err := c.DescribeInstances(ctx, &ec2.DescribeInstancesInput{InstanceIds: []string{id}})

@@ -330,6 +330,7 @@ func TestWhatAnOperatorHasToMendIsNotTriedAgain(t *testing.T) {
 		{"a key that is off", &smithy.GenericAPIError{Code: "DisabledException"}, "Refused"},
 		{"a quota", &smithy.GenericAPIError{Code: "ServiceQuotaExceededException"}, "Refused"},
 		{"vCenter's credentials: trying them again locks the account", fmt.Errorf("vCenter vc: %w", vsphere.ErrCredentials), "Credentials"},
+		{"a secret that is none", fmt.Errorf("site dc1: %w", vsphere.ErrSecret), "BadSecret"},
 		{"a machine that was removed", fmt.Errorf("export VM: %w", notFound("VirtualMachine")), "MachineGone"},
 		{"a snapshot that was removed", fmt.Errorf("export VM: %w", notFound("VirtualMachineSnapshot")), "SnapshotGone"},
 		{"disks that were added since", fmt.Errorf("export VM: %w", vsphere.ErrInventoryStale), "InventoryStale"},

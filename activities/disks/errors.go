@@ -34,6 +34,8 @@ func classify(err error) error {
 		return nil
 	case errors.Is(err, vsphere.ErrCredentials): // trying again locks the account
 		kind = "Credentials"
+	case errors.Is(err, vsphere.ErrSecret):
+		kind = "BadSecret"
 	case vsphere.MachineGone(err):
 		kind, remedy = "MachineGone", "vCenter has no such machine any more; take it out of the plan's workload, or bring it back, and submit the plan again"
 	case vsphere.SnapshotGone(err):

@@ -16,11 +16,19 @@ import (
 
 	"github.com/drover-migration/drover/activities/files"
 	"github.com/drover-migration/drover/internal/objects"
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/replication/files/s3test"
 )
 
-func TestMain(m *testing.M) { os.Exit(s3test.Main(m, "../../.cache/bin/versitygw")) }
+func TestMain(m *testing.M) { os.Exit(s3test.Main(m, tooltest.Path("bin/versitygw"))) }
+
+// objectStore is the object store beside the tests.
+func objectStore(t *testing.T) *s3.Client {
+	t.Helper()
+	tooltest.Dir(t, "bin/versitygw")
+	return s3test.Client(t)
+}
 
 type clients struct{ *s3.Client }
 
@@ -43,7 +51,7 @@ type fixture struct {
 
 func setup(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{s3: s3test.Client(t), dir: t.TempDir(), home: &record{migration.HomeRecord{OnPrem: migration.SideRecord{State: migration.Open}, AWS: migration.SideRecord{State: migration.Sealed}}}}
+	f := &fixture{s3: objectStore(t), dir: t.TempDir(), home: &record{migration.HomeRecord{OnPrem: migration.SideRecord{State: migration.Open}, AWS: migration.SideRecord{State: migration.Sealed}}}}
 	name := strings.ToLower(rand.Text()[:12])
 	for _, b := range []string{"files-" + name, "state-" + name} {
 		_, err := f.s3.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &b})

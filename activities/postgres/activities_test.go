@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/lab/pg"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
@@ -39,11 +39,7 @@ func (l lab) Endpoint(context.Context, migration.Target, string) (string, int, s
 
 // world is two servers, a plan's dataset over them, and the activities.
 func world(t *testing.T) (*postgres.Activities, postgres.PostgresRef, *pg.Server) {
-	bin, err := filepath.Abs("../../.cache/pg/bin")
-	require.NoError(t, err)
-	if _, err := os.Stat(filepath.Join(bin, "postgres")); err != nil {
-		t.Skip("no PostgreSQL binaries: make setup")
-	}
+	bin := filepath.Join(tooltest.Dir(t, "pg/bin/postgres"), "pg", "bin")
 	t.Setenv(engine.BinEnv, bin)
 	dir, ctx := t.TempDir(), t.Context()
 	var servers []*pg.Server

@@ -19,11 +19,19 @@ import (
 
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/internal/objects"
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/replication/files/s3test"
 )
 
-func TestMain(m *testing.M) { os.Exit(s3test.Main(m, "../../.cache/bin/versitygw")) }
+func TestMain(m *testing.M) { os.Exit(s3test.Main(m, tooltest.Path("bin/versitygw"))) }
+
+// objectStore is the object store beside the tests.
+func objectStore(t *testing.T) *s3.Client {
+	t.Helper()
+	tooltest.Dir(t, "bin/versitygw")
+	return s3test.Client(t)
+}
 
 // worker is one with an empty memory.
 func worker(c *s3.Client) *state.Activities {
@@ -35,7 +43,7 @@ func worker(c *s3.Client) *state.Activities {
 func plan(t *testing.T) *migration.Spec {
 	t.Helper()
 	bucket := "state-" + strings.ToLower(rand.Text()[:12])
-	_, err := s3test.Client(t).CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &bucket})
+	_, err := objectStore(t).CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &bucket})
 	require.NoError(t, err)
 	web := migration.Workload{Name: "web", Target: "main", Ingress: &migration.Ingress{Port: 80, Paths: []string{"/*"}}, Config: migration.Config{UserData: "#!/bin/sh"}}
 	return &migration.Spec{
@@ -63,9 +71,9 @@ func plan(t *testing.T) *migration.Spec {
 
 func save(t *testing.T, spec *migration.Spec) (*state.Activities, migration.SpecRef) {
 	t.Helper()
-	ref, err := worker(s3test.Client(t)).SaveSpec(t.Context(), state.SaveSpecRequest{Spec: spec})
+	ref, err := worker(objectStore(t)).SaveSpec(t.Context(), state.SaveSpecRequest{Spec: spec})
 	require.NoError(t, err)
-	return worker(s3test.Client(t)), ref
+	return worker(objectStore(t)), ref
 }
 
 func kind(t *testing.T, err error) string {
@@ -83,7 +91,7 @@ func TestASpecSavedTwiceIsOneObjectWithOneName(t *testing.T) {
 	for i := range refs {
 		wg.Go(func() {
 			var err error
-			if refs[i], err = worker(s3test.Client(t)).SaveSpec(t.Context(), state.SaveSpecRequest{Spec: spec}); err != nil {
+			if refs[i], err = worker(objectStore(t)).SaveSpec(t.Context(), state.SaveSpecRequest{Spec: spec}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -97,7 +105,7 @@ func TestASpecSavedTwiceIsOneObjectWithOneName(t *testing.T) {
 	require.Equal(t, 3, again.Revision)
 	require.Equal(t, spec.State, again.State)
 	require.Equal(t, "eu-west-1", again.Target.Region, "the target of the state bucket travels with the name")
-	list, err := s3test.Client(t).ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &spec.State.Bucket})
+	list, err := objectStore(t).ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &spec.State.Bucket})
 	require.NoError(t, err)
 	require.Len(t, list.Contents, 1)
 	require.Equal(t, "drover/plans/shop/specs/"+again.Digest+".json", *list.Contents[0].Key)
@@ -119,7 +127,7 @@ func TestAnotherSpecHasAnotherName(t *testing.T) {
 func TestASpecWhoseStateIsInNoTargetIsRefused(t *testing.T) {
 	spec := plan(t)
 	spec.State.Target = "nowhere"
-	_, err := worker(s3test.Client(t)).SaveSpec(t.Context(), state.SaveSpecRequest{Spec: spec})
+	_, err := worker(objectStore(t)).SaveSpec(t.Context(), state.SaveSpecRequest{Spec: spec})
 	require.Equal(t, "BadSpec", kind(t, err))
 	require.ErrorContains(t, err, `plan "shop": state.target "nowhere"`)
 }
@@ -165,7 +173,7 @@ func TestASpecThatSomebodyChangedIsNotUsed(t *testing.T) {
 			spec := plan(t)
 			a, ref := save(t, spec)
 			key := "drover/plans/shop/specs/" + ref.Digest + ".json"
-			_, err := s3test.Client(t).PutObject(t.Context(), &s3.PutObjectInput{Bucket: &spec.State.Bucket, Key: aws.String(key), Body: strings.NewReader("{}")})
+			_, err := objectStore(t).PutObject(t.Context(), &s3.PutObjectInput{Bucket: &spec.State.Bucket, Key: aws.String(key), Body: strings.NewReader("{}")})
 			require.NoError(t, err)
 			err = c.do(t.Context(), a, spec, ref)
 			require.Equal(t, "SpecCorrupt", kind(t, err))
@@ -188,7 +196,7 @@ func TestASpecIsReadOnce(t *testing.T) {
 	a, ref := save(t, spec)
 	first, err := a.LoadPlan(t.Context(), ref)
 	require.NoError(t, err)
-	_, err = s3test.Client(t).DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &spec.State.Bucket, Key: aws.String("drover/plans/shop/specs/" + ref.Digest + ".json")})
+	_, err = objectStore(t).DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &spec.State.Bucket, Key: aws.String("drover/plans/shop/specs/" + ref.Digest + ".json")})
 	require.NoError(t, err)
 	again, err := a.LoadPlan(t.Context(), ref)
 	require.NoError(t, err, "a spec never changes under its digest")

@@ -116,6 +116,34 @@ func TestWhatNoRepetitionMends(t *testing.T) {
 	require.NotContains(t, err.Error(), `wrong"`)
 }
 
+func TestAMistakeInThePlanOrItsSecretIsSaidAtOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		says     secret
+		turn     func(*ListVMsRequest)
+		kind     string
+		messages []string
+	}{
+		"a datacenter that is not there": {right, func(r *ListVMsRequest) { r.Site.VSphere.Datacenter = "DC9" }, "NoDatacenter",
+			[]string{`datacenter "DC9"`, "it shows DC0: correct the site's datacenter, or let user admin read it"}},
+		"a secret that is no JSON": {"admin:s3cret", func(*ListVMsRequest) {}, "BadSecret",
+			[]string{`site "dc1": the secret env://VSPHERE is not JSON {"username": .., "password": ..}: correct it`}},
+		"a pattern that cannot be read": {right, func(r *ListVMsRequest) { r.Selector.Name = "web-[" }, "BadPattern",
+			[]string{`"web-["`, "correct the workload's vms.match.name"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, c.says, web)
+			req := ListVMsRequest{Site: s.site}
+			c.turn(&req)
+			err := s.do(s.a.ListVMs, req)
+			s.permanent(err, c.kind)
+			for _, m := range c.messages {
+				require.ErrorContains(t, err, m)
+			}
+			require.NotContains(t, err.Error(), "s3cret")
+		})
+	}
+}
+
 // TestASessionThatIsLost: the next activity logs in again.
 func TestASessionThatIsLost(t *testing.T) {
 	s := start(t, right, web)

@@ -10,19 +10,29 @@ import (
 	"github.com/drover-migration/drover/vsphere"
 )
 
-// classify makes permanent what no repetition mends: refused credentials lock an account when they are tried again and again. What is
-// left is retried: a vCenter that restarts, a task that another one blocks.
+// mistakes are what no repetition mends: somebody has to correct the plan, a secret or the machine. Refused credentials also lock an
+// account when they are tried again and again.
+var mistakes = map[error]string{
+	vsphere.ErrCredentials:  "Credentials",
+	vsphere.ErrSecret:       "BadSecret",
+	vsphere.ErrDatacenter:   "NoDatacenter",
+	vsphere.ErrPattern:      "BadPattern",
+	vsphere.ErrNotOurs:      "NotOurs",
+	vsphere.ErrStillRunning: "StillRunning",
+}
+
+// classify makes mistakes permanent. What is left is retried: a vCenter that restarts, a task that another one blocks.
 func classify(err error) error {
 	permanent := func(kind string) error { return temporal.NewNonRetryableApplicationError(err.Error(), kind, err) }
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.Is(err, vsphere.ErrCredentials):
-		return permanent("Credentials")
-	case errors.Is(err, vsphere.ErrNotOurs):
-		return permanent("NotOurs")
-	case errors.Is(err, vsphere.ErrStillRunning):
-		return permanent("StillRunning")
+	}
+	for is, kind := range mistakes {
+		if errors.Is(err, is) {
+			return permanent(kind)
+		}
+	}
+	switch {
 	case fault.Is(err, &types.NoPermission{}) && !fault.Is(err, &types.NotAuthenticated{}):
 		return permanent("NoPermission")
 	case vsphere.MachineGone(err):

@@ -35,12 +35,24 @@ func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
 	return obey(ctx, migration.UpdatePause, migration.UpdateResume, migration.UpdateRollback, migration.UpdateAbort)
 }
 
-// standInBatch and standInCustomer take the updates that the product's take.
+// standInBatch and standInCustomer answer and take what the product's do.
 func standInBatch(ctx workflow.Context) error {
+	err := workflow.SetQueryHandler(ctx, migration.QueryStatus, func(migration.Page) (migration.BatchStatus, error) {
+		return migration.BatchStatus{Name: "canary", Phase: migration.PhaseDone, Counts: migration.Counts{Customers: 2, OnAWS: 1, Held: 1}}, nil
+	})
+	if err != nil {
+		return err
+	}
 	return obey(ctx, migration.UpdateApprove, migration.UpdateRetry, migration.UpdateRollback)
 }
 
 func standInCustomer(ctx workflow.Context) error {
+	err := workflow.SetQueryHandler(ctx, migration.QueryStatus, func() (migration.CustomerStatus, error) {
+		return migration.CustomerStatus{ID: "acme", Phase: migration.PhaseHeld, Home: migration.AWS, Token: 7}, nil
+	})
+	if err != nil {
+		return err
+	}
 	return obey(ctx, migration.UpdateHold, migration.UpdateRetry, migration.UpdateRollback)
 }
 
@@ -216,6 +228,10 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 		{args: "inventory ../../plans/examples/minimal.yaml", stdout: "0 blockers, 1 warning\n"},
 		{args: "inventory ../../plans/examples/lab.yaml", code: exitBlocked, stdout: "remedy: change its mode\n\n1 blocker, 0 warnings: preflight stops a plan that moves such a machine\n"},
 		{args: "inventory ../../plans/examples/platform.yaml", code: exitFailed, stderr: "error: take the inventory of plan realtime-platform: vCenter does not know the password next: read the history of workflow check/realtime-platform/inventory in the Temporal UI"},
+		{args: "inventory ../../plans/examples/minimal.yaml -o csv", stdout: "dc1,web-01,"},
+		{args: "status minimal --customer acme", stdout: "customer acme"},
+		{args: "status minimal --batch canary", stdout: "batch canary"},
+		{args: "status minimal --customer nobody", code: exitNotFound, stderr: "there is no such customer"},
 		{args: "inventory nowhere.yaml", code: exitInput, stderr: "nowhere.yaml"},
 	} {
 		t.Run(c.args, func(t *testing.T) {

@@ -105,7 +105,9 @@ func newBoard(shape lab.Shape, told map[string]migration.CustomerStatus, sum loa
 				if m.To == migration.OnPrem {
 					went++
 				}
-				freezes = append(freezes, m.Freeze.D().Milliseconds())
+				if m.Freeze > 0 { // else it was finished by its repair, and nobody measured it
+					freezes = append(freezes, m.Freeze.D().Milliseconds())
+				}
 			}
 			b.RolledBack += went
 			if went > 0 {

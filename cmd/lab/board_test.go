@@ -87,6 +87,15 @@ func TestTheFileOfTheScoreHasTheKeysThatItIsReadBy(t *testing.T) {
 	require.Equal(t, string(want), string(got))
 }
 
+func TestAFreezeThatNobodyMeasuredIsNotTheShortest(t *testing.T) {
+	d := whole()
+	for id, st := range d.told {
+		st.Moves[0].Freeze = 0
+		d.told[id] = st
+	}
+	require.EqualValues(t, 100, *d.board().FreezeMS.P50)
+}
+
 func TestADemonstrationIsJudgedByWhatNoMachinesSpeedExcuses(t *testing.T) {
 	require.NoError(t, whole().board().judge())
 	for name, c := range map[string]struct {

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -114,9 +115,12 @@ func certificate(t *testing.T, name string, parent *x509.Certificate, parentKey 
 // greet dials with the settings as they stand, and answers what the frontend saw.
 func (f *frontend) greet(t *testing.T) (greeting, error) {
 	t.Helper()
-	opts, err := config.Temporal(hclog.NewNullLogger())
+	var logged bytes.Buffer
+	log, err := config.Logger("trace", "text", &logged)
 	require.NoError(t, err)
-	require.NotContains(t, fmt.Sprintf("%v %+v", opts, opts), secretKey)
+	opts, err := config.Temporal(log)
+	require.NoError(t, err)
+	defer func() { require.NotContains(t, fmt.Sprintf("%s %v %+v", &logged, opts, opts), secretKey) }()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	c, err := client.DialContext(ctx, opts)

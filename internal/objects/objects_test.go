@@ -18,11 +18,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/drover-migration/drover/internal/objects"
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/replication/files/s3test"
 )
 
-func TestMain(m *testing.M) { os.Exit(s3test.Main(m, "../../.cache/bin/versitygw")) }
+func TestMain(m *testing.M) { os.Exit(s3test.Main(m, tooltest.Path("bin/versitygw"))) }
+
+// objectStore is the object store beside the tests.
+func objectStore(t *testing.T) *s3.Client {
+	t.Helper()
+	tooltest.Dir(t, "bin/versitygw")
+	return s3test.Client(t)
+}
 
 var target = migration.Target{Name: "main"}
 
@@ -33,7 +41,7 @@ func over(c *s3.Client) *objects.Store {
 // bucket is a new one on a real store.
 func bucket(t *testing.T) (*objects.Store, migration.StateStore) {
 	t.Helper()
-	c := s3test.Client(t)
+	c := objectStore(t)
 	at := migration.StateStore{Bucket: "state-" + strings.ToLower(rand.Text()[:12]), Prefix: "drover"}
 	_, err := c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &at.Bucket})
 	require.NoError(t, err)
@@ -50,7 +58,7 @@ func TestWhatWasPutIsGotWithItsETag(t *testing.T) {
 	require.Equal(t, put, got, "the next Put's condition")
 	require.NotEmpty(t, got)
 
-	raw, err := s3test.Client(t).HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &at.Bucket, Key: aws.String("drover/plans/p/x.json")})
+	raw, err := objectStore(t).HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &at.Bucket, Key: aws.String("drover/plans/p/x.json")})
 	require.NoError(t, err, "it lies below the store's prefix")
 	require.EqualValues(t, 3, *raw.ContentLength)
 	other := at

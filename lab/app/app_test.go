@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/lab/pg"
 )
 
@@ -36,12 +37,9 @@ const (
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	tools, err := filepath.Abs("../../.cache")
-	require.NoError(t, err)
-	if _, err := os.Stat(filepath.Join(tools, "pg", "bin", "postgres")); err != nil {
-		t.Skip("no PostgreSQL binaries: make setup")
-	}
+	tools := tooltest.Dir(t, "pg/bin/postgres")
 	dir := t.TempDir()
+	var err error
 	m := &machine{T: t, folder: filepath.Join(dir, "files")}
 	m.db, err = pg.Start(t.Context(), pg.Options{Tools: tools, Dir: dir, Name: "one"})
 	require.NoError(t, err)

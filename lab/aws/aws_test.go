@@ -5,8 +5,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -30,17 +28,14 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/drover-migration/drover/internal/tooltest"
 	labaws "github.com/drover-migration/drover/lab/aws"
 	labebs "github.com/drover-migration/drover/lab/ebs"
 )
 
 func tools(t *testing.T) string {
-	dir, err := filepath.Abs("../../.cache")
-	require.NoError(t, err)
-	if _, err := os.Stat(filepath.Join(dir, "venv", "bin", "python")); err != nil {
-		t.Skip("the lab's tools are not there: run make setup")
-	}
-	return dir
+	t.Helper()
+	return tooltest.Dir(t, "venv/bin/python", "bin/versitygw")
 }
 
 func config(url string) aws.Config {

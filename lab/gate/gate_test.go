@@ -3,7 +3,6 @@ package gate_test
 import (
 	"context"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/lab/gate"
 )
 
@@ -53,15 +53,7 @@ func story(ctx workflow.Context, limit time.Duration) (tries []int32, err error)
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	tools := os.Getenv("DROVER_TOOLS")
-	if tools == "" {
-		tools = "../../.cache"
-	}
-	binary, err := filepath.Abs(filepath.Join(tools, "bin", "temporal"))
-	require.NoError(t, err)
-	if _, err := os.Stat(binary); err != nil {
-		t.Skip("no Temporal server: make setup")
-	}
+	binary := filepath.Join(tooltest.Dir(t, "bin/temporal"), "bin", "temporal")
 	quiet := log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	dev, err := testsuite.StartDevServer(t.Context(), testsuite.DevServerOptions{ExistingPath: binary, LogLevel: "error", ClientOptions: &client.Options{Logger: quiet}})
 	require.NoError(t, err)
@@ -151,6 +143,17 @@ func TestTheGateActsOnTheActivityItIsToldOf(t *testing.T) {
 		require.Equal(t, []int32{2, 1}, b.tries(b.began("move/unanswered", hasty)))
 		require.Equal(t, [2]int32{was[0] + 2, was[1] + 1}, counted())
 		require.Positive(t, refused.Load())
+	})
+
+	t.Run("a completion that is dropped once is repeated by the worker, and the activity does not run again", func(t *testing.T) {
+		was := counted()
+		var refused atomic.Bool
+		b.gate.Set(func(_ context.Context, e gate.Event) bool {
+			return e.When != gate.Completion || e.Activity != "First" || !refused.CompareAndSwap(false, true)
+		})
+		require.Equal(t, []int32{1, 1}, b.tries(b.began("move/answered-late", patient)))
+		require.Equal(t, [2]int32{was[0] + 1, was[1] + 1}, counted())
+		require.True(t, refused.Load())
 	})
 
 	t.Run("a hook that is taken away acts no more", func(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/lab/app"
 	"github.com/drover-migration/drover/lab/lb"
 	"github.com/drover-migration/drover/lab/load"
@@ -47,15 +48,13 @@ type plane struct {
 	url       string
 	customers []load.Customer
 	on, aws   string // addresses of the machines
+	files     string // folder of the customers' folders
 }
 
 func newPlane(t *testing.T) *plane {
 	t.Helper()
-	tools, err := filepath.Abs("../../.cache")
-	require.NoError(t, err)
-	if _, err := os.Stat(filepath.Join(tools, "pg", "bin", "postgres")); err != nil {
-		t.Skip("no PostgreSQL binaries: make setup")
-	}
+	tools := tooltest.Dir(t, "pg/bin/postgres")
+	var err error
 	dir := t.TempDir()
 	p := &plane{on: "127.201.128.10", aws: "127.201.0.10"}
 	p.db, err = pg.Start(t.Context(), pg.Options{Tools: tools, Dir: dir, Name: "one"})
@@ -75,9 +74,10 @@ func newPlane(t *testing.T) *plane {
 	tenants := filepath.Join(dir, "tenants.json")
 	require.NoError(t, os.WriteFile(tenants, body, 0o600))
 
+	p.files = filepath.Join(dir, "files")
 	self, err := os.Executable()
 	require.NoError(t, err)
-	env := map[string]string{"DB_DSN": p.db.DSN("app"), "FILES": filepath.Join(dir, "files", "{customer}")}
+	env := map[string]string{"DB_DSN": p.db.DSN("app"), "FILES": filepath.Join(p.files, "{customer}")}
 	p.machines = machines.New(machines.Config{Command: []string{self, "app"}, Port: 18080, AdminPort: 18081, Tenants: tenants, Log: os.Stderr,
 		VMs: machines.VMsFunc(func() []machines.Machine {
 			return []machines.Machine{{ID: "vm/web-01", Name: "web-01", Side: "onprem", Address: p.on, Env: env}, {ID: "i-1", Name: "web", Side: "aws", Address: p.aws, Env: env}}
@@ -152,6 +152,7 @@ func TestTrafficSurvivesAFenceAndABreakAndEveryAcknowledgedWriteIsThereOnce(t *t
 	}
 	acked(100)
 	require.NoError(t, p.db.Exec(t.Context(), "app", "INSERT INTO drover.fence VALUES (2)"))
+	p.refuses(t, p.customers[1])
 	acked(30)
 	require.NoError(t, p.db.Exec(t.Context(), "app", "DELETE FROM drover.fence"))
 	acked(30)
@@ -176,6 +177,27 @@ func TestTrafficSurvivesAFenceAndABreakAndEveryAcknowledgedWriteIsThereOnce(t *t
 	require.Less(t, sum.StallMax, int64(3000))
 	require.Positive(t, sum.FaultedStallMax)
 	p.compare(t, ledger)
+}
+
+// refuses wants a fenced customer's writes answered with 503 and a second's wait, and no file of it written.
+func (p *plane) refuses(t *testing.T, c load.Customer) {
+	t.Helper()
+	const token = "11111111-1111-4111-8111-111111111111"
+	for _, w := range []struct{ method, path, body string }{
+		{http.MethodPost, "/orders", `{"token": "` + token + `", "amount": 1, "sku": "x"}`}, {http.MethodPost, "/api/events", `{"token": "` + token + `", "at": "2026-12-02T22:00:00Z", "kind": "click"}`},
+		{http.MethodPut, "/files/late.txt", "late"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), w.method, p.url+w.path, strings.NewReader(w.body))
+		require.NoError(t, err)
+		req.Host = c.Host
+		req.Header.Set("X-Token", token)
+		res, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, http.StatusServiceUnavailable, res.StatusCode, w.path)
+		require.Equal(t, "1", res.Header.Get("Retry-After"), w.path)
+	}
+	require.NoFileExists(t, filepath.Join(p.files, c.ID, "late.txt"))
 }
 
 // compare counts the acknowledged tokens in the tables.

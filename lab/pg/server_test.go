@@ -3,26 +3,19 @@ package pg_test
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/lab/pg"
 )
 
-const tools = "../../.cache"
-
 func start(t *testing.T, o pg.Options) *pg.Server {
 	t.Helper()
-	if _, err := os.Stat(filepath.Join(tools, "pg", "bin", "postgres")); err != nil {
-		t.Skip("no PostgreSQL binaries: make setup")
-	}
-	abs, err := filepath.Abs(tools)
-	require.NoError(t, err)
-	o.Tools = abs
+	o.Tools = tooltest.Dir(t, "pg/bin/postgres")
 	s, err := pg.Start(t.Context(), o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })

@@ -25,7 +25,9 @@ const datastore = "LocalDS_0"
 // client is logged in as anybody else.
 func (v *VCenter) client(ctx context.Context) (*govmomi.Client, error) {
 	u := *v.http.URL
-	u.User = url.UserPassword(v.opts.Username, v.opts.Password)
+	v.mu.Lock()
+	u.User = url.UserPassword(v.opts.Username, v.password)
+	v.mu.Unlock()
 	return govmomi.NewClient(ctx, &u, true)
 }
 

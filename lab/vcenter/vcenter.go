@@ -70,8 +70,10 @@ type VCenter struct {
 	leases   leases
 	sessions http.Handler // the simulator's own
 
-	mu      sync.Mutex
-	exports []Export
+	mu       sync.Mutex
+	exports  []Export
+	password string
+	refused  int
 }
 
 // Start makes the machines and serves until Close. Datacenter DC0 has one cluster of one host, and exactly the machines asked for.
@@ -87,7 +89,7 @@ func Start(ctx context.Context, o Options) (*VCenter, error) {
 	}
 	v := &VCenter{
 		opts: o, model: m, names: map[types.ManagedObjectReference]string{}, disks: map[types.ManagedObjectReference][]*disk{},
-		unheard: map[types.ManagedObjectReference]bool{},
+		unheard: map[types.ManagedObjectReference]bool{}, password: o.Password,
 	}
 	for _, step := range []func() error{v.settle, v.serve, func() error { return v.build(ctx) }} {
 		if err := step(); err != nil {
@@ -138,6 +140,7 @@ func (v *VCenter) serve() (err error) {
 	s.RegisterEndpoints = true
 	s.Listen = &url.URL{Host: v.opts.Listen, User: url.UserPassword(v.opts.Username, v.opts.Password)}
 	v.model.Map().Handler = v.dispatch
+	v.model.Map().SessionManager().ValidLogin = v.admit
 	defer func() { // the simulator panics where it cannot listen
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%v", p)
@@ -256,6 +259,30 @@ func (v *VCenter) ExportDigests() map[string][]string {
 
 // OpenLeases is how many exports are under way.
 func (v *VCenter) OpenLeases() int { return v.leases.open() }
+
+// SetPassword changes the user's password. Sessions live on, as they do in vCenter.
+func (v *VCenter) SetPassword(password string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.password = password
+}
+
+// Refused is how many logins were refused, to the inventory and to the tagging service: vCenter locks an account after some of them.
+func (v *VCenter) Refused() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.refused
+}
+
+func (v *VCenter) admit(l *types.Login) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if l.UserName == v.opts.Username && l.Password == v.password {
+		return true
+	}
+	v.refused++
+	return false
+}
 
 // DropSessions ends all sessions, as a restart of vCenter does.
 func (v *VCenter) DropSessions(ctx context.Context) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/drover-migration/drover/internal/tooltest"
 	labaws "github.com/drover-migration/drover/lab/aws"
 	"github.com/drover-migration/drover/lab/load"
 	"github.com/drover-migration/drover/lab/pg"
@@ -38,15 +39,10 @@ const bucket = "attachments"
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	tools, err := filepath.Abs("../../.cache")
-	require.NoError(t, err)
-	for _, need := range []string{"pg/bin/postgres", "bin/versitygw"} {
-		if _, err := os.Stat(filepath.Join(tools, need)); err != nil {
-			t.Skip("no " + need + ": make setup")
-		}
-	}
+	tools := tooltest.Dir(t, "pg/bin/postgres", "bin/versitygw")
 	w := &world{t: t, disk: bytes.Repeat([]byte("disk"), 1<<18)}
 	dir := t.TempDir()
+	var err error
 	w.server, err = pg.Start(t.Context(), pg.Options{Tools: tools, Dir: dir, Name: "both"})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.server.Close()) })

@@ -169,6 +169,61 @@ func (f flipper) CompleteSnapshot(ctx context.Context, in *ebs.CompleteSnapshotI
 	return out, errors.Join(err, f.store.Corrupt(*in.SnapshotId, 3))
 }
 
+// slow shows a snapshot only when it has been asked for it a few times, as EC2 may.
+type slow struct {
+	records
+	blind map[string]int
+	asked int
+}
+
+func (s *slow) DescribeSnapshots(ctx context.Context, in *ec2.DescribeSnapshotsInput, o ...func(*ec2.Options)) (*ec2.DescribeSnapshotsOutput, error) {
+	if s.blind[in.SnapshotIds[0]]++; s.blind[in.SnapshotIds[0]] <= s.asked {
+		return nil, &smithy.GenericAPIError{Code: "InvalidSnapshot.NotFound"}
+	}
+	return s.records.DescribeSnapshots(ctx, in, o...)
+}
+
+func TestASnapshotThatDoesNotShowYetIsWaitedFor(t *testing.T) {
+	s, c := start(t, lab.Options{})
+	c.EC2 = &slow{records{s}, map[string]int{}, 3}
+	data := randomDisk(5, 2<<20, 1)
+	_, err := c.Copy(context.Background(), diskOf(data), play(data), &kept{}, disks.Options{Name: "s"})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, s.Snapshots())
+}
+
+// blinking does not show a snapshot that it has shown before, a few times.
+type blinking struct {
+	records
+	asked int
+}
+
+func (b *blinking) DescribeSnapshots(ctx context.Context, in *ec2.DescribeSnapshotsInput, o ...func(*ec2.Options)) (*ec2.DescribeSnapshotsOutput, error) {
+	if b.asked++; b.asked > 1 && b.asked < 4 {
+		return nil, &smithy.GenericAPIError{Code: "InvalidSnapshot.NotFound"}
+	}
+	return b.records.DescribeSnapshots(ctx, in, o...)
+}
+
+func TestACopyIsNotGivenUpWhenItsSnapshotDoesNotShowForAMoment(t *testing.T) {
+	s, c := start(t, lab.Options{})
+	c.EC2 = &blinking{records: records{s}}
+	data := randomDisk(7, 2<<20, 1)
+	got, err := c.Copy(context.Background(), diskOf(data), play(data), &kept{}, disks.Options{Name: "b"})
+	require.NoError(t, err)
+	require.Equal(t, digest(data), got.Digest)
+	require.EqualValues(t, 1, s.Snapshots())
+}
+
+func TestSnapshotsThatNeverShowAreNotStartedForEver(t *testing.T) {
+	s, c := start(t, lab.Options{})
+	c.EC2, c.Settle = &slow{records{s}, map[string]int{}, 1 << 30}, time.Millisecond
+	data := randomDisk(6, 2<<20, 1)
+	_, err := c.Copy(context.Background(), diskOf(data), play(data), &kept{}, disks.Options{Name: "n"})
+	require.ErrorContains(t, err, "3 snapshots in a row were given up or deleted")
+	require.EqualValues(t, 3, s.Snapshots())
+}
+
 func TestASnapshotThatAWSGaveUpIsBegunAnew(t *testing.T) {
 	s, c := start(t, lab.Options{Minute: 2 * time.Millisecond})
 	data, keep := randomDisk(4, 4<<20, 1), &kept{}

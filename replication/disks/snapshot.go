@@ -18,15 +18,18 @@ import (
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
+// beginnings is how many snapshots one call of Copy may find given up or deleted before it fails: each new one is paid for.
+const beginnings = 3
+
 // begin finds or starts the snapshot and says whether it is complete already.
 func (r *run) begin(ctx context.Context) (sealed bool, err error) {
-	for {
+	for range beginnings {
 		out, err := r.ebs.StartSnapshot(ctx, r.startInput())
 		if err != nil {
 			return false, fmt.Errorf("start a snapshot of %d GiB: %w", r.gib(), err)
 		}
 		id := aws.ToString(out.SnapshotId)
-		state, err := r.status(ctx, id)
+		state, err := r.shown(ctx, id)
 		if err != nil {
 			return false, err
 		}
@@ -41,6 +44,24 @@ func (r *run) begin(ctx context.Context) (sealed bool, err error) {
 			r.state.Snapshot = id
 		}
 		return state == ec2types.SnapshotStateCompleted, r.save(ctx)
+	}
+	return false, fmt.Errorf("%d snapshots in a row were given up or deleted as soon as they were started; find out who or what removes them (CloudTrail: DeleteSnapshot)", beginnings)
+}
+
+// shown is status, and waits for a snapshot that may just have been started: only of one that was seen before does "none" mean deleted.
+func (r *run) shown(ctx context.Context, id string) (ec2types.SnapshotState, error) {
+	wait, end := 50*time.Millisecond, time.Now().Add(r.settle)
+	for {
+		state, err := r.status(ctx, id)
+		if err != nil || state != "" || r.state.Snapshot == id || time.Now().After(end) {
+			return state, err
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, 5*time.Second)
 	}
 }
 
@@ -111,7 +132,7 @@ func (r *run) complete(ctx context.Context, sum string) error {
 	if err != nil {
 		return r.explain(ctx, err, "complete snapshot %s with %d blocks", r.state.Snapshot, r.state.count())
 	}
-	wait := 50 * time.Millisecond
+	wait, end := 50*time.Millisecond, time.Now().Add(r.settle)
 	for {
 		state, err := r.status(ctx, r.state.Snapshot)
 		switch {
@@ -119,6 +140,7 @@ func (r *run) complete(ctx context.Context, sum string) error {
 			return err
 		case state == ec2types.SnapshotStateCompleted:
 			return nil
+		case state == "" && time.Now().Before(end): // EC2 may not show for a moment what EBS has just answered for
 		case state != ec2types.SnapshotStatePending:
 			return fmt.Errorf("%w: snapshot %s became %q while it was completed", ErrGone, r.state.Snapshot, state)
 		}

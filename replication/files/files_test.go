@@ -19,12 +19,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/stretchr/testify/require"
 
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/replication/files"
 	"github.com/drover-migration/drover/replication/files/s3test"
 )
 
-func TestMain(m *testing.M) { os.Exit(s3test.Main(m, "../../.cache/bin/versitygw")) }
+func TestMain(m *testing.M) { os.Exit(s3test.Main(m, tooltest.Path("bin/versitygw"))) }
 
 // pair is a folder and a prefix of a bucket of their own, with a manifest.
 type pair struct {
@@ -461,13 +462,66 @@ func (f *flipped) GetObject(ctx context.Context, in *s3.GetObjectInput, o ...fun
 }
 
 func TestAMissingFolderIsNotAnEmptyOne(t *testing.T) {
+	for _, from := range []migration.Side{migration.OnPrem, migration.AWS} {
+		t.Run("home is "+string(from), func(t *testing.T) {
+			p := newPair(t)
+			p.write("a", "one")
+			p.final(migration.OnPrem)
+			require.NoError(t, os.Rename(p.dir, p.dir+".unmounted"))
+			if from == migration.AWS {
+				p.put("acme/a", "changed on AWS")
+			}
+			_, err := p.job(from).Pass(t.Context())
+			require.ErrorIs(t, err, files.ErrNoTree)
+			_, err = p.job(from).Final(t.Context())
+			require.ErrorIs(t, err, files.ErrNoTree)
+			require.NoDirExists(t, p.dir, "what is made here is hidden as soon as the file system is mounted")
+			require.Equal(t, []string{"acme/a"}, p.keys())
+
+			require.NoError(t, os.Rename(p.dir+".unmounted", p.dir))
+			p.final(from)
+			require.Equal(t, p.object("acme/a"), p.read("a"), "with the folder back the pass goes on")
+		})
+	}
+}
+
+func TestAFolderThatWasEmptiedAndWentMissingIsNotMadeAnew(t *testing.T) {
 	p := newPair(t)
 	p.write("a", "one")
 	p.final(migration.OnPrem)
+	p.remove("acme/a")
+	p.final(migration.AWS)
+	p.put("acme/b", "new on AWS")
 	require.NoError(t, os.Rename(p.dir, p.dir+".unmounted"))
-	_, err := p.job(migration.OnPrem).Pass(t.Context())
+	for _, from := range []migration.Side{migration.OnPrem, migration.AWS} {
+		_, err := p.job(from).Final(t.Context())
+		require.ErrorIs(t, err, files.ErrNoTree, from)
+	}
+	require.NoDirExists(t, p.dir)
+}
+
+func TestTheFolderOfACustomerWithoutFilesIsMadeWhenTheFirstComeFromAWS(t *testing.T) {
+	p := newPair(t)
+	require.NoError(t, os.Remove(p.dir))
+	require.Zero(t, p.final(migration.OnPrem).Objects)
+	p.put("acme/deep/a", "one")
+	require.EqualValues(t, 1, p.final(migration.AWS).Copied)
+	require.Equal(t, "one", p.read("deep/a"))
+}
+
+// On the way home: downloaded into a new folder, they would be missing from the real one when it is mounted again.
+func TestWhatChangedOnAWSIsNotPutBesideAFolderThatIsNotMounted(t *testing.T) {
+	p := newPair(t)
+	p.write("a", "one")
+	p.final(migration.OnPrem)
+	p.put("acme/a", "two")
+	require.NoError(t, os.Rename(p.dir, p.dir+".unmounted"))
+	_, err := p.job(migration.AWS).Final(t.Context())
 	require.ErrorIs(t, err, files.ErrNoTree)
-	require.Equal(t, []string{"acme/a"}, p.keys())
+	require.NoDirExists(t, p.dir)
+	require.NoError(t, os.Rename(p.dir+".unmounted", p.dir))
+	p.final(migration.AWS)
+	require.Equal(t, "two", p.read("a"))
 }
 
 func TestOfTwoPassesAtOnceOneYields(t *testing.T) {
@@ -479,4 +533,16 @@ func TestOfTwoPassesAtOnceOneYields(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, r.Conflicts, 1)
 	require.Zero(t, p.final(migration.OnPrem).Copied)
+}
+
+func TestACustomerWithoutAFolderIsPassedOverAgainAndAgain(t *testing.T) {
+	p := newPair(t)
+	require.NoError(t, os.RemoveAll(p.dir))
+	for range 2 {
+		p.pass(migration.OnPrem)
+		p.final(migration.OnPrem)
+	}
+	p.put("acme/a", "new on aws")
+	p.final(migration.AWS)
+	require.Equal(t, "new on aws", p.read("a"))
 }

@@ -67,13 +67,14 @@ func (c *checkRun) referenceKey(ctx context.Context, s *Server, t Table) error {
 	return nil
 }
 
-// uniques looks for keys that tenants share. A value that is made by a sequence or is a UUID cannot collide.
+// uniques looks for keys and exclusions that tenants share. A key that is made by a sequence or is a UUID cannot collide; columns that
+// an index only includes make it no less unique.
 func (c *checkRun) uniques(ctx context.Context, s *Server, t Table) error {
 	rows, err := s.Pool.Query(ctx, `SELECT x.relname::text, pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
-		WHERE i.indrelid = $1 AND i.indisunique AND NOT EXISTS (
-		  SELECT FROM unnest(i.indkey::int2[]) k JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k
-		  WHERE a.attname = $2 OR a.attidentity <> '' OR a.atttypid = 'uuid'::regtype
-		    OR EXISTS (SELECT FROM pg_attrdef f WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum AND pg_get_expr(f.adbin, f.adrelid) LIKE 'nextval(%'))`, t.OID, t.Column)
+		WHERE i.indrelid = $1 AND (i.indisunique OR i.indisexclusion) AND NOT EXISTS (
+		  SELECT FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, o) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n
+		  WHERE k.o <= i.indnkeyatts AND (a.attname = $2 OR i.indisunique AND (a.attidentity <> '' OR a.atttypid = 'uuid'::regtype
+		    OR EXISTS (SELECT FROM pg_attrdef f WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum AND pg_get_expr(f.adbin, f.adrelid) LIKE 'nextval(%'))))`, t.OID, t.Column)
 	if err != nil {
 		return err
 	}

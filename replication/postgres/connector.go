@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -103,17 +104,11 @@ func (c *Connector) connect(ctx context.Context, plan string, d migration.Datase
 	if seen.Host, seen.Port, err = splitHostPort(d.Postgres.AddressFromTarget); err != nil {
 		return nil, err
 	}
-	s, err := Connect(ctx, migration.OnPrem, onprem, seen, func(ctx context.Context) (string, string, error) {
-		a, err := c.onPremises(ctx, *d.Postgres)
-		return a.User, a.Password, err
-	})
+	s, err := Connect(ctx, migration.OnPrem, onprem, seen, func(ctx context.Context) (Address, error) { return c.onPremises(ctx, *d.Postgres) })
 	if err != nil {
 		return nil, err
 	}
-	t, err := Connect(ctx, migration.AWS, aws, aws, func(ctx context.Context) (string, string, error) {
-		s, err := c.credentials(ctx, *d.Postgres, target)
-		return s.Username, s.Password, err
-	})
+	t, err := Connect(ctx, migration.AWS, aws, aws, func(ctx context.Context) (Address, error) { return c.credentials(ctx, *d.Postgres, target) })
 	if err != nil {
 		s.Pool.Close()
 		return nil, err
@@ -175,33 +170,27 @@ func (c *Connector) onAWS(ctx context.Context, d migration.Postgres, target migr
 	if err != nil {
 		return Address{}, fmt.Errorf("find database instance %q in target %q: %w", d.RDS, target.Name, err)
 	}
-	secret, err := c.credentials(ctx, d, target)
+	a, err := c.credentials(ctx, d, target)
 	if err != nil {
 		return Address{}, err
 	}
-	for _, name := range []string{secret.DBName, dbname} {
-		if name != "" {
-			database = name
-			break
-		}
-	}
-	return Address{Host: host, Port: port, Database: database, User: secret.Username, Password: secret.Password, SSLMode: secret.SSLMode, RootCert: secret.SSLRootCert}, nil
+	a.Host, a.Port, a.Database = host, port, cmp.Or(a.Database, dbname, database)
+	return a, nil
 }
 
-type credentials struct {
-	Username, Password, DBName, SSLMode, SSLRootCert string
-}
-
-func (c *Connector) credentials(ctx context.Context, d migration.Postgres, target migration.Target) (credentials, error) {
+// credentials are what the secret says: all of an address but where it is.
+func (c *Connector) credentials(ctx context.Context, d migration.Postgres, target migration.Target) (Address, error) {
 	text, err := c.Secrets.Resolve(ctx, target, d.Credentials)
 	if err != nil {
-		return credentials{}, fmt.Errorf("resolve the credentials of database instance %q: %w", d.RDS, err)
+		return Address{}, fmt.Errorf("resolve the credentials of database instance %q: %w", d.RDS, err)
 	}
-	var secret credentials
+	var secret struct {
+		Username, Password, DBName, SSLMode, SSLRootCert string
+	}
 	if json.Unmarshal([]byte(text), &secret) != nil || secret.Username == "" {
-		return credentials{}, fmt.Errorf(`the secret %s is not JSON {"username": .., "password": ..}`, d.Credentials)
+		return Address{}, fmt.Errorf(`the secret %s is not JSON {"username": .., "password": ..}`, d.Credentials)
 	}
-	return secret, nil
+	return Address{Database: secret.DBName, User: secret.Username, Password: secret.Password, SSLMode: secret.SSLMode, RootCert: secret.SSLRootCert}, nil
 }
 
 func splitHostPort(address string) (string, int, error) {

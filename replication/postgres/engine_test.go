@@ -74,6 +74,28 @@ func TestEveryTableGoesThereAndBackWithItsChanges(t *testing.T) {
 	require.Equal(t, []string{"postgres-freeze"}, checks(ready.Findings), "the budget is too small")
 }
 
+func TestADirectionThatDoesNotFlowIsNamedBeforeAMove(t *testing.T) {
+	r := newRig(t).prepared(1)
+	r.synced()
+	for _, c := range []struct {
+		at    *pg.Server
+		from  migration.Side
+		names string
+	}{{r.dst, s, "beat from onprem to aws: no beat arrived"}, {r.src, d, "beat from aws to onprem: no beat arrived"}} {
+		sub := r.pair.Names.Outgoing(c.from)
+		require.NoError(t, c.at.Exec(t.Context(), r.db, "ALTER SUBSCRIPTION "+sub+" DISABLE"))
+		ready, err := r.pair.Ready(t.Context(), s, 1, 5*time.Second, 100*time.Millisecond)
+		require.NoError(t, err)
+		require.Equal(t, []string{"postgres-beat"}, checks(ready.Findings))
+		require.Contains(t, ready.Findings[0].Reason, c.names)
+		require.NoError(t, c.at.Exec(t.Context(), r.db, "ALTER SUBSCRIPTION "+sub+" ENABLE"))
+		r.synced()
+	}
+	ready, err := r.pair.Ready(t.Context(), s, 1, 5*time.Second, 30*time.Second)
+	require.NoError(t, err)
+	require.Empty(t, ready.Findings)
+}
+
 func TestVerifyNamesTheTableThatDiffers(t *testing.T) {
 	r := newRig(t)
 	r.rows(3)
@@ -222,7 +244,9 @@ func TestCheckReportsEverythingAtOnce(t *testing.T) {
 		CREATE TABLE forgotten (id int PRIMARY KEY);
 		CREATE UNLOGGED TABLE cache (tenant_id int NOT NULL, k uuid PRIMARY KEY);
 		CREATE TABLE named (tenant_id text NOT NULL, id uuid PRIMARY KEY);
-		CREATE TABLE logins (tenant_id int NOT NULL, id uuid PRIMARY KEY, email text UNIQUE, picture oid);
+		CREATE TABLE logins (tenant_id int NOT NULL, id uuid PRIMARY KEY, email text UNIQUE, phone text, picture oid);
+		CREATE UNIQUE INDEX logins_phone ON logins (phone) INCLUDE (tenant_id);
+		CREATE TABLE bookings (tenant_id int NOT NULL, id uuid PRIMARY KEY, span tsrange, CONSTRAINT bookings_span EXCLUDE USING gist (span WITH &&));
 		CREATE TABLE small (tenant_id int NOT NULL, id smallserial PRIMARY KEY); SELECT setval('small_id_seq', 32000);
 		CREATE TABLE loose (tenant_id int, id uuid PRIMARY KEY);
 		CREATE TABLE left_behind (id int PRIMARY KEY);
@@ -247,14 +271,59 @@ func TestCheckReportsEverythingAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		"postgres-unclassified table public.forgotten", "postgres-unlogged table public.cache", "postgres-tenant-type table public.named",
-		"postgres-unique-across-tenants index logins_email_key", "postgres-large-objects table public.logins", "postgres-sequence sequence public.small_id_seq",
-		"postgres-tenant-null table public.loose", "postgres-foreign-key table public.child", "postgres-reference-identity table public.keyless",
+		"postgres-unique-across-tenants index logins_email_key", "postgres-unique-across-tenants index logins_phone", "postgres-unique-across-tenants index bookings_span", "postgres-large-objects table public.logins", "postgres-sequence sequence public.small_id_seq",
+		"postgres-tenant-null table public.loose", "postgres-tenant-index table public.loose", "postgres-foreign-key table public.child", "postgres-reference-identity table public.keyless",
 		"postgres-trigger-name table public.acct", `postgres-prepared-transaction prepared transaction "left"`, "postgres-tenant-id tenant -7",
 		"postgres-no-such-table table nowhere", "postgres-connectivity database orders on AWS", "postgres-replica-identity table public.audit",
 	} {
 		require.True(t, slices.ContainsFunc(got, func(g string) bool { return strings.HasPrefix(g, want) }), "want %q in:\n%s", want, strings.Join(got, "\n"))
 	}
 	require.Zero(t, r.num(d, "SELECT count(*) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())"), "what it tried is rolled back")
+}
+
+// A server as it comes, a role without rights, and a target that somebody has used.
+func TestCheckNamesWhatServersAndRolesLack(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	o := serverOptions
+	o.Name = "plain"
+	o.Settings = map[string]string{"wal_level": "replica", "max_replication_slots": "0", "max_wal_senders": "0", "max_logical_replication_workers": "0"}
+	plain, err := pg.Start(ctx, o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, plain.Close()) })
+	require.NoError(t, plain.CreateDatabase(ctx, r.db))
+	require.NoError(t, plain.Exec(ctx, r.db, pg.Schema))
+	password, err := plain.CreateRole(ctx, "reader", "")
+	require.NoError(t, err)
+	require.NoError(t, plain.Exec(ctx, r.db, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader"))
+	require.NoError(t, r.dst.Exec(ctx, r.db, pg.Schema+"; INSERT INTO acct VALUES (1, 1)"))
+
+	a, err := ParseDSN(plain.DSNAs("reader", password, r.db))
+	require.NoError(t, err)
+	b, err := ParseDSN(r.dst.DSN(r.db))
+	require.NoError(t, err)
+	from, err := Connect(ctx, migration.OnPrem, a, a, nil)
+	require.NoError(t, err)
+	to, err := Connect(ctx, migration.AWS, b, b, nil)
+	require.NoError(t, err)
+	plan := orders
+	p := NewPair(r.db, migration.Dataset{Name: "orders", Postgres: &plan}, from, to)
+	defer p.Close()
+	found, err := p.Check(ctx, []int64{1})
+	require.NoError(t, err)
+	var got []string
+	for _, f := range found {
+		require.NotEmpty(t, f.Remedy, f.Check)
+		require.NotContains(t, f.Reason, password)
+		got = append(got, f.Check+" "+f.Subject)
+	}
+	for _, want := range []string{
+		"postgres-wal-level database orders on premises", "postgres-slots database orders on premises", "postgres-senders database orders on premises",
+		"postgres-workers database orders on premises", "postgres-privilege-create", "postgres-privilege-subscribe", "postgres-privilege-owner table public.acct",
+		"postgres-target-not-empty table public.acct on AWS",
+	} {
+		require.True(t, slices.ContainsFunc(got, func(g string) bool { return strings.HasPrefix(g, want) }), "want %q in:\n%s", want, strings.Join(got, "\n"))
+	}
 }
 
 func TestVersionsWhoseRowFiltersCanBeTrusted(t *testing.T) {
@@ -399,10 +468,12 @@ func TestAPasswordThatIsRotatedWhileCustomersMove(t *testing.T) {
 
 	m.vault.set("awssm://orders", "hunter2")
 	p.AWS.Pool.Reset()
-	err = p.AWS.Pool.Ping(ctx)
+	require.NoError(t, p.AWS.Pool.Ping(ctx), "a secret that cannot be read leaves what was known last")
+	_, err = p.Check(ctx, []int64{1})
 	require.ErrorContains(t, err, `log in to the database on AWS: the secret awssm://orders is not JSON {"username": .., "password": ..}`)
 	require.NotContains(t, err.Error(), "hunter2")
 	m.keep(r.dst, "wrong-secret")
+	p.AWS.Pool.Reset()
 	err = p.AWS.Pool.Ping(ctx)
 	require.Equal(t, "28P01", code(err))
 	m.keep(r.dst, "rotated-again")

@@ -61,7 +61,7 @@ func identify(ctx context.Context, c *pgx.Conn, t Table) error {
 
 // identified says whether the tenant column is in the replica identity.
 func identified(ctx context.Context, q querier, l leaf, column string) (is bool, err error) {
-	err = q.QueryRow(ctx, `SELECT c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
+	err = q.QueryRow(ctx, `SELECT c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
 		  WHERE i.indrelid = c.oid AND i.indisvalid AND a.attname = $2 AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident))
 		FROM pg_class c WHERE c.oid = $1`, l.oid, column).Scan(&is)
 	if err != nil {

@@ -37,39 +37,49 @@ type Server struct {
 	Pool *pgxpool.Pool
 	Side migration.Side
 
-	own    Address // how the worker reaches it
-	peer   Address // how the other server reaches it
-	logins Logins  // nil: those of own and peer
+	peer  Address                                // how the other server reaches it
+	renew func(context.Context) (Address, error) // the user and password that hold now; nil: those of own and peer
+
+	mu  sync.Mutex
+	own Address // how the worker reaches it, with the user and password that were last known
 }
 
-// Logins resolves the name and password that a server accepts now. Its errors hold neither.
-type Logins func(ctx context.Context) (user, password string, err error)
+// loginLimit is how long a new connection waits for its secret: what a freeze loses at most by a store of secrets that hangs.
+const loginLimit = 2 * time.Second
 
-// loginLimit is how long a connection waits for its password: a store of secrets that hangs must not hold the pool's places for ever.
-const loginLimit = 10 * time.Second
-
-// with is the address with the login that holds now. Host, port and database stay: a pair is two known databases, and one that moved
-// is found by a worker that starts.
+// with is the address with the user and password that hold now. Host, port and database stay: a pair is two known databases, and one that
+// moved is found by a worker that starts.
 func (s *Server) with(ctx context.Context, a Address) (Address, error) {
-	if s.logins == nil {
+	if s.renew == nil {
 		return a, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, loginLimit)
-	defer cancel()
-	var err error
-	if a.User, a.Password, err = s.logins(ctx); err != nil {
+	now, err := s.renew(ctx)
+	if err != nil {
 		return Address{}, fmt.Errorf("log in to the database %s: %w", s.where(), err)
 	}
+	a.User, a.Password = now.User, now.Password
 	return a, nil
 }
 
-// logIn has each new connection use the login that holds when it is made: a secret is rotated while the pool lives.
+// logIn has a new connection use the user and password that hold when it is made, or the last that were known where the secret cannot be
+// read in time.
 func (s *Server) logIn(ctx context.Context, c *pgx.ConnConfig) error {
-	a, err := s.with(ctx, s.own)
+	ctx, cancel := context.WithTimeout(ctx, loginLimit)
+	defer cancel()
+	now, err := s.with(ctx, s.here())
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err == nil {
-		c.User, c.Password = a.User, a.Password
+		s.own = now
 	}
-	return err
+	c.User, c.Password = s.own.User, s.own.Password
+	return nil
+}
+
+func (s *Server) here() Address {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.own
 }
 
 // Address is how a server is reached. It holds a password: it is never printed.
@@ -136,10 +146,10 @@ var settings = map[string]string{
 	"default_transaction_isolation": "read committed", "default_transaction_read_only": "off",
 }
 
-// Connect opens a side's pool and proves it by connecting. The other server reaches this one at peer. With logins, the names and
-// passwords of both addresses are only those of the beginning.
-func Connect(ctx context.Context, side migration.Side, here, peer Address, logins Logins) (*Server, error) {
-	s := &Server{Side: side, own: here, peer: peer, logins: logins}
+// Connect opens a side's pool and proves it by connecting. The other server reaches this one at peer. Every connection is made with the user
+// and password that renew gives then, so that a secret may be rotated, or with the last that were known where it fails or is nil.
+func Connect(ctx context.Context, side migration.Side, here, peer Address, renew func(context.Context) (Address, error)) (*Server, error) {
+	s := &Server{Side: side, own: here, peer: peer, renew: renew}
 	c, err := pgxpool.ParseConfig(here.dsn())
 	if err != nil {
 		// The error would quote the connection string.

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/lab/pg"
 	"github.com/drover-migration/drover/migration"
 )
@@ -27,15 +28,14 @@ var onprem, aws *pg.Server
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
+// serverOptions are those of the rig's servers, for a test that wants another one.
+var serverOptions pg.Options
+
 func run(m *testing.M) int {
 	flag.Parse()
 	o := pg.Options{Bin: os.Getenv("DROVER_TEST_PG_BIN")}
 	if o.Bin == "" {
-		tools, err := filepath.Abs("../../.cache/pg/bin")
-		if err != nil {
-			panic(err)
-		}
-		o.Bin = tools
+		o.Bin = tooltest.Path("pg/bin")
 	}
 	if _, err := os.Stat(filepath.Join(o.Bin, "postgres")); err != nil {
 		fmt.Fprintln(os.Stderr, "no PostgreSQL binaries in "+o.Bin+": make setup")
@@ -51,6 +51,7 @@ func run(m *testing.M) int {
 	}
 	_ = os.Setenv(BinEnv, o.Bin)
 	o.Dir = dir
+	serverOptions = o
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	for _, x := range []struct {
@@ -84,9 +85,7 @@ var orders = migration.Postgres{Site: "dc1", RDS: "orders", Target: "prod", Colu
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	if onprem == nil {
-		t.Skip("no PostgreSQL binaries: make setup")
-	}
+	tooltest.Dir(t, "pg/bin/postgres")
 	r := &rig{T: t, db: fmt.Sprintf("app%d", rigs.Add(1)), src: onprem, dst: aws}
 	ctx := t.Context()
 	for _, s := range []*pg.Server{r.src, r.dst} {

@@ -88,7 +88,7 @@ func (p *Pair) dumpSchema(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	a, err := p.OnPrem.with(ctx, p.OnPrem.own)
+	a, err := p.OnPrem.with(ctx, p.OnPrem.here())
 	if err != nil {
 		return "", err
 	}

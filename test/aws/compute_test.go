@@ -117,9 +117,21 @@ func TestAVMBecomesOneInstance(t *testing.T) {
 	require.Len(t, images.Images[0].BlockDeviceMappings, 2)
 	require.True(t, *images.Images[0].EnaSupport)
 
+	find := compute.FindInstanceRequest{Plan: "p", Target: target, Workload: w, VM: vm}
+	none, err := compute.New(clients{cfg}).FindInstance(t.Context(), find)
+	require.NoError(t, err)
+	require.Zero(t, none)
 	launch := compute.LaunchInstanceRequest{Plan: "p", Target: target, Workload: w, VM: vm, Image: image.ID}
 	instance := sixteen(t, cfg, 2, func(a *compute.Activities) (compute.Instance, error) { return a.LaunchInstance(t.Context(), launch) })
 	require.Equal(t, "m7i.large", instance.Type)
+	adopted, err := compute.New(clients{cfg}).FindInstance(t.Context(), find)
+	require.NoError(t, err)
+	require.Equal(t, compute.FindInstanceResult{Instance: instance, Image: image.ID}, adopted)
+	disks[0].Snapshot = snapshot(t, c, region+"a")
+	other, err := compute.New(clients{cfg}).RegisterImage(t.Context(), compute.RegisterImageRequest{Plan: "p", Target: target, Workload: w, VM: vm, Disks: disks})
+	require.NoError(t, err)
+	launch.Image = other.ID
+	require.Equal(t, instance, sixteen(t, cfg, 2, func(a *compute.Activities) (compute.Instance, error) { return a.LaunchInstance(t.Context(), launch) }), "an image of a later copy makes no second instance")
 	got := living(t, c)
 	require.Len(t, got, 1)
 	require.Equal(t, instance.PrivateIP, *got[0].PrivateIpAddress)
@@ -141,6 +153,9 @@ func TestAVMBecomesOneInstance(t *testing.T) {
 	for range 2 {
 		require.NoError(t, a.RetireWorkload(t.Context(), compute.RetireWorkloadRequest{Plan: "p", Target: target, Workload: w}))
 		require.Empty(t, living(t, c))
+		none, err = a.FindInstance(t.Context(), find)
+		require.NoError(t, err)
+		require.Zero(t, none, "a terminated instance is not found")
 	}
 	image, err = a.RegisterImage(t.Context(), compute.RegisterImageRequest{Plan: "p", Target: target, Workload: w, VM: vm, Disks: disks})
 	require.NoError(t, err)

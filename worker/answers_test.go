@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
@@ -34,11 +35,11 @@ func TestAPermanentErrorIsNotTriedAgainWhateverIsWrappedAroundIt(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var suite testsuite.WorkflowTestSuite
 			env := suite.NewTestWorkflowEnvironment()
-			env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&permanence{}}})
+			env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&answers{}}})
 			tries := 0
 			env.RegisterActivityWithOptions(func(context.Context) error { tries++; return c.err }, activity.RegisterOptions{Name: "act"})
 			env.ExecuteWorkflow(func(ctx workflow.Context) error {
-				ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: 1e9, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 3}})
+				ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Second, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 3}})
 				return workflow.ExecuteActivity(ctx, "act").Get(ctx, nil)
 			})
 			var app *temporal.ApplicationError
@@ -48,4 +49,20 @@ func TestAPermanentErrorIsNotTriedAgainWhateverIsWrappedAroundIt(t *testing.T) {
 			require.Equal(t, c.text, app.Message())
 		})
 	}
+}
+
+func TestAnActivityThatRunsOutOfTimeSaysWhatItWaitedFor(t *testing.T) {
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&answers{}}})
+	env.RegisterActivityWithOptions(func(ctx context.Context) (time.Duration, error) {
+		end, _ := ctx.Deadline()
+		return time.Until(end), nil
+	}, activity.RegisterOptions{Name: "act"})
+	v, err := env.ExecuteActivity("act")
+	require.NoError(t, err)
+	var left time.Duration
+	require.NoError(t, v.Get(&left))
+	require.Less(t, left, 10*time.Minute-lastWord, "the test environment gives ten minutes")
+	require.Greater(t, left, 10*time.Minute-2*lastWord)
 }
