@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	temporalclient "go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -32,10 +32,10 @@ func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
 	if err != nil {
 		return err
 	}
-	return takes(ctx, migration.UpdatePause, migration.UpdateResume, migration.UpdateRollback, migration.UpdateAbort)
+	return obey(ctx, migration.UpdatePause, migration.UpdateResume, migration.UpdateRollback, migration.UpdateAbort)
 }
 
-// standInBatch and standInCustomer take what theirs take.
+// standInBatch and standInCustomer answer and take what the product's do.
 func standInBatch(ctx workflow.Context) error {
 	err := workflow.SetQueryHandler(ctx, migration.QueryStatus, func(migration.Page) (migration.BatchStatus, error) {
 		return migration.BatchStatus{Name: "canary", Phase: migration.PhaseDone, Counts: migration.Counts{Customers: 2, OnAWS: 1, Held: 1}}, nil
@@ -43,7 +43,7 @@ func standInBatch(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	return takes(ctx, migration.UpdateApprove, migration.UpdateRetry, migration.UpdateRollback)
+	return obey(ctx, migration.UpdateApprove, migration.UpdateRetry, migration.UpdateRollback)
 }
 
 func standInCustomer(ctx workflow.Context) error {
@@ -53,18 +53,34 @@ func standInCustomer(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	return takes(ctx, migration.UpdateHold, migration.UpdateRetry, migration.UpdateRollback)
+	return obey(ctx, migration.UpdateHold, migration.UpdateRetry, migration.UpdateRollback)
 }
 
-// takes accepts updates that say why, and repeats what it heard.
-func takes(ctx workflow.Context, updates ...string) error {
+// queryHeard answers what a stand-in was told last.
+const queryHeard = "heard"
+
+type heard struct {
+	Update  string
+	Command migration.Command
+}
+
+// obey accepts updates that say why, and refuses others.
+func obey(ctx workflow.Context, updates ...string) error {
+	var last heard
+	if err := workflow.SetQueryHandler(ctx, queryHeard, func() (heard, error) { return last, nil }); err != nil {
+		return err
+	}
 	for _, name := range updates {
 		err := workflow.SetUpdateHandlerWithOptions(ctx, name,
 			func(_ workflow.Context, cmd migration.Command) (migration.Accepted, error) {
-				return migration.Accepted{Message: fmt.Sprintf("%s accepted from %s (%s), try %d", name, cmd.By, cmd.Reason, cmd.Token)}, nil
+				last = heard{name, cmd}
+				return migration.Accepted{Message: name + " accepted from " + cmd.By}, nil
 			}, workflow.UpdateHandlerOptions{Validator: func(_ workflow.Context, cmd migration.Command) error {
 				if cmd.Reason == "" {
 					return errors.New("say why")
+				}
+				if cmd.Reason == "late" {
+					return errors.New("not now")
 				}
 				return nil
 			}})
@@ -75,36 +91,47 @@ func takes(ctx workflow.Context, updates ...string) error {
 	return workflow.Await(ctx, func() bool { return false })
 }
 
-// standInCheck answers an inventory.
-func standInCheck(workflow.Context, migration.CheckInput) (migration.InventoryReport, error) {
-	return migration.InventoryReport{Sites: []migration.SiteInventory{{Site: "dc1", VMs: []migration.VM{{Name: "web-01"}}}}}, nil
+// standInCheck finds a machine of each plan as the plan's name wants it.
+func standInCheck(_ workflow.Context, in migration.CheckInput) (migration.InventoryReport, error) {
+	vm := migration.VM{Name: "web-01", PoweredOn: true, CPUs: 2, MemoryMB: 4096}
+	switch in.Spec.Plan {
+	case "minimal":
+		vm.Findings = []migration.Finding{{Severity: migration.Warning, Check: "tools-missing", Subject: "vm web-01", Reason: "no tools", Remedy: "install them"}}
+	case "lab":
+		vm.Findings = []migration.Finding{{Severity: migration.Blocker, Check: "disk-independent", Subject: "vm web-01", Reason: "no snapshots", Remedy: "change its mode"}}
+	default:
+		return migration.InventoryReport{}, temporal.NewNonRetryableApplicationError("vCenter does not know the password", "Login", nil)
+	}
+	return migration.InventoryReport{Sites: []migration.SiteInventory{{Site: "dc1", VMs: []migration.VM{vm}}}}, nil
 }
 
-// TestCommandsAgainstTemporal runs commands against Temporal's dev server and a stand-in for the workflow.
-func TestCommandsAgainstTemporal(t *testing.T) {
+// startTemporal starts Temporal's dev server, a worker with the stand-ins, and points commands there.
+func startTemporal(t *testing.T) temporalclient.Client {
+	t.Helper()
 	quiet := sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	dev, err := testsuite.StartDevServer(t.Context(), testsuite.DevServerOptions{
 		ExistingPath: temporalBinary(t), LogLevel: "error",
 		ClientOptions: &temporalclient.Options{DataConverter: codec.DataConverter(), FailureConverter: codec.FailureConverter(), Logger: quiet},
 	})
 	require.NoError(t, err, "run `make setup`")
-	defer func() { _ = dev.Stop() }()
+	t.Cleanup(func() { _ = dev.Stop() })
 	require.NoError(t, client.New(dev.Client()).EnsureSearchAttributes(t.Context(), "default"))
 	w := sdkworker.New(dev.Client(), migration.QueueMain, sdkworker.Options{})
 	w.RegisterWorkflowWithOptions(standInMigration, workflow.RegisterOptions{Name: migration.WorkflowMigration})
+	w.RegisterWorkflowWithOptions(standInCheck, workflow.RegisterOptions{Name: migration.WorkflowCheck})
 	w.RegisterWorkflow(standInBatch)
 	w.RegisterWorkflow(standInCustomer)
-	w.RegisterWorkflowWithOptions(standInCheck, workflow.RegisterOptions{Name: migration.WorkflowCheck})
 	require.NoError(t, w.Start())
-	defer w.Stop()
-	for id, wf := range map[string]any{migration.BatchID("minimal", "canary"): standInBatch, migration.CustomerID("minimal", "acme"): standInCustomer} {
-		_, err := dev.Client().ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{ID: id, TaskQueue: migration.QueueMain}, wf)
-		require.NoError(t, err)
-	}
+	t.Cleanup(w.Stop)
 	t.Setenv("TEMPORAL_ADDRESS", dev.FrontendHostPort())
 	t.Setenv("TEMPORAL_NAMESPACE", "default")
 	t.Setenv("USER", "ann")
+	return dev.Client()
+}
 
+// TestCommandsAgainstTemporal runs commands against Temporal's dev server and a stand-in for the workflow.
+func TestCommandsAgainstTemporal(t *testing.T) {
+	startTemporal(t)
 	plan, err := filepath.Abs("../../plans/examples/minimal.yaml")
 	require.NoError(t, err)
 	for _, c := range []struct {
@@ -118,27 +145,8 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 		{"status minimal --watch", exitHeld, "plan minimal: soak", ""},
 		{"status minimal -o yaml", exitDone, "phase: soak", ""},
 		{"pause minimal", exitRefused, "", "error: pause plan minimal: say why\nnext: see what may be done now with `drover status minimal`"},
-		{"pause minimal --reason lunch", exitDone, "plan minimal: pause accepted from ann (lunch)", ""},
-		{"resume minimal --reason done --by bob", exitDone, "plan minimal: resume accepted from bob (done)", ""},
-		{"approve minimal canary --reason CHG-1", exitDone, "batch canary of plan minimal: approve accepted from ann (CHG-1)", ""},
-		{"approve minimal canary", exitRefused, "", "say why\nnext: see what may be done now with `drover status minimal --batch canary`"},
-		{"approve minimal nobody --reason x", exitNotFound, "", "there is no such batch"},
-		{"hold minimal acme --reason wait", exitDone, "customer acme of plan minimal: hold accepted from ann (wait)", ""},
-		{"hold minimal globex --reason wait", exitNotFound, "", "there is no such customer"},
-		{"retry minimal --customer acme --reason again", exitDone, "customer acme of plan minimal: retry accepted from ann (again)", ""},
-		{"retry minimal --customer acme --reason again --token 7", exitDone, "customer acme of plan minimal: retry accepted from ann (again), try 7", ""},
-		{"retry minimal --batch canary --reason again", exitDone, "batch canary of plan minimal: retry accepted from ann (again)", ""},
-		{"retry minimal --reason again", exitInput, "", "--customer"},
-		{"rollback minimal --customer acme --reason ill --yes", exitDone, "customer acme of plan minimal: rollback accepted from ann (ill)", ""},
-		{"rollback minimal --batch canary --reason ill --yes", exitDone, "batch canary of plan minimal: rollback accepted from ann (ill)", ""},
-		{"rollback minimal --all --reason ill --yes", exitDone, "plan minimal: rollback accepted from ann (ill)", ""},
-		{"rollback minimal --all --yes", exitInput, "", "--reason"},
-		{"abort minimal --reason over --yes", exitDone, "plan minimal: abort accepted from ann (over)", ""},
-		{"abort minimal --yes", exitRefused, "", "say why\nnext: see what may be done now with `drover status minimal`"},
-		{"inventory " + plan, exitDone, "web-01", ""},
-		{"inventory " + plan + " -o csv", exitDone, "web-01", ""},
-		{"status minimal --customer acme", exitDone, "customer acme", ""},
-		{"status minimal --customer globex", exitNotFound, "", "there is no such customer"},
+		{"pause minimal --reason lunch", exitDone, "plan minimal: pause accepted from ann", ""},
+		{"status minimal --customer acme", exitNotFound, "", "there is no such customer"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			var out, errs bytes.Buffer
@@ -148,6 +156,122 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 			require.Contains(t, errs.String(), c.stderr)
 		})
 	}
+}
+
+// TestWhatACommandTellsAWorkflow holds what a person typed to what the workflow hears, and a refusal to what the person may do next.
+func TestWhatACommandTellsAWorkflow(t *testing.T) {
+	server := startTemporal(t)
+	start := func(id, name string, args ...any) {
+		_, err := server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{ID: id, TaskQueue: migration.QueueMain}, name, args...)
+		require.NoError(t, err)
+	}
+	plan, canary, acme := migration.MigrationID("minimal"), migration.BatchID("minimal", "canary"), migration.CustomerID("minimal", "acme")
+	start(plan, migration.WorkflowMigration, migration.MigrationInput{Spec: &migration.Spec{Plan: "minimal"}})
+	start(canary, "standInBatch")
+	start(acme, "standInCustomer")
+	over := []string{migration.MigrationID("old"), migration.BatchID("minimal", "first"), migration.CustomerID("minimal", "gone")}
+	for i, name := range []string{migration.WorkflowMigration, "standInBatch", "standInCustomer"} {
+		var in []any
+		if i == 0 {
+			in = []any{migration.MigrationInput{Spec: &migration.Spec{Plan: "old"}}}
+		}
+		start(over[i], name, in...)
+		require.NoError(t, server.TerminateWorkflow(t.Context(), over[i], "", "the test has it ended"))
+	}
+
+	for _, c := range []struct {
+		args   string
+		code   int
+		at     string // the workflow that hears it
+		hears  heard
+		stdout string
+		stderr string // in one line
+	}{
+		{args: "approve minimal canary --reason CHG-1", at: canary, hears: heard{"approve", migration.Command{By: "ann", Reason: "CHG-1"}}, stdout: "batch canary of plan minimal: approve accepted from ann\n"},
+		{args: "approve minimal canary --reason CHG-2 --by bob --request-id r1", at: canary, hears: heard{"approve", migration.Command{RequestID: "r1", By: "bob", Reason: "CHG-2"}}, stdout: "accepted from bob\n"},
+		{args: "approve minimal canary --reason late", code: exitRefused, stderr: "error: approve batch canary of plan minimal: not now next: see what may be done now with `drover status minimal --batch canary`"},
+		{args: "approve minimal nobody --reason x", code: exitNotFound, stderr: "there is no such batch, or it has not started next: list the batches with `drover status minimal`"},
+		{args: "approve minimal first --reason x", code: exitRefused, stderr: "it has ended (Terminated) next: see how with `drover status minimal --batch first`; a plan that has ended can be submitted again"},
+		{args: "approve minimal", code: exitInput, stderr: "next: usage: drover approve PLAN BATCH [flags]; see `drover approve --help`"},
+
+		{args: "pause minimal --reason lunch", at: plan, hears: heard{"pause", migration.Command{By: "ann", Reason: "lunch"}}, stdout: "plan minimal: pause accepted from ann\n"},
+		{args: "resume minimal --reason repaired --by bob", at: plan, hears: heard{"resume", migration.Command{By: "bob", Reason: "repaired"}}, stdout: "plan minimal: resume accepted from bob\n"},
+		{args: "resume minimal --reason late", code: exitRefused, stderr: "error: resume plan minimal: not now next: see what may be done now with `drover status minimal`"},
+		{args: "resume nowhere --reason x", code: exitNotFound, stderr: "no plan of this name was submitted next: list the plans with `drover status`"},
+		{args: "resume old --reason x", code: exitRefused, stderr: "it has ended (Terminated) next: see how with `drover status old`; a plan that has ended can be submitted again, customers that are finished are not touched"},
+
+		{args: "hold minimal acme --reason exams", at: acme, hears: heard{"hold", migration.Command{By: "ann", Reason: "exams"}}, stdout: "customer acme of plan minimal: hold accepted from ann\n"},
+		{args: "hold minimal acme", code: exitRefused, stderr: "error: hold customer acme of plan minimal: say why next: see what may be done now with `drover status minimal --customer acme`"},
+		{args: "hold minimal nobody --reason x", code: exitNotFound, stderr: "there is no such customer, or it has not started next: list the customers with `drover status minimal`"},
+		{args: "hold minimal gone --reason x", code: exitRefused, stderr: "it has ended (Terminated) next: see how with `drover status minimal --customer gone`"},
+
+		{args: "retry minimal --customer acme --reason repaired --token 7", at: acme, hears: heard{"retry", migration.Command{By: "ann", Reason: "repaired", Token: 7}}, stdout: "customer acme of plan minimal: retry accepted"},
+		{args: "retry minimal --batch canary --reason repaired", at: canary, hears: heard{"retry", migration.Command{By: "ann", Reason: "repaired"}}, stdout: "batch canary of plan minimal: retry accepted"},
+		{args: "retry minimal --batch canary --reason late", code: exitRefused, stderr: "error: retry batch canary of plan minimal: not now next: see what may be done now with `drover status minimal --batch canary`"},
+		{args: "retry minimal --reason repaired", code: exitInput, stderr: "error: retry what of plan minimal next: give one of --customer ID and --batch NAME"},
+		{args: "retry minimal --batch canary --customer acme", code: exitInput, stderr: "next: give one of --customer ID and --batch NAME"},
+
+		{args: "rollback minimal --customer acme --reason sick --token 3 --by bob", at: acme, hears: heard{"rollback", migration.Command{By: "bob", Reason: "sick", Token: 3}}, stdout: "customer acme of plan minimal: rollback accepted from bob\n"},
+		{args: "rollback minimal --batch canary --reason sick", at: canary, hears: heard{"rollback", migration.Command{By: "ann", Reason: "sick"}}, stdout: "batch canary of plan minimal: rollback accepted"},
+		{args: "rollback minimal --all --reason sick --yes", at: plan, hears: heard{"rollback", migration.Command{By: "ann", Reason: "sick"}}, stdout: "all customers of plan minimal: rollback accepted"},
+		{args: "rollback minimal --customer acme --reason late", code: exitRefused, stderr: "error: rollback customer acme of plan minimal: not now next: see what may be done now with `drover status minimal --customer acme`"},
+		{args: "rollback minimal --batch canary --reason late", code: exitRefused, stderr: "next: see what may be done now with `drover status minimal --batch canary`"},
+		{args: "rollback minimal --all --reason late", code: exitRefused, stderr: "next: see what may be done now with `drover status minimal`"},
+		{args: "rollback minimal --all", code: exitInput, stderr: "error: a rollback needs a reason next: say why with --reason: it is kept in the customer's timeline"},
+		{args: "rollback minimal --reason sick", code: exitInput, stderr: "error: roll back what of plan minimal next: give one of --customer ID, --batch NAME and --all"},
+		{args: "rollback minimal --all --batch canary --reason sick", code: exitInput, stderr: "next: give one of --customer ID, --batch NAME and --all"},
+
+		{args: "abort minimal --reason over --yes", at: plan, hears: heard{"abort", migration.Command{By: "ann", Reason: "over"}}, stdout: "plan minimal: abort accepted from ann\n"},
+		{args: "abort minimal --reason late", code: exitRefused, stderr: "error: abort plan minimal: not now next: see what may be done now with `drover status minimal`"},
+		{args: "abort nowhere --reason over", code: exitNotFound, stderr: "no plan of this name was submitted next: list the plans with `drover status`"},
+
+		{args: "inventory ../../plans/examples/minimal.yaml", stdout: "0 blockers, 1 warning\n"},
+		{args: "inventory ../../plans/examples/lab.yaml", code: exitBlocked, stdout: "remedy: change its mode\n\n1 blocker, 0 warnings: preflight stops a plan that moves such a machine\n"},
+		{args: "inventory ../../plans/examples/platform.yaml", code: exitFailed, stderr: "error: take the inventory of plan realtime-platform: vCenter does not know the password next: read the history of workflow check/realtime-platform/inventory in the Temporal UI"},
+		{args: "inventory ../../plans/examples/minimal.yaml -o csv", stdout: "dc1,web-01,"},
+		{args: "status minimal --customer acme", stdout: "customer acme"},
+		{args: "status minimal --batch canary", stdout: "batch canary"},
+		{args: "status minimal --customer nobody", code: exitNotFound, stderr: "there is no such customer"},
+		{args: "inventory nowhere.yaml", code: exitInput, stderr: "nowhere.yaml"},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			before := hearings(t, server, plan, canary, acme)
+			var out, errs bytes.Buffer
+			got := run(strings.Fields(c.args), strings.NewReader(""), &out, &errs)
+			require.Equal(t, c.code, got, "%s%s", &out, &errs)
+			require.Contains(t, out.String(), c.stdout)
+			require.Contains(t, strings.Join(strings.Fields(errs.String()), " "), c.stderr)
+			require.Equal(t, c.stdout == "", out.Len() == 0, "an answer: %s", &out)
+			require.Equal(t, c.stderr == "", errs.Len() == 0, "a complaint: %s", &errs)
+			after := hearings(t, server, plan, canary, acme)
+			if c.at != "" {
+				said := after[c.at]
+				require.NotEmpty(t, said.Command.RequestID)
+				require.NotEqual(t, before[c.at].Command.RequestID, said.Command.RequestID, "it is told what was typed now")
+				if c.hears.Command.RequestID == "" {
+					said.Command.RequestID = ""
+				}
+				require.Equal(t, c.hears, said)
+				delete(before, c.at)
+				delete(after, c.at)
+			}
+			require.Equal(t, before, after, "nobody else is told anything")
+		})
+	}
+}
+
+// hearings are what each workflow was told last.
+func hearings(t *testing.T, server temporalclient.Client, ids ...string) map[string]heard {
+	t.Helper()
+	out := map[string]heard{}
+	for _, id := range ids {
+		v, err := server.QueryWorkflow(t.Context(), id, "", queryHeard)
+		require.NoError(t, err)
+		var h heard
+		require.NoError(t, v.Get(&h))
+		out[id] = h
+	}
+	return out
 }
 
 // temporalBinary is what `make setup` built: below DROVER_TOOLS, or in the nearest .cache upwards.

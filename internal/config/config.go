@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -23,12 +24,15 @@ const (
 	DefaultNamespace = "default"
 )
 
+// bareWord is how the configuration file's parser quotes a value that has no quotes in the file: it may be a key.
+var bareWord = regexp.MustCompile(`found "[^"]*"`)
+
 // Temporal gives the options to dial Temporal with: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_PROFILE, TEMPORAL_API_KEY, the
 // TEMPORAL_TLS variables, and the configuration file they may name. Payloads and failures go through Drover's codec.
 func Temporal(log hclog.Logger) (client.Options, error) {
 	opts, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
-		return opts, fmt.Errorf("read the Temporal settings (TEMPORAL_* variables and profile): %w", err)
+		return opts, fmt.Errorf("read the Temporal settings (TEMPORAL_* variables and profile): %s", bareWord.ReplaceAllString(err.Error(), "found a word without quotes"))
 	}
 	if opts.HostPort == "" {
 		opts.HostPort = DefaultAddress

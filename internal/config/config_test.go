@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
@@ -15,9 +16,11 @@ import (
 // bare is an environment without Temporal's settings.
 func bare(t *testing.T) {
 	t.Helper()
-	for _, v := range []string{"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "TEMPORAL_PROFILE", "TEMPORAL_API_KEY", "TEMPORAL_CONFIG_FILE"} {
-		t.Setenv(v, "") // restores it after the test
-		require.NoError(t, os.Unsetenv(v))
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "TEMPORAL_") {
+			t.Setenv(name, "") // restores it after the test
+			require.NoError(t, os.Unsetenv(name))
+		}
 	}
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())

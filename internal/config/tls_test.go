@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,106 +10,222 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
-	"google.golang.org/grpc/status"
 
 	"github.com/drover-migration/drover/internal/config"
 )
 
-// authority signs certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  []byte
+// frontend is what a Temporal server sees of whoever greets it.
+type frontend struct {
+	workflowservice.UnimplementedWorkflowServiceServer
+	address string
+	folder  string // ca.pem, client.pem and client.key
+	greeted chan greeting
 }
 
-func newAuthority(t *testing.T) *authority {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	require.NoError(t, err)
-	cert, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	return &authority{cert, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
+type greeting struct{ client, authorization string }
+
+func (f *frontend) GetSystemInfo(ctx context.Context, _ *workflowservice.GetSystemInfoRequest) (*workflowservice.GetSystemInfoResponse, error) {
+	var g greeting
+	if md, ok := metadata.FromIncomingContext(ctx); ok {
+		g.authorization = strings.Join(md.Get("authorization"), ",")
+	}
+	if p, ok := peer.FromContext(ctx); ok {
+		if info, ok := p.AuthInfo.(credentials.TLSInfo); ok && len(info.State.PeerCertificates) > 0 {
+			g.client = info.State.PeerCertificates[0].Subject.CommonName
+		}
+	}
+	f.greeted <- g
+	return &workflowservice.GetSystemInfoResponse{}, nil
 }
 
-// issue makes a certificate and its key, both as PEM.
-func (a *authority) issue(t *testing.T, name string) (cert, key []byte) {
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, &k.PublicKey, a.key)
-	require.NoError(t, err)
-	b, err := x509.MarshalECPrivateKey(k)
-	require.NoError(t, err)
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: b})
-}
+// serverName is in the frontend's certificate, and nowhere in its address.
+const serverName = "temporal.example.com"
 
-// A Temporal that wants a client certificate and an API key is given both, as any Temporal tool would.
-func TestTLSAndTheAPIKeyReachTemporal(t *testing.T) {
-	bare(t)
-	ca := newAuthority(t)
-	cert, key := ca.issue(t, "temporal.example.com")
-	pair, err := tls.X509KeyPair(cert, key)
+// newFrontend listens with a certificate of its own authority. With mutual, it lets in only clients whose certificate is of the same.
+func newFrontend(t *testing.T, mutual bool) *frontend {
+	t.Helper()
+	f := &frontend{folder: t.TempDir(), greeted: make(chan greeting, 10)}
+	ca, caKey := certificate(t, "authority", nil, nil)
+	server, serverKey := certificate(t, "frontend", ca, caKey)
+	person, personKey := certificate(t, "drover's client", ca, caKey)
+	f.keep(t, "ca.pem", "CERTIFICATE", ca.Raw)
+	f.keep(t, "client.pem", "CERTIFICATE", person.Raw)
+	der, err := x509.MarshalPKCS8PrivateKey(personKey)
 	require.NoError(t, err)
-	pool := x509.NewCertPool()
-	pool.AddCert(ca.cert)
-	type call struct{ who, authorization string }
-	calls := make(chan call, 100)
-	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool})),
-		grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error {
-			p, _ := peer.FromContext(s.Context())
-			md, _ := metadata.FromIncomingContext(s.Context())
-			info, _ := p.AuthInfo.(credentials.TLSInfo)
-			calls <- call{info.State.PeerCertificates[0].Subject.CommonName, md.Get("authorization")[0]}
-			return status.Error(codes.PermissionDenied, "enough")
-		}))
+	f.keep(t, "client.key", "PRIVATE KEY", der)
+
+	conf := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{server.Raw}, PrivateKey: serverKey}}, MinVersion: tls.VersionTLS12}
+	if mutual {
+		conf.ClientAuth, conf.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+		conf.ClientCAs.AddCert(ca)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	go func() { _ = server.Serve(l) }()
-	t.Cleanup(server.Stop)
+	f.address = l.Addr().String()
+	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(conf)))
+	workflowservice.RegisterWorkflowServiceServer(s, f)
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(s.Stop)
+	return f
+}
 
-	dir := t.TempDir()
-	mine, myKey := ca.issue(t, "drover.example.com")
-	for name, body := range map[string][]byte{"cert": mine, "key": myKey, "ca": ca.pem} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), body, 0o600))
+func (f *frontend) path(name string) string { return filepath.Join(f.folder, name) }
+
+func (f *frontend) keep(t *testing.T, name, kind string, der []byte) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(f.path(name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+}
+
+func certificate(t *testing.T, name string, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{serverName},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true, IsCA: parent == nil,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
-	t.Setenv("TEMPORAL_ADDRESS", l.Addr().String())
-	t.Setenv("TEMPORAL_API_KEY", "hunter2")
-	t.Setenv("TEMPORAL_TLS_CLIENT_CERT_PATH", filepath.Join(dir, "cert"))
-	t.Setenv("TEMPORAL_TLS_CLIENT_KEY_PATH", filepath.Join(dir, "key"))
-	t.Setenv("TEMPORAL_TLS_SERVER_CA_CERT_PATH", filepath.Join(dir, "ca"))
-	t.Setenv("TEMPORAL_TLS_SERVER_NAME", "temporal.example.com")
+	if parent == nil {
+		parent, parentKey = c, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, parentKey)
+	require.NoError(t, err)
+	c, err = x509.ParseCertificate(der)
+	require.NoError(t, err)
+	return c, key
+}
 
+// greet dials with the settings as they stand, and answers what the frontend saw.
+func (f *frontend) greet(t *testing.T) (greeting, error) {
+	t.Helper()
 	var logged bytes.Buffer
 	log, err := config.Logger("trace", "text", &logged)
 	require.NoError(t, err)
-	options, err := config.Temporal(log)
+	opts, err := config.Temporal(log)
 	require.NoError(t, err)
-	_, err = client.DialContext(t.Context(), options)
-	require.ErrorContains(t, err, "enough")
-	require.Equal(t, call{"drover.example.com", "Bearer hunter2"}, <-calls)
-	require.NotContains(t, logged.String()+err.Error(), "hunter2")
+	defer func() { require.NotContains(t, fmt.Sprintf("%s %v %+v", &logged, opts, opts), secretKey) }()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	c, err := client.DialContext(ctx, opts)
+	if err != nil {
+		return greeting{}, err
+	}
+	c.Close()
+	return <-f.greeted, nil
+}
 
-	t.Setenv("TEMPORAL_TLS_SERVER_NAME", "elsewhere.example.com")
-	options, err = config.Temporal(hclog.NewNullLogger())
+func (f *frontend) profile(t *testing.T, lines ...string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "temporal.toml")
+	require.NoError(t, os.WriteFile(file, []byte("[profile.prod]\n"+strings.Join(lines, "\n")+"\n"), 0o600))
+	t.Setenv("TEMPORAL_CONFIG_FILE", file)
+	t.Setenv("TEMPORAL_PROFILE", "prod")
+}
+
+// secretKey is an API key, of letters alone: without quotes it reads as one word.
+const secretKey = "secretkey"
+
+func (g greeting) hasKey() bool { return g.authorization == "Bearer "+secretKey }
+
+func TestTheCertificatesOfTheEnvironmentAreThoseOfTheConnection(t *testing.T) {
+	bare(t)
+	f := newFrontend(t, true)
+	t.Setenv("TEMPORAL_ADDRESS", f.address)
+	t.Setenv("TEMPORAL_TLS_SERVER_CA_CERT_PATH", f.path("ca.pem"))
+	t.Setenv("TEMPORAL_TLS_SERVER_NAME", serverName)
+	_, err := f.greet(t)
+	require.Error(t, err, "a client that has no certificate")
+	t.Setenv("TEMPORAL_TLS_CLIENT_CERT_PATH", f.path("client.pem"))
+	t.Setenv("TEMPORAL_TLS_CLIENT_KEY_PATH", f.path("client.key"))
+	g, err := f.greet(t)
 	require.NoError(t, err)
-	_, err = client.DialContext(t.Context(), options)
-	require.ErrorContains(t, err, "elsewhere.example.com")
+	require.Equal(t, greeting{client: "drover's client"}, g)
+
+	t.Setenv("TEMPORAL_TLS_SERVER_NAME", "another.example.com")
+	_, err = f.greet(t)
+	require.ErrorContains(t, err, "another.example.com")
+	t.Setenv("TEMPORAL_TLS_DISABLE_HOST_VERIFICATION", "true")
+	_, err = f.greet(t)
+	require.NoError(t, err)
+}
+
+func TestTheCertificatesOfTheProfileAreThoseOfTheConnection(t *testing.T) {
+	bare(t)
+	f := newFrontend(t, true)
+	f.profile(t, fmt.Sprintf("address = %q", f.address), "[profile.prod.tls]", fmt.Sprintf("server_name = %q", serverName),
+		fmt.Sprintf("server_ca_cert_path = %q", f.path("ca.pem")), fmt.Sprintf("client_cert_path = %q", f.path("client.pem")), fmt.Sprintf("client_key_path = %q", f.path("client.key")))
+	g, err := f.greet(t)
+	require.NoError(t, err)
+	require.Equal(t, "drover's client", g.client)
+}
+
+func TestTheAPIKeyIsShownToTheServerAlone(t *testing.T) {
+	bare(t)
+	f := newFrontend(t, false)
+	t.Setenv("TEMPORAL_TLS_SERVER_CA_CERT_PATH", f.path("ca.pem"))
+	t.Setenv("TEMPORAL_TLS_SERVER_NAME", serverName)
+	t.Run("of the environment", func(t *testing.T) {
+		t.Setenv("TEMPORAL_ADDRESS", f.address)
+		t.Setenv("TEMPORAL_API_KEY", secretKey)
+		g, err := f.greet(t)
+		require.NoError(t, err)
+		require.True(t, g.hasKey())
+	})
+	t.Run("of the profile", func(t *testing.T) {
+		f.profile(t, fmt.Sprintf("address = %q", f.address), fmt.Sprintf("api_key = %q", secretKey))
+		g, err := f.greet(t)
+		require.NoError(t, err)
+		require.True(t, g.hasKey())
+	})
+	t.Run("the environment's before the profile's", func(t *testing.T) {
+		f.profile(t, fmt.Sprintf("address = %q", f.address), `api_key = "another"`)
+		t.Setenv("TEMPORAL_API_KEY", secretKey)
+		g, err := f.greet(t)
+		require.NoError(t, err)
+		require.True(t, g.hasKey())
+	})
+}
+
+func TestAnAPIKeyAloneMeansTLS(t *testing.T) {
+	bare(t)
+	f := newFrontend(t, false)
+	t.Setenv("TEMPORAL_ADDRESS", f.address)
+	t.Setenv("TEMPORAL_API_KEY", secretKey)
+	_, err := f.greet(t)
+	require.ErrorContains(t, err, "certificate", "an authority that this machine does not know")
+	require.NotContains(t, err.Error(), secretKey)
+}
+
+func TestAMistakeInTheProfileDoesNotShowTheKey(t *testing.T) {
+	for name, lines := range map[string]string{
+		"no quotes":              "api_key = " + secretKey,
+		"a quote too few":        `api_key = "` + secretKey,
+		"in a list":              `api_key = ["` + secretKey + `"]`,
+		"a private key unquoted": "tls = {client_key_data = " + secretKey + "}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			bare(t)
+			(*frontend)(nil).profile(t, lines)
+			_, err := config.Temporal(hclog.NewNullLogger())
+			require.ErrorContains(t, err, "line 2", "where it is")
+			require.NotContains(t, err.Error(), secretKey)
+		})
+	}
 }

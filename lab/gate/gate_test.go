@@ -3,10 +3,8 @@ package gate_test
 import (
 	"context"
 	"log/slog"
-	"os"
 	"path/filepath"
-	"slices"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,77 +17,147 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/lab/gate"
 )
 
-// A task is held while it is delivered, a second delivery is lost, an answer is dropped and repeated by the worker: the workflow notices
-// nothing but time.
-func TestTasksAreHeldAndLostAndAnswersDropped(t *testing.T) {
-	tools := filepath.Join("..", "..", ".cache")
-	if d := os.Getenv("DROVER_TOOLS"); d != "" {
-		tools = d
+const queue = "gated"
+
+// bench is a Temporal server, a gate before it, and a worker that knows the gate alone.
+type bench struct {
+	*testing.T
+	gate   *gate.Gate
+	direct client.Client // past the gate
+
+	runs map[string]*atomic.Int32 // how often each activity ran
+}
+
+// How long a try of an activity may take: the server waits as long before it hands a task out again that was lost.
+const (
+	patient = time.Minute
+	hasty   = 3 * time.Second
+)
+
+// story runs two activities, one after the other, and answers with the tries that each took.
+func story(ctx workflow.Context, limit time.Duration) (tries []int32, err error) {
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: limit, RetryPolicy: &temporal.RetryPolicy{InitialInterval: 10 * time.Millisecond, BackoffCoefficient: 1}})
+	for _, name := range []string{"First", "Second"} {
+		var n int32
+		if err := workflow.ExecuteActivity(ctx, name).Get(ctx, &n); err != nil {
+			return nil, err
+		}
+		tries = append(tries, n)
 	}
+	return tries, nil
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	binary := filepath.Join(tooltest.Dir(t, "bin/temporal"), "bin", "temporal")
 	quiet := log.NewStructuredLogger(slog.New(slog.DiscardHandler))
-	dev, err := testsuite.StartDevServer(t.Context(), testsuite.DevServerOptions{ExistingPath: filepath.Join(tools, "bin", "temporal"), LogLevel: "error", ClientOptions: &client.Options{Logger: quiet}})
-	require.NoError(t, err, "run `make setup`")
-	defer func() { _ = dev.Stop() }()
-	g, err := gate.Start("127.0.0.1:0", dev.FrontendHostPort())
+	dev, err := testsuite.StartDevServer(t.Context(), testsuite.DevServerOptions{ExistingPath: binary, LogLevel: "error", ClientOptions: &client.Options{Logger: quiet}})
 	require.NoError(t, err)
-	defer g.Close()
-	through, err := client.Dial(client.Options{HostPort: g.Address(), Logger: quiet})
+	t.Cleanup(func() { require.NoError(t, dev.Stop()) })
+	b := &bench{T: t, direct: dev.Client(), runs: map[string]*atomic.Int32{"First": {}, "Second": {}}}
+	b.gate, err = gate.Start("127.0.0.1:0", dev.FrontendHostPort())
 	require.NoError(t, err)
-	defer through.Close()
-
-	var mu sync.Mutex
-	var events []gate.Event
-	ran := 0
-	w := worker.New(through, "q", worker.Options{MaxConcurrentActivityTaskPollers: 1})
-	w.RegisterActivityWithOptions(func(context.Context) error {
-		mu.Lock()
-		defer mu.Unlock()
-		ran++
-		return nil
-	}, activity.RegisterOptions{Name: "Step"})
-	w.RegisterWorkflowWithOptions(func(ctx workflow.Context) error {
-		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Second, RetryPolicy: &temporal.RetryPolicy{InitialInterval: time.Millisecond, BackoffCoefficient: 1}})
-		return workflow.ExecuteActivity(ctx, "Step").Get(ctx, nil)
-	}, workflow.RegisterOptions{Name: "Wf"})
-
-	held, release := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	dropped := false
-	g.Set(func(_ context.Context, e gate.Event) bool {
-		mu.Lock()
-		events = append(events, e)
-		first := e.When == gate.Delivery && e.Attempt == 1
-		mu.Unlock()
-		if first {
-			once.Do(func() { close(held); <-release })
-			return false // lost with its poll
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if e.When == gate.Completion && !dropped {
-			dropped = true
-			return false
-		}
-		return true
-	})
+	t.Cleanup(b.gate.Close)
+	through, err := client.DialContext(t.Context(), client.Options{HostPort: b.gate.Address(), Logger: quiet})
+	require.NoError(t, err)
+	t.Cleanup(through.Close)
+	w := worker.New(through, queue, worker.Options{})
+	w.RegisterWorkflowWithOptions(story, workflow.RegisterOptions{Name: "story"})
+	for name, runs := range b.runs {
+		w.RegisterActivityWithOptions(func(ctx context.Context) (int32, error) {
+			runs.Add(1)
+			return activity.GetInfo(ctx).Attempt, nil
+		}, activity.RegisterOptions{Name: name})
+	}
 	require.NoError(t, w.Start())
-	defer w.Stop()
-	run, err := dev.Client().ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "wf-1", TaskQueue: "q"}, "Wf")
-	require.NoError(t, err)
-	<-held
-	mu.Lock()
-	require.Zero(t, ran, "nothing is done before the delivery passes")
-	mu.Unlock()
-	close(release)
-	require.NoError(t, run.Get(t.Context(), nil))
+	t.Cleanup(w.Stop)
+	return b
+}
 
-	mu.Lock()
-	defer mu.Unlock()
-	require.Equal(t, 1, ran, "the answer that was dropped was repeated, not the work")
-	require.Equal(t, gate.Event{When: gate.Delivery, Activity: "Step", WorkflowID: "wf-1", Attempt: 1}, events[0])
-	require.True(t, slices.ContainsFunc(events, func(e gate.Event) bool { return e.When == gate.Delivery && e.Attempt == 2 }))
-	require.Equal(t, gate.Completion, events[len(events)-1].When)
+// began starts a story, by the direct way.
+func (b *bench) began(id string, limit time.Duration) client.WorkflowRun {
+	b.Helper()
+	run, err := b.direct.ExecuteWorkflow(b.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: queue, WorkflowExecutionTimeout: 2 * patient}, "story", limit)
+	require.NoError(b, err)
+	return run
+}
+
+// tries of both activities, when the story has ended.
+func (b *bench) tries(run client.WorkflowRun) (out []int32) {
+	b.Helper()
+	require.NoError(b, run.Get(b.Context(), &out))
+	return out
+}
+
+func TestTheGateActsOnTheActivityItIsToldOf(t *testing.T) {
+	b := newBench(t)
+	counted := func() [2]int32 { return [2]int32{b.runs["First"].Load(), b.runs["Second"].Load()} }
+
+	t.Run("without a hook everything passes", func(t *testing.T) {
+		require.Equal(t, []int32{1, 1}, b.tries(b.began("move/plain", patient)))
+		require.Equal(t, [2]int32{1, 1}, counted())
+	})
+
+	t.Run("a delivery that is held has done nothing, and others pass meanwhile", func(t *testing.T) {
+		was := counted()
+		held, release := make(chan gate.Event, 1), make(chan struct{})
+		b.gate.Set(func(_ context.Context, e gate.Event) bool {
+			if e.When == gate.Delivery && e.Activity == "Second" && e.WorkflowID == "move/held" {
+				held <- e
+				<-release
+			}
+			return true
+		})
+		run := b.began("move/held", patient)
+		require.Equal(t, gate.Event{When: gate.Delivery, Activity: "Second", WorkflowID: "move/held", Attempt: 1}, <-held)
+		require.Equal(t, []int32{1, 1}, b.tries(b.began("move/other", patient)))
+		require.Equal(t, [2]int32{was[0] + 2, was[1] + 1}, counted(), "the Second of the one that is held has not run")
+		close(release)
+		require.Equal(t, []int32{1, 1}, b.tries(run))
+		require.Equal(t, [2]int32{was[0] + 2, was[1] + 2}, counted())
+	})
+
+	t.Run("a delivery that is dropped comes again", func(t *testing.T) {
+		was := counted()
+		b.gate.Set(func(_ context.Context, e gate.Event) bool {
+			return e.When != gate.Delivery || e.Activity != "Second" || e.Attempt > 1
+		})
+		require.Equal(t, []int32{1, 2}, b.tries(b.began("move/undelivered", hasty)))
+		require.Equal(t, [2]int32{was[0] + 1, was[1] + 1}, counted(), "the first try never reached the worker")
+	})
+
+	t.Run("a completion that is dropped leaves the effect, and the activity runs again", func(t *testing.T) {
+		was := counted()
+		var refused atomic.Int32
+		b.gate.Set(func(_ context.Context, e gate.Event) bool {
+			if e.When == gate.Completion && e.Activity == "First" && e.Attempt == 1 {
+				refused.Add(1)
+				return false
+			}
+			return true
+		})
+		require.Equal(t, []int32{2, 1}, b.tries(b.began("move/unanswered", hasty)))
+		require.Equal(t, [2]int32{was[0] + 2, was[1] + 1}, counted())
+		require.Positive(t, refused.Load())
+	})
+
+	t.Run("a completion that is dropped once is repeated by the worker, and the activity does not run again", func(t *testing.T) {
+		was := counted()
+		var refused atomic.Bool
+		b.gate.Set(func(_ context.Context, e gate.Event) bool {
+			return e.When != gate.Completion || e.Activity != "First" || !refused.CompareAndSwap(false, true)
+		})
+		require.Equal(t, []int32{1, 1}, b.tries(b.began("move/answered-late", patient)))
+		require.Equal(t, [2]int32{was[0] + 1, was[1] + 1}, counted())
+		require.True(t, refused.Load())
+	})
+
+	t.Run("a hook that is taken away acts no more", func(t *testing.T) {
+		b.gate.Set(nil)
+		require.Equal(t, []int32{1, 1}, b.tries(b.began("move/after", patient)))
+	})
 }

@@ -114,24 +114,66 @@ func collect(q pgx.Rows, name string, into rows) error {
 	return q.Err()
 }
 
-// replicated says whether replication stands: only then must both sides be equal. Where a migration has set it up, it must stand.
+// replicated says whether replication stands: only then must both sides be equal. Where Drover's schema stands it must, or a migration
+// that broke it would be compared with nothing and found whole.
 func replicated(ctx context.Context, db map[string]*pgx.Conn, res *Result) (bool, error) {
 	if len(db) < 2 {
 		return false, nil
 	}
-	stands := true
-	for _, side := range []string{onprem, onAWS} {
-		var subscribed, setUp bool
-		err := db[side].QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_subscription WHERE pid IS NOT NULL), to_regclass('drover.installed') IS NOT NULL").Scan(&subscribed, &setUp)
+	standing := true
+	for _, way := range []struct{ from, to string }{{onprem, onAWS}, {onAWS, onprem}} {
+		down, err := broken(ctx, db[way.from], db[way.to])
 		if err != nil {
-			return false, fmt.Errorf("ask %s for its subscriptions: %w", side, err)
+			return false, fmt.Errorf("ask %s for its subscriptions: %w", way.to, err)
 		}
-		if setUp && !subscribed {
-			res.violation("replication to %s does not run: the sides cannot be held against each other", side)
+		if down == "" {
+			continue
 		}
-		stands = stands && subscribed
+		standing = false
+		var prepared bool
+		if err := db[way.to].QueryRow(ctx, "SELECT to_regnamespace('drover') IS NOT NULL").Scan(&prepared); err != nil {
+			return false, fmt.Errorf("ask %s for Drover's schema: %w", way.to, err)
+		}
+		if prepared {
+			res.violation("replication from %s to %s does not stand, so that the two sides were not compared: %s", way.from, way.to, down)
+		}
 	}
-	return stands, nil
+	return standing, nil
+}
+
+// broken says what is wrong with Drover's subscriptions on one side to the other; "" for nothing. A subscription's worker may well run and
+// be refused by the other side, time after time: only a slot that is read says that it gets through.
+func broken(ctx context.Context, from, to *pgx.Conn) (string, error) {
+	rows, err := to.Query(ctx, `SELECT subname::text, coalesce(subslotname::text, ''), subenabled FROM pg_subscription
+		WHERE subname LIKE 'drover\_%' AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1`)
+	if err != nil {
+		return "", err
+	}
+	type subscription struct {
+		Name, Slot string
+		Enabled    bool
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[subscription])
+	if err != nil {
+		return "", err
+	}
+	if len(all) == 0 {
+		return "there is no subscription", nil
+	}
+	for _, s := range all {
+		if !s.Enabled {
+			return fmt.Sprintf("subscription %s is disabled", s.Name), nil
+		}
+		var read bool
+		err := from.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active)", s.Slot).Scan(&read)
+		if err != nil {
+			return "", err
+		}
+		if !read {
+			return fmt.Sprintf("subscription %s does not read its slot %q", s.Name, s.Slot), nil
+		}
+	}
+	return "", nil
 }
 
 // homeOf asks both sides whether they are the customer's home; exactly one must say so.

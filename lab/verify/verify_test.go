@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/drover-migration/drover/internal/tooltest"
@@ -50,6 +51,8 @@ func newWorld(t *testing.T) *world {
 		w.exec(side, pg.Schema)
 		w.exec(side, fmt.Sprintf("CREATE SCHEMA drover; CREATE FUNCTION drover.is_home(t bigint) RETURNS boolean LANGUAGE sql AS 'SELECT t = %d'", home))
 	}
+	w.subscribe("onprem", "aws")
+	w.subscribe("aws", "onprem")
 	w.startS3(tools, dir)
 	w.opts = verify.Options{
 		Ledger: filepath.Join(dir, "ledger.jsonl"), Drain: time.Millisecond, OnPrem: w.server.DSN("onprem"), AWS: w.server.DSN("aws"),
@@ -65,6 +68,27 @@ func newWorld(t *testing.T) *world {
 		w.write(tenant, c)
 	}
 	return w
+}
+
+// subscribe joins one side to the other as Drover does, but that nothing is carried: each side's rows are the test's own.
+func (w *world) subscribe(from, to string) {
+	name := "drover_" + to
+	w.exec(from, "CREATE PUBLICATION "+name)
+	w.exec(from, "SELECT pg_create_logical_replication_slot('"+name+"', 'pgoutput')")
+	w.exec(to, fmt.Sprintf("CREATE SUBSCRIPTION %s CONNECTION '%s' PUBLICATION %[1]s WITH (create_slot = false, copy_data = false)", name, w.server.DSN(from)))
+	w.reads(name, true)
+}
+
+// reads waits until a slot is read, or is not.
+func (w *world) reads(slot string, is bool) {
+	w.t.Helper()
+	c, err := pgx.Connect(w.t.Context(), w.server.DSN("postgres"))
+	require.NoError(w.t, err)
+	defer func() { _ = c.Close(w.t.Context()) }()
+	require.Eventually(w.t, func() bool {
+		var active bool
+		return c.QueryRow(w.t.Context(), "SELECT active FROM pg_replication_slots WHERE slot_name = $1", slot).Scan(&active) == nil && active == is
+	}, 20*time.Second, 10*time.Millisecond)
 }
 
 func (w *world) startS3(tools, dir string) {
@@ -136,10 +160,22 @@ func TestWhatIsWholeIsFoundWhole(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, r.Violations)
 	require.Equal(t, 8, r.AckedWrites)
-	require.EqualValues(t, 14, r.RowsVerified)
+	require.EqualValues(t, 28, r.RowsVerified, "those of both sides")
 	require.EqualValues(t, 4, r.ObjectsVerified)
 	require.EqualValues(t, 2, r.DiskBlocksVerified)
 	require.Equal(t, map[string]string{"acme": "aws", "beta": "onprem"}, r.Homes)
+}
+
+func TestBeforeDroverHasPreparedADatabaseNoSubscriptionIsMissed(t *testing.T) {
+	w := newWorld(t)
+	for _, side := range []string{"onprem", "aws"} {
+		w.exec(side, "ALTER SUBSCRIPTION drover_"+side+" RENAME TO somebodys_own")
+		w.exec(side, "DROP SCHEMA drover CASCADE")
+	}
+	r, err := verify.Run(t.Context(), w.opts)
+	require.NoError(t, err)
+	require.Empty(t, r.Violations)
+	require.EqualValues(t, 14, r.RowsVerified, "those at home")
 }
 
 func TestEachThingThatIsWrongIsNamed(t *testing.T) {
@@ -171,7 +207,7 @@ func TestEachThingThatIsWrongIsNamed(t *testing.T) {
 		{name: "a write whose content changed", lost: 1, misplaced: 1, says: `it is "9900", acknowledged was "1234"`,
 			plant: func() { w.exec("aws", "UPDATE orders SET amount = 99 WHERE tenant_id = 1") },
 			undo:  func() { w.exec("aws", "UPDATE orders SET amount = 12.34 WHERE tenant_id = 1") }},
-		{name: "a counter that was added to twice", duplicate: 1, says: "the counter on aws is 10, what was added is 5",
+		{name: "a counter that was added to twice", duplicate: 1, misplaced: 1, says: "the counter on aws is 10, what was added is 5",
 			plant: func() { w.exec("aws", "UPDATE acct SET n = 10 WHERE tenant_id = 1") },
 			undo:  func() { w.exec("aws", "UPDATE acct SET n = 5 WHERE tenant_id = 1") }},
 		{name: "a row on the wrong side", misplaced: 1, says: "customer acme: misplaced: a row of orders (token \"00000000-0000-4000-8000-999999999999\") is only on onprem, its home is aws",
@@ -179,6 +215,30 @@ func TestEachThingThatIsWrongIsNamed(t *testing.T) {
 				w.exec("onprem", "INSERT INTO orders (tenant_id, token, amount) VALUES (1, '00000000-0000-4000-8000-999999999999', 1)")
 			},
 			undo: func() { w.exec("onprem", "DELETE FROM orders WHERE token = '00000000-0000-4000-8000-999999999999'") }},
+		{name: "a row that was not carried", says: `customer acme: not carried: a row of orders (token "") is on aws and not on onprem`,
+			plant: func() { w.exec("aws", "INSERT INTO orders (tenant_id, amount) VALUES (1, 1)") },
+			undo:  func() { w.exec("aws", "DELETE FROM orders WHERE token IS NULL") }},
+		{name: "a subscription that is disabled", says: "replication from onprem to aws does not stand, so that the two sides were not compared: subscription drover_aws is disabled",
+			plant: func() { w.exec("aws", "ALTER SUBSCRIPTION drover_aws DISABLE") },
+			undo: func() {
+				w.exec("aws", "ALTER SUBSCRIPTION drover_aws ENABLE")
+				w.reads("drover_aws", true)
+			}},
+		{name: "a subscription that the other side refuses", says: `replication from aws to onprem does not stand, so that the two sides were not compared: subscription drover_onprem does not read its slot "drover_onprem"`,
+			plant: func() {
+				w.exec("onprem", "ALTER SUBSCRIPTION drover_onprem CONNECTION '"+w.server.DSNAs(pg.Admin, "wrong", "aws")+"'")
+				w.reads("drover_onprem", false)
+			},
+			undo: func() {
+				w.exec("onprem", "ALTER SUBSCRIPTION drover_onprem CONNECTION '"+w.server.DSN("aws")+"'")
+				w.reads("drover_onprem", true)
+			}},
+		{name: "a subscription that is gone", says: "replication from onprem to aws does not stand, so that the two sides were not compared: there is no subscription",
+			plant: func() { w.exec("aws", "ALTER SUBSCRIPTION drover_aws RENAME TO another") },
+			undo: func() {
+				w.exec("aws", "ALTER SUBSCRIPTION another RENAME TO drover_aws")
+				w.reads("drover_aws", true)
+			}},
 		{name: "a customer whose writes both sides take", says: "customer acme: both sides take its writes",
 			plant: func() {
 				w.exec("onprem", "CREATE OR REPLACE FUNCTION drover.is_home(t bigint) RETURNS boolean LANGUAGE sql AS 'SELECT true'")
@@ -186,8 +246,6 @@ func TestEachThingThatIsWrongIsNamed(t *testing.T) {
 			undo: func() {
 				w.exec("onprem", "CREATE OR REPLACE FUNCTION drover.is_home(t bigint) RETURNS boolean LANGUAGE sql AS 'SELECT t = 2'")
 			}},
-		{name: "replication that was set up and does not run", says: "replication to aws does not run",
-			plant: func() { w.exec("aws", "CREATE TABLE drover.installed ()") }, undo: func() { w.exec("aws", "DROP TABLE drover.installed") }},
 		{name: "a missing object", lost: 1, objects: -1, says: "customer acme: lost: file doc.txt is not in the bucket",
 			plant: func() { w.remove("acme/doc.txt") }, undo: func() { w.put("acme/doc.txt", "content of acme") }},
 		{name: "a missing object of which the ledger knows nothing", lost: 1, objects: -1, says: "customer acme: lost: file seed.txt is in the folder and not in the bucket",

@@ -46,8 +46,9 @@ func (p *Pair) beat(ctx context.Context, from, to *Server) (time.Duration, error
 	if err != nil {
 		return 0, fmt.Errorf("write a beat %s: %w", from.where(), err)
 	}
-	tick := time.NewTicker(markPoll)
+	tick, late := time.NewTicker(markPoll), time.NewTicker(renewEvery)
 	defer tick.Stop()
+	defer late.Stop()
 	for {
 		var seen int64
 		err := to.Pool.QueryRow(ctx, `SELECT token FROM drover.beat WHERE pub = $1 AND tenant = 0`, pub).Scan(&seen)
@@ -60,6 +61,10 @@ func (p *Pair) beat(ctx context.Context, from, to *Server) (time.Duration, error
 		select {
 		case <-ctx.Done():
 			return 0, fmt.Errorf("beat from %s to %s: %w after %s; look at subscription %s and its server's log", from.Side, to.Side, ErrNoBeat, time.Since(begun).Round(time.Millisecond), pub)
+		case <-late.C:
+			if err := p.renew(ctx, from.Side); err != nil && ctx.Err() == nil {
+				return 0, err
+			}
 		case <-tick.C:
 		}
 	}
@@ -125,8 +130,9 @@ func (p *Pair) Sync(ctx context.Context) (Sync, error) {
 // committed for good, and all before them with them. A Move that started in between would open without those rows: its mark travels
 // by a table that is ready already.
 func (p *Pair) AwaitSync(ctx context.Context, say func(string)) error {
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick, late := time.NewTicker(100*time.Millisecond), time.NewTicker(renewEvery)
 	defer tick.Stop()
+	defer late.Stop()
 	for {
 		s, err := p.Sync(ctx)
 		switch {
@@ -141,6 +147,13 @@ func (p *Pair) AwaitSync(ctx context.Context, say func(string)) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-late.C:
+			// Each table's first copy makes connections of its own.
+			for _, s := range p.servers() {
+				if err := p.renew(ctx, s.Side); err != nil {
+					return err
+				}
+			}
 		case <-tick.C:
 		}
 	}

@@ -181,12 +181,16 @@ func (c *checkRun) transactions(ctx context.Context) error {
 func (c *checkRun) connectivity(ctx context.Context) error {
 	for _, to := range c.servers() {
 		from := c.Side(to.Side.Other())
-		err := tryToSubscribe(ctx, to, from.peer)
+		peer, err := from.with(ctx, from.peer)
+		if err != nil {
+			return err
+		}
+		err = tryToSubscribe(ctx, to, peer)
 		if err != nil && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
-			c.block("connectivity", fmt.Sprintf("%s -> %s", c.database(to), from.peer), "it cannot subscribe: "+withoutSecret(err, from.peer).Error(),
+			c.block("connectivity", fmt.Sprintf("%s -> %s", c.database(to), peer), "it cannot subscribe: "+withoutSecret(err, peer).Error(),
 				"let this server reach that address; give the role there REPLICATION (rds_replication) and the one here the right to subscribe (rds_superuser, pg_create_subscription)")
 		}
 	}

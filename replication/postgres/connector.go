@@ -27,7 +27,8 @@ type Instances interface {
 	Endpoint(ctx context.Context, target migration.Target, id string) (host string, port int, dbname string, err error)
 }
 
-// Connector opens pairs and keeps them: a freeze has no time to connect. It is safe for concurrent use.
+// Connector opens pairs and keeps them: a freeze has no time to connect. What is kept is the place; name and password are resolved
+// for each new connection, since a rotation ends them. It is safe for concurrent use.
 type Connector struct {
 	Secrets   Secrets
 	Instances Instances

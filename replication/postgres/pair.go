@@ -26,9 +26,10 @@ type Pair struct {
 
 	pgDump string // "": found
 
-	mu     sync.Mutex
-	tables []Table // what VerifyTenant compares, as last read
-	recent recent  // freezes of this worker, for predictions
+	mu      sync.Mutex
+	tables  []Table            // what VerifyTenant compares, as last read
+	recent  recent             // freezes of this worker, for predictions
+	renewed map[string]Address // subscription -> the connection that this worker last gave it
 }
 
 // Server is one side of a pair.
@@ -36,8 +37,49 @@ type Server struct {
 	Pool *pgxpool.Pool
 	Side migration.Side
 
-	own  Address // how the worker reaches it
-	peer Address // how the other server reaches it
+	peer  Address                                // how the other server reaches it
+	renew func(context.Context) (Address, error) // the user and password that hold now; nil: those of own and peer
+
+	mu  sync.Mutex
+	own Address // how the worker reaches it, with the user and password that were last known
+}
+
+// loginLimit is how long a new connection waits for its secret: what a freeze loses at most by a store of secrets that hangs.
+const loginLimit = 2 * time.Second
+
+// with is the address with the user and password that hold now. Host, port and database stay: a pair is two known databases, and one that
+// moved is found by a worker that starts.
+func (s *Server) with(ctx context.Context, a Address) (Address, error) {
+	if s.renew == nil {
+		return a, nil
+	}
+	now, err := s.renew(ctx)
+	if err != nil {
+		return Address{}, fmt.Errorf("log in to the database %s: %w", s.where(), err)
+	}
+	a.User, a.Password = now.User, now.Password
+	return a, nil
+}
+
+// logIn has a new connection use the user and password that hold when it is made, or the last that were known where the secret cannot be
+// read in time.
+func (s *Server) logIn(ctx context.Context, c *pgx.ConnConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, loginLimit)
+	defer cancel()
+	now, err := s.with(ctx, s.here())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.own = now
+	}
+	c.User, c.Password = s.own.User, s.own.Password
+	return nil
+}
+
+func (s *Server) here() Address {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.own
 }
 
 // Address is how a server is reached. It holds a password: it is never printed.
@@ -105,9 +147,9 @@ var settings = map[string]string{
 }
 
 // Connect opens a side's pool and proves it by connecting. The other server reaches this one at peer. Every connection is made with the user
-// and password that renew gives then, so that a secret may be rotated, or with those of here where it fails or is nil.
+// and password that renew gives then, so that a secret may be rotated, or with the last that were known where it fails or is nil.
 func Connect(ctx context.Context, side migration.Side, here, peer Address, renew func(context.Context) (Address, error)) (*Server, error) {
-	s := &Server{Side: side, own: here, peer: peer}
+	s := &Server{Side: side, own: here, peer: peer, renew: renew}
 	c, err := pgxpool.ParseConfig(here.dsn())
 	if err != nil {
 		// The error would quote the connection string.
@@ -117,14 +159,7 @@ func Connect(ctx context.Context, side migration.Side, here, peer Address, renew
 		c.ConnConfig.RuntimeParams[k] = v
 	}
 	c.ConnConfig.ConnectTimeout = 10 * time.Second
-	if renew != nil {
-		c.BeforeConnect = func(ctx context.Context, conn *pgx.ConnConfig) error {
-			if a, err := renew(ctx); err == nil {
-				conn.User, conn.Password = a.User, a.Password
-			}
-			return nil
-		}
-	}
+	c.BeforeConnect = s.logIn
 	c.MinConns, c.MaxConns = 2, 12
 	c.MaxConnLifetime, c.MaxConnIdleTime = 12*time.Hour, time.Hour
 	if s.Pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), c); err != nil {

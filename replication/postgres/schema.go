@@ -88,7 +88,10 @@ func (p *Pair) dumpSchema(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	a := p.OnPrem.own
+	a, err := p.OnPrem.with(ctx, p.OnPrem.here())
+	if err != nil {
+		return "", err
+	}
 	cmd := exec.CommandContext(ctx, path, "--schema-only", "--no-publications", "--no-subscriptions", "--exclude-schema=drover")
 	cmd.Env = append(os.Environ(), "PGHOST="+a.Host, "PGPORT="+strconv.Itoa(a.Port), "PGDATABASE="+a.Database, "PGUSER="+a.User,
 		"PGPASSWORD="+a.Password, "PGSSLMODE="+a.sslMode(), "PGSSLROOTCERT="+a.RootCert, "PGAPPNAME=drover")
@@ -102,7 +105,11 @@ func (p *Pair) dumpSchema(ctx context.Context) (string, error) {
 
 // load runs a dump in one transaction on a connection of its own, since a dump changes the session's settings.
 func (s *Server) load(ctx context.Context, dump string) error {
-	c, err := pgx.ConnectConfig(ctx, s.Pool.Config().ConnConfig.Copy())
+	conf := s.Pool.Config().ConnConfig.Copy()
+	if err := s.logIn(ctx, conf); err != nil {
+		return err
+	}
+	c, err := pgx.ConnectConfig(ctx, conf)
 	if err != nil {
 		return fmt.Errorf("connect %s: %w", s.where(), err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -32,17 +33,64 @@ func (p *Pair) subscribe(ctx context.Context, from migration.Side) error {
 		switch {
 		case err != nil:
 			return err
-		case exists && enabled:
-			return nil
 		case exists:
+			if err := p.renewOver(ctx, c, from); err != nil || enabled {
+				return err
+			}
 			_, err := c.Exec(ctx, "ALTER SUBSCRIPTION "+pgx.Identifier{name}.Sanitize()+" ENABLE")
 			return err
 		}
 		if err := dropOrphan(ctx, source, name); err != nil {
 			return err
 		}
-		return createSubscription(ctx, c, name, source.peer, pubs, from == migration.OnPrem)
+		peer, err := source.with(ctx, source.peer)
+		if err != nil {
+			return err
+		}
+		return createSubscription(ctx, c, name, peer, pubs, from == migration.OnPrem)
 	})
+}
+
+// renewEvery is how long changes may fail to come before the connection of their subscription is looked at: each look resolves a
+// secret.
+const renewEvery = 5 * time.Second
+
+// renew gives the subscription away from a side the login that the side accepts now: a server keeps the one it was given, and after a
+// rotation it is refused when its connection is cut. The same connection again changes nothing, so that it is written once by each
+// worker and then when the secret has changed.
+//
+// Not covered: a rotation that changes the name as well, unless the new role owns what the old one made (a subscription is altered by
+// its owner alone); and a cut between a rotation and the next look, which costs the time until then.
+func (p *Pair) renew(ctx context.Context, from migration.Side) error {
+	return p.Side(from.Other()).unhurried(ctx, func(c *pgx.Conn) error { return p.renewOver(ctx, c, from) })
+}
+
+func (p *Pair) renewOver(ctx context.Context, c *pgx.Conn, from migration.Side) error {
+	source, name := p.Side(from), p.Names.Outgoing(from)
+	peer, err := source.with(ctx, source.peer)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	same := p.renewed[name] == peer
+	p.mu.Unlock()
+	if same {
+		return nil
+	}
+	if exists, _, err := subscription(ctx, c, name); err != nil || !exists {
+		return err
+	}
+	quietly(ctx, c)
+	if _, err := c.Exec(ctx, fmt.Sprintf("ALTER SUBSCRIPTION %s CONNECTION %s", pgx.Identifier{name}.Sanitize(), literal(peer.conninfo(name)))); err != nil {
+		return fmt.Errorf("renew the connection of subscription %s to %s: %w", name, peer, withoutSecret(err, peer))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.renewed == nil {
+		p.renewed = map[string]Address{}
+	}
+	p.renewed[name] = peer
+	return nil
 }
 
 func subscription(ctx context.Context, q querier, name string) (exists, enabled bool, err error) {
