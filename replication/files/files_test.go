@@ -461,13 +461,51 @@ func (f *flipped) GetObject(ctx context.Context, in *s3.GetObjectInput, o ...fun
 }
 
 func TestAMissingFolderIsNotAnEmptyOne(t *testing.T) {
+	for _, from := range []migration.Side{migration.OnPrem, migration.AWS} {
+		t.Run("home is "+string(from), func(t *testing.T) {
+			p := newPair(t)
+			p.write("a", "one")
+			p.final(migration.OnPrem)
+			require.NoError(t, os.Rename(p.dir, p.dir+".unmounted"))
+			if from == migration.AWS {
+				p.put("acme/a", "changed on AWS")
+			}
+			_, err := p.job(from).Pass(t.Context())
+			require.ErrorIs(t, err, files.ErrNoTree)
+			_, err = p.job(from).Final(t.Context())
+			require.ErrorIs(t, err, files.ErrNoTree)
+			require.NoDirExists(t, p.dir, "what is made here is hidden as soon as the file system is mounted")
+			require.Equal(t, []string{"acme/a"}, p.keys())
+
+			require.NoError(t, os.Rename(p.dir+".unmounted", p.dir))
+			p.final(from)
+			require.Equal(t, p.object("acme/a"), p.read("a"), "with the folder back the pass goes on")
+		})
+	}
+}
+
+func TestAFolderThatWasEmptiedAndWentMissingIsNotMadeAnew(t *testing.T) {
 	p := newPair(t)
 	p.write("a", "one")
 	p.final(migration.OnPrem)
+	p.remove("acme/a")
+	p.final(migration.AWS)
+	p.put("acme/b", "new on AWS")
 	require.NoError(t, os.Rename(p.dir, p.dir+".unmounted"))
-	_, err := p.job(migration.OnPrem).Pass(t.Context())
-	require.ErrorIs(t, err, files.ErrNoTree)
-	require.Equal(t, []string{"acme/a"}, p.keys())
+	for _, from := range []migration.Side{migration.OnPrem, migration.AWS} {
+		_, err := p.job(from).Final(t.Context())
+		require.ErrorIs(t, err, files.ErrNoTree, from)
+	}
+	require.NoDirExists(t, p.dir)
+}
+
+func TestTheFolderOfACustomerWithoutFilesIsMadeWhenTheFirstComeFromAWS(t *testing.T) {
+	p := newPair(t)
+	require.NoError(t, os.Remove(p.dir))
+	require.Zero(t, p.final(migration.OnPrem).Objects)
+	p.put("acme/deep/a", "one")
+	require.EqualValues(t, 1, p.final(migration.AWS).Copied)
+	require.Equal(t, "one", p.read("deep/a"))
 }
 
 func TestOfTwoPassesAtOnceOneYields(t *testing.T) {

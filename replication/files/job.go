@@ -63,8 +63,8 @@ func listing(s []string) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// ErrNoTree says that the customer's folder is missing although files were carried from it before.
-var ErrNoTree = errors.New("the folder is missing although files were carried from it before: is the file system mounted?")
+// ErrNoTree says that the customer's folder is missing although files were carried before.
+var ErrNoTree = errors.New("the folder is missing although files were carried before: mount its file system; if the folder was removed on purpose, make it again, empty")
 
 // ErrManifest says that another pass has saved the manifest meanwhile: this one stops, and the next one reads again.
 var ErrManifest = errors.New("another pass over the same files has saved its manifest")
@@ -146,9 +146,13 @@ func (j *Job) start(ctx context.Context) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := openTree(j.Root, j.From == migration.AWS)
+	// Only for a customer that never had files the folder is made, or taken for empty. For any other the real one is elsewhere, behind
+	// a mount that is missing: what is carried into another folder is hidden once the mount is back. A manifest is saved before the
+	// first file is carried; one without entries is of a customer whose files were all deleted.
+	never := etag == ""
+	t, err := openTree(j.Root, never && j.From == migration.AWS)
 	if errors.Is(err, fs.ErrNotExist) {
-		if len(m.Entries) > 0 {
+		if !never {
 			return nil, ErrNoTree
 		}
 		t, err = nil, nil // a customer that has no files yet
