@@ -67,10 +67,15 @@ var (
 	ErrSource = errors.New("the disk's stream is not sound")
 )
 
+// DefaultGrace is how long "not found" from EC2 may only mean "not yet": its API is eventually consistent, and its documentation
+// advises to ask again for a few minutes.
+const DefaultGrace = 5 * time.Minute
+
 // Copier copies disks.
 type Copier struct {
-	EBS EBS
-	EC2 EC2
+	EBS   EBS
+	EC2   EC2
+	Grace time.Duration // how long a snapshot must be missing to have been deleted; 0: DefaultGrace
 }
 
 // Copy copies one disk and returns when the snapshot is complete and was read back. Calling it again, in this process or another,
@@ -83,7 +88,11 @@ func (c *Copier) Copy(ctx context.Context, disk migration.Disk, play Grains, kee
 	if o.TimeoutMinutes == 0 {
 		o.TimeoutMinutes = 24 * 60
 	}
-	r := &run{ebs: c.EBS, ec2: c.EC2, disk: disk, opts: o, keep: keep, meter: newMeter(disk.Bytes, o.Progress)}
+	grace := c.Grace
+	if grace <= 0 {
+		grace = DefaultGrace
+	}
+	r := &run{ebs: c.EBS, ec2: c.EC2, grace: grace, disk: disk, opts: o, keep: keep, meter: newMeter(disk.Bytes, o.Progress)}
 	image, err := r.do(ctx, play)
 	if err != nil {
 		return image, fmt.Errorf("copy disk %d (%s): %w", disk.Key, disk.Label, err)
@@ -95,6 +104,7 @@ func (c *Copier) Copy(ctx context.Context, disk migration.Disk, play Grains, kee
 type run struct {
 	ebs   EBS
 	ec2   EC2
+	grace time.Duration
 	disk  migration.Disk
 	opts  Options
 	keep  Checkpoints
