@@ -142,6 +142,8 @@ func (c *checkRun) sequences(ctx context.Context, s *Server, t Table) error {
 	for _, q := range seqs {
 		subject := fmt.Sprintf("sequence %s.%s of table %s", q.Schema, q.Name, t)
 		switch {
+		case !q.Readable:
+			c.block("privilege-sequence", subject+" "+s.where(), "this role may not read it: how many of its ids are given is not known", "GRANT SELECT ON SEQUENCE "+q.ident()+" to it, or the role that owns it")
 		case q.Increment < 0 || q.Cycles:
 			c.block("sequence", subject, "it counts down or starts over: its ids cannot be kept apart on two sides", "ALTER SEQUENCE ... INCREMENT 1 NO CYCLE")
 		case q.base() == 0:

@@ -23,7 +23,10 @@ import (
 // The tests run on two real servers, shared by all; each test has its own databases. DROVER_TEST_PG_BIN names the binaries of another
 // version than the laboratory's.
 
-var onprem, aws *pg.Server
+var (
+	onprem, aws *pg.Server
+	servers     pg.Options // what they were started with, for those of single tests
+)
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -51,6 +54,7 @@ func run(m *testing.M) int {
 	}
 	_ = os.Setenv(BinEnv, o.Bin)
 	o.Dir = dir
+	servers = o
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	for _, x := range []struct {
@@ -84,10 +88,15 @@ var orders = migration.Postgres{Site: "dc1", RDS: "orders", Target: "prod", Colu
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newRigOn(t, onprem, aws)
+}
+
+func newRigOn(t *testing.T, src, dst *pg.Server) *rig {
+	t.Helper()
 	if onprem == nil {
 		t.Skip("no PostgreSQL binaries: make setup")
 	}
-	r := &rig{T: t, db: fmt.Sprintf("app%d", rigs.Add(1)), src: onprem, dst: aws}
+	r := &rig{T: t, db: fmt.Sprintf("app%d", rigs.Add(1)), src: src, dst: dst}
 	ctx := t.Context()
 	for _, s := range []*pg.Server{r.src, r.dst} {
 		require.NoError(t, s.CreateDatabase(ctx, r.db))
