@@ -68,13 +68,15 @@ var (
 	ErrSource = errors.New("the disk's stream is not sound")
 )
 
+// DefaultGrace is how long "not found" from EC2 may only mean "not yet": its API is eventually consistent, and its documentation
+// advises to ask again for a few minutes.
+const DefaultGrace = 5 * time.Minute
+
 // Copier copies disks.
 type Copier struct {
-	EBS EBS
-	EC2 EC2
-	// Settle is how long EC2 may take to show a snapshot that EBS has just started: it is eventually consistent
-	// (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html). 0: a minute.
-	Settle time.Duration
+	EBS   EBS
+	EC2   EC2
+	Grace time.Duration // how long a snapshot must be missing to have been deleted; 0: DefaultGrace
 }
 
 // Copy copies one disk and returns when the snapshot is complete and was read back. Calling it again, in this process or another,
@@ -87,7 +89,7 @@ func (c *Copier) Copy(ctx context.Context, disk migration.Disk, play Grains, kee
 	if o.TimeoutMinutes == 0 {
 		o.TimeoutMinutes = 24 * 60
 	}
-	r := &run{ebs: c.EBS, ec2: c.EC2, settle: cmp.Or(c.Settle, time.Minute), disk: disk, opts: o, keep: keep, meter: newMeter(disk.Bytes, o.Progress)}
+	r := &run{ebs: c.EBS, ec2: c.EC2, grace: cmp.Or(c.Grace, DefaultGrace), disk: disk, opts: o, keep: keep, meter: newMeter(disk.Bytes, o.Progress)}
 	image, err := r.do(ctx, play)
 	if err != nil {
 		return image, fmt.Errorf("copy disk %d (%s): %w", disk.Key, disk.Label, err)
@@ -97,14 +99,14 @@ func (c *Copier) Copy(ctx context.Context, disk migration.Disk, play Grains, kee
 
 // run is one call of Copy.
 type run struct {
-	ebs    EBS
-	ec2    EC2
-	settle time.Duration
-	disk   migration.Disk
-	opts   Options
-	keep   Checkpoints
-	meter  *meter
-	state  *state
+	ebs   EBS
+	ec2   EC2
+	grace time.Duration
+	disk  migration.Disk
+	opts  Options
+	keep  Checkpoints
+	meter *meter
+	state *state
 }
 
 func (r *run) do(ctx context.Context, play Grains) (migration.DiskImage, error) {

@@ -169,61 +169,6 @@ func (f flipper) CompleteSnapshot(ctx context.Context, in *ebs.CompleteSnapshotI
 	return out, errors.Join(err, f.store.Corrupt(*in.SnapshotId, 3))
 }
 
-// slow shows a snapshot only when it has been asked for it a few times, as EC2 may.
-type slow struct {
-	records
-	blind map[string]int
-	asked int
-}
-
-func (s *slow) DescribeSnapshots(ctx context.Context, in *ec2.DescribeSnapshotsInput, o ...func(*ec2.Options)) (*ec2.DescribeSnapshotsOutput, error) {
-	if s.blind[in.SnapshotIds[0]]++; s.blind[in.SnapshotIds[0]] <= s.asked {
-		return nil, &smithy.GenericAPIError{Code: "InvalidSnapshot.NotFound"}
-	}
-	return s.records.DescribeSnapshots(ctx, in, o...)
-}
-
-func TestASnapshotThatDoesNotShowYetIsWaitedFor(t *testing.T) {
-	s, c := start(t, lab.Options{})
-	c.EC2 = &slow{records{s}, map[string]int{}, 3}
-	data := randomDisk(5, 2<<20, 1)
-	_, err := c.Copy(context.Background(), diskOf(data), play(data), &kept{}, disks.Options{Name: "s"})
-	require.NoError(t, err)
-	require.EqualValues(t, 1, s.Snapshots())
-}
-
-// blinking does not show a snapshot that it has shown before, a few times.
-type blinking struct {
-	records
-	asked int
-}
-
-func (b *blinking) DescribeSnapshots(ctx context.Context, in *ec2.DescribeSnapshotsInput, o ...func(*ec2.Options)) (*ec2.DescribeSnapshotsOutput, error) {
-	if b.asked++; b.asked > 1 && b.asked < 4 {
-		return nil, &smithy.GenericAPIError{Code: "InvalidSnapshot.NotFound"}
-	}
-	return b.records.DescribeSnapshots(ctx, in, o...)
-}
-
-func TestACopyIsNotGivenUpWhenItsSnapshotDoesNotShowForAMoment(t *testing.T) {
-	s, c := start(t, lab.Options{})
-	c.EC2 = &blinking{records: records{s}}
-	data := randomDisk(7, 2<<20, 1)
-	got, err := c.Copy(context.Background(), diskOf(data), play(data), &kept{}, disks.Options{Name: "b"})
-	require.NoError(t, err)
-	require.Equal(t, digest(data), got.Digest)
-	require.EqualValues(t, 1, s.Snapshots())
-}
-
-func TestSnapshotsThatNeverShowAreNotStartedForEver(t *testing.T) {
-	s, c := start(t, lab.Options{})
-	c.EC2, c.Settle = &slow{records{s}, map[string]int{}, 1 << 30}, time.Millisecond
-	data := randomDisk(6, 2<<20, 1)
-	_, err := c.Copy(context.Background(), diskOf(data), play(data), &kept{}, disks.Options{Name: "n"})
-	require.ErrorContains(t, err, "3 snapshots in a row were given up or deleted")
-	require.EqualValues(t, 3, s.Snapshots())
-}
-
 func TestASnapshotThatAWSGaveUpIsBegunAnew(t *testing.T) {
 	s, c := start(t, lab.Options{Minute: 2 * time.Millisecond})
 	data, keep := randomDisk(4, 4<<20, 1), &kept{}
@@ -241,4 +186,72 @@ func TestASnapshotThatAWSGaveUpIsBegunAnew(t *testing.T) {
 	got, err := c.Copy(context.Background(), diskOf(data), play(data), keep, o)
 	require.NoError(t, err)
 	require.Equal(t, digest(data), got.Digest)
+}
+
+// shy is EC2 that does not show a snapshot while hide says so. It says that in both ways that EC2 has.
+type shy struct {
+	disks.EC2
+	hide  func(id string) bool
+	asked atomic.Int64
+}
+
+func (e *shy) DescribeSnapshots(ctx context.Context, in *ec2.DescribeSnapshotsInput, o ...func(*ec2.Options)) (*ec2.DescribeSnapshotsOutput, error) {
+	n := e.asked.Add(1)
+	switch {
+	case !e.hide(in.SnapshotIds[0]):
+		return e.EC2.DescribeSnapshots(ctx, in, o...)
+	case n%2 == 0:
+		return &ec2.DescribeSnapshotsOutput{}, nil
+	default:
+		return nil, &smithy.GenericAPIError{Code: "InvalidSnapshot.NotFound"}
+	}
+}
+
+func TestASnapshotThatEC2DoesNotShowYetIsWaitedFor(t *testing.T) {
+	s, c := start(t, lab.Options{})
+	data, hidden := randomDisk(5, 4<<20, 1), map[int64]bool{1: true, 2: true, 3: true, 5: true, 6: true} // 4: begun; from 5 on: completed
+	late := &shy{EC2: c.EC2}
+	late.hide = func(string) bool { return hidden[late.asked.Load()] }
+	c.EC2 = late
+	got, err := c.Copy(t.Context(), diskOf(data), play(data), &kept{}, disks.Options{Name: "s"})
+	require.NoError(t, err)
+	require.Equal(t, digest(data), got.Digest)
+	require.EqualValues(t, 1, s.Snapshots(), "not yet shown is not deleted")
+	require.GreaterOrEqual(t, late.asked.Load(), int64(7))
+}
+
+func TestSnapshotsThatEC2NeverShowsAreNotStartedWithoutEnd(t *testing.T) {
+	s, c := start(t, lab.Options{})
+	c.EC2, c.Grace = &shy{EC2: c.EC2, hide: func(string) bool { return true }}, 20*time.Millisecond
+	data, keep := randomDisk(6, 1<<20, 1), &kept{}
+	_, err := c.Copy(t.Context(), diskOf(data), play(data), keep, disks.Options{Name: "n"})
+	require.ErrorIs(t, err, disks.ErrGone)
+	require.ErrorContains(t, err, "does something delete")
+	require.LessOrEqual(t, s.Snapshots(), 3)
+	before := s.Snapshots()
+	_, err = c.Copy(t.Context(), diskOf(data), play(data), keep, disks.Options{Name: "n"})
+	require.ErrorIs(t, err, disks.ErrGone)
+	require.Greater(t, s.Snapshots(), before, "the next try does not ask for those again that are gone")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	c.Grace = time.Hour
+	c.EC2 = &shy{EC2: c.EC2, hide: func(string) bool { cancel(); return true }}
+	_, err = c.Copy(ctx, diskOf(data), play(data), keep, disks.Options{Name: "n"})
+	require.ErrorIs(t, err, context.Canceled, "waiting ends with its worker")
+}
+
+func TestASnapshotThatWasDeletedIsBegunAnew(t *testing.T) {
+	s, c := start(t, lab.Options{})
+	data, keep := randomDisk(7, 4<<20, 1), &kept{}
+	first, err := c.Copy(t.Context(), diskOf(data), play(data), keep, disks.Options{Name: "d"})
+	require.NoError(t, err)
+	c.EC2, c.Grace = &shy{EC2: c.EC2, hide: func(id string) bool { return id == first.Snapshot }}, 20*time.Millisecond
+	got, err := c.Copy(t.Context(), diskOf(data), play(data), keep, disks.Options{Name: "d"})
+	require.NoError(t, err)
+	require.NotEqual(t, first.Snapshot, got.Snapshot)
+	require.Equal(t, digest(data), got.Digest)
+	back, _, err := s.ReadDigest(got.Snapshot)
+	require.NoError(t, err)
+	require.Equal(t, got.Digest, back, "every block was put again")
+	require.EqualValues(t, 2, s.Snapshots())
 }

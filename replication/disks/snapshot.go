@@ -18,24 +18,28 @@ import (
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// beginnings is how many snapshots one call of Copy may find given up or deleted before it fails: each new one is paid for.
-const beginnings = 3
+// maxStarts is how many snapshots one call asks for. One that was given up or deleted is replaced; more than that is no accident.
+const maxStarts = 3
 
 // begin finds or starts the snapshot and says whether it is complete already.
 func (r *run) begin(ctx context.Context) (sealed bool, err error) {
-	for range beginnings {
+	var id string
+	var state ec2types.SnapshotState
+	for range maxStarts {
 		out, err := r.ebs.StartSnapshot(ctx, r.startInput())
 		if err != nil {
 			return false, fmt.Errorf("start a snapshot of %d GiB: %w", r.gib(), err)
 		}
-		id := aws.ToString(out.SnapshotId)
-		state, err := r.shown(ctx, id)
-		if err != nil {
+		id = aws.ToString(out.SnapshotId)
+		if state, err = r.settled(ctx, id); err != nil {
 			return false, err
 		}
 		if state == ec2types.SnapshotStateError || state == "" {
-			// Given up, or deleted: what is known of its blocks is of no use.
+			// Given up, or deleted: what is known of its blocks is of no use. Saved, so that the next call does not ask for it again.
 			r.state.renew()
+			if err := r.save(ctx); err != nil {
+				return false, err
+			}
 			continue
 		}
 		if r.state.Snapshot != id {
@@ -45,24 +49,7 @@ func (r *run) begin(ctx context.Context) (sealed bool, err error) {
 		}
 		return state == ec2types.SnapshotStateCompleted, r.save(ctx)
 	}
-	return false, fmt.Errorf("%d snapshots in a row were given up or deleted as soon as they were started; find out who or what removes them (CloudTrail: DeleteSnapshot)", beginnings)
-}
-
-// shown is status, and waits for a snapshot that may just have been started: only of one that was seen before does "none" mean deleted.
-func (r *run) shown(ctx context.Context, id string) (ec2types.SnapshotState, error) {
-	wait, end := 50*time.Millisecond, time.Now().Add(r.settle)
-	for {
-		state, err := r.status(ctx, id)
-		if err != nil || state != "" || r.state.Snapshot == id || time.Now().After(end) {
-			return state, err
-		}
-		select {
-		case <-ctx.Done():
-			return "", ctx.Err()
-		case <-time.After(wait):
-		}
-		wait = min(2*wait, 5*time.Second)
-	}
+	return false, fmt.Errorf("%w: %d snapshots were started, and of the last, %s, EC2 says %q: does something delete or fail the snapshots of this account?", ErrGone, maxStarts, id, state)
 }
 
 // startInput is the same for every call of one try: the token makes it find what an earlier call has started.
@@ -104,6 +91,37 @@ func (r *run) status(ctx context.Context, id string) (ec2types.SnapshotState, er
 	return out.Snapshots[0].State, nil
 }
 
+// settled is status, but takes "there is none" for an answer only when EC2 has given it for the whole grace: of what was just
+// started or changed EC2 may not know yet.
+func (r *run) settled(ctx context.Context, id string) (ec2types.SnapshotState, error) {
+	over := time.Now().Add(r.grace)
+	for wait := firstWait; ; wait = min(2*wait, longestWait) {
+		state, err := r.status(ctx, id)
+		left := time.Until(over)
+		if err != nil || state != "" || left <= 0 {
+			return state, err
+		}
+		if err := pause(ctx, min(wait, left)); err != nil {
+			return "", fmt.Errorf("wait until EC2 shows snapshot %s: %w", id, err)
+		}
+	}
+}
+
+// How long to wait between two questions: each time twice as long.
+const (
+	firstWait   = 50 * time.Millisecond
+	longestWait = 5 * time.Second
+)
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
 func (r *run) exists(ctx context.Context, id string) bool {
 	state, err := r.status(ctx, id)
 	return err != nil || state == ec2types.SnapshotStateCompleted // one that cannot be asked for is not copied again for that
@@ -132,23 +150,18 @@ func (r *run) complete(ctx context.Context, sum string) error {
 	if err != nil {
 		return r.explain(ctx, err, "complete snapshot %s with %d blocks", r.state.Snapshot, r.state.count())
 	}
-	wait, end := 50*time.Millisecond, time.Now().Add(r.settle)
-	for {
-		state, err := r.status(ctx, r.state.Snapshot)
+	for wait := firstWait; ; wait = min(2*wait, longestWait) {
+		state, err := r.settled(ctx, r.state.Snapshot)
 		switch {
 		case err != nil:
 			return err
 		case state == ec2types.SnapshotStateCompleted:
 			return nil
-		case state == "" && time.Now().Before(end): // EC2 may not show for a moment what EBS has just answered for
 		case state != ec2types.SnapshotStatePending:
 			return fmt.Errorf("%w: snapshot %s became %q while it was completed", ErrGone, r.state.Snapshot, state)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait):
+		if err := pause(ctx, wait); err != nil {
+			return err
 		}
-		wait = min(2*wait, 5*time.Second)
 	}
 }

@@ -1,7 +1,6 @@
 package files
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -38,7 +37,7 @@ type bucket struct {
 	api    API
 	name   string
 	prefix string
-	part   int64 // bytes of a part; what is longer goes in parts
+	part   int64 // bytes of a part; what is longer goes in parts, larger ones if there would be too many
 }
 
 // remote is an object as listed.
@@ -144,7 +143,7 @@ func condition(etag string) (ifMatch, ifNoneMatch *string) {
 }
 
 // put writes an object on a condition and answers what S3 keeps. S3 itself computes the checksum and refuses what differs.
-func (b *bucket) put(ctx context.Context, p string, l Local, sha string, body io.ReadSeeker, etag string, commit func() error) (stored, error) {
+func (b *bucket) put(ctx context.Context, p string, l Local, sha string, body content, etag string, commit func() error) (stored, error) {
 	if l.Size > b.part {
 		return b.putParts(ctx, p, l, sha, body, etag, commit)
 	}
@@ -165,8 +164,33 @@ func (b *bucket) put(ctx context.Context, p string, l Local, sha string, body io
 	return stored{ETag: aws.ToString(out.ETag), Checksum: sum}, nil
 }
 
+// What S3 takes: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html.
+const (
+	maxParts  = 10_000
+	maxPart   = 5 << 30            // bytes
+	maxObject = maxParts * maxPart // bytes
+)
+
+// partFor is the size of the parts of an object of this size: part, or as many MiB as leave no more parts than S3 takes.
+func partFor(part, size int64) int64 {
+	least := (size + maxParts - 1) / maxParts
+	if least <= part {
+		return part
+	}
+	const mib = 1 << 20
+	return (least + mib - 1) / mib * mib
+}
+
+// checkSize says why a file of this size cannot be an object; "": it can.
+func checkSize(size int64) string {
+	if size > maxObject {
+		return fmt.Sprintf("it has %d bytes, and an object of S3 at most %d", size, int64(maxObject))
+	}
+	return ""
+}
+
 // putParts writes a long object in parts, each with its checksum. The parts of an upload that fails are removed.
-func (b *bucket) putParts(ctx context.Context, p string, l Local, sha string, body io.ReadSeeker, etag string, commit func() error) (stored, error) {
+func (b *bucket) putParts(ctx context.Context, p string, l Local, sha string, body content, etag string, commit func() error) (stored, error) {
 	up, err := b.api.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
 		Bucket: &b.name, Key: b.key(p), Metadata: metadata(l, sha), ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
 	})
@@ -184,22 +208,26 @@ func (b *bucket) putParts(ctx context.Context, p string, l Local, sha string, bo
 	return out, err
 }
 
-func (b *bucket) uploadAndComplete(ctx context.Context, p, id string, size int64, sha string, body io.ReadSeeker, etag string, commit func() error) (stored, error) {
+// uploadAndComplete reads each part twice, for its checksum and to send it, and keeps none in memory: of a file of 5 TiB one has 525 MiB.
+// A part that changes in between is refused by S3.
+func (b *bucket) uploadAndComplete(ctx context.Context, p, id string, size int64, sha string, body content, etag string, commit func() error) (stored, error) {
 	var done []types.CompletedPart
 	whole, sums := sha256.New(), sha256.New()
-	buf := make([]byte, min(b.part, size))
-	for n := int32(1); size > 0; n++ {
-		piece := buf[:min(int64(len(buf)), size)]
-		if _, err := io.ReadFull(body, piece); err != nil {
+	part := partFor(b.part, size)
+	for n, at := int32(1), int64(0); at < size; n, at = n+1, at+part {
+		piece := io.NewSectionReader(body, at, min(part, size-at))
+		one := sha256.New()
+		if _, err := io.CopyN(io.MultiWriter(whole, one), piece, piece.Size()); err != nil {
 			return stored{}, errors.Join(errChanged, err)
 		}
-		size -= int64(len(piece))
-		raw := sha256.Sum256(piece)
-		whole.Write(piece)
-		sums.Write(raw[:])
-		sum := base64.StdEncoding.EncodeToString(raw[:])
+		if _, err := piece.Seek(0, io.SeekStart); err != nil {
+			return stored{}, err
+		}
+		raw := one.Sum(nil)
+		sums.Write(raw)
+		sum := base64.StdEncoding.EncodeToString(raw)
 		out, err := b.api.UploadPart(ctx, &s3.UploadPartInput{Bucket: &b.name, Key: b.key(p), UploadId: &id, PartNumber: &n,
-			Body: bytes.NewReader(piece), ContentLength: aws.Int64(int64(len(piece))), ChecksumSHA256: &sum})
+			Body: piece, ContentLength: aws.Int64(piece.Size()), ChecksumSHA256: &sum})
 		if err != nil {
 			return stored{}, classify(err)
 		}

@@ -509,21 +509,6 @@ func TestTheFolderOfACustomerWithoutFilesIsMadeWhenTheFirstComeFromAWS(t *testin
 	require.Equal(t, "one", p.read("deep/a"))
 }
 
-// On the way home: downloaded into a new folder, they would be missing from the real one when it is mounted again.
-func TestWhatChangedOnAWSIsNotPutBesideAFolderThatIsNotMounted(t *testing.T) {
-	p := newPair(t)
-	p.write("a", "one")
-	p.final(migration.OnPrem)
-	p.put("acme/a", "two")
-	require.NoError(t, os.Rename(p.dir, p.dir+".unmounted"))
-	_, err := p.job(migration.AWS).Final(t.Context())
-	require.ErrorIs(t, err, files.ErrNoTree)
-	require.NoDirExists(t, p.dir)
-	require.NoError(t, os.Rename(p.dir+".unmounted", p.dir))
-	p.final(migration.AWS)
-	require.Equal(t, "two", p.read("a"))
-}
-
 func TestOfTwoPassesAtOnceOneYields(t *testing.T) {
 	p := newPair(t)
 	p.write("a", "one")

@@ -14,7 +14,7 @@ import (
 
 // Defaults of a Job.
 const (
-	DefaultPart    = 32 << 20 // bytes; S3 takes up to 10,000 parts of at least 5 MiB
+	DefaultPart    = 32 << 20 // bytes; S3 takes parts of at least 5 MiB
 	DefaultWorkers = 8
 )
 
@@ -29,7 +29,7 @@ type Job struct {
 	Prefix  string         // the customer's, with its final slash
 	From    migration.Side // the home: its files win
 	Store   Store          // of the manifest
-	Part    int64          // bytes of a part; 0: DefaultPart
+	Part    int64          // bytes of a part, more in files of over 10,000 parts; 0: DefaultPart
 	Workers int            // files at a time; 0: DefaultWorkers
 	// Allowed is asked immediately before every effect on either side; an error stops the pass. nil allows all.
 	Allowed func(context.Context) error

@@ -108,6 +108,7 @@ func (t *tree) look(p string) (l Local, why string, err error) {
 	l = looks(info)
 	switch info.Mode().Type() {
 	case 0:
+		return l, checkSize(l.Size), nil
 	case fs.ModeSymlink:
 		if l.Link, err = t.root.Readlink(p); err != nil {
 			return l, "", err
@@ -139,7 +140,7 @@ func checkText(s string) string {
 }
 
 // content opens a file, or a link's target as if it were one. The caller closes it.
-func (t *tree) content(p string, l Local) (io.ReadSeekCloser, error) {
+func (t *tree) content(p string, l Local) (content, error) {
 	if l.Link != "" {
 		return nopCloser{strings.NewReader(l.Link)}, nil
 	}
@@ -160,7 +161,13 @@ func (t *tree) content(p string, l Local) (io.ReadSeekCloser, error) {
 // errChanged says that a file is not the one that was seen a moment ago.
 var errChanged = errors.New("it changed while it was copied")
 
-type nopCloser struct{ io.ReadSeeker }
+// content is a file's.
+type content interface {
+	io.ReadSeekCloser
+	io.ReaderAt
+}
+
+type nopCloser struct{ *strings.Reader }
 
 func (nopCloser) Close() error { return nil }
 

@@ -107,46 +107,6 @@ func (c *checkRun) tenancy(context.Context) error {
 	return nil
 }
 
-// schemas compares what is on AWS with what is to come.
-func (c *checkRun) schemas(ctx context.Context) error {
-	here, there := c.tables[migration.OnPrem], c.tables[migration.AWS]
-	missing := missingTables(here, there)
-	switch {
-	case len(missing) > 0 && len(there) > 0:
-		c.block("target-schema", c.database(c.AWS), fmt.Sprintf("it has tables, but not %v", missing), "empty it, or bring its schema up to date")
-	case len(missing) > 0:
-		if c.pgDump == "" {
-			if _, err := FindPgDump(); err != nil {
-				c.block("pg-dump", c.database(c.AWS), "the schema has to be brought there, and "+err.Error(), "install PostgreSQL's client programs on the site's worker, or load the schema there yourself")
-			}
-		}
-	case !c.prepared:
-		return c.emptyTarget(ctx, here)
-	}
-	return nil
-}
-
-// emptyTarget wants no rows where the first copy goes.
-func (c *checkRun) emptyTarget(ctx context.Context, tables []Table) error {
-	for _, t := range tables {
-		if t.Class != Tenants && t.Class != Reference {
-			continue
-		}
-		var some bool
-		if err := c.AWS.Pool.QueryRow(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT FROM %s)`, t.Ident())).Scan(&some); err != nil {
-			return fmt.Errorf("read table %s on AWS: %w", t, err)
-		}
-		var subscribed bool
-		if err := c.AWS.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = to_regclass($1))`, t.Ident()).Scan(&subscribed); err != nil {
-			return err
-		}
-		if some && !subscribed {
-			c.block("target-not-empty", "table "+t.String()+" on AWS", "it has rows, and the first copy would collide with them", "empty it: DROP the database's tables, or TRUNCATE them")
-		}
-	}
-	return nil
-}
-
 // transactions looks for what is under way and would hold up an index build, a slot or a fence.
 func (c *checkRun) transactions(ctx context.Context) error {
 	for _, s := range c.servers() {

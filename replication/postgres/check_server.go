@@ -28,7 +28,7 @@ func (c *checkRun) server(s *Server) func(context.Context) error {
 		var slots, senders, workers, applies, tables int
 		err := s.Pool.QueryRow(ctx, `SELECT current_setting('wal_level'), current_setting('max_slot_wal_keep_size'),
 			  current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_slots WHERE slot_name <> $1)::int,
-			  current_setting('max_wal_senders')::int - (SELECT count(*) FROM pg_stat_replication WHERE application_name <> $1)::int,
+			  current_setting('max_wal_senders')::int - (SELECT count(*) FROM pg_stat_replication WHERE application_name IS DISTINCT FROM $1)::int,
 			  current_setting('max_worker_processes')::int, current_setting('max_logical_replication_workers')::int
 			    - (SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL AND subname NOT IN ($2))::int,
 			  current_setting('max_sync_workers_per_subscription')::int`, c.Names.Outgoing(s.Side), c.Names.Outgoing(s.Side.Other())).
@@ -58,6 +58,9 @@ func (c *checkRun) server(s *Server) func(context.Context) error {
 		if applies < 1+tables || workers <= tables {
 			c.block("workers", c.database(s), fmt.Sprintf("%d logical replication workers are free of %d worker processes, %d are needed", max(applies, 0), workers, 1+tables), "raise max_logical_replication_workers and max_worker_processes: "+remedy)
 		}
+		if err := c.origins(ctx, s, tables, remedy); err != nil {
+			return err
+		}
 		if keep != "-1" {
 			c.warn("slot-wal", c.database(s), "max_slot_wal_keep_size is "+keep+": a slot that falls behind by more is lost, and with it this direction", "raise it, or set -1 and watch the disk")
 		}
@@ -66,6 +69,29 @@ func (c *checkRun) server(s *Server) func(context.Context) error {
 		}
 		return c.role(ctx, s)
 	}
+}
+
+// origins wants room for what a subscriber keeps of each source: one for the way in, and while the first copy runs one for each table
+// worker. Without it a worker fails over and over.
+func (c *checkRun) origins(ctx context.Context, s *Server, tables int, remedy string) error {
+	setting, need := "max_active_replication_origins", 1
+	if c.versions[s.Side] < 180000 {
+		setting = "max_replication_slots"
+	}
+	if s.Side == migration.AWS {
+		need += tables
+	}
+	// A subscription's are called pg_OID, those of its table workers pg_OID_TABLE.
+	var free int
+	err := s.Pool.QueryRow(ctx, `SELECT current_setting($1)::int - (SELECT count(*) FROM pg_replication_origin o
+		  WHERE NOT EXISTS (SELECT FROM pg_subscription u WHERE u.subname = $2 AND split_part(o.roname, '_', 2) = u.oid::text))::int`, setting, c.Names.Outgoing(s.Side.Other())).Scan(&free)
+	if err != nil {
+		return fmt.Errorf("read replication origins %s: %w", s.where(), err)
+	}
+	if free < need {
+		c.block("origins", c.database(s), fmt.Sprintf("%d replication origins are free, %d are needed to subscribe", max(free, 0), need), "raise "+setting+": "+remedy)
+	}
+	return nil
 }
 
 func (c *checkRun) retry(ctx context.Context, s *Server, remedy string) error {
@@ -81,11 +107,12 @@ func (c *checkRun) retry(ctx context.Context, s *Server, remedy string) error {
 
 // role checks what the role that Drover connects as may do.
 func (c *checkRun) role(ctx context.Context, s *Server) error {
-	var super, create, subscribe bool
+	var super, create, subscribe, stats bool
 	var who string
 	err := s.Pool.QueryRow(ctx, `SELECT current_user::text, r.rolsuper, has_database_privilege(current_database(), 'CREATE'),
-		  r.rolsuper OR EXISTS (SELECT FROM pg_roles g WHERE g.rolname IN ('pg_create_subscription', 'rds_superuser') AND pg_has_role(r.oid, g.oid, 'MEMBER'))
-		FROM pg_roles r WHERE r.rolname = current_user`).Scan(&who, &super, &create, &subscribe)
+		  r.rolsuper OR EXISTS (SELECT FROM pg_roles g WHERE g.rolname IN ('pg_create_subscription', 'rds_superuser') AND pg_has_role(r.oid, g.oid, 'MEMBER')),
+		  pg_has_role(r.oid, 'pg_read_all_stats', 'USAGE')
+		FROM pg_roles r WHERE r.rolname = current_user`).Scan(&who, &super, &create, &subscribe, &stats)
 	if err != nil {
 		return fmt.Errorf("read the role %s: %w", s.where(), err)
 	}
@@ -95,6 +122,9 @@ func (c *checkRun) role(ctx context.Context, s *Server) error {
 	}
 	if !subscribe {
 		c.block("privilege-subscribe", subject, "it may not create subscriptions", "make it a member of pg_create_subscription (16 and newer) or rds_superuser, or a superuser")
+	}
+	if !stats {
+		c.warn("privilege-stats", subject, "it may not see what other roles' sessions do: old transactions that would hold up a fence are not found beforehand", "GRANT pg_read_all_stats TO "+who)
 	}
 	if super {
 		return nil

@@ -67,14 +67,21 @@ func (c *checkRun) referenceKey(ctx context.Context, s *Server, t Table) error {
 	return nil
 }
 
-// uniques looks for keys and exclusions that tenants share. A key that is made by a sequence or is a UUID cannot collide; columns that
-// an index only includes make it no less unique.
+// uniques looks for keys and exclusions that tenants share, those of single partitions included. A value that is made by a sequence or
+// is a UUID cannot collide. Columns that an index only carries along (INCLUDE) tell nothing apart, nor does an exclusion's column that
+// is not compared for equality.
 func (c *checkRun) uniques(ctx context.Context, s *Server, t Table) error {
 	rows, err := s.Pool.Query(ctx, `SELECT x.relname::text, pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
-		WHERE i.indrelid = $1 AND (i.indisunique OR i.indisexclusion) AND NOT EXISTS (
+		  LEFT JOIN pg_constraint e ON e.conindid = i.indexrelid AND e.conrelid = i.indrelid AND i.indisexclusion
+		WHERE (i.indrelid = $1 OR i.indrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass))) AND (i.indisunique OR i.indisexclusion)
+		  AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.indexrelid)
+		  AND NOT EXISTS (
 		  SELECT FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, o) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n
-		  WHERE k.o <= i.indnkeyatts AND (a.attname = $2 OR i.indisunique AND (a.attidentity <> '' OR a.atttypid = 'uuid'::regtype
-		    OR EXISTS (SELECT FROM pg_attrdef f WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum AND pg_get_expr(f.adbin, f.adrelid) LIKE 'nextval(%'))))`, t.OID, t.Column)
+		  WHERE k.o <= i.indnkeyatts
+		    AND (e.conexclop IS NULL OR EXISTS (SELECT FROM pg_operator p WHERE p.oid = e.conexclop[k.o] AND p.oprname = '='))
+		    AND (a.attname = $2 OR a.attidentity <> '' OR a.atttypid = 'uuid'::regtype
+		      OR EXISTS (SELECT FROM pg_attrdef f WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum AND pg_get_expr(f.adbin, f.adrelid) LIKE 'nextval(%')))
+		ORDER BY 1`, t.OID, t.Column)
 	if err != nil {
 		return err
 	}
@@ -85,7 +92,7 @@ func (c *checkRun) uniques(ctx context.Context, s *Server, t Table) error {
 	}
 	for _, x := range list {
 		c.block("unique-across-tenants", "index "+x.Name+" of table "+t.String(), "it is unique across tenants: two customers on different sides can take the same value, and replication of all of them stops ("+x.Def+")",
-			"add "+t.Column+" to it")
+			"add "+t.Column+" to its key columns (an exclusion: with =)")
 	}
 	return nil
 }
@@ -135,6 +142,8 @@ func (c *checkRun) sequences(ctx context.Context, s *Server, t Table) error {
 	for _, q := range seqs {
 		subject := fmt.Sprintf("sequence %s.%s of table %s", q.Schema, q.Name, t)
 		switch {
+		case !q.Readable:
+			c.block("privilege-sequence", subject+" "+s.where(), "this role may not read it: how many of its ids are given is not known", "GRANT SELECT ON SEQUENCE "+q.ident()+" to it, or the role that owns it")
 		case q.Increment < 0 || q.Cycles:
 			c.block("sequence", subject, "it counts down or starts over: its ids cannot be kept apart on two sides", "ALTER SEQUENCE ... INCREMENT 1 NO CYCLE")
 		case q.base() == 0:

@@ -281,51 +281,6 @@ func TestCheckReportsEverythingAtOnce(t *testing.T) {
 	require.Zero(t, r.num(d, "SELECT count(*) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())"), "what it tried is rolled back")
 }
 
-// A server as it comes, a role without rights, and a target that somebody has used.
-func TestCheckNamesWhatServersAndRolesLack(t *testing.T) {
-	r := newRig(t)
-	ctx := t.Context()
-	o := serverOptions
-	o.Name = "plain"
-	o.Settings = map[string]string{"wal_level": "replica", "max_replication_slots": "0", "max_wal_senders": "0", "max_logical_replication_workers": "0"}
-	plain, err := pg.Start(ctx, o)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, plain.Close()) })
-	require.NoError(t, plain.CreateDatabase(ctx, r.db))
-	require.NoError(t, plain.Exec(ctx, r.db, pg.Schema))
-	password, err := plain.CreateRole(ctx, "reader", "")
-	require.NoError(t, err)
-	require.NoError(t, plain.Exec(ctx, r.db, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader"))
-	require.NoError(t, r.dst.Exec(ctx, r.db, pg.Schema+"; INSERT INTO acct VALUES (1, 1)"))
-
-	a, err := ParseDSN(plain.DSNAs("reader", password, r.db))
-	require.NoError(t, err)
-	b, err := ParseDSN(r.dst.DSN(r.db))
-	require.NoError(t, err)
-	from, err := Connect(ctx, migration.OnPrem, a, a, nil)
-	require.NoError(t, err)
-	to, err := Connect(ctx, migration.AWS, b, b, nil)
-	require.NoError(t, err)
-	plan := orders
-	p := NewPair(r.db, migration.Dataset{Name: "orders", Postgres: &plan}, from, to)
-	defer p.Close()
-	found, err := p.Check(ctx, []int64{1})
-	require.NoError(t, err)
-	var got []string
-	for _, f := range found {
-		require.NotEmpty(t, f.Remedy, f.Check)
-		require.NotContains(t, f.Reason, password)
-		got = append(got, f.Check+" "+f.Subject)
-	}
-	for _, want := range []string{
-		"postgres-wal-level database orders on premises", "postgres-slots database orders on premises", "postgres-senders database orders on premises",
-		"postgres-workers database orders on premises", "postgres-privilege-create", "postgres-privilege-subscribe", "postgres-privilege-owner table public.acct",
-		"postgres-target-not-empty table public.acct on AWS",
-	} {
-		require.True(t, slices.ContainsFunc(got, func(g string) bool { return strings.HasPrefix(g, want) }), "want %q in:\n%s", want, strings.Join(got, "\n"))
-	}
-}
-
 func TestVersionsWhoseRowFiltersCanBeTrusted(t *testing.T) {
 	for version, good := range map[int]bool{140020: false, 150013: false, 150014: true, 160009: false, 160010: true, 170005: false, 170006: true, 180000: true, 190000: true} {
 		require.Equal(t, good, filtersWork(version), version)

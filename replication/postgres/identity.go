@@ -59,7 +59,8 @@ func identify(ctx context.Context, c *pgx.Conn, t Table) error {
 	return nil
 }
 
-// identified says whether the tenant column is in the replica identity.
+// identified says whether the tenant column is in the replica identity. What its index only carries along (INCLUDE) is not: a row filter
+// over that would have updates refused.
 func identified(ctx context.Context, q querier, l leaf, column string) (is bool, err error) {
 	err = q.QueryRow(ctx, `SELECT c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
 		  WHERE i.indrelid = c.oid AND i.indisvalid AND a.attname = $2 AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident))
@@ -76,7 +77,7 @@ func rowKey(ctx context.Context, q querier, t Table) ([]string, error) {
 	rows, err := q.Query(ctx, `SELECT array(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, o) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n
 		    WHERE k.o <= i.indnkeyatts AND a.attname <> $2 ORDER BY k.o)
 		FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
-		  AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[]) k JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k WHERE NOT a.attnotnull)
+		  AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, o) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n WHERE k.o <= i.indnkeyatts AND NOT a.attnotnull)
 		ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid LIMIT 1`, t.OID, t.Column)
 	if err == nil {
 		var keys [][]string

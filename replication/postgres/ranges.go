@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -17,6 +18,7 @@ type sequence struct {
 	Max          int64 // of the sequence and of the column's type, the lesser
 	Last         int64 // 0: never used
 	Cycles       bool
+	Readable     bool // by this role; if not, Last is not known
 }
 
 func (s sequence) ident() string { return pgx.Identifier{s.Schema, s.Name}.Sanitize() }
@@ -40,7 +42,7 @@ func (s sequence) base() int64 {
 
 // sequencesOf finds the sequences behind columns of tenant tables: identity, serial, or any default that asks one.
 func sequencesOf(ctx context.Context, q querier, t Table) ([]sequence, error) {
-	rows, err := q.Query(ctx, `SELECT DISTINCT n.nspname, c.relname, a.attname, s.seqincrement, s.seqcycle, coalesce(pg_sequence_last_value(c.oid), 0),
+	rows, err := q.Query(ctx, `SELECT DISTINCT n.nspname, c.relname, a.attname, s.seqincrement, s.seqcycle, r.readable, CASE WHEN r.readable THEN coalesce(pg_sequence_last_value(c.oid), 0) ELSE 0 END,
 		  least(s.seqmax, CASE a.atttypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE s.seqmax END)
 		FROM pg_attribute a
 		JOIN pg_class c ON c.relkind = 'S' AND (
@@ -48,13 +50,14 @@ func sequencesOf(ctx context.Context, q querier, t Table) ([]sequence, error) {
 		  OR EXISTS (SELECT FROM pg_attrdef f JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
 		    WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum))
 		JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_sequence s ON s.seqrelid = c.oid
+		CROSS JOIN LATERAL (SELECT has_sequence_privilege(c.oid, 'SELECT, USAGE')) r(readable)
 		WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY 1, 2`, t.OID)
 	if err != nil {
 		return nil, fmt.Errorf("read sequences of %s: %w", t, err)
 	}
 	out, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (s sequence, err error) {
 		s.Table = t
-		err = r.Scan(&s.Schema, &s.Name, &s.Column, &s.Increment, &s.Cycles, &s.Last, &s.Max)
+		err = r.Scan(&s.Schema, &s.Name, &s.Column, &s.Increment, &s.Cycles, &s.Readable, &s.Last, &s.Max)
 		return s, err
 	})
 	if err != nil {
@@ -85,6 +88,9 @@ func (p *Pair) separateRanges(ctx context.Context) error {
 }
 
 func (p *Pair) separate(ctx context.Context, seq sequence) error {
+	if !seq.Readable {
+		return errors.New("this role may not read it on premises: GRANT SELECT ON SEQUENCE to it")
+	}
 	base := seq.base()
 	if base == 0 || seq.Increment < 0 {
 		return fmt.Errorf("there is no room for a second range of ids beyond %d of %d, step %d", seq.Last, seq.Max, seq.Increment)

@@ -85,8 +85,13 @@ var orders = migration.Postgres{Site: "dc1", RDS: "orders", Target: "prod", Colu
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newRigOn(t, onprem, aws)
+}
+
+func newRigOn(t *testing.T, src, dst *pg.Server) *rig {
+	t.Helper()
 	tooltest.Dir(t, "pg/bin/postgres")
-	r := &rig{T: t, db: fmt.Sprintf("app%d", rigs.Add(1)), src: onprem, dst: aws}
+	r := &rig{T: t, db: fmt.Sprintf("app%d", rigs.Add(1)), src: src, dst: dst}
 	ctx := t.Context()
 	for _, s := range []*pg.Server{r.src, r.dst} {
 		require.NoError(t, s.CreateDatabase(ctx, r.db))
