@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/test/model"
 )
 
 // forEach runs a test for customers of one, two and three databases.
@@ -56,7 +57,7 @@ func TestMoveThatGivesUpLeavesTheCustomerOpenAtItsOrigin(t *testing.T) {
 				t.Run(step+" "+string(m), func(t *testing.T) {
 					s := newStage(t, n, migration.OnPrem)
 					for nth := range 3 {
-						s.faults[call{step, s.dbs[n-1].name, nth + 1}] = fault{mishap: m}
+						s.faults[call{step, s.dbs[n-1].Name, nth + 1}] = fault{mishap: m}
 					}
 					c := s.customer(nil)
 					s.sound(c)
@@ -76,7 +77,7 @@ func TestMoveWithAWriterThatDoesNotFinishGivesUp(t *testing.T) {
 	forEach(t, func(t *testing.T, n int) {
 		s := newStage(t, n, migration.OnPrem)
 		for nth := range fencePatience {
-			s.faults[call{"FenceTenant", s.dbs[n-1].name, nth + 1}] = fault{mishap: foundBusy}
+			s.faults[call{"FenceTenant", s.dbs[n-1].Name, nth + 1}] = fault{mishap: foundBusy}
 		}
 		r := s.try(migration.OnPrem, 1)
 		require.Equal(t, migration.MoveGaveUp, r.Outcome)
@@ -91,8 +92,8 @@ func TestMoveWhoseLeaseIsSpentIsReversed(t *testing.T) {
 		for spent := range n {
 			s := newStage(t, n, migration.OnPrem)
 			s.before = func(c call) {
-				if c.step == "SealTenant" && c.on == s.dbs[spent].name {
-					s.dbs[spent].sides[migration.OnPrem].lease = s.env.Now()
+				if c.step == "SealTenant" && c.on == s.dbs[spent].Name {
+					s.dbs[spent].Half(migration.OnPrem).Lease = s.env.Now()
 				}
 			}
 			r := s.try(migration.OnPrem, 1)
@@ -136,7 +137,7 @@ func TestCustomerWhoseLastTryWasSupersededIsOpen(t *testing.T) {
 		s.before = func(c call) {
 			if c.step == "OpenTenant" && !once {
 				once = true
-				s.dbs[0].poison(migration.AWS, migration.Try{Token: 5, Owner: "another"})
+				s.dbs[0].Poison(migration.AWS, migration.Try{Token: 5, Owner: "another"})
 			}
 		}
 		c := s.customer(nil)
@@ -146,22 +147,22 @@ func TestCustomerWhoseLastTryWasSupersededIsOpen(t *testing.T) {
 }
 
 // repairs is what somebody else's repair does to databases that no try has opened on AWS.
-func repairs(dbs []*database, try migration.Try) {
+func repairs(dbs []*model.Database, try migration.Try) {
 	for _, d := range dbs {
-		d.claim(migration.OnPrem, try)
+		d.Claim(migration.OnPrem, try)
 	}
 	for _, d := range dbs {
-		d.poison(migration.AWS, try)
+		d.Poison(migration.AWS, try)
 	}
 	for _, d := range dbs {
-		d.reopen(migration.OnPrem, try)
+		d.Reopen(migration.OnPrem, try)
 	}
 }
 
-func records(dbs []*database) string {
+func records(dbs []*model.Database) string {
 	var s string
 	for _, d := range dbs {
-		s += fmt.Sprintf("%s: %+v\n", d.name, d.record())
+		s += fmt.Sprintf("%s: %+v\n", d.Name, d.Record())
 	}
 	return s
 }
@@ -176,7 +177,7 @@ func TestMoveThatIsCanceledGoesBackBeforeTheSealAndForwardAfterIt(t *testing.T) 
 			t.Run(step, func(t *testing.T) {
 				s := newStage(t, n, migration.OnPrem)
 				s.before = func(c call) {
-					if c == (call{step, s.dbs[n-1].name, 1}) {
+					if c == (call{step, s.dbs[n-1].Name, 1}) {
 						s.env.CancelWorkflow()
 					}
 				}

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/test/model"
 )
 
 // deaths are all the ways in which a Move from one side can be cut off, with n databases.
@@ -91,26 +92,27 @@ func allRemains(n int) (out []remains) {
 }
 
 // leave makes them.
-func (r remains) leave(dbs []*database, from migration.Side, token int64) {
+func (r remains) leave(dbs []*model.Database, from migration.Side, token int64) {
 	try := migration.Try{Token: token, Owner: "the dead"}
 	for i, d := range dbs {
 		if r.fenced>>i&1 == 1 {
-			d.fence(from, try, 5*time.Second)
+			d.Fence(from, try, 5*time.Second)
+			d.Deliver(from)
 		}
 		if r.sealed>>i&1 == 1 {
-			d.seal(from, try)
+			d.Seal(from, try)
 		}
 		if i < r.opened {
-			d.open(from.Other(), try)
+			d.Open(from.Other(), try)
 		}
 		if i < r.poisoned {
-			d.poison(from.Other(), try.Next())
+			d.Poison(from.Other(), try.Next())
 		}
-		if i < r.reopen && d.reopen(from, try.Next()) == migration.WordFenced {
-			d.claim(from, try.Next())
+		if i < r.reopen && d.Reopen(from, try.Next()) == migration.WordFenced {
+			d.Claim(from, try.Next())
 		}
 		if r.spent {
-			d.sides[from].lease = d.now().Add(-time.Second)
+			d.Half(from).Lease = d.Now().Add(-time.Second)
 		}
 	}
 }
@@ -122,7 +124,7 @@ func TestCustomerRepairsWhatADeadMoveLeft(t *testing.T) {
 				t.Run(fmt.Sprintf("from %s %s", from, r), func(t *testing.T) {
 					s := newStage(t, n, from)
 					r.leave(s.dbs, from, 7)
-					require.Empty(t, unsound(s.dbs))
+					require.Empty(t, model.Unsound(s.dbs...))
 					first := migration.Side("") // where all were open for the first time
 					s.before = func(call) {
 						if first == "" {
@@ -178,7 +180,7 @@ func TestNoSeriesOfMishapsLeavesACustomerBetweenTheSides(t *testing.T) {
 		}
 		lasts := 0
 		for range rapid.IntRange(0, 6).Draw(rt, "mishaps") {
-			on := s.dbs[rapid.IntRange(0, n-1).Draw(rt, "on")].name
+			on := s.dbs[rapid.IntRange(0, n-1).Draw(rt, "on")].Name
 			step := rapid.SampledFrom([]string{"CheckTenant", "FenceTenant", "DrainTenant", "SealTenant", "OpenTenant", "PoisonTenant", "ReopenTenant", "ClaimTenant",
 				"UnfenceTenant", "FinalFiles", "ReconcileRoute", "VerifyRoute"}).Draw(rt, "step")
 			switch step {
@@ -204,7 +206,7 @@ func TestNoSeriesOfMishapsLeavesACustomerBetweenTheSides(t *testing.T) {
 			}
 		}
 		for _, d := range s.dbs {
-			d.behind = rapid.SampledFrom([]int{0, 0, 0, 3, 100}).Draw(rt, "behind")
+			s.behind[d.Name] = rapid.SampledFrom([]int{0, 0, 0, 3, 100}).Draw(rt, "behind")
 		}
 		s.sound(s.customer(nil))
 	})

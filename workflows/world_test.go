@@ -24,6 +24,7 @@ import (
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/test/model"
 )
 
 // call is one call of an activity: the nth of its name upon one dataset.
@@ -90,15 +91,16 @@ type tables struct {
 	now     func() time.Time
 	mu      sync.Mutex
 	cond    *sync.Cond
-	dbs     []*database
+	dbs     []*model.Database
 	slice   migration.CustomerSlice
 	verdict migration.Outcome
 	routed  migration.Side
 	faults  map[call]fault
 	death   death
-	silent  string       // the database that does not answer
-	ends    int          // the number of the call with which everything that runs Drover dies; 0: never
-	before  func(c call) // before a call takes effect
+	silent  string         // the database that does not answer
+	behind  map[string]int // how many times an open of a database still finds that the mark has not arrived
+	ends    int            // the number of the call with which everything that runs Drover dies; 0: never
+	before  func(c call)   // before a call takes effect
 
 	over    bool         // the play is: what a canceled workflow has left running does nothing any more
 	seen    map[call]int // nth, by step and dataset
@@ -118,7 +120,7 @@ type zombie struct {
 
 // newWorld has n databases and one file tree.
 func newWorld(n int, home migration.Side, now func() time.Time) *world {
-	w := &world{tables{now: now, faults: map[call]fault{}, seen: map[call]int{}, verdict: migration.Pass, routed: home}}
+	w := &world{tables{now: now, faults: map[call]fault{}, behind: map[string]int{}, seen: map[call]int{}, verdict: migration.Pass, routed: home}}
 	w.cond = sync.NewCond(&w.mu)
 	w.slice = migration.CustomerSlice{
 		Customer: migration.Customer{ID: "acme", Tenant: 17},
@@ -129,13 +131,13 @@ func newWorld(n int, home migration.Side, now func() time.Time) *world {
 	}
 	for _, name := range []string{"orders", "billing", "audit"}[:n] {
 		w.slice.Databases = append(w.slice.Databases, migration.Dataset{Name: name, Postgres: &migration.Postgres{Site: "dc1", Target: "prod"}})
-		w.dbs = append(w.dbs, newDatabase(name, home, func() time.Time { return w.now() }))
+		w.dbs = append(w.dbs, model.New(name, home, func() time.Time { return w.now() }))
 	}
 	return w
 }
 
-func (w *tables) db(name string) *database {
-	return w.dbs[slices.IndexFunc(w.dbs, func(d *database) bool { return d.name == name })]
+func (w *tables) db(name string) *model.Database {
+	return w.dbs[slices.IndexFunc(w.dbs, func(d *model.Database) bool { return d.Name == name })]
 }
 
 // do is every call: it meets its mishap, if it has one, and the invariants are looked at before and after.
@@ -164,7 +166,8 @@ func (w *tables) do(ctx context.Context, step, on string, from migration.Side, e
 	}
 	if len(w.calls)%2 == 0 {
 		for _, d := range w.dbs {
-			d.write()
+			d.Write(migration.OnPrem)
+			d.Write(migration.AWS)
 		}
 	}
 	if step == w.death.step && from == w.death.from && w.dead == "" {
@@ -199,7 +202,7 @@ func (w *tables) do(ctx context.Context, step, on string, from migration.Side, e
 // die carries out the step of death on a database that it reached, and says whether the Move is dead then: it heard no answer.
 func (w *tables) die(id, on string, effect func() migration.Word) (migration.Word, error) {
 	w.dying++
-	i := slices.IndexFunc(w.dbs, func(d *database) bool { return d.name == on })
+	i := slices.IndexFunc(w.dbs, func(d *model.Database) bool { return d.Name == on })
 	took, over := i < w.death.took, i >= w.death.took || i == len(w.dbs)-1
 	if atOnce[w.death.step] {
 		took, over = w.death.took>>i&1 == 1, true
@@ -244,7 +247,7 @@ func (w *tables) rise(z zombie) {
 }
 
 func (w *tables) look(when string) {
-	for _, u := range unsound(w.dbs) {
+	for _, u := range model.Unsound(w.dbs...) {
 		w.wrong = append(w.wrong, when+": "+u)
 	}
 }
@@ -255,13 +258,13 @@ func (w *tables) isDead(id string) bool {
 	return w.dead == id
 }
 
-func (w *world) step(ctx context.Context, name string, req postgres.TenantMove, take func(*database) migration.Word) (postgres.StepResult, error) {
+func (w *world) step(ctx context.Context, name string, req postgres.TenantMove, take func(*model.Database) migration.Word) (postgres.StepResult, error) {
 	d := w.db(req.Dataset.Name)
-	word, err := w.do(ctx, name, d.name, req.From, func() migration.Word { return take(d) })
+	word, err := w.do(ctx, name, d.Name, req.From, func() migration.Word { return take(d) })
 	if err != nil {
 		return postgres.StepResult{}, err
 	}
-	return postgres.StepResult{Word: word, At: d.now()}, nil
+	return postgres.StepResult{Word: word, At: d.Now()}, nil
 }
 
 // ask is a call that has no word for busy: it fails, and is tried again.
@@ -274,58 +277,62 @@ func (w *world) ask(ctx context.Context, name, on string, take func() migration.
 }
 
 func (w *world) FenceTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
-	return w.step(ctx, "FenceTenant", req, func(d *database) migration.Word { return d.fence(req.From, req.Try, req.Lease.D()) })
+	return w.step(ctx, "FenceTenant", req, func(d *model.Database) migration.Word { return d.Fence(req.From, req.Try, req.Lease.D()) })
 }
 
 func (w *world) SealTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
-	return w.step(ctx, "SealTenant", req, func(d *database) migration.Word { return d.seal(req.From, req.Try) })
+	return w.step(ctx, "SealTenant", req, func(d *model.Database) migration.Word { return d.Seal(req.From, req.Try) })
 }
 
 // OpenTenant also holds the Move to its order: every origin is sealed, and the first database is open, before another opens. A repeat of
 // an open that has been carried out opens nothing.
 func (w *world) OpenTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
 	to := req.From.Other()
-	return w.step(ctx, "OpenTenant", req, func(d *database) migration.Word {
-		was := d.sides[to].State
-		word := d.open(to, req.Try)
+	return w.step(ctx, "OpenTenant", req, func(d *model.Database) migration.Word {
+		was := d.Half(to).State
+		if would := *d; w.behind[d.Name] > 0 && was != migration.Open && would.Open(to, req.Try) == migration.WordOpen {
+			w.behind[d.Name]--
+			return migration.WordBehind
+		}
+		word := d.Open(to, req.Try)
 		if word != migration.WordOpen || was == migration.Open {
 			return word
 		}
 		for _, o := range w.dbs {
-			if o.sides[req.From].State != migration.Sealed {
-				w.wrong = append(w.wrong, fmt.Sprintf("%s opened on %s before %s was sealed", d.name, to, o.name))
+			if o.Half(req.From).State != migration.Sealed {
+				w.wrong = append(w.wrong, fmt.Sprintf("%s opened on %s before %s was sealed", d.Name, to, o.Name))
 			}
 		}
-		if w.dbs[0].sides[to].State != migration.Open {
-			w.wrong = append(w.wrong, fmt.Sprintf("%s opened on %s before %s", d.name, to, w.dbs[0].name))
+		if w.dbs[0].Half(to).State != migration.Open {
+			w.wrong = append(w.wrong, fmt.Sprintf("%s opened on %s before %s", d.Name, to, w.dbs[0].Name))
 		}
 		return word
 	})
 }
 
 func (w *world) UnfenceTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
-	return w.step(ctx, "UnfenceTenant", req, func(d *database) migration.Word { return d.claim(req.From, req.Try) })
+	return w.step(ctx, "UnfenceTenant", req, func(d *model.Database) migration.Word { return d.Claim(req.From, req.Try) })
 }
 
 func (w *world) PoisonTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
-	return w.step(ctx, "PoisonTenant", req, func(d *database) migration.Word { return d.poison(req.From.Other(), req.Try) })
+	return w.step(ctx, "PoisonTenant", req, func(d *model.Database) migration.Word { return d.Poison(req.From.Other(), req.Try) })
 }
 
 func (w *world) ReopenTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
-	return w.step(ctx, "ReopenTenant", req, func(d *database) migration.Word { return d.reopen(req.From, req.Try) })
+	return w.step(ctx, "ReopenTenant", req, func(d *model.Database) migration.Word { return d.Reopen(req.From, req.Try) })
 }
 
 func (w *world) ClaimTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
-	return w.step(ctx, "ClaimTenant", req, func(d *database) migration.Word { return d.claim(req.From, req.Try) })
+	return w.step(ctx, "ClaimTenant", req, func(d *model.Database) migration.Word { return d.Claim(req.From, req.Try) })
 }
 
 // CheckTenant refuses what engine.Pair.Ready refuses: a database that is in the middle of something.
 func (w *world) CheckTenant(ctx context.Context, req postgres.TenantMove) (postgres.Readiness, error) {
 	var out postgres.Readiness
-	_, err := w.step(ctx, "CheckTenant", req, func(d *database) migration.Word {
+	_, err := w.step(ctx, "CheckTenant", req, func(d *model.Database) migration.Word {
 		out = postgres.Readiness{}
-		if r := d.record(); !r.Side(req.From).Accepts() || r.Side(req.From.Other()).State != migration.Sealed {
-			out.Findings = []migration.Finding{{Severity: migration.Blocker, Subject: d.name, Reason: "not at home", Remedy: "repair"}}
+		if r := d.Record(); !r.Side(req.From).Accepts() || r.Side(req.From.Other()).State != migration.Sealed {
+			out.Findings = []migration.Finding{{Severity: migration.Blocker, Subject: d.Name, Reason: "not at home", Remedy: "repair"}}
 		}
 		return ""
 	})
@@ -342,14 +349,15 @@ func found[T any](w *world, out *T) T {
 // DrainTenant finds that the sides differ when the lease ran out and somebody wrote.
 func (w *world) DrainTenant(ctx context.Context, req postgres.TenantMove) (postgres.DrainResult, error) {
 	var out postgres.DrainResult
-	r, err := w.step(ctx, "DrainTenant", req, func(d *database) migration.Word {
-		from := d.sides[req.From]
-		if !d.arrived(req.From.Other(), req.Try) {
+	r, err := w.step(ctx, "DrainTenant", req, func(d *model.Database) migration.Word {
+		from, to := d.Half(req.From), d.Half(req.From.Other())
+		d.Deliver(req.From)
+		if !d.Arrived(req.From.Other(), req.Try) {
 			return migration.WordBehind
 		}
-		out = postgres.DrainResult{Rows: int64(from.marked)}
-		if from.rows != from.marked {
-			out.Differences = []string{fmt.Sprintf("%s: %d rows and %d", d.name, from.rows, from.marked)}
+		out = postgres.DrainResult{Rows: int64(to.Has)}
+		if from.Has != to.Has {
+			out.Differences = []string{fmt.Sprintf("%s: %d rows and %d", d.Name, from.Has, to.Has)}
 		}
 		return migration.WordFenced
 	})
@@ -363,13 +371,13 @@ func (w *world) DrainTenant(ctx context.Context, req postgres.TenantMove) (postg
 
 func (w *world) ReadHome(ctx context.Context, req postgres.TenantRequest) (migration.HomeRecord, error) {
 	var out migration.HomeRecord
-	_, err := w.ask(ctx, "ReadHome", req.Dataset.Name, func() migration.Word { out = w.db(req.Dataset.Name).record(); return "" })
+	_, err := w.ask(ctx, "ReadHome", req.Dataset.Name, func() migration.Word { out = w.db(req.Dataset.Name).Record(); return "" })
 	return found(w, &out), err
 }
 
 func (w *world) FinalFiles(ctx context.Context, req files.FilesRequest) (files.FilesResult, error) {
 	word, err := w.ask(ctx, "FinalFiles", req.Dataset.Name, func() migration.Word {
-		if r := w.db(req.Fence.Name).record().Side(req.From); r.State != migration.Fenced || r.Expired || r.Token != req.Try.Token || r.Owner != req.Try.Owner {
+		if r := w.db(req.Fence.Name).Record().Side(req.From); r.State != migration.Fenced || r.Expired || r.Token != req.Try.Token || r.Owner != req.Try.Owner {
 			return migration.WordNotFenced
 		}
 		return ""
@@ -384,13 +392,13 @@ func (w *world) FinalFiles(ctx context.Context, req files.FilesRequest) (files.F
 }
 
 func (w *world) ReconcileRoute(ctx context.Context, _ traffic.ReconcileRouteRequest) (traffic.RouteState, error) {
-	_, err := w.ask(ctx, "ReconcileRoute", "", func() migration.Word { w.routed = w.dbs[0].record().Home(); return "" })
+	_, err := w.ask(ctx, "ReconcileRoute", "", func() migration.Word { w.routed = w.dbs[0].Record().Home(); return "" })
 	return traffic.RouteState{}, err
 }
 
 func (w *world) VerifyRoute(ctx context.Context, _ traffic.ReconcileRouteRequest) (traffic.RouteState, error) {
 	word, err := w.ask(ctx, "VerifyRoute", "", func() migration.Word {
-		if w.routed != w.dbs[0].record().Home() {
+		if w.routed != w.dbs[0].Record().Home() {
 			return migration.WordBehind
 		}
 		return ""
@@ -551,7 +559,17 @@ func (s *stage) story() string {
 	var b strings.Builder
 	b.WriteString(strings.Join(s.trace, "\n"))
 	for _, d := range s.dbs {
-		fmt.Fprintf(&b, "\n%s: %+v", d.name, d.record())
+		fmt.Fprintf(&b, "\n%s: %+v", d.Name, d.Record())
 	}
 	return b.String()
+}
+
+// settledOn says on which side all of a customer's databases are open, and sealed on the other; "" if that is not so.
+func settledOn(dbs []*model.Database) migration.Side {
+	for _, s := range []migration.Side{migration.OnPrem, migration.AWS} {
+		if !slices.ContainsFunc(dbs, func(d *model.Database) bool { return !d.Accepts(s) || d.Half(s.Other()).State != migration.Sealed }) {
+			return s
+		}
+	}
+	return ""
 }

@@ -1,0 +1,102 @@
+package postgres
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/test/model"
+)
+
+// The model of move.sql, over which every interleaving is walked and the workflows are played, is held against the file: any calls, in any
+// order, are answered alike and leave the same behind.
+func TestTheModelAnswersAsTheServersDo(t *testing.T) {
+	const tenants = 2000 // one for each run: none begins where another ended
+	r := newRig(t).prepared(tenants)
+	tenant, words := int64(0), map[string]int{}
+	rapid.Check(t, func(rt *rapid.T) {
+		if tenant == tenants {
+			return // what fails is made shorter by many more runs
+		}
+		tenant++
+		now := time.Now()
+		d := model.New("orders", s, func() time.Time { return now })
+		for range rapid.IntRange(20, 40).Draw(rt, "calls") {
+			side := rapid.SampledFrom([]migration.Side{s, d.Record().Home()}).Draw(rt, "side")
+			if rapid.Bool().Draw(rt, "other") {
+				side = side.Other()
+			}
+			// Near what stands there, or nearly all would be superseded.
+			h := d.Record().Side(side)
+			k := migration.Try{Token: max(1, d.Record().Token()+rapid.SampledFrom([]int64{0, 0, 1, 2, -1, -1}).Draw(rt, "token")), Owner: owner(rapid.IntRange(1, 2).Draw(rt, "owner"))}
+			if rapid.Bool().Draw(rt, "own") && h.Owner != "" {
+				k = migration.Try{Token: h.Token, Owner: h.Owner}
+			}
+			var got Step
+			var want migration.Word
+			var err error
+			ctx := t.Context()
+			what := rapid.SampledFrom([]string{"fence", "fence", "seal", "seal", "open", "open", "poison", "poison", "reopen", "claim", "write", "the lease runs out"}).Draw(rt, "what")
+			switch what {
+			case "fence":
+				lease := rapid.SampledFrom([]time.Duration{time.Hour, time.Hour, 0}).Draw(rt, "lease")
+				want = d.Fence(side, k, lease)
+				if got, err = r.pair.Fence(ctx, side, tenant, k, lease); err == nil && got.Word == migration.WordFenced {
+					d.Deliver(side)
+					_, err = r.pair.AwaitMark(ctx, side.Other(), tenant, k, patience)
+				}
+			case "seal":
+				want = d.Seal(side, k)
+				got, err = r.pair.Seal(ctx, side, tenant, k)
+			case "open":
+				want = d.Open(side, k)
+				got, err = r.pair.Open(ctx, side, tenant, k)
+			case "poison":
+				want = d.Poison(side, k)
+				got, err = r.pair.Poison(ctx, side, tenant, k)
+			case "reopen":
+				want = d.Reopen(side, k)
+				got, err = r.pair.Reopen(ctx, side, tenant, k)
+			case "claim":
+				want = d.Claim(side, k)
+				got, err = r.pair.Claim(ctx, side, tenant, k)
+			case "write":
+				if want = "refused"; d.Accepts(side) {
+					want = "taken"
+				}
+				d.Write(side)
+				if got.Word = "taken"; r.exec(side, "UPDATE acct SET n = n + 1 WHERE tenant_id = $1", tenant) != "" {
+					got.Word = "refused"
+				}
+			default:
+				if h := d.Half(side); h.State == migration.Fenced {
+					h.Lease = now
+				}
+				_, err = r.pair.Side(side).Pool.Exec(ctx, "UPDATE drover.fence SET lease_until = clock_timestamp() WHERE tenant = $1 AND state = 'fenced'", tenant)
+			}
+			require.NoError(rt, err)
+			require.Equal(rt, want, got.Word, "%s on %s with %s", what, side, k)
+			home, err := r.pair.Home(ctx, tenant)
+			require.NoError(rt, err)
+			require.Equal(rt, d.Record(), home, "%s on %s with %s: %s", what, side, k, want)
+			for _, x := range r.pair.servers() {
+				var sends bool
+				require.NoError(rt, x.Pool.QueryRow(ctx, "SELECT bool_and(is_on) FROM drover.direction WHERE tenant = $1", tenant).Scan(&sends))
+				require.Equal(rt, d.Half(x.Side).Sends, sends, "%s replicates from %s after %s", x.Side, what, want)
+			}
+			words[fmt.Sprintf("%s: %s", what, want)]++
+		}
+	})
+	t.Logf("%d tenants; %v", tenant, words)
+	for _, w := range []string{
+		"fence: fenced", "fence: expired", "fence: sealed", "fence: superseded", "seal: sealed", "seal: expired", "seal: not_fenced", "seal: superseded",
+		"open: open", "open: behind", "open: not_sealed", "open: superseded", "poison: poisoned", "poison: opened", "poison: superseded",
+		"reopen: open", "reopen: fenced", "reopen: superseded", "claim: open", "claim: sealed", "claim: superseded", "write: taken", "write: refused",
+	} {
+		require.NotZero(t, words[w], "%s was never seen in %v", w, words)
+	}
+}
