@@ -80,6 +80,7 @@ func TestWhoIsTrusted(t *testing.T) {
 			s, err := vsphere.Connect(t.Context(), conf, "admin", "right")
 			if c.wrong != "" {
 				require.ErrorContains(t, err, c.wrong)
+				require.ErrorIs(t, err, vsphere.ErrUntrusted)
 				return
 			}
 			require.NoError(t, err)

@@ -16,6 +16,10 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
+// ErrUntrusted says that nobody vouches for a certificate, or that the plan cannot say who does: somebody has to look, a repetition does not
+// help.
+var ErrUntrusted = errors.New("it cannot be trusted")
+
 // Lengths of thumbprints as vCenter writes them, "AB:CD:..".
 const (
 	sha1Length   = 20*3 - 1
@@ -36,11 +40,11 @@ type verifier struct {
 func trust(sc *soap.Client, u *url.URL, conf migration.VSphere) error {
 	v := &verifier{client: sc, home: address(u), pin: strings.ToUpper(strings.TrimSpace(conf.Thumbprint)), dialer: net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}}
 	if v.pin != "" && len(v.pin) != sha1Length && len(v.pin) != sha256Length {
-		return fmt.Errorf("thumbprint %q is neither a SHA-1 nor a SHA-256 in colon-separated hex", conf.Thumbprint)
+		return fmt.Errorf("%w: thumbprint %q is neither a SHA-1 nor a SHA-256 in colon-separated hex", ErrUntrusted, conf.Thumbprint)
 	}
 	if conf.CAFile != "" {
 		if err := sc.SetRootCAs(conf.CAFile); err != nil {
-			return fmt.Errorf("certificate authorities: %w", err)
+			return fmt.Errorf("%w: read the certificate authorities: %w", ErrUntrusted, err)
 		}
 		v.roots = sc.DefaultTransport().TLSClientConfig.RootCAs
 	}
@@ -80,7 +84,7 @@ func (v *verifier) dial(ctx context.Context, network, addr string) (net.Conn, er
 // hint says what to do about a certificate that nobody vouches for.
 func hint(err error) error {
 	if err != nil && soap.IsCertificateUntrusted(err) {
-		return fmt.Errorf("%w: give the site's caFile or thumbprint", err)
+		return fmt.Errorf("%w: %w: give the site's caFile or thumbprint", ErrUntrusted, err)
 	}
 	return err
 }
@@ -98,7 +102,7 @@ func (v *verifier) pinned(ctx context.Context, network, addr, print string) (net
 				got = soap.ThumbprintSHA1(c.PeerCertificates[0])
 			}
 			if got != print {
-				return fmt.Errorf("the certificate of %s has the thumbprint %s, and %s is expected", addr, got, print)
+				return fmt.Errorf("%w: the certificate of %s has the thumbprint %s, and %s is expected", ErrUntrusted, addr, got, print)
 			}
 			return nil
 		},

@@ -36,6 +36,8 @@ func classify(err error) error {
 		kind = "Credentials"
 	case errors.Is(err, vsphere.ErrSecret):
 		kind = "BadSecret"
+	case errors.Is(err, vsphere.ErrUntrusted):
+		kind = "Untrusted"
 	case vsphere.MachineGone(err):
 		kind, remedy = "MachineGone", "vCenter has no such machine any more; take it out of the plan's workload, or bring it back, and submit the plan again"
 	case vsphere.SnapshotGone(err):

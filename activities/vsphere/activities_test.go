@@ -129,6 +129,11 @@ func TestAMistakeInThePlanOrItsSecretIsSaidAtOnce(t *testing.T) {
 			[]string{`site "dc1": the secret env://VSPHERE is not JSON {"username": .., "password": ..}: correct it`}},
 		"a pattern that cannot be read": {right, func(r *ListVMsRequest) { r.Selector.Name = "web-[" }, "BadPattern",
 			[]string{`"web-["`, "correct the workload's vms.match.name"}},
+		"a certificate that nobody vouches for": {right, func(r *ListVMsRequest) {
+			conf := *r.Site.VSphere
+			conf.CAFile = ""
+			r.Site.VSphere = &conf
+		}, "Untrusted", []string{"give the site's caFile or thumbprint"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t, c.says, web)

@@ -15,6 +15,7 @@ import (
 var mistakes = map[error]string{
 	vsphere.ErrCredentials:  "Credentials",
 	vsphere.ErrSecret:       "BadSecret",
+	vsphere.ErrUntrusted:    "Untrusted",
 	vsphere.ErrDatacenter:   "NoDatacenter",
 	vsphere.ErrPattern:      "BadPattern",
 	vsphere.ErrNotOurs:      "NotOurs",

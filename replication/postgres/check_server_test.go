@@ -168,3 +168,32 @@ func TestCheckWantsAnIndexThatBeginsWithTheTenant(t *testing.T) {
 		})
 	}
 }
+
+// A policy that hides rows is common where tenants share tables, and FORCE holds their owner to it as well.
+func TestCheckNamesTablesWhoseRowsTheRoleMayNotSee(t *testing.T) {
+	r := newRig(t)
+	m := r.planned()
+	p := m.opened()
+	policy := func(table string) {
+		r.must(s, "ALTER TABLE "+table+" ENABLE ROW LEVEL SECURITY")
+		r.must(s, "CREATE POLICY own ON "+table+" USING (tenant_id = current_setting('app.tenant', true)::int)")
+	}
+	policy("acct")
+	require.Empty(t, about(r.found(p), "postgres-row-security"), "the owner sees all")
+	r.must(s, "ALTER TABLE acct FORCE ROW LEVEL SECURITY")
+	policy("events_a")
+	r.must(s, "ALTER TABLE events_a FORCE ROW LEVEL SECURITY")
+	want := func(side string) []string {
+		return []string{"blocker postgres-row-security table public.acct " + side, "blocker postgres-row-security table public.events " + side}
+	}
+	require.ElementsMatch(t, append(want("on premises"), want("on AWS")...), about(r.found(p), "postgres-row-security"), "the schema that comes to AWS forces it there, too")
+	r.must(s, "ALTER ROLE "+m.role+" BYPASSRLS")
+	require.ElementsMatch(t, want("on AWS"), about(r.found(p), "postgres-row-security"))
+	r.must(d, "ALTER ROLE "+m.role+" BYPASSRLS")
+	require.Empty(t, about(r.found(p), "postgres-row-security"))
+	r.rows(1)
+	r.prepare(1)
+	r.synced()
+	r.move(s, 1, try(1, 1))
+	r.move(d, 1, try(2, 1))
+}

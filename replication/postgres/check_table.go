@@ -19,7 +19,7 @@ func (c *checkRun) table(ctx context.Context, s *Server, t Table) error {
 	if t.Persistence == "u" {
 		c.block("unlogged", subject, "it is unlogged: its changes are not in the WAL and cannot be replicated", "ALTER TABLE "+t.Ident()+" SET LOGGED, or exclude it")
 	}
-	for _, check := range []func(context.Context, *Server, Table) error{c.names, c.objects} {
+	for _, check := range []func(context.Context, *Server, Table) error{c.names, c.objects, c.rowSecurity} {
 		if err := check(ctx, s, t); err != nil {
 			return err
 		}
@@ -34,6 +34,35 @@ func (c *checkRun) table(ctx context.Context, s *Server, t Table) error {
 	for _, check := range []func(context.Context, *Server, Table) error{c.identity, c.uniques, c.leading, c.foreignKeys, c.sequences} {
 		if err := check(ctx, s, t); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// rowSecurity wants no policy to stand between the role and any row: of what a policy hides the first copy brings nothing, no comparison
+// says so, and what a subscription applies is refused. The owner is held to policies only by FORCE, which the copied schema has as well.
+func (c *checkRun) rowSecurity(ctx context.Context, s *Server, t Table) error {
+	var active, forced bool
+	err := s.Pool.QueryRow(ctx, `SELECT bool_or(row_security_active(oid)), bool_or(relrowsecurity AND relforcerowsecurity) FROM pg_class
+		WHERE oid = $1 OR oid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass))`, t.OID).Scan(&active, &forced)
+	if err != nil {
+		return fmt.Errorf("read the row security of %s %s: %w", t, s.where(), err)
+	}
+	hidden := map[*Server]bool{s: active}
+	if s.Side == migration.OnPrem && len(missingTables([]Table{t}, c.tables[migration.AWS])) > 0 {
+		hidden[c.AWS] = forced
+	}
+	for at, is := range hidden {
+		if !is {
+			continue
+		}
+		var who string
+		var passes bool
+		if err := at.Pool.QueryRow(ctx, `SELECT rolname::text, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user`).Scan(&who, &passes); err != nil {
+			return fmt.Errorf("read the role %s: %w", at.where(), err)
+		}
+		if !passes {
+			c.block("row-security", "table "+t.String()+" "+at.where(), "row-level security hides rows of it from role "+who+": they would be left behind, or refused", "ALTER ROLE "+who+" BYPASSRLS, or ALTER TABLE ... NO FORCE ROW LEVEL SECURITY if the role owns the table")
 		}
 	}
 	return nil
