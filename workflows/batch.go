@@ -47,11 +47,7 @@ func Batch(ctx workflow.Context, in BatchInput) error {
 	if err := b.setup(ctx); err != nil {
 		return err
 	}
-	err := b.run(ctx)
-	if !workflow.IsContinueAsNewError(err) { // what it carries over was taken when all was told
-		b.told(ctx)
-	}
-	return err
+	return b.over(ctx, b.run(ctx))
 }
 
 type batch struct {
@@ -150,10 +146,7 @@ func (b *batch) run(ctx workflow.Context) error {
 			b.tell(ctx, migration.MigrationID(b.in.Spec.Plan), signalPause, pauseSignal{Paused: true, Reason: "batch " + b.in.Batch.Name + " was canceled in Temporal; resume to go on"})
 			_ = workflow.Await(ctx, func() bool { return b.Paused != nil || b.abort != nil || b.TakeBack != nil || b.closed() })
 		}
-		if b.mustRenew(ctx) {
-			b.told(ctx)
-		}
-		if b.mustRenew(ctx) { // still, and from here on nothing is waited for
+		if b.renews(ctx, b.mustRenew) {
 			st := b.batchState
 			return workflow.NewContinueAsNewError(ctx, Batch, BatchInput{Spec: b.in.Spec, Batch: b.in.Batch, State: &st})
 		}

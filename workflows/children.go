@@ -56,6 +56,22 @@ func (s *standing) told(ctx workflow.Context) {
 	_ = workflow.Await(ctx, func() bool { return s.telling == 0 })
 }
 
+// over ends a run when all is told. Of one that goes on as new that was waited for before the state was taken that it carries over.
+func (s *standing) over(ctx workflow.Context, err error) error {
+	if !workflow.IsContinueAsNewError(err) {
+		s.told(ctx)
+	}
+	return err
+}
+
+// renews says whether to go on as new: it must, and still must when all is told. From there on nothing is waited for.
+func (s *standing) renews(ctx workflow.Context, must func(workflow.Context) bool) bool {
+	if must(ctx) {
+		s.told(ctx)
+	}
+	return must(ctx)
+}
+
 // callRoll asks those that this workflow depends on, again and again, whether they still run: an operator may have terminated one. every
 // says how long to wait before the next time; while it says 0, nobody is called. It never returns; start it with workflow.Go.
 func callRoll(ctx workflow.Context, every func() time.Duration, call func(workflow.Context)) {

@@ -51,11 +51,7 @@ func Customer(ctx workflow.Context, in CustomerInput) error {
 	if err := c.setup(ctx); err != nil {
 		return err
 	}
-	err := c.run(ctx)
-	if !workflow.IsContinueAsNewError(err) { // what it carries over was taken when all was told
-		c.told(ctx)
-	}
-	return err
+	return c.over(ctx, c.run(ctx))
 }
 
 type customer struct {
@@ -165,14 +161,10 @@ func (c *customer) run(ctx workflow.Context) error {
 				c.ByHand = true
 				c.note(ctx, "canceled in Temporal", migration.Command{})
 			default:
-				c.ByHand = true
-				c.held(ctx, "canceled in Temporal: nothing happens by itself until retry or rollback")
+				c.heldByHand(ctx, "canceled in Temporal: nothing happens by itself until retry or rollback")
 			}
 		}
-		if c.mustRenew(ctx) {
-			c.told(ctx)
-		}
-		if c.mustRenew(ctx) { // still, and from here on nothing is waited for
+		if c.renews(ctx, c.mustRenew) {
 			st := c.customerState
 			return workflow.NewContinueAsNewError(ctx, Customer, CustomerInput{Spec: c.in.Spec, ID: c.in.ID, Batch: c.in.Batch, State: &st})
 		}
@@ -221,8 +213,7 @@ func (c *customer) takeStock(ctx workflow.Context) {
 	case fresh:
 		c.set(ctx, migration.PhaseWaiting, migration.WaitBatch, "")
 	default:
-		c.ByHand = true
-		c.held(ctx, "reset in Temporal: nothing happens by itself until retry")
+		c.heldByHand(ctx, "reset in Temporal: nothing happens by itself until retry")
 	}
 	c.release(ctx) // the Move that asked the passes over its files to step aside is no more
 }
@@ -234,7 +225,7 @@ func (c *customer) wait(ctx workflow.Context) {
 	case c.ended(ctx):
 	case c.hold != nil:
 		c.Go = false
-		c.heldByHand(ctx)
+		c.obeyHold(ctx)
 	case c.back != nil: // its batch takes back everyone it has told to go
 		c.Go = false
 		c.set(ctx, migration.PhaseRolledBack, migration.WaitOperator, "never left: "+c.take(&c.back))
@@ -278,7 +269,7 @@ func (c *customer) cutOver(ctx workflow.Context) {
 	case c.back != nil:
 		c.set(ctx, migration.PhaseRolledBack, migration.WaitOperator, "never left: "+c.take(&c.back))
 	case c.hold != nil:
-		c.heldByHand(ctx)
+		c.obeyHold(ctx)
 	default:
 		c.held(ctx, why)
 	}
@@ -367,7 +358,7 @@ func (c *customer) interrupted(ctx workflow.Context) bool {
 		c.ByHealth, c.WithBatch, c.BackSince = false, false, workflow.Now(ctx)
 		c.set(ctx, migration.PhaseMovingBack, migration.WaitNothing, "aborted by "+c.abort.By)
 	case c.hold != nil:
-		c.heldByHand(ctx)
+		c.obeyHold(ctx)
 	default:
 		return false
 	}
@@ -394,7 +385,7 @@ func (c *customer) rest(ctx workflow.Context) {
 	})
 	switch {
 	case ctx.Err() != nil:
-	case c.abort != nil && c.ended(ctx):
+	case c.ended(ctx):
 	case c.back != nil && c.Home == migration.AWS:
 		c.interrupted(ctx)
 	case c.back != nil:
@@ -639,10 +630,12 @@ func (c *customer) setHome(ctx workflow.Context, home migration.Side) {
 	}
 }
 
-// heldByHand is what an operator asked for: its batch does not let it go again, only a retry of the customer itself does.
-func (c *customer) heldByHand(ctx workflow.Context) {
+func (c *customer) obeyHold(ctx workflow.Context) { c.heldByHand(ctx, "held by "+c.take(&c.hold)) }
+
+// heldByHand is what somebody asked for: its batch does not let it go again, only a retry of the customer itself does.
+func (c *customer) heldByHand(ctx workflow.Context, why string) {
 	c.ByHand = true
-	c.held(ctx, "held by "+c.take(&c.hold))
+	c.held(ctx, why)
 }
 
 func (c *customer) held(ctx workflow.Context, why string) {

@@ -41,11 +41,7 @@ func Migration(ctx workflow.Context, in MigrationInput) error {
 	if err := m.setup(ctx); err != nil {
 		return err
 	}
-	err := m.run(ctx)
-	if !workflow.IsContinueAsNewError(err) { // what it carries over was taken when all was told
-		m.told(ctx)
-	}
-	return err
+	return m.over(ctx, m.run(ctx))
 }
 
 type migrationRun struct {
@@ -333,8 +329,7 @@ func (m *migrationRun) awaitOrRenew(ctx workflow.Context, until func() bool) err
 		if until() {
 			return nil
 		}
-		m.told(ctx)
-		if m.mustRenew(ctx) { // still, and from here on nothing is waited for
+		if m.renews(ctx, m.mustRenew) {
 			st := m.migrationState
 			return workflow.NewContinueAsNewError(ctx, Migration, MigrationInput{By: m.in.By, State: &st})
 		}

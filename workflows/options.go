@@ -40,6 +40,11 @@ func patient(most time.Duration) *temporal.RetryPolicy {
 	return &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: most}
 }
 
+// hurried retries for ever too, where a customer waits.
+func hurried(first, most time.Duration) *temporal.RetryPolicy {
+	return &temporal.RetryPolicy{InitialInterval: first, BackoffCoefficient: 1.5, MaximumInterval: most}
+}
+
 // look is a short question or a small change in AWS or the state bucket.
 func look(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
@@ -89,7 +94,7 @@ func pass(ctx workflow.Context, site, summary string) workflow.Context {
 func freezeStep(ctx workflow.Context, site string, within time.Duration, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: min(freezeAttempt, within), ScheduleToCloseTimeout: within, Summary: summary,
-		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 50 * time.Millisecond, BackoffCoefficient: 1.5, MaximumInterval: 500 * time.Millisecond},
+		RetryPolicy: hurried(50*time.Millisecond, 500*time.Millisecond),
 	})
 }
 
@@ -97,7 +102,7 @@ func freezeStep(ctx workflow.Context, site string, within time.Duration, summary
 func within(ctx workflow.Context, site, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: questionAttempt, ScheduleToCloseTimeout: questionPatience, Summary: summary,
-		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, BackoffCoefficient: 1.5, MaximumInterval: 5 * time.Second},
+		RetryPolicy: hurried(100*time.Millisecond, 5*time.Second),
 	})
 }
 
@@ -106,7 +111,7 @@ func beats(ctx workflow.Context, site string, maxLag time.Duration, summary stri
 	attempt := max(maxLag, questionAttempt/2) + questionAttempt/2
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: attempt, ScheduleToCloseTimeout: max(3*attempt, 30*time.Second), Summary: summary,
-		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 50 * time.Millisecond, BackoffCoefficient: 1.5, MaximumInterval: 500 * time.Millisecond},
+		RetryPolicy: hurried(50*time.Millisecond, 500*time.Millisecond),
 	})
 }
 
@@ -114,7 +119,7 @@ func beats(ctx workflow.Context, site string, maxLag time.Duration, summary stri
 func forward(ctx workflow.Context, site, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: freezeAttempt, Summary: summary,
-		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, BackoffCoefficient: 1.5, MaximumInterval: 5 * time.Second},
+		RetryPolicy: hurried(100*time.Millisecond, 5*time.Second),
 	})
 }
 
@@ -122,7 +127,7 @@ func forward(ctx workflow.Context, site, summary string) workflow.Context {
 func routeStep(ctx workflow.Context, site, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: routeAttempt, Summary: summary,
-		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, BackoffCoefficient: 1.5, MaximumInterval: 10 * time.Second},
+		RetryPolicy: hurried(100*time.Millisecond, 10*time.Second),
 	})
 }
 

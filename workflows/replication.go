@@ -48,11 +48,8 @@ func Replication(ctx workflow.Context, in ReplicationInput) error {
 		err = nil // what was under way has been cut off
 		r.set(ctx, migration.PhaseDone, migration.WaitNothing, "")
 	}
-	if !workflow.IsContinueAsNewError(err) { // what it carries over was taken when all was told
-		r.failed(ctx, err)
-		r.told(ctx)
-	}
-	return err
+	r.failed(ctx, err)
+	return r.over(ctx, err)
 }
 
 type replication struct {
@@ -112,10 +109,7 @@ func (r *replication) run(ctx workflow.Context) error {
 		if err := work(ctx); err != nil {
 			return err
 		}
-		if r.mustRenew(ctx) {
-			r.told(ctx)
-		}
-		if r.mustRenew(ctx) { // still, and from here on nothing is waited for
+		if r.renews(ctx, r.mustRenew) {
 			st := r.replicationState
 			return workflow.NewContinueAsNewError(ctx, Replication, ReplicationInput{Spec: r.in.Spec, Dataset: r.in.Dataset, State: &st})
 		}
