@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +23,7 @@ import (
 
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/internal/codec"
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -39,12 +39,12 @@ func run(m *testing.M) int {
 	defer cancel()
 	quiet := sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	dev, err := testsuite.StartDevServer(ctx, testsuite.DevServerOptions{
-		ExistingPath:  tool("temporal"),
+		ExistingPath:  tooltest.Path("bin/temporal"),
 		ClientOptions: &temporalclient.Options{Namespace: namespace, DataConverter: codec.DataConverter(), FailureConverter: codec.FailureConverter(), Logger: quiet},
 		LogLevel:      "error",
 	})
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "start Temporal's dev server from %s: %v (run `make setup`)\n", tool("temporal"), err)
+		fmt.Fprintf(os.Stderr, "start Temporal's dev server from %s: %v (run `make setup`)\n", tooltest.Path("bin/temporal"), err)
 		return 1
 	}
 	defer func() { _ = dev.Stop() }()
@@ -64,28 +64,6 @@ func run(m *testing.M) int {
 	}
 	defer w.Stop()
 	return m.Run()
-}
-
-// tool finds a binary that `make setup` built: below DROVER_TOOLS, or in the nearest .cache upwards.
-func tool(name string) string {
-	if dir := os.Getenv("DROVER_TOOLS"); dir != "" {
-		return filepath.Join(dir, "bin", name)
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		return name
-	}
-	for ; filepath.Dir(dir) != dir; dir = filepath.Dir(dir) {
-		if p := filepath.Join(dir, ".cache", "bin", name); isFile(p) {
-			return p
-		}
-	}
-	return filepath.Join(".cache", "bin", name)
-}
-
-func isFile(p string) bool {
-	fi, err := os.Stat(p)
-	return err == nil && fi.Mode().IsRegular()
 }
 
 // The workflows below answer as the product's do, and do nothing else: what is tested is the client's side of the talk.

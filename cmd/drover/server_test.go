@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/internal/codec"
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -110,7 +110,7 @@ func startTemporal(t *testing.T) temporalclient.Client {
 	t.Helper()
 	quiet := sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	dev, err := testsuite.StartDevServer(t.Context(), testsuite.DevServerOptions{
-		ExistingPath: temporalBinary(t), LogLevel: "error",
+		ExistingPath: filepath.Join(tooltest.Dir(t, "bin/temporal"), "bin", "temporal"), LogLevel: "error",
 		ClientOptions: &temporalclient.Options{DataConverter: codec.DataConverter(), FailureConverter: codec.FailureConverter(), Logger: quiet},
 	})
 	require.NoError(t, err, "run `make setup`")
@@ -272,15 +272,4 @@ func hearings(t *testing.T, server temporalclient.Client, ids ...string) map[str
 		out[id] = h
 	}
 	return out
-}
-
-// temporalBinary is what `make setup` built: below DROVER_TOOLS, or in the nearest .cache upwards.
-func temporalBinary(t *testing.T) string {
-	t.Helper()
-	if dir := os.Getenv("DROVER_TOOLS"); dir != "" {
-		return filepath.Join(dir, "bin", "temporal")
-	}
-	p, err := filepath.Abs("../../.cache/bin/temporal")
-	require.NoError(t, err)
-	return p
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/stretchr/testify/require"
 
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/lab/aws"
 	"github.com/drover-migration/drover/migration"
 )
@@ -33,10 +33,6 @@ func TestMain(m *testing.M) {
 }
 
 func withMoto(m *testing.M) (int, error) {
-	tools, err := filepath.Abs("../../.cache")
-	if err != nil {
-		return 0, err
-	}
 	dir, err := os.MkdirTemp("", "drover-awstest-")
 	if err != nil {
 		return 0, err
@@ -44,7 +40,7 @@ func withMoto(m *testing.M) (int, error) {
 	defer func() { _ = os.RemoveAll(dir) }()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	moto, err := aws.Start(ctx, aws.Options{Tools: tools, Dir: dir})
+	moto, err := aws.Start(ctx, aws.Options{Tools: tooltest.Path("."), Dir: dir})
 	if err != nil {
 		return 0, err
 	}

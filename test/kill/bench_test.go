@@ -17,6 +17,7 @@ import (
 	temporalclient "go.temporal.io/sdk/client"
 
 	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/lab"
 	"github.com/drover-migration/drover/lab/gate"
 	"github.com/drover-migration/drover/lab/load"
@@ -43,12 +44,7 @@ type bench struct {
 
 func newBench(ctx context.Context, t *testing.T, shape lab.Shape, flags ...string) *bench {
 	t.Helper()
-	tools, err := filepath.Abs("../../.cache")
-	require.NoError(t, err)
-	if d := os.Getenv("DROVER_TOOLS"); d != "" {
-		tools = d
-	}
-	bin := binaries(t)
+	tools, bin := tooltest.Dir(t, "bin/temporal", "pg/bin/postgres"), binaries(t)
 	l, err := lab.Start(ctx, lab.Options{Tools: tools, Dir: filepath.Join(t.TempDir(), "lab"), Self: filepath.Join(bin, "lab"), Shape: shape})
 	require.NoError(t, err)
 	t.Cleanup(l.Close)
