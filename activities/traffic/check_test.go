@@ -6,10 +6,12 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/drover-migration/drover/activities/traffic"
@@ -66,29 +68,34 @@ func TestCheckRoute(t *testing.T) {
 }
 
 func TestCallsAtOnceSharePasses(t *testing.T) {
-	f := newFakeELB()
-	w := routetest.NewALB(t, place(f))
-	r := w.NewRouter()
-	require.NoError(t, r.RecordRoute(t.Context(), traffic.RecordRouteRequest{Spec: w.Ref()}))
-	reached, release := w.HoldHomes(r)
-	f.count("DescribeRules")
-	var wg sync.WaitGroup
-	ask := func(customer string) {
-		defer wg.Done()
-		if _, err := r.ReconcileRoute(t.Context(), traffic.ReconcileRouteRequest{Spec: w.Ref(), Customer: customer}); err != nil {
-			t.Error(err)
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeELB()
+		w := routetest.NewALB(t, place(f))
+		r := w.NewRouter()
+		require.NoError(t, r.RecordRoute(t.Context(), traffic.RecordRouteRequest{Spec: w.Ref()}))
+		var calls sync.WaitGroup
+		ask := func(customer string) {
+			calls.Go(func() {
+				_, err := r.ReconcileRoute(t.Context(), traffic.ReconcileRouteRequest{Spec: w.Ref(), Customer: customer})
+				assert.NoError(t, err)
+			})
 		}
-	}
-	wg.Add(1)
-	go ask("c00")
-	<-reached // a pass runs; whoever comes now waits for the next one, together
-	for range 50 {
-		wg.Add(1)
-		go ask("c01")
-	}
-	release()
-	wg.Wait()
-	require.LessOrEqual(t, f.count("DescribeRules"), 20, "51 calls, and far fewer passes")
+		f.count("DescribeRules")
+		ask("c00")
+		calls.Wait()
+		alone := f.count("DescribeRules")
+
+		reached, release := w.HoldHomes(r)
+		ask("c00")
+		<-reached // a pass runs; whoever comes now waits for the next one, together
+		for range 50 {
+			ask("c01")
+		}
+		synctest.Wait()
+		release()
+		calls.Wait()
+		require.LessOrEqual(t, f.count("DescribeRules"), 2*alone, "51 calls, and two passes")
+	})
 }
 
 func TestRulesMoveTogetherWhenForeignRulesLeaveNoRoom(t *testing.T) {
