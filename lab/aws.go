@@ -155,7 +155,7 @@ func (l *Lab) buildCluster(ctx context.Context) error {
 }
 
 // ownRule is the priority of the one rule that the listener has before the migration.
-const ownRule = "40000"
+const ownRule = 40000
 
 // buildEdge makes the load balancer as it stands before the migration: everything goes home.
 func (l *Lab) buildEdge(ctx context.Context) error {
@@ -192,8 +192,7 @@ func (l *Lab) buildEdge(ctx context.Context) error {
 		return err
 	}
 	l.Listener = *listener.Listeners[0].ListenerArn
-	priority, _ := strconv.Atoi(ownRule)
-	_, err = c.CreateRule(ctx, &elb.CreateRuleInput{ListenerArn: &l.Listener, Priority: aws.Int32(int32(priority)),
+	_, err = c.CreateRule(ctx, &elb.CreateRuleInput{ListenerArn: &l.Listener, Priority: aws.Int32(ownRule),
 		Conditions: []elbtypes.RuleCondition{{Field: aws.String("path-pattern"), PathPatternConfig: &elbtypes.PathPatternConditionConfig{Values: []string{"/api/*"}}}},
 		Actions:    []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: &l.GroupAPI}}})
 	return err

@@ -65,27 +65,16 @@ UNION ALL SELECT 'subscription ' || subname FROM pg_subscription s JOIN pg_datab
 UNION ALL SELECT 'publication ' || pubname FROM pg_publication
 UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname = 'drover'
 UNION ALL SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass FROM pg_trigger WHERE tgname LIKE 'drover%'`
-	for _, s := range []struct {
-		side   migration.Side
-		server *pg.Server
-	}{{migration.OnPrem, l.onprem}, {migration.AWS, l.rds}} {
-		for _, name := range l.databases() {
-			c, err := pgx.Connect(ctx, s.server.DSN(name))
-			if err != nil {
-				return nil, err
-			}
-			rows, err := c.Query(ctx, made)
-			if err != nil {
-				return nil, err
-			}
+	for _, name := range l.databases() {
+		err := l.onBoth(ctx, name, made, func(side migration.Side, rows pgx.Rows) error {
 			found, err := pgx.CollectRows(rows, pgx.RowTo[string])
-			_ = c.Close(context.WithoutCancel(ctx))
-			if err != nil {
-				return nil, err
-			}
 			for _, f := range found {
-				out = append(out, fmt.Sprintf("%s of %s on %s", f, name, s.side))
+				out = append(out, fmt.Sprintf("%s of %s on %s", f, name, side))
 			}
+			return err
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
 	machines, err := ec2.NewFromConfig(l.config()).DescribeInstances(ctx, &ec2.DescribeInstancesInput{Filters: []types.Filter{
@@ -104,7 +93,7 @@ UNION ALL SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass FROM pg_tri
 		return nil, fmt.Errorf("list the rules: %w", err)
 	}
 	for _, r := range rules.Rules {
-		if !aws.ToBool(r.IsDefault) && aws.ToString(r.Priority) != ownRule {
+		if !aws.ToBool(r.IsDefault) && aws.ToString(r.Priority) != strconv.Itoa(ownRule) {
 			out = append(out, "rule "+aws.ToString(r.RuleArn))
 		}
 	}
@@ -130,33 +119,42 @@ func (l *Lab) OpenSides(ctx context.Context) (map[int][]string, error) {
 
 func (l *Lab) openSides(ctx context.Context, name string) (map[int][]string, error) {
 	out := map[int][]string{}
+	const homes = `SELECT f.tenant, drover.is_home(f.tenant), bool_or(d.is_on) FROM drover.fence f JOIN drover.direction d USING (tenant) GROUP BY 1, 2`
+	err := l.onBoth(ctx, name, homes, func(side migration.Side, rows pgx.Rows) error {
+		var tenant int
+		var open, on bool
+		_, err := pgx.ForEachRow(rows, []any{&tenant, &open, &on}, func() error {
+			if open {
+				out[tenant] = append(out[tenant], string(side))
+			}
+			if open != on {
+				return fmt.Errorf("tenant %d on %s: open %t, replicating %t", tenant, side, open, on)
+			}
+			return nil
+		})
+		return err
+	})
+	return out, err
+}
+
+// onBoth asks a database of both sides the same, the one on premises first.
+func (l *Lab) onBoth(ctx context.Context, name, sql string, take func(migration.Side, pgx.Rows) error) error {
 	for _, s := range []struct {
 		side   migration.Side
 		server *pg.Server
 	}{{migration.OnPrem, l.onprem}, {migration.AWS, l.rds}} {
 		c, err := pgx.Connect(ctx, s.server.DSN(name))
 		if err != nil {
-			return nil, err
+			return err
 		}
-		rows, err := c.Query(ctx, `SELECT f.tenant, drover.is_home(f.tenant), bool_or(d.is_on) FROM drover.fence f JOIN drover.direction d USING (tenant) GROUP BY 1, 2`)
-		if err != nil {
-			return nil, err
+		rows, err := c.Query(ctx, sql)
+		if err == nil {
+			err = take(s.side, rows)
 		}
-		var tenant int
-		var open, on bool
-		_, err = pgx.ForEachRow(rows, []any{&tenant, &open, &on}, func() error {
-			if open {
-				out[tenant] = append(out[tenant], string(s.side))
-			}
-			if open != on {
-				return fmt.Errorf("tenant %d on %s: open %t, replicating %t", tenant, s.side, open, on)
-			}
-			return nil
-		})
 		_ = c.Close(context.WithoutCancel(ctx))
 		if err != nil {
-			return nil, fmt.Errorf("database %s: %w", name, err)
+			return fmt.Errorf("database %s on %s: %w", name, s.side, err)
 		}
 	}
-	return out, nil
+	return nil
 }

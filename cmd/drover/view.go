@@ -255,10 +255,11 @@ func verdict(v migration.Verdict) string {
 
 // millis is a number of seconds in milliseconds, with a digit more where they are few.
 func millis(seconds float64) string {
-	if ms := seconds * 1000; ms < 10 {
+	ms := seconds * 1000
+	if ms < 10 {
 		return fmt.Sprintf("%.1f ms", ms)
 	}
-	return fmt.Sprintf("%.0f ms", seconds*1000)
+	return fmt.Sprintf("%.0f ms", ms)
 }
 
 func moveTable(moves []migration.MoveResult) *printer.Table {

@@ -179,6 +179,7 @@ func TestATreeGoesToTheBucketAndWhatChangedThereComesBack(t *testing.T) {
 
 func TestLooksComeBackWithAnObjectWhoseFileWasLost(t *testing.T) {
 	p := newPair(t)
+	p.write("stays", "two")
 	p.write("x/a", "one")
 	require.NoError(t, os.Symlink("../x/a", filepath.Join(p.dir, "x", "l")))
 	when := time.Unix(1234567890, 123456789)
@@ -214,6 +215,7 @@ func TestALongFileGoesInPartsBothWays(t *testing.T) {
 	p := newPair(t)
 	long := make([]byte, 11<<20)
 	_, _ = rand.Read(long)
+	p.write("stays", "two")
 	p.write("long.bin", string(long))
 	p.final(migration.OnPrem)
 	require.True(t, p.object("acme/long.bin") == string(long))
@@ -432,6 +434,7 @@ func TestMetadataThatWasKeptWithOtherContentSaysNothing(t *testing.T) {
 func TestADamagedObjectIsNamedAndDoesNotReplaceItsFile(t *testing.T) {
 	p := newPair(t)
 	p.write("a", "good content")
+	p.write("stays", "two")
 	p.final(migration.OnPrem)
 	require.NoError(t, os.Remove(filepath.Join(p.dir, "a")))
 	j := p.job(migration.AWS)
@@ -483,6 +486,39 @@ func TestAMissingFolderIsNotAnEmptyOne(t *testing.T) {
 			require.Equal(t, p.object("acme/a"), p.read("a"), "with the folder back the pass goes on")
 		})
 	}
+}
+
+func TestAnEmptyFolderIsNotTakenForFilesThatWereDeleted(t *testing.T) {
+	for _, from := range []migration.Side{migration.OnPrem, migration.AWS} {
+		t.Run("home is "+string(from), func(t *testing.T) {
+			p := newPair(t)
+			p.write("a", "one")
+			p.write("b/c", "two")
+			p.final(migration.OnPrem)
+			require.NoError(t, os.Rename(p.dir, p.dir+".elsewhere"))
+			require.NoError(t, os.MkdirAll(filepath.Join(p.dir, "b"), 0o755)) // where a file system is to be mounted
+			_, err := p.job(from).Pass(t.Context())
+			require.ErrorIs(t, err, files.ErrNoTree)
+			require.ElementsMatch(t, []string{"acme/a", "acme/b/c"}, p.keys())
+			require.NoFileExists(t, filepath.Join(p.dir, "a"))
+
+			require.NoError(t, os.RemoveAll(p.dir))
+			require.NoError(t, os.Rename(p.dir+".elsewhere", p.dir))
+			require.Zero(t, p.final(from).Deleted)
+		})
+	}
+}
+
+func TestFilesThatWereAllDeletedOnPurposeGoWhenSomebodySaysSo(t *testing.T) {
+	p := newPair(t)
+	p.write("a", "one")
+	p.final(migration.OnPrem)
+	require.NoError(t, os.Remove(filepath.Join(p.dir, "a")))
+	_, err := p.job(migration.OnPrem).Final(t.Context())
+	require.ErrorContains(t, err, "if all was deleted on purpose, make the folder with one empty file in it")
+	p.write("none", "")
+	p.final(migration.OnPrem)
+	require.Equal(t, []string{"acme/none"}, p.keys())
 }
 
 func TestAFolderThatWasEmptiedAndWentMissingIsNotMadeAnew(t *testing.T) {

@@ -63,8 +63,9 @@ func listing(s []string) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// ErrNoTree says that the customer's folder is missing although files were carried before.
-var ErrNoTree = errors.New("the folder is missing although files were carried before: mount its file system; if the folder was removed on purpose, make it again, empty")
+// ErrNoTree says that the customer's folder, or everything in it, is missing although files were carried before: an empty folder is also what
+// is left where a file system is not mounted, and to take it for the truth would delete the other side's files.
+var ErrNoTree = errors.New("nothing is there although files were carried before: mount its file system; if all was deleted on purpose, make the folder with one empty file in it")
 
 // ErrManifest says that another pass has saved the manifest meanwhile: this one stops, and the next one reads again.
 var ErrManifest = errors.New("another pass over the same files has saved its manifest")

@@ -30,6 +30,16 @@ type Entry struct {
 	Pending  bool   `json:"pending,omitempty"`  // a pass was about to touch it: what is there may be Drover's own and not in the rest of the entry
 }
 
+// carried says whether there is a file that both sides have agreed on.
+func (m *Manifest) carried() bool {
+	for _, e := range m.Entries {
+		if !e.Pending {
+			return true
+		}
+	}
+	return false
+}
+
 // Local is how a file of the tree looks without reading it.
 type Local struct {
 	Size  int64  `json:"size"`

@@ -37,6 +37,9 @@ func (r *run) pass(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	if len(locals)+len(refusedHere) == 0 && r.m.carried() && (r.From == migration.OnPrem || len(remotes) > 0) {
+		return ErrNoTree
+	}
 	r.refuse(refusedHere, refusedThere)
 	deletions, copies := r.plan(locals, remotes)
 	if len(deletions)+len(copies) > 0 {
