@@ -108,7 +108,7 @@ func name(req ReplicateDisksRequest, d migration.Disk) string {
 }
 
 func (a *Activities) checkpoint(req ReplicateDisksRequest, d migration.Disk) *checkpoint {
-	return &checkpoint{objects: a.objects, store: req.State, target: req.StateTarget, key: "disks/" + name(req, d) + ".json"}
+	return &checkpoint{objects: a.objects, store: req.State, target: req.StateTarget, prefix: "disks/" + name(req, d) + "/", etags: map[string]string{}}
 }
 
 func (a *Activities) options(req ReplicateDisksRequest, d migration.Disk, key string, p *progress) disks.Options {

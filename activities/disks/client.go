@@ -35,32 +35,34 @@ type Objects interface {
 	Put(ctx context.Context, store migration.StateStore, target migration.Target, key string, body []byte, ifMatch string) (etag string, err error)
 }
 
-// checkpoint is one disk's object in the state bucket. A write holds only against the version that this worker read or wrote last: a
+// checkpoint is one disk's objects in the state bucket. A write holds only against the version that this worker read or wrote last: a
 // worker that was cut off and comes back finds itself overtaken.
 type checkpoint struct {
 	objects Objects
 	store   migration.StateStore
 	target  migration.Target
-	key     string
-	etag    string
+	prefix  string
+	etags   map[string]string // of the parts
 }
 
-func (c *checkpoint) Read(ctx context.Context) ([]byte, error) {
-	b, etag, err := c.objects.Get(ctx, c.store, c.target, c.key)
+func (c *checkpoint) Read(ctx context.Context, part string) ([]byte, error) {
+	b, etag, err := c.objects.Get(ctx, c.store, c.target, c.prefix+part)
 	if errors.Is(err, objects.ErrNotFound) {
 		return nil, nil
 	}
-	c.etag = etag
+	if err == nil {
+		c.etags[part] = etag
+	}
 	return b, err
 }
 
-func (c *checkpoint) Write(ctx context.Context, b []byte) error {
-	etag, err := c.objects.Put(ctx, c.store, c.target, c.key, b, c.etag)
+func (c *checkpoint) Write(ctx context.Context, part string, b []byte) error {
+	etag, err := c.objects.Put(ctx, c.store, c.target, c.prefix+part, b, c.etags[part])
 	if errors.Is(err, objects.ErrConflict) {
 		return fmt.Errorf("another worker copies this disk: %w", err)
 	}
 	if err == nil {
-		c.etag = etag
+		c.etags[part] = etag
 	}
 	return err
 }

@@ -224,7 +224,8 @@ func TestEveryDiskBecomesASnapshotOfTheTarget(t *testing.T) {
 		require.Equal(t, map[string]string{"owner": "ops", tagPlan: "shop", tagVM: "web-01", tagDisk: fmt.Sprint(2000 + i), disks.TagBytes: fmt.Sprint(diskBytes)}, tags)
 		require.Equal(t, fmt.Sprintf("Drover shop: web-01 Hard disk %d", i+1), *in.Description)
 	}
-	require.ElementsMatch(t, []string{"disks/shop/5029/1/2000/snapshot-7.json", "disks/shop/5029/1/2001/snapshot-7.json"}, b.keys())
+	require.ElementsMatch(t, []string{"disks/shop/5029/1/2000/snapshot-7/head.json", "disks/shop/5029/1/2000/snapshot-7/blocks-0000",
+		"disks/shop/5029/1/2001/snapshot-7/head.json", "disks/shop/5029/1/2001/snapshot-7/blocks-0000"}, b.keys())
 	require.NotEmpty(t, beats)
 	require.Equal(t, migration.Progress{Total: 2 * diskBytes, Measuring: true}, beats[0])
 }
@@ -302,21 +303,22 @@ func TestACopyThatAnotherWorkerHasTakenOverEnds(t *testing.T) {
 
 func TestACheckpointIsWrittenOnlyOverWhatItsWorkerKnows(t *testing.T) {
 	b := newBucket()
-	mine, other := &checkpoint{objects: b, key: "k"}, &checkpoint{objects: b, key: "k"}
+	mine, other := &checkpoint{objects: b, prefix: "k/", etags: map[string]string{}}, &checkpoint{objects: b, prefix: "k/", etags: map[string]string{}}
 	for _, c := range []*checkpoint{mine, other} {
-		body, err := c.Read(t.Context())
+		body, err := c.Read(t.Context(), "head")
 		require.NoError(t, err)
 		require.Nil(t, body, "nothing was kept")
 	}
-	require.NoError(t, mine.Write(t.Context(), []byte("1")))
-	require.NoError(t, mine.Write(t.Context(), []byte("2")), "a write is known to who wrote it")
-	require.ErrorIs(t, other.Write(t.Context(), []byte("3")), objects.ErrConflict)
-	require.ErrorIs(t, other.Write(t.Context(), []byte("3")), objects.ErrConflict, "trying again is no reading")
-	body, err := other.Read(t.Context())
+	require.NoError(t, mine.Write(t.Context(), "head", []byte("1")))
+	require.NoError(t, mine.Write(t.Context(), "head", []byte("2")), "a write is known to who wrote it")
+	require.ErrorIs(t, other.Write(t.Context(), "head", []byte("3")), objects.ErrConflict)
+	require.ErrorIs(t, other.Write(t.Context(), "head", []byte("3")), objects.ErrConflict, "trying again is no reading")
+	body, err := other.Read(t.Context(), "head")
 	require.NoError(t, err)
 	require.Equal(t, "2", string(body))
-	require.NoError(t, other.Write(t.Context(), []byte("3")))
-	require.ErrorIs(t, mine.Write(t.Context(), []byte("4")), objects.ErrConflict)
+	require.NoError(t, other.Write(t.Context(), "head", []byte("3")))
+	require.ErrorIs(t, mine.Write(t.Context(), "head", []byte("4")), objects.ErrConflict)
+	require.NoError(t, mine.Write(t.Context(), "blocks", []byte("5")), "each part has its own version")
 }
 
 func TestWhatAnOperatorHasToMendIsNotTriedAgain(t *testing.T) {

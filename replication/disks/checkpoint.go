@@ -1,10 +1,10 @@
 package disks
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -14,133 +14,208 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// state is what a checkpoint keeps: which snapshot, and the sum of every block that is in it.
-type state struct {
+// head is what a checkpoint keeps beside the sums of its blocks, under headName.
+type head struct {
 	Try      int                  `json:"try"` // of snapshots: AWS gives an idle one up
 	Snapshot string               `json:"snapshot,omitempty"`
-	Packed   []byte               `json:"blocks,omitempty"` // for each block 4 bytes of index and its SHA-256: 72 MB for a full TiB
-	Image    *migration.DiskImage `json:"image,omitempty"`  // when it is done
-
-	mu     sync.Mutex
-	blocks map[int32][sha256.Size]byte
-	saving sync.Mutex
-	next   time.Time // of the next save
+	Image    *migration.DiskImage `json:"image,omitempty"` // when it is done
 }
 
-const recordBytes = 4 + sha256.Size
+const headName = "head.json"
 
-// saveEvery is the shortest time between two checkpoints: what a killed worker puts again is at most what it put in that time.
-const saveEvery = 5 * time.Second
+// sum is a block's SHA-256; the zero value says that the block is not in the snapshot.
+type sum = [sha256.Size]byte
 
-func load(ctx context.Context, keep Checkpoints) (*state, error) {
-	s := &state{blocks: map[int32][sha256.Size]byte{}}
-	b, err := keep.Read(ctx)
-	if err != nil {
+// state is a checkpoint: the head, and the sum of every block that is in the snapshot. The sums are kept in segments, of which a few are in
+// memory: a disk is streamed, verified and summed from its beginning to its end.
+type state struct {
+	keep    Checkpoints
+	segment int // blocks of a segment
+
+	mu   sync.Mutex
+	head head
+	kept []byte     // the head as it is kept
+	near []*segment // in memory, the last used first
+	next time.Time  // of the next save
+}
+
+// segment is the sums of consecutive blocks of a disk.
+type segment struct {
+	n     int
+	sums  []byte // one after the other
+	dirty bool   // not as it is kept
+}
+
+const (
+	// segmentBlocks make 32 GiB of a disk, and 2 MiB of sums.
+	segmentBlocks = 1 << 16
+	// segmentsNear is how many are in memory: blocks that are on their way belong to one or two of them, unless one is late.
+	segmentsNear = 4
+	// saveEvery is the shortest time between two checkpoints: what a killed worker puts again is at most what it put in that time.
+	saveEvery = 5 * time.Second
+)
+
+func load(ctx context.Context, keep Checkpoints, segment int) (*state, error) {
+	s := &state{keep: keep, segment: segment}
+	var err error
+	if s.kept, err = keep.Read(ctx, headName); err != nil {
 		return nil, fmt.Errorf("read the checkpoint: %w", err)
 	}
-	if b != nil {
-		if err := json.Unmarshal(b, s); err != nil {
+	if s.kept != nil {
+		if err := json.Unmarshal(s.kept, &s.head); err != nil {
 			return nil, fmt.Errorf("read the checkpoint: %w; remove the object to start over", err)
 		}
 	}
-	for at := 0; at+recordBytes <= len(s.Packed); at += recordBytes {
-		s.blocks[int32(binary.BigEndian.Uint32(s.Packed[at:]))] = [sha256.Size]byte(s.Packed[at+4 : at+recordBytes]) //nolint:gosec // written by pack
-	}
-	s.Packed = nil
 	return s, nil
 }
 
-// pack is the state as it is kept. Called with mu held.
-func (s *state) pack() ([]byte, error) {
-	s.Packed = make([]byte, 0, len(s.blocks)*recordBytes)
-	for _, i := range s.order() {
-		sum := s.blocks[i]
-		s.Packed = append(binary.BigEndian.AppendUint32(s.Packed, uint32(i)), sum[:]...) //nolint:gosec // an index is not negative
+// is takes up a snapshot. What is known of another one's blocks is of no use.
+func (s *state) is(snapshot string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.head.Snapshot != snapshot {
+		s.head.Snapshot, s.head.Image, s.near = snapshot, nil, nil
 	}
-	b, err := json.Marshal(s)
-	s.Packed = nil
-	return b, err
-}
-
-func (s *state) order() []int32 {
-	out := make([]int32, 0, len(s.blocks))
-	for i := range s.blocks {
-		out = append(out, i)
-	}
-	slices.Sort(out)
-	return out
-}
-
-func (s *state) get(i int32) ([sha256.Size]byte, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	sum, ok := s.blocks[i]
-	return sum, ok
-}
-
-func (s *state) put(i int32, sum [sha256.Size]byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.blocks[i] = sum
-}
-
-func (s *state) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.blocks)
 }
 
 // renew forgets the snapshot: the next StartSnapshot carries another client token.
 func (s *state) renew() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.Try++
-	s.Snapshot, s.Image, s.blocks = "", nil, map[int32][sha256.Size]byte{}
+	s.head, s.near = head{Try: s.head.Try + 1}, nil
 }
 
-// linear is AWS's aggregated checksum: the SHA-256 of the blocks' SHA-256 sums in the order of their indexes, base64.
-func (s *state) linear() string {
+// get is a block's sum, zero for one that is not there.
+func (s *state) get(ctx context.Context, i int32) (sum, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := sha256.New()
-	for _, i := range s.order() {
-		sum := s.blocks[i]
-		h.Write(sum[:])
+	g, err := s.at(ctx, int(i)/s.segment)
+	if err != nil {
+		return sum{}, err
 	}
-	return base64.StdEncoding.EncodeToString(h.Sum(nil))
+	return g.get(int(i) % s.segment), nil
 }
 
-// save writes the checkpoint. Saves do not overlap.
-func (r *run) save(ctx context.Context) error {
-	r.state.saving.Lock()
-	defer r.state.saving.Unlock()
-	return r.write(ctx)
+func (s *state) put(ctx context.Context, i int32, v sum) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g, err := s.at(ctx, int(i)/s.segment)
+	if err != nil {
+		return err
+	}
+	copy(g.sums[int(i)%s.segment*len(v):], v[:])
+	g.dirty = true
+	return nil
 }
 
-func (r *run) write(ctx context.Context) error {
-	began := time.Now()
-	r.state.mu.Lock()
-	b, err := r.state.pack()
-	r.state.mu.Unlock()
-	if err == nil {
-		err = r.keep.Write(ctx, b)
+func (g *segment) get(at int) sum { return sum(g.sums[at*sha256.Size:]) }
+
+// at finds a segment, in memory or where it is kept. Called with mu held.
+func (s *state) at(ctx context.Context, n int) (*segment, error) {
+	if at := slices.IndexFunc(s.near, func(g *segment) bool { return g.n == n }); at >= 0 {
+		g := s.near[at]
+		copy(s.near[1:at+1], s.near[:at])
+		s.near[0] = g
+		return g, nil
+	}
+	g := &segment{n: n, sums: make([]byte, s.segment*sha256.Size)}
+	b, err := s.keep.Read(ctx, g.name())
+	if err != nil {
+		return nil, fmt.Errorf("read the checkpoint: %w", err)
+	}
+	if of, sums, _ := bytes.Cut(b, []byte("\n")); string(of) == s.head.Snapshot {
+		copy(g.sums, sums)
+	}
+	if len(s.near) == segmentsNear {
+		if err := s.write(ctx, s.near[segmentsNear-1]); err != nil {
+			return nil, err
+		}
+		s.near = s.near[:segmentsNear-1]
+	}
+	s.near = slices.Insert(s.near, 0, g)
+	return g, nil
+}
+
+func (g *segment) name() string { return fmt.Sprintf("blocks-%04d", g.n) }
+
+// write keeps a segment, with the snapshot that it is of. Called with mu held.
+func (s *state) write(ctx context.Context, g *segment) error {
+	if !g.dirty {
+		return nil
+	}
+	b := append([]byte(s.head.Snapshot+"\n"), bytes.TrimRight(g.sums, "\x00")...)
+	if err := s.keep.Write(ctx, g.name(), b); err != nil {
+		return fmt.Errorf("write the checkpoint: %w", err)
+	}
+	g.dirty = false
+	return nil
+}
+
+// each hands over every block that is in the snapshot, in order. visit may put blocks.
+func (s *state) each(ctx context.Context, blocks int64, visit func(i int32, v sum) error) error {
+	for n := 0; int64(n)*int64(s.segment) < blocks; n++ {
+		s.mu.Lock()
+		g, err := s.at(ctx, n)
+		if err != nil {
+			s.mu.Unlock()
+			return err
+		}
+		now := segment{sums: slices.Clone(g.sums)}
+		s.mu.Unlock()
+		for at := range s.segment {
+			if v := now.get(at); v != (sum{}) {
+				if err := visit(int32(n*s.segment+at), v); err != nil { //nolint:gosec // 64 TiB have 2^27 blocks
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// linear is AWS's aggregated checksum, the SHA-256 of the blocks' SHA-256 sums in the order of their indexes, base64; and how many blocks
+// there are.
+func (s *state) linear(ctx context.Context, blocks int64) (text string, count int64, err error) {
+	h := sha256.New()
+	err = s.each(ctx, blocks, func(_ int32, v sum) error {
+		h.Write(v[:])
+		count++
+		return nil
+	})
+	return base64.StdEncoding.EncodeToString(h.Sum(nil)), count, err
+}
+
+// save keeps what is not kept yet.
+func (s *state) save(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.saveHeld(ctx)
+}
+
+// saveHeld is save, called with mu held.
+func (s *state) saveHeld(ctx context.Context) error {
+	for _, g := range s.near {
+		if err := s.write(ctx, g); err != nil {
+			return err
+		}
+	}
+	b, err := json.Marshal(s.head)
+	if err == nil && !bytes.Equal(b, s.kept) {
+		err = s.keep.Write(ctx, headName, b)
 	}
 	if err != nil {
 		return fmt.Errorf("write the checkpoint: %w", err)
 	}
-	// A large checkpoint takes long to write: it may cost a twentieth of the time.
-	r.state.next = time.Now().Add(max(saveEvery, 20*time.Since(began)))
+	s.kept, s.next = b, time.Now().Add(saveEvery)
 	return nil
 }
 
-// saveSometimes writes the checkpoint when it is due and nobody else does.
-func (r *run) saveSometimes(ctx context.Context) error {
-	if !r.state.saving.TryLock() {
+// saveSometimes saves when it is due.
+func (s *state) saveSometimes(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Now().Before(s.next) {
 		return nil
 	}
-	defer r.state.saving.Unlock()
-	if time.Now().Before(r.state.next) {
-		return nil
-	}
-	return r.write(ctx)
+	return s.saveHeld(ctx)
 }

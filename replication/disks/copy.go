@@ -37,11 +37,11 @@ type EC2 interface {
 	DescribeSnapshots(context.Context, *ec2.DescribeSnapshotsInput, ...func(*ec2.Options)) (*ec2.DescribeSnapshotsOutput, error)
 }
 
-// Checkpoints keeps what one copy has done. Read answers nil when nothing was kept. Write fails when another worker has written
-// since this one read: that worker owns the copy now.
+// Checkpoints keeps what one copy has done, in a few named parts of up to 2 MiB. Read answers nil when nothing was kept. Write fails when
+// another worker has written that part since this one read it: that worker owns the copy now. One call is made at a time.
 type Checkpoints interface {
-	Read(context.Context) ([]byte, error)
-	Write(context.Context, []byte) error
+	Read(ctx context.Context, part string) ([]byte, error)
+	Write(ctx context.Context, part string, body []byte) error
 }
 
 // Grains plays a disk's stream: it calls emit with pieces at rising offsets, leaves out what is zero, and returns the disk's capacity
@@ -77,6 +77,8 @@ type Copier struct {
 	EBS   EBS
 	EC2   EC2
 	Grace time.Duration // how long a snapshot must be missing to have been deleted; 0: DefaultGrace
+
+	segment int // blocks of a checkpoint's segment; 0: segmentBlocks
 }
 
 // Copy copies one disk and returns when the snapshot is complete and was read back. Calling it again, in this process or another,
@@ -89,8 +91,12 @@ func (c *Copier) Copy(ctx context.Context, disk migration.Disk, play Grains, kee
 	if o.TimeoutMinutes == 0 {
 		o.TimeoutMinutes = 24 * 60
 	}
-	r := &run{ebs: c.EBS, ec2: c.EC2, grace: cmp.Or(c.Grace, DefaultGrace), disk: disk, opts: o, keep: keep, meter: newMeter(disk.Bytes, o.Progress)}
-	image, err := r.do(ctx, play)
+	r := &run{ebs: c.EBS, ec2: c.EC2, grace: cmp.Or(c.Grace, DefaultGrace), disk: disk, opts: o, meter: newMeter(disk.Bytes, o.Progress)}
+	var image migration.DiskImage
+	var err error
+	if r.state, err = load(ctx, keep, cmp.Or(c.segment, segmentBlocks)); err == nil {
+		image, err = r.do(ctx, play)
+	}
 	if err != nil {
 		return image, fmt.Errorf("copy disk %d (%s): %w", disk.Key, disk.Label, err)
 	}
@@ -104,17 +110,12 @@ type run struct {
 	grace time.Duration
 	disk  migration.Disk
 	opts  Options
-	keep  Checkpoints
 	meter *meter
 	state *state
 }
 
 func (r *run) do(ctx context.Context, play Grains) (migration.DiskImage, error) {
-	var err error
-	if r.state, err = load(ctx, r.keep); err != nil {
-		return migration.DiskImage{}, err
-	}
-	if done := r.state.Image; done != nil && r.exists(ctx, done.Snapshot) {
+	if done := r.state.head.Image; done != nil && r.exists(ctx, done.Snapshot) {
 		r.meter.at(r.disk.Bytes)
 		return *done, nil
 	}
@@ -126,20 +127,23 @@ func (r *run) do(ctx context.Context, play Grains) (migration.DiskImage, error) 
 	if err != nil {
 		return migration.DiskImage{}, r.giveUp(ctx, err)
 	}
-	sum := r.state.linear()
-	if !sealed {
-		err = r.complete(ctx, sum)
+	image := migration.DiskImage{Key: r.disk.Key, Snapshot: r.state.head.Snapshot, Bytes: r.disk.Bytes, Digest: hex.EncodeToString(digest[:])}
+	image.Checksum, image.Blocks, err = r.state.linear(ctx, r.blocks())
+	if err == nil && !sealed {
+		err = r.complete(ctx, image)
 	}
 	if err == nil {
-		err = r.verify(ctx, digest)
+		err = r.verify(ctx, digest, image.Blocks)
 	}
 	if err != nil {
 		return migration.DiskImage{}, r.giveUp(ctx, err)
 	}
-	image := migration.DiskImage{Key: r.disk.Key, Snapshot: r.state.Snapshot, Bytes: r.disk.Bytes, Blocks: int64(r.state.count()), Digest: hex.EncodeToString(digest[:]), Checksum: sum}
-	r.state.Image = &image
-	return image, r.save(ctx)
+	r.state.head.Image = &image
+	return image, r.state.save(ctx)
 }
+
+// blocks is how many the disk has, the last perhaps in part.
+func (r *run) blocks() int64 { return (r.disk.Bytes + BlockSize - 1) / BlockSize }
 
 // giveUp keeps what was done, for the next try; where the snapshot cannot be used, that is to begin a new one.
 func (r *run) giveUp(ctx context.Context, err error) error {
@@ -148,7 +152,7 @@ func (r *run) giveUp(ctx context.Context, err error) error {
 	if errors.Is(err, ErrGone) {
 		r.state.renew()
 	}
-	return errors.Join(err, r.save(ctx))
+	return errors.Join(err, r.state.save(ctx))
 }
 
 func encode(sum [sha256.Size]byte) string { return base64.StdEncoding.EncodeToString(sum[:]) }

@@ -5,7 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -25,10 +28,17 @@ import (
 )
 
 // kept is a checkpoint in memory.
-type kept struct{ body []byte }
+type kept struct{ parts map[string][]byte }
 
-func (k *kept) Read(context.Context) ([]byte, error)    { return k.body, nil }
-func (k *kept) Write(_ context.Context, b []byte) error { k.body = b; return nil }
+func (k *kept) Read(_ context.Context, part string) ([]byte, error) { return k.parts[part], nil }
+
+func (k *kept) Write(_ context.Context, part string, b []byte) error {
+	if k.parts == nil {
+		k.parts = map[string][]byte{}
+	}
+	k.parts[part] = b
+	return nil
+}
 
 // records answers for EC2 from the block store's own state.
 type records struct{ store *lab.Server }
@@ -144,6 +154,138 @@ func TestACopyThatWasKilledGoesOnInTheSameSnapshot(t *testing.T) {
 	lost, err := c.Copy(context.Background(), diskOf(data), play(data), &kept{}, disks.Options{Name: "k"})
 	require.NoError(t, err, "a lost checkpoint costs a reading, no second snapshot")
 	require.Equal(t, got, lost)
+}
+
+// A disk of many segments: each is written and read where the disk is streamed, and few are in memory.
+func TestACheckpointOfManySegments(t *testing.T) {
+	s, c := start(t, lab.Options{})
+	const segment, segments = 2, 11
+	c.Segmented(segment)
+	data, keep := randomDisk(8, segments*segment*disks.BlockSize-512, 0.6), &kept{}
+	clear(data[5*segment*disks.BlockSize : 7*segment*disks.BlockSize]) // two segments without a block
+	cut := errors.New("killed")
+	half := func(emit func(int64, []byte) error) (int64, error) {
+		_, err := play(data[:len(data)/2])(emit)
+		return 0, errors.Join(err, cut)
+	}
+	o := disks.Options{Name: "m", Concurrency: 2}
+	_, err := c.Copy(t.Context(), diskOf(data), half, keep, o)
+	require.ErrorIs(t, err, cut)
+	before, all := s.Puts(), 0
+	for at := 0; at < len(data); at += disks.BlockSize {
+		if slices.ContainsFunc(data[at:min(at+disks.BlockSize, len(data))], func(b byte) bool { return b != 0 }) {
+			all++
+		}
+	}
+	got, err := c.Copy(t.Context(), diskOf(data), play(data), keep, o)
+	require.NoError(t, err)
+	require.Equal(t, digest(data), got.Digest)
+	require.EqualValues(t, all, got.Blocks)
+	require.LessOrEqual(t, s.Puts(), int64(all)+4, "blocks that the checkpoint knows are not put again")
+	require.Positive(t, before)
+	back, blocks, err := s.ReadDigest(got.Snapshot)
+	require.NoError(t, err)
+	require.Equal(t, got.Digest, back)
+	require.Equal(t, got.Blocks, blocks)
+	names := slices.Sorted(maps.Keys(keep.parts))
+	require.Len(t, names, 1+segments-2, "the head, and the segments that have blocks")
+	require.Equal(t, []string{"blocks-0000", "blocks-0004", "blocks-0007", "blocks-0010", "head.json"}, []string{names[0], names[4], names[5], names[8], names[9]})
+	for _, n := range names {
+		require.LessOrEqual(t, len(keep.parts[n]), 1024)
+	}
+
+	// With a disk that has lost data since, what was put for it is overwritten with zeros. What was under way when the first call was cut off
+	// may be in the snapshot without anybody knowing: then it is begun anew.
+	clear(data[2*segment*disks.BlockSize : 4*segment*disks.BlockSize])
+	third := &kept{}
+	_, err = c.Copy(t.Context(), diskOf(data), half, third, disks.Options{Name: "z"})
+	require.ErrorIs(t, err, cut)
+	clear(data[:2*segment*disks.BlockSize])
+	got, err = c.Copy(t.Context(), diskOf(data), play(data), third, disks.Options{Name: "z"})
+	if errors.Is(err, disks.ErrGone) {
+		got, err = c.Copy(t.Context(), diskOf(data), play(data), third, disks.Options{Name: "z"})
+	}
+	require.NoError(t, err)
+	require.Equal(t, digest(data), got.Digest)
+	back, _, err = s.ReadDigest(got.Snapshot)
+	require.NoError(t, err)
+	require.Equal(t, got.Digest, back)
+}
+
+// A call that ended in between left blocks that the disk does not have any more: they are overwritten.
+func TestBlocksThatTheDiskHasNoMoreAreOverwrittenWithZeros(t *testing.T) {
+	s, c := start(t, lab.Options{})
+	c.Segmented(2)
+	data, keep := randomDisk(11, 4<<20, 1), &kept{}
+	put := 0
+	c.EBS = incomplete{c.EBS, func() error { put++; return errors.New("the line is cut") }}
+	_, err := c.Copy(t.Context(), diskOf(data), play(data), keep, disks.Options{Name: "o"})
+	require.ErrorContains(t, err, "the line is cut")
+	require.Equal(t, 1, put)
+	c.EBS = c.EBS.(incomplete).EBS
+	clear(data[disks.BlockSize : 4*disks.BlockSize])
+	got, err := c.Copy(t.Context(), diskOf(data), play(data), keep, disks.Options{Name: "o"})
+	require.NoError(t, err)
+	require.Equal(t, digest(data), got.Digest)
+	require.EqualValues(t, 8, got.Blocks, "a block cannot be taken out of a snapshot")
+	require.EqualValues(t, 8+3, s.Puts())
+	require.EqualValues(t, 1, s.Snapshots())
+}
+
+// incomplete ends in before a snapshot is completed.
+type incomplete struct {
+	disks.EBS
+	in func() error
+}
+
+func (i incomplete) CompleteSnapshot(context.Context, *ebs.CompleteSnapshotInput, ...func(*ebs.Options)) (*ebs.CompleteSnapshotOutput, error) {
+	return nil, i.in()
+}
+
+// What is kept of another snapshot's blocks says nothing about this one's.
+func TestSegmentsOfASnapshotThatIsGoneAreNotBelieved(t *testing.T) {
+	s, c := start(t, lab.Options{})
+	c.Segmented(2)
+	data, keep := randomDisk(9, 6<<20, 1), &kept{}
+	_, err := c.Copy(t.Context(), diskOf(data), play(data), keep, disks.Options{Name: "g"})
+	require.NoError(t, err)
+	puts := s.Puts()
+	got, err := c.Copy(t.Context(), diskOf(data), play(data), &kept{map[string][]byte{"blocks-0001": keep.parts["blocks-0001"], "blocks-0003": keep.parts["blocks-0003"]}}, disks.Options{Name: "g2"})
+	require.NoError(t, err)
+	require.Equal(t, digest(data), got.Digest)
+	require.EqualValues(t, 2*puts, s.Puts())
+}
+
+// full takes so many writes and no more.
+type full struct {
+	kept
+	writes int
+}
+
+func (f *full) Write(ctx context.Context, part string, b []byte) error {
+	if f.writes--; f.writes < 0 {
+		return errors.New("another worker copies this disk")
+	}
+	return f.kept.Write(ctx, part, b)
+}
+
+func TestACopyEndsWhereItsCheckpointCannotBeWrittenAndGoesOnLater(t *testing.T) {
+	s, c := start(t, lab.Options{})
+	c.Segmented(2)
+	data := randomDisk(10, 4<<20, 1)
+	for writes := range 8 {
+		keep := &full{writes: writes}
+		o := disks.Options{Name: fmt.Sprint("w", writes), Concurrency: 2}
+		_, err := c.Copy(t.Context(), diskOf(data), play(data), keep, o)
+		if err != nil {
+			require.ErrorContains(t, err, "write the checkpoint: another worker copies this disk")
+		}
+		keep.writes = 1000
+		got, err := c.Copy(t.Context(), diskOf(data), play(data), keep, o)
+		require.NoError(t, err, "after %d writes", writes)
+		require.Equal(t, digest(data), got.Digest)
+	}
+	require.EqualValues(t, 8, s.Snapshots())
 }
 
 func TestAFlippedBitIsFound(t *testing.T) {

@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ebs/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"github.com/drover-migration/drover/migration"
 )
 
 // maxStarts is how many snapshots one call asks for. One that was given up or deleted is replaced; more than that is no accident.
@@ -37,17 +39,13 @@ func (r *run) begin(ctx context.Context) (sealed bool, err error) {
 		if state == ec2types.SnapshotStateError || state == "" {
 			// Given up, or deleted: what is known of its blocks is of no use. Saved, so that the next call does not ask for it again.
 			r.state.renew()
-			if err := r.save(ctx); err != nil {
+			if err := r.state.save(ctx); err != nil {
 				return false, err
 			}
 			continue
 		}
-		if r.state.Snapshot != id {
-			r.state.renew()
-			r.state.Try-- // renew for the blocks' sake: the token has not been used up
-			r.state.Snapshot = id
-		}
-		return state == ec2types.SnapshotStateCompleted, r.save(ctx)
+		r.state.is(id)
+		return state == ec2types.SnapshotStateCompleted, r.state.save(ctx)
 	}
 	return false, fmt.Errorf("%w: %d snapshots were started, and of the last, %s, EC2 says %q: does something delete or fail the snapshots of this account?", ErrGone, maxStarts, id, state)
 }
@@ -69,7 +67,7 @@ func (r *run) startInput() *ebs.StartSnapshotInput {
 }
 
 func (r *run) token() string {
-	sum := sha256.Sum256([]byte(r.opts.Name + "/" + strconv.Itoa(r.state.Try)))
+	sum := sha256.Sum256([]byte(r.opts.Name + "/" + strconv.Itoa(r.state.head.Try)))
 	return "drover-" + hex.EncodeToString(sum[:16])
 }
 
@@ -133,32 +131,36 @@ func (r *run) explain(ctx context.Context, err error, format string, args ...any
 	var refused *types.ValidationException
 	var missing *types.ResourceNotFoundException
 	if errors.As(err, &refused) || errors.As(err, &missing) {
-		state, serr := r.status(ctx, r.state.Snapshot)
+		state, serr := r.status(ctx, r.state.head.Snapshot)
 		if serr == nil && state != ec2types.SnapshotStatePending {
-			return fmt.Errorf("%w (snapshot %s is %q): %w", ErrGone, r.state.Snapshot, state, err)
+			return fmt.Errorf("%w (snapshot %s is %q): %w", ErrGone, r.state.head.Snapshot, state, err)
 		}
 	}
 	return err
 }
 
 // complete seals the snapshot with the sum of everything written, and waits until it can be used.
-func (r *run) complete(ctx context.Context, sum string) error {
+func (r *run) complete(ctx context.Context, image migration.DiskImage) error {
 	_, err := r.ebs.CompleteSnapshot(ctx, &ebs.CompleteSnapshotInput{
-		SnapshotId: &r.state.Snapshot, ChangedBlocksCount: aws.Int32(int32(r.state.count())), Checksum: &sum, //nolint:gosec // 2^27 at most
+		SnapshotId: &r.state.head.Snapshot, ChangedBlocksCount: aws.Int32(int32(image.Blocks)), Checksum: &image.Checksum, //nolint:gosec // 2^27 at most
 		ChecksumAlgorithm: types.ChecksumAlgorithmChecksumAlgorithmSha256, ChecksumAggregationMethod: types.ChecksumAggregationMethodChecksumAggregationLinear,
 	})
+	var refused *types.ValidationException
+	if errors.As(err, &refused) { // it has blocks that no checkpoint knows of: an earlier call put them, and this disk does not have them
+		return fmt.Errorf("%w: complete snapshot %s with %d blocks: %w", ErrGone, r.state.head.Snapshot, image.Blocks, err)
+	}
 	if err != nil {
-		return r.explain(ctx, err, "complete snapshot %s with %d blocks", r.state.Snapshot, r.state.count())
+		return r.explain(ctx, err, "complete snapshot %s with %d blocks", r.state.head.Snapshot, image.Blocks)
 	}
 	for wait := firstWait; ; wait = min(2*wait, longestWait) {
-		state, err := r.settled(ctx, r.state.Snapshot)
+		state, err := r.settled(ctx, r.state.head.Snapshot)
 		switch {
 		case err != nil:
 			return err
 		case state == ec2types.SnapshotStateCompleted:
 			return nil
 		case state != ec2types.SnapshotStatePending:
-			return fmt.Errorf("%w: snapshot %s became %q while it was completed", ErrGone, r.state.Snapshot, state)
+			return fmt.Errorf("%w: snapshot %s became %q while it was completed", ErrGone, r.state.head.Snapshot, state)
 		}
 		if err := pause(ctx, wait); err != nil {
 			return err

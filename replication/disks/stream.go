@@ -88,23 +88,23 @@ func (a *assembler) buffer() []byte {
 }
 
 // stream plays the disk into the snapshot and returns the SHA-256 of the whole disk. A sealed snapshot is only compared later.
-func (r *run) stream(ctx context.Context, play Grains, sealed bool) (sum [sha256.Size]byte, err error) {
-	g, ctx := errgroup.WithContext(ctx)
+func (r *run) stream(ctx context.Context, play Grains, sealed bool) (whole sum, err error) {
+	g, gctx := errgroup.WithContext(ctx)
 	blocks := make(chan block)
 	pool := &sync.Pool{New: func() any { b := make([]byte, BlockSize); return &b }}
 	a := &assembler{size: r.disk.Bytes, whole: sha256.New(), pool: pool, out: func(b block) error {
 		select {
 		case blocks <- b:
 			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		case <-gctx.Done():
+			return context.Cause(gctx)
 		}
 	}}
 	seen := newSet(r.disk.Bytes)
 	for range r.opts.Concurrency {
 		g.Go(func() error {
 			for b := range blocks {
-				if err := r.take(ctx, b, seen, sealed); err != nil {
+				if err := r.take(gctx, b, seen, sealed); err != nil {
 					return err
 				}
 				pool.Put(&b.data)
@@ -115,8 +115,8 @@ func (r *run) stream(ctx context.Context, play Grains, sealed bool) (sum [sha256
 	g.Go(func() error {
 		defer close(blocks)
 		capacity, err := play(func(off int64, data []byte) error {
-			if err := ctx.Err(); err != nil {
-				return context.Cause(ctx)
+			if err := gctx.Err(); err != nil {
+				return context.Cause(gctx)
 			}
 			defer func() { r.meter.at(a.at) }()
 			return a.add(off, data)
@@ -133,15 +133,15 @@ func (r *run) stream(ctx context.Context, play Grains, sealed bool) (sum [sha256
 		return a.flush()
 	})
 	if err := g.Wait(); err != nil {
-		return sum, err
+		return whole, err
 	}
 	r.meter.at(r.disk.Bytes)
 	if !sealed {
 		if err := r.zeroForgotten(ctx, seen); err != nil {
-			return sum, err
+			return whole, err
 		}
 	}
-	return [sha256.Size]byte(a.whole.Sum(nil)), nil
+	return sum(a.whole.Sum(nil)), nil
 }
 
 // take puts a block unless it is zero or is there already.
@@ -150,49 +150,46 @@ func (r *run) take(ctx context.Context, b block, seen *set, sealed bool) error {
 		return nil // one that a checkpoint knows with other bytes is written by zeroForgotten
 	}
 	seen.add(b.index)
-	sum := sha256.Sum256(b.data)
-	if known, ok := r.state.get(b.index); ok && known == sum {
-		return nil
+	is := sha256.Sum256(b.data)
+	known, err := r.state.get(ctx, b.index)
+	if err != nil || known == is {
+		return err
 	}
 	if sealed {
-		r.state.put(b.index, sum)
-		return nil
+		return r.state.put(ctx, b.index, is)
 	}
-	return r.put(ctx, b, sum)
+	return r.put(ctx, b, is)
 }
 
 // zeroForgotten overwrites blocks that an earlier call put and this stream says are zero: a snapshot's blocks cannot be taken out.
 func (r *run) zeroForgotten(ctx context.Context, seen *set) error {
-	r.state.mu.Lock()
-	order := r.state.order()
-	r.state.mu.Unlock()
 	zero := sha256.Sum256(zeros)
-	for _, i := range order {
-		if known, _ := r.state.get(i); !seen.has(i) && known != zero {
-			if err := r.put(ctx, block{i, zeros}, zero); err != nil {
-				return err
-			}
+	return r.state.each(ctx, r.blocks(), func(i int32, known sum) error {
+		if seen.has(i) || known == zero {
+			return nil
 		}
-	}
-	return nil
+		return r.put(ctx, block{i, zeros}, zero)
+	})
 }
 
 // put writes a block. Throttling is the client's to retry.
-func (r *run) put(ctx context.Context, b block, sum [sha256.Size]byte) error {
+func (r *run) put(ctx context.Context, b block, is sum) error {
 	if r.opts.Limit != nil {
 		if err := r.opts.Limit.WaitN(ctx, BlockSize); err != nil {
 			return err
 		}
 	}
 	_, err := r.ebs.PutSnapshotBlock(ctx, &ebs.PutSnapshotBlockInput{
-		SnapshotId: &r.state.Snapshot, BlockIndex: aws.Int32(b.index), BlockData: bytes.NewReader(b.data), DataLength: aws.Int32(BlockSize),
-		Checksum: aws.String(encode(sum)), ChecksumAlgorithm: types.ChecksumAlgorithmChecksumAlgorithmSha256,
+		SnapshotId: &r.state.head.Snapshot, BlockIndex: aws.Int32(b.index), BlockData: bytes.NewReader(b.data), DataLength: aws.Int32(BlockSize),
+		Checksum: aws.String(encode(is)), ChecksumAlgorithm: types.ChecksumAlgorithmChecksumAlgorithmSha256,
 	})
 	if err != nil {
-		return r.explain(ctx, err, "put block %d of snapshot %s", b.index, r.state.Snapshot)
+		return r.explain(ctx, err, "put block %d of snapshot %s", b.index, r.state.head.Snapshot)
 	}
-	r.state.put(b.index, sum)
-	return r.saveSometimes(ctx)
+	if err := r.state.put(ctx, b.index, is); err != nil {
+		return err
+	}
+	return r.state.saveSometimes(ctx)
 }
 
 // set is a bit for each block of a disk.

@@ -12,21 +12,16 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// verify reads the snapshot back and compares it with the stream: every block's sum, and the sum of the whole disk.
-func (r *run) verify(ctx context.Context, want [sha256.Size]byte) error {
-	list, err := r.list(ctx)
-	if err != nil {
-		return err
-	}
-	if len(list) != r.state.count() {
-		return fmt.Errorf("%w: snapshot %s has %d blocks, %d were copied", ErrGone, r.state.Snapshot, len(list), r.state.count())
-	}
+// verify reads the snapshot back and compares it with the stream: every block's sum, how many there are, and the sum of the whole disk.
+func (r *run) verify(ctx context.Context, want sum, blocks int64) error {
+	listed := int64(0)
 	g, ctx := errgroup.WithContext(ctx)
 	// Blocks are asked for at once and taken in order: a queue of answers to come, as long as may be in memory.
 	queue := make(chan chan block, r.opts.Concurrency)
 	g.Go(func() error {
 		defer close(queue)
-		for _, b := range list {
+		return r.list(ctx, func(b types.Block) error {
+			listed++
 			answer := make(chan block, 1)
 			select {
 			case queue <- answer:
@@ -38,10 +33,10 @@ func (r *run) verify(ctx context.Context, want [sha256.Size]byte) error {
 				answer <- block{aws.ToInt32(b.BlockIndex), data}
 				return err
 			})
-		}
-		return nil
+			return nil
+		})
 	})
-	var got [sha256.Size]byte
+	var got sum
 	g.Go(func() error {
 		a := &assembler{size: r.disk.Bytes, whole: sha256.New()}
 		for answer := range queue {
@@ -51,7 +46,7 @@ func (r *run) verify(ctx context.Context, want [sha256.Size]byte) error {
 			}
 			start := int64(b.index) * BlockSize
 			if start >= a.size {
-				return fmt.Errorf("%w: snapshot %s has block %d beyond the disk's end", ErrGone, r.state.Snapshot, b.index)
+				return fmt.Errorf("%w: snapshot %s has block %d beyond the disk's end", ErrGone, r.state.head.Snapshot, b.index)
 			}
 			if err := a.skip(start); err != nil {
 				return err
@@ -61,47 +56,57 @@ func (r *run) verify(ctx context.Context, want [sha256.Size]byte) error {
 			a.at += n
 		}
 		err := a.skip(a.size)
-		got = [sha256.Size]byte(a.whole.Sum(nil))
+		got = sum(a.whole.Sum(nil))
 		return err
 	})
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	if listed != blocks {
+		return fmt.Errorf("%w: snapshot %s has %d blocks, %d were copied", ErrGone, r.state.head.Snapshot, listed, blocks)
+	}
 	if got != want {
-		return fmt.Errorf("%w: snapshot %s reads back as %x, the source as %x", ErrGone, r.state.Snapshot, got, want)
+		return fmt.Errorf("%w: snapshot %s reads back as %x, the source as %x", ErrGone, r.state.head.Snapshot, got, want)
 	}
 	return nil
 }
 
-// list is every block of the snapshot, in order.
-func (r *run) list(ctx context.Context) (out []types.Block, err error) {
-	in := &ebs.ListSnapshotBlocksInput{SnapshotId: &r.state.Snapshot}
+// list hands over every block of the snapshot, in order.
+func (r *run) list(ctx context.Context, each func(types.Block) error) error {
+	in := &ebs.ListSnapshotBlocksInput{SnapshotId: &r.state.head.Snapshot}
 	for {
 		page, err := r.ebs.ListSnapshotBlocks(ctx, in)
 		if err != nil {
-			return nil, fmt.Errorf("list the blocks of snapshot %s: %w", r.state.Snapshot, err)
+			return fmt.Errorf("list the blocks of snapshot %s: %w", r.state.head.Snapshot, err)
 		}
-		out = append(out, page.Blocks...)
+		for _, b := range page.Blocks {
+			if err := each(b); err != nil {
+				return err
+			}
+		}
 		if page.NextToken == nil {
-			return out, nil
+			return nil
 		}
 		in.NextToken = page.NextToken
 	}
 }
 
 func (r *run) read(ctx context.Context, b types.Block) ([]byte, error) {
-	out, err := r.ebs.GetSnapshotBlock(ctx, &ebs.GetSnapshotBlockInput{SnapshotId: &r.state.Snapshot, BlockIndex: b.BlockIndex, BlockToken: b.BlockToken})
+	out, err := r.ebs.GetSnapshotBlock(ctx, &ebs.GetSnapshotBlockInput{SnapshotId: &r.state.head.Snapshot, BlockIndex: b.BlockIndex, BlockToken: b.BlockToken})
 	if err != nil {
-		return nil, fmt.Errorf("read block %d of snapshot %s back: %w", *b.BlockIndex, r.state.Snapshot, err)
+		return nil, fmt.Errorf("read block %d of snapshot %s back: %w", *b.BlockIndex, r.state.head.Snapshot, err)
 	}
 	defer func() { _ = out.BlockData.Close() }()
 	data := make([]byte, BlockSize)
 	if _, err := io.ReadFull(out.BlockData, data); err != nil {
-		return nil, fmt.Errorf("read block %d of snapshot %s back: %w", *b.BlockIndex, r.state.Snapshot, err)
+		return nil, fmt.Errorf("read block %d of snapshot %s back: %w", *b.BlockIndex, r.state.head.Snapshot, err)
 	}
-	want, _ := r.state.get(*b.BlockIndex)
+	want, err := r.state.get(ctx, *b.BlockIndex)
+	if err != nil {
+		return nil, err
+	}
 	if got := sha256.Sum256(data); got != want {
-		return nil, fmt.Errorf("%w: block %d of snapshot %s reads back as %s, was copied as %s", ErrGone, *b.BlockIndex, r.state.Snapshot, encode(got), encode(want))
+		return nil, fmt.Errorf("%w: block %d of snapshot %s reads back as %s, was copied as %s", ErrGone, *b.BlockIndex, r.state.head.Snapshot, encode(got), encode(want))
 	}
 	return data, nil
 }
