@@ -100,15 +100,22 @@ func (m *machineRoom) bringUp(t *testing.T) migration.PieceStatus {
 		m.children = append(m.children, info.WorkflowExecution.ID)
 		slices.Sort(m.children)
 	})
-	var last migration.PieceStatus
+	var mu sync.Mutex
+	var last pieceReport
 	env.OnSignalExternalWorkflow(mock.Anything, migration.MigrationID("shop"), "", signalPiece, mock.Anything).Run(func(args mock.Arguments) {
-		last = args.Get(4).(pieceReport).Piece
+		mu.Lock()
+		defer mu.Unlock()
+		if r := args.Get(4).(pieceReport); r.Order.newer(last.Order) { // they may arrive in any order
+			last = r
+		}
 	}).Return(nil)
 	env.ExecuteWorkflow(Workload, WorkloadInput{Spec: migration.SpecRef{Plan: "shop"}, Workload: "web"})
 	require.True(t, env.IsWorkflowCompleted())
 	require.NoError(t, env.GetWorkflowError())
-	require.Equal(t, migration.PhaseReady, last.Phase)
-	return last
+	mu.Lock()
+	defer mu.Unlock()
+	require.Equal(t, migration.PhaseReady, last.Piece.Phase)
+	return last.Piece
 }
 
 func instance(id, address string, others ...string) compute.FindInstanceResult {
