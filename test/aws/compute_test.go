@@ -214,14 +214,14 @@ func TestAWorkloadBecomesOneService(t *testing.T) {
 
 	a := compute.New(clients{cfg})
 	await := compute.AwaitServiceRequest{Plan: "suite", Target: target, Workload: w, Service: service.ARN}
-	short, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	short, cancel := context.WithTimeout(t.Context(), 6*time.Second)
 	defer cancel()
 	_, err = a.AwaitService(short, await)
 	require.ErrorContains(t, err, "still waiting", "nothing answers at the tasks' addresses, so the rollout does not complete")
 	for _, ip := range taskAddresses(t, c) {
 		serve(t, ip+":8080")
 	}
-	patient, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	patient, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	state, err := a.AwaitService(patient, await)
 	require.NoError(t, err)

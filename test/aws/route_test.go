@@ -99,7 +99,7 @@ func TestTargetsAreRegisteredAwaitedAndExplained(t *testing.T) {
 	for range 2 {
 		require.NoError(t, a.RegisterTargets(t.Context(), traffic.RegisterTargetsRequest{Target: at.Target, TargetGroup: group, Addresses: []string{address}, Port: 18080}))
 	}
-	short, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	short, cancel := context.WithTimeout(t.Context(), 6*time.Second)
 	defer cancel()
 	err = a.AwaitTargets(short, traffic.AwaitTargetsRequest{Target: at.Target, TargetGroup: group, Want: 1})
 	require.ErrorContains(t, err, address+":18080 is unhealthy", "nobody answers there yet")
