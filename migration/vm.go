@@ -18,6 +18,7 @@ type VM struct {
 	ToolsOK    bool      `json:"toolsOk"`
 	Tracking   bool      `json:"changeTracking"`
 	Disks      []Disk    `json:"disks"`
+	BootDisk   int32     `json:"bootDisk,omitempty"` // device key of the disk that its boot order names first; 0: it names none, and the first disk boots
 	Findings   []Finding `json:"findings,omitempty"`
 }
 

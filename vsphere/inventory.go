@@ -242,8 +242,14 @@ func describe(m mo.VirtualMachine) migration.VM {
 	if vm.Firmware == "" {
 		vm.Firmware = string(types.GuestOsDescriptorFirmwareTypeBios)
 	}
-	if b := m.Config.BootOptions; b != nil && b.EfiSecureBootEnabled != nil {
-		vm.SecureBoot = *b.EfiSecureBootEnabled
+	if b := m.Config.BootOptions; b != nil {
+		vm.SecureBoot = b.EfiSecureBootEnabled != nil && *b.EfiSecureBootEnabled
+		for _, d := range b.BootOrder {
+			if disk, ok := d.(*types.VirtualMachineBootOptionsBootableDiskDevice); ok {
+				vm.BootDisk = disk.DeviceKey
+				break
+			}
+		}
 	}
 	vm.Tracking = m.Config.ChangeTrackingEnabled != nil && *m.Config.ChangeTrackingEnabled
 	for _, d := range disksOf(m) {

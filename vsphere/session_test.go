@@ -311,6 +311,28 @@ func TestAwkwardMachines(t *testing.T) {
 	}, got)
 }
 
+func TestTheDiskThatAMachineBootsFrom(t *testing.T) {
+	plain, second := small("plain", 1<<20, 1<<20), small("second", 1<<20, 1<<20)
+	var key int32
+	second.Awkward = func(m *mo.VirtualMachine) {
+		for _, d := range m.Config.Hardware.Device {
+			if disk, ok := d.(*types.VirtualDisk); ok {
+				key = disk.Key // the last
+			}
+		}
+		m.Config.BootOptions = &types.VirtualMachineBootOptions{BootOrder: []types.BaseVirtualMachineBootOptionsBootableDevice{
+			&types.VirtualMachineBootOptionsBootableCdromDevice{}, &types.VirtualMachineBootOptionsBootableDiskDevice{DeviceKey: key}, &types.VirtualMachineBootOptionsBootableDiskDevice{DeviceKey: 1},
+		}}
+	}
+	_, conf := start(t, vcenter.Options{VMs: []vcenter.VM{plain, second}})
+	got := map[string]int32{}
+	for _, vm := range list(t, connect(t, conf)) {
+		require.Len(t, vm.Disks, 2)
+		got[vm.Name] = vm.BootDisk
+	}
+	require.Equal(t, map[string]int32{"plain": 0, "second": key}, got)
+}
+
 func TestOnlyOurSnapshotsAreTouched(t *testing.T) {
 	_, conf := start(t, vcenter.Options{VMs: []vcenter.VM{small("a")}})
 	s := connect(t, conf)

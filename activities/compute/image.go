@@ -18,7 +18,7 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// RegisterImageRequest names the disks of a VM as they stand in EBS. The first disk is the one the VM boots from.
+// RegisterImageRequest names the disks of a VM as they stand in EBS. It boots from the one that its boot order names, else from the first.
 type RegisterImageRequest struct {
 	Plan     string                `json:"plan"`
 	Target   migration.Target      `json:"target"`
@@ -163,7 +163,7 @@ func registerImage(ctx context.Context, c EC2, req RegisterImageRequest) (string
 		RootDeviceName:     aws.String(deviceName(0)),
 		TagSpecifications:  tagSpecs(tags(req.Target, req.Plan, req.Workload.Name, map[string]string{tagVM: req.VM.UUID, tagImage: key}), types.ResourceTypeImage),
 	}
-	for i, d := range req.Disks {
+	for i, d := range bootFirst(req.Disks, req.VM.BootDisk) {
 		// Encrypted is not said: a snapshot's volumes are encrypted as the snapshot is, and AWS refuses to hear it here.
 		in.BlockDeviceMappings = append(in.BlockDeviceMappings, types.BlockDeviceMapping{
 			DeviceName: aws.String(deviceName(i)),
@@ -181,6 +181,20 @@ func registerImage(ctx context.Context, c EC2, req RegisterImageRequest) (string
 		return "", classify(err, "register an image of VM %q of workload %q", req.VM.Name, req.Workload.Name)
 	}
 	return aws.ToString(out.ImageId), nil
+}
+
+// bootFirst leaves the other disks in their order.
+func bootFirst(disks []migration.DiskImage, boot int32) []migration.DiskImage {
+	return slices.SortedStableFunc(slices.Values(disks), func(a, b migration.DiskImage) int {
+		switch {
+		case a.Key == boot && b.Key != boot:
+			return -1
+		case b.Key == boot && a.Key != boot:
+			return 1
+		default:
+			return 0
+		}
+	})
 }
 
 func awaitImage(ctx context.Context, c EC2, req RegisterImageRequest, id string) error {

@@ -68,6 +68,21 @@ func TestAnImageFollowsItsVM(t *testing.T) {
 	require.False(t, *acc.registered[0].BlockDeviceMappings[0].Ebs.DeleteOnTermination, "a disk with state outlives its instance")
 }
 
+func TestAnImageBootsFromTheDiskThatItsVMBootsFrom(t *testing.T) {
+	for boot, want := range map[int32][]string{0: {"snap-1", "snap-2", "snap-3"}, 2000: {"snap-1", "snap-2", "snap-3"}, 2016: {"snap-3", "snap-1", "snap-2"}, 9: {"snap-1", "snap-2", "snap-3"}} {
+		acc, req := emptyAccount(), imageRequest()
+		req.VM.BootDisk, req.Disks = boot, append(req.Disks, migration.DiskImage{Key: 2016, Snapshot: "snap-3", Bytes: 1 << 30})
+		_, err := New(acc).RegisterImage(t.Context(), req)
+		require.NoError(t, err)
+		var got []string
+		for _, m := range acc.registered[0].BlockDeviceMappings {
+			got = append(got, *m.Ebs.SnapshotId)
+		}
+		require.Equal(t, want, got, "it boots from %d", boot)
+		require.Equal(t, *acc.registered[0].RootDeviceName, *acc.registered[0].BlockDeviceMappings[0].DeviceName)
+	}
+}
+
 func TestRegisteredTwiceItIsOneImage(t *testing.T) {
 	acc := emptyAccount()
 	a := New(acc)
