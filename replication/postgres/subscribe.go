@@ -33,21 +33,14 @@ func (p *Pair) subscribe(ctx context.Context, from migration.Side) error {
 		switch {
 		case err != nil:
 			return err
-		case exists:
-			if err := p.renewOver(ctx, c, from); err != nil || enabled {
-				return err
-			}
-			_, err := c.Exec(ctx, "ALTER SUBSCRIPTION "+pgx.Identifier{name}.Sanitize()+" ENABLE")
+		case !exists:
+			return p.createSubscription(ctx, c, from, pubs)
+		}
+		if err := p.renewOver(ctx, c, from); err != nil || enabled {
 			return err
 		}
-		if err := dropOrphan(ctx, source, name); err != nil {
-			return err
-		}
-		peer, err := source.with(ctx, source.peer)
-		if err != nil {
-			return err
-		}
-		return createSubscription(ctx, c, name, peer, pubs, from == migration.OnPrem)
+		_, err = c.Exec(ctx, "ALTER SUBSCRIPTION "+pgx.Identifier{name}.Sanitize()+" ENABLE")
+		return err
 	})
 }
 
@@ -104,19 +97,16 @@ func subscription(ctx context.Context, q querier, name string) (exists, enabled 
 	return true, enabled, nil
 }
 
-// dropOrphan removes a slot that an earlier, cut-off CREATE SUBSCRIPTION left: it belongs to no subscription, and nothing was read
-// from it.
-func dropOrphan(ctx context.Context, s *Server, slot string) error {
-	_, err := s.Pool.Exec(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active`, slot)
+// createSubscription makes the slot apart from the subscription. A server makes a slot when every transaction that was open there is
+// over, and CREATE SUBSCRIPTION would wait for that within a transaction of its own: those of two databases in opposite directions
+// would wait for each other for ever, and one on premises would hold back every VACUUM while a first copy is written.
+func (p *Pair) createSubscription(ctx context.Context, c *pgx.Conn, from migration.Side, pubs []string) error {
+	source, name := p.Side(from), p.Names.Outgoing(from)
+	peer, err := source.with(ctx, source.peer)
 	if err != nil {
-		return fmt.Errorf("drop the orphaned replication slot %s %s: %w", slot, s.where(), err)
+		return err
 	}
-	return nil
-}
-
-func createSubscription(ctx context.Context, c *pgx.Conn, name string, source Address, pubs []string, copyData bool) error {
-	quietly(ctx, c)
-	options := fmt.Sprintf("copy_data = %t, streaming = off", copyData)
+	options := fmt.Sprintf("create_slot = false, copy_data = %t, streaming = off", from == migration.OnPrem)
 	var version int
 	if err := c.QueryRow(ctx, `SELECT current_setting('server_version_num')::int`).Scan(&version); err != nil {
 		return err
@@ -125,12 +115,32 @@ func createSubscription(ctx context.Context, c *pgx.Conn, name string, source Ad
 		// Only what was written here goes on. Before 16 the filters alone see to it.
 		options += ", origin = none"
 	}
-	_, err := c.Exec(ctx, fmt.Sprintf("CREATE SUBSCRIPTION %s CONNECTION %s PUBLICATION %s WITH (%s)",
-		pgx.Identifier{name}.Sanitize(), literal(source.conninfo(name)), strings.Join(pubs, ", "), options))
-	if err != nil {
-		return fmt.Errorf("create subscription %s to %s: %w", name, source, withoutSecret(err, source))
-	}
-	return nil
+	quietly(ctx, c)
+	return source.unhurried(ctx, func(at *pgx.Conn) error {
+		// Until its end this transaction keeps others from the slot: a zombie would take it for the remains of a cut-off attempt. It writes
+		// nothing, so that no slot has to wait for it.
+		return pgx.BeginFunc(ctx, at, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', '0', true), pg_advisory_xact_lock(hashtextextended($1, 0))`, name); err != nil {
+				return fmt.Errorf("lock replication slot %s %s: %w", name, source.where(), err)
+			}
+			if exists, _, err := subscription(ctx, c, name); err != nil || exists {
+				return err
+			}
+			// Without a subscription it is what a cut-off attempt left, and nothing was read from it.
+			if _, err := tx.Exec(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active`, name); err != nil {
+				return fmt.Errorf("drop the orphaned replication slot %s %s: %w", name, source.where(), err)
+			}
+			if _, err := tx.Exec(ctx, `SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, name); err != nil {
+				return fmt.Errorf("make replication slot %s %s: %w", name, source.where(), err)
+			}
+			_, err := c.Exec(ctx, fmt.Sprintf("CREATE SUBSCRIPTION %s CONNECTION %s PUBLICATION %s WITH (%s)",
+				pgx.Identifier{name}.Sanitize(), literal(peer.conninfo(name)), strings.Join(pubs, ", "), options))
+			if err != nil {
+				return fmt.Errorf("create subscription %s to %s: %w", name, peer, withoutSecret(err, peer))
+			}
+			return nil
+		})
+	})
 }
 
 // quietly keeps the server from logging the next statement, which holds a password. Only a superuser may; for others the server's own

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
 	temporalclient "go.temporal.io/sdk/client"
 
 	"github.com/drover-migration/drover/client"
@@ -61,12 +62,40 @@ func newBench(ctx context.Context, t *testing.T, shape lab.Shape, flags ...strin
 	b.startWorker(t)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Log(l.WorkerLog(40))
+			t.Log(b.underWay() + l.WorkerLog(40))
 		}
 	})
 	b.load, err = l.StartLoad(ctx, 30)
 	require.NoError(t, err)
 	return b
+}
+
+// underWay lists the open workflows with what they wait for.
+func (b *bench) underWay() string {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	page, err := b.server.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: "ExecutionStatus = 'Running'"})
+	if err != nil {
+		return err.Error() + "\n"
+	}
+	var out strings.Builder
+	for _, x := range page.GetExecutions() {
+		id := x.GetExecution().GetWorkflowId()
+		fmt.Fprintln(&out, id)
+		d, err := b.server.DescribeWorkflowExecution(ctx, id, "")
+		if err != nil {
+			continue
+		}
+		for _, a := range d.GetPendingActivities() {
+			var said string
+			for _, p := range a.GetHeartbeatDetails().GetPayloads() {
+				said += " " + string(p.GetData())
+			}
+			fmt.Fprintf(&out, "  %s %s, attempt %d, for %s:%s\n", a.GetActivityType().GetName(), a.GetState(), a.GetAttempt(),
+				time.Since(a.GetLastStartedTime().AsTime()).Round(time.Second), said)
+		}
+	}
+	return out.String()
 }
 
 // binaries are the shipped ones: from DROVER_BIN, or built here.
