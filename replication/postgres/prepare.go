@@ -41,8 +41,9 @@ func (p *Pair) Prepare(ctx context.Context, tenants []int64, say func(string)) e
 		{"the guard and the publications", p.publish},
 		// A tenant's first row may have come between the look and the guard.
 		{"fences of new tenants", func(ctx context.Context) error { return p.admit(ctx, ids) }},
-		{"the subscription on AWS", func(ctx context.Context) error { return p.subscribe(ctx, migration.OnPrem) }},
+		// The way back first: its slot would wait for the tables that the first copy is writing on AWS.
 		{"the subscription on premises", func(ctx context.Context) error { return p.subscribe(ctx, migration.AWS) }},
+		{"the subscription on AWS", func(ctx context.Context) error { return p.subscribe(ctx, migration.OnPrem) }},
 	} {
 		say(part.what)
 		if err := part.do(ctx); err != nil {

@@ -68,3 +68,23 @@ func TestWhoSubscribesAtOnceDoesSoOnce(t *testing.T) {
 		r.synced()
 	}
 }
+
+// The first copy of a large table is one transaction on AWS. Whoever waits for it knows that it runs, and how far it is: both directions
+// are set up by then.
+func TestPrepareDoesNotWaitForTheFirstCopy(t *testing.T) {
+	r := newRig(t)
+	r.must(s, "INSERT INTO acct VALUES (1, 1)")
+	r.cutOffAt("the subscription on AWS")
+	row, err := r.app(d).Begin(t.Context())
+	require.NoError(t, err)
+	_, err = row.Exec(t.Context(), "SET LOCAL session_replication_role = replica; INSERT INTO acct VALUES (1, 1)") // the copy waits for it
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, r.pair.Prepare(ctx, []int64{1}, nil))
+	sync, err := r.pair.Sync(t.Context())
+	require.NoError(t, err)
+	require.False(t, sync.Done())
+	require.NoError(t, row.Rollback(t.Context()))
+	r.synced()
+}
