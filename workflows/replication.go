@@ -27,19 +27,13 @@ type ReplicationInput struct {
 type replicationState struct {
 	Standing standing                  `json:"standing"`
 	Prepared bool                      `json:"prepared"`
-	Homes    map[string]migration.Side `json:"homes,omitempty"`   // of customers that have moved
-	Yielded  map[string]string         `json:"yielded,omitempty"` // customer -> the workflow that asked
+	Homes    map[string]migration.Side `json:"homes"`   // of customers that have moved
+	Yielded  map[string]string         `json:"yielded"` // customer -> the workflow that asked
 }
 
 // Replication keeps a dataset's copy close behind, in the direction away from each customer's home, until the migration ends.
 func Replication(ctx workflow.Context, in ReplicationInput) error {
-	r := &replication{in: in, slices: map[string]migration.CustomerSlice{}}
-	if in.State != nil {
-		r.replicationState = *in.State
-	} else {
-		r.replicationState = replicationState{Homes: map[string]migration.Side{}, Yielded: map[string]string{}}
-	}
-	r.standing = &r.Standing
+	r := newReplication(in)
 	work, cancel := workflow.WithCancel(ctx)
 	r.cancel = cancel
 	r.setup(ctx)
@@ -63,6 +57,17 @@ type replication struct {
 	busy    string                             // the customer whose files a pass is copying now
 	stopped bool
 	cancel  func() // what is under way
+}
+
+func newReplication(in ReplicationInput) *replication {
+	r := &replication{in: in, slices: map[string]migration.CustomerSlice{}}
+	if in.State != nil {
+		r.replicationState = *in.State
+	} else {
+		r.replicationState = replicationState{Homes: map[string]migration.Side{}, Yielded: map[string]string{}}
+	}
+	r.standing = &r.Standing
+	return r
 }
 
 func (r *replication) setup(ctx workflow.Context) {
