@@ -156,16 +156,20 @@ func (s *standing) next(ctx workflow.Context) order {
 	return s.Sent
 }
 
-// listen hands every signal of one name to take, for as long as the workflow runs.
+// listen hands every signal of one name to take, for as long as the workflow runs. A signal stays in its channel until take's turn has
+// come: one handed to a coroutine that waits in Receive has left the channel before that coroutine runs, and drained would not see it.
 func listen[T any](ctx workflow.Context, name, description string, take func(workflow.Context, T)) {
 	ch := workflow.GetSignalChannelWithOptions(ctx, name, workflow.SignalChannelOptions{Description: description})
 	workflow.Go(ctx, func(ctx workflow.Context) {
+		always, _ := workflow.NewDisconnectedContext(ctx) // a workflow that was canceled listens on
 		for {
-			var v T
-			if !ch.Receive(ctx, &v) {
+			if workflow.Await(always, func() bool { return ch.Len() > 0 }) != nil {
 				return
 			}
-			take(ctx, v)
+			var v T
+			if ch.ReceiveAsync(&v) {
+				take(ctx, v)
+			}
 		}
 	})
 }
