@@ -35,6 +35,8 @@ type Options struct {
 	Shape Shape
 	UI    bool      // Temporal's UI
 	Log   io.Writer // what the lab has to say; nil: nowhere
+	// HistoryEvents is after how many events workflows continue as new; 0: the server's default.
+	HistoryEvents int
 }
 
 // Lab is a running laboratory.
@@ -145,7 +147,7 @@ func (l *Lab) startTemporal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if l.temporal, err = temporal.Start(ctx, temporal.Options{Tools: l.opts.Tools, Dir: dir, UI: l.opts.UI}); err != nil {
+	if l.temporal, err = temporal.Start(ctx, temporal.Options{Tools: l.opts.Tools, Dir: dir, UI: l.opts.UI, HistoryEvents: l.opts.HistoryEvents}); err != nil {
 		return err
 	}
 	l.later(l.temporal.Kill)

@@ -20,6 +20,8 @@ type Options struct {
 	Tools string // folder with bin/temporal
 	Dir   string // database and log
 	UI    bool   // the web UI too
+	// Events after which the server suggests to workflows to continue as new; 0: its default, 4096.
+	HistoryEvents int
 }
 
 // ip is the only address the dev server's parts find each other at, whatever --ip says.
@@ -50,6 +52,9 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	for _, queue := range []string{"transfer", "timer", "visibility"} {
 		args = append(args, "--dynamic-config-value", fmt.Sprintf("history.%sProcessorMaxPollRPS=%d", queue, pollRPS))
+	}
+	if o.HistoryEvents > 0 {
+		args = append(args, "--dynamic-config-value", fmt.Sprintf("limit.historyCount.suggestContinueAsNew=%d", o.HistoryEvents))
 	}
 	if o.UI {
 		args = append(args, "--ui-ip", ip, "--ui-port", strconv.Itoa(s.ui))

@@ -45,8 +45,14 @@ type bench struct {
 
 func newBench(ctx context.Context, t *testing.T, shape lab.Shape, flags ...string) *bench {
 	t.Helper()
+	return newBenchIn(ctx, t, lab.Options{Shape: shape}, flags...)
+}
+
+func newBenchIn(ctx context.Context, t *testing.T, o lab.Options, flags ...string) *bench {
+	t.Helper()
 	tools, bin := tooltest.Dir(t, "bin/temporal", "pg/bin/postgres"), binaries(t)
-	l, err := lab.Start(ctx, lab.Options{Tools: tools, Dir: filepath.Join(t.TempDir(), "lab"), Self: filepath.Join(bin, "lab"), Shape: shape})
+	o.Tools, o.Dir, o.Self = tools, filepath.Join(t.TempDir(), "lab"), filepath.Join(bin, "lab")
+	l, err := lab.Start(ctx, o)
 	require.NoError(t, err)
 	t.Cleanup(l.Close)
 	g, err := gate.Start("127.0.0.1:0", l.TemporalAddress())
