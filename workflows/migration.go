@@ -25,6 +25,7 @@ type migrationState struct {
 	Spec      migration.SpecRef                `json:"spec"`
 	Resume    migration.Phase                  `json:"resume"` // where the story goes on
 	Paused    *pauseSignal                     `json:"paused,omitempty"`
+	Names     []string                         `json:"names,omitempty"` // of the batches, in the plan's order: a new run hears commands before it has read the plan
 	Batches   map[string]migration.BatchStatus `json:"batches"`
 	Incidents map[string]int                   `json:"incidents"` // by batch
 	Forgiven  int                              `json:"forgiven"`  // incidents that an operator has resumed after
@@ -178,12 +179,14 @@ func (m *migrationRun) load(ctx workflow.Context) error {
 	if err := workflow.ExecuteActivity(l, specs.LoadPlan, m.Spec).Get(l, &m.plan); err != nil {
 		return err
 	}
-	for _, b := range m.plan.Batches {
-		if _, ok := m.Batches[b.Name]; !ok {
+	if m.Names == nil {
+		for _, b := range m.plan.Batches {
+			m.Names = append(m.Names, b.Name)
 			m.Batches[b.Name] = migration.BatchStatus{Name: b.Name, Phase: migration.PhaseWaiting, WaitingFor: migration.WaitTurn, Needs: b.Approvals, Window: b.Window, Ticket: b.Ticket,
 				Counts: migration.Counts{Customers: len(b.Customers), Waiting: len(b.Customers)}}
 		}
 	}
+	m.judge(ctx) // what was reported before the plan's limits were known
 	return nil
 }
 
@@ -308,12 +311,12 @@ func (m *migrationRun) soak(ctx workflow.Context) error {
 		return err
 	}
 	m.set(ctx, migration.PhaseSoak, migration.WaitHealth, "going back still loses nothing")
-	return m.awaitOrRenew(ctx, func() bool { return m.closed(m.plan.Batches) })
+	return m.awaitOrRenew(ctx, func() bool { return m.closed(m.Names) })
 }
 
 // closed says that no customer of these batches will ever do anything again.
-func (m *migrationRun) closed(batches []migration.Batch) bool {
-	return !slices.ContainsFunc(batches, func(b migration.Batch) bool { return !m.Closed[b.Name] })
+func (m *migrationRun) closed(batches []string) bool {
+	return !slices.ContainsFunc(batches, func(name string) bool { return !m.Closed[name] })
 }
 
 func (m *migrationRun) mustRenew(ctx workflow.Context) bool {
@@ -391,9 +394,7 @@ func (m *migrationRun) restoreRoutes(ctx workflow.Context) error {
 }
 
 // started are the batches that have been released.
-func (m *migrationRun) started() []migration.Batch {
-	return m.plan.Batches[:min(m.Started, len(m.plan.Batches))]
-}
+func (m *migrationRun) started() []string { return m.Names[:m.Started] }
 
 // dismiss ends the customers of batches that never started: nobody else would.
 func (m *migrationRun) dismiss(ctx workflow.Context) {
@@ -401,7 +402,7 @@ func (m *migrationRun) dismiss(ctx workflow.Context) {
 	if m.aborted != nil {
 		why = *m.aborted
 	}
-	for _, b := range m.plan.Batches[len(m.started()):] {
+	for _, b := range m.plan.Batches[m.Started:] {
 		for _, id := range b.Customers {
 			m.tell(ctx, migration.CustomerID(m.Spec.Plan, id), signalDismiss, why)
 		}
@@ -436,7 +437,7 @@ func (m *migrationRun) stop(ctx workflow.Context) {
 	}
 }
 
-// took takes a batch's report, and pauses the migration when too many customers had to go back or be held.
+// took takes a batch's report.
 func (m *migrationRun) took(ctx workflow.Context, r batchReport) {
 	if !r.Order.newer(m.Orders[r.Status.Name]) {
 		return
@@ -445,17 +446,21 @@ func (m *migrationRun) took(ctx workflow.Context, r batchReport) {
 	m.Batches[r.Status.Name] = r.Status
 	m.Incidents[r.Status.Name] = max(m.Incidents[r.Status.Name], r.Incidents)
 	m.Closed[r.Status.Name] = r.Closed
-	if most := m.plan.Policy.StopAfter; most > 0 && m.Paused == nil && m.incidents()-m.Forgiven >= most {
-		m.note(ctx, "the migration pauses itself", migration.Command{Reason: fmt.Sprintf("%d customers rolled back or held; the plan stops after %d", m.incidents()-m.Forgiven, most)})
-		m.pause(ctx, fmt.Sprintf("%d customers were rolled back or held (policy.stopAfter: %d); look at why, then resume", m.incidents()-m.Forgiven, most))
-		return
-	}
+	m.judge(ctx)
 	m.show(ctx)
 }
 
+// judge pauses the migration when more customers had to go back or be held than the plan allows.
+func (m *migrationRun) judge(ctx workflow.Context) {
+	if most := m.plan.Policy.StopAfter; most > 0 && m.Paused == nil && m.incidents()-m.Forgiven >= most {
+		m.note(ctx, "the migration pauses itself", migration.Command{Reason: fmt.Sprintf("%d customers rolled back or held; the plan stops after %d", m.incidents()-m.Forgiven, most)})
+		m.pause(ctx, fmt.Sprintf("%d customers were rolled back or held (policy.stopAfter: %d); look at why, then resume", m.incidents()-m.Forgiven, most))
+	}
+}
+
 func (m *migrationRun) incidents() (n int) {
-	for _, b := range m.plan.Batches {
-		n += m.Incidents[b.Name]
+	for _, name := range m.Names {
+		n += m.Incidents[name]
 	}
 	return n
 }
@@ -474,7 +479,7 @@ func (m *migrationRun) unpause(ctx workflow.Context) {
 
 // tellBatches tells every batch that has started.
 func (m *migrationRun) tellBatches(ctx workflow.Context, signal string, arg any) {
-	for _, b := range m.started() {
-		m.tell(ctx, migration.BatchID(m.Spec.Plan, b.Name), signal, arg)
+	for _, name := range m.started() {
+		m.tell(ctx, migration.BatchID(m.Spec.Plan, name), signal, arg)
 	}
 }

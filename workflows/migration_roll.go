@@ -27,7 +27,7 @@ func (m *migrationRun) callRoll(ctx workflow.Context) {
 	if m.Paused != nil {
 		word.Paused, word.Reason = true, m.Paused.Reason
 	}
-	for _, b := range m.started() {
+	for _, b := range m.plan.Batches[:min(m.Started, len(m.plan.Batches))] { // none before the plan is read
 		if m.Closed[b.Name] {
 			continue
 		}

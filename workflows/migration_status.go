@@ -12,8 +12,8 @@ func (m *migrationRun) status() migration.MigrationStatus {
 		Plan: m.Spec.Plan, Revision: m.Spec.Revision, Digest: m.Spec.Digest, Phase: m.Phase, WaitingFor: m.Waiting, Reason: m.Reason, Since: m.Since,
 		Paused: m.Paused != nil, MayDo: m.mayDo(), Timeline: m.Timeline,
 	}
-	for _, b := range m.plan.Batches {
-		s.Batches = append(s.Batches, m.Batches[b.Name])
+	for _, name := range m.Names {
+		s.Batches = append(s.Batches, m.Batches[name])
 	}
 	for _, w := range m.plan.Workloads {
 		s.Workloads = append(s.Workloads, m.piece(w.Name))
@@ -44,8 +44,8 @@ func (m *migrationRun) mayDo() []string {
 
 // away counts the customers that are not for certain at home.
 func (m *migrationRun) away() (n int) {
-	for _, b := range m.plan.Batches {
-		n += m.Batches[b.Name].Counts.Away
+	for _, name := range m.Names {
+		n += m.Batches[name].Counts.Away
 	}
 	return n
 }
@@ -116,10 +116,10 @@ func (m *migrationRun) because() string {
 
 func (m *migrationRun) describe() string {
 	var b strings.Builder
-	if len(m.plan.Batches) > 0 {
+	if len(m.Names) > 0 {
 		b.WriteString("| batch | phase | waits for | customers | waiting | moving | baking | on AWS | rolled back | held |\n|---|---|---|---|---|---|---|---|---|---|\n")
-		for _, p := range m.plan.Batches {
-			s := m.Batches[p.Name]
+		for _, name := range m.Names {
+			s := m.Batches[name]
 			n := s.Counts
 			line(&b, "| %s | %s | %s | %d | %d | %d | %d | %d | %d | %d |\n", s.Name, s.Phase, s.WaitingFor, n.Customers, n.Waiting, n.Moving, n.Baking, n.OnAWS, n.RolledBack, n.Held)
 		}

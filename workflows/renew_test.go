@@ -1,17 +1,22 @@
 package workflows
 
 import (
+	"slices"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	enums "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	taskqueuepb "go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -82,4 +87,57 @@ func TestASignalIsNotLostToContinueAsNew(t *testing.T) {
 	task(true)
 	add(enums.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, &historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionCompletedEventAttributes{WorkflowExecutionCompletedEventAttributes: &historypb.WorkflowExecutionCompletedEventAttributes{WorkflowTaskCompletedEventId: 10}}})
 	require.NoError(t, r.ReplayWorkflowHistory(nil, h))
+}
+
+// renewed plays a Migration that has gone on as new while its batch is under way, and that needs a minute to read the plan. It ends when the
+// batch does, after ten. What it says after five is noted, and which signal it has sent to whom.
+func renewed(t *testing.T, say func(*testsuite.TestWorkflowEnvironment)) (says migration.MigrationStatus, told []string) {
+	t.Helper()
+	env := newEnvironment()
+	env.RegisterActivity(&systems{})
+	env.RegisterWorkflow(Migration)
+	plan := state.Plan{Batches: []migration.Batch{{Name: "wave", Customers: []string{"acme"}}}}
+	plan.Policy.StopAfter = 1
+	env.OnActivity("LoadPlan", mock.Anything, mock.Anything).After(time.Minute).Return(plan, nil)
+	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Run(func(args mock.Arguments) {
+		told = append(told, args.String(3)+" to "+args.String(1))
+	}).Return(nil)
+	st := newMigration(MigrationInput{}).migrationState
+	st.Spec.Plan, st.Names, st.Started, st.Resume, st.Standing.Phase = "shop", []string{"wave"}, 1, migration.PhaseReleasing, migration.PhaseReleasing
+	under := migration.BatchStatus{Name: "wave", Phase: migration.PhaseCuttingOver, Counts: migration.Counts{Customers: 1, Moving: 1, Away: 1}}
+	st.Batches["wave"] = under
+	env.RegisterDelayedCallback(func() { say(env) }, time.Second)
+	env.RegisterDelayedCallback(func() {
+		v, err := env.QueryWorkflow(migration.QueryStatus, migration.Page{})
+		require.NoError(t, err)
+		require.NoError(t, v.Get(&says))
+	}, 5*time.Minute)
+	env.RegisterDelayedCallback(func() {
+		under.Phase = migration.PhaseDone
+		env.SignalWorkflow(signalBatch, batchReport{Order: order{At: 2, N: 2}, Status: under, Closed: true})
+	}, 10*time.Minute)
+	env.ExecuteWorkflow(Migration, MigrationInput{State: &st})
+	require.True(t, env.IsWorkflowCompleted())
+	require.NoError(t, env.GetWorkflowError())
+	return says, told
+}
+
+// Nobody sees that a Migration has gone on as new: it is asked to take everything back in that minute, and does.
+func TestACommandIsHeardBeforeARenewedMigrationHasReadItsPlan(t *testing.T) {
+	_, told := renewed(t, func(env *testsuite.TestWorkflowEnvironment) {
+		env.UpdateWorkflow(migration.UpdateRollback, "", &testsuite.TestUpdateCallback{
+			OnReject: func(err error) { require.NoError(t, err) }, OnAccept: func() {}, OnComplete: func(_ any, err error) { require.NoError(t, err) },
+		}, migration.Command{By: "ann", Reason: "they call"})
+	})
+	require.Contains(t, told, signalBack+" to "+migration.BatchID("shop", "wave"))
+}
+
+func TestAnIncidentCountsThatIsReportedBeforeARenewedMigrationHasReadItsPlan(t *testing.T) {
+	says, told := renewed(t, func(env *testsuite.TestWorkflowEnvironment) {
+		s := migration.BatchStatus{Name: "wave", Phase: migration.PhaseCuttingOver, Counts: migration.Counts{Customers: 1, Held: 1, Away: 1}}
+		env.SignalWorkflow(signalBatch, batchReport{Order: order{At: 1, N: 1}, Status: s, Incidents: 1})
+	})
+	require.True(t, says.Paused)
+	require.True(t, slices.ContainsFunc(says.Timeline, func(e migration.Event) bool { return e.What == "the migration pauses itself" }))
+	require.Contains(t, told, signalPause+" to "+migration.BatchID("shop", "wave"))
 }
