@@ -448,7 +448,8 @@ func (b *batch) took(ctx workflow.Context, r customerReport) {
 	b.tellMigration(ctx)
 }
 
-func (b *batch) takeBackAll(_ workflow.Context, w wish) { b.TakeBack = &w }
+// takeBackAll is the last word: a retry from before it that nobody has acted on would send the customers out again.
+func (b *batch) takeBackAll(_ workflow.Context, w wish) { b.TakeBack, b.retry = &w, nil }
 
 func (b *batch) approve(ctx workflow.Context, k migration.Command) {
 	b.Approvals = append(b.Approvals, migration.Event{At: workflow.Now(ctx), What: "approved", By: k.By, Why: k.Reason})

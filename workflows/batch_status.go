@@ -79,7 +79,8 @@ func (b *batch) allowed(name string, cmd migration.Command) error {
 		}
 		return nil
 	case migration.UpdateRetry:
-		if b.Phase == migration.PhaseTakenBack || b.Phase == migration.PhaseDone && b.atHome() > 0 || b.Phase == migration.PhaseGate && b.Waiting == migration.WaitWindow {
+		applies := b.Phase == migration.PhaseTakenBack || b.Phase == migration.PhaseDone && b.atHome() > 0 || b.Phase == migration.PhaseGate && b.Waiting == migration.WaitWindow
+		if applies && b.TakeBack == nil {
 			return nil
 		}
 	case migration.UpdateRollback:

@@ -392,3 +392,22 @@ func TestAnAbortedBatchWaitsUntilItsCustomersHaveEnded(t *testing.T) {
 	require.Zero(t, h.finalSays.Counts.Away)
 	require.False(t, slices.ContainsFunc(h.finalSays.Customers, func(c migration.CustomerStatus) bool { return c.Phase != migration.PhaseAborted }))
 }
+
+// Both come in one workflow task, in which the batch, or the customer, has not acted on either.
+func TestATakeBackIsTheLastWordOverARetryOfTheSameMoment(t *testing.T) {
+	b := newBatch(BatchInput{Batch: migration.Batch{Name: "wave", Customers: []string{"acme"}}})
+	b.Phase = migration.PhaseDone
+	require.NoError(t, b.allowed(migration.UpdateRetry, migration.Command{By: "ann"}))
+	b.retry = &wish{By: "ann"}
+	b.takeBackAll(nil, wish{By: "bob"})
+	require.Nil(t, b.retry, "the customers would go out again as soon as they are home")
+	require.ErrorContains(t, b.allowed(migration.UpdateRetry, migration.Command{By: "ann"}), "retry does not apply")
+
+	c := newCustomer(CustomerInput{ID: "acme"})
+	c.Phase = migration.PhaseHeld
+	require.NoError(t, c.allowed(migration.UpdateRetry, migration.Command{By: "ann"}))
+	c.retry = &wish{By: "ann"}
+	c.takeBack(wish{By: "bob"})
+	require.Nil(t, c.retry)
+	require.ErrorContains(t, c.allowed(migration.UpdateRetry, migration.Command{By: "ann"}), "retry does not apply")
+}

@@ -97,7 +97,8 @@ func (c *customer) setup(ctx workflow.Context) error {
 	})
 	listen(ctx, signalBack, "The batch takes the customer back.", func(_ workflow.Context, b backSignal) {
 		if b.Round >= c.Round { // else it has been told to go again since
-			c.back, c.Round = &b.wish, b.Round
+			c.Round = b.Round
+			c.takeBack(b.wish)
 		}
 	})
 	listen(ctx, signalAbort, "The migration ends here.", func(_ workflow.Context, w wish) { c.abort = &w })
@@ -118,7 +119,7 @@ func (c *customer) setup(ctx workflow.Context) error {
 	}{
 		{migration.UpdateHold, "Leave the customer where it is, open, and do nothing by yourself until retry or rollback.", func(_ workflow.Context, k migration.Command) { c.hold = &wish{k.By, k.Reason} }},
 		{migration.UpdateRetry, "Go on with a customer that is held or was rolled back.", func(_ workflow.Context, k migration.Command) { c.retry = &wish{k.By, k.Reason} }},
-		{migration.UpdateRollback, "Move the customer back home, with everything written since.", func(_ workflow.Context, k migration.Command) { c.back = &wish{k.By, k.Reason} }},
+		{migration.UpdateRollback, "Move the customer back home, with everything written since.", func(_ workflow.Context, k migration.Command) { c.takeBack(wish{k.By, k.Reason}) }},
 	} {
 		if err := c.command(ctx, cmd.name, cmd.description, func(k migration.Command) error { return c.allowed(cmd.name, k) }, cmd.apply); err != nil {
 			return err
@@ -126,6 +127,9 @@ func (c *customer) setup(ctx workflow.Context) error {
 	}
 	return nil
 }
+
+// takeBack is the last word: a retry from before it that nobody has acted on would send the customer out again.
+func (c *customer) takeBack(w wish) { c.back, c.retry = &w, nil }
 
 // run goes from one phase to the next; every phase leaves the customer open on one side.
 func (c *customer) run(ctx workflow.Context) error {

@@ -54,7 +54,7 @@ func (c *customer) allowed(name string, cmd migration.Command) error {
 			return nil
 		}
 	case migration.UpdateRetry:
-		if in(migration.PhaseHeld, migration.PhaseRolledBack) {
+		if in(migration.PhaseHeld, migration.PhaseRolledBack) && c.back == nil {
 			return nil
 		}
 	case migration.UpdateRollback:
