@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -9,7 +10,7 @@ import (
 
 func (b *batch) status() migration.BatchStatus {
 	return migration.BatchStatus{
-		Name: b.in.Batch.Name, Phase: b.Phase, WaitingFor: b.Waiting, Reason: b.Reason, Since: b.Since, Approvals: b.Approvals,
+		Name: b.in.Batch.Name, Phase: cmp.Or(b.Phase, migration.PhaseWaiting), WaitingFor: b.Waiting, Reason: b.Reason, Since: b.Since, Approvals: b.Approvals,
 		Needs: b.in.Batch.Approvals, Window: b.in.Batch.Window, Ticket: b.in.Batch.Ticket, Counts: b.counts(), MayDo: b.mayDo(),
 	}
 }

@@ -203,6 +203,9 @@ func (h *herd) run() {
 	if h.finalSays.Phase == "" {
 		h.finalSays = h.says()
 	}
+	for _, r := range h.reports {
+		require.NotEmpty(h, r.Status.Phase, "an operator reads it")
+	}
 }
 
 // window is open from the start, for so long.
