@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/drover-migration/drover/activities/traffic"
 	"github.com/drover-migration/drover/activities/traffic/routetest"
+	"github.com/drover-migration/drover/migration"
 )
 
 func TestCheckRoute(t *testing.T) {
@@ -117,4 +119,37 @@ func TestRulesMoveTogetherWhenForeignRulesLeaveNoRoom(t *testing.T) {
 	}
 	require.Positive(t, f.count("SetRulePriorities"))
 	require.True(t, slices.ContainsFunc(f.rules, func(r types.Rule) bool { return *r.Priority == "9" }), "the other's rule stays")
+}
+
+// A plan is aborted and submitted again: what one worker deleted and made anew, another one still knows by its old ARN.
+func TestAWorkerDoesNotKeepToATargetGroupThatIsNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := routetest.NewALB(t, place(newFakeELB()))
+		one, other := w.NewRouter(), w.NewRouter()
+		customer := w.Spec().Customers[0]
+		move := func(r routetest.Router, to migration.Side) {
+			w.SetHome(customer.ID, to)
+			_, err := r.ReconcileRoute(t.Context(), traffic.ReconcileRouteRequest{Spec: w.Ref(), Customer: customer.ID})
+			require.NoError(t, err)
+			side, _ := w.Serves(t, customer.Hosts[0], "/api/x")
+			require.Equal(t, to, side)
+		}
+		require.NoError(t, one.RecordRoute(t.Context(), traffic.RecordRouteRequest{Spec: w.Ref()}))
+		move(other, migration.AWS)
+		move(other, migration.OnPrem)
+		_, err := one.RestoreRoute(t.Context(), traffic.RestoreRouteRequest{Spec: w.Ref()})
+		require.NoError(t, err)
+		require.NoError(t, one.RecordRoute(t.Context(), traffic.RecordRouteRequest{Spec: w.Ref()}))
+
+		ensure := func(r routetest.Router) traffic.TargetGroup {
+			g, err := r.(*traffic.Activities).EnsureTargetGroup(t.Context(), traffic.EnsureTargetGroupRequest{Plan: w.Ref().Plan, Target: w.Spec().Targets[0], Workload: w.Spec().Workloads[0]})
+			require.NoError(t, err)
+			return g
+		}
+		require.Equal(t, ensure(one), ensure(other), "a workflow takes it on")
+		time.Sleep(time.Minute)
+		move(other, migration.AWS)
+		_, err = other.VerifyRoute(t.Context(), traffic.ReconcileRouteRequest{Spec: w.Ref(), Customer: customer.ID})
+		require.NoError(t, err)
+	})
 }

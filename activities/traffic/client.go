@@ -104,7 +104,7 @@ func New(clients Clients, specs Specs, homes Homes, objects Objects, opts ...Opt
 		writes: rate.NewLimiter(writesPerSecond, writeBurst),
 		watch:  rate.NewLimiter(watchPerSecond, watchBurst),
 		passes: passes{byKey: map[string]*lane{}},
-		facts:  facts{owned: map[string]ownership{}, groups: map[groupKey]string{}, fronts: map[string]front{}},
+		facts:  facts{owned: map[string]ownership{}, groups: map[groupKey]found{}, fronts: map[string]front{}},
 		seen:   map[string]sighting{},
 	}
 	for _, o := range opts {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -20,13 +21,24 @@ import (
 )
 
 // facts are answers that cannot change while what they are about exists, kept because the time to ask again is spent while a
-// customer's clients wait. ARNs are never used twice, so an entry can be useless but not wrong.
+// customer's clients wait. ARNs are never used twice, so an entry can be useless but not wrong. Only groups are found by something else than
+// their ARN: another worker may have deleted one and made it anew.
 type facts struct {
 	mu     sync.Mutex
 	owned  map[string]ownership // rule ARN -> its tags, of rules that Drover made
-	groups map[groupKey]string  // target group of a workload on AWS
+	groups map[groupKey]found   // target group of a workload on AWS
 	fronts map[string]front     // listener ARN -> how clients reach it
 }
+
+// found is a target group's ARN as it was at a time.
+type found struct {
+	arn string
+	at  time.Time
+}
+
+// groupFresh is how long a target group is not asked for again: many Moves in a row ask once, and a worker that does not know of an abort and a
+// new submit is wrong for no longer than this. Its writes with an ARN that is no more are refused, and tried again.
+const groupFresh = time.Minute
 
 type ownership struct{ plan, route, workload string }
 
@@ -59,10 +71,11 @@ func groupName(plan, workload string) string {
 func (a *Activities) group(ctx context.Context, c ELB, t migration.Target, plan, workload string) (string, error) {
 	key := groupKey{t.Region, t.Account, plan, workload}
 	a.facts.mu.Lock()
-	arn := a.facts.groups[key]
+	known := a.facts.groups[key]
 	a.facts.mu.Unlock()
-	if arn != "" {
-		return arn, nil
+	asked := time.Now()
+	if asked.Sub(known.at) < groupFresh {
+		return known.arn, nil
 	}
 	name := groupName(plan, workload)
 	if err := a.reads.Wait(ctx); err != nil {
@@ -76,7 +89,7 @@ func (a *Activities) group(ctx context.Context, c ELB, t migration.Target, plan,
 	if err != nil {
 		return "", fmt.Errorf("find target group %s of workload %q: %w", name, workload, err)
 	}
-	arn = aws.ToString(out.TargetGroups[0].TargetGroupArn)
+	arn := aws.ToString(out.TargetGroups[0].TargetGroupArn)
 	tags, err := a.tags(ctx, c, []string{arn})
 	if err != nil {
 		return "", err
@@ -85,7 +98,7 @@ func (a *Activities) group(ctx context.Context, c ELB, t migration.Target, plan,
 		return "", permanent("ForeignTargetGroup", nil, "target group %s is not tagged %s=%s, %s=%s: it is not Drover's; rename or delete it", name, tagPlan, plan, tagWorkload, workload)
 	}
 	a.facts.mu.Lock()
-	a.facts.groups[key] = arn
+	a.facts.groups[key] = found{arn, asked}
 	a.facts.mu.Unlock()
 	return arn, nil
 }

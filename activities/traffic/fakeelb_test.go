@@ -12,7 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 )
 
-// fakeELB is one listener in memory, with ELB's own uniqueness: of priorities in it and of target group names.
+// fakeELB is one listener in memory, with ELB's own uniqueness: of priorities in it and of target group names. A rule forwards to groups that
+// exist.
 type fakeELB struct {
 	mu     sync.Mutex
 	n      int
@@ -27,7 +28,9 @@ type fakeELB struct {
 func newFakeELB() *fakeELB {
 	f := &fakeELB{tags: map[string][]types.Tag{}, sticky: map[string]bool{}, calls: map[string]int{}}
 	f.rules = []types.Rule{{RuleArn: aws.String("rule/default"), IsDefault: aws.Bool(true), Priority: aws.String("default"), Actions: to("tg/web")}}
-	f.groups = []types.TargetGroup{{TargetGroupArn: aws.String("tg/web"), TargetGroupName: aws.String("web")}, {TargetGroupArn: aws.String("tg/api"), TargetGroupName: aws.String("api")}}
+	for _, name := range []string{"web", "api", "other"} {
+		f.groups = append(f.groups, types.TargetGroup{TargetGroupArn: aws.String("tg/" + name), TargetGroupName: &name})
+	}
 	return f
 }
 
@@ -61,6 +64,19 @@ func (f *fakeELB) arn(kind string) string { f.n++; return kind + "/" + strconv.I
 
 func (f *fakeELB) rule(arn *string) int {
 	return slices.IndexFunc(f.rules, func(r types.Rule) bool { return aws.ToString(r.RuleArn) == aws.ToString(arn) })
+}
+
+// leadsNowhere says whether actions forward to a group that does not exist.
+func (f *fakeELB) leadsNowhere(actions []types.Action) bool {
+	exists := func(arn *string) bool {
+		return slices.ContainsFunc(f.groups, func(g types.TargetGroup) bool { return aws.ToString(g.TargetGroupArn) == aws.ToString(arn) })
+	}
+	return slices.ContainsFunc(actions, func(act types.Action) bool {
+		if act.ForwardConfig == nil {
+			return act.Type == types.ActionTypeEnumForward && !exists(act.TargetGroupArn)
+		}
+		return slices.ContainsFunc(act.ForwardConfig.TargetGroups, func(t types.TargetGroupTuple) bool { return !exists(t.TargetGroupArn) })
+	})
 }
 
 func (f *fakeELB) DescribeListeners(_ context.Context, in *elb.DescribeListenersInput, _ ...func(*elb.Options)) (*elb.DescribeListenersOutput, error) {
@@ -128,6 +144,9 @@ func (f *fakeELB) CreateRule(_ context.Context, in *elb.CreateRuleInput, _ ...fu
 	if slices.ContainsFunc(f.rules, func(r types.Rule) bool { return *r.Priority == p }) {
 		return nil, &types.PriorityInUseException{}
 	}
+	if f.leadsNowhere(in.Actions) {
+		return nil, &types.TargetGroupNotFoundException{}
+	}
 	r := types.Rule{RuleArn: aws.String(f.arn("rule")), Priority: &p, IsDefault: aws.Bool(false), Conditions: in.Conditions, Actions: in.Actions}
 	f.rules = append(f.rules, r)
 	f.tags[*r.RuleArn] = in.Tags
@@ -139,6 +158,9 @@ func (f *fakeELB) ModifyRule(_ context.Context, in *elb.ModifyRuleInput, _ ...fu
 	i := f.rule(in.RuleArn)
 	if i < 0 {
 		return nil, &types.RuleNotFoundException{}
+	}
+	if f.leadsNowhere(in.Actions) {
+		return nil, &types.TargetGroupNotFoundException{}
 	}
 	f.rules[i].Conditions, f.rules[i].Actions = in.Conditions, in.Actions
 	return &elb.ModifyRuleOutput{}, nil

@@ -45,6 +45,7 @@ func (a *Activities) EnsureTargetGroup(ctx context.Context, req EnsureTargetGrou
 	if err != nil {
 		return TargetGroup{}, err
 	}
+	a.forget(req.Target, req.Plan, req.Workload.Name) // what is answered goes into a workflow, and is not asked for again
 	arn, err := a.group(ctx, c, req.Target, req.Plan, req.Workload.Name)
 	if err != nil || arn != "" {
 		return TargetGroup{ARN: arn}, err
