@@ -116,7 +116,7 @@ func (b *batch) run(ctx workflow.Context) error {
 	if err := workflow.ExecuteActivity(l, specs.LoadPlan, b.in.Spec).Get(l, &b.plan); err != nil {
 		return err
 	}
-	if b.in.State == nil {
+	if b.in.State == nil || wasReset(ctx) { // what it carried over is of an earlier day, too
 		b.gather(ctx)
 		b.begin(ctx)
 	}

@@ -68,7 +68,7 @@ func (b *batch) hear(ctx workflow.Context, p pauseSignal) {
 // rollEvery is how long to wait before the next roll call: short while somebody is under way.
 func (b *batch) rollEvery() time.Duration {
 	switch {
-	case b.unbaked() > 0:
+	case b.unbaked() > 0, b.Phase == migration.PhaseTakingBack:
 		return rollCall
 	case slices.ContainsFunc(b.in.Batch.Customers, b.watched):
 		return rollCallQuiet
@@ -84,10 +84,20 @@ func (b *batch) watched(id string) bool {
 
 func (b *batch) callRoll(ctx workflow.Context) {
 	for _, id := range b.in.Batch.Customers {
-		if b.watched(id) {
+		switch {
+		case b.strays(id):
+			b.tellCustomer(ctx, id, signalBack, b.backSignal())
+		case b.watched(id):
 			b.tellCustomer(ctx, id, signalAsk, ask{})
 		}
 	}
+}
+
+// strays says whether a customer is neither at home nor on its way while its batch is being taken back: an operator's retry has sent it out
+// again, or has let one go on that was held on AWS.
+func (b *batch) strays(id string) bool {
+	p := b.Customers[id].Phase
+	return b.Phase == migration.PhaseTakingBack && b.Back != nil && b.answered(id) && b.mustComeBack(id) && p != migration.PhaseHeld && p != migration.PhaseMovingBack
 }
 
 // tellCustomer signals a customer; one that does not run any more goes on from where it last reported, and hears it then.

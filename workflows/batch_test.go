@@ -25,9 +25,11 @@ type herd struct {
 	env   *testsuite.TestWorkflowEnvironment
 	batch migration.Batch
 
-	ill       map[string]bool // found unhealthy when they bake
-	illLate   map[string]bool // when they soak
-	stuck     map[string]bool // cannot go back
+	ill       map[string]bool          // found unhealthy when they bake
+	illLate   map[string]bool          // when they soak
+	stuck     map[string]bool          // cannot go back
+	slow      map[string]time.Duration // how much longer the way back takes
+	again     map[string]bool          // an operator sends it out again as soon as it is home, once
 	lag       migration.Duration
 	moving    int // at this moment
 	unbaked   int
@@ -48,7 +50,7 @@ func newHerd(t *testing.T, customers int) *herd {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	h := &herd{T: t, env: suite.NewTestWorkflowEnvironment(), ill: map[string]bool{}, illLate: map[string]bool{}, stuck: map[string]bool{}}
+	h := &herd{T: t, env: suite.NewTestWorkflowEnvironment(), ill: map[string]bool{}, illLate: map[string]bool{}, stuck: map[string]bool{}, slow: map[string]time.Duration{}, again: map[string]bool{}}
 	h.batch = migration.Batch{Name: "wave", Concurrency: customers}
 	for i := range customers {
 		h.batch.Customers = append(h.batch.Customers, fmt.Sprintf("c%d", i))
@@ -149,7 +151,7 @@ func (h *herd) customer(ctx workflow.Context, in CustomerInput) error {
 		}
 		byHealth = !back && !abort
 		set(migration.PhaseMovingBack)
-		_ = workflow.Sleep(ctx, moveTime)
+		_ = workflow.Sleep(ctx, moveTime+h.slow[in.ID])
 		back = false
 		if h.stuck[in.ID] {
 			set(migration.PhaseHeld)
@@ -157,6 +159,7 @@ func (h *herd) customer(ctx workflow.Context, in CustomerInput) error {
 		}
 		c.Home = migration.OnPrem
 		set(migration.PhaseRolledBack)
+		goes, h.again[in.ID] = h.again[in.ID], false
 	}
 }
 
@@ -413,4 +416,17 @@ func TestATakeBackIsTheLastWordOverARetryOfTheSameMoment(t *testing.T) {
 	c.takeBack(wish{By: "bob"})
 	require.Nil(t, c.retry)
 	require.ErrorContains(t, c.allowed(migration.UpdateRetry, migration.Command{By: "ann"}), "retry does not apply")
+}
+
+// An operator lets a customer go on that was held on AWS, or sends one out again, while others are still on their way home.
+func TestWhoIsSentOutWhileItsBatchIsTakenBackIsTakenBackToo(t *testing.T) {
+	h := newHerd(t, 2)
+	h.again["c0"], h.slow["c1"] = true, 20*time.Minute
+	h.at(2*time.Minute, func() { h.command(migration.UpdateRollback, "ann", "") })
+	h.at(40*time.Minute, func() {
+		require.Equal(t, migration.PhaseTakenBack, h.says().Phase)
+		require.Zero(t, h.says().Counts.Away)
+	})
+	h.run()
+	require.Equal(t, []string{"c0", "c1", "c0"}, h.went)
 }

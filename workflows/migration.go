@@ -39,6 +39,7 @@ type migrationState struct {
 // batches one after the other. It never moves a customer itself.
 func Migration(ctx workflow.Context, in MigrationInput) error {
 	m := newMigration(in)
+	m.deaf = in.State != nil && wasReset(ctx)
 	if err := m.setup(ctx); err != nil {
 		return err
 	}
@@ -74,7 +75,11 @@ func (m *migrationRun) setup(ctx workflow.Context) error {
 		return err
 	}
 	listen(ctx, signalBatch, "A batch reports.", m.took)
-	listen(ctx, signalPause, "A batch was canceled in Temporal: pause.", func(ctx workflow.Context, p pauseSignal) { m.pause(ctx, p.Reason) })
+	listen(ctx, signalPause, "A batch was canceled in Temporal: pause.", func(ctx workflow.Context, p pauseSignal) {
+		if !m.deaf {
+			m.pause(ctx, p.Reason)
+		}
+	})
 	listen(ctx, signalPiece, "A workload or a dataset reports.", func(ctx workflow.Context, p pieceReport) {
 		if !p.Order.newer(m.Orders[p.Piece.Name]) {
 			return
@@ -186,15 +191,24 @@ func (m *migrationRun) load(ctx workflow.Context) error {
 				Counts: migration.Counts{Customers: len(b.Customers), Waiting: len(b.Customers)}}
 		}
 	}
+	m.deaf = false
 	m.judge(ctx) // what was reported before the plan's limits were known
 	return nil
 }
 
-// startCustomers starts every Customer, a hundred at a time. They outlive this run: one that runs already, or has ended, is as good.
+// startCustomers starts every Customer, a hundred at a time. They outlive this run: one that runs already, or has ended, is as good. A
+// batch that runs, since the Migration before this one was terminated, looks after its own: it knows where each of them was.
 func (m *migrationRun) startCustomers(ctx workflow.Context) error {
 	const atOnce = 100
+	runs, err := m.batchesThatRun(ctx)
+	if err != nil {
+		return err
+	}
 	sem := workflow.NewSemaphore(ctx, atOnce)
 	for _, b := range m.plan.Batches {
+		if runs[b.Name] {
+			continue
+		}
 		for _, id := range b.Customers {
 			if err := sem.Acquire(ctx, 1); err != nil {
 				return err
@@ -206,6 +220,19 @@ func (m *migrationRun) startCustomers(ctx workflow.Context) error {
 		}
 	}
 	return sem.Acquire(ctx, atOnce)
+}
+
+func (m *migrationRun) batchesThatRun(ctx workflow.Context) (map[string]bool, error) {
+	runs := map[string]bool{}
+	if workflow.GetVersion(ctx, "a batch that runs looks after its customers", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return runs, nil
+	}
+	for _, b := range m.plan.Batches {
+		runs[b.Name] = true
+		m.tellOr(ctx, migration.BatchID(m.Spec.Plan, b.Name), signalAsk, ask{}, func(workflow.Context) { delete(runs, b.Name) })
+	}
+	m.told(ctx)
+	return runs, ctx.Err()
 }
 
 // preflight looks at everything the plan names, next to it, and touches nothing. One blocker ends the migration here.

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -14,6 +15,12 @@ func (m *migrationRun) rollEvery() time.Duration {
 	case migration.PhaseProvisioning, migration.PhaseReleasing, migration.PhaseAborting:
 		return rollCall
 	case migration.PhaseSoak:
+		if slices.ContainsFunc(m.Names, func(name string) bool {
+			p := m.Batches[name].Phase
+			return p == migration.PhaseCuttingOver || p == migration.PhaseTakingBack
+		}) {
+			return rollCall
+		}
 		return rollCallQuiet
 	default:
 		return 0

@@ -34,6 +34,7 @@ type standing struct {
 	Seen     []string          `json:"seen,omitempty"` // request ids of commands, newest last
 
 	telling  int                    // signals under way
+	deaf     bool                   // it was reset: the server asks once more what operators once asked, and it is not carried out
 	describe func() string          // what the UI shows below the first line
 	mayDo    func() []string        // names of the updates that would be accepted now
 	changed  func(workflow.Context) // told after every change
@@ -131,6 +132,9 @@ func (s *standing) repeated(cmd migration.Command) bool {
 func (s *standing) command(ctx workflow.Context, name, description string, validate func(migration.Command) error, apply func(workflow.Context, migration.Command)) error {
 	return workflow.SetUpdateHandlerWithOptions(ctx, name,
 		func(ctx workflow.Context, cmd migration.Command) (migration.Accepted, error) {
+			if s.deaf {
+				return migration.Accepted{Message: name + " was not carried out: the workflow was reset a moment ago; ask again"}, nil
+			}
 			if s.repeated(cmd) {
 				return migration.Accepted{Message: name + " was accepted before"}, nil
 			}

@@ -62,6 +62,14 @@ func TestAMigrationThatContinuesAsNewAllTheTime(t *testing.T) {
 		}), "%s did not continue as new", id)
 	}
 
+	for _, w := range []string{migration.BatchID(plan, "all"), migration.MigrationID(plan)} { // what they carried over is of an earlier day
+		b.reset(ctx, t, w)
+		b.soaks(ctx, t)
+		for _, c := range all {
+			b.settled(ctx, c.ID, migration.AWS)
+		}
+	}
+
 	_, err = b.client.Rollback(ctx, client.Aim{Plan: plan}, by)
 	require.NoError(t, err)
 	for _, c := range all {
