@@ -121,7 +121,7 @@ func (b *batch) run(ctx workflow.Context) error {
 		b.begin(ctx)
 	}
 	background, _ := workflow.NewDisconnectedContext(ctx)
-	workflow.Go(background, func(ctx workflow.Context) { callRoll(ctx, b.rollEvery, b.callRoll) })
+	workflow.Go(background, func(ctx workflow.Context) { b.roll(ctx, b.rollEvery, b.callRoll) })
 	for {
 		switch b.Phase {
 		case migration.PhaseGate:

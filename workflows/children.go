@@ -72,16 +72,20 @@ func (s *standing) renews(ctx workflow.Context, must func(workflow.Context) bool
 	return must(ctx)
 }
 
-// callRoll asks those that this workflow depends on, again and again, whether they still run: an operator may have terminated one. every
-// says how long to wait before the next time; while it says 0, nobody is called. It never returns; start it with workflow.Go.
-func callRoll(ctx workflow.Context, every func() time.Duration, call func(workflow.Context)) {
-	for {
+// roll calls, again and again, those that this workflow depends on, to see whether they still run: an operator may have terminated one. every
+// says how long to wait before the next time; while it says 0, nobody is called. A run that goes on as new waits for what is left of that. It
+// never returns; start it with workflow.Go.
+func (s *standing) roll(ctx workflow.Context, every func() time.Duration, call func(workflow.Context)) {
+	for carried := !s.Waits.IsZero(); ; carried = false {
 		if workflow.Await(ctx, func() bool { return every() > 0 }) != nil {
 			return
 		}
+		if !carried {
+			s.Waits = workflow.Now(ctx)
+		}
 		wait := every()
 		sooner := func() bool { return every() < wait } // somebody has begun to move, or nobody is left
-		awaitFor(ctx, wait, "until the next roll call", sooner)
+		awaitFor(ctx, max(wait-workflow.Now(ctx).Sub(s.Waits), time.Millisecond), "until the next roll call", sooner)
 		if ctx.Err() != nil {
 			return
 		}

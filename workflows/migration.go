@@ -114,7 +114,7 @@ func (m *migrationRun) setup(ctx workflow.Context) error {
 // run is the plan, from acceptance to the end of the soak.
 func (m *migrationRun) run(ctx workflow.Context) error {
 	background, _ := workflow.NewDisconnectedContext(ctx)
-	workflow.Go(background, func(ctx workflow.Context) { callRoll(ctx, m.rollEvery, m.callRoll) })
+	workflow.Go(background, func(ctx workflow.Context) { m.roll(ctx, m.rollEvery, m.callRoll) })
 	for _, phase := range []struct {
 		name migration.Phase
 		do   func(workflow.Context) error

@@ -32,6 +32,7 @@ type standing struct {
 	Timeline []migration.Event `json:"timeline,omitempty"`
 	Sent     order             `json:"sent"`           // of the last report
 	Seen     []string          `json:"seen,omitempty"` // request ids of commands, newest last
+	Waits    time.Time         `json:"waits,omitzero"` // since when, for the next roll call
 
 	telling  int                    // signals under way
 	deaf     bool                   // it was reset: the server asks once more what operators once asked, and it is not carried out
