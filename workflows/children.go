@@ -37,10 +37,10 @@ func (s *standing) tellOr(ctx workflow.Context, id, signal string, arg any, gone
 		if err != nil {
 			workflow.GetLogger(ctx).Debug("signal was not delivered", "to", id, "signal", signal, "error", err)
 		}
-		s.telling--
 		if errors.As(err, new(*temporal.UnknownExternalWorkflowExecutionError)) {
-			gone(ctx)
+			gone(ctx) // a child that it starts, too: the server starts none for a workflow that has closed meanwhile
 		}
+		s.telling--
 	})
 }
 
@@ -50,7 +50,8 @@ func renewable(ctx workflow.Context, signals ...string) bool {
 	return workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) && drained(ctx, signals...)
 }
 
-// told waits until every signal is on its way: the server forgets those of a workflow that has closed.
+// told waits until every signal is on its way, and what follows from one that was not delivered: the server forgets those of a workflow that
+// has closed.
 func (s *standing) told(ctx workflow.Context) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	_ = workflow.Await(ctx, func() bool { return s.telling == 0 })

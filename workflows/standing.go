@@ -34,7 +34,7 @@ type standing struct {
 	Seen     []string          `json:"seen,omitempty"` // request ids of commands, newest last
 	Waits    time.Time         `json:"waits,omitzero"` // since when, for the next roll call
 
-	telling  int                    // signals under way
+	telling  int                    // signals under way, and what follows where nobody was there
 	deaf     bool                   // it was reset: the server asks once more what operators once asked, and it is not carried out
 	describe func() string          // what the UI shows below the first line
 	mayDo    func() []string        // names of the updates that would be accepted now
