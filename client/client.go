@@ -115,7 +115,7 @@ func (c *Client) List(ctx context.Context) ([]PlanSummary, error) {
 	const doing = "list plans"
 	ctx, cancel := within(ctx, DefaultTimeout)
 	defer cancel()
-	var out []PlanSummary
+	out := []PlanSummary{} // an empty list, not null
 	seen := map[string]bool{}
 	req := &workflowservice.ListWorkflowExecutionsRequest{Query: "WorkflowType = '" + migration.WorkflowMigration + "'"}
 	for {

@@ -24,7 +24,7 @@ unless --yes is given.`,
 		Args: asInput(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			at := client.Aim{Plan: args[0]}
-			if err := a.confirm("abort "+at.String()+"?", yes); err != nil {
+			if err := a.confirm(cmd.Context(), "abort "+at.String()+"?", yes); err != nil {
 				return err
 			}
 			return a.send(cmd.Context(), at.String(), func(ctx context.Context, c *client.Client) (migration.Accepted, error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -12,14 +13,23 @@ import (
 )
 
 // confirm asks before something that moves customers, if a person is there to answer. Scripts are taken at their word.
-func (a *app) confirm(question string, yes bool) error {
+func (a *app) confirm(ctx context.Context, question string, yes bool) error {
 	if yes || !isTerminal(a.in) {
 		return nil
 	}
 	_, _ = fmt.Fprintf(a.err, "%s [y/N] ", question)
-	line, err := bufio.NewReader(a.in).ReadString('\n')
-	if answer := strings.ToLower(strings.TrimSpace(line)); err == nil && (answer == "y" || answer == "yes") {
-		return nil
+	said := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(a.in).ReadString('\n')
+		said <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case <-ctx.Done():
+		_, _ = fmt.Fprintln(a.err)
+	case answer := <-said:
+		if answer == "y" || answer == "yes" {
+			return nil
+		}
 	}
 	return &client.Problem{Kind: client.ErrRefused, Doing: strings.TrimSuffix(question, "?"), Why: "not confirmed", Next: "answer y, or give --yes"}
 }

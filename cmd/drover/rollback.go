@@ -32,7 +32,7 @@ a terminal, unless --yes is given.`,
 			if all {
 				what = "all customers of " + what
 			}
-			if err := a.confirm("roll back "+what+"?", yes); err != nil {
+			if err := a.confirm(cmd.Context(), "roll back "+what+"?", yes); err != nil {
 				return err
 			}
 			return a.send(cmd.Context(), what, func(ctx context.Context, c *client.Client) (migration.Accepted, error) {

@@ -33,6 +33,7 @@ type app struct {
 func run(args []string, in io.Reader, out, errs io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the second Ctrl-C ends what does not look at the first
 	a := &app{in: in, out: out, err: errs}
 	root := a.root()
 	root.SetArgs(args)

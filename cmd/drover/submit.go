@@ -28,6 +28,14 @@ refused. With --wait it follows the migration to its end, and the exit code says
 how it ended.`,
 		Args: asInput(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if wait {
+				if err := watch.check(); err != nil {
+					return err
+				}
+				if output != string(printer.AsTable) {
+					return inputError("leave one of them out", "--wait shows the migration as lines: no -o %s", output)
+				}
+			}
 			return a.withPlan(cmd.Context(), args[0], output, func(ctx context.Context, c *client.Client, spec *migration.Spec, format printer.Format) error {
 				short, cancel := a.patience(ctx)
 				defer cancel()

@@ -29,10 +29,17 @@ func (o *watchOptions) flags(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&o.every, "every", time.Second, "how often to look, with --wait and --watch")
 }
 
-// watch follows a plan to its end. The error it returns carries the exit code.
-func (a *app) watch(ctx context.Context, c *client.Client, plan string, o watchOptions) error {
+func (o *watchOptions) check() error {
 	if o.every <= 0 {
 		return inputError("give a time such as 2s", "--every %s is not a positive time", o.every)
+	}
+	return nil
+}
+
+// watch follows a plan to its end. The error it returns carries the exit code.
+func (a *app) watch(ctx context.Context, c *client.Client, plan string, o watchOptions) error {
+	if err := o.check(); err != nil {
+		return err
 	}
 	w := &watcher{plan: plan, client: c, patience: a.timeout, seen: map[string]migration.BatchStatus{}, show: a.display(plan)}
 	tick := time.NewTicker(o.every)
