@@ -95,8 +95,11 @@ func (p *Plan) readFiles(dir string) {
 	for name, w := range p.Workloads {
 		if u := w.Target.Config.UserData; u != nil && u.File != "" {
 			at := root.ats("workloads", string(name), "target", "config", "userData", "file")
-			text, _ := p.src.readFile(dir, string(u.File), maxUserData, at)
+			text, ok := p.src.readFile(dir, string(u.File), maxUserData, at)
 			u.text = string(text)
+			if ok && firstBad(text) >= 0 {
+				p.src.report(at, Problem{Message: "the file is not a text in UTF-8", Want: "a script or cloud-init's YAML", Hint: "let it fetch what is compressed or binary"})
+			}
 			if checkNoSecret(u.text) != nil {
 				p.src.report(at, Problem{Message: "the file holds a secret in clear (not shown)", Want: "a script that fetches it with the instance's role", Hint: "user data can be read by everyone on the instance"})
 			}

@@ -180,6 +180,41 @@ func TestASymbolicLinkOutOfThePlansDirectoryIsRefused(t *testing.T) {
 	require.Contains(t, problems[0].Message, "leads out of the plan's directory")
 }
 
+func TestUserDataIsText(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "ud.gz"), []byte("\x1f\x8b\x08\x00packed"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "ud.sh"), []byte("#!/bin/sh\nexport PGPASSWORD=\"$(aws secretsmanager get-secret-value --secret-id db)\"\n"), 0o600))
+	src, err := os.ReadFile("testdata/valid/defaults.yaml")
+	require.NoError(t, err)
+	with := func(file string) []byte {
+		return []byte(strings.Replace(string(src), "ec2: {}", "ec2: {}, config: {userData: {file: "+file+"}}", 1))
+	}
+	_, problems := Parse("plan.yaml", with("ud.gz"), dir)
+	require.Len(t, problems, 1)
+	require.Contains(t, problems[0].Message, "not a text in UTF-8")
+	_, problems = Parse("plan.yaml", with("ud.sh"), dir)
+	require.Empty(t, problems, "what a command says is no secret in clear")
+}
+
+// An editor on Windows ends lines in two characters.
+func TestAMistakeHasItsLineInAFileWithCRLF(t *testing.T) {
+	for _, file := range files(t, "testdata/invalid/*.yaml") {
+		src, err := os.ReadFile(file)
+		require.NoError(t, err)
+		if strings.Contains(string(src), "\r") {
+			continue
+		}
+		_, want := Parse("plan.yaml", src, filepath.Dir(file))
+		_, got := Parse("plan.yaml", []byte(strings.ReplaceAll("# first\n"+string(src), "\n", "\r\n")), filepath.Dir(file))
+		require.Len(t, got, len(want), file)
+		for i := range want {
+			if want[i].Line > 0 && want[i].File == "plan.yaml" {
+				require.Equal(t, want[i].Line+1, got[i].Line, "%s: %s", file, want[i].Message)
+			}
+		}
+	}
+}
+
 func TestOnlyAValidatedPlanCompiles(t *testing.T) {
 	_, err := Compile(&Plan{})
 	require.ErrorContains(t, err, "has not passed validation")

@@ -71,10 +71,13 @@ func (ps Problems) sorted() Problems {
 	return slices.Compact(ps)
 }
 
+// passwordAndHost is what may be a password in front of a host, in whatever stands around it.
+var passwordAndHost = re(`:[^\s@]+@`)
+
 // quoted shows a text of the plan in a message: short, and withheld where it looks like a secret.
 func quoted(s string) string {
 	const longest = 60
-	if checkNoSecret(s) != nil {
+	if checkNoSecret(s) != nil || passwordAndHost.MatchString(s) {
 		return "something that looks like a secret (not shown)"
 	}
 	if utf8.RuneCountInString(s) > longest {

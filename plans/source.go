@@ -37,6 +37,7 @@ type source struct {
 func readSource(file string, src []byte) *source {
 	s := &source{file: file, aliases: map[*ast.AliasNode]ast.Node{}}
 	src = bytes.TrimPrefix(src, []byte("\ufeff"))
+	src = bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n")) // the lexer counts a line of a comment or a block twice that ends in both
 	if len(src) > maxBytes {
 		s.add(tooLarge(file, int64(len(src))))
 		return s

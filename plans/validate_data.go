@@ -2,12 +2,13 @@ package plans
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 )
 
 func (p *Plan) validateDatasets() {
-	sources, trees, prefixes := map[string]Name{}, map[string]Name{}, []bucketPrefix{}
+	sources, trees, folders, prefixes := map[string]Name{}, map[string]Name{}, map[string]Name{}, []bucketPrefix{}
 	if p.State.Bucket != "" {
 		prefixes = append(prefixes, bucketPrefix{string(p.State.Bucket), string(p.State.Prefix), "the state"})
 	}
@@ -24,6 +25,7 @@ func (p *Plan) validateDatasets() {
 			at = at.at("files")
 			p.validateFence(*d.Files, at)
 			p.unique(at.at("path"), trees, string(d.Files.Site)+":"+string(d.Files.Path), name)
+			p.ownTrees(at.at("path"), folders, name, *d.Files)
 			prefixes = p.ownPrefix(at.at("target"), prefixes, bucketPrefix{string(d.Files.Target.Bucket), string(d.Files.Target.Prefix), fmt.Sprintf("dataset %q", name)})
 		}
 	}
@@ -76,6 +78,44 @@ func (p *Plan) validateFence(f Files, at *node) {
 		p.src.report(at, Problem{Message: fmt.Sprintf("dataset %q is no fence", f.FencedBy), Want: "a postgres dataset"})
 	case d != nil && d.Site != "" && f.Site != "" && d.Site != f.Site:
 		p.src.report(at, Problem{Message: fmt.Sprintf("dataset %q is reached at site %q, the files at %q", f.FencedBy, d.Site, f.Site), Want: "a database at the same site: one worker does the last pass and asks the fence"})
+	}
+}
+
+// ownTrees wants no customer's folder of one dataset to lie in one of another: two passes would carry the same files, each by what its own
+// bucket says.
+func (p *Plan) ownTrees(at *node, folders map[string]Name, name Name, f Files) {
+	var mine []string
+	for _, c := range p.Customers.List {
+		mine = append(mine, string(f.Site)+":"+path.Clean(strings.ReplaceAll(string(f.Path), customerVar, string(c.ID))))
+	}
+	within := func(folder string, of map[string]Name) (Name, bool) {
+		for i := range len(folder) {
+			if other, ok := of[folder[:i]]; folder[i] == '/' && ok {
+				return other, true
+			}
+		}
+		return "", false
+	}
+	own := map[string]Name{}
+	for _, folder := range mine {
+		own[folder] = name
+	}
+	for _, folder := range mine {
+		if other, ok := within(folder, folders); ok {
+			p.src.report(at, Problem{Message: fmt.Sprintf("a customer's folder lies within one of dataset %q", other), Want: "trees of which none is part of another"})
+			break
+		}
+	}
+	for _, folder := range sortedKeys(folders) {
+		if _, ok := within(folder, own); ok {
+			p.src.report(at, Problem{Message: fmt.Sprintf("a customer's folder of dataset %q lies within it", folders[folder]), Want: "trees of which none is part of another"})
+			break
+		}
+	}
+	for _, folder := range mine {
+		if _, taken := folders[folder]; !taken {
+			folders[folder] = name
+		}
 	}
 }
 
