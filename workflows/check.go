@@ -100,17 +100,24 @@ func (p *preflight) machines(ctx workflow.Context) (found []migration.Finding, e
 		default:
 			return nil, err
 		}
-		seen := map[string]bool{}
+		seen := map[string][]string{} // folders by name
 		for _, vm := range vms {
-			seen[vm.Name] = true
+			seen[vm.Name] = append(seen[vm.Name], vm.Folder)
 			owned.add(w, vm)
 			if w.EC2 != nil { // what a disk cannot give away does not matter to a workload that leaves its disks behind
 				found = append(found, vm.Findings...)
 			}
 		}
 		for _, name := range w.VMs.Names {
-			if !seen[name] {
+			switch folders := seen[name]; {
+			case len(folders) == 0:
 				found = append(found, missing("workload "+w.Name, "VM "+name+" is not in the inventory of site "+w.Site))
+			case len(folders) > 1:
+				found = append(found, migration.Finding{
+					Severity: migration.Blocker, Check: "vm-name-twice", Subject: "workload " + w.Name,
+					Reason: fmt.Sprintf("site %s has %d VMs named %s, in the folders %s", w.Site, len(folders), name, strings.Join(folders, ", ")),
+					Remedy: "say which by vms.match.folder, or rename the others",
+				})
 			}
 		}
 		if len(vms) == 0 && len(w.VMs.Names) == 0 {

@@ -117,6 +117,15 @@ func TestAVMThatIsNamedInOneWorkloadAndMatchedByOthersBlocks(t *testing.T) {
 	}}, s.preflight(t))
 }
 
+func TestANameThatTwoVMsHaveBlocks(t *testing.T) {
+	s := twoSites()
+	s.vms["dc1"] = append(s.vms["dc1"], migration.VM{Name: "web-01", Ref: "vm-9", UUID: "u9", Folder: "archive"})
+	require.Equal(t, []migration.Finding{{
+		Severity: migration.Blocker, Check: "vm-name-twice", Subject: "workload web", Reason: "site dc1 has 2 VMs named web-01, in the folders shop, archive",
+		Remedy: "say which by vms.match.folder, or rename the others",
+	}}, s.preflight(t))
+}
+
 func TestTwoVMsOfOneUUIDBlock(t *testing.T) {
 	s := twoSites()
 	s.vms["dc2"][0].UUID = "u1"
