@@ -20,7 +20,7 @@ func (p *Plan) assign(report func(*node, Problem)) [][]int {
 	slices.SortStableFunc(byTenant, func(a, b int) int { return cmp.Compare(p.Customers.List[a].Tenant, p.Customers.List[b].Tenant) })
 
 	members, owner := make([][]int, len(p.Batches)), map[int]int{}
-	ids := index{complete: !p.src.incomplete(root.at("customers")) && len(p.Customers.List) > 0}
+	ids := index{complete: p.idsKnown()}
 	for id := range byID {
 		ids.names = append(ids.names, string(id))
 	}
@@ -44,13 +44,36 @@ func (p *Plan) assign(report func(*node, Problem)) [][]int {
 		if b.Customers.Select != nil {
 			members[i] = p.choose(*b.Customers.Select, byTenant, owner, i)
 			at := root.at("batches").item(i).at("customers")
-			if len(members[i]) == 0 && ids.complete && !p.src.incomplete(at) {
+			if len(members[i]) == 0 && ids.complete && !p.src.incomplete(root.at("customers")) && !p.src.incomplete(at) {
 				report(at, Problem{Message: "selects no customer", Hint: "batches before it, and lists, take theirs first"})
 			}
 		}
 	}
 	p.reportLeftOut(owner, ids, report)
 	return members
+}
+
+// idsKnown says whether the customers' ids are all there, whatever else of a customer is wrong.
+func (p *Plan) idsKnown() bool {
+	at := root.at("customers")
+	if len(p.Customers.List) == 0 || p.src.incompleteKeys(at) {
+		return false
+	}
+	return !p.src.incomplete(at) || !slices.ContainsFunc(p.Customers.List, func(c Customer) bool { return c.ID == "" })
+}
+
+// membersKnown says whether it is known whom the batches name, whatever else of a batch is wrong.
+func (p *Plan) membersKnown() bool {
+	at := root.at("batches")
+	if len(p.Batches) == 0 || p.src.incompleteKeys(at) {
+		return false
+	}
+	for i := range p.Batches {
+		if p.src.incomplete(at.item(i).at("customers")) {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *Plan) unknownCustomer(at *node, id Name, ids index, report func(*node, Problem)) {
@@ -84,12 +107,13 @@ func (s Selection) matches(c Customer) bool {
 
 // reportLeftOut names the customers of no batch: to forget one is the mistake that nobody would notice.
 func (p *Plan) reportLeftOut(owner map[int]int, ids index, report func(*node, Problem)) {
-	if !ids.complete || len(p.Batches) == 0 || p.src.incomplete(root.at("batches")) {
+	if !ids.complete || !p.membersKnown() {
 		return
 	}
 	for i, c := range p.Customers.List {
-		if _, in := owner[i]; !in && c.ID != "" {
-			report(root.at("customers").item(i), Problem{Message: fmt.Sprintf("customer %q is in no batch", c.ID), Want: "it in a batch, or out of the plan", Hint: "a last batch with customers: {} takes all who are left"})
+		at := root.at("customers").item(i)
+		if _, in := owner[i]; !in && c.ID != "" && !p.src.incomplete(at) { // else a selection might take it
+			report(at, Problem{Message: fmt.Sprintf("customer %q is in no batch", c.ID), Want: "it in a batch, or out of the plan", Hint: "a last batch with customers: {} takes all who are left"})
 		}
 	}
 }

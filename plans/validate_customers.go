@@ -116,7 +116,7 @@ func (p *Plan) validateBatches() {
 			p.src.report(at.at("name"), Problem{Message: fmt.Sprintf("batch %q is there twice", b.Name), Hint: "the first is " + root.at("batches").item(first).String()})
 		}
 		seen[b.Name] = i
-		if b.Window != nil && !p.src.incomplete(at) {
+		if b.Window != nil && !p.src.incomplete(at.at("window")) && !p.src.incomplete(at.at("bake")) {
 			last = p.validateWindow(b, at.at("window"), last)
 		}
 	}
