@@ -76,10 +76,19 @@ func (p *Plan) membersKnown() bool {
 	return true
 }
 
+// mostHints is up to how many problems a customer is looked for among all that was meant: who mistypes more has mistyped them alike, and each
+// look is at every customer.
+const mostHints = 200
+
 func (p *Plan) unknownCustomer(at *node, id Name, ids index, report func(*node, Problem)) {
-	if id != "" && ids.complete {
-		report(at, Problem{Message: "no such customer", Found: quoted(string(id)), Want: "the id of a customer", Hint: didYouMean(string(id), ids.names)})
+	if id == "" || !ids.complete {
+		return
 	}
+	missing := Problem{Message: "no such customer", Found: quoted(string(id)), Want: "the id of a customer"}
+	if len(p.src.problems) < mostHints {
+		missing.Hint = didYouMean(string(id), ids.names)
+	}
+	report(at, missing)
 }
 
 func (p *Plan) choose(s Selection, byTenant []int, owner map[int]int, batch int) (out []int) {

@@ -262,8 +262,11 @@ func checkZone(s string) error {
 const localTimeLayout = "2006-01-02 15:04"
 
 func checkLocalTime(s string) error {
-	if _, err := time.Parse(localTimeLayout, s); err != nil {
+	switch t, err := time.Parse(localTimeLayout, s); {
+	case err != nil:
 		return errors.New("no such date or time")
+	case t.Year() < 2000 || t.Year() > 2999: // a slip of the hand; beyond 0000 and 9999 no zone's time can be stored
+		return errors.New("not in a year from 2000 to 2999")
 	}
 	return nil
 }
