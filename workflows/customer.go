@@ -435,7 +435,7 @@ func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) (why
 	unwanted := func() bool { return to == migration.AWS && (c.abort != nil || c.back != nil || c.hold != nil) }
 	for c.Tries = 0; ; {
 		rec, err := c.settledHome(ctx, "an earlier try did not finish")
-		if c.Tries > 0 && errors.As(err, new(*temporal.TimeoutError)) { // only the data knows what the try has done
+		if c.Tries > 0 && unanswered(err) { // only the data knows what the try has done
 			c.set(ctx, c.Phase, migration.WaitData, "what the last try did is asked until it is known: "+reason(err))
 			continue
 		}
@@ -483,6 +483,12 @@ func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) (why
 		why = result.Reason
 		c.note(ctx, fmt.Sprintf("try %d to %s %s while %s", c.Tries, to, result.Outcome, result.Step), migration.Command{Reason: why})
 	}
+}
+
+// unanswered says whether a question found nobody for as long as it was asked: what its last attempt failed with is not the answer.
+func unanswered(err error) bool {
+	var asked *temporal.ActivityError
+	return errors.As(err, new(*temporal.TimeoutError)) || errors.As(err, &asked) && asked.RetryState() == enums.RETRY_STATE_TIMEOUT
 }
 
 // try runs one Move, and repairs after one that did not say how it ended.

@@ -74,6 +74,40 @@ func TestEveryTableGoesThereAndBackWithItsChanges(t *testing.T) {
 	require.Equal(t, []string{"postgres-freeze"}, checks(ready.Findings), "the budget is too small")
 }
 
+func TestATenantColumnOfAnyIntegerTypeIsGuardedAndMoves(t *testing.T) {
+	r := newRig(t)
+	for _, kind := range []string{"smallint", "bigint"} {
+		r.must(s, fmt.Sprintf("CREATE TABLE of_%[1]s (tenant_id %[1]s NOT NULL, id int NOT NULL, note text, PRIMARY KEY (tenant_id, id))", kind))
+		r.must(s, fmt.Sprintf("INSERT INTO of_%s SELECT g, 1, 'first' FROM generate_series(1, 2) g", kind))
+	}
+	r.prepared(2)
+	for _, kind := range []string{"smallint", "bigint"} {
+		for _, sql := range []string{"INSERT INTO of_%s VALUES (1, 2, 'x')", "UPDATE of_%s SET note = 'y' WHERE tenant_id = 1", "DELETE FROM of_%s WHERE tenant_id = 1 AND id = 1"} {
+			require.Empty(t, r.exec(s, fmt.Sprintf(sql, kind)), kind)
+		}
+	}
+	r.move(s, 1, try(1, 1))
+	for _, kind := range []string{"smallint", "bigint"} {
+		require.Equal(t, "DR001", r.exec(s, fmt.Sprintf("INSERT INTO of_%s VALUES (1, 3, 'x')", kind)), kind)
+		require.Empty(t, r.exec(d, fmt.Sprintf("INSERT INTO of_%s VALUES (1, 3, 'x')", kind)), kind)
+	}
+	r.move(d, 1, try(2, 2))
+	for _, kind := range []string{"smallint", "bigint"} {
+		require.EqualValues(t, 2, r.num(s, fmt.Sprintf("SELECT count(*) FROM of_%s WHERE tenant_id = 1", kind)), kind)
+	}
+	r.sound()
+}
+
+// One freeze that took long, for whatever reason, must not be the last: the way back is a Move as well.
+func TestASlowFreezeDoesNotBlockTheNextOne(t *testing.T) {
+	r := newRig(t).prepared(1)
+	r.pair.recent.took = []time.Duration{10 * time.Second}
+	ready, err := r.pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+	require.NoError(t, err)
+	require.Empty(t, ready.Findings)
+	require.Equal(t, 10*time.Second, ready.Predicted)
+}
+
 func TestADirectionThatDoesNotFlowIsNamedBeforeAMove(t *testing.T) {
 	r := newRig(t).prepared(1)
 	r.synced()

@@ -98,17 +98,17 @@ CREATE OR REPLACE FUNCTION drover.no_truncate() RETURNS trigger LANGUAGE plpgsql
 BEGIN RAISE EXCEPTION 'TRUNCATE ignores row filters and is blocked on %', TG_RELID::regclass USING ERRCODE = 'DR003'; END $$;
 
 -- Guards a table and adds it to a publication's list. The trigger's name sorts last: it sees the row after all other BEFORE
--- triggers. It does not fire for replicated rows (session_replication_role = replica).
+-- triggers. It does not fire for replicated rows (session_replication_role = replica). The column may be of any integer type: tenants are int.
 CREATE OR REPLACE FUNCTION drover.protect(p_pub text, p_rel regclass, p_col name) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE fn text := format('drover.%I', 'guard_' || p_col); leaf regclass;
 BEGIN
   INSERT INTO drover.member VALUES (p_pub, p_rel, p_col) ON CONFLICT DO NOTHING;
   EXECUTE format($f$ CREATE OR REPLACE FUNCTION %1$s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $g$
     BEGIN
-      IF TG_OP = 'DELETE' THEN PERFORM drover.check_write(OLD.%2$I, TG_TABLE_NAME, TG_OP); RETURN OLD; END IF;
-      PERFORM drover.check_write(NEW.%2$I, TG_TABLE_NAME, TG_OP);
+      IF TG_OP = 'DELETE' THEN PERFORM drover.check_write(OLD.%2$I::int, TG_TABLE_NAME, TG_OP); RETURN OLD; END IF;
+      PERFORM drover.check_write(NEW.%2$I::int, TG_TABLE_NAME, TG_OP);
       IF TG_OP = 'UPDATE' THEN
-        IF OLD.%2$I IS DISTINCT FROM NEW.%2$I THEN PERFORM drover.check_write(OLD.%2$I, TG_TABLE_NAME, TG_OP); END IF;
+        IF OLD.%2$I IS DISTINCT FROM NEW.%2$I THEN PERFORM drover.check_write(OLD.%2$I::int, TG_TABLE_NAME, TG_OP); END IF;
       END IF;
       RETURN NEW;
     END $g$ $f$, fn, p_col);
@@ -148,8 +148,9 @@ BEGIN
   END IF;
 END $$;
 
--- Doctor: the filters as the server evaluates them against the truth. No rows: all is well.
-CREATE OR REPLACE FUNCTION drover.publication_drift() RETURNS TABLE (pub text, rel regclass, tenant int, published boolean) LANGUAGE plpgsql AS $$
+-- Doctor: the filters as the server evaluates them against the truth. No rows: all is well. STABLE: one snapshot for both, or a Move that
+-- commits in between looks like a hand.
+CREATE OR REPLACE FUNCTION drover.publication_drift() RETURNS TABLE (pub text, rel regclass, tenant int, published boolean) LANGUAGE plpgsql STABLE AS $$
 DECLARE m record;
 BEGIN
   FOR m IN SELECT d.pub, d.rel, d.col, pg_get_expr(r.prqual, r.prrelid) q FROM drover.member d

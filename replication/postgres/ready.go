@@ -109,9 +109,8 @@ func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, lea
 	if err != nil {
 		return r, err
 	}
-	r.predict(p, v, from)
-	if r.Predicted > lease {
-		block("postgres-freeze", fmt.Sprintf("the freeze would take %s, and the budget is %s: %s", r.Predicted.Round(time.Millisecond), lease, r.How), "raise policy.freezeBudget, or move this customer when it is quieter")
+	if expected, how := r.predict(p, v, from); expected > lease {
+		block("postgres-freeze", fmt.Sprintf("the freeze would take %s, and the budget is %s: %s", expected.Round(time.Millisecond), lease, how), "raise policy.freezeBudget, or move this customer when it is quieter")
 	}
 	return r, nil
 }
@@ -183,16 +182,19 @@ func (p *Pair) readyOrigin(ctx context.Context, from migration.Side, tenant int6
 	return nil
 }
 
-// predict adds up what a freeze consists of, and does not promise better than was seen.
-func (r *Readiness) predict(p *Pair, v Verification, from migration.Side) {
+// predict adds up what a freeze consists of: expected. What is promised is no better than was seen; but what was seen blocks nothing: the
+// slow Moves would then be the last ones, and no faster one could ever be seen.
+func (r *Readiness) predict(p *Pair, v Verification, from migration.Side) (expected time.Duration, how string) {
 	lag := r.Lag.Forward
 	if from == migration.AWS {
 		lag = r.Lag.Back
 	}
-	r.Predicted = lag + v.Took + stepsTake
-	r.How = fmt.Sprintf("beat %s %s + comparing %d rows %s + steps %s", direction(from), lag.Round(time.Millisecond), v.Rows, v.Took.Round(time.Millisecond), stepsTake)
-	if seen := p.recent.median(); seen > r.Predicted {
+	expected = lag + v.Took + stepsTake
+	how = fmt.Sprintf("beat %s %s + comparing %d rows %s + steps %s", direction(from), lag.Round(time.Millisecond), v.Rows, v.Took.Round(time.Millisecond), stepsTake)
+	r.Predicted, r.How = expected, how
+	if seen := p.recent.median(); seen > expected {
 		r.Predicted = seen
-		r.How = fmt.Sprintf("median of this worker's last freezes, %s, above %s", seen.Round(time.Millisecond), r.How)
+		r.How = fmt.Sprintf("median of this worker's last freezes, %s, above %s", seen.Round(time.Millisecond), how)
 	}
+	return expected, how
 }
