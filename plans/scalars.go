@@ -202,7 +202,7 @@ func checkTagKey(s string) error {
 
 // credentialsIn recognises what people paste by mistake: an address with a password in it, or a setting of one, such as libpq's or a
 // shell's. One that is set to a variable or to what a command says ($, a backquote) is no secret.
-var credentialsIn = re(`(?i)://[^/\s:@]*:[^/\s@]+@|(password|secret_access_key)["']?[ \t]*[=:][ \t]*["']?[^\s"'$` + "`" + `{<]|-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b`)
+var credentialsIn = re(`(?i)://[^/\s:@]*:[^/\s@]+@|(password|secret_access_key)["']?[ \t]*[=:][ \t]*["']?[^\s"'$` + "`" + `]|-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b`)
 
 func checkNoSecret(s string) error {
 	if credentialsIn.MatchString(s) {

@@ -20,7 +20,10 @@ func (a *app) confirm(ctx context.Context, question string, yes bool) error {
 	_, _ = fmt.Fprintf(a.err, "%s [y/N] ", question)
 	said := make(chan string, 1)
 	go func() {
-		line, _ := bufio.NewReader(a.in).ReadString('\n')
+		line, err := bufio.NewReader(a.in).ReadString('\n')
+		if err != nil {
+			line = "" // a line that was not finished is no answer
+		}
 		said <- strings.ToLower(strings.TrimSpace(line))
 	}()
 	select {
