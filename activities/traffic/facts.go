@@ -67,16 +67,20 @@ func groupName(plan, workload string) string {
 	return "drover-" + strings.Trim(word, "-") + "-" + hex.EncodeToString(sum[:5])
 }
 
-// group finds the target group of a workload on AWS; "" when it has not been made yet.
+// group is the target group of a workload on AWS, as AWS said not long ago; "" when it has not been made yet.
 func (a *Activities) group(ctx context.Context, c ELB, t migration.Target, plan, workload string) (string, error) {
-	key := groupKey{t.Region, t.Account, plan, workload}
 	a.facts.mu.Lock()
-	known := a.facts.groups[key]
+	known := a.facts.groups[groupKey{t.Region, t.Account, plan, workload}]
 	a.facts.mu.Unlock()
-	asked := time.Now()
-	if asked.Sub(known.at) < groupFresh {
+	if time.Since(known.at) < groupFresh {
 		return known.arn, nil
 	}
+	return a.findGroup(ctx, c, t, plan, workload)
+}
+
+// findGroup asks AWS for the target group of a workload; "" when it has not been made yet.
+func (a *Activities) findGroup(ctx context.Context, c ELB, t migration.Target, plan, workload string) (string, error) {
+	asked := time.Now()
 	name := groupName(plan, workload)
 	if err := a.reads.Wait(ctx); err != nil {
 		return "", err
@@ -98,7 +102,7 @@ func (a *Activities) group(ctx context.Context, c ELB, t migration.Target, plan,
 		return "", permanent("ForeignTargetGroup", nil, "target group %s is not tagged %s=%s, %s=%s: it is not Drover's; rename or delete it", name, tagPlan, plan, tagWorkload, workload)
 	}
 	a.facts.mu.Lock()
-	a.facts.groups[key] = found{arn, asked}
+	a.facts.groups[groupKey{t.Region, t.Account, plan, workload}] = found{arn, asked}
 	a.facts.mu.Unlock()
 	return arn, nil
 }

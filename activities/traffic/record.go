@@ -115,7 +115,7 @@ func (a *Activities) RestoreRoute(ctx context.Context, req RestoreRouteRequest) 
 // dropGroups deletes the workloads' groups on AWS.
 func (a *Activities) dropGroups(ctx context.Context, c ELB, l *layout) error {
 	for _, k := range l.classes {
-		arn, err := a.group(ctx, c, l.target, l.plan, k.workload)
+		arn, err := a.findGroup(ctx, c, l.target, l.plan, k.workload)
 		if err != nil {
 			return err
 		}

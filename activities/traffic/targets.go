@@ -45,8 +45,7 @@ func (a *Activities) EnsureTargetGroup(ctx context.Context, req EnsureTargetGrou
 	if err != nil {
 		return TargetGroup{}, err
 	}
-	a.forget(req.Target, req.Plan, req.Workload.Name) // what is answered goes into a workflow, and is not asked for again
-	arn, err := a.group(ctx, c, req.Target, req.Plan, req.Workload.Name)
+	arn, err := a.findGroup(ctx, c, req.Target, req.Plan, req.Workload.Name)
 	if err != nil || arn != "" {
 		return TargetGroup{ARN: arn}, err
 	}
@@ -73,7 +72,7 @@ func (a *Activities) EnsureTargetGroup(ctx context.Context, req EnsureTargetGrou
 	if err != nil && !errors.As(err, &exists) {
 		return TargetGroup{}, fmt.Errorf("create a target group for workload %q in %s: %w", req.Workload.Name, req.Target.VPC, explain(err))
 	}
-	arn, err = a.group(ctx, c, req.Target, req.Plan, req.Workload.Name)
+	arn, err = a.findGroup(ctx, c, req.Target, req.Plan, req.Workload.Name)
 	if err == nil && arn == "" {
 		err = fmt.Errorf("target group of workload %q: created, and not found yet", req.Workload.Name)
 	}
