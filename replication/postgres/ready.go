@@ -109,9 +109,11 @@ func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, lea
 	if err != nil {
 		return r, err
 	}
-	if expected, how := r.predict(p, v, from); expected > lease {
-		block("postgres-freeze", fmt.Sprintf("the freeze would take %s, and the budget is %s: %s", expected.Round(time.Millisecond), lease, how), "raise policy.freezeBudget, or move this customer when it is quieter")
+	r.predict(v, from)
+	if r.Predicted > lease {
+		block("postgres-freeze", fmt.Sprintf("the freeze would take %s, and the budget is %s: %s", r.Predicted.Round(time.Millisecond), lease, r.How), "raise policy.freezeBudget, or move this customer when it is quieter")
 	}
+	r.temper(p.recent.median())
 	return r, nil
 }
 
@@ -182,19 +184,21 @@ func (p *Pair) readyOrigin(ctx context.Context, from migration.Side, tenant int6
 	return nil
 }
 
-// predict adds up what a freeze consists of: expected. What is promised is no better than was seen; but what was seen blocks nothing: the
-// slow Moves would then be the last ones, and no faster one could ever be seen.
-func (r *Readiness) predict(p *Pair, v Verification, from migration.Side) (expected time.Duration, how string) {
+// predict adds up what a freeze consists of.
+func (r *Readiness) predict(v Verification, from migration.Side) {
 	lag := r.Lag.Forward
 	if from == migration.AWS {
 		lag = r.Lag.Back
 	}
-	expected = lag + v.Took + stepsTake
-	how = fmt.Sprintf("beat %s %s + comparing %d rows %s + steps %s", direction(from), lag.Round(time.Millisecond), v.Rows, v.Took.Round(time.Millisecond), stepsTake)
-	r.Predicted, r.How = expected, how
-	if seen := p.recent.median(); seen > expected {
+	r.Predicted = lag + v.Took + stepsTake
+	r.How = fmt.Sprintf("beat %s %s + comparing %d rows %s + steps %s", direction(from), lag.Round(time.Millisecond), v.Rows, v.Took.Round(time.Millisecond), stepsTake)
+}
+
+// temper makes the prediction no better than what was seen. That is said and blocks nothing: the slow Moves would be the last ones, and no
+// faster one could ever be seen.
+func (r *Readiness) temper(seen time.Duration) {
+	if seen > r.Predicted {
 		r.Predicted = seen
-		r.How = fmt.Sprintf("median of this worker's last freezes, %s, above %s", seen.Round(time.Millisecond), how)
+		r.How = fmt.Sprintf("median of this worker's last freezes, %s, above %s", seen.Round(time.Millisecond), r.How)
 	}
-	return expected, how
 }
