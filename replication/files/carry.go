@@ -64,9 +64,11 @@ func (r *run) sameObject(ctx context.Context, a action, e *Entry) (bool, error) 
 		return false, nil
 	}
 	if a.known && !a.entry.Pending && a.remote.ETag == a.entry.ETag {
-		e.ETag, e.Checksum = a.entry.ETag, a.entry.Checksum
-		e.Verified = a.entry.Verified
-		return a.entry.SHA256 == e.SHA256 && a.entry.Local.carried() == a.local.carried(), nil
+		if a.entry.SHA256 != e.SHA256 || a.entry.Local.carried() != a.local.carried() {
+			return false, nil
+		}
+		e.ETag, e.Checksum, e.Verified = a.entry.ETag, a.entry.Checksum, a.entry.Verified
+		return true, nil
 	}
 	st, err := r.bucket.head(ctx, a.path)
 	if errors.Is(err, errGone) {

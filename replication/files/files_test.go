@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -566,4 +567,101 @@ func TestACustomerWithoutAFolderIsPassedOverAgainAndAgain(t *testing.T) {
 	p.put("acme/a", "new on aws")
 	p.final(migration.AWS)
 	require.Equal(t, "new on aws", p.read("a"))
+}
+
+func TestTheApplicationCanWriteInFoldersThatCameBack(t *testing.T) {
+	p := newPair(t)
+	p.write("stays", "one")
+	p.write("emptied/a", "two")
+	require.NoError(t, os.Chmod(p.dir, 0o775|fs.ModeSetgid))
+	owner := os.Geteuid()
+	if owner == 0 {
+		owner = 1234
+		require.NoError(t, os.Chown(p.dir, owner, owner))
+		require.NoError(t, os.Chmod(p.dir, 0o775|fs.ModeSetgid)) // chown takes setgid away
+	}
+	p.final(migration.OnPrem)
+	p.remove("acme/emptied/a")
+	for i := range 20 { // several at a time
+		p.put(fmt.Sprintf("acme/deep/er/%d", i), "three")
+	}
+	p.final(migration.AWS)
+	require.DirExists(t, filepath.Join(p.dir, "emptied"), "the application counts on its folders")
+	for _, made := range []string{"deep", "deep/er"} {
+		info, err := os.Stat(filepath.Join(p.dir, made))
+		require.NoError(t, err)
+		require.Equal(t, 0o775|fs.ModeSetgid|fs.ModeDir, info.Mode(), made)
+		require.EqualValues(t, owner, info.Sys().(*syscall.Stat_t).Uid, made)
+	}
+}
+
+func TestAFolderBecomesAFileOnItsWayHome(t *testing.T) {
+	p := newPair(t)
+	p.write("stays", "one")
+	p.write("a/b/c", "two")
+	p.final(migration.OnPrem)
+	p.remove("acme/a/b/c")
+	p.put("acme/a", "now a file")
+	p.final(migration.AWS)
+	require.Equal(t, "now a file", p.read("a"))
+
+	// What is in the way and not of AWS is told, and what can be carried is.
+	p.write("full/b", "three")
+	p.write("file", "four")
+	p.put("acme/full", "a folder on premises")
+	p.put("acme/file/below", "below a file on premises")
+	p.put("acme/z", "five")
+	r := p.pass(migration.AWS)
+	require.Len(t, r.Conflicts, 4)
+	require.Contains(t, r.Conflicts, "full: in its place is a folder with files in it")
+	require.Contains(t, r.Conflicts, `file/below: its folder "file" is a file there`)
+	require.Equal(t, "three", p.read("full/b"))
+	require.Equal(t, "five", p.read("z"))
+}
+
+func TestAPermissionThatCameLateOverwritesNothing(t *testing.T) {
+	p := newPair(t)
+	p.write("a", "old")
+	p.final(migration.OnPrem)
+	p.put("acme/a", "from AWS")
+	j := p.job(migration.AWS)
+	// The answer is yes, and it is long on its way: the customer went home meanwhile, and its application wrote there.
+	j.Allowed = func(context.Context) error { p.write("a", "newer, at home on premises"); return nil }
+	r, err := j.Pass(t.Context())
+	require.NoError(t, err)
+	require.Len(t, r.Conflicts, 1)
+	require.Equal(t, "newer, at home on premises", p.read("a"))
+}
+
+func TestWhatWasVerifiedBeforeAChangeIsVerifiedAnew(t *testing.T) {
+	p := newPair(t)
+	p.write("a", "one")
+	p.final(migration.OnPrem)
+	p.write("a", "two")
+	require.EqualValues(t, 1, p.pass(migration.OnPrem).Verified)
+}
+
+func TestAVerificationThatIsCutOffIsNotBegunAgain(t *testing.T) {
+	p := newPair(t)
+	p.write("a", "one")
+	p.write("b", "two")
+	j := p.job(migration.OnPrem)
+	j.Workers = 1
+	j.S3 = &headless{API: p.s3, key: "acme/b"}
+	_, err := j.Pass(t.Context())
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.EqualValues(t, 1, p.pass(migration.OnPrem).Verified)
+}
+
+// headless does not answer about one key in time.
+type headless struct {
+	files.API
+	key string
+}
+
+func (h *headless) HeadObject(ctx context.Context, in *s3.HeadObjectInput, o ...func(*s3.Options)) (*s3.HeadObjectOutput, error) {
+	if *in.Key == h.key {
+		return nil, context.DeadlineExceeded
+	}
+	return h.API.HeadObject(ctx, in, o...)
 }

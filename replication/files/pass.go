@@ -46,15 +46,16 @@ func (r *run) pass(ctx context.Context) error {
 		if err := r.intend(ctx, append(slices.Clone(deletions), copies...)); err != nil {
 			return err
 		}
-		for _, actions := range [][]action{deletions, copies} {
-			if err := r.carry(ctx, actions); err != nil {
-				// What was done is kept, whatever stopped the rest; the error that matters is the first.
-				return errors.Join(err, r.save(context.WithoutCancel(ctx)))
-			}
-		}
 	}
-	if err := r.verify(ctx); err != nil {
-		return err
+	for _, step := range []func() error{
+		func() error { return r.carry(ctx, deletions) },
+		func() error { return r.carry(ctx, copies) },
+		func() error { return r.verify(ctx) },
+	} {
+		if err := step(); err != nil {
+			// What was done is kept, whatever stopped the rest; the error that matters is the first.
+			return errors.Join(err, r.save(context.WithoutCancel(ctx)))
+		}
 	}
 	r.res.Objects = int64(len(r.m.Entries))
 	slices.Sort(r.res.Conflicts)

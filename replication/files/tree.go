@@ -12,15 +12,18 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
 // tree is the customer's folder. Every access goes through os.Root: no name and no link leads out of it.
 type tree struct {
-	root *os.Root
-	dir  string
+	root   *os.Root
+	dir    string
+	making sync.Mutex // of folders: one that was just made does not yet look as it will
 	// The folder's own owner, for files that come from where nobody says whose they are.
 	uid, gid uint32
 }
@@ -28,7 +31,7 @@ type tree struct {
 // openTree opens the folder; create makes it where it is missing. Without create a missing folder is fs.ErrNotExist.
 func openTree(dir string, create bool) (*tree, error) {
 	if create {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := makeRoot(dir); err != nil {
 			return nil, fmt.Errorf("make folder %s: %w", dir, err)
 		}
 	}
@@ -45,6 +48,60 @@ func openTree(dir string, create bool) (*tree, error) {
 }
 
 func (t *tree) close() { _ = t.root.Close() }
+
+// makeRoot makes a customer's folder where it is missing, as the nearest folder above it looks.
+func makeRoot(dir string) error {
+	above := dir
+	for {
+		root, err := os.OpenRoot(above)
+		if errors.Is(err, fs.ErrNotExist) && above != filepath.Dir(above) {
+			above = filepath.Dir(above)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(above, dir)
+		if err == nil {
+			err = makeFolders(root, filepath.ToSlash(rel))
+		}
+		return errors.Join(err, root.Close())
+	}
+}
+
+// makeFolders makes a folder and those above it where they are missing. Each looks as the one that it is made in: the application
+// that could write there can write here.
+func makeFolders(root *os.Root, dir string) error {
+	info, err := root.Stat(dir)
+	switch {
+	case err == nil && !info.IsDir():
+		return refusal(fmt.Sprintf("its folder %q is a file there", dir))
+	case err == nil:
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		if link, lerr := root.Lstat(dir); lerr == nil && link.Mode().Type() == fs.ModeSymlink {
+			return refusal(fmt.Sprintf("its folder %q is a symbolic link that leads nowhere in the tree", dir))
+		}
+		return err
+	}
+	if err := makeFolders(root, path.Dir(dir)); err != nil {
+		return err
+	}
+	above, err := root.Stat(path.Dir(dir))
+	if err != nil {
+		return err
+	}
+	switch err := root.Mkdir(dir, 0o700); {
+	case errors.Is(err, fs.ErrExist): // the application was faster
+		return nil
+	case err != nil:
+		return err
+	}
+	if err := chown(root, dir, looks(above)); err != nil {
+		return err
+	}
+	return root.Chmod(dir, above.Mode()&(fs.ModePerm|fs.ModeSetgid|fs.ModeSticky))
+}
 
 // staleTemp is when a temporary file is a leftover of a worker that was killed.
 const staleTemp = time.Hour
@@ -202,7 +259,7 @@ func (t *tree) write(p string, content source, was *Local, commit func() error) 
 		if err := errors.Join(err, f.Close()); err != nil {
 			return err
 		}
-		if err := t.chown(tmp, want); err != nil {
+		if err := chown(t.root, tmp, want); err != nil {
 			return err
 		}
 		if err := t.root.Chmod(tmp, fs.FileMode(want.Mode)); err != nil {
@@ -218,12 +275,16 @@ func (t *tree) link(p string, want Local, was *Local, commit func() error) (Loca
 		if err := t.root.Symlink(want.Link, tmp); err != nil {
 			return err
 		}
-		return t.chown(tmp, want)
+		return chown(t.root, tmp, want)
 	})
 }
 
+// place asks for permission before it looks at what it replaces: an answer that was long on its way is followed by a look, not by an effect.
 func (t *tree) place(p string, was *Local, commit func() error, fill func(tmp string) error) (Local, error) {
-	if err := t.root.MkdirAll(path.Dir(p), 0o755); err != nil {
+	t.making.Lock()
+	err := makeFolders(t.root, path.Dir(p))
+	t.making.Unlock()
+	if err != nil {
 		return Local{}, err
 	}
 	tmp := path.Join(path.Dir(p), tempPrefix+rand.Text())
@@ -231,18 +292,10 @@ func (t *tree) place(p string, was *Local, commit func() error, fill func(tmp st
 	if err := fill(tmp); err != nil {
 		return Local{}, err
 	}
-	now, _, err := t.look(p)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if was != nil {
-			return Local{}, errChanged
-		}
-	case err != nil:
-		return Local{}, err
-	case was == nil || now != *was:
-		return Local{}, errChanged
-	}
 	if err := commit(); err != nil {
+		return Local{}, err
+	}
+	if err := t.still(p, was); err != nil {
 		return Local{}, err
 	}
 	if err := t.root.Rename(tmp, p); err != nil {
@@ -255,9 +308,51 @@ func (t *tree) place(p string, was *Local, commit func() error, fill func(tmp st
 	return l, err
 }
 
-// chown gives the file its owner, where the worker may: only root may give files away.
-func (t *tree) chown(p string, want Local) error {
-	err := t.root.Lchown(p, int(want.UID), int(want.GID))
+// still says that what is at a path is what was seen there, nil for nothing. Folders that hold no file are nothing too, and make room.
+func (t *tree) still(p string, was *Local) error {
+	info, err := t.root.Lstat(p)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if was != nil {
+			return errChanged
+		}
+		return nil
+	case err != nil:
+		return err
+	case was == nil && info.IsDir():
+		return t.clear(p)
+	case was == nil:
+		return errChanged
+	}
+	now, _, err := t.look(p)
+	if err == nil && now != *was {
+		err = errChanged
+	}
+	return err
+}
+
+// clear removes a folder in which there is nothing but folders.
+func (t *tree) clear(dir string) error {
+	var folders []string
+	err := fs.WalkDir(t.root.FS(), dir, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			err = refusal("in its place is a folder with files in it")
+		}
+		folders = append(folders, p)
+		return err
+	})
+	for _, p := range slices.Backward(folders) {
+		if err != nil {
+			return err
+		}
+		err = t.root.Remove(p) // of an empty folder only
+	}
+	return err
+}
+
+// chown gives a file or folder its owner, where the worker may: only root may give files away.
+func chown(root *os.Root, p string, want Local) error {
+	err := root.Lchown(p, int(want.UID), int(want.GID))
 	if os.Geteuid() != 0 && errors.Is(err, fs.ErrPermission) {
 		return nil
 	}
@@ -272,7 +367,7 @@ func (t *tree) syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// remove deletes a file that still looks as it did, and the folders that it leaves empty.
+// remove deletes a file that still looks as it did. The folder that it was in stays, if empty: it is the application's.
 func (t *tree) remove(p string, was Local) error {
 	now, _, err := t.look(p)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -284,12 +379,7 @@ func (t *tree) remove(p string, was Local) error {
 	if now != was {
 		return errChanged
 	}
-	if err := t.root.Remove(p); err != nil {
-		return err
-	}
-	for dir := path.Dir(p); dir != "." && t.root.Remove(dir) == nil; dir = path.Dir(dir) {
-	}
-	return nil
+	return t.root.Remove(p)
 }
 
 // Survey lists what of a folder cannot be carried, with the reasons. A missing folder is fs.ErrNotExist.
