@@ -190,7 +190,7 @@ func (m *move) drain(ctx workflow.Context) error {
 	m.step(ctx, migration.PhaseDraining, migration.WaitData)
 	var passes []workflow.Future
 	for _, d := range m.Slice.Files {
-		c := freezeStep(ctx, d.Site(), m.Slice.Policy.FreezeBudget.D(), "last pass over "+d.Name)
+		c := freezeWork(ctx, d.Site(), m.Slice.Policy.FreezeBudget.D(), "last pass over "+d.Name)
 		passes = append(passes, workflow.ExecuteActivity(c, file.FinalFiles, filesRequest(m.Spec, m.Slice, d, m.From, m.try)))
 	}
 	err := m.each(ctx, m.drainDatabase)
@@ -206,7 +206,7 @@ func (m *move) drain(ctx workflow.Context) error {
 
 func (m *move) drainDatabase(ctx workflow.Context, d migration.Dataset) error {
 	var r postgres.DrainResult
-	ctx = freezeStep(ctx, d.Site(), m.Slice.Policy.FreezeBudget.D(), "drain and verify "+d.Name)
+	ctx = freezeWork(ctx, d.Site(), m.Slice.Policy.FreezeBudget.D(), "drain and verify "+d.Name)
 	if err := workflow.ExecuteActivity(ctx, pg.DrainTenant, m.tenant(d, m.try)).Get(ctx, &r); err != nil {
 		return err
 	}

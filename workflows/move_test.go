@@ -1,10 +1,14 @@
 package workflows
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
 
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/test/model"
@@ -84,6 +88,24 @@ func TestMoveWithAWriterThatDoesNotFinishGivesUp(t *testing.T) {
 		require.Contains(t, r.Reason, "writers did not finish in time")
 		require.Equal(t, migration.OnPrem, settledOn(s.dbs))
 	})
+}
+
+// What takes as long as a customer has data may use the whole of the plan's budget in one attempt, and a lost worker is missed all the same.
+func TestMoveGivesItsLongStepsTheWholeFreezeBudget(t *testing.T) {
+	s := newStage(t, 1, migration.OnPrem)
+	s.slice.Policy.FreezeBudget = migration.Duration(time.Minute)
+	seen := map[string]bool{}
+	s.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
+		name := info.ActivityType.Name
+		if name != "DrainTenant" && name != "FinalFiles" {
+			return
+		}
+		seen[name] = true
+		require.Equal(t, time.Minute, info.StartToCloseTimeout, name)
+		require.Equal(t, freezeHeartbeat, info.HeartbeatTimeout, name)
+	})
+	require.Equal(t, migration.MoveDone, s.try(migration.OnPrem, 1).Outcome)
+	require.Len(t, seen, 2)
 }
 
 // A Move that finds its lease spent when it wants to seal goes no further, whatever the other databases said.

@@ -11,7 +11,8 @@ import (
 
 // The kinds of work. A timeout or retry policy that is not here does not exist.
 const (
-	freezeAttempt    = 3 * time.Second        // one attempt at a step inside a freeze
+	freezeAttempt    = 3 * time.Second        // one attempt at a short step inside a freeze
+	freezeHeartbeat  = 2 * time.Second        // without a heartbeat of a long one's: its worker is lost
 	routeAttempt     = 5 * time.Second        // one attempt at a route: some tens of milliseconds of calls, and their pace
 	probeAttempt     = 90 * time.Second       // one attempt at probing all machines of a customer's workloads: a quarter of a minute, and the longest probe's time-out
 	questionAttempt  = 10 * time.Second       // one attempt at a question next to the data
@@ -94,6 +95,14 @@ func pass(ctx workflow.Context, site, summary string) workflow.Context {
 func freezeStep(ctx workflow.Context, site string, within time.Duration, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: min(freezeAttempt, within), ScheduleToCloseTimeout: within, Summary: summary,
+		RetryPolicy: hurried(50*time.Millisecond, 500*time.Millisecond),
+	})
+}
+
+// freezeWork is a step of a Move that takes as long as there is data: one attempt may use all of within. It heartbeats.
+func freezeWork(ctx workflow.Context, site string, within time.Duration, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: within, ScheduleToCloseTimeout: within, HeartbeatTimeout: freezeHeartbeat, Summary: summary,
 		RetryPolicy: hurried(50*time.Millisecond, 500*time.Millisecond),
 	})
 }

@@ -2,6 +2,7 @@ package files
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -76,6 +77,9 @@ func (a *Activities) FinalFiles(ctx context.Context, req FilesRequest) (FilesRes
 		return FilesResult{}, err
 	}
 	res, err := a.pass(ctx, req, g.frozen, (*engine.Job).Final)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = fmt.Errorf("the last pass did not end within the freeze budget: %w", err)
+	}
 	if err != nil {
 		return res, err
 	}

@@ -136,7 +136,7 @@ func badDataset(ref PostgresRef) (migration.Finding, bool) {
 }
 
 // beatEvery is how often a waiting activity says that it lives.
-const beatEvery = 2 * time.Second
+const beatEvery = time.Second
 
 // beat heartbeats with one word until the returned function is called.
 func beat(ctx context.Context, what string) (stop func()) {

@@ -99,6 +99,15 @@ func TestEveryActivityMayRunTwice(t *testing.T) {
 		return twice[postgres.StepResult](t, env, step, req).Word
 	}
 	require.Equal(t, migration.WordFenced, word(a.FenceTenant, move))
+	late := move
+	late.Try.Token = 99
+	hurried := func(ctx context.Context, req postgres.TenantMove) (postgres.DrainResult, error) {
+		ctx, cancel := context.WithTimeout(ctx, time.Second) // a worker keeps some of an activity's time back for its answer
+		defer cancel()
+		return a.DrainTenant(ctx, req)
+	}
+	env.RegisterActivity(hurried)
+	require.Equal(t, migration.WordBehind, twice[postgres.DrainResult](t, env, hurried, late).Word, "an answer and no time-out")
 	v := twice[postgres.DrainResult](t, env, a.DrainTenant, move)
 	require.Equal(t, migration.WordFenced, v.Word)
 	require.Empty(t, v.Differences)

@@ -2,9 +2,9 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
-
-	"go.temporal.io/sdk/activity"
 
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
@@ -73,8 +73,8 @@ func (a *Activities) FenceTenant(ctx context.Context, req TenantMove) (StepResul
 	})
 }
 
-// answerIn is kept back of an activity's time so that Behind is an answer and not a time-out.
-const answerIn = 200 * time.Millisecond
+// answerIn is kept back of an activity's time so that Behind is an answer and not a time-out: a look at the mark takes a few milliseconds.
+const answerIn = 50 * time.Millisecond
 
 // DrainResult is what a drained tenant's comparison of both sides found. Word is fenced, or behind: then nothing was compared.
 type DrainResult struct {
@@ -89,11 +89,12 @@ const mostDifferences = 10
 
 // DrainTenant waits, for a lease at most, until the fence's mark has arrived at the destination, and then compares the tenant's rows on
 // both sides, which nobody writes any more. It only reads. Both are one activity because each round through Temporal is time in which
-// the customer cannot write.
+// the customer cannot write. It heartbeats.
 func (a *Activities) DrainTenant(ctx context.Context, req TenantMove) (DrainResult, error) {
+	defer beat(ctx, "draining")()
 	limit := req.Lease.D()
-	if dl := activity.GetInfo(ctx).Deadline; !dl.IsZero() {
-		limit = max(0, min(limit, time.Until(dl)-answerIn))
+	if end, ok := ctx.Deadline(); ok {
+		limit = max(0, min(limit, time.Until(end)-answerIn))
 	}
 	mark, err := a.step(ctx, req.PostgresRef, func(p *engine.Pair) (engine.Step, error) {
 		return p.AwaitMark(ctx, req.From.Other(), req.Tenant, req.Try, limit)
@@ -106,6 +107,9 @@ func (a *Activities) DrainTenant(ctx context.Context, req TenantMove) (DrainResu
 		return DrainResult{}, err
 	}
 	v, err := p.Verify(ctx, req.Tenant)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return DrainResult{}, fmt.Errorf("the comparison of the customer's rows on both sides did not end within the freeze budget of %s: %w", req.Lease, err)
+	}
 	return DrainResult{Word: mark.Word, Rows: v.Rows, Tables: v.Tables, Differences: v.Differences[:min(len(v.Differences), mostDifferences)]}, classify(err)
 }
 
