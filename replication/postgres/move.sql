@@ -139,7 +139,7 @@ BEGIN
   PERFORM pg_advisory_xact_lock(725, hashtext(p_pub));
   SELECT string_agg(format('%s WHERE (%s)', m.rel, c.f), ', ' ORDER BY m.rel::oid) INTO list
     FROM drover.member m JOIN (SELECT col, drover.row_filter(p_pub, col) f FROM (SELECT DISTINCT col FROM drover.member WHERE pub = p_pub) d) c USING (col)
-   WHERE m.pub = p_pub;
+   WHERE m.pub = p_pub AND EXISTS (SELECT FROM pg_class t WHERE t.oid = m.rel);   -- one that was dropped stops nobody's Move
   list := concat_ws(', ', list, format('drover.beat WHERE (pub = %L)', p_pub));
   IF EXISTS (SELECT FROM pg_publication WHERE pubname = p_pub) THEN
     EXECUTE format('ALTER PUBLICATION %I SET TABLE %s', p_pub, list);
@@ -154,7 +154,7 @@ CREATE OR REPLACE FUNCTION drover.publication_drift() RETURNS TABLE (pub text, r
 DECLARE m record;
 BEGIN
   FOR m IN SELECT d.pub, d.rel, d.col, pg_get_expr(r.prqual, r.prrelid) q FROM drover.member d
-             JOIN pg_publication p ON p.pubname = d.pub LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = d.rel LOOP
+             JOIN pg_class t ON t.oid = d.rel JOIN pg_publication p ON p.pubname = d.pub LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = d.rel LOOP
     RETURN QUERY EXECUTE format('SELECT %L::text, %L::regclass, x.%3$I, NOT is_on FROM (SELECT tenant AS %3$I, is_on FROM drover.direction WHERE pub = %1$L) x WHERE (%4$s) <> is_on',
       m.pub, m.rel, m.col, coalesce(m.q, 'true'));
   END LOOP;

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -200,7 +201,7 @@ func (s *Server) rebuild(ctx context.Context, pub string, changed bool) error {
 		var missing bool
 		err := s.Pool.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM pg_publication WHERE pubname = $1)
 			OR EXISTS (SELECT FROM drover.publication_drift() d WHERE d.pub = $1)
-			OR EXISTS (SELECT FROM drover.member m WHERE m.pub = $1 AND NOT EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication u ON u.oid = r.prpubid WHERE u.pubname = m.pub AND r.prrelid = m.rel))`, pub).Scan(&missing)
+			OR EXISTS (SELECT FROM drover.member m JOIN pg_class t ON t.oid = m.rel WHERE m.pub = $1 AND NOT EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication u ON u.oid = r.prpubid WHERE u.pubname = m.pub AND r.prrelid = m.rel))`, pub).Scan(&missing)
 		if err != nil {
 			return fmt.Errorf("read publication %s %s: %w", pub, s.where(), err)
 		}
@@ -229,20 +230,26 @@ func (p *Pair) publishReference(ctx context.Context) error {
 	if len(refs) == 0 {
 		return nil
 	}
-	list := ""
+	names := make([]string, len(refs))
+	rels := make([]uint32, len(refs))
 	for i, t := range refs {
-		if i > 0 {
-			list += ", "
-		}
-		list += t.Ident()
+		names[i], rels[i] = t.Ident(), t.OID
 	}
+	pub, list := pgx.Identifier{p.Names.Reference}.Sanitize(), strings.Join(names, ", ")
 	return patiently(ctx, func() error {
 		return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-			var is bool
-			if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_publication WHERE pubname = $1)`, p.Names.Reference).Scan(&is); err != nil || is {
+			var is, all bool
+			err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_publication WHERE pubname = $1),
+				NOT EXISTS (SELECT FROM unnest($2::oid[]) t WHERE t NOT IN (SELECT r.prrelid FROM pg_publication_rel r JOIN pg_publication u ON u.oid = r.prpubid WHERE u.pubname = $1))`,
+				p.Names.Reference, rels).Scan(&is, &all)
+			switch {
+			case err != nil || is && all:
 				return err
+			case is:
+				_, err = tx.Exec(ctx, fmt.Sprintf(`ALTER PUBLICATION %s SET TABLE %s`, pub, list))
+			default:
+				_, err = tx.Exec(ctx, fmt.Sprintf(`CREATE PUBLICATION %s FOR TABLE %s WITH (publish = 'insert,update,delete', publish_via_partition_root = true)`, pub, list))
 			}
-			_, err := tx.Exec(ctx, fmt.Sprintf(`CREATE PUBLICATION %s FOR TABLE %s WITH (publish = 'insert,update,delete', publish_via_partition_root = true)`, pgx.Identifier{p.Names.Reference}.Sanitize(), list))
 			return err
 		})
 	})

@@ -72,8 +72,8 @@ type Readiness struct {
 }
 
 // Ready asks what can be asked before a fence: the tenant is at home at from and nothing is under way, both directions carry a beat
-// within maxLag, no transaction will hold the fence up, the guard enforces, the publications say what the truth says, and the
-// freeze, as predicted, fits into the lease. An error means that it could not be asked.
+// within maxLag, no transaction will hold the fence up, the guard enforces, the publications say what the truth says, the schemas are as
+// they were set up, and the freeze, as predicted, fits into the lease. An error means that it could not be asked.
 func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, lease, maxLag time.Duration) (Readiness, error) {
 	var r Readiness
 	home, err := p.Home(ctx, tenant)
@@ -101,6 +101,9 @@ func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, lea
 	}
 	if err := p.readyOrigin(ctx, from, tenant, block); err != nil {
 		return r, err
+	}
+	if alike, err := p.readySchema(ctx, block); err != nil || !alike {
+		return r, err // what differs cannot be compared
 	}
 	if _, err := p.LoadTables(ctx); err != nil { // for the freeze
 		return r, err

@@ -72,3 +72,95 @@ func TestNothingIsFencedWhileADirectionIsSlowerThanThePlanAllows(t *testing.T) {
 		})
 	}
 }
+
+// Each change is made on a side or both after replication was set up; Prepare takes in what is alike on both.
+func TestNothingIsFencedAfterAChangeOfTheSchemaUntilItIsTakenIn(t *testing.T) {
+	both := []migration.Side{s, d}
+	for _, c := range []struct {
+		name, sql string
+		at        []migration.Side
+		says      string
+		undo      string // "": Prepare takes it in
+	}{
+		{"a new table", "CREATE TABLE notes (id uuid PRIMARY KEY, tenant_id int NOT NULL, body text)", both, "table public.notes on premises is not guarded", ""},
+		{"a new table on one side", "CREATE TABLE notes (id uuid PRIMARY KEY, tenant_id int NOT NULL)", both[:1], "table public.notes is only on premises", "DROP TABLE notes"},
+		{"a new table on the other side", "CREATE TABLE notes (id uuid PRIMARY KEY, tenant_id int NOT NULL)", both[1:], "table public.notes is only on AWS", "DROP TABLE notes"},
+		{"a new table of nobody's", "CREATE TABLE jobs (id int PRIMARY KEY)", both, "table public.jobs on premises is neither a customer's nor named in the plan", "DROP TABLE jobs"},
+		{"a new partition", "CREATE TABLE events_d PARTITION OF events FOR VALUES FROM ('2040-01-01') TO ('2041-01-01')", both, "table public.events_d on AWS is not identified by a key with tenant_id", ""},
+		{"a new column on one side", "ALTER TABLE acct ADD note text", both[:1], "column note of table public.acct is only on premises", "ALTER TABLE acct DROP note"},
+		{"a guard taken away", "DROP TRIGGER zzzz_drover_guard ON acct", both[1:], "table public.acct on AWS is not guarded", ""},
+		{"an identity taken away", "ALTER TABLE order_items REPLICA IDENTITY DEFAULT", both[:1], "table public.order_items on premises is not identified by a key with tenant_id", ""},
+		{"a table made anew", "DROP TABLE blobs; CREATE TABLE blobs (tenant_id int NOT NULL, id uuid, token uuid, data bytea, PRIMARY KEY (tenant_id, id))", both, "table public.blobs on premises is not subscribed to", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t).prepared(2)
+			r.move(s, 2, try(1, 1))
+			ready := func() []migration.Finding {
+				ready, err := r.pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+				require.NoError(t, err)
+				return ready.Findings
+			}
+			require.Empty(t, ready())
+			for _, side := range c.at {
+				r.must(side, c.sql)
+			}
+			found := ready()
+			require.Equal(t, []string{"postgres-schema"}, checks(found))
+			require.Contains(t, found[0].Reason, c.says)
+			for _, side := range c.at {
+				if c.undo != "" {
+					r.must(side, c.undo)
+				}
+			}
+			if c.undo == "" {
+				r.prepare(2)
+				r.synced()
+			}
+			require.Empty(t, ready())
+			r.move(s, 1, try(1, 2))
+			r.move(d, 2, try(2, 3))
+			r.sound()
+		})
+	}
+}
+
+func TestATableThatIsTakenInLaterGoesBothWaysAndIsGuarded(t *testing.T) {
+	r := newRig(t).prepared(2)
+	r.move(s, 2, try(1, 1))
+	for _, side := range []migration.Side{s, d} {
+		r.must(side, "CREATE TABLE notes (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), tenant_id int NOT NULL)")
+		r.must(side, "CREATE TABLE ref_color (name text PRIMARY KEY)")
+	}
+	// Before it is taken in, each customer writes where it is at home.
+	r.must(s, "INSERT INTO notes (tenant_id) VALUES (1)")
+	r.must(d, "INSERT INTO notes (tenant_id) VALUES (2)")
+	r.must(s, "INSERT INTO ref_color VALUES ('red')")
+	again := orders
+	again.Tables = append([]migration.Table{{Name: "ref_color", Reference: migration.OnPrem}}, orders.Tables...)
+	r.pair.Dataset = again
+	r.prepare(2)
+	r.synced()
+	for _, side := range []migration.Side{s, d} {
+		require.EqualValues(t, 2, r.num(side, "SELECT count(*) FROM notes"), side)
+		require.EqualValues(t, 1, r.num(side, "SELECT count(*) FROM ref_color"), side)
+	}
+	require.Equal(t, refused, r.exec(d, "INSERT INTO notes (tenant_id) VALUES (1)"))
+	require.Equal(t, refused, r.exec(s, "INSERT INTO notes (tenant_id) VALUES (2)"))
+	r.must(s, "INSERT INTO notes (tenant_id) VALUES (1)")
+	r.must(d, "INSERT INTO notes (tenant_id) VALUES (2)")
+	r.move(s, 1, try(1, 2))
+	r.move(d, 2, try(2, 3))
+	r.sound()
+}
+
+func TestADroppedTableStopsNoMoveUnderWay(t *testing.T) {
+	r := newRig(t).prepared(1)
+	require.Equal(t, migration.WordFenced, r.fence(s, 1, try(1, 1), 10*time.Second))
+	for _, side := range []migration.Side{s, d} {
+		r.must(side, "DROP TABLE audit")
+	}
+	require.Equal(t, migration.WordFenced, r.word(r.pair.AwaitMark(t.Context(), d, 1, try(1, 1), 10*time.Second)))
+	require.Equal(t, migration.WordSealed, r.seal(s, 1, try(1, 1)))
+	require.Equal(t, migration.WordOpen, r.openAt(d, 1, try(1, 1)))
+	r.sound()
+}

@@ -14,7 +14,8 @@ import (
 )
 
 // subscribe makes the subscription that carries changes away from a side. The way to AWS copies what is there; the way back starts
-// empty, since AWS has nothing of its own yet.
+// empty, since AWS has nothing of its own yet. One that stands takes in the tables that were published after it was made, with the rows of
+// the tenants that are at home where they come from: filters see to that.
 func (p *Pair) subscribe(ctx context.Context, from migration.Side) error {
 	source, target := p.Side(from), p.Side(from.Other())
 	name := p.Names.Outgoing(from)
@@ -36,11 +37,19 @@ func (p *Pair) subscribe(ctx context.Context, from migration.Side) error {
 		case !exists:
 			return p.createSubscription(ctx, c, from, pubs)
 		}
-		if err := p.renewOver(ctx, c, from); err != nil || enabled {
+		if err := p.renewOver(ctx, c, from); err != nil {
 			return err
 		}
-		_, err = c.Exec(ctx, "ALTER SUBSCRIPTION "+pgx.Identifier{name}.Sanitize()+" ENABLE")
-		return err
+		alter := "ALTER SUBSCRIPTION " + pgx.Identifier{name}.Sanitize()
+		if !enabled {
+			if _, err := c.Exec(ctx, alter+" ENABLE"); err != nil {
+				return fmt.Errorf("enable subscription %s: %w", name, err)
+			}
+		}
+		if _, err := c.Exec(ctx, alter+" SET PUBLICATION "+strings.Join(pubs, ", ")+" WITH (refresh = true, copy_data = true)"); err != nil {
+			return fmt.Errorf("take new tables into subscription %s: %w", name, err)
+		}
+		return nil
 	})
 }
 
