@@ -29,6 +29,10 @@ type replicationState struct {
 	Prepared bool                      `json:"prepared"`
 	Homes    map[string]migration.Side `json:"homes"`   // of customers that have moved
 	Yielded  map[string]string         `json:"yielded"` // customer -> the workflow that asked
+
+	// Of a pass over files that goes on in the next run: with whom, and how much is to be looked at again so far.
+	Next      string `json:"next,omitempty"`
+	Conflicts int64  `json:"conflicts,omitempty"`
 }
 
 // Replication keeps a dataset's copy close behind, in the direction away from each customer's home, until the migration ends.
@@ -175,20 +179,24 @@ func near(d migration.Duration) string {
 	}
 }
 
-// passFiles copies what changed, customer by customer, away from where each is homed.
+// passFiles copies what changed, customer by customer, away from where each is homed. It stops between two of them when the history has become
+// long, and then goes on with the next.
 func (r *replication) passFiles(ctx workflow.Context) error {
 	var list state.FileCustomers
 	l := look(ctx, "customers of "+r.dataset.Name)
 	if err := workflow.ExecuteActivity(l, specs.ListFileCustomers, state.ListFileCustomersRequest{Spec: r.in.Spec, Dataset: r.dataset.Name}).Get(l, &list); err != nil {
 		return err
 	}
-	var conflicts int64
-	for _, id := range list.Customers {
-		if r.stopped || ctx.Err() != nil {
+	passed := false
+	for _, id := range list.Customers[max(0, slices.Index(list.Customers, r.Next)):] {
+		if r.Next = id; r.stopped || ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if _, yielded := r.Yielded[id]; yielded {
 			continue
+		}
+		if passed && r.mustRenew(ctx) {
+			return nil
 		}
 		r.busy = id
 		c, err := r.passCustomer(ctx, id)
@@ -196,11 +204,13 @@ func (r *replication) passFiles(ctx workflow.Context) error {
 		if err != nil {
 			return err
 		}
-		conflicts += c
+		r.Conflicts += c
+		passed = true
 	}
-	if conflicts == 0 || r.Phase == migration.PhaseReady {
+	if r.Conflicts == 0 || r.Phase == migration.PhaseReady {
 		r.set(ctx, migration.PhaseReady, migration.WaitNothing, "in passes")
 	}
+	r.Next, r.Conflicts = "", 0
 	r.pause(ctx, filePassPause)
 	return nil
 }
