@@ -247,6 +247,41 @@ func TestTheMachinesOnAWSAreWatchedToo(t *testing.T) {
 	}
 }
 
+// throttled does not say whom to ask, on every other question or on all of them.
+type throttled struct {
+	places
+	asked  *atomic.Int64
+	always bool
+}
+
+func (p throttled) Behind(ctx context.Context, plan string, t migration.Target, r migration.Route, w migration.Workload, side migration.Side) ([]Endpoint, error) {
+	if p.asked.Add(1)%2 == 0 || p.always {
+		return nil, errors.New("ThrottlingException: Rate exceeded")
+	}
+	return p.places.Behind(ctx, plan, t, r, w, side)
+}
+
+// A question that AWS does not answer says nothing of the customer: it is neither moved back for it nor called well.
+func TestAnAnswerThatAWSOwesCountsNeitherWay(t *testing.T) {
+	up := serve(t, always(200)).at()
+	up.Healthy = true
+	for _, c := range []struct {
+		always bool
+		want   migration.Outcome
+		reason string
+	}{
+		{false, migration.Pass, " samples good"},
+		{true, migration.Inconclusive, "no probe has answered; last: not asked: machines of workload \"web\" on aws: ThrottlingException: Rate exceeded"},
+	} {
+		a := New(throttled{places{behind: map[string][]Endpoint{"web": {up}}}, &atomic.Int64{}, c.always}, "")
+		v, err := act[migration.Verdict](t, a, a.WatchHealth, WatchRequest{Slice: slice(groupProbe(1)), For: migration.Duration(300 * time.Millisecond)})
+		require.NoError(t, err)
+		require.Equal(t, c.want, v.Outcome, v.Reason)
+		require.Contains(t, v.Reason, c.reason)
+		require.Zero(t, v.Errors)
+	}
+}
+
 // watched is a watcher with samples: of good answers and bad ones that took a millisecond each, and of slow good ones that took 100.
 func watched(c *migration.Compare, b *Baseline, good, bad, slow int) *watcher {
 	s := slice(httpProbe("/", 1000))

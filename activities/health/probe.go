@@ -66,6 +66,8 @@ type sample struct {
 	took   time.Duration
 	answer string // what was answered, in a few words
 	ok     bool
+
+	unasked bool // AWS did not say whom to ask: that counts neither for nor against the customer
 }
 
 // http asks for the probe's path with the customer's host name, which TLS is told too: by it a load balancer chooses its certificate.

@@ -65,9 +65,12 @@ func target(r migration.Route) string {
 
 // add takes one sample of probe i.
 func (w *watcher) add(i int, s sample) {
+	w.last[i] = s.answer
+	if s.unasked {
+		return
+	}
 	w.total++
 	w.heard.Store(int64(w.total))
-	w.last[i] = s.answer
 	if w.req.Slice.Health.Probes[i].HTTP != nil {
 		w.took = append(w.took, s.took)
 		if !s.ok {
@@ -154,7 +157,7 @@ func (w *watcher) ask(ctx context.Context, p migration.Probe) sample {
 	for _, wl := range w.req.Slice.Workloads {
 		behind, err := w.behind(ctx, w.req.Plan, w.req.Slice, wl, migration.AWS)
 		if err != nil {
-			return sample{answer: err.Error()}
+			return sample{answer: "not asked: " + err.Error(), unasked: true}
 		}
 		if len(behind) == 0 {
 			return sample{answer: wl.Name + " has no machine registered on " + string(migration.AWS)}
@@ -174,7 +177,11 @@ func (w *watcher) judge() migration.Verdict {
 	now, silent := w.baseline(), slices.Index(w.good, 0)
 	switch {
 	case w.total == 0:
-		return w.verdict(migration.Inconclusive, "no probe has answered", -1)
+		why := "no probe has answered"
+		if i := slices.IndexFunc(w.last, func(s string) bool { return s != "" }); i >= 0 {
+			why += "; last: " + w.last[i]
+		}
+		return w.verdict(migration.Inconclusive, why, -1)
 	case silent >= 0:
 		// Too few failures for a fail, which is no reason to call it well.
 		return w.verdict(migration.Inconclusive, fmt.Sprintf("probe %s had no good answer", name(w.req.Slice.Health.Probes[silent])), silent)

@@ -73,7 +73,7 @@ type Activities struct {
 	facts  facts
 
 	seenMu sync.Mutex
-	seen   map[string]sighting // target group ARN -> its targets' health a moment ago
+	seen   map[string]*sighting // target group ARN -> its targets' health a moment ago
 }
 
 // ELB throttles an account per region by token buckets; the one of Describe calls holds 40 and the others' sizes are not published
@@ -105,7 +105,7 @@ func New(clients Clients, specs Specs, homes Homes, objects Objects, opts ...Opt
 		watch:  rate.NewLimiter(watchPerSecond, watchBurst),
 		passes: passes{byKey: map[string]*lane{}},
 		facts:  facts{owned: map[string]ownership{}, groups: map[groupKey]found{}, fronts: map[string]front{}},
-		seen:   map[string]sighting{},
+		seen:   map[string]*sighting{},
 	}
 	for _, o := range opts {
 		o(a)

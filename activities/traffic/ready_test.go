@@ -1,12 +1,15 @@
 package traffic_test
 
 import (
+	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/drover-migration/drover/activities/traffic"
 	"github.com/drover-migration/drover/activities/traffic/routetest"
@@ -64,4 +67,22 @@ func TestCheckTargets(t *testing.T) {
 		require.Len(t, got.Findings, 2)
 		require.Contains(t, got.Findings[0].Reason, "no target group")
 	})
+}
+
+// Fifty customers whose probes ask at once are served by one question, and none waits behind the others' for its turn to ask.
+func TestManyWhoAskForTheHealthOfAGroupAtOnceShareOneAnswer(t *testing.T) {
+	f := newFakeELB()
+	w := routetest.NewALB(t, place(f))
+	a := w.NewRouter().(*traffic.Activities)
+	var g errgroup.Group
+	for range 50 {
+		g.Go(func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := a.TargetHealth(ctx, w.Spec().Targets[0], "tg/web")
+			return err
+		})
+	}
+	require.NoError(t, g.Wait())
+	require.LessOrEqual(t, f.count("DescribeTargetHealth"), 2, "a second one where the first answer has grown old meanwhile")
 }

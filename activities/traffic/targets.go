@@ -178,8 +178,9 @@ func (t TargetHealth) String() string {
 // load balancer itself checks a target every 5 s at most.
 const freshFor = time.Second
 
-// sighting is what a group's targets looked like.
+// sighting is what a group's targets looked like. Whoever asks AWS holds its turn; the others wait for what that one sees.
 type sighting struct {
+	turn    chan struct{}
 	at      time.Time
 	targets []TargetHealth
 }
@@ -188,18 +189,25 @@ type sighting struct {
 func (a *Activities) TargetHealth(ctx context.Context, t migration.Target, group string) ([]TargetHealth, error) {
 	a.seenMu.Lock()
 	s := a.seen[group]
-	a.seenMu.Unlock()
-	if time.Since(s.at) < freshFor {
-		return slices.Clone(s.targets), nil
+	if s == nil {
+		s = &sighting{turn: make(chan struct{}, 1)}
+		a.seen[group] = s
 	}
-	out, err := a.targetHealth(ctx, t, group)
-	if err != nil {
-		return nil, err
-	}
-	a.seenMu.Lock()
-	a.seen[group] = sighting{time.Now(), out}
 	a.seenMu.Unlock()
-	return slices.Clone(out), nil
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for the health of target group %s: %w", group, ctx.Err())
+	}
+	defer func() { <-s.turn }()
+	if time.Since(s.at) >= freshFor {
+		out, err := a.targetHealth(ctx, t, group)
+		if err != nil {
+			return nil, err
+		}
+		s.at, s.targets = time.Now(), out
+	}
+	return slices.Clone(s.targets), nil
 }
 
 func (a *Activities) targetHealth(ctx context.Context, t migration.Target, group string) ([]TargetHealth, error) {
