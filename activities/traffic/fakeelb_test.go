@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -22,6 +23,7 @@ type fakeELB struct {
 	tags   map[string][]types.Tag
 	sticky map[string]bool
 	health []types.TargetHealthDescription
+	takes  time.Duration // until their health is told
 	calls  map[string]int
 }
 
@@ -129,6 +131,7 @@ func (f *fakeELB) DescribeTargetGroupAttributes(_ context.Context, in *elb.Descr
 }
 
 func (f *fakeELB) DescribeTargetHealth(context.Context, *elb.DescribeTargetHealthInput, ...func(*elb.Options)) (*elb.DescribeTargetHealthOutput, error) {
+	time.Sleep(f.takes)
 	defer f.enter("DescribeTargetHealth")()
 	return &elb.DescribeTargetHealthOutput{TargetHealthDescriptions: slices.Clone(f.health)}, nil
 }

@@ -72,6 +72,7 @@ func TestCheckTargets(t *testing.T) {
 // Fifty customers whose probes ask at once are served by one question, and none waits behind the others' for its turn to ask.
 func TestManyWhoAskForTheHealthOfAGroupAtOnceShareOneAnswer(t *testing.T) {
 	f := newFakeELB()
+	f.takes = 20 * time.Millisecond
 	w := routetest.NewALB(t, place(f))
 	a := w.NewRouter().(*traffic.Activities)
 	var g errgroup.Group
