@@ -25,6 +25,8 @@ const (
 	yieldPatience    = 30 * time.Second       // how long a running pass may take to step aside for a Move
 	tryPause         = time.Second            // before the second try of a Move; doubles
 	tryPauseMost     = 30 * time.Second
+	launchPause      = 30 * time.Second // before what AWS refused to launch is tried again; doubles
+	launchPauseMost  = 10 * time.Minute
 	wayBackTries     = 3                // times the plan's tries: giving up on the way home is worse
 	lagPause         = 5 * time.Second  // between two looks at replication lag
 	filePassPause    = 5 * time.Second  // between two passes over a file tree

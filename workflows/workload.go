@@ -140,7 +140,8 @@ func (w *workload) startInstances(ctx workflow.Context) ([]string, error) {
 }
 
 // startInstance is one VM's way: disks, image, instance. A VM that has its instance already, since the plan was submitted again, is not
-// copied again: the copy would be another one, and so would the image and the instance.
+// copied again: the copy would be another one, and so would the image and the instance. Nor is one whose image or instance AWS refuses: that is
+// tried again, with the copy that is there.
 func (w *workload) startInstance(ctx workflow.Context, site migration.Site, vm migration.VM) (string, error) {
 	l := launch(ctx, "instance of "+vm.Name+", if it has one")
 	var found compute.FindInstanceResult
@@ -155,14 +156,28 @@ func (w *workload) startInstance(ctx workflow.Context, site migration.Site, vm m
 	if err != nil {
 		return "", err
 	}
-	l = launch(ctx, "image of "+vm.Name)
+	for pause := launchPause; ; pause = min(2*pause, launchPauseMost) {
+		address, err := w.launch(ctx, vm, images)
+		if err == nil || ctx.Err() != nil {
+			return address, err
+		}
+		w.set(ctx, migration.PhaseFailed, migration.WaitAWS, fmt.Sprintf("VM %s: %s. Its disks are copied; what comes after that is tried again in %s", vm.Name, reason(err), pause))
+		if err := sleep(ctx, pause, "before "+vm.Name+" is tried again"); err != nil {
+			return "", err
+		}
+	}
+}
+
+// launch makes an image of a VM's disks, and its instance. Neither exists twice.
+func (w *workload) launch(ctx workflow.Context, vm migration.VM, disks []migration.DiskImage) (string, error) {
+	l := launch(ctx, "image of "+vm.Name)
 	var image compute.Image
-	if err := workflow.ExecuteActivity(l, ec2.RegisterImage, compute.RegisterImageRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, VM: vm, Disks: images}).Get(l, &image); err != nil {
+	if err := workflow.ExecuteActivity(l, ec2.RegisterImage, compute.RegisterImageRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, VM: vm, Disks: disks}).Get(l, &image); err != nil {
 		return "", err
 	}
 	l = launch(ctx, "instance of "+vm.Name)
 	var instance compute.Instance
-	err = workflow.ExecuteActivity(l, ec2.LaunchInstance, compute.LaunchInstanceRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, VM: vm, Image: image.ID}).Get(l, &instance)
+	err := workflow.ExecuteActivity(l, ec2.LaunchInstance, compute.LaunchInstanceRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, VM: vm, Image: image.ID}).Get(l, &instance)
 	return instance.PrivateIP, err
 }
 

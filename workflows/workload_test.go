@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/compute"
@@ -26,9 +27,11 @@ type machineRoom struct {
 	found map[string]compute.FindInstanceResult // by the UUID of the VM
 
 	mu         sync.Mutex
+	refuses    int      // so many launches
 	calls      []string // sorted: VMs are brought up at once
 	registered []string
 	children   []string // their ids, sorted
+	said       []string // of the reports, in the order in which they came
 }
 
 func (m *machineRoom) called(what string, vm migration.VM) {
@@ -79,6 +82,9 @@ func (m *machineRoom) RegisterImage(_ context.Context, req compute.RegisterImage
 
 func (m *machineRoom) LaunchInstance(_ context.Context, req compute.LaunchInstanceRequest) (compute.Instance, error) {
 	m.called("launch", req.VM)
+	if m.refuses--; m.refuses >= 0 {
+		return compute.Instance{}, temporal.NewNonRetryableApplicationError("there is no instance profile web", "NoProfile", nil)
+	}
 	return compute.Instance{ID: "i-" + req.VM.UUID, PrivateIP: "new-" + req.VM.UUID}, nil
 }
 
@@ -105,6 +111,7 @@ func (m *machineRoom) bringUp(t *testing.T) migration.PieceStatus {
 	env.OnSignalExternalWorkflow(mock.Anything, migration.MigrationID("shop"), "", signalPiece, mock.Anything).Run(func(args mock.Arguments) {
 		mu.Lock()
 		defer mu.Unlock()
+		m.said = append(m.said, args.Get(4).(pieceReport).Piece.Detail)
 		if r := args.Get(4).(pieceReport); r.Order.newer(last.Order) { // they may arrive in any order
 			last = r
 		}
@@ -136,6 +143,15 @@ func TestOnlyTheVMsThatHaveNoInstanceAreBroughtUp(t *testing.T) {
 	m.bringUp(t)
 	require.Equal(t, []string{"copy web-02", "image web-02", "launch web-02", "remove the snapshot web-02", "snapshot web-02"}, m.calls)
 	require.Equal(t, []string{"10.0.0.1", "new-u2"}, m.registered)
+}
+
+// What AWS refuses is a person's to correct. Meanwhile the copy that is there is kept, and made no second time.
+func TestTheDisksOfAVMAreCopiedOnceHoweverOftenItsLaunchIsRefused(t *testing.T) {
+	m := &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}}, refuses: 2}
+	m.bringUp(t)
+	require.Equal(t, []string{"copy web-01", "image web-01", "image web-01", "image web-01", "launch web-01", "launch web-01", "launch web-01", "remove the snapshot web-01", "snapshot web-01"}, m.calls)
+	require.Equal(t, []string{"new-u1"}, m.registered)
+	require.Contains(t, m.said, "VM web-01: there is no instance profile web. Its disks are copied; what comes after that is tried again in 30s")
 }
 
 func TestAWorkloadSaysWhichInstancesItDoesNotUse(t *testing.T) {

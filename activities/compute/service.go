@@ -211,7 +211,8 @@ func (a *Activities) secretARN(ctx context.Context, t migration.Target, ref migr
 	return "", permanent("BadSecret", nil, "a task's secret must be an awssm:// or ssm:// reference: AWS resolves it, not Drover")
 }
 
-// ensureService finds, creates or updates the service.
+// ensureService finds, creates or updates the service. A rollout that ECS gave up stays so until it is told to begin another one, though what
+// was wrong may be no part of the service: an image that was not there, a role, a secret.
 func (a *Activities) ensureService(ctx context.Context, c ECS, req EnsureServiceRequest, definition string) (string, error) {
 	f := req.Workload.Fargate
 	s, err := findService(ctx, c, f.Cluster, name(req.Plan, req.Workload.Name))
@@ -230,10 +231,14 @@ func (a *Activities) ensureService(ctx context.Context, c ECS, req EnsureService
 			return "", fmt.Errorf("service of workload %q: ECS says that it exists and does not show it yet", req.Workload.Name)
 		}
 	}
-	if aws.ToString(s.TaskDefinition) == definition && s.DesiredCount == int32(f.Count) { //nolint:gosec // small
+	_, failed := rollout(*s)
+	if aws.ToString(s.TaskDefinition) == definition && s.DesiredCount == int32(f.Count) && !failed { //nolint:gosec // small
 		return aws.ToString(s.ServiceArn), nil
 	}
-	_, err = c.UpdateService(ctx, &ecs.UpdateServiceInput{Cluster: &f.Cluster, Service: s.ServiceArn, TaskDefinition: &definition, DesiredCount: aws.Int32(int32(f.Count))}) //nolint:gosec // small
+	_, err = c.UpdateService(ctx, &ecs.UpdateServiceInput{
+		Cluster: &f.Cluster, Service: s.ServiceArn, TaskDefinition: &definition, DesiredCount: aws.Int32(int32(f.Count)), //nolint:gosec // small
+		ForceNewDeployment: failed,
+	})
 	return aws.ToString(s.ServiceArn), classify(err, "update the service of workload %q in cluster %q", req.Workload.Name, f.Cluster)
 }
 
