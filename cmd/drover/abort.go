@@ -19,8 +19,8 @@ func (a *app) abortCommand() *cobra.Command {
 		Short: "End a migration for good",
 		Long: `Ends a migration and removes what it made: routes are restored, replication is
 taken down, instances and services are retired. Only while every customer is at
-home: bring them there with drover rollback PLAN --all. Asks first on a terminal,
-unless --yes is given.`,
+home: bring them there with drover rollback PLAN --all. Asks first on a
+terminal, unless --yes is given.`,
 		Args: asInput(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			at := client.Aim{Plan: args[0]}

@@ -31,6 +31,10 @@ from such a machine stops in preflight, before anything is touched.`,
 			return a.withPlan(cmd.Context(), args[0], output, func(ctx context.Context, c *client.Client, spec *migration.Spec, format printer.Format) error {
 				ctx, cancel := context.WithTimeout(ctx, within)
 				defer cancel()
+				patience := time.AfterFunc(inventoryPatience, func() {
+					_, _ = fmt.Fprintf(a.err, "no answer yet: does a worker of %s run (`drover worker --site NAME`)? waiting up to %s\n", siteNames(spec), within)
+				})
+				defer patience.Stop()
 				report, err := c.Inventory(ctx, spec)
 				if err != nil {
 					return err
@@ -42,6 +46,17 @@ from such a machine stops in preflight, before anything is touched.`,
 	cmd.Flags().DurationVar(&within, "within", 10*time.Minute, "how long the sites may take to answer")
 	outputFlag(cmd, &output)
 	return cmd
+}
+
+// inventoryPatience is how long nothing is said while the sites' workers are asked: hundreds of machines take a few seconds.
+const inventoryPatience = 10 * time.Second
+
+func siteNames(spec *migration.Spec) string {
+	var names []string
+	for _, s := range spec.Sites {
+		names = append(names, "site "+s.Name)
+	}
+	return strings.Join(names, ", ")
 }
 
 func (a *app) printInventory(format printer.Format, report migration.InventoryReport) error {

@@ -27,10 +27,10 @@ func (a *app) planValidateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate PLAN.yaml",
 		Short: "Report every mistake in a plan at once",
-		Long: `Checks a plan without touching anything, and reports every mistake at once: where
-it is, what was found, what is allowed. Secrets are not resolved; workers do that
-in preflight. With -o json, yaml or csv the mistakes are listed on the standard
-output, for programs.`,
+		Long: `Checks a plan without touching anything, and reports every mistake at once:
+where it is, what was found, what is allowed. Secrets are not resolved; workers
+do that in preflight. With -o json, yaml or csv the mistakes are listed on the
+standard output, for programs.`,
 		Args: asInput(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
 			format, err := parseOutput(output)

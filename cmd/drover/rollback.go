@@ -17,7 +17,7 @@ func (a *app) rollbackCommand() *cobra.Command {
 		token    int64
 	)
 	cmd := &cobra.Command{
-		Use:   "rollback PLAN (--customer ID | --batch NAME | --all) --reason WHY",
+		Use:   "rollback PLAN (--customer ID|--batch NAME|--all) --reason WHY",
 		Short: "Move a customer, a batch or everybody back home",
 		Long: `Moves customers back to where they came from: the same Move as the cutover, in
 the other direction, with the same checks. Nothing is lost by it. Asks first on

@@ -54,8 +54,8 @@ moves them back by itself when they are not healthy there, without losing a
 write in either direction.
 
 Settings are those of every Temporal tool: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,
-TEMPORAL_PROFILE, TEMPORAL_API_KEY and TEMPORAL_TLS_*; workers also take those of
-every AWS tool.
+TEMPORAL_PROFILE, TEMPORAL_API_KEY and TEMPORAL_TLS_*; workers also take those
+of every AWS tool.
 
 Exit codes:
 ` + strings.TrimRight(exitTable(), "\n"),
@@ -74,7 +74,25 @@ Exit codes:
 	root.AddCommand(a.planCommand(), a.submitCommand(), a.statusCommand(), a.inventoryCommand(), a.approveCommand(), a.pauseCommand(),
 		a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(), a.workerCommand(), a.versionCommand(),
 		exitCodesTopic())
+	root.SetHelpCommand(helpCommand(root))
+	// Cobra prints flags however long their lines become; this is for a terminal of 80 columns.
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	return root
+}
+
+// helpCommand is cobra's, but that what it does not know is bad input.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Help about any command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, left, err := root.Find(args)
+			if err != nil || len(left) > 0 {
+				return inputError("see `drover help`", "there is no command %q", strings.Join(args, " "))
+			}
+			return cmd.Help()
+		},
+	}
 }
 
 // asInput makes a wrong number of arguments bad input, with the usage as the way on.

@@ -26,8 +26,8 @@ func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [PLAN]",
 		Short: "Show where everything stands",
-		Long: `Without a plan, lists the plans. With one, shows its batches, workloads, datasets
-and customers; with --customer or --batch, only that, in full.
+		Long: `Without a plan, lists the plans. With one, shows its batches, workloads,
+datasets and customers; with --customer or --batch, only that, in full.
 
 With --watch it follows the migration until every batch is through, and the exit
 code says how it ended. On a terminal the table is drawn anew; otherwise every

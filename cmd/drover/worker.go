@@ -19,8 +19,8 @@ talks to AWS; a worker with --site works next to that site's data and must reach
 its vCenter, databases and files. One process may do both.
 
 With --deployment the worker carries a version (Temporal's worker versioning): a
-Move stays with the version that started it, and the workflows that live for weeks
-go on with the current one. Nothing runs on a version before
+Move stays with the version that started it, and the workflows that live for
+weeks go on with the current one. Nothing runs on a version before
 "temporal worker deployment set-current-version" names it.
 
 AWS settings are those of every AWS tool. Plans name secrets by reference only:
