@@ -41,7 +41,7 @@ func (p *Pair) Check(ctx context.Context, tenants []int64) ([]migration.Finding,
 		return nil, fmt.Errorf("check dataset %s: %w", p.Name, err)
 	}
 	for _, part := range []func(context.Context) error{
-		c.server(p.OnPrem), c.server(p.AWS), c.tenancy, c.schemas, c.each(p.OnPrem, c.table), c.transactions, c.connectivity,
+		c.server(p.OnPrem), c.server(p.AWS), c.tenancy, c.schemas, c.each(p.OnPrem, c.table), c.alone, c.transactions, c.connectivity,
 	} {
 		if err := part(ctx); err != nil {
 			return nil, fmt.Errorf("check dataset %s: %w", p.Name, err)

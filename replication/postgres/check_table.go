@@ -170,13 +170,30 @@ func (c *checkRun) sequences(ctx context.Context, s *Server, t Table) error {
 	}
 	for _, q := range seqs {
 		subject := fmt.Sprintf("sequence %s.%s of table %s", q.Schema, q.Name, t)
-		switch {
-		case !q.Readable:
-			c.block("privilege-sequence", subject+" "+s.where(), "this role may not read it: how many of its ids are given is not known", "GRANT SELECT ON SEQUENCE "+q.ident()+" to it, or the role that owns it")
-		case q.Increment < 0 || q.Cycles:
-			c.block("sequence", subject, "it counts down or starts over: its ids cannot be kept apart on two sides", "ALTER SEQUENCE ... INCREMENT 1 NO CYCLE")
-		case q.base() == 0:
-			c.block("sequence", subject, fmt.Sprintf("it has given %d of %d ids: there is no room for a range of AWS's own", q.Last, q.Max), "make the column bigint")
+		if can, why := q.counts(); !can {
+			remedy := "make the column bigint"
+			switch {
+			case !q.Readable:
+				subject, remedy = subject+" "+s.where(), "GRANT SELECT ON SEQUENCE "+q.ident()+" to it, or the role that owns it"
+			case q.base() != 0:
+				remedy = "ALTER SEQUENCE ... INCREMENT 1 NO CYCLE"
+			}
+			c.block(map[bool]string{true: "sequence", false: "privilege-sequence"}[q.Readable], subject, why, remedy)
+		}
+	}
+	return nil
+}
+
+// alone looks at the sequences that an application asks by itself.
+func (c *checkRun) alone(ctx context.Context) error {
+	seqs, err := sequencesAlone(ctx, c.OnPrem.Pool)
+	if err != nil {
+		return err
+	}
+	for _, q := range seqs {
+		if can, why := q.counts(); !can {
+			c.warn("sequence", fmt.Sprintf("sequence %s.%s", q.Schema, q.Name), "no column takes its values by itself, and "+why+": AWS will give the values that premises give",
+				"if they are ids of rows, correct that or have AWS give others; if not, nothing has to be done")
 		}
 	}
 	return nil

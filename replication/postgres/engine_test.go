@@ -275,6 +275,7 @@ func TestCheckReportsEverythingAtOnce(t *testing.T) {
 		CREATE UNIQUE INDEX logins_phone ON logins (phone) INCLUDE (tenant_id);
 		CREATE TABLE bookings (tenant_id int NOT NULL, id uuid PRIMARY KEY, span tsrange, CONSTRAINT bookings_span EXCLUDE USING gist (span WITH &&));
 		CREATE TABLE small (tenant_id int NOT NULL, id smallserial PRIMARY KEY); SELECT setval('small_id_seq', 32000);
+		CREATE SEQUENCE turns MAXVALUE 7 CYCLE;
 		CREATE TABLE loose (tenant_id int, id uuid PRIMARY KEY);
 		CREATE TABLE left_behind (id int PRIMARY KEY);
 		CREATE TABLE child (tenant_id int NOT NULL, id uuid PRIMARY KEY, up int REFERENCES left_behind);
@@ -298,7 +299,7 @@ func TestCheckReportsEverythingAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		"postgres-unclassified table public.forgotten", "postgres-unlogged table public.cache", "postgres-tenant-type table public.named",
-		"postgres-unique-across-tenants index logins_email_key", "postgres-unique-across-tenants index logins_phone", "postgres-unique-across-tenants index bookings_span", "postgres-large-objects table public.logins", "postgres-sequence sequence public.small_id_seq",
+		"postgres-unique-across-tenants index logins_email_key", "postgres-unique-across-tenants index logins_phone", "postgres-unique-across-tenants index bookings_span", "postgres-large-objects table public.logins", "postgres-sequence sequence public.small_id_seq", "postgres-sequence sequence public.turns",
 		"postgres-tenant-null table public.loose", "postgres-tenant-index table public.loose", "postgres-foreign-key table public.child", "postgres-reference-identity table public.keyless",
 		"postgres-trigger-name table public.acct", `postgres-prepared-transaction prepared transaction "left"`, "postgres-tenant-id tenant -7",
 		"postgres-no-such-table table nowhere", "postgres-connectivity database orders on AWS", "postgres-replica-identity table public.audit",
@@ -306,6 +307,19 @@ func TestCheckReportsEverythingAtOnce(t *testing.T) {
 		require.True(t, slices.ContainsFunc(got, func(g string) bool { return strings.HasPrefix(g, want) }), "want %q in:\n%s", want, strings.Join(got, "\n"))
 	}
 	require.Zero(t, r.num(d, "SELECT count(*) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())"), "what it tried is rolled back")
+}
+
+// What an application asks by itself, as Hibernate does, gives no id twice either.
+func TestASequenceThatNoColumnOwnsGivesOtherIdsOnAWS(t *testing.T) {
+	r := newRig(t)
+	r.must(s, "CREATE SEQUENCE hibernate_sequence INCREMENT 50; CREATE SEQUENCE turns MAXVALUE 7 CYCLE; SELECT nextval('hibernate_sequence'), nextval('turns')")
+	r.prepared(1)
+	first := r.num(d, "SELECT nextval('hibernate_sequence')")
+	require.Greater(t, first, int64(1_000_000_000_000))
+	r.prepare(1)
+	require.Equal(t, first+50, r.num(d, "SELECT nextval('hibernate_sequence')"), "set apart once")
+	require.EqualValues(t, 51, r.num(s, "SELECT nextval('hibernate_sequence')"), "premises go on as before")
+	require.EqualValues(t, 1, r.num(d, "SELECT nextval('turns')"), "numbers that come round again are no ids")
 }
 
 func TestVersionsWhoseRowFiltersCanBeTrusted(t *testing.T) {

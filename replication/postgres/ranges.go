@@ -9,16 +9,29 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// sequence makes the ids of a column.
+// sequence makes ids: of a column, or of whatever an application asks it for.
 type sequence struct {
 	Schema, Name string
 	Table        Table
-	Column       string
+	Column       string // "": no column takes its values by itself
 	Increment    int64
 	Max          int64 // of the sequence and of the column's type, the lesser
 	Last         int64 // 0: never used
 	Cycles       bool
 	Readable     bool // by this role; if not, Last is not known
+}
+
+// counts says whether its values can be kept apart on two sides; why not.
+func (s sequence) counts() (bool, string) {
+	switch {
+	case !s.Readable:
+		return false, "this role may not read it: how many of its ids are given is not known"
+	case s.Increment < 0 || s.Cycles:
+		return false, "it counts down or starts over: its ids cannot be kept apart on two sides"
+	case s.base() == 0:
+		return false, fmt.Sprintf("it has given %d of %d ids: there is no room for a range of AWS's own", s.Last, s.Max)
+	}
+	return true, ""
 }
 
 func (s sequence) ident() string { return pgx.Identifier{s.Schema, s.Name}.Sanitize() }
@@ -66,8 +79,31 @@ func sequencesOf(ctx context.Context, q querier, t Table) ([]sequence, error) {
 	return out, nil
 }
 
+// sequencesAlone finds the sequences that no column owns or takes values from: an application asks them by itself.
+func sequencesAlone(ctx context.Context, q querier) ([]sequence, error) {
+	rows, err := q.Query(ctx, `SELECT n.nspname, c.relname, s.seqincrement, s.seqcycle, r.readable, CASE WHEN r.readable THEN coalesce(pg_sequence_last_value(c.oid), 0) ELSE 0 END, s.seqmax
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_sequence s ON s.seqrelid = c.oid
+		CROSS JOIN LATERAL (SELECT has_sequence_privilege(c.oid, 'SELECT, USAGE')) r(readable)
+		WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND `+notOurs+`
+		  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i', 'e'))
+		  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid)
+		ORDER BY 1, 2`)
+	if err != nil {
+		return nil, fmt.Errorf("read sequences: %w", err)
+	}
+	out, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (s sequence, err error) {
+		err = r.Scan(&s.Schema, &s.Name, &s.Increment, &s.Cycles, &s.Readable, &s.Last, &s.Max)
+		return s, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read sequences: %w", err)
+	}
+	return out, nil
+}
+
 // separateRanges makes AWS give ids that premises never will, so that no id is fetched or set in a freeze, in either direction. It
-// starts above every id of that range that is in use on either side: ids of an earlier, aborted run are not given twice.
+// starts above every id of that range that is in use on either side: ids of an earlier, aborted run are not given twice. Sequences that
+// stand alone are set apart too, where they can be; which ids of theirs are in use nobody can know.
 func (p *Pair) separateRanges(ctx context.Context) error {
 	tables, err := readTables(ctx, p.OnPrem.Pool, p.Dataset)
 	if err != nil {
@@ -84,29 +120,36 @@ func (p *Pair) separateRanges(ctx context.Context) error {
 			}
 		}
 	}
+	alone, err := sequencesAlone(ctx, p.OnPrem.Pool)
+	if err != nil {
+		return err
+	}
+	for _, seq := range alone {
+		if can, _ := seq.counts(); !can {
+			continue // the preflight has said so
+		}
+		if err := p.separate(ctx, seq); err != nil {
+			return fmt.Errorf("sequence %s: %w", seq.ident(), err)
+		}
+	}
 	return nil
 }
 
 func (p *Pair) separate(ctx context.Context, seq sequence) error {
-	if !seq.Readable {
-		return errors.New("this role may not read it on premises: GRANT SELECT ON SEQUENCE to it")
+	if can, why := seq.counts(); !can {
+		return errors.New(why)
 	}
 	base := seq.base()
-	if base == 0 || seq.Increment < 0 {
-		return fmt.Errorf("there is no room for a second range of ids beyond %d of %d, step %d", seq.Last, seq.Max, seq.Increment)
+	next, err := p.firstFree(ctx, seq, base)
+	if err != nil {
+		return err
 	}
-	next := base
-	for _, s := range p.servers() {
-		err := s.unhurried(ctx, func(c *pgx.Conn) error {
-			var used int64
-			col := pgx.Identifier{seq.Column}.Sanitize()
-			err := c.QueryRow(ctx, fmt.Sprintf(`SELECT coalesce(max(%s), 0)::bigint FROM %s WHERE %[1]s >= $1`, col, seq.Table.Ident()), base).Scan(&used)
-			next = max(next, used+1)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.where(), err)
-		}
+	var exists bool
+	if err := p.AWS.Pool.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, seq.ident()).Scan(&exists); err != nil {
+		return fmt.Errorf("on AWS: %w", err)
+	}
+	if !exists && seq.Column == "" {
+		return nil // nor can anything there ask it
 	}
 	var last int64
 	if err := p.AWS.Pool.QueryRow(ctx, `SELECT coalesce(pg_sequence_last_value($1::regclass), 0)`, seq.ident()).Scan(&last); err != nil {
@@ -120,4 +163,25 @@ func (p *Pair) separate(ctx context.Context, seq sequence) error {
 		return fmt.Errorf("on AWS: %w", err)
 	}
 	return nil
+}
+
+// firstFree is the first id from base on that no row has, on either side.
+func (p *Pair) firstFree(ctx context.Context, seq sequence, base int64) (int64, error) {
+	next := base
+	if seq.Column == "" {
+		return next, nil
+	}
+	for _, s := range p.servers() {
+		err := s.unhurried(ctx, func(c *pgx.Conn) error {
+			var used int64
+			col := pgx.Identifier{seq.Column}.Sanitize()
+			err := c.QueryRow(ctx, fmt.Sprintf(`SELECT coalesce(max(%s), 0)::bigint FROM %s WHERE %[1]s >= $1`, col, seq.Table.Ident()), base).Scan(&used)
+			next = max(next, used+1)
+			return err
+		})
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", s.where(), err)
+		}
+	}
+	return next, nil
 }
