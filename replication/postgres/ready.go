@@ -148,6 +148,9 @@ func (p *Pair) readyLag(ctx context.Context, r *Readiness, maxLag time.Duration,
 // readyOrigin looks at what could hold the fence up or make it hollow.
 func (p *Pair) readyOrigin(ctx context.Context, from migration.Side, tenant int64, block func(check, reason, remedy string)) error {
 	for _, s := range p.servers() {
+		if err := p.readyLocks(ctx, s, block); err != nil {
+			return err
+		}
 		var mode string
 		var drift int
 		if err := s.Pool.QueryRow(ctx, `SELECT mode, (SELECT count(*) FROM drover.publication_drift()) FROM drover.config`).Scan(&mode, &drift); err != nil {
@@ -185,6 +188,29 @@ func (p *Pair) readyOrigin(ctx context.Context, from migration.Side, tenant int6
 		block("postgres-old-writer", fmt.Sprintf("%s %s has been writing for this tenant for %.0f s: the fence would wait for it", h.Who, s.where(), h.Age), "let it finish, or end it")
 	}
 	return nil
+}
+
+// readyLocks looks for who keeps a publication from being changed, which both sides' last steps do: a VACUUM by hand, an index build. One of
+// several databases would stay closed behind it. An autovacuum steps aside by itself.
+func (p *Pair) readyLocks(ctx context.Context, s *Server, block func(check, reason, remedy string)) error {
+	rows, err := s.Pool.Query(ctx, `SELECT DISTINCT format('session %s of %s %s holds table %s for %s s (%s)', a.pid, coalesce(nullif(a.application_name, ''), a.usename, '?'), $2::text, m.rel,
+		  round(extract(epoch FROM clock_timestamp() - a.xact_start)), coalesce(nullif(upper(substring(a.query FROM '^\s*(\w+)')), ''), l.mode))
+		FROM drover.member m JOIN pg_locks l ON l.locktype = 'relation' AND l.relation = m.rel::oid AND l.granted
+		  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+		  AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+		JOIN pg_stat_activity a ON a.pid = l.pid
+		WHERE m.pub = $1 AND a.application_name <> 'drover' AND a.backend_type = 'client backend' AND a.xact_start < clock_timestamp() - interval '1 second'
+		ORDER BY 1 LIMIT 5`, p.Names.Outgoing(s.Side), s.where())
+	if err == nil {
+		var held []string
+		if held, err = pgx.CollectRows(rows, pgx.RowTo[string]); err == nil {
+			for _, h := range held {
+				block("postgres-table-lock", h+": the Move's last steps would wait for it", "let it finish, or end it")
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("look for locks on tables %s: %w", s.where(), err)
 }
 
 // predict adds up what a freeze consists of.

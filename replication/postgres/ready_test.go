@@ -73,6 +73,30 @@ func TestNothingIsFencedWhileADirectionIsSlowerThanThePlanAllows(t *testing.T) {
 	}
 }
 
+func TestNothingIsFencedWhileATableIsHeldAgainstItsPublication(t *testing.T) {
+	r := newRig(t).prepared(1)
+	for _, side := range []migration.Side{s, d} {
+		tx, err := r.app(side).Begin(t.Context())
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), "LOCK TABLE orders IN SHARE UPDATE EXCLUSIVE MODE") // as VACUUM and CREATE INDEX CONCURRENTLY do
+		require.NoError(t, err)
+		var found []migration.Finding
+		r.until("it has held it for a second", func() bool {
+			ready, err := r.pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+			require.NoError(t, err)
+			found = ready.Findings
+			return len(found) > 0
+		})
+		require.Equal(t, []string{"postgres-table-lock"}, checks(found))
+		require.Contains(t, found[0].Reason, r.pair.Side(side).where()+" holds table public.orders for ")
+		require.Contains(t, found[0].Reason, "(LOCK)")
+		require.NoError(t, tx.Rollback(t.Context()))
+		ready, err := r.pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+		require.NoError(t, err)
+		require.Empty(t, ready.Findings)
+	}
+}
+
 // Each change is made on a side or both after replication was set up; Prepare takes in what is alike on both.
 func TestNothingIsFencedAfterAChangeOfTheSchemaUntilItIsTakenIn(t *testing.T) {
 	both := []migration.Side{s, d}
