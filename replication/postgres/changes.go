@@ -75,8 +75,7 @@ func (p *Pair) unprepared(ctx context.Context, s *Server, tables []Table) ([]str
 		    WHERE NOT EXISTS (SELECT FROM drover.member m WHERE m.pub = $3 AND m.rel = part.rel AND m.col = part.col)
 		       OR (SELECT count(*) FROM pg_trigger g WHERE g.tgrelid = leaf AND g.tgname IN ('zzzz_drover_guard', 'zzzz_drover_truncate') AND g.tgenabled = 'O') < 2
 		  UNION ALL SELECT leaf, 'is not identified by a key with ' || col FROM part JOIN pg_class c ON c.oid = leaf
-		    WHERE c.relreplident <> 'f' AND NOT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
-		      WHERE i.indrelid = c.oid AND i.indisvalid AND a.attname = col AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident))
+		    WHERE NOT `+identifiedBy("col")+`
 		  UNION ALL SELECT rel, 'is not published' FROM t WHERE (tenants OR $7) AND rel NOT IN (SELECT prrelid FROM published)
 		  UNION ALL SELECT rel, 'is not subscribed to' FROM t WHERE (tenants OR NOT $7) AND rel NOT IN (SELECT srrelid FROM subscribed)) x
 		JOIN name ON name.oid = leaf ORDER BY 1`,

@@ -59,11 +59,15 @@ func identify(ctx context.Context, c *pgx.Conn, t Table) error {
 	return nil
 }
 
-// identified says whether the tenant column is in the replica identity. What its index only carries along (INCLUDE) is not: a row filter
-// over that would have updates refused.
+// identifiedBy says in SQL whether a column is in the replica identity of c in pg_class. What its index only carries along (INCLUDE) is not:
+// a row filter over that would have updates refused.
+func identifiedBy(column string) string {
+	return `(c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+		  WHERE i.indrelid = c.oid AND i.indisvalid AND a.attname = ` + column + ` AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident)))`
+}
+
 func identified(ctx context.Context, q querier, l leaf, column string) (is bool, err error) {
-	err = q.QueryRow(ctx, `SELECT c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
-		  WHERE i.indrelid = c.oid AND i.indisvalid AND a.attname = $2 AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident))
+	err = q.QueryRow(ctx, `SELECT `+identifiedBy("$2")+`
 		FROM pg_class c WHERE c.oid = $1`, l.oid, column).Scan(&is)
 	if err != nil {
 		return false, fmt.Errorf("read the replica identity of %s: %w", l.ident(), err)
