@@ -45,7 +45,7 @@ func tooLarge(file string, size int64) Problem {
 // name none. With problems there is no plan.
 func Parse(name string, src []byte, dir string) (*Plan, Problems) {
 	s := readSource(name, src)
-	if s.root == nil || len(s.problems) > 0 {
+	if s.root == nil {
 		return nil, s.problems.sorted()
 	}
 	p := &Plan{src: s}

@@ -27,7 +27,8 @@ type source struct {
 	file    string
 	root    ast.Node
 	aliases map[*ast.AliasNode]ast.Node
-	csv     *csvPositions // of customers that stand in a file of their own
+	read    map[ast.Node][]entry // of mappings, as they were read: each problem looks up its place
+	csv     *csvPositions        // of customers that stand in a file of their own
 
 	problems Problems
 	broken   map[string]int // places at or below which something could not be decoded, and how many steps below at least: nothing that follows from its absence is reported
@@ -35,7 +36,7 @@ type source struct {
 
 // readSource parses src. Without a root there are problems, and nothing more to say.
 func readSource(file string, src []byte) *source {
-	s := &source{file: file, aliases: map[*ast.AliasNode]ast.Node{}}
+	s := &source{file: file, aliases: map[*ast.AliasNode]ast.Node{}, read: map[ast.Node][]entry{}}
 	src = bytes.TrimPrefix(src, []byte("\ufeff"))
 	src = bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n")) // the lexer counts a line of a comment or a block twice that ends in both
 	if len(src) > maxBytes {
@@ -213,10 +214,10 @@ func (r *resolver) alias(v *ast.AliasNode) int {
 	a, ok := r.anchors[nameOf(v.Value)]
 	problem := Problem{Line: pos.Line, Column: pos.Column}
 	switch {
-	case r.failed:
-		return 1
 	case !ok:
 		problem.Message = fmt.Sprintf("alias *%s has no anchor before it", nameOf(v.Value))
+	case r.failed:
+		return 1
 	case r.sizes[a] < 0:
 		problem.Message = fmt.Sprintf("alias *%s contains itself", nameOf(v.Value))
 	default:
@@ -280,6 +281,15 @@ type entry struct {
 
 // entries are the keys of a mapping, its own and then those merged in (<<), whose names are not its own.
 func (s *source) entries(n ast.Node) []entry {
+	if known, ok := s.read[n]; ok || n == nil {
+		return known
+	}
+	all := s.gather(n)
+	s.read[n] = all
+	return all
+}
+
+func (s *source) gather(n ast.Node) []entry {
 	var own, merged []entry
 	for _, v := range pairs(n) {
 		if _, ok := v.Key.(*ast.MergeKeyNode); ok {
