@@ -12,7 +12,7 @@ import (
 // The kinds of work. A timeout or retry policy that is not here does not exist.
 const (
 	freezeAttempt    = 3 * time.Second        // one attempt at a short step inside a freeze
-	freezeHeartbeat  = 2 * time.Second        // without a heartbeat of a long one's: its worker is lost
+	freezeHeartbeat  = 3 * time.Second        // without a heartbeat of a long one's: its worker is lost
 	routeAttempt     = 5 * time.Second        // one attempt at a route: some tens of milliseconds of calls, and their pace
 	probeAttempt     = 90 * time.Second       // one attempt at probing all machines of a customer's workloads: a quarter of a minute, and the longest probe's time-out
 	questionAttempt  = 10 * time.Second       // one attempt at a question next to the data
