@@ -33,6 +33,17 @@ const (
 	freezeAtOnce = 200
 )
 
+// How many polls of a queue a process keeps waiting. Temporal splits a queue into four partitions, unless it is told otherwise, and a task comes
+// to one of them: where no poll waits there it is forwarded, ten times a second at most, and else lies for up to two seconds
+// (matching.numTaskqueueReadPartitions, matching.forwarderMaxRatePerSecond; MustOffer in the server's service/matching). With the SDK's two polls
+// a queue that was the longest part of a freeze when four customers moved at once. Not more than that takes: a poll of a worker whose network
+// was cut can be given a task that nobody hears of.
+const (
+	freezePolls = 16
+	mainPolls   = 16
+	sitePolls   = 8
+)
+
 // stickyPatience is how long Temporal waits for the worker that has a workflow in memory before it asks another: after a crash in a
 // freeze, every second of it is one in which neither side takes writes.
 const stickyPatience = time.Second
@@ -59,6 +70,7 @@ func Run(ctx context.Context, o Options) error {
 	for _, q := range queues(o) {
 		w := worker.New(c, q.name, worker.Options{
 			MaxConcurrentActivityExecutionSize: q.atOnce, DisableWorkflowWorker: !q.workflows, StickyScheduleToStartTimeout: stickyPatience,
+			MaxConcurrentActivityTaskPollers: q.polls, MaxConcurrentWorkflowTaskPollers: q.polls,
 			DeploymentOptions: o.deployment(), Interceptors: []interceptor.WorkerInterceptor{&answers{}},
 			MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second, WorkerStopTimeout: 10 * time.Second,
 		})
@@ -88,15 +100,16 @@ type queue struct {
 	name      string
 	workflows bool
 	atOnce    int
+	polls     int
 }
 
 // queues are the task queues of a process. Steps inside a freeze have queues of their own: they never wait behind a bulk copy.
 func queues(o Options) (out []queue) {
 	if o.Main {
-		out = append(out, queue{migration.QueueMain, true, mainAtOnce}, queue{migration.QueueFreeze, false, freezeAtOnce})
+		out = append(out, queue{migration.QueueMain, true, mainAtOnce, mainPolls}, queue{migration.QueueFreeze, false, freezeAtOnce, freezePolls})
 	}
 	for _, site := range o.Sites {
-		out = append(out, queue{migration.SiteQueue(site), false, siteAtOnce}, queue{migration.SiteFreezeQueue(site), false, freezeAtOnce})
+		out = append(out, queue{migration.SiteQueue(site), false, siteAtOnce, sitePolls}, queue{migration.SiteFreezeQueue(site), false, freezeAtOnce, freezePolls})
 	}
 	return out
 }
