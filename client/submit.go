@@ -132,30 +132,55 @@ func (c *Client) alreadyRunning(ctx context.Context, doing string, out Submitted
 // Inventory asks the workers of the plan's sites what the plan's machines look like and what stands in their way. It changes
 // nothing. A newer inventory of the same plan replaces one that still runs. It waits as long as ctx allows.
 func (c *Client) Inventory(ctx context.Context, spec *migration.Spec) (migration.InventoryReport, error) {
-	doing := fmt.Sprintf("take the inventory of plan %s", spec.Plan)
 	var report migration.InventoryReport
+	err := c.ask(ctx, question{
+		doing: "take the inventory of plan " + spec.Plan, id: migration.CheckID(spec.Plan, migration.CheckInventory), plan: spec.Plan,
+		summary: "inventory of " + spec.Plan, workflow: migration.WorkflowCheck, in: migration.CheckInput{Kind: migration.CheckInventory, Spec: spec},
+	}, &report)
+	return report, err
+}
+
+// Doctor asks the workers of the plan's sites what the plan's databases say of its customers, whether or
+// not a migration runs. It changes nothing but what agree says; nil: nothing. A newer question replaces
+// one that still runs. It waits as long as ctx allows.
+func (c *Client) Doctor(ctx context.Context, spec *migration.Spec, agree *migration.AgreeToServer) (migration.DoctorReport, error) {
+	var report migration.DoctorReport
+	err := c.ask(ctx, question{
+		doing: "examine plan " + spec.Plan, id: migration.DoctorID(spec.Plan), plan: spec.Plan,
+		summary: "doctor of " + spec.Plan, workflow: migration.WorkflowDoctor, in: migration.DoctorInput{Spec: spec, Agree: agree},
+	}, &report)
+	return report, err
+}
+
+// question is a workflow that is started for its answer.
+type question struct {
+	doing, id, plan, summary, workflow string
+	in                                 any
+}
+
+func (c *Client) ask(ctx context.Context, q question, answer any) error {
 	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID:                       migration.CheckID(spec.Plan, migration.CheckInventory),
+		ID:                       q.id,
 		TaskQueue:                migration.QueueMain,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING,
-		TypedSearchAttributes:    temporal.NewSearchAttributes(attrPlan.ValueSet(spec.Plan)),
-		StaticSummary:            "inventory of " + spec.Plan,
-	}, migration.WorkflowCheck, migration.CheckInput{Kind: migration.CheckInventory, Spec: spec})
+		TypedSearchAttributes:    temporal.NewSearchAttributes(attrPlan.ValueSet(q.plan)),
+		StaticSummary:            q.summary,
+	}, q.workflow, q.in)
 	if err != nil {
-		return report, problem(doing, err)
+		return problem(q.doing, err)
 	}
-	err = run.Get(ctx, &report)
+	err = run.Get(ctx, answer)
 	if ctx.Err() != nil { // nobody waits for the answer any more
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), DefaultTimeout)
 		defer cancel()
 		_ = c.temporal.CancelWorkflow(stop, run.GetID(), run.GetRunID())
-		return report, problem(doing, ctx.Err())
+		return problem(q.doing, ctx.Err())
 	}
 	var failed *temporal.WorkflowExecutionError
 	if errors.As(err, &failed) {
-		return report, &Problem{Doing: doing, Why: cause(err), Err: err, Next: "read the history of workflow " + run.GetID() + " in the Temporal UI"}
+		return &Problem{Doing: q.doing, Why: cause(err), Err: err, Next: "read the history of workflow " + run.GetID() + " in the Temporal UI"}
 	}
-	return report, problem(doing, err)
+	return problem(q.doing, err)
 }
 
 // cause is the innermost message of a failed workflow: the layers around it name workflows and activities, not the trouble.

@@ -10,6 +10,7 @@ import (
 const (
 	WorkflowMigration = "Migration"
 	WorkflowCheck     = "Check"
+	WorkflowDoctor    = "Doctor"
 )
 
 // MigrationInput starts a Migration.
@@ -25,6 +26,12 @@ const CheckInventory = "inventory" // answers InventoryReport
 type CheckInput struct {
 	Kind string `json:"kind"`
 	Spec *Spec  `json:"spec,omitempty"`
+}
+
+// DoctorInput starts a Doctor.
+type DoctorInput struct {
+	Spec  *Spec          `json:"spec"`
+	Agree *AgreeToServer `json:"agree,omitempty"` // carried out before it looks
 }
 
 // InventoryReport is what the plan's sites hold of what the plan names.

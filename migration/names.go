@@ -42,6 +42,9 @@ func DisksID(plan, uuid string) string { return "disks/" + plan + "/" + uuid }
 // CheckID is the id of a Check workflow.
 func CheckID(plan, kind string) string { return "check/" + plan + "/" + kind }
 
+// DoctorID is the id of a Doctor workflow.
+func DoctorID(plan string) string { return "doctor/" + plan }
+
 // Search attributes. They bypass payload codecs: ids and closed sets of values only.
 const (
 	AttrPlan       = "DroverPlan"

@@ -11,6 +11,9 @@ const (
 	AWS    Side = "aws"
 )
 
+// NoHome is the third answer to where a customer is homed: the data does not say.
+const NoHome Side = ""
+
 // Other is the opposite side.
 func (s Side) Other() Side {
 	if s == OnPrem {
@@ -59,6 +62,9 @@ func (r SideRecord) Accepts() bool { return r.State == Open || r.State == Fenced
 type HomeRecord struct {
 	OnPrem SideRecord `json:"onprem"`
 	AWS    SideRecord `json:"aws"`
+	// Doubt says why the record cannot be believed: one of the servers is not the one that Drover
+	// knew. Empty: both are.
+	Doubt string `json:"doubt,omitempty"`
 }
 
 // Side returns one side's record.
@@ -69,10 +75,28 @@ func (h HomeRecord) Side(s Side) SideRecord {
 	return h.OnPrem
 }
 
-// Home is the side whose writes count: the one that is not sealed, or of two sealed ones the one that was sealed last.
-// An unfinished Move therefore counts for its origin until the destination opened.
+// Undecided says why the data names no home; "" where it names one. Two cases have none: both sides
+// take the customer's writes, or a server is not the one that Drover knew. Whoever hears it changes
+// nothing: no route, no Move, no claim.
+func (h HomeRecord) Undecided() string {
+	switch {
+	case h.Doubt != "":
+		return h.Doubt
+	case h.OnPrem.State != Sealed && h.AWS.State != Sealed:
+		return fmt.Sprintf("both sides take its writes: premises are %s at token %d, AWS is %s at token %d; drover doctor shows who wrote what",
+			h.OnPrem.State, h.OnPrem.Token, h.AWS.State, h.AWS.Token)
+	default:
+		return ""
+	}
+}
+
+// Home is the side whose writes count: the one that is not sealed, or of two sealed ones the one that
+// was sealed last. An unfinished Move therefore counts for its origin until the destination opened.
+// It is NoHome where the data does not say (see Undecided).
 func (h HomeRecord) Home() Side {
 	switch {
+	case h.Undecided() != "":
+		return NoHome
 	case h.OnPrem.State != Sealed:
 		return OnPrem
 	case h.AWS.State != Sealed:
@@ -86,6 +110,9 @@ func (h HomeRecord) Home() Side {
 
 // Settled says whether no try is under way: one side open, the other sealed.
 func (h HomeRecord) Settled() bool {
+	if h.Undecided() != "" {
+		return false
+	}
 	return h.OnPrem.State == Open && h.AWS.State == Sealed || h.AWS.State == Open && h.OnPrem.State == Sealed
 }
 

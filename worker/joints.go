@@ -55,7 +55,8 @@ func (h homes) Home(ctx context.Context, plan string, fence migration.Dataset, t
 	return p.Home(ctx, tenant)
 }
 
-// Homes reads those of many customers in one question for each database. A customer's first database says where it is homed.
+// Homes reads those of many customers in one question for each database. A customer's first database
+// says where it is homed; a customer whose data names no home is left out, and its routes stay as they are.
 func (h homes) Homes(ctx context.Context, spec *migration.Spec, customers []migration.Customer) (map[string]migration.Side, error) {
 	byDatabase := map[string][]migration.Customer{}
 	for _, c := range customers {
@@ -83,7 +84,7 @@ func (h homes) Homes(ctx context.Context, spec *migration.Spec, customers []migr
 			return nil, err
 		}
 		for _, c := range some {
-			if r, ok := records[c.Tenant]; ok {
+			if r, ok := records[c.Tenant]; ok && r.Home() != migration.NoHome {
 				out[c.ID] = r.Home()
 			}
 		}

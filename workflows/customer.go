@@ -42,6 +42,7 @@ type customerState struct {
 	ByHealth   bool                   `json:"byHealth,omitempty"`  // by its own verdict
 	WithBatch  bool                   `json:"withBatch,omitempty"` // because another customer's verdict takes its batch back
 	ByHand     bool                   `json:"byHand,omitempty"`    // held by an operator: only a retry by name lets it go
+	Trouble    string                 `json:"trouble,omitempty"`   // what an audit found last; it holds the customer once
 }
 
 // Customer owns one customer from submit to the end of its soak. It serialises the Moves, watches what they led to, and is the only
@@ -112,6 +113,18 @@ func (c *customer) setup(ctx workflow.Context) error {
 			c.report(ctx)
 		}
 	})
+	listen(ctx, signalTrouble, "An audit found that its fences are not as they must be.", func(ctx workflow.Context, t trouble) {
+		if t.Words == c.Trouble {
+			return
+		}
+		c.Trouble = t.Words
+		c.note(ctx, "an audit of both sides", migration.Command{By: byDrover, Reason: t.Words})
+		if c.Phase == migration.PhaseHeld || c.Phase == migration.PhaseRolledBack {
+			c.set(ctx, c.Phase, migration.WaitOperator, t.Words)
+			return
+		}
+		c.hold = &wish{By: byDrover, Reason: t.Words}
+	})
 	listen(ctx, signalYielded, "A file pass has stepped aside.", func(_ workflow.Context, y yieldReply) { c.asked[y.Dataset] = true })
 	for _, cmd := range []struct {
 		name, description string
@@ -176,7 +189,7 @@ func (c *customer) run(ctx workflow.Context) error {
 }
 
 func (c *customer) mustRenew(ctx workflow.Context) bool {
-	return c.back == nil && c.hold == nil && c.abort == nil && c.retry == nil && renewable(ctx, signalGo, signalBack, signalAbort, signalDismiss, signalYielded, signalAsk)
+	return c.back == nil && c.hold == nil && c.abort == nil && c.retry == nil && renewable(ctx, signalGo, signalBack, signalAbort, signalDismiss, signalYielded, signalAsk, signalTrouble)
 }
 
 // begin reads what the plan says of this customer and where the data says it is homed.
@@ -305,9 +318,11 @@ func (c *customer) soak(ctx workflow.Context) {
 	if c.interrupted(ctx) {
 		return
 	}
+	waits, why := migration.WaitHealth, "going back still loses nothing"
 	if err := followHome(ctx, c.in.Spec, c.slice); err != nil {
-		workflow.GetLogger(ctx).Warn("the route was not reconciled", "customer", c.in.ID, "error", err)
+		waits, why = migration.WaitOperator, "its route is left as it is: "+reason(err)
 	}
+	c.set(ctx, migration.PhaseSoaking, waits, why)
 	c.watched(ctx, glance(c.slice.Health.Probes), false)
 }
 
@@ -583,6 +598,9 @@ func (c *customer) readHome(ctx workflow.Context) (migration.HomeRecord, error) 
 			return rec, fmt.Errorf("database %s: %w", c.slice.Databases[i].Name, err)
 		}
 		c.Token = max(c.Token, rec.Token())
+		if why := rec.Undecided(); why != "" { // whatever was done now could be done on the wrong side
+			return rec, fmt.Errorf("database %s: %s", c.slice.Databases[i].Name, why)
+		}
 		switch {
 		case i == 0 || home.Settled() && !rec.Settled():
 			home = rec

@@ -31,6 +31,7 @@ type migrationState struct {
 	Forgiven  int                              `json:"forgiven"`  // incidents that an operator has resumed after
 	Pieces    map[string]migration.PieceStatus `json:"pieces"`    // workloads and datasets
 	Orders    map[string]order                 `json:"orders"`    // of the reports taken, by sender
+	Stopped   map[string]bool                  `json:"stopped"`   // datasets whose audit lets nobody move, as last reported
 	Closed    map[string]bool                  `json:"closed"`    // batches all of whose customers have ended
 	Started   int                              `json:"started"`   // batches released
 }
@@ -59,8 +60,11 @@ func newMigration(in MigrationInput) *migrationRun {
 	m := &migrationRun{in: in}
 	if in.State != nil {
 		m.migrationState = *in.State
+		if m.Stopped == nil {
+			m.Stopped = map[string]bool{}
+		}
 	} else {
-		m.migrationState = migrationState{Resume: migration.PhaseAccepted, Batches: map[string]migration.BatchStatus{}, Incidents: map[string]int{}, Pieces: map[string]migration.PieceStatus{}, Closed: map[string]bool{}, Orders: map[string]order{}}
+		m.migrationState = migrationState{Resume: migration.PhaseAccepted, Batches: map[string]migration.BatchStatus{}, Incidents: map[string]int{}, Pieces: map[string]migration.PieceStatus{}, Closed: map[string]bool{}, Stopped: map[string]bool{}, Orders: map[string]order{}}
 	}
 	m.standing = &m.Standing
 	return m
@@ -84,6 +88,11 @@ func (m *migrationRun) setup(ctx workflow.Context) error {
 		if !p.Order.newer(m.Orders[p.Piece.Name]) {
 			return
 		}
+		if p.Stop && m.Paused == nil && !m.Stopped[p.Piece.Name] {
+			m.note(ctx, "the migration pauses itself", migration.Command{By: byDrover, Reason: p.Piece.Name + ": " + p.Piece.Detail})
+			m.pause(ctx, p.Piece.Name+": "+p.Piece.Detail)
+		}
+		m.Stopped[p.Piece.Name] = p.Stop
 		was := m.Pieces[p.Piece.Name].Phase
 		m.Orders[p.Piece.Name], m.Pieces[p.Piece.Name] = p.Order, p.Piece
 		if p.Piece.Phase == migration.PhaseFailed || was == migration.PhaseFailed {

@@ -32,6 +32,8 @@ const (
 	filePassPause    = 5 * time.Second  // between two passes over a file tree
 	stopPause        = 2 * time.Second  // between two looks whether what copies and launches has ended
 	soakLook         = time.Minute      // between two looks at a customer that soaks
+	auditEvery       = 45 * time.Second // between two audits of a database's fences: what they find is known within a minute
+	auditAttempt     = 2 * time.Minute  // one audit: it may compare the rows of a customer whose side was stale
 	rollCall         = 30 * time.Second // between two times that those under way are asked whether they still run
 	rollCallQuiet    = 10 * time.Minute // the same, of those that only soak or wait
 	timelineLength   = 100              // events kept for people; the history has them all
@@ -114,6 +116,14 @@ func within(ctx workflow.Context, site, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue: migration.SiteFreezeQueue(site), StartToCloseTimeout: questionAttempt, ScheduleToCloseTimeout: questionPatience, Summary: summary,
 		RetryPolicy: hurried(100*time.Millisecond, 5*time.Second),
+	})
+}
+
+// audit looks at the fences of all customers of a database, on both sides.
+func audit(ctx workflow.Context, site, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: migration.SiteQueue(site), StartToCloseTimeout: auditAttempt, HeartbeatTimeout: heartbeat, ScheduleToCloseTimeout: auditAttempt, Summary: summary,
+		RetryPolicy: hurried(time.Second, 10*time.Second),
 	})
 }
 

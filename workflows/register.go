@@ -12,7 +12,7 @@ func Register(r interface {
 	for _, w := range []any{Migration, Batch, Customer, Workload, Replication} {
 		r.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{VersioningBehavior: workflow.VersioningBehaviorAutoUpgrade})
 	}
-	for _, w := range []any{Move, ReplicateVM, Check, Preflight} {
+	for _, w := range []any{Move, ReplicateVM, Check, Preflight, Doctor} {
 		r.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{VersioningBehavior: workflow.VersioningBehaviorPinned})
 	}
 }

@@ -27,8 +27,11 @@ type ReplicationInput struct {
 type replicationState struct {
 	Standing standing                  `json:"standing"`
 	Prepared bool                      `json:"prepared"`
-	Homes    map[string]migration.Side `json:"homes"`   // of customers that have moved
-	Yielded  map[string]string         `json:"yielded"` // customer -> the workflow that asked
+	Homes    map[string]migration.Side `json:"homes"`             // of customers that have moved
+	Yielded  map[string]string         `json:"yielded"`           // customer -> the workflow that asked
+	Trouble  string                    `json:"trouble,omitempty"` // what the last audit found of the whole dataset
+	Stop     bool                      `json:"stop,omitempty"`    // and that nobody may move because of it
+	Told     map[int64]string          `json:"told,omitempty"`    // tenants in trouble, with what their customers were told
 
 	// Of a pass over files that goes on in the next run: with whom, and how much is to be looked at again so far.
 	Next      string `json:"next,omitempty"`
@@ -57,10 +60,11 @@ type replication struct {
 	replicationState
 	*standing
 
-	slices  map[string]migration.CustomerSlice // by customer, as read in this run
-	busy    string                             // the customer whose files a pass is copying now
-	stopped bool
-	cancel  func() // what is under way
+	slices   map[string]migration.CustomerSlice // by customer, as read in this run
+	busy     string                             // the customer whose files a pass is copying now
+	stopped  bool
+	auditing bool   // an audit is under way, and its answer is to be told
+	cancel   func() // what is under way
 }
 
 func newReplication(in ReplicationInput) *replication {
@@ -114,6 +118,9 @@ func (r *replication) run(ctx workflow.Context) error {
 	} else if err := r.prepare(ctx); err != nil {
 		return err
 	}
+	if r.dataset.Postgres != nil {
+		workflow.Go(ctx, r.auditAlways)
+	}
 	for !r.stopped {
 		if err := work(ctx); err != nil {
 			return err
@@ -127,7 +134,7 @@ func (r *replication) run(ctx workflow.Context) error {
 }
 
 func (r *replication) mustRenew(ctx workflow.Context) bool {
-	return !r.stopped && renewable(ctx, signalYield, signalRelease, signalStop, signalAsk)
+	return !r.stopped && !r.auditing && renewable(ctx, signalYield, signalRelease, signalStop, signalAsk)
 }
 
 // prepare sets up both databases, once, and waits for the first copy and for a beat to make the round trip.
@@ -158,6 +165,8 @@ func (r *replication) watchLag(ctx workflow.Context) error {
 	switch err := workflow.ExecuteActivity(s, pg.ReadLag, ref).Get(s, &lag); {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case r.Trouble != "":
+		r.set(ctx, migration.PhaseReady, migration.WaitOperator, r.Trouble)
 	case err != nil:
 		r.set(ctx, r.Phase, migration.WaitData, "its lag cannot be read: "+reason(err))
 	default:
@@ -253,7 +262,7 @@ func (r *replication) pause(ctx workflow.Context, d time.Duration) {
 }
 
 func (r *replication) report(ctx workflow.Context) {
-	r.tell(ctx, migration.MigrationID(r.in.Spec.Plan), signalPiece, pieceReport{r.next(ctx), migration.PieceStatus{Name: r.in.Dataset, Phase: r.Phase, Detail: r.Reason}})
+	r.tell(ctx, migration.MigrationID(r.in.Spec.Plan), signalPiece, pieceReport{Order: r.next(ctx), Piece: migration.PieceStatus{Name: r.in.Dataset, Phase: r.Phase, Detail: r.Reason}, Stop: r.Stop})
 }
 
 // ReplicateVMInput names a VM whose disks are copied.

@@ -17,6 +17,7 @@ const (
 	signalYielded = "yielded" // Replication -> Customer: stepped aside
 	signalRelease = "release" // Customer -> Replication: the Move is over
 	signalStop    = "stop"    // Migration -> Replication
+	signalTrouble = "trouble" // Replication -> Customer: its fences are not as they must be
 )
 
 // wish is what somebody wants of a workflow, with who and why.
@@ -60,6 +61,7 @@ type batchReport struct {
 type pieceReport struct {
 	Order order                 `json:"order"`
 	Piece migration.PieceStatus `json:"piece"`
+	Stop  bool                  `json:"stop,omitempty"` // no further customer may move: Piece.Detail says why
 }
 
 // order says which of two reports of one sender is the newer: signals sent together may arrive in any order.
@@ -95,6 +97,11 @@ type pauseSignal struct {
 	Order  order  `json:"order"`
 	Paused bool   `json:"paused"`
 	Reason string `json:"reason,omitempty"`
+}
+
+// trouble is what an audit of both sides found of a customer.
+type trouble struct {
+	Words string `json:"words"`
 }
 
 // ask is a roll call: that it is delivered says that the workflow runs.

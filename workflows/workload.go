@@ -236,7 +236,7 @@ func (w *workload) hear(ctx workflow.Context, a ask) {
 }
 
 func (w *workload) report(ctx workflow.Context) {
-	w.tell(ctx, migration.MigrationID(w.in.Spec.Plan), signalPiece, pieceReport{w.next(ctx), migration.PieceStatus{Name: w.in.Workload, Phase: w.Phase, Detail: w.Reason}})
+	w.tell(ctx, migration.MigrationID(w.in.Spec.Plan), signalPiece, pieceReport{Order: w.next(ctx), Piece: migration.PieceStatus{Name: w.in.Workload, Phase: w.Phase, Detail: w.Reason}})
 }
 
 // retireWorkloads removes what Drover made for the workloads.

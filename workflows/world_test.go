@@ -392,7 +392,14 @@ func (w *world) FinalFiles(ctx context.Context, req files.FilesRequest) (files.F
 }
 
 func (w *world) ReconcileRoute(ctx context.Context, _ traffic.ReconcileRouteRequest) (traffic.RouteState, error) {
-	_, err := w.ask(ctx, "ReconcileRoute", "", func() migration.Word { w.routed = w.dbs[0].Record().Home(); return "" })
+	_, err := w.ask(ctx, "ReconcileRoute", "", func() migration.Word {
+		home := w.dbs[0].Record().Home()
+		if home == migration.NoHome {
+			return "no home"
+		}
+		w.routed = home
+		return ""
+	})
 	return traffic.RouteState{}, err
 }
 

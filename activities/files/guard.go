@@ -65,6 +65,8 @@ func (g *guard) warm(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
+	case h.Undecided() != "":
+		return fmt.Errorf("files of customer %q: its data names no home, and no pass touches it: %s", g.req.Customer.ID, h.Undecided())
 	case h.Home() != g.req.From:
 		return permanent("NotHome", nil, "files of customer %q: its home is %s, and this pass would overwrite what it has there with what %s has", g.req.Customer.ID, h.Home(), g.req.From)
 	case h.Token() != g.token || !h.Settled():
@@ -83,6 +85,8 @@ func (g *guard) frozen(ctx context.Context) error {
 	switch {
 	case side.Token != g.req.Try.Token || side.Owner != g.req.Try.Owner:
 		return permanent("Superseded", nil, "files of customer %q: try %s is not the one that fenced %s (token %d does)", g.req.Customer.ID, g.req.Try, g.req.From, side.Token)
+	case h.Undecided() != "":
+		return permanent("NoHome", nil, "files of customer %q: its data names no home: %s", g.req.Customer.ID, h.Undecided())
 	case side.State != migration.Fenced || side.Expired:
 		return permanent("NotFenced", nil, "files of customer %q: the fence of try %s on %s no longer stands (%s, expired: %t)", g.req.Customer.ID, g.req.Try, g.req.From, side.State, side.Expired)
 	}

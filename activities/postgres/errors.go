@@ -18,6 +18,8 @@ const (
 	ErrorBadRequest  = "PostgresBadRequest"
 	ErrorTooOld      = "PostgresWorkerTooOld"
 	ErrorNoPgDump    = "PostgresNoPgDump"
+	ErrorOtherServer = "PostgresOtherServer"
+	ErrorDoubted     = "PostgresDoubtedServer" // until somebody has looked
 	ErrorRefused     = "PostgresRefused" // privileges, features, conflicting definitions: the server's answer will be the same
 )
 
@@ -28,6 +30,8 @@ var permanent = map[error]string{
 	engine.ErrNotHome:        ErrorNotHome,
 	engine.ErrNewerInstalled: ErrorTooOld,
 	engine.ErrNoPgDump:       ErrorNoPgDump,
+	engine.ErrDoubtedServer:  ErrorDoubted,
+	engine.ErrOtherServer:    ErrorOtherServer,
 }
 
 // classify marks the errors that a repeat does not cure. Lost connections, restarts and time-outs are not among them, nor is

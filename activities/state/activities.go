@@ -186,6 +186,33 @@ func (a *Activities) LoadCustomer(ctx context.Context, req LoadCustomerRequest) 
 	return out, nil
 }
 
+// NameCustomersRequest asks whose tenants these are.
+type NameCustomersRequest struct {
+	Spec    migration.SpecRef `json:"spec"`
+	Dataset string            `json:"dataset"`
+	Tenants []int64           `json:"tenants"`
+}
+
+// CustomerNames are ids by tenant.
+type CustomerNames struct {
+	IDs map[int64]string `json:"ids"`
+}
+
+// NameCustomers names the customers whose tenants of a dataset these are. Read-only.
+func (a *Activities) NameCustomers(ctx context.Context, req NameCustomersRequest) (CustomerNames, error) {
+	s, err := a.specs.Spec(ctx, req.Spec)
+	if err != nil {
+		return CustomerNames{}, err
+	}
+	out := CustomerNames{IDs: map[int64]string{}}
+	for _, c := range s.Customers {
+		if slices.Contains(c.Datasets, req.Dataset) && slices.Contains(req.Tenants, c.Tenant) {
+			out.IDs[c.Tenant] = c.ID
+		}
+	}
+	return out, nil
+}
+
 // ListFileCustomersRequest asks who has files in a dataset.
 type ListFileCustomersRequest struct {
 	Spec    migration.SpecRef `json:"spec"`

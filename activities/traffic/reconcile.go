@@ -67,7 +67,7 @@ func (a *Activities) ReconcileRoute(ctx context.Context, req ReconcileRouteReque
 			return RouteState{}, fmt.Errorf("reconcile route %q: %w", l.route.Name, err)
 		}
 		if out.Home = v.homes[customer.ID]; out.Home == "" {
-			return RouteState{}, fmt.Errorf("reconcile route %q: the home of customer %q is not known; its rules were left as they are", l.route.Name, customer.ID)
+			return RouteState{}, permanent("NoHome", nil, "reconcile route %q: the data of customer %q names no home; its rules were left as they are", l.route.Name, customer.ID)
 		}
 		out.Rules = append(out.Rules, v.rulesOf(customer.Hosts)...)
 	}

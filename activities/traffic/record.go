@@ -138,7 +138,11 @@ func (a *Activities) allHome(ctx context.Context, spec *migration.Spec, l *layou
 		return fmt.Errorf("read the home records: %w", err)
 	}
 	for _, c := range l.customers {
-		if homes[c.ID] == migration.AWS {
+		switch homes[c.ID] {
+		case migration.OnPrem:
+		case migration.NoHome:
+			return permanent("NoHome", nil, "customer %q: its data names no home: look with drover doctor before its route is touched", c.ID)
+		default:
 			return permanent("NotHome", nil, "customer %q is homed on AWS: its requests would go to the wrong side; roll it back first", c.ID)
 		}
 	}

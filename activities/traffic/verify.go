@@ -44,7 +44,7 @@ func (a *Activities) VerifyRoute(ctx context.Context, req ReconcileRouteRequest)
 func (a *Activities) agrees(ctx context.Context, c ELB, l *layout, v *view, customer migration.Customer) error {
 	home := v.homes[customer.ID]
 	if home == "" {
-		return fmt.Errorf("the home of customer %q is not known", customer.ID)
+		return permanent("NoHome", nil, "the data of customer %q names no home", customer.ID)
 	}
 	for _, k := range l.classes {
 		if !slices.Contains(customer.Workloads, k.workload) {

@@ -41,7 +41,7 @@ var exitCodes = []struct {
 	{exitRolledBack, "rolled back: ended, and customers went back (--wait, --watch)"},
 	{exitHeld, "held: ended, and customers wait for a human (--wait, --watch)"},
 	{exitUnreachable, "unreachable: Temporal, or a worker that would answer"},
-	{exitBlocked, "blocked: the inventory found machines that cannot move as they are"},
+	{exitBlocked, "blocked: the inventory or the doctor found what must be mended first"},
 	{exitAborted, "aborted: the migration was aborted (--wait, --watch)"},
 	{exitInterrupted, "interrupted: Ctrl-C; what was submitted goes on"},
 }

@@ -107,6 +107,7 @@ func (p *Pair) awayFromHome(ctx context.Context) ([]int64, error) {
 		return nil, err
 	}
 	return slices.DeleteFunc(tenants, func(t int64) bool {
-		return homes[t].OnPrem.Accepts() && homes[t].AWS.State == migration.Sealed
+		r := homes[t]
+		return r.Undecided() == "" && r.OnPrem.Accepts() && r.AWS.State == migration.Sealed
 	}), nil
 }

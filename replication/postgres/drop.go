@@ -39,6 +39,8 @@ func (p *Pair) DropAll(ctx context.Context, say func(string)) error {
 		what string
 		do   func(context.Context) error
 	}{
+		// Each server remembers the other: a schema that is gone from one would look like a restore.
+		{"what the servers remember of each other", p.forget},
 		{"the subscription on AWS", func(ctx context.Context) error { return p.unsubscribe(ctx, p.AWS, p.OnPrem) }},
 		{"the subscription on premises", func(ctx context.Context) error { return p.unsubscribe(ctx, p.OnPrem, p.AWS) }},
 		{"what is on AWS", func(ctx context.Context) error { return p.unpublish(ctx, p.AWS) }},

@@ -317,6 +317,62 @@ END $$;
 CREATE OR REPLACE FUNCTION drover.unfence(ids int[], p_token bigint, p_owner uuid, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE sql AS
 $$ SELECT drover.claim(ids, p_token, p_owner, wait_ms) $$;
 
+-- ---------------------------------------------------------------- servers and stale sides
+
+-- The server of each side as it was when somebody last vouched for it, and how far its WAL had come. Both servers keep both
+-- rows, and a server's own row is always written before its row on the peer: a server that was restored or failed over has
+-- forgotten rows that its peer still has.
+CREATE TABLE IF NOT EXISTS drover.server (
+  side      text PRIMARY KEY CHECK (side IN ('onprem', 'aws')),
+  system_id text NOT NULL,                      -- pg_control_system()
+  timeline  int NOT NULL,
+  lsn       pg_lsn NOT NULL,                    -- flushed: a crash does not take it back
+  at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+  agreed_by text, agreed_why text               -- who looked, where the identity changed
+) WITH (fillfactor = 50);
+
+-- Which server this is now. The control file's timeline is that of the last checkpoint, which a promotion does not wait for;
+-- the name of the WAL file is right at once.
+CREATE OR REPLACE FUNCTION drover.this_server() RETURNS TABLE (system_id text, timeline int, written pg_lsn, flushed pg_lsn)
+  LANGUAGE sql VOLATILE AS $$
+  SELECT (pg_control_system()).system_identifier::text, ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int,
+         pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn() $$;
+
+-- Remembers how far a side's WAL had come. It never changes an identity: only agree_server does.
+CREATE OR REPLACE FUNCTION drover.remember_server(p_side text, p_system text, p_timeline int, p_lsn pg_lsn) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO drover.server (side, system_id, timeline, lsn) VALUES (p_side, p_system, p_timeline, p_lsn)
+    ON CONFLICT (side) DO UPDATE SET lsn = greatest(server.lsn, excluded.lsn), at = clock_timestamp()
+    WHERE server.system_id = excluded.system_id AND server.timeline = excluded.timeline $$;
+
+CREATE OR REPLACE FUNCTION drover.agree_server(p_side text, p_system text, p_timeline int, p_lsn pg_lsn, p_by text, p_why text) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO drover.server (side, system_id, timeline, lsn, agreed_by, agreed_why) VALUES (p_side, p_system, p_timeline, p_lsn, p_by, p_why)
+    ON CONFLICT (side) DO UPDATE SET system_id = excluded.system_id, timeline = excluded.timeline, lsn = excluded.lsn,
+      agreed_by = excluded.agreed_by, agreed_why = excluded.agreed_why, at = clock_timestamp() $$;
+
+-- Sides that were closed because the other was open under a later Move, and what had been written here meanwhile.
+CREATE TABLE IF NOT EXISTS drover.stale (
+  tenant int NOT NULL, token bigint NOT NULL,   -- the token under which the other side is open
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  writes text,                                  -- NULL: not compared yet
+  PRIMARY KEY (tenant, token)
+);
+
+-- sealed | superseded. Closes a side that forgot a seal: the OTHER side is open under p_token, by p_owner. What is closed is
+-- exactly the fence that the caller saw (p_seen, p_seen_owner): a Move that has come home since has another. Closing is safe.
+CREATE OR REPLACE FUNCTION drover.seal_stale(t int, p_seen bigint, p_seen_owner uuid, p_token bigint, p_owner uuid, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM drover._begin(ARRAY[t], wait_ms);
+  PERFORM pg_advisory_xact_lock(724, t);
+  PERFORM drover._lock_rows(ARRAY[t]);
+  UPDATE drover.fence SET state = 'sealed', lease_until = NULL, sealed_token = greatest(sealed_token, p_token), token = greatest(token, p_token),
+         owner = CASE WHEN token > p_token THEN owner ELSE p_owner END
+   WHERE tenant = t AND state <> 'sealed' AND token = p_seen AND owner IS NOT DISTINCT FROM p_seen_owner;
+  IF NOT FOUND THEN RETURN 'superseded'; END IF;
+  PERFORM drover._turn(ARRAY[t], false, p_token, p_owner);
+  INSERT INTO drover.stale (tenant, token) VALUES (t, p_token) ON CONFLICT (tenant, token) DO UPDATE SET at = clock_timestamp(), writes = NULL;
+  RETURN 'sealed';
+END $$;
+
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA drover FROM PUBLIC;
 GRANT USAGE ON SCHEMA drover TO PUBLIC;
 GRANT EXECUTE ON FUNCTION drover.is_home(int) TO PUBLIC;

@@ -36,6 +36,7 @@ func (p *Pair) Prepare(ctx context.Context, tenants []int64, say func(string)) e
 		{"replica identities on premises", func(ctx context.Context) error { return p.identities(ctx, p.OnPrem) }},
 		{"the schema on AWS", p.copySchema},
 		{"Drover's functions on AWS", p.AWS.install},
+		{"the servers' identities", p.Remember},
 		{"replica identities on AWS", func(ctx context.Context) error { return p.identities(ctx, p.AWS) }},
 		{"id ranges", p.separateRanges},
 		{"fences", func(ctx context.Context) error { return p.admit(ctx, ids) }},

@@ -84,7 +84,9 @@ func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, lea
 	block := func(check, reason, remedy string) {
 		r.Findings = append(r.Findings, migration.Finding{Severity: migration.Blocker, Check: check, Subject: subject, Reason: reason, Remedy: remedy})
 	}
-	if !home.Side(from).Accepts() || home.Side(from.Other()).State != migration.Sealed {
+	if home.Undecided() != "" {
+		block("postgres-no-home", home.Undecided(), "drover doctor PLAN.yaml shows both sides; nothing moves before that is settled")
+	} else if !home.Side(from).Accepts() || home.Side(from.Other()).State != migration.Sealed {
 		block("postgres-home", fmt.Sprintf("a Move from %s needs it open there and sealed on the other side; premises say %s, AWS says %s", from, home.OnPrem.State, home.AWS.State),
 			"let the unfinished Move be repaired first")
 	}

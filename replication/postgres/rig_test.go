@@ -189,6 +189,13 @@ func (r *rig) query(side migration.Side, into any, sql string, args ...any) erro
 	return c.QueryRow(r.Context(), sql, args...).Scan(into)
 }
 
+// script runs several statements as the superuser.
+func (r *rig) script(side migration.Side, sql string) {
+	r.Helper()
+	server := map[migration.Side]*pg.Server{migration.OnPrem: r.src, migration.AWS: r.dst}[side]
+	require.NoError(r, server.Exec(r.Context(), r.db, sql))
+}
+
 func (r *rig) num(side migration.Side, sql string, args ...any) (n int64) {
 	r.Helper()
 	require.NoError(r, r.query(side, &n, sql, args...))

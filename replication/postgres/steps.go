@@ -55,18 +55,28 @@ func (p *Pair) Unfence(ctx context.Context, from migration.Side, tenant int64, t
 }
 
 // Poison resolves an open whose outcome is not known, with a token above the doubtful one: Opened (it had happened: go forward),
-// Poisoned (it never will), Superseded or Busy.
+// Poisoned (it never will), Superseded or Busy. Like Reopen and Claim it decides by what both servers
+// remember: it is ErrDoubtedServer where one of them is not the server that Drover knew.
 func (p *Pair) Poison(ctx context.Context, to migration.Side, tenant int64, try migration.Try) (Step, error) {
+	if err := p.Trusted(ctx); err != nil {
+		return Step{}, err
+	}
 	return p.Side(to).step(ctx, "poison", `drover.poison($1, $2, $3)`, tenant, try)
 }
 
 // Reopen opens a sealed origin again, only after Poison with the same try said Poisoned: Open, Fenced, Superseded or Busy.
 func (p *Pair) Reopen(ctx context.Context, from migration.Side, tenant int64, try migration.Try) (Step, error) {
+	if err := p.Trusted(ctx); err != nil {
+		return Step{}, err
+	}
 	return p.Side(from).step(ctx, "reopen", `drover.reopen($1, $2, $3)`, tenant, try)
 }
 
 // Claim ends whatever was under way on a side below this token: Open, Sealed (it stays so), Superseded or Busy.
 func (p *Pair) Claim(ctx context.Context, side migration.Side, tenant int64, try migration.Try) (Step, error) {
+	if err := p.Trusted(ctx); err != nil {
+		return Step{}, err
+	}
 	return p.Side(side).step(ctx, "claim", `drover.claim($1, $2, $3)`, tenant, try)
 }
 
