@@ -88,7 +88,7 @@ func (c *Client) othersRun(ctx context.Context, doing, plan, digest string) erro
 	return &Problem{
 		Kind: ErrAlreadyRunning, Doing: doing,
 		Why:  fmt.Sprintf("%d workflows of this plan still work by the content submitted before (digest %.12s, this file's is %.12s)", n.GetCount(), last, digest),
-		Next: fmt.Sprintf("if its migration has just ended, try again in a moment; else submit the former content again and end it with `drover abort %s`, or give this plan another name", plan),
+		Next: fmt.Sprintf("if its migration has just ended, try again in a moment; else submit the former content again and end it with `drover abort %s`", plan),
 	}
 }
 
@@ -124,7 +124,7 @@ func (c *Client) alreadyRunning(ctx context.Context, doing string, out Submitted
 	return Submitted{}, &Problem{
 		Kind: ErrAlreadyRunning, Doing: doing,
 		Why: fmt.Sprintf("a plan of this name is running with other content (digest %.12s, this file's is %.12s)", running, out.Digest),
-		Next: fmt.Sprintf("look at it with `drover status %s`; wait until it ends or end it with `drover abort %s`, or give this plan another name",
+		Next: fmt.Sprintf("look at it with `drover status %s`; wait until it ends or end it with `drover abort %s`; another name only helps a plan of other customers and databases",
 			out.Plan, out.Plan),
 	}
 }

@@ -14,6 +14,8 @@ const (
 	ErrorNotPrepared = "PostgresNotPrepared"
 	ErrorObserving   = "PostgresObserving"
 	ErrorJoinedLate  = "PostgresJoinedLate"
+	ErrorOtherPlan   = "PostgresOtherPlan"
+	ErrorNotEmpty    = "PostgresTargetNotEmpty"
 	ErrorNotHome     = "PostgresNotHome"
 	ErrorBadRequest  = "PostgresBadRequest"
 	ErrorTooOld      = "PostgresWorkerTooOld"
@@ -27,6 +29,8 @@ var permanent = map[error]string{
 	engine.ErrNotPrepared:    ErrorNotPrepared,
 	engine.ErrObserving:      ErrorObserving,
 	engine.ErrJoinedLate:     ErrorJoinedLate,
+	engine.ErrOtherPlan:      ErrorOtherPlan,
+	engine.ErrTargetNotEmpty: ErrorNotEmpty,
 	engine.ErrNotHome:        ErrorNotHome,
 	engine.ErrNewerInstalled: ErrorTooOld,
 	engine.ErrNoPgDump:       ErrorNoPgDump,

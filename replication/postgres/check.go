@@ -41,7 +41,7 @@ func (p *Pair) Check(ctx context.Context, tenants []int64) ([]migration.Finding,
 		return nil, fmt.Errorf("check dataset %s: %w", p.Name, err)
 	}
 	for _, part := range []func(context.Context) error{
-		c.server(p.OnPrem), c.server(p.AWS), c.tenancy, c.schemas, c.each(p.OnPrem, c.table), c.alone, c.transactions, c.connectivity,
+		c.owner, c.server(p.OnPrem), c.server(p.AWS), c.tenancy, c.schemas, c.each(p.OnPrem, c.table), c.alone, c.transactions, c.connectivity,
 	} {
 		if err := part(ctx); err != nil {
 			return nil, fmt.Errorf("check dataset %s: %w", p.Name, err)
@@ -73,6 +73,24 @@ func (c *checkRun) read(ctx context.Context) error {
 		}
 	}
 	c.prepared = subscribed == 2
+	return nil
+}
+
+// owner wants both databases to be nobody's, or this plan's already.
+func (c *checkRun) owner(ctx context.Context) error {
+	for _, s := range c.servers() {
+		other, err := c.otherOwner(ctx, s.Pool)
+		if isCode(err, "42501") {
+			other, err = "a plan that connects as another role", nil
+		}
+		if err != nil {
+			return fmt.Errorf("read whose the database %s is: %w", s.where(), err)
+		}
+		if other != "" {
+			c.block("other-plan", c.database(s), "it is replicated by "+other+" already; a second plan would copy its rows twice and take away the first one's way back",
+				"wait until that plan has ended, or end it with `drover abort`; another name for this plan does not help")
+		}
+	}
 	return nil
 }
 

@@ -27,8 +27,12 @@ func (c *checkRun) schemas(ctx context.Context) error {
 		}
 		return nil
 	case !c.prepared:
-		if err := c.emptyTarget(ctx, here); err != nil {
+		full, err := c.rowsOnAWS(ctx, here)
+		if err != nil {
 			return err
+		}
+		for _, t := range full {
+			c.block("target-not-empty", "table "+t.String()+" on AWS", "it has rows, and the first copy would collide with them", emptyIt)
 		}
 	}
 	if extra := missingTables(of(there, Tenants), here); len(extra) > 0 {
@@ -143,31 +147,4 @@ func readShape(ctx context.Context, q querier, t Table) (shape, error) {
 		return out, fmt.Errorf("read constraints of %s: %w", t, err)
 	}
 	return out, nil
-}
-
-// emptyTarget wants no rows where the first copy goes.
-func (c *checkRun) emptyTarget(ctx context.Context, tables []Table) error {
-	for _, t := range tables {
-		if t.Class != Tenants && t.Class != Reference {
-			continue
-		}
-		var readable, some bool
-		if err := c.AWS.Pool.QueryRow(ctx, `SELECT has_table_privilege(to_regclass($1), 'SELECT')`, t.Ident()).Scan(&readable); err != nil {
-			return fmt.Errorf("read the privileges of table %s on AWS: %w", t, err)
-		}
-		if !readable {
-			continue // the role does not own it: said already
-		}
-		if err := c.AWS.Pool.QueryRow(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT FROM %s)`, t.Ident())).Scan(&some); err != nil {
-			return fmt.Errorf("read table %s on AWS: %w", t, err)
-		}
-		var subscribed bool
-		if err := c.AWS.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = to_regclass($1))`, t.Ident()).Scan(&subscribed); err != nil {
-			return err
-		}
-		if some && !subscribed {
-			c.block("target-not-empty", "table "+t.String()+" on AWS", "it has rows, and the first copy would collide with them", "empty it: DROP the database's tables, or TRUNCATE them")
-		}
-	}
-	return nil
 }

@@ -15,7 +15,7 @@ var ErrNotHome = errors.New("not every tenant is homed on premises: roll them ba
 
 // DropAll takes away what Prepare made in both databases, only if every tenant is homed on premises: subscriptions, slots,
 // publications, guards, Drover's schema, and on premises the replica identities that it changed. Tables and rows stay, on AWS as
-// well. Another dataset's replication in the same databases stays, and then the schema does too. What is gone already is no error.
+// well. Where a database belongs to another plan, all that is that plan's stays. What is gone already is no error.
 func (p *Pair) DropAll(ctx context.Context, say func(string)) error {
 	if say == nil {
 		say = func(string) {}
@@ -99,7 +99,7 @@ func isCode(err error, code string) bool {
 	return errors.As(err, &pg) && pg.Code == code
 }
 
-// unpublish removes publications, guards and, with the last dataset, the schema. One transaction, so that a guard never stands
+// unpublish removes publications, guards and, unless it is another plan's, the schema. One transaction, so that a guard never stands
 // without its fences.
 func (p *Pair) unpublish(ctx context.Context, s *Server) error {
 	version, _, err := installed(ctx, s.Pool)
@@ -112,13 +112,19 @@ func (p *Pair) unpublish(ctx context.Context, s *Server) error {
 }
 
 func (p *Pair) unpublishIn(ctx context.Context, tx pgx.Tx, s *Server) error {
+	if err := lockDatabase(ctx, tx); err != nil {
+		return err
+	}
+	if version, _, err := installed(ctx, tx); err != nil || version == 0 {
+		return err
+	}
 	pub := p.Names.Outgoing(s.Side)
 	for _, name := range []string{pub, p.Names.Reference} {
 		if _, err := tx.Exec(ctx, "DROP PUBLICATION IF EXISTS "+pgx.Identifier{name}.Sanitize()); err != nil {
 			return err
 		}
 	}
-	// A table that another dataset's publication carries keeps its guard.
+	// A table that another plan's publication carries keeps its guard.
 	rows, err := tx.Query(ctx, `SELECT x.r::oid, x.r::text FROM drover.member m, LATERAL (SELECT m.rel AS r UNION SELECT relid FROM pg_partition_tree(m.rel)) x
 		WHERE m.pub = $1 AND NOT EXISTS (SELECT FROM drover.member o WHERE o.rel = m.rel AND o.pub <> $1) AND EXISTS (SELECT FROM pg_class c WHERE c.oid = m.rel)
 		ORDER BY (x.r <> m.rel), 1`, pub)
@@ -155,8 +161,11 @@ func (p *Pair) unpublishIn(ctx context.Context, tx pgx.Tx, s *Server) error {
 	if _, err := tx.Exec(ctx, `DELETE FROM drover.direction WHERE pub = $1`, pub); err != nil {
 		return err
 	}
+	if _, err := tx.Exec(ctx, `DELETE FROM drover.plan WHERE (plan, dataset) = ($1, $2)`, p.Plan, p.Name); err != nil {
+		return err
+	}
 	var others bool
-	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM drover.direction) OR EXISTS (SELECT FROM drover.member)`).Scan(&others); err != nil || others {
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM drover.plan) OR EXISTS (SELECT FROM drover.direction) OR EXISTS (SELECT FROM drover.member)`).Scan(&others); err != nil || others {
 		return err
 	}
 	_, err = tx.Exec(ctx, `DROP SCHEMA drover CASCADE`)

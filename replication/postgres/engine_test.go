@@ -331,7 +331,7 @@ func TestVersionsWhoseRowFiltersCanBeTrusted(t *testing.T) {
 func TestAnOlderWorkerLeavesANewerInstallationAlone(t *testing.T) {
 	r := newRig(t).prepared(1)
 	r.must(s, "UPDATE drover.installed SET version = 1000, digest = ''")
-	require.ErrorIs(t, r.pair.OnPrem.install(t.Context()), ErrNewerInstalled)
+	require.ErrorIs(t, r.pair.install(t.Context(), r.pair.OnPrem), ErrNewerInstalled)
 }
 
 // vault answers for a connector.

@@ -20,36 +20,46 @@ const moveVersion = 1
 // ErrNewerInstalled says that a newer Drover has been here: upgrade this worker.
 var ErrNewerInstalled = errors.New("a newer version of Drover's functions is installed; upgrade this worker")
 
-// install puts move.sql on a server, or does nothing if this very file stands there. One at a time; all or nothing.
-func (s *Server) install(ctx context.Context) error { return s.installFile(ctx, moveSQL) }
+// install puts move.sql on a server and makes the database the plan's own, or does nothing if that is done. One at a time; all or
+// nothing: a plan that is refused changes no function of the plan that the database belongs to.
+func (p *Pair) install(ctx context.Context, s *Server) error { return p.installFile(ctx, s, moveSQL) }
 
-func (s *Server) installFile(ctx context.Context, file string) error {
-	sum := sha256.Sum256([]byte(file))
-	digest := hex.EncodeToString(sum[:])
-	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(726, 0)`); err != nil {
-			return err
-		}
-		version, there, err := installed(ctx, tx)
-		switch {
-		case err != nil:
-			return err
-		case version > moveVersion:
-			return fmt.Errorf("version %d, this is %d: %w", version, moveVersion, ErrNewerInstalled)
-		case there == digest:
-			return nil
-		}
-		if _, err := tx.Exec(ctx, file); err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, `INSERT INTO drover.installed (version, digest) VALUES ($1, $2)
-			ON CONFLICT (one) DO UPDATE SET version = excluded.version, digest = excluded.digest, at = clock_timestamp()`, moveVersion, digest)
-		return err
+func (p *Pair) installFile(ctx context.Context, s *Server, file string) error {
+	err := patiently(ctx, func() error {
+		return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+			if err := lockDatabase(ctx, tx); err != nil {
+				return err
+			}
+			if err := installIn(ctx, tx, file); err != nil {
+				return err
+			}
+			return p.claim(ctx, tx)
+		})
 	})
 	if err != nil {
-		return fmt.Errorf("install Drover's functions %s: %w", s.where(), err)
+		return fmt.Errorf("install Drover's functions in the database %s: %w", s.where(), err)
 	}
 	return nil
+}
+
+func installIn(ctx context.Context, tx pgx.Tx, file string) error {
+	sum := sha256.Sum256([]byte(file))
+	digest := hex.EncodeToString(sum[:])
+	version, there, err := installed(ctx, tx)
+	switch {
+	case err != nil:
+		return err
+	case version > moveVersion:
+		return fmt.Errorf("version %d, this is %d: %w", version, moveVersion, ErrNewerInstalled)
+	case there == digest:
+		return nil
+	}
+	if _, err := tx.Exec(ctx, file); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO drover.installed (version, digest) VALUES ($1, $2)
+		ON CONFLICT (one) DO UPDATE SET version = excluded.version, digest = excluded.digest, at = clock_timestamp()`, moveVersion, digest)
+	return err
 }
 
 // installed reads the stamp; version 0 means that nothing is installed.

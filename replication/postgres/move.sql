@@ -25,6 +25,13 @@ CREATE TABLE IF NOT EXISTS drover.installed (   -- which version of this file st
   at      timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+CREATE TABLE IF NOT EXISTS drover.plan (        -- the one plan, and its dataset, that this database belongs to
+  one     boolean PRIMARY KEY DEFAULT true CHECK (one),
+  plan    text NOT NULL,
+  dataset text NOT NULL,
+  since   timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
 CREATE TABLE IF NOT EXISTS drover.identity (    -- replica identities as they were before Drover changed them, to be put back
   rel regclass PRIMARY KEY, was text NOT NULL, idx name, made name
 );

@@ -21,6 +21,7 @@ import (
 type Pair struct {
 	OnPrem, AWS *Server
 	Dataset     migration.Postgres
+	Plan        string // its name
 	Name        string // of the dataset
 	Names       Names
 
@@ -174,7 +175,7 @@ func Connect(ctx context.Context, side migration.Side, here, peer Address, renew
 
 // NewPair joins two servers. The dataset names what is in the database.
 func NewPair(plan string, d migration.Dataset, onprem, aws *Server) *Pair {
-	return &Pair{OnPrem: onprem, AWS: aws, Dataset: *d.Postgres, Name: d.Name, Names: NamesOf(plan, d.Name)}
+	return &Pair{OnPrem: onprem, AWS: aws, Dataset: *d.Postgres, Plan: plan, Name: d.Name, Names: NamesOf(plan, d.Name)}
 }
 
 // Close closes both pools.

@@ -32,10 +32,11 @@ func (p *Pair) Prepare(ctx context.Context, tenants []int64, say func(string)) e
 		what string
 		do   func(context.Context) error
 	}{
-		{"Drover's functions on premises", p.OnPrem.install},
+		// AWS first: a plan that is refused there has not touched premises.
+		{"Drover's functions on AWS", func(ctx context.Context) error { return p.install(ctx, p.AWS) }},
+		{"Drover's functions on premises", func(ctx context.Context) error { return p.install(ctx, p.OnPrem) }},
 		{"replica identities on premises", func(ctx context.Context) error { return p.identities(ctx, p.OnPrem) }},
 		{"the schema on AWS", p.copySchema},
-		{"Drover's functions on AWS", p.AWS.install},
 		{"the servers' identities", p.Remember},
 		{"replica identities on AWS", func(ctx context.Context) error { return p.identities(ctx, p.AWS) }},
 		{"id ranges", p.separateRanges},
@@ -57,9 +58,10 @@ func (p *Pair) Prepare(ctx context.Context, tenants []int64, say func(string)) e
 }
 
 // ErrJoinedLate says that a tenant came into the plan after the first copy: its older rows would be missing on AWS.
-var ErrJoinedLate = errors.New("a tenant joined the plan after the first copy of its database; put it into a plan of its own")
+var ErrJoinedLate = errors.New("a tenant joined the plan after the first copy of its database, so its rows are not on AWS; take it out of the plan again")
 
-// admit gives every tenant a fence on both sides and every tenant of the plan a direction. What is there already stays as it is.
+// admit gives every tenant a fence on both sides and every tenant of the plan a direction. What is there already stays as it is. A
+// direction is on where the fence is not sealed.
 func (p *Pair) admit(ctx context.Context, plan []int32) error {
 	tables, err := readTables(ctx, p.OnPrem.Pool, p.Dataset)
 	if err != nil {
@@ -86,23 +88,34 @@ func (p *Pair) admit(ctx context.Context, plan []int32) error {
 	}
 	// AWS first: a tenant that is open on premises must not be unknown to the other side.
 	for _, s := range []*Server{p.AWS, p.OnPrem} {
-		state, on := "open", true
-		if s.Side == migration.AWS {
-			state, on = "sealed", false
-		}
-		err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, `INSERT INTO drover.fence (tenant, state) SELECT t, $2 FROM unnest($1::int[]) t ORDER BY t ON CONFLICT DO NOTHING`, all, state); err != nil {
-				return err
-			}
-			_, err := tx.Exec(ctx, `INSERT INTO drover.direction (pub, peer, tenant, is_on) SELECT $2, $3, t, $4 FROM unnest($1::int[]) t ORDER BY t ON CONFLICT DO NOTHING`,
-				plan, p.Names.Outgoing(s.Side), p.Names.Outgoing(s.Side.Other()), on)
-			return err
+		err := patiently(ctx, func() error {
+			return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return p.admitIn(ctx, tx, s.Side, all, plan) })
 		})
 		if err != nil {
-			return fmt.Errorf("%s: %w", s.where(), err)
+			return fmt.Errorf("database %s: %w", s.where(), err)
 		}
 	}
 	return nil
+}
+
+func (p *Pair) admitIn(ctx context.Context, tx pgx.Tx, side migration.Side, all, plan []int32) error {
+	if err := p.claim(ctx, tx); err != nil {
+		return err
+	}
+	state := "open"
+	if side == migration.AWS {
+		state = "sealed"
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO drover.fence (tenant, state) SELECT t, $2 FROM unnest($1::int[]) t ORDER BY t ON CONFLICT DO NOTHING`, all, state)
+	if err != nil {
+		return err
+	}
+	// The fences are locked, so that none is sealed before its direction is written.
+	_, err = tx.Exec(ctx, `WITH f AS (SELECT tenant, state FROM drover.fence f WHERE tenant = ANY ($1::int[])
+		    AND NOT EXISTS (SELECT FROM drover.direction d WHERE d.pub = $2 AND d.tenant = f.tenant) ORDER BY tenant FOR UPDATE)
+		INSERT INTO drover.direction (pub, peer, tenant, is_on) SELECT $2, $3, tenant, state <> 'sealed' FROM f ORDER BY tenant ON CONFLICT DO NOTHING`,
+		plan, p.Names.Outgoing(side), p.Names.Outgoing(side.Other()))
+	return err
 }
 
 func (p *Pair) refuseLate(ctx context.Context, plan []int32) error {

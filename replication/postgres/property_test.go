@@ -140,7 +140,7 @@ func (r *rig) weaken(safeguard, without string) {
 	r.Helper()
 	require.Contains(r, moveSQL, safeguard)
 	for _, x := range r.pair.servers() {
-		require.NoError(r, x.installFile(r.Context(), strings.Replace(moveSQL, safeguard, without, 1)))
+		require.NoError(r, r.pair.installFile(r.Context(), x, strings.Replace(moveSQL, safeguard, without, 1)))
 	}
 }
 

@@ -135,6 +135,11 @@ func (p *Pair) createSubscription(ctx context.Context, c *pgx.Conn, from migrati
 			if exists, _, err := subscription(ctx, c, name); err != nil || exists {
 				return err
 			}
+			if from == migration.OnPrem {
+				if err := p.refuseSecondCopy(ctx); err != nil {
+					return err
+				}
+			}
 			// Without a subscription it is what a cut-off attempt left, and nothing was read from it.
 			if _, err := tx.Exec(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active`, name); err != nil {
 				return fmt.Errorf("drop the orphaned replication slot %s %s: %w", name, source.where(), err)
@@ -150,6 +155,53 @@ func (p *Pair) createSubscription(ctx context.Context, c *pgx.Conn, from migrati
 			return nil
 		})
 	})
+}
+
+// ErrTargetNotEmpty says that rows stand where a first copy would write them.
+var ErrTargetNotEmpty = errors.New("the first copy would double them: " + emptyIt)
+
+const emptyIt = "empty it: DROP the tables of that database, or TRUNCATE them"
+
+// refuseSecondCopy keeps a first copy away from rows that stand on AWS: of another plan, of a run before this one, or of a
+// subscription that was dropped by hand.
+func (p *Pair) refuseSecondCopy(ctx context.Context) error {
+	tables, err := readTables(ctx, p.OnPrem.Pool, p.Dataset)
+	if err != nil {
+		return err
+	}
+	full, err := p.rowsOnAWS(ctx, tables)
+	if err != nil {
+		return err
+	}
+	if len(full) > 0 {
+		return fmt.Errorf("table %s on AWS has rows: %w", full[0], ErrTargetNotEmpty)
+	}
+	return nil
+}
+
+// rowsOnAWS are the tables that take part and have rows on AWS which this plan's own subscription did not bring.
+func (p *Pair) rowsOnAWS(ctx context.Context, tables []Table) (full []Table, err error) {
+	for _, t := range tables {
+		if t.Class != Tenants && t.Class != Reference {
+			continue
+		}
+		var readable, ours, some bool
+		err := p.AWS.Pool.QueryRow(ctx, `SELECT coalesce(has_table_privilege(to_regclass($1), 'SELECT'), false), EXISTS (SELECT FROM pg_subscription_rel r
+			JOIN pg_subscription u ON u.oid = r.srsubid WHERE u.subname = $2 AND r.srrelid = to_regclass($1))`, t.Ident(), p.Names.Forward).Scan(&readable, &ours)
+		if err != nil {
+			return nil, fmt.Errorf("read the privileges of table %s on AWS: %w", t, err)
+		}
+		if !readable || ours { // the role does not own it, which the preflight says; or it is not there
+			continue
+		}
+		if err := p.AWS.Pool.QueryRow(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT FROM %s)`, t.Ident())).Scan(&some); err != nil {
+			return nil, fmt.Errorf("read table %s on AWS: %w", t, err)
+		}
+		if some {
+			full = append(full, t)
+		}
+	}
+	return full, nil
 }
 
 // quietly keeps the server from logging the next statement, which holds a password. Only a superuser may; for others the server's own
