@@ -28,6 +28,10 @@ workflow_determinism() { # what a workflow must not call: clocks, randomness, go
   [[ -z $packages ]] || "$bin/workflowcheck" $packages
 }
 
+imports() { # which room may import which: tools/imports/table.go
+  go run ./tools/imports
+}
+
 names() { # the style guide's forbidden package names
   local found
   found=$(go list -f '{{.Name}} {{.ImportPath}}' ./... | grep -E '^(util|utils|common|shared|helpers?) ' || true)
@@ -36,6 +40,7 @@ names() { # the style guide's forbidden package names
 
 check "tidy" tidy
 check "golangci-lint" "$bin/golangci-lint" run ./...
+check "imports" imports
 check "workflowcheck" workflow_determinism
 check "package names" names
 

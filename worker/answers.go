@@ -8,6 +8,8 @@ import (
 
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
+
+	"github.com/drover-migration/drover/internal/permanent"
 )
 
 // answers makes of an activity's end what its workflow and its operators can use. An error stays permanent under what was wrapped around it:
@@ -37,10 +39,19 @@ func (a *answering) ExecuteActivity(ctx context.Context, in *interceptor.Execute
 		defer cancel()
 	}
 	out, err := a.Next.ExecuteActivity(ctx, in)
+	return out, final(err)
+}
+
+// final makes what is permanent anywhere in err permanent for Temporal, with the words of everything around it.
+func final(err error) error {
+	var p *permanent.Error
 	var inner *temporal.ApplicationError
-	if errors.As(err, &inner) && inner.NonRetryable() && err != error(inner) { //nolint:errorlint // whether it is the outermost itself
+	switch {
+	case errors.As(err, &p):
+		return temporal.NewNonRetryableApplicationError(strings.Replace(err.Error(), p.Error(), p.Text, 1), p.Kind, p.Cause)
+	case errors.As(err, &inner) && inner.NonRetryable() && err != error(inner): //nolint:errorlint // whether it is the outermost itself
 		text := strings.Replace(err.Error(), inner.Error(), inner.Message(), 1) // for people: without the type and the cause
-		err = temporal.NewNonRetryableApplicationError(text, inner.Type(), inner.Unwrap())
+		return temporal.NewNonRetryableApplicationError(text, inner.Type(), inner.Unwrap())
 	}
-	return out, err
+	return err
 }

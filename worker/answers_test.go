@@ -14,6 +14,8 @@ import (
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/internal/permanent"
 )
 
 func TestAPermanentErrorIsNotTriedAgainWhateverIsWrappedAroundIt(t *testing.T) {
@@ -29,6 +31,9 @@ func TestAPermanentErrorIsNotTriedAgainWhateverIsWrappedAroundIt(t *testing.T) {
 		{"permanent below two layers", fmt.Errorf("copy files: %w", fmt.Errorf("put: %w", never)), 1, "NoSuchBucket", "copy files: put: there is no bucket"},
 		{"permanent beside another", errors.Join(errors.New("close: EOF"), never), 1, "NoSuchBucket", "close: EOF\nthere is no bucket"},
 		{"permanent below one that is not", temporal.NewApplicationErrorWithCause("look again", "Later", never), 3, "Later", "look again"},
+		{"an engine's", permanent.New("NoRole", errors.New("403"), "the role is missing; create it"), 1, "NoRole", "the role is missing; create it"},
+		{"an engine's below two layers", fmt.Errorf("launch: %w", fmt.Errorf("run: %w", permanent.New("NoRole", errors.New("403"), "the role is missing"))),
+			1, "NoRole", "launch: run: the role is missing"},
 		{"not permanent", temporal.NewApplicationError("look again", "Later"), 3, "Later", "look again"},
 		{"none of Temporal's", errors.New("EOF"), 3, "", "EOF"},
 	} {

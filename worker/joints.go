@@ -10,11 +10,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 
-	"github.com/drover-migration/drover/activities/health"
-	"github.com/drover-migration/drover/activities/traffic"
+	"github.com/drover-migration/drover/health"
 	"github.com/drover-migration/drover/internal/secrets"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
+	"github.com/drover-migration/drover/routes/alb"
 )
 
 // instances finds databases by their RDS identifier. It needs rds:DescribeDBInstances.
@@ -93,7 +93,7 @@ func (h homes) Homes(ctx context.Context, spec *migration.Spec, customers []migr
 }
 
 // backends tells health where the router sends requests.
-type backends struct{ router *traffic.Activities }
+type backends struct{ router *alb.Router }
 
 // Front is the load balancer.
 func (b backends) Front(ctx context.Context, target migration.Target, route migration.Route) (health.Endpoint, error) {

@@ -19,19 +19,22 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/worker"
 
-	"github.com/drover-migration/drover/activities/compute"
+	computeactivities "github.com/drover-migration/drover/activities/compute"
 	"github.com/drover-migration/drover/activities/disks"
 	"github.com/drover-migration/drover/activities/files"
-	"github.com/drover-migration/drover/activities/health"
+	healthactivities "github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
 	vsphereactivities "github.com/drover-migration/drover/activities/vsphere"
+	"github.com/drover-migration/drover/compute"
+	"github.com/drover-migration/drover/health"
 	"github.com/drover-migration/drover/internal/awsconf"
 	"github.com/drover-migration/drover/internal/objects"
 	"github.com/drover-migration/drover/internal/secrets"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
+	"github.com/drover-migration/drover/routes/alb"
 	"github.com/drover-migration/drover/vsphere"
 )
 
@@ -52,10 +55,11 @@ func newSystems(log hclog.Logger) *systems {
 	specs := state.NewSpecs(store)
 	pairs := &engine.Connector{Secrets: vault{resolver}, Instances: instances{c}}
 	centers := vsphere.NewPool(resolver, log)
-	router := traffic.New(traffic.ClientsFunc(c.ELB), specs, homes{pairs}, store)
+	router := alb.New(alb.ClientsFunc(c.ELB), homes{pairs}, store)
 	return &systems{
 		activities: []any{
-			state.New(store, specs), compute.New(c), router, health.New(backends{router}, os.Getenv(envDNS)), postgres.New(pairs),
+			state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, router), postgres.New(pairs),
+			healthactivities.New(health.New(backends{router}, os.Getenv(envDNS))),
 			files.New(c, store, homes{pairs}), vsphereactivities.New(centers, log), disks.New(exporter{centers}, diskClients{c}, store, 0),
 		},
 		closers: []func(){pairs.Close, centers.Close},
@@ -122,7 +126,7 @@ func (c *clients) KMS(ctx context.Context, t migration.Target) (compute.KMS, err
 func (c *clients) STS(ctx context.Context, t migration.Target) (compute.STS, error) {
 	return c.sts(ctx, t)
 }
-func (c *clients) ELB(ctx context.Context, t migration.Target) (traffic.ELB, error) {
+func (c *clients) ELB(ctx context.Context, t migration.Target) (alb.ELB, error) {
 	return c.elb(ctx, t)
 }
 func (c *clients) S3(ctx context.Context, t migration.Target) (*s3.Client, error) {

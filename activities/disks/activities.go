@@ -12,6 +12,7 @@ import (
 
 	"github.com/drover-migration/drover/internal/awsconf"
 	"github.com/drover-migration/drover/internal/heartbeat"
+	"github.com/drover-migration/drover/internal/objects"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/replication/disks"
 )
@@ -30,13 +31,13 @@ const beat = 2 * time.Second
 type Activities struct {
 	exporter Exporter
 	clients  Clients
-	objects  Objects
+	bucket   objects.Bucket
 	limit    *rate.Limiter
 }
 
 // New makes the activities of one worker. bytesPerSecond limits all its copies together; 0: no limit.
-func New(exporter Exporter, clients Clients, objects Objects, bytesPerSecond int64) *Activities {
-	a := &Activities{exporter: exporter, clients: clients, objects: objects}
+func New(exporter Exporter, clients Clients, bucket objects.Bucket, bytesPerSecond int64) *Activities {
+	a := &Activities{exporter: exporter, clients: clients, bucket: bucket}
 	if bytesPerSecond > 0 {
 		a.limit = rate.NewLimiter(rate.Limit(bytesPerSecond), int(max(bytesPerSecond, disks.BlockSize)))
 	}
@@ -108,7 +109,7 @@ func name(req ReplicateDisksRequest, d migration.Disk) string {
 }
 
 func (a *Activities) checkpoint(req ReplicateDisksRequest, d migration.Disk) *checkpoint {
-	return &checkpoint{objects: a.objects, store: req.State, target: req.StateTarget, prefix: "disks/" + name(req, d) + "/", etags: map[string]string{}}
+	return &checkpoint{bucket: a.bucket, store: req.State, target: req.StateTarget, prefix: "disks/" + name(req, d) + "/", etags: map[string]string{}}
 }
 
 func (a *Activities) options(req ReplicateDisksRequest, d migration.Disk, key string, p *progress) disks.Options {

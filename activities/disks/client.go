@@ -29,24 +29,18 @@ type Clients interface {
 // KMS finds the ARN of a key: EBS direct takes nothing else.
 type KMS = awsconf.KMS
 
-// Objects is the state bucket (internal/objects.Store).
-type Objects interface {
-	Get(ctx context.Context, store migration.StateStore, target migration.Target, key string) (body []byte, etag string, err error)
-	Put(ctx context.Context, store migration.StateStore, target migration.Target, key string, body []byte, ifMatch string) (etag string, err error)
-}
-
 // checkpoint is one disk's objects in the state bucket. A write holds only against the version that this worker read or wrote last: a
 // worker that was cut off and comes back finds itself overtaken.
 type checkpoint struct {
-	objects Objects
-	store   migration.StateStore
-	target  migration.Target
-	prefix  string
-	etags   map[string]string // of the parts
+	bucket objects.Bucket
+	store  migration.StateStore
+	target migration.Target
+	prefix string
+	etags  map[string]string // of the parts
 }
 
 func (c *checkpoint) Read(ctx context.Context, part string) ([]byte, error) {
-	b, etag, err := c.objects.Get(ctx, c.store, c.target, c.prefix+part)
+	b, etag, err := c.bucket.Get(ctx, c.store, c.target, c.prefix+part)
 	if errors.Is(err, objects.ErrNotFound) {
 		return nil, nil
 	}
@@ -57,7 +51,7 @@ func (c *checkpoint) Read(ctx context.Context, part string) ([]byte, error) {
 }
 
 func (c *checkpoint) Write(ctx context.Context, part string, b []byte) error {
-	etag, err := c.objects.Put(ctx, c.store, c.target, c.prefix+part, b, c.etags[part])
+	etag, err := c.bucket.Put(ctx, c.store, c.target, c.prefix+part, b, c.etags[part])
 	if errors.Is(err, objects.ErrConflict) {
 		return fmt.Errorf("another worker copies this disk: %w", err)
 	}

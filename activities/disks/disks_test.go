@@ -303,7 +303,7 @@ func TestACopyThatAnotherWorkerHasTakenOverEnds(t *testing.T) {
 
 func TestACheckpointIsWrittenOnlyOverWhatItsWorkerKnows(t *testing.T) {
 	b := newBucket()
-	mine, other := &checkpoint{objects: b, prefix: "k/", etags: map[string]string{}}, &checkpoint{objects: b, prefix: "k/", etags: map[string]string{}}
+	mine, other := &checkpoint{bucket: b, prefix: "k/", etags: map[string]string{}}, &checkpoint{bucket: b, prefix: "k/", etags: map[string]string{}}
 	for _, c := range []*checkpoint{mine, other} {
 		body, err := c.Read(t.Context(), "head")
 		require.NoError(t, err)

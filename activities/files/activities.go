@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/drover-migration/drover/internal/heartbeat"
+	"github.com/drover-migration/drover/internal/objects"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/files"
 )
@@ -18,14 +19,14 @@ import (
 // Activities needs on the bucket s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload below the
 // dataset's prefix, and on the site's worker the right to read the tree; for a way back also to write it.
 type Activities struct {
-	s3      S3
-	objects Objects
-	homes   Homes
+	s3     S3
+	bucket objects.Bucket
+	homes  Homes
 }
 
-// New builds the activities. objects is the state bucket, homes reads home records.
-func New(s3 S3, objects Objects, homes Homes) *Activities {
-	return &Activities{s3: s3, objects: objects, homes: homes}
+// New builds the activities. bucket is the state bucket, homes reads home records.
+func New(s3 S3, bucket objects.Bucket, homes Homes) *Activities {
+	return &Activities{s3: s3, bucket: bucket, homes: homes}
 }
 
 // FilesRequest names a customer's files and the side that is home.
@@ -103,7 +104,7 @@ func (a *Activities) pass(ctx context.Context, req FilesRequest, allowed func(co
 	defer stop()
 	job := &engine.Job{
 		Root: place(f.Path, req.Customer.ID), S3: client, Bucket: f.Bucket, Prefix: folder(place(f.Prefix, req.Customer.ID)), From: req.From,
-		Store: &manifests{objects: a.objects, req: req}, Allowed: allowed, Progress: progress,
+		Store: &manifests{bucket: a.bucket, req: req}, Allowed: allowed, Progress: progress,
 	}
 	r, err := run(job, ctx)
 	return FilesResult{Objects: r.Objects, Copied: r.Copied, Deleted: r.Deleted, Bytes: r.Bytes, Verified: r.Verified, Conflicts: first(r.Conflicts)}, classify(err)

@@ -12,10 +12,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/temporal"
 
 	"github.com/drover-migration/drover/activities/files"
 	"github.com/drover-migration/drover/internal/objects"
+	"github.com/drover-migration/drover/internal/permanent"
 	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/replication/files/s3test"
@@ -87,10 +87,8 @@ func (f *fixture) fence(token int64, owner string) {
 
 func kind(t *testing.T, err error) string {
 	t.Helper()
-	var app *temporal.ApplicationError
-	require.ErrorAs(t, err, &app)
-	require.True(t, app.NonRetryable())
-	return app.Type()
+	require.NotEmpty(t, permanent.Kind(err), "%v", err)
+	return permanent.Kind(err)
 }
 
 func TestAWarmPassThenTheLastOneEachTwice(t *testing.T) {
@@ -146,14 +144,14 @@ func TestTheLastPassNeedsItsOwnFence(t *testing.T) {
 
 // turning is a state bucket that is slower than an answer of the home record is used for, and turns the record meanwhile.
 type turning struct {
-	files.Objects
+	objects.Bucket
 	turn func()
 }
 
 func (o turning) Get(ctx context.Context, at migration.StateStore, target migration.Target, key string) ([]byte, string, error) {
 	time.Sleep(100 * time.Millisecond)
 	o.turn()
-	return o.Objects.Get(ctx, at, target, key)
+	return o.Bucket.Get(ctx, at, target, key)
 }
 
 func TestAPassThatLosesItsRightOnTheWayIsNotTriedAgain(t *testing.T) {

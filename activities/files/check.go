@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/drover-migration/drover/internal/permanent"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/files"
 )
@@ -31,7 +32,7 @@ func (a *Activities) CheckFiles(ctx context.Context, req CheckFilesRequest) (Che
 	var res CheckFilesResult
 	f := req.Dataset.Files
 	if f == nil {
-		return res, permanent("BadRequest", nil, "check files: dataset %q has no files", req.Dataset.Name)
+		return res, permanent.New("BadRequest", nil, "check files: dataset %q has no files", req.Dataset.Name)
 	}
 	_, stop := heartbeats(ctx)
 	defer stop()

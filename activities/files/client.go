@@ -23,16 +23,10 @@ type Homes interface {
 	Home(ctx context.Context, plan string, fence migration.Dataset, target migration.Target, tenant int64) (migration.HomeRecord, error)
 }
 
-// Objects is the state bucket. Its errors are objects.ErrNotFound and objects.ErrConflict.
-type Objects interface {
-	Get(ctx context.Context, at migration.StateStore, target migration.Target, key string) (body []byte, etag string, err error)
-	Put(ctx context.Context, at migration.StateStore, target migration.Target, key string, body []byte, ifMatch string) (etag string, err error)
-}
-
 // manifests keeps one customer's manifest in the state bucket.
 type manifests struct {
-	objects Objects
-	req     FilesRequest
+	bucket objects.Bucket
+	req    FilesRequest
 }
 
 func (m *manifests) key() string {
@@ -40,7 +34,7 @@ func (m *manifests) key() string {
 }
 
 func (m *manifests) Load(ctx context.Context) ([]byte, string, error) {
-	body, etag, err := m.objects.Get(ctx, m.req.State, m.req.StateTarget, m.key())
+	body, etag, err := m.bucket.Get(ctx, m.req.State, m.req.StateTarget, m.key())
 	if errors.Is(err, objects.ErrNotFound) {
 		return nil, "", nil
 	}
@@ -48,7 +42,7 @@ func (m *manifests) Load(ctx context.Context) ([]byte, string, error) {
 }
 
 func (m *manifests) Save(ctx context.Context, body []byte, etag string) (string, error) {
-	got, err := m.objects.Put(ctx, m.req.State, m.req.StateTarget, m.key(), body, etag)
+	got, err := m.bucket.Put(ctx, m.req.State, m.req.StateTarget, m.key(), body, etag)
 	if errors.Is(err, objects.ErrConflict) {
 		return "", fmt.Errorf("%w (%s)", engine.ErrManifest, m.key())
 	}

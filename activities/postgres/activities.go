@@ -2,11 +2,10 @@ package postgres
 
 import (
 	"context"
-	"time"
 
-	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
 )
@@ -74,7 +73,7 @@ func (a *Activities) PreparePostgres(ctx context.Context, req PreparePostgresReq
 	if err != nil {
 		return err
 	}
-	say, stop := talk(ctx)
+	say, stop := heartbeat.Saying[string](ctx)
 	defer stop()
 	return classify(p.Prepare(ctx, req.Tenants, say))
 }
@@ -86,7 +85,7 @@ func (a *Activities) AwaitPostgresSync(ctx context.Context, ref PostgresRef) err
 	if err != nil {
 		return err
 	}
-	say, stop := talk(ctx)
+	say, stop := heartbeat.Saying[string](ctx)
 	defer stop()
 	return classify(p.AwaitSync(ctx, say))
 }
@@ -117,7 +116,7 @@ func (a *Activities) DropPostgres(ctx context.Context, ref PostgresRef) error {
 	if err != nil {
 		return err
 	}
-	say, stop := talk(ctx)
+	say, stop := heartbeat.Saying[string](ctx)
 	defer stop()
 	return classify(p.DropAll(ctx, say))
 }
@@ -135,41 +134,9 @@ func badDataset(ref PostgresRef) (migration.Finding, bool) {
 		ref.Dataset.Postgres == nil
 }
 
-// beatEvery is how often a waiting activity says that it lives.
-const beatEvery = time.Second
-
 // beat heartbeats with one word until the returned function is called.
 func beat(ctx context.Context, what string) (stop func()) {
-	say, stop := talk(ctx)
+	say, stop := heartbeat.Saying[string](ctx)
 	say(what)
 	return stop
-}
-
-// talk heartbeats with what was said last until stop is called.
-func talk(ctx context.Context) (say func(string), stop func()) {
-	words, done := make(chan string), make(chan struct{})
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		tick, last := time.NewTicker(beatEvery), ""
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case last = <-words:
-			case <-tick.C:
-			}
-			activity.RecordHeartbeat(ctx, last)
-		}
-	}()
-	return func(w string) {
-			select {
-			case words <- w:
-			case <-stopped:
-			}
-		}, func() {
-			close(done)
-			<-stopped
-		}
 }

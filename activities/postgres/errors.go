@@ -22,7 +22,7 @@ const (
 	ErrorNoPgDump    = "PostgresNoPgDump"
 	ErrorOtherServer = "PostgresOtherServer"
 	ErrorDoubted     = "PostgresDoubtedServer" // until somebody has looked
-	ErrorRefused     = "PostgresRefused" // privileges, features, conflicting definitions: the server's answer will be the same
+	ErrorRefused     = "PostgresRefused"       // privileges, features, conflicting definitions: the server's answer will be the same
 )
 
 var permanent = map[error]string{

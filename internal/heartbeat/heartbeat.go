@@ -3,11 +3,17 @@ package heartbeat
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
+
+	"go.temporal.io/sdk/activity"
 )
 
-// Beside calls send at once and then at every interval, until stop is called or ctx ends. After stop it is not called any more. Whoever
-// has to finish something after a cancel, and to be taken for alive meanwhile, gives a context.WithoutCancel.
+// Every is the time between two heartbeats. It is well below the time after which a worker that does not heartbeat counts as lost.
+const Every = time.Second
+
+// Beside calls send at once and then at every interval, until stop is called or ctx ends. After stop it is not called any more.
+// An activity that must be taken for alive while it finishes something after a cancel gives a context.WithoutCancel.
 func Beside(ctx context.Context, every time.Duration, send func()) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -24,4 +30,25 @@ func Beside(ctx context.Context, every time.Duration, send func()) (stop func())
 		}
 	}()
 	return func() { cancel(); <-done }
+}
+
+// Saying heartbeats at once and then every second, until stop is called or ctx ends. Each heartbeat carries what was last given to
+// say, and what is given to say is sent at once. Outside of an activity both do nothing.
+func Saying[T any](ctx context.Context) (say func(T), stop func()) {
+	if !activity.IsActivity(ctx) {
+		return func(T) {}, func() {}
+	}
+	return saying[T](ctx, func(details ...any) { activity.RecordHeartbeat(ctx, details...) })
+}
+
+func saying[T any](ctx context.Context, record func(details ...any)) (say func(T), stop func()) {
+	var last atomic.Pointer[T]
+	stop = Beside(ctx, Every, func() {
+		if v := last.Load(); v != nil {
+			record(*v)
+		} else {
+			record()
+		}
+	})
+	return func(v T) { last.Store(&v); record(v) }, stop
 }

@@ -1,20 +1,19 @@
-package heartbeat_test
+package heartbeat
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/drover-migration/drover/internal/heartbeat"
 )
 
 func TestHeartbeatsGoOnUntilTheyAreStoppedOrTheActivityIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
-		stop := heartbeat.Beside(t.Context(), time.Second, func() { n++ })
+		stop := Beside(t.Context(), time.Second, func() { n++ })
 		time.Sleep(time.Minute + time.Millisecond)
 		stop()
 		require.Equal(t, 61, n)
@@ -24,9 +23,29 @@ func TestHeartbeatsGoOnUntilTheyAreStoppedOrTheActivityIsOver(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second+time.Millisecond)
 		defer cancel()
 		n = 0
-		stop = heartbeat.Beside(ctx, time.Second, func() { n++ })
+		stop = Beside(ctx, time.Second, func() { n++ })
 		time.Sleep(time.Hour)
 		stop()
 		require.Equal(t, 11, n, "what hangs does not look alive for ever")
 	})
+}
+
+func TestWhatIsSaidIsSentAtOnceAndAgainUntilItIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent []string
+		say, stop := saying[string](t.Context(), func(details ...any) { sent = append(sent, fmt.Sprint(details...)) })
+		synctest.Wait()
+		require.Equal(t, []string{""}, sent, "at once, with nothing said yet")
+		say("copying")
+		require.Equal(t, []string{"", "copying"}, sent)
+		time.Sleep(2*Every + time.Millisecond)
+		stop()
+		require.Equal(t, []string{"", "copying", "copying", "copying"}, sent, "though nothing more was said")
+	})
+}
+
+func TestOutsideOfAnActivityNothingIsSaid(*testing.T) {
+	say, stop := Saying[string](context.Background())
+	say("to nobody")
+	stop()
 }

@@ -27,6 +27,16 @@ var (
 // Any as a Put's condition writes whatever is there.
 const Any = "*"
 
+// Bucket is what users of the state bucket need of it. *Store is one; tests have others.
+type Bucket interface {
+	// Get returns an object's bytes and its ETag, or ErrNotFound.
+	Get(ctx context.Context, at migration.StateStore, target migration.Target, key string) (body []byte, etag string, err error)
+	// Put writes an object if its ETag is ifMatch; "" wants it not to exist, Any does not care. It answers the new ETag, or ErrConflict.
+	Put(ctx context.Context, at migration.StateStore, target migration.Target, key string, body []byte, ifMatch string) (etag string, err error)
+}
+
+var _ Bucket = (*Store)(nil)
+
 // Store reads and writes objects below a plan's state store.
 type Store struct {
 	// S3 gives the client of a target; the worker keeps one for each.

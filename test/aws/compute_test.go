@@ -18,30 +18,31 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/drover-migration/drover/activities/compute"
-	"github.com/drover-migration/drover/activities/traffic"
-	"github.com/drover-migration/drover/activities/traffic/routetest"
+	engine "github.com/drover-migration/drover/compute"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/routes/alb"
+	"github.com/drover-migration/drover/routes/routetest"
 )
 
 // clients of one account.
 type clients struct{ sdk.Config }
 
-func (c clients) EC2(context.Context, migration.Target) (compute.EC2, error) {
+func (c clients) EC2(context.Context, migration.Target) (engine.EC2, error) {
 	return ec2.NewFromConfig(c.Config), nil
 }
-func (c clients) ECS(context.Context, migration.Target) (compute.ECS, error) {
+func (c clients) ECS(context.Context, migration.Target) (engine.ECS, error) {
 	return ecs.NewFromConfig(c.Config), nil
 }
-func (c clients) IAM(context.Context, migration.Target) (compute.IAM, error) {
+func (c clients) IAM(context.Context, migration.Target) (engine.IAM, error) {
 	return iam.NewFromConfig(c.Config), nil
 }
-func (c clients) KMS(context.Context, migration.Target) (compute.KMS, error) {
+func (c clients) KMS(context.Context, migration.Target) (engine.KMS, error) {
 	return kms.NewFromConfig(c.Config), nil
 }
-func (c clients) STS(context.Context, migration.Target) (compute.STS, error) {
+func (c clients) STS(context.Context, migration.Target) (engine.STS, error) {
 	return sts.NewFromConfig(c.Config), nil
 }
-func (c clients) SecretsManager(context.Context, migration.Target) (compute.SecretsManager, error) {
+func (c clients) SecretsManager(context.Context, migration.Target) (engine.SecretsManager, error) {
 	return secretsmanager.NewFromConfig(c.Config), nil
 }
 
@@ -50,7 +51,7 @@ func sixteen[T comparable](t *testing.T, cfg sdk.Config, workers int, call func(
 	t.Helper()
 	as := make([]*compute.Activities, workers)
 	for i := range as {
-		as[i] = compute.New(clients{cfg})
+		as[i] = compute.New(engine.New(clients{cfg}))
 	}
 	answers := make([]T, 16)
 	var wg sync.WaitGroup
@@ -66,7 +67,7 @@ func sixteen[T comparable](t *testing.T, cfg sdk.Config, workers int, call func(
 	for _, a := range answers {
 		require.Equal(t, answers[0], a)
 	}
-	again, err := call(compute.New(clients{cfg}))
+	again, err := call(compute.New(engine.New(clients{cfg})))
 	require.NoError(t, err)
 	require.Equal(t, answers[0], again, "a worker that starts later finds it")
 	return again
@@ -98,7 +99,7 @@ func TestAVMBecomesOneInstance(t *testing.T) {
 	require.NoError(t, err)
 
 	w := migration.Workload{Name: "web", State: migration.StateDatasets, EC2: &migration.EC2{InstanceType: "auto", SecurityGroups: []string{"sg-web"}, Profile: "web"}, Config: migration.Config{UserData: "#!/bin/sh\n"}}
-	found, err := compute.New(clients{cfg}).CheckCompute(t.Context(), compute.CheckComputeRequest{Target: target, Workloads: []migration.Workload{w}})
+	found, err := compute.New(engine.New(clients{cfg})).CheckCompute(t.Context(), compute.CheckComputeRequest{Target: target, Workloads: []migration.Workload{w}})
 	require.NoError(t, err)
 	require.Empty(t, found.Findings)
 
@@ -118,17 +119,17 @@ func TestAVMBecomesOneInstance(t *testing.T) {
 	require.True(t, *images.Images[0].EnaSupport)
 
 	find := compute.FindInstanceRequest{Plan: "p", Target: target, Workload: w, VM: vm}
-	none, err := compute.New(clients{cfg}).FindInstance(t.Context(), find)
+	none, err := compute.New(engine.New(clients{cfg})).FindInstance(t.Context(), find)
 	require.NoError(t, err)
 	require.Zero(t, none)
 	launch := compute.LaunchInstanceRequest{Plan: "p", Target: target, Workload: w, VM: vm, Image: image.ID}
 	instance := sixteen(t, cfg, 2, func(a *compute.Activities) (compute.Instance, error) { return a.LaunchInstance(t.Context(), launch) })
 	require.Equal(t, "m7i.large", instance.Type)
-	adopted, err := compute.New(clients{cfg}).FindInstance(t.Context(), find)
+	adopted, err := compute.New(engine.New(clients{cfg})).FindInstance(t.Context(), find)
 	require.NoError(t, err)
 	require.Equal(t, compute.FindInstanceResult{Instance: instance, Image: image.ID}, adopted)
 	disks[0].Snapshot = snapshot(t, c, region+"a")
-	other, err := compute.New(clients{cfg}).RegisterImage(t.Context(), compute.RegisterImageRequest{Plan: "p", Target: target, Workload: w, VM: vm, Disks: disks})
+	other, err := compute.New(engine.New(clients{cfg})).RegisterImage(t.Context(), compute.RegisterImageRequest{Plan: "p", Target: target, Workload: w, VM: vm, Disks: disks})
 	require.NoError(t, err)
 	launch.Image = other.ID
 	require.Equal(t, instance, sixteen(t, cfg, 2, func(a *compute.Activities) (compute.Instance, error) { return a.LaunchInstance(t.Context(), launch) }), "an image of a later copy makes no second instance")
@@ -149,7 +150,7 @@ func TestAVMBecomesOneInstance(t *testing.T) {
 		require.Equal(t, *key.KeyMetadata.Arn, *v.KmsKeyId)
 	}
 
-	a := compute.New(clients{cfg})
+	a := compute.New(engine.New(clients{cfg}))
 	for range 2 {
 		require.NoError(t, a.RetireWorkload(t.Context(), compute.RetireWorkloadRequest{Plan: "p", Target: target, Workload: w}))
 		require.Empty(t, living(t, c))
@@ -187,20 +188,20 @@ func TestAWorkloadBecomesOneService(t *testing.T) {
 	newRole(t, cfg, "api")
 	newRole(t, cfg, "exec")
 	world := routetest.NewALB(t, at)
-	require.NoError(t, world.NewRouter().RecordRoute(t.Context(), traffic.RecordRouteRequest{Spec: world.Ref()}))
-	route := traffic.New(traffic.ClientsFunc(func(context.Context, migration.Target) (traffic.ELB, error) { return at.Client, nil }), nil, nil, nil)
+	require.NoError(t, world.NewRouter().Record(t.Context(), world.Spec()))
+	route := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return at.Client, nil }), nil, nil)
 	w, _ := world.Spec().Workload("api")
 	w.Fargate = &migration.Fargate{Cluster: "platform", Image: "registry/api:1.4.2", CPU: 512, Memory: 1024, Count: 2, TaskRole: "api", ExecutionRole: "exec"}
 	w.Config = migration.Config{Env: map[string]string{"MODE": "aws"}, Secrets: map[string]string{"DSN": "awssm://orders/app#dsn", "KEY": "ssm://orders/key"}}
-	group, err := route.EnsureTargetGroup(t.Context(), traffic.EnsureTargetGroupRequest{Plan: "suite", Target: target, Workload: w})
+	group, err := route.EnsureGroup(t.Context(), target, "suite", w)
 	require.NoError(t, err)
 
-	found, err := compute.New(clients{cfg}).CheckCompute(t.Context(), compute.CheckComputeRequest{Target: target, Workloads: []migration.Workload{w}})
+	found, err := compute.New(engine.New(clients{cfg})).CheckCompute(t.Context(), compute.CheckComputeRequest{Target: target, Workloads: []migration.Workload{w}})
 	require.NoError(t, err)
 	require.Empty(t, found.Findings)
 
 	service := sixteen(t, cfg, 2, func(a *compute.Activities) (compute.Service, error) {
-		return a.EnsureService(t.Context(), compute.EnsureServiceRequest{Plan: "suite", Target: target, Workload: w, TargetGroup: group.ARN})
+		return a.EnsureService(t.Context(), compute.EnsureServiceRequest{Plan: "suite", Target: target, Workload: w, TargetGroup: group})
 	})
 	services, err := c.ListServices(t.Context(), &ecs.ListServicesInput{Cluster: sdk.String("platform")})
 	require.NoError(t, err)
@@ -212,7 +213,7 @@ func TestAWorkloadBecomesOneService(t *testing.T) {
 	require.Equal(t, *secret.ARN+":dsn::", *secrets[0].ValueFrom)
 	require.Equal(t, "arn:aws:ssm:us-east-1:"+target.Account+":parameter/orders/key", *secrets[1].ValueFrom)
 
-	a := compute.New(clients{cfg})
+	a := compute.New(engine.New(clients{cfg}))
 	await := compute.AwaitServiceRequest{Plan: "suite", Target: target, Workload: w, Service: service.ARN}
 	short, cancel := context.WithTimeout(t.Context(), 6*time.Second)
 	defer cancel()
@@ -228,7 +229,7 @@ func TestAWorkloadBecomesOneService(t *testing.T) {
 	require.Equal(t, taskAddresses(t, c), state.Addresses)
 
 	w.Fargate.Image = "registry/api:1.5.0"
-	next, err := a.EnsureService(t.Context(), compute.EnsureServiceRequest{Plan: "suite", Target: target, Workload: w, TargetGroup: group.ARN})
+	next, err := a.EnsureService(t.Context(), compute.EnsureServiceRequest{Plan: "suite", Target: target, Workload: w, TargetGroup: group})
 	require.NoError(t, err)
 	require.Equal(t, service.ARN, next.ARN)
 	require.NotEqual(t, service.TaskDefinition, next.TaskDefinition)
@@ -239,7 +240,7 @@ func TestAWorkloadBecomesOneService(t *testing.T) {
 
 func TestCheckComputeSaysWhatIsMissing(t *testing.T) {
 	target, cfg := newTarget(t)
-	a := compute.New(clients{cfg})
+	a := compute.New(engine.New(clients{cfg}))
 	target.Subnets = append(target.Subnets, "subnet-none")
 	target.KMSKey = "alias/none"
 	got, err := a.CheckCompute(t.Context(), compute.CheckComputeRequest{Target: target, Workloads: []migration.Workload{

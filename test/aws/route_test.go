@@ -13,9 +13,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/stretchr/testify/require"
 
-	"github.com/drover-migration/drover/activities/traffic"
-	"github.com/drover-migration/drover/activities/traffic/routetest"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/routes/alb"
+	"github.com/drover-migration/drover/routes/routetest"
 )
 
 // newListener is a load balancer whose listener sends everybody to web on premises.
@@ -43,21 +43,21 @@ func TestALBRoutesAsTheSuiteSays(t *testing.T) {
 
 func TestCheckRouteFindsNothingWrong(t *testing.T) {
 	w := routetest.NewALB(t, newListener(t))
-	got, err := w.NewRouter().(*traffic.Activities).CheckRoute(t.Context(), traffic.CheckRouteRequest{Spec: w.Ref()})
+	got, err := w.NewRouter().(*alb.Router).Check(t.Context(), w.Spec())
 	require.NoError(t, err)
-	require.Empty(t, got.Findings)
+	require.Empty(t, got)
 }
 
 // The route follows while a customer's clients wait: between the commit at the destination and the rule there are these calls.
 func TestAMovesRouteIsFast(t *testing.T) {
 	w := routetest.NewALB(t, newListener(t))
 	r := w.NewRouter()
-	require.NoError(t, r.RecordRoute(t.Context(), traffic.RecordRouteRequest{Spec: w.Ref()}))
+	require.NoError(t, r.Record(t.Context(), w.Spec()))
 	var took []time.Duration
 	for i, c := range slices.Concat(w.Spec().Customers, w.Spec().Customers) {
 		w.SetHome(c.ID, []migration.Side{migration.AWS, migration.OnPrem}[i/len(w.Spec().Customers)])
 		start := time.Now()
-		_, err := r.ReconcileRoute(t.Context(), traffic.ReconcileRouteRequest{Spec: w.Ref(), Customer: c.ID})
+		_, err := r.Reconcile(t.Context(), w.Spec(), c.ID)
 		require.NoError(t, err)
 		took = append(took, time.Since(start))
 	}
@@ -68,44 +68,44 @@ func TestAMovesRouteIsFast(t *testing.T) {
 
 func TestTargetsAreRegisteredAwaitedAndExplained(t *testing.T) {
 	at := newListener(t)
-	a := traffic.New(traffic.ClientsFunc(func(context.Context, migration.Target) (traffic.ELB, error) { return at.Client, nil }), nil, nil, nil)
+	a := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return at.Client, nil }), nil, nil)
 	w := migration.Workload{Name: "web", Ingress: &migration.Ingress{Port: 18080, Protocol: "http", Paths: []string{"/*"}}}
 	groups := make(chan string, 16)
 	for range cap(groups) {
 		go func() {
-			g, err := a.EnsureTargetGroup(t.Context(), traffic.EnsureTargetGroupRequest{Plan: "p", Target: at.Target, Workload: w})
+			g, err := a.EnsureGroup(t.Context(), at.Target, "p", w)
 			if err != nil {
 				t.Error(err)
 			}
-			groups <- g.ARN
+			groups <- g
 		}()
 	}
 	group := <-groups
 	for range cap(groups) - 1 {
 		require.Equal(t, group, <-groups)
 	}
-	again, err := traffic.New(traffic.ClientsFunc(func(context.Context, migration.Target) (traffic.ELB, error) { return at.Client, nil }), nil, nil, nil).
-		EnsureTargetGroup(t.Context(), traffic.EnsureTargetGroupRequest{Plan: "p", Target: at.Target, Workload: w})
+	again, err := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return at.Client, nil }), nil, nil).
+		EnsureGroup(t.Context(), at.Target, "p", w)
 	require.NoError(t, err)
-	require.Equal(t, group, again.ARN)
+	require.Equal(t, group, again)
 
 	world := routetest.NewALB(t, at)
-	require.NoError(t, world.NewRouter().RecordRoute(t.Context(), traffic.RecordRouteRequest{Spec: world.Ref()}))
+	require.NoError(t, world.NewRouter().Record(t.Context(), world.Spec()))
 	web, _ := world.Spec().Workload("web")
-	attached, err := a.EnsureTargetGroup(t.Context(), traffic.EnsureTargetGroupRequest{Plan: world.Spec().Plan, Target: at.Target, Workload: web})
+	attached, err := a.EnsureGroup(t.Context(), at.Target, world.Spec().Plan, web)
 	require.NoError(t, err)
-	group = attached.ARN
+	group = attached
 	const address = "127.251.1.77"
 	for range 2 {
-		require.NoError(t, a.RegisterTargets(t.Context(), traffic.RegisterTargetsRequest{Target: at.Target, TargetGroup: group, Addresses: []string{address}, Port: 18080}))
+		require.NoError(t, a.Register(t.Context(), at.Target, group, []string{address}, 18080))
 	}
 	short, cancel := context.WithTimeout(t.Context(), 6*time.Second)
 	defer cancel()
-	err = a.AwaitTargets(short, traffic.AwaitTargetsRequest{Target: at.Target, TargetGroup: group, Want: 1})
+	err = a.AwaitTargets(short, at.Target, group, 1, func(string) {})
 	require.ErrorContains(t, err, address+":18080 is unhealthy", "nobody answers there yet")
 
 	serve(t, address+":18080")
-	require.NoError(t, a.AwaitTargets(t.Context(), traffic.AwaitTargetsRequest{Target: at.Target, TargetGroup: group, Want: 1}))
+	require.NoError(t, a.AwaitTargets(t.Context(), at.Target, group, 1, func(string) {}))
 	targets, err := a.TargetHealth(t.Context(), at.Target, group)
 	require.NoError(t, err)
 	require.Len(t, targets, 1)

@@ -1,0 +1,173 @@
+package traffic
+
+import (
+	"context"
+
+	"github.com/drover-migration/drover/internal/heartbeat"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/routes"
+	"github.com/drover-migration/drover/routes/alb"
+)
+
+// Specs reads compiled plans.
+type Specs interface {
+	Spec(ctx context.Context, ref migration.SpecRef) (*migration.Spec, error)
+}
+
+// Activities are the Temporal activities of the route.
+type Activities struct {
+	specs  Specs
+	router *alb.Router
+}
+
+// New builds the activities over a router.
+func New(specs Specs, router *alb.Router) *Activities {
+	return &Activities{specs: specs, router: router}
+}
+
+// CheckRouteRequest names the spec whose routes are checked.
+type CheckRouteRequest struct {
+	Spec migration.SpecRef `json:"spec"`
+}
+
+// CheckRouteResult is what was found.
+type CheckRouteResult struct {
+	Findings []migration.Finding `json:"findings,omitempty"`
+}
+
+// CheckRoute says what would stop Drover from routing the plan's customers. It writes nothing.
+func (a *Activities) CheckRoute(ctx context.Context, req CheckRouteRequest) (CheckRouteResult, error) {
+	spec, err := a.specs.Spec(ctx, req.Spec)
+	if err != nil {
+		return CheckRouteResult{}, err
+	}
+	found, err := a.router.Check(ctx, spec)
+	return CheckRouteResult{Findings: found}, err
+}
+
+// CheckTargetsRequest names the spec whose workloads on AWS are looked at.
+type CheckTargetsRequest struct {
+	Spec migration.SpecRef `json:"spec"`
+}
+
+// CheckTargetsResult is what keeps customers from being sent to AWS; nothing found: every routed workload serves there.
+type CheckTargetsResult struct {
+	Findings []migration.Finding `json:"findings,omitempty"`
+}
+
+// CheckTargets asks the load balancer whether every routed workload serves on AWS. It only reads.
+func (a *Activities) CheckTargets(ctx context.Context, req CheckTargetsRequest) (CheckTargetsResult, error) {
+	spec, err := a.specs.Spec(ctx, req.Spec)
+	if err != nil {
+		return CheckTargetsResult{}, err
+	}
+	found, err := a.router.CheckTargets(ctx, spec)
+	return CheckTargetsResult{Findings: found}, err
+}
+
+// RecordRouteRequest names the spec whose routes are recorded.
+type RecordRouteRequest struct {
+	Spec migration.SpecRef `json:"spec"`
+}
+
+// RecordRoute keeps what stands on every listener, and then attaches the workloads' target groups on AWS to it. Run twice, or cut off
+// anywhere, it ends the same: the first record stays.
+func (a *Activities) RecordRoute(ctx context.Context, req RecordRouteRequest) error {
+	spec, err := a.specs.Spec(ctx, req.Spec)
+	if err != nil {
+		return err
+	}
+	return a.router.Record(ctx, spec)
+}
+
+// RestoreRouteRequest names the spec whose routes are restored.
+type RestoreRouteRequest struct {
+	Spec migration.SpecRef `json:"spec"`
+}
+
+// RestoreRouteResult says what was done, and what is not as it was recorded although Drover never touched it.
+type RestoreRouteResult = routes.Restored
+
+// RestoreRoute takes Drover's rules and target groups off every listener. It refuses while a customer is homed on AWS. Run twice it
+// deletes nothing more; cut off, the next run deletes the rest.
+func (a *Activities) RestoreRoute(ctx context.Context, req RestoreRouteRequest) (RestoreRouteResult, error) {
+	spec, err := a.specs.Spec(ctx, req.Spec)
+	if err != nil {
+		return RestoreRouteResult{}, err
+	}
+	return a.router.Restore(ctx, spec)
+}
+
+// ReconcileRouteRequest names a customer of a spec.
+type ReconcileRouteRequest struct {
+	Spec     migration.SpecRef `json:"spec"`
+	Customer string            `json:"customer"`
+}
+
+// RouteState is where the routes send a customer.
+type RouteState = routes.State
+
+// ReconcileRoute makes the rules of every listener that carries the customer say what the home records say. It may run any number of
+// times, at once and late: see alb.Router.Reconcile.
+func (a *Activities) ReconcileRoute(ctx context.Context, req ReconcileRouteRequest) (RouteState, error) {
+	spec, err := a.specs.Spec(ctx, req.Spec)
+	if err != nil {
+		return RouteState{}, err
+	}
+	return a.router.Reconcile(ctx, spec, req.Customer)
+}
+
+// VerifyRoute reads the home record and the rules anew and answers an error, to be tried again, while they disagree for the customer. It
+// writes nothing.
+func (a *Activities) VerifyRoute(ctx context.Context, req ReconcileRouteRequest) (RouteState, error) {
+	spec, err := a.specs.Spec(ctx, req.Spec)
+	if err != nil {
+		return RouteState{}, err
+	}
+	return a.router.Verify(ctx, spec, req.Customer)
+}
+
+// EnsureTargetGroupRequest names a workload with an ingress.
+type EnsureTargetGroupRequest struct {
+	Plan     string             `json:"plan"`
+	Target   migration.Target   `json:"target"`
+	Workload migration.Workload `json:"workload"`
+}
+
+// TargetGroup is a workload's group on AWS.
+type TargetGroup struct {
+	ARN string `json:"arn"`
+}
+
+// EnsureTargetGroup finds or creates the workload's target group. Any number of calls make one.
+func (a *Activities) EnsureTargetGroup(ctx context.Context, req EnsureTargetGroupRequest) (TargetGroup, error) {
+	arn, err := a.router.EnsureGroup(ctx, req.Target, req.Plan, req.Workload)
+	return TargetGroup{ARN: arn}, err
+}
+
+// RegisterTargetsRequest names addresses to add to a group.
+type RegisterTargetsRequest struct {
+	Target      migration.Target `json:"target"`
+	TargetGroup string           `json:"targetGroup"`
+	Addresses   []string         `json:"addresses"`
+	Port        int              `json:"port"`
+}
+
+// RegisterTargets adds addresses to a group and removes none. Adding what is there changes nothing.
+func (a *Activities) RegisterTargets(ctx context.Context, req RegisterTargetsRequest) error {
+	return a.router.Register(ctx, req.Target, req.TargetGroup, req.Addresses, req.Port)
+}
+
+// AwaitTargetsRequest says how many targets must be healthy.
+type AwaitTargetsRequest struct {
+	Target      migration.Target `json:"target"`
+	TargetGroup string           `json:"targetGroup"`
+	Want        int              `json:"want"`
+}
+
+// AwaitTargets waits until Want targets are healthy, or none registered is unhealthy and Want is 0. It only reads.
+func (a *Activities) AwaitTargets(ctx context.Context, req AwaitTargetsRequest) error {
+	say, stop := heartbeat.Saying[string](ctx)
+	defer stop()
+	return a.router.AwaitTargets(ctx, req.Target, req.TargetGroup, req.Want, say)
+}

@@ -1,0 +1,208 @@
+package health
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// watcher collects the samples of one customer and judges them.
+type watcher struct {
+	*Doctor
+	req   Question
+	front Endpoint
+	say   func(samples int)
+
+	took   []time.Duration // of the http probes, good or not
+	failed int             // of the http probes
+	errors int
+	total  int
+	good   []int    // good answers, by probe
+	inRow  []int    // failures in a row, by probe
+	last   []string // last answer, by probe
+}
+
+// watcher finds where the customer's requests go.
+func (d *Doctor) watcher(ctx context.Context, req Question, say func(samples int)) (w *watcher, err error) {
+	n := len(req.Slice.Health.Probes)
+	w = &watcher{Doctor: d, req: req, say: say, good: make([]int, n), inRow: make([]int, n), last: make([]string, n)}
+	if len(req.Slice.Routes) == 0 {
+		return w, nil
+	}
+	r := req.Slice.Routes[0]
+	if w.front, err = d.backends.Front(ctx, req.Slice.Target(target(r)), r); err != nil {
+		err = fmt.Errorf("where route %q takes requests: %w", r.Name, err)
+	}
+	return w, err
+}
+
+func target(r migration.Route) string {
+	if r.ALB != nil {
+		return r.ALB.Target
+	}
+	return ""
+}
+
+// add takes one sample of probe i.
+func (w *watcher) add(i int, s sample) {
+	w.last[i] = s.answer
+	if s.unasked {
+		return
+	}
+	w.total++
+	w.say(w.total)
+	if w.req.Slice.Health.Probes[i].HTTP != nil {
+		w.took = append(w.took, s.took)
+		if !s.ok {
+			w.failed++
+		}
+	}
+	if s.ok {
+		w.good[i]++
+		w.inRow[i] = 0
+		return
+	}
+	w.errors++
+	w.inRow[i]++
+}
+
+type answered struct {
+	probe int
+	sample
+}
+
+// run asks every probe at its own pace until the time is over or one has failed too often in a row.
+func (w *watcher) run(ctx context.Context) (migration.Verdict, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	answers := make(chan answered)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.askAll(ctx, answers)
+	}()
+	defer func() { cancel(); <-done }()
+	end := time.NewTimer(w.req.For.D())
+	defer end.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return migration.Verdict{}, ctx.Err()
+		case a := <-answers:
+			w.add(a.probe, a.sample)
+			if p := w.req.Slice.Health.Probes[a.probe]; w.inRow[a.probe] >= max(p.FailAfter, 1) {
+				return w.verdict(migration.Fail, fmt.Sprintf("probe %s failed %d times in a row, last: %s", name(p), w.inRow[a.probe], a.answer), a.probe), nil
+			}
+		case <-end.C:
+			return w.judge(), nil
+		}
+	}
+}
+
+// askAll asks each probe at its pace and hands over the answers, until ctx ends.
+func (w *watcher) askAll(ctx context.Context, answers chan<- answered) {
+	finished := make(chan struct{})
+	for i, p := range w.req.Slice.Health.Probes {
+		go func() {
+			defer func() { finished <- struct{}{} }()
+			tick := time.NewTicker(max(p.Every.D(), 10*time.Millisecond))
+			defer tick.Stop()
+			for {
+				s := w.ask(ctx, p)
+				if ctx.Err() != nil {
+					return
+				}
+				select {
+				case answers <- answered{i, s}:
+				case <-ctx.Done():
+					return
+				}
+				select {
+				case <-tick.C:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+	}
+	for range w.req.Slice.Health.Probes {
+		<-finished
+	}
+}
+
+// ask asks one probe once: http through the route, the others at the machines on AWS.
+func (w *watcher) ask(ctx context.Context, p migration.Probe) sample {
+	if p.HTTP != nil {
+		return w.prober.http(ctx, w.prober.route, w.front, w.req.Slice.Customer.Hosts[0], p)
+	}
+	for _, wl := range w.req.Slice.Workloads {
+		behind, err := w.behind(ctx, w.req.Plan, w.req.Slice, wl, migration.AWS)
+		if err != nil {
+			return sample{answer: "not asked: " + err.Error(), unasked: true}
+		}
+		if len(behind) == 0 {
+			return sample{answer: wl.Name + " has no machine registered on " + string(migration.AWS)}
+		}
+		for _, b := range behind {
+			if s := w.attempt(ctx, b, w.req.Slice.Customer, migration.Probe{TCP: p.TCP, TargetGroup: p.TargetGroup, Timeout: p.Timeout, FailAfter: 1}); !s.ok {
+				return sample{answer: wl.Name + " at " + b.Address + ": " + s.answer}
+			}
+		}
+	}
+	return sample{ok: true, answer: "all well"}
+}
+
+// judge compares the whole watch with the baseline.
+func (w *watcher) judge() migration.Verdict {
+	c, base := w.req.Slice.Health.Compare, w.req.Baseline
+	now, silent := w.baseline(), slices.Index(w.good, 0)
+	switch {
+	case w.total == 0:
+		why := "no probe has answered"
+		if i := slices.IndexFunc(w.last, func(s string) bool { return s != "" }); i >= 0 {
+			why += "; last: " + w.last[i]
+		}
+		return w.verdict(migration.Inconclusive, why, -1)
+	case silent >= 0:
+		// Too few failures for a fail, which is no reason to call it well.
+		return w.verdict(migration.Inconclusive, fmt.Sprintf("probe %s had no good answer", name(w.req.Slice.Health.Probes[silent])), silent)
+	case c == nil || base == nil:
+		return w.verdict(migration.Pass, fmt.Sprintf("%d of %d samples good", w.total-w.errors, w.total), -1)
+	case now.Samples < c.MinSamples || base.Samples < c.MinSamples:
+		return w.verdict(migration.Inconclusive, fmt.Sprintf("%d samples on AWS and %d before; the comparison wants %d of each", now.Samples, base.Samples, c.MinSamples), -1)
+	case c.ErrorRate != nil && !c.ErrorRate.Allows(now.ErrorRate, base.ErrorRate):
+		return w.verdict(migration.Fail, fmt.Sprintf("error rate %.1f%% on AWS, %.1f%% before; allowed %s", 100*now.ErrorRate, 100*base.ErrorRate, c.ErrorRate), -1)
+	case c.P95 != nil && !c.P95.Allows(now.P95, base.P95):
+		return w.verdict(migration.Fail, fmt.Sprintf("p95 %s on AWS, %s before; allowed %s", seconds(now.P95), seconds(base.P95), c.P95), -1)
+	}
+	return w.verdict(migration.Pass, fmt.Sprintf("%d samples: error rate %.1f%% (before %.1f%%), p95 %s (before %s)", now.Samples, 100*now.ErrorRate, 100*base.ErrorRate, seconds(now.P95), seconds(base.P95)), -1)
+}
+
+func seconds(s float64) string {
+	return time.Duration(s * float64(time.Second)).Round(100 * time.Microsecond).String()
+}
+
+func (w *watcher) baseline() Baseline {
+	b := Baseline{Samples: len(w.took)}
+	if b.Samples == 0 {
+		return b
+	}
+	sorted := slices.Sorted(slices.Values(w.took))
+	b.P95 = sorted[(len(sorted)*95-1)/100].Seconds()
+	b.ErrorRate = float64(w.failed) / float64(b.Samples) // other probes have no baseline to be compared with
+	return b
+}
+
+func (w *watcher) verdict(o migration.Outcome, why string, probe int) migration.Verdict {
+	b := w.baseline()
+	v := migration.Verdict{Outcome: o, Reason: why, At: time.Now(), Samples: w.total, Errors: w.errors, P95: b.P95, ErrorRate: b.ErrorRate}
+	if base := w.req.Baseline; base != nil {
+		v.BaselineP95, v.BaselineRate = base.P95, base.ErrorRate
+	}
+	if probe >= 0 {
+		v.Probe, v.LastAnswer = name(w.req.Slice.Health.Probes[probe]), w.last[probe]
+	}
+	return v
+}

@@ -1,0 +1,155 @@
+package alb_test
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/routes/alb"
+	"github.com/drover-migration/drover/routes/routetest"
+)
+
+func TestCheckRoute(t *testing.T) {
+	host := func(values ...string) types.RuleCondition {
+		return types.RuleCondition{Field: aws.String("host-header"), HostHeaderConfig: &types.HostHeaderConditionConfig{Values: values}}
+	}
+	add := func(f *fakeELB, priority int, tags []types.Tag, actions []types.Action, c ...types.RuleCondition) {
+		_, _ = f.CreateRule(context.Background(), &elb.CreateRuleInput{Priority: aws.Int32(int32(priority)), Conditions: c, Actions: actions, Tags: tags}) //nolint:gosec // small
+	}
+	for _, c := range []struct {
+		name  string
+		world func(*fakeELB, *routetest.ALB)
+		want  []string
+	}{
+		{"a listener that serves everybody on premises is fine", func(*fakeELB, *routetest.ALB) {}, nil},
+		{"a listener that does not exist", func(_ *fakeELB, w *routetest.ALB) { w.Spec().Routes[0].ALB.Listener = "none" }, []string{"route-listener"}},
+		{"a group on premises that does not exist", func(f *fakeELB, _ *routetest.ALB) { f.groups = f.groups[:1] }, []string{"route-onprem-group"}},
+		{"a sticky group", func(f *fakeELB, _ *routetest.ALB) { f.sticky["tg/web"] = true }, []string{"route-stickiness"}},
+		{"more rules than the quota", func(f *fakeELB, _ *routetest.ALB) {
+			for p := range 95 {
+				add(f, 1000+p, nil, to("tg/other"), host("other"+strconv.Itoa(p)+".example.com"))
+			}
+		}, []string{"route-quota"}},
+		{"no priority below the first rule", func(f *fakeELB, _ *routetest.ALB) { add(f, 2, nil, to("tg/other"), host("other.example.com")) }, []string{"route-priorities"}},
+		{"a customer's host that goes elsewhere today", func(f *fakeELB, _ *routetest.ALB) { add(f, 50, nil, to("tg/other"), host("c03.app.example.com")) }, []string{"route-host-claimed", "route-host-claimed"}},
+		{"a rule that signs in first", func(f *fakeELB, _ *routetest.ALB) {
+			add(f, 50, nil, append([]types.Action{{Type: types.ActionTypeEnumAuthenticateOidc}}, to("tg/web")...), host("*.app.example.com"))
+		}, []string{"route-host-claimed", "route-host-claimed"}},
+		{"another plan's rule", func(f *fakeELB, _ *routetest.ALB) {
+			add(f, 50, []types.Tag{{Key: aws.String("drover:plan"), Value: aws.String("other")}}, to("tg/other"), host("c01.app.example.com"))
+		}, []string{"route-host-claimed", "route-host-claimed"}},
+		{"a default action that serves nobody on premises", func(f *fakeELB, _ *routetest.ALB) { f.rules[0].Actions = to("tg/other") }, []string{"route-host-unserved"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFakeELB()
+			w := routetest.NewALB(t, place(f))
+			c.world(f, w)
+			f.writes()
+			got, err := w.NewRouter().(*alb.Router).Check(t.Context(), w.Spec())
+			require.NoError(t, err)
+			var checks []string
+			for _, x := range got {
+				require.NotEmpty(t, x.Remedy)
+				checks = append(checks, x.Check)
+			}
+			require.Equal(t, c.want, checks, "%v", got)
+			require.Zero(t, f.writes(), "a check writes nothing")
+		})
+	}
+}
+
+func TestCallsAtOnceSharePasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeELB()
+		w := routetest.NewALB(t, place(f))
+		r := w.NewRouter()
+		require.NoError(t, r.Record(t.Context(), w.Spec()))
+		var calls sync.WaitGroup
+		ask := func(customer string) {
+			calls.Go(func() {
+				_, err := r.Reconcile(t.Context(), w.Spec(), customer)
+				assert.NoError(t, err)
+			})
+		}
+		f.count("DescribeRules")
+		ask("c00")
+		calls.Wait()
+		alone := f.count("DescribeRules")
+
+		reached, release := w.HoldHomes(r)
+		ask("c00")
+		<-reached // a pass runs; whoever comes now waits for the next one, together
+		for range 50 {
+			ask("c01")
+		}
+		synctest.Wait()
+		release()
+		calls.Wait()
+		require.LessOrEqual(t, f.count("DescribeRules"), 2*alone, "51 calls, and two passes")
+	})
+}
+
+func TestRulesMoveTogetherWhenForeignRulesLeaveNoRoom(t *testing.T) {
+	f := newFakeELB()
+	w := routetest.NewALB(t, place(f))
+	a := w.NewRouter()
+	require.NoError(t, a.Record(t.Context(), w.Spec()))
+	// Somebody puts a rule ahead of Drover's: new rules for /api/* must come before those for everything, and both before it.
+	_, err := f.CreateRule(t.Context(), &elb.CreateRuleInput{Priority: aws.Int32(9), Actions: to("tg/web"), Conditions: []types.RuleCondition{{Field: aws.String("host-header"), HostHeaderConfig: &types.HostHeaderConditionConfig{Values: []string{"new.example.com"}}}}})
+	require.NoError(t, err)
+	for _, c := range w.Spec().Customers {
+		w.SetHome(c.ID, "aws")
+		_, err := a.Reconcile(t.Context(), w.Spec(), c.ID)
+		require.NoError(t, err)
+		side, what := w.Serves(t, c.Hosts[0], "/api/x")
+		require.Equal(t, "aws api", string(side)+" "+what)
+		_, err = a.Verify(t.Context(), w.Spec(), c.ID)
+		require.NoError(t, err)
+	}
+	require.Positive(t, f.count("SetRulePriorities"))
+	require.True(t, slices.ContainsFunc(f.rules, func(r types.Rule) bool { return *r.Priority == "9" }), "the other's rule stays")
+}
+
+// A plan is aborted and submitted again: what one worker deleted and made anew, another one still knows by its old ARN.
+func TestAWorkerDoesNotKeepToATargetGroupThatIsNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := routetest.NewALB(t, place(newFakeELB()))
+		one, other := w.NewRouter(), w.NewRouter()
+		customer := w.Spec().Customers[0]
+		move := func(r routetest.Router, to migration.Side) {
+			w.SetHome(customer.ID, to)
+			_, err := r.Reconcile(t.Context(), w.Spec(), customer.ID)
+			require.NoError(t, err)
+			side, _ := w.Serves(t, customer.Hosts[0], "/api/x")
+			require.Equal(t, to, side)
+		}
+		require.NoError(t, one.Record(t.Context(), w.Spec()))
+		move(other, migration.AWS)
+		move(other, migration.OnPrem)
+		_, err := one.Restore(t.Context(), w.Spec())
+		require.NoError(t, err)
+		require.NoError(t, one.Record(t.Context(), w.Spec()))
+
+		ensure := func(r routetest.Router) string {
+			g, err := r.(*alb.Router).EnsureGroup(t.Context(), w.Spec().Targets[0], w.Spec().Plan, w.Spec().Workloads[0])
+			require.NoError(t, err)
+			return g
+		}
+		require.Equal(t, ensure(one), ensure(other), "a workflow takes it on")
+		time.Sleep(time.Minute)
+		move(other, migration.AWS)
+		_, err = other.Verify(t.Context(), w.Spec(), customer.ID)
+		require.NoError(t, err)
+	})
+}

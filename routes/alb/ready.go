@@ -1,0 +1,71 @@
+package alb
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// CheckTargets asks the load balancer about every routed workload's targets on AWS: at least one must be healthy, and none unhealthy.
+// Targets that come or go (initial, draining) do not count. It only reads. Nothing found: every routed workload serves there.
+func (rt *Router) CheckTargets(ctx context.Context, spec *migration.Spec) (out []migration.Finding, err error) {
+	seen := map[string]bool{}
+	err = rt.eachRoute(ctx, spec, func(l *layout, c ELB) error {
+		for _, k := range l.classes {
+			if seen[k.workload] {
+				continue
+			}
+			seen[k.workload] = true
+			arn, err := rt.group(ctx, c, l.target, l.plan, k.workload)
+			if err != nil {
+				return err
+			}
+			why, err := rt.unready(ctx, l.target, arn)
+			if err != nil {
+				return err
+			}
+			if why != "" {
+				out = append(out, migration.Finding{
+					Severity: migration.Blocker, Check: "targets", Subject: "workload " + k.workload, Reason: why,
+					Remedy: "look at the workload's own log on AWS; the batch goes on by itself once its targets are healthy",
+				})
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// unready says why a target group cannot take customers.
+func (rt *Router) unready(ctx context.Context, t migration.Target, group string) (string, error) {
+	if group == "" {
+		return "it has no target group on AWS yet", nil
+	}
+	all, err := rt.TargetHealth(ctx, t, group)
+	if err != nil {
+		return "", err
+	}
+	healthy := 0
+	for _, h := range all {
+		switch h.State {
+		case "healthy":
+			healthy++
+		case "unhealthy":
+			return "target " + h.String(), nil
+		}
+	}
+	if healthy == 0 {
+		return fmt.Sprintf("none of its %d targets is healthy", len(all)), nil
+	}
+	return "", nil
+}
+
+// GroupOf is the ARN of a workload's target group on AWS; empty: there is none. It only reads.
+func (rt *Router) GroupOf(ctx context.Context, t migration.Target, plan, workload string) (string, error) {
+	c, err := rt.clients.ELB(ctx, t)
+	if err != nil {
+		return "", err
+	}
+	return rt.group(ctx, c, t, plan, workload)
+}

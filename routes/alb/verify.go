@@ -1,0 +1,162 @@
+package alb
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+
+	"github.com/drover-migration/drover/internal/permanent"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/routes"
+)
+
+// Verify reads the home record and the rules anew and answers an error, to be tried again, while they disagree for the customer. It
+// writes nothing.
+func (rt *Router) Verify(ctx context.Context, spec *migration.Spec, customer string) (routes.State, error) {
+	out := routes.State{Customer: customer}
+	who, ls, err := carried(spec, customer)
+	if err != nil {
+		return out, err
+	}
+	for _, l := range ls {
+		c, err := rt.clients.ELB(ctx, l.target)
+		if err != nil {
+			return out, err
+		}
+		only := *l
+		only.customers = []migration.Customer{who} // one record is enough
+		v, err := rt.look(ctx, c, spec, &only)
+		if err != nil {
+			return out, fmt.Errorf("verify route %q: %w", l.route.Name, err)
+		}
+		if err := rt.agrees(ctx, c, l, v, who); err != nil {
+			return out, fmt.Errorf("verify route %q: %w", l.route.Name, err)
+		}
+		out.Home = v.homes[customer]
+		out.Rules = append(out.Rules, v.rulesOf(who.Hosts)...)
+	}
+	return out, nil
+}
+
+// agrees follows every host of the customer through the listener as ALB would.
+func (rt *Router) agrees(ctx context.Context, c ELB, l *layout, v *view, customer migration.Customer) error {
+	home := v.homes[customer.ID]
+	if home == "" {
+		return permanent.New("NoHome", nil, "the data of customer %q names no home", customer.ID)
+	}
+	for _, k := range l.classes {
+		if !slices.Contains(customer.Workloads, k.workload) {
+			continue
+		}
+		var want string
+		if home == migration.AWS {
+			arn, err := rt.group(ctx, c, l.target, l.plan, k.workload)
+			if err != nil {
+				return err
+			}
+			want = arn
+		}
+		for _, h := range customer.Hosts {
+			if err := v.sends(l, k, strings.ToLower(h), want); err != nil {
+				return fmt.Errorf("customer %q is homed on %s: %w", customer.ID, home, err)
+			}
+		}
+	}
+	return nil
+}
+
+// sends checks that a host's requests of one class go to the group want, or, with want empty, that no rule of Drover's takes them.
+func (v *view) sends(l *layout, k *class, host, want string) error {
+	at := slices.IndexFunc(v.own, func(r *rule) bool { return k.is(r.workload, r.paths) && r.has(host) })
+	if want == "" {
+		if at >= 0 {
+			return fmt.Errorf("rule %s still sends %s of workload %q to AWS", v.own[at].arn, host, k.workload)
+		}
+		return nil
+	}
+	if at < 0 {
+		return fmt.Errorf("no rule sends %s of workload %q to AWS", host, k.workload)
+	}
+	r := v.own[at]
+	if r.odd || r.group != want || r.rest != l.route.ALB.Workloads[k.workload] {
+		return fmt.Errorf("rule %s does not send %s to target group %s", r.arn, host, want)
+	}
+	for _, raw := range v.foreign {
+		if f := parse(raw); f.priority < r.priority && f.mayTake(host, k.paths) {
+			return fmt.Errorf("rule %s, which is not Drover's, has priority %d and takes requests to %s before Drover's rule at %d; give it a higher number", f.arn, f.priority, host, r.priority)
+		}
+	}
+	return nil
+}
+
+// mayTake says whether a rule can match a request to host whose path is one of paths (none: any path).
+func (r *rule) mayTake(host string, paths []string) bool {
+	if len(r.hosts) > 0 && !slices.ContainsFunc(r.hosts, func(p string) bool { return matches(p, host) }) {
+		return false
+	}
+	if len(r.paths) == 0 || len(paths) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(r.paths, func(p string) bool {
+		return slices.ContainsFunc(paths, func(q string) bool { return overlap(p, q) })
+	})
+}
+
+// matches is ALB's wildcard match: * is any characters, ? is one.
+func matches(pattern, s string) bool {
+	for pattern != "" {
+		switch pattern[0] {
+		case '*':
+			for i := range len(s) + 1 {
+				if matches(pattern[1:], s[i:]) {
+					return true
+				}
+			}
+			return false
+		case '?':
+			if s == "" {
+				return false
+			}
+		default:
+			if s == "" || s[0] != pattern[0] {
+				return false
+			}
+		}
+		pattern, s = pattern[1:], s[1:]
+	}
+	return s == ""
+}
+
+// overlap says whether some text can match both patterns. It compares what comes before the first wildcards, and so may say yes
+// where the ends differ: it is asked to warn, never to allow.
+func overlap(p, q string) bool {
+	pi, qi := strings.IndexAny(p, "*?"), strings.IndexAny(q, "*?")
+	switch {
+	case pi < 0:
+		return matches(q, p)
+	case qi < 0:
+		return matches(p, q)
+	}
+	n := min(pi, qi)
+	return p[:n] == q[:n]
+}
+
+// forwardsOnlyTo says whether actions send every request to one of groups and do nothing else with it.
+func forwardsOnlyTo(actions []types.Action, groups ...string) bool {
+	for _, act := range actions {
+		if act.Type != types.ActionTypeEnumForward {
+			return false
+		}
+	}
+	to := groupsOf(actions)
+	for _, g := range to {
+		if !slices.Contains(groups, aws.ToString(&g)) {
+			return false
+		}
+	}
+	return len(to) > 0
+}

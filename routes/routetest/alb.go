@@ -1,0 +1,277 @@
+package routetest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/stretchr/testify/require"
+
+	"github.com/drover-migration/drover/internal/objects"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/routes/alb"
+)
+
+// ALB is a World on a listener of an Application Load Balancer.
+type ALB struct {
+	client   alb.ELB
+	spec     *migration.Spec
+	web, api string // groups on premises
+
+	mu    sync.Mutex
+	homes map[string]migration.Side
+	holds map[Router]*hold
+	kept  map[string][]byte
+}
+
+type hold struct{ reached, released chan struct{} }
+
+// ALBPlace is where an ALB world is built: a listener without rules whose default action forwards to Web, and two groups of IP targets.
+type ALBPlace struct {
+	Client   alb.ELB
+	Target   migration.Target
+	Listener string
+	Web, API string // ARNs of the groups on premises
+}
+
+// NewALB builds the world: 13 customers, and the rules of others that stand before Drover comes.
+func NewALB(t *testing.T, at ALBPlace) *ALB {
+	w := &ALB{client: at.Client, web: at.Web, api: at.API, homes: map[string]migration.Side{}, holds: map[Router]*hold{}, kept: map[string][]byte{}}
+	w.spec = &migration.Spec{
+		Plan: "suite", Targets: []migration.Target{at.Target},
+		Workloads: []migration.Workload{
+			{Name: "api", Target: at.Target.Name, Ingress: &migration.Ingress{Port: 8080, Protocol: "http", Paths: []string{"/api/*"}}},
+			{Name: "web", Target: at.Target.Name, Ingress: &migration.Ingress{Port: 8080, Protocol: "http", Paths: []string{"/*"}}},
+		},
+		Routes: []migration.Route{{Name: "public", ALB: &migration.ALB{Target: at.Target.Name, Listener: at.Listener, Workloads: map[string]string{"web": at.Web, "api": at.API}}}},
+	}
+	for i := range 13 {
+		id := fmt.Sprintf("c%02d", i)
+		w.spec.Customers = append(w.spec.Customers, migration.Customer{ID: id, Tenant: int64(i + 1), Hosts: []string{id + ".app.example.com"}, Workloads: []string{"web", "api"}})
+		w.homes[id] = migration.OnPrem
+	}
+	w.foreign(t, at.Listener, 100, []string{"/api/*"}, []string{"*.app.example.com"}, at.API)
+	w.foreign(t, at.Listener, 200, nil, []string{"legacy.example.com"}, at.Web)
+	return w
+}
+
+func (w *ALB) foreign(t *testing.T, listener string, priority int32, paths, hosts []string, group string) {
+	in := &elb.CreateRuleInput{ListenerArn: &listener, Priority: aws.Int32(priority), Actions: []types.Action{{Type: types.ActionTypeEnumForward, TargetGroupArn: &group}}}
+	in.Conditions = append(in.Conditions, types.RuleCondition{Field: aws.String("host-header"), HostHeaderConfig: &types.HostHeaderConditionConfig{Values: hosts}})
+	if len(paths) > 0 {
+		in.Conditions = append(in.Conditions, types.RuleCondition{Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{Values: paths}})
+	}
+	_, err := w.client.CreateRule(t.Context(), in)
+	require.NoError(t, err)
+}
+
+// Spec is the spec.
+func (w *ALB) Spec() *migration.Spec { return w.spec }
+
+// NewRouter is another worker's router.
+func (w *ALB) NewRouter() Router {
+	e := &eyes{w: w}
+	r := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return w.client, nil }), e, store{w}, alb.WithPace(1000, 1000))
+	e.router = r
+	return r
+}
+
+// SetHome writes a home record.
+func (w *ALB) SetHome(customer string, side migration.Side) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.homes[customer] = side
+}
+
+// HoldHomes holds the next answer to r.
+func (w *ALB) HoldHomes(r Router) (<-chan struct{}, func()) {
+	h := &hold{make(chan struct{}), make(chan struct{})}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.holds[r] = h
+	return h.reached, func() { close(h.released) }
+}
+
+// eyes are how one router reads homes.
+type eyes struct {
+	w      *ALB
+	router Router
+}
+
+func (e *eyes) Homes(context.Context, *migration.Spec, []migration.Customer) (map[string]migration.Side, error) {
+	e.w.mu.Lock()
+	now, h := maps.Clone(e.w.homes), e.w.holds[e.router]
+	delete(e.w.holds, e.router)
+	e.w.mu.Unlock()
+	if h != nil {
+		close(h.reached)
+		<-h.released
+	}
+	return now, nil
+}
+
+type store struct{ w *ALB }
+
+func (s store) Get(_ context.Context, at migration.StateStore, _ migration.Target, key string) ([]byte, string, error) {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	b, ok := s.w.kept[path.Join(at.Prefix, key)]
+	if !ok {
+		return nil, "", objects.ErrNotFound
+	}
+	return b, "1", nil
+}
+
+func (s store) Put(_ context.Context, at migration.StateStore, _ migration.Target, key string, body []byte, ifMatch string) (string, error) {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	key = path.Join(at.Prefix, key)
+	if _, ok := s.w.kept[key]; ok && ifMatch == "" {
+		return "", objects.ErrConflict
+	}
+	s.w.kept[key] = body
+	return "1", nil
+}
+
+func (w *ALB) rules(t *testing.T) []types.Rule {
+	t.Helper()
+	out, err := w.client.DescribeRules(t.Context(), &elb.DescribeRulesInput{ListenerArn: &w.spec.Routes[0].ALB.Listener})
+	require.NoError(t, err)
+	slices.SortFunc(out.Rules, func(a, b types.Rule) int { return priority(a) - priority(b) })
+	return out.Rules
+}
+
+func priority(r types.Rule) int {
+	if aws.ToBool(r.IsDefault) {
+		return 1 << 30
+	}
+	p, _ := strconv.Atoi(aws.ToString(r.Priority))
+	return p
+}
+
+// Serves asks the rules in the order in which ALB does.
+func (w *ALB) Serves(t *testing.T, host, reqPath string) (migration.Side, string) {
+	t.Helper()
+	for _, r := range w.rules(t) {
+		if !takes(r, host, reqPath) {
+			continue
+		}
+		group := aws.ToString(r.Actions[0].TargetGroupArn)
+		if f := r.Actions[0].ForwardConfig; f != nil {
+			for _, g := range f.TargetGroups {
+				if aws.ToInt32(g.Weight) > 0 {
+					group = aws.ToString(g.TargetGroupArn)
+				}
+			}
+		}
+		return w.name(t, group)
+	}
+	t.Fatalf("no rule takes %s%s", host, reqPath)
+	return "", ""
+}
+
+func takes(r types.Rule, host, reqPath string) bool {
+	for _, c := range r.Conditions {
+		values, subject := c.Values, host
+		if c.HostHeaderConfig != nil {
+			values = c.HostHeaderConfig.Values
+		}
+		if aws.ToString(c.Field) == "path-pattern" {
+			subject = reqPath
+			if c.PathPatternConfig != nil {
+				values = c.PathPatternConfig.Values
+			}
+		}
+		// path.Match is enough here: the suite's patterns have one star, and what it stands for has no slash.
+		if !slices.ContainsFunc(values, func(p string) bool { ok, _ := path.Match(p, subject); return ok }) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *ALB) name(t *testing.T, group string) (migration.Side, string) {
+	t.Helper()
+	switch group {
+	case w.web:
+		return migration.OnPrem, "web"
+	case w.api:
+		return migration.OnPrem, "api"
+	}
+	return migration.AWS, w.tags(t, group)[group]["drover:workload"]
+}
+
+func (w *ALB) tags(t *testing.T, arns ...string) map[string]map[string]string {
+	t.Helper()
+	all := map[string]map[string]string{}
+	for some := range slices.Chunk(arns, 20) {
+		out, err := w.client.DescribeTags(t.Context(), &elb.DescribeTagsInput{ResourceArns: some})
+		require.NoError(t, err)
+		for _, d := range out.TagDescriptions {
+			m := map[string]string{}
+			for _, x := range d.Tags {
+				m[aws.ToString(x.Key)] = aws.ToString(x.Value)
+			}
+			all[aws.ToString(d.ResourceArn)] = m
+		}
+	}
+	return all
+}
+
+func (w *ALB) split(t *testing.T) (drovers, others []types.Rule) {
+	t.Helper()
+	rules := w.rules(t)
+	arns := make([]string, len(rules))
+	for i, r := range rules {
+		arns[i] = aws.ToString(r.RuleArn)
+	}
+	tags := w.tags(t, arns...)
+	for _, r := range rules {
+		if tags[aws.ToString(r.RuleArn)]["drover:plan"] != "" {
+			drovers = append(drovers, r)
+		} else {
+			others = append(others, r)
+		}
+	}
+	return drovers, others
+}
+
+// Standing is the rules of others, with their priorities.
+func (w *ALB) Standing(t *testing.T) string {
+	t.Helper()
+	_, others := w.split(t)
+	b, err := json.MarshalIndent(others, "", " ")
+	require.NoError(t, err)
+	return string(b)
+}
+
+// Drovers counts Drover's rules, and holds each to ALB's quota of values.
+func (w *ALB) Drovers(t *testing.T) int {
+	t.Helper()
+	drovers, _ := w.split(t)
+	for _, r := range drovers {
+		n := 0
+		for _, c := range r.Conditions {
+			switch {
+			case c.HostHeaderConfig != nil:
+				n += len(c.HostHeaderConfig.Values)
+			case c.PathPatternConfig != nil:
+				n += len(c.PathPatternConfig.Values)
+			}
+		}
+		require.LessOrEqual(t, n, 5, "condition values of rule %s", aws.ToString(r.RuleArn))
+	}
+	return len(drovers)
+}
+
+// Packed counts five hosts a rule for web, four and a path for api, and one host of each for the workload's anchor.
+func (w *ALB) Packed(n int) int { return (n+1+4)/5 + (n+1+3)/4 }
