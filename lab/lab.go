@@ -25,6 +25,7 @@ import (
 	"github.com/drover-migration/drover/lab/process"
 	"github.com/drover-migration/drover/lab/temporal"
 	"github.com/drover-migration/drover/lab/vcenter"
+	"github.com/drover-migration/drover/lab/verify"
 )
 
 // Options of a lab.
@@ -59,6 +60,7 @@ type Lab struct {
 	machines    *machines.Controller
 	motoURL     string
 	s3URL       string
+	before      *verify.Before
 
 	mu      sync.Mutex
 	cleanup []func()
@@ -104,6 +106,9 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 		if err := write(); err != nil {
 			return nil, err
 		}
+	}
+	if err := l.lookBefore(ctx); err != nil {
+		return nil, err
 	}
 	return l, l.awaitService(ctx)
 }
