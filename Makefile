@@ -24,7 +24,7 @@ setup-lint:
 
 build: ## build bin/drover and bin/lab
 	@mkdir -p bin
-	go build -o bin/ ./cmd/drover ./cmd/lab
+	@$(PYTHON) tools/setup.py build
 
 # demo and lab replace their shell by the lab itself (exec): Ctrl-C reaches it directly, and it takes down what it started.
 demo: setup-lab build ## run the whole story in the lab: twelve customers moved, some of them back; ends with the score board

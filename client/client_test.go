@@ -30,14 +30,16 @@ import (
 // namespace of the dev server.
 const namespace = "default"
 
-var server temporalclient.Client
+var (
+	server temporalclient.Client
+	quiet  = sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))
+)
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	quiet := sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	dev, err := testsuite.StartDevServer(ctx, testsuite.DevServerOptions{
 		ExistingPath:  tooltest.Path("bin/temporal"),
 		ClientOptions: &temporalclient.Options{Namespace: namespace, DataConverter: codec.DataConverter(), FailureConverter: codec.FailureConverter(), Logger: quiet},
@@ -141,13 +143,23 @@ func statusQuery[T any](ctx workflow.Context, answer func(migration.Page) (T, er
 	return workflow.SetQueryHandler(ctx, migration.QueryStatus, answer)
 }
 
+// handle takes commands as the product does: none twice, none that is late.
 func handle(ctx workflow.Context, name string, validate func() error, apply func(migration.Command)) error {
+	seen := map[string]bool{}
 	return workflow.SetUpdateHandlerWithOptions(ctx, name,
 		func(_ workflow.Context, cmd migration.Command) (migration.Accepted, error) {
-			apply(cmd)
+			if !seen[cmd.RequestID] {
+				apply(cmd)
+			}
+			seen[cmd.RequestID] = true
 			return migration.Accepted{Message: name + " accepted"}, nil
 		},
-		workflow.UpdateHandlerOptions{Validator: func(_ workflow.Context, _ migration.Command) error { return validate() }})
+		workflow.UpdateHandlerOptions{Validator: func(ctx workflow.Context, cmd migration.Command) error {
+			if err := cmd.Late(workflow.Now(ctx)); err != nil || seen[cmd.RequestID] {
+				return err
+			}
+			return validate()
+		}})
 }
 
 // spec is a plan of a test's own.
@@ -256,7 +268,7 @@ func TestAnEndedPlanMayBeSubmittedAgain(t *testing.T) {
 	got, err := c.Migration(t.Context(), s.Plan) // an ended workflow still answers
 	require.NoError(t, err)
 	require.Equal(t, "wrong list", got.Timeline[0].Why)
-	execution, err := c.Execution(t.Context(), s.Plan)
+	execution, err := c.Execution(t.Context(), client.Aim{Plan: s.Plan})
 	require.NoError(t, err)
 	require.Equal(t, "Completed", execution)
 	_, err = c.Pause(t.Context(), s.Plan, migration.Command{By: "ann"})
@@ -319,13 +331,59 @@ func TestWhatIsNotThereIsNotFound(t *testing.T) {
 	c, ctx := client.New(server), t.Context()
 	_, err := c.Status(ctx, "nowhere")
 	require.ErrorIs(t, err, client.ErrNotFound)
-	require.EqualError(t, err, "read the status of plan nowhere: no plan of this name was submitted")
+	require.EqualError(t, err, `read the status of plan nowhere: no plan "nowhere" was submitted`)
 	_, err = c.Customer(ctx, "nowhere", "acme")
 	require.ErrorIs(t, err, client.ErrNotFound)
 	_, err = c.Approve(ctx, "nowhere", "canary", migration.Command{By: "ann"})
 	require.ErrorIs(t, err, client.ErrNotFound)
 	_, err = c.Rollback(ctx, client.Aim{Plan: "nowhere"}, migration.Command{By: "ann"})
 	require.ErrorIs(t, err, client.ErrNotFound)
+}
+
+func TestAMistypedNameIsAnsweredWithTheOneThatIsNear(t *testing.T) {
+	c, s := client.New(server), spec(t, 1)
+	_, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
+	require.NoError(t, err)
+	_, err = server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{
+		ID: migration.CustomerID(s.Plan, "fjord"), TaskQueue: migration.QueueMain,
+		TypedSearchAttributes: temporal.NewSearchAttributes(temporal.NewSearchAttributeKeyKeyword(migration.AttrPlan).ValueSet(s.Plan)),
+	}, "Customer", "fjord")
+	require.NoError(t, err)
+	listed := func(what string) {
+		require.EventuallyWithT(t, func(t *assert.CollectT) {
+			n, err := server.CountWorkflow(context.Background(), &workflowservice.CountWorkflowExecutionsRequest{Query: "WorkflowId = '" + what + "'"})
+			require.NoError(t, err)
+			require.EqualValues(t, 1, n.GetCount())
+		}, 10*time.Second, 100*time.Millisecond)
+	}
+	listed(migration.MigrationID(s.Plan))
+	listed(migration.CustomerID(s.Plan, "fjord"))
+
+	for name, x := range map[string]struct {
+		ask       func() error
+		why, next string
+	}{
+		"a plan":     {func() error { _, err := c.Status(t.Context(), s.Plan+"x"); return err }, `no plan "` + s.Plan + `x" was submitted`, `did you mean "` + s.Plan + `"?`},
+		"a batch":    {func() error { _, err := c.Batch(t.Context(), s.Plan, "canry"); return err }, `the plan has no batch "canry"`, `did you mean "canary"?`},
+		"no batch":   {func() error { _, err := c.Batch(t.Context(), s.Plan, "week-49"); return err }, `the plan has no batch "week-49"`, "list the batches with `drover status " + s.Plan},
+		"an early":   {func() error { _, err := c.Batch(t.Context(), s.Plan, "canary"); return err }, "the batch has not started", "see what goes before it"},
+		"a customer": {func() error { _, err := c.Hold(t.Context(), s.Plan, "Fjrod", migration.Command{By: "ann"}); return err }, `the plan has no customer "Fjrod"`, `did you mean "fjord"?`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := x.ask()
+			require.ErrorIs(t, err, client.ErrNotFound)
+			require.ErrorContains(t, err, x.why)
+			require.Contains(t, next(t, err), x.next)
+		})
+	}
+}
+
+func TestANamespaceThatDoesNotExistIsSaidToBeMissingAndNotThePlan(t *testing.T) {
+	elsewhere, err := temporalclient.NewClientFromExistingWithContext(t.Context(), server, temporalclient.Options{Namespace: "prod", Logger: quiet})
+	require.NoError(t, err)
+	_, err = client.New(elsewhere).Status(t.Context(), "orders")
+	require.ErrorIs(t, err, client.ErrNotFound)
+	require.Contains(t, next(t, err), "TEMPORAL_NAMESPACE")
 }
 
 func TestACustomerIsReadByItsID(t *testing.T) {
@@ -352,12 +410,56 @@ func TestAWorkerThatDoesNotAnswerIsUnreachable(t *testing.T) {
 	_, err = c.Migration(ctx, t.Name())
 	require.ErrorIs(t, err, client.ErrUnreachable)
 	require.Contains(t, next(t, err), "drover worker")
+}
 
-	ctx, cancel = context.WithTimeout(t.Context(), 2*time.Second)
+func TestACommandThatNoWorkerTookInTimeIsWithdrawn(t *testing.T) {
+	queue := "nobody-polls-this-yet"
+	plan := spec(t, 1).Plan
+	_, err := server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{ID: migration.MigrationID(plan), TaskQueue: queue},
+		migration.WorkflowMigration, migration.MigrationInput{Spec: spec(t, 1)})
+	require.NoError(t, err)
+	c := client.New(server)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
-	_, err = c.Pause(ctx, t.Name(), migration.Command{By: "ann"})
+	_, err = c.Pause(ctx, plan, migration.Command{By: "ann", RequestID: "one-request"})
 	require.ErrorIs(t, err, client.ErrUnreachable)
-	require.Contains(t, next(t, err), "drover worker")
+	require.ErrorContains(t, err, "the command is withdrawn, and a worker that comes after")
+	require.Contains(t, next(t, err), "`drover status "+plan+"` shows whether one took it")
+
+	w := worker.New(server, queue, worker.Options{})
+	w.RegisterWorkflowWithOptions(standInMigration, workflow.RegisterOptions{Name: migration.WorkflowMigration})
+	require.NoError(t, w.Start())
+	defer w.Stop()
+	_, err = c.Resume(t.Context(), plan, migration.Command{By: "ann"})
+	require.ErrorContains(t, err, "the migration is not paused", "what was asked before the worker came is not carried out")
+
+	_, err = c.Pause(t.Context(), plan, migration.Command{By: "ann", RequestID: "one-request"})
+	require.NoError(t, err, "asked again it is, by the same request id too")
+	got, err := c.Migration(t.Context(), plan)
+	require.NoError(t, err)
+	require.True(t, got.Paused)
+}
+
+func TestACommandForACustomerThatWasTerminatedSaysThatItIsStartedAgain(t *testing.T) {
+	c, s := client.New(server), spec(t, 1)
+	first, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
+	require.NoError(t, err)
+	id := migration.CustomerID(s.Plan, "acme")
+	start(t, id, "Customer", "acme")
+	require.NoError(t, server.TerminateWorkflow(t.Context(), id, "", "test"))
+	execution, err := c.Execution(t.Context(), client.Aim{Plan: s.Plan, Customer: "acme"})
+	require.NoError(t, err)
+	require.Equal(t, "Terminated", execution)
+
+	roll := func() error {
+		_, err := c.Rollback(t.Context(), client.Aim{Plan: s.Plan, Customer: "acme"}, migration.Command{By: "ann", Reason: "sick"})
+		require.ErrorIs(t, err, client.ErrRefused)
+		require.ErrorContains(t, err, "it has ended (Terminated)")
+		return err
+	}
+	require.Contains(t, next(t, roll()), "it is started again within half a minute")
+	require.NoError(t, server.TerminateWorkflow(t.Context(), first.Workflow, first.Run, "test"))
+	require.Contains(t, next(t, roll()), "submit the plan again, then repeat the command")
 }
 
 func TestRegisteringSearchAttributesMayBeRepeated(t *testing.T) {

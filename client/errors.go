@@ -44,6 +44,8 @@ func (p *Problem) Unwrap() []error {
 const (
 	nextWorker = "see that `drover worker` runs with the same TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE, then repeat the command"
 	nextServer = "check TEMPORAL_ADDRESS, TEMPORAL_PROFILE and the network, then repeat the command"
+
+	nextNamespace = "set TEMPORAL_NAMESPACE to one that exists (`temporal operator namespace list`)"
 )
 
 // problem classifies what Temporal answered while doing something to a workflow.
@@ -74,7 +76,7 @@ func problem(doing string, err error) error {
 	case errors.As(err, &updateLate), errors.As(err, &deadline), errors.Is(err, context.DeadlineExceeded):
 		p.Kind, p.Why, p.Next = ErrUnreachable, "no worker answered in time", nextWorker
 	case errors.As(err, &noNamespace):
-		p.Kind, p.Next = ErrNotFound, "set TEMPORAL_NAMESPACE to one that exists (`temporal operator namespace list`)"
+		p.Kind, p.Next = ErrNotFound, nextNamespace
 	case errors.As(err, &notFound):
 		p.Kind, p.Next = ErrNotFound, "list what there is with `drover status`"
 	case errors.As(err, &denied):
@@ -91,9 +93,32 @@ func problem(doing string, err error) error {
 	return p
 }
 
+// remedies of a connection that fails, by what gRPC and TLS say of it; the first that is found counts.
+var remedies = []struct{ says, next string }{
+	{"certificate has expired or is not yet valid", "renew the certificate that the message names, or set this machine's clock right"},
+	{"certificate signed by unknown authority", "set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the authority that signed the server's certificate"},
+	{"certificate is valid for", "set TEMPORAL_TLS_SERVER_NAME to a name that the server's certificate has, or correct TEMPORAL_ADDRESS"},
+	{"certificate required", "set TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH: the server wants a client's certificate"},
+	{"bad certificate", "the server refuses the client's certificate: check TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH"},
+	{"first record does not look like a TLS handshake", "the server speaks no TLS: set TEMPORAL_TLS=false, or unset TEMPORAL_API_KEY, which switches TLS on"},
+	{"too many colons in address", "write TEMPORAL_ADDRESS as host:port, without https:// in front"},
+	{"missing port in address", "write TEMPORAL_ADDRESS as host:port"},
+	{"no such host", "correct the host in TEMPORAL_ADDRESS: no name server knows it"},
+	{"connection refused", "nothing listens there: see that Temporal's server runs, or correct TEMPORAL_ADDRESS"},
+	{"error reading server preface", "the server does not answer as Temporal does: if it speaks TLS, set TEMPORAL_TLS=true"},
+	{"Request unauthorized", "check TEMPORAL_API_KEY, or the certificate of your Temporal profile"},
+}
+
 // Unreachable is the problem of a Temporal server that could not be dialled.
 func Unreachable(address string, err error) error {
-	return &Problem{Kind: ErrUnreachable, Doing: fmt.Sprintf("connect to Temporal at %s", address), Why: short(err), Next: nextServer, Err: err}
+	p := &Problem{Kind: ErrUnreachable, Doing: fmt.Sprintf("connect to Temporal at %s", address), Why: short(err), Next: nextServer, Err: err}
+	for _, r := range remedies {
+		if strings.Contains(err.Error(), r.says) {
+			p.Next = r.next
+			break
+		}
+	}
+	return p
 }
 
 // short keeps what a person needs of a gRPC error.

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	enumspb "go.temporal.io/api/enums/v1"
 
@@ -38,7 +37,7 @@ func (c *Client) Status(ctx context.Context, plan string) (migration.MigrationSt
 func (c *Client) Migration(ctx context.Context, plan string) (migration.MigrationStatus, error) {
 	var s migration.MigrationStatus
 	err := c.query(ctx, migration.MigrationID(plan), &s, migration.Page{})
-	return s, notFound(problem("read the status of plan "+plan, err), "no plan of this name was submitted", "list the plans with `drover status`")
+	return s, c.missing(ctx, problem("read the status of plan "+plan, err), Aim{Plan: plan})
 }
 
 // Batch is where a batch stands, with all its customers.
@@ -49,7 +48,8 @@ func (c *Client) Batch(ctx context.Context, plan, batch string) (migration.Batch
 	for offset := 0; ; {
 		var page migration.BatchStatus
 		if err := c.query(ctx, migration.BatchID(plan, batch), &page, migration.Page{Offset: offset, Limit: pageSize}); err != nil {
-			return out, noBatch(problem(fmt.Sprintf("read the status of batch %s of plan %s", batch, plan), err), plan)
+			at := Aim{Plan: plan, Batch: batch}
+			return out, c.missing(ctx, problem("read the status of "+at.String(), err), at)
 		}
 		page.Customers = append(out.Customers, page.Customers...)
 		out = page
@@ -65,7 +65,8 @@ func (c *Client) Batch(ctx context.Context, plan, batch string) (migration.Batch
 func (c *Client) Customer(ctx context.Context, plan, id string) (migration.CustomerStatus, error) {
 	var s migration.CustomerStatus
 	err := c.query(ctx, migration.CustomerID(plan, id), &s)
-	return s, noCustomer(problem(fmt.Sprintf("read the status of customer %s of plan %s", id, plan), err), plan)
+	at := Aim{Plan: plan, Customer: id}
+	return s, c.missing(ctx, problem("read the status of "+at.String(), err), at)
 }
 
 func (c *Client) query(ctx context.Context, workflow string, into any, args ...any) error {
@@ -78,33 +79,25 @@ func (c *Client) query(ctx context.Context, workflow string, into any, args ...a
 	return v.Get(into)
 }
 
-func noBatch(err error, plan string) error {
-	return notFound(err, "there is no such batch, or it has not started", fmt.Sprintf("list the batches with `drover status %s`", plan))
-}
-
-func noCustomer(err error, plan string) error {
-	return notFound(err, "there is no such customer, or it has not started", fmt.Sprintf("list the customers with `drover status %s`", plan))
-}
-
-// notFound replaces Temporal's words where a workflow is missing, and leaves every other error as it is.
-func notFound(err error, why, next string) error {
-	var p *Problem
-	if errors.As(err, &p) && errors.Is(p.Kind, ErrNotFound) {
-		p.Why, p.Next = why, next
-	}
-	return err
-}
-
-// Running is the Execution of a migration that goes on.
+// Running is the Execution of a workflow that goes on.
 const Running = "Running"
 
-// Execution is what Temporal says of a plan's workflow, without asking a worker: Running, Completed, Failed, Terminated, ...
-func (c *Client) Execution(ctx context.Context, plan string) (string, error) {
+// completed is the Execution of a workflow that came to its own end.
+const completed = "Completed"
+
+// Execution is what Temporal says of a plan's workflow, a batch's or a customer's, without asking a worker: Running, Completed, Failed,
+// Terminated, ...
+func (c *Client) Execution(ctx context.Context, at Aim) (string, error) {
 	ctx, cancel := within(ctx, DefaultTimeout)
 	defer cancel()
-	d, err := c.temporal.DescribeWorkflowExecution(ctx, migration.MigrationID(plan), "")
+	execution, err := c.execution(ctx, at)
+	return execution, c.missing(ctx, problem("look up "+at.String(), err), at)
+}
+
+func (c *Client) execution(ctx context.Context, at Aim) (string, error) {
+	d, err := c.temporal.DescribeWorkflowExecution(ctx, at.workflow(), "")
 	if err != nil {
-		return "", notFound(problem("look up plan "+plan, err), "no plan of this name was submitted", "list the plans with `drover status`")
+		return "", err
 	}
 	status := d.GetWorkflowExecutionInfo().GetStatus()
 	if status == enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW {

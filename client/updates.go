@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
 	"github.com/drover-migration/drover/migration"
@@ -79,23 +78,25 @@ func (c *Client) Rollback(ctx context.Context, at Aim, cmd migration.Command) (m
 // update sends a command and returns once it is recorded, which is quick: what it sets off goes on in the workflow. A command
 // without a request id gets one; to repeat a command safely, repeat its id.
 func (c *Client) update(ctx context.Context, name string, at Aim, cmd migration.Command) (migration.Accepted, error) {
-	doing := name + " " + at.String()
 	if cmd.RequestID == "" {
 		cmd.RequestID = uuid.NewString()
 	}
 	ctx, cancel := within(ctx, DefaultTimeout)
 	defer cancel()
+	cmd.Until = until(ctx)
+	// Each sending has an id of its own: a repeat must not be joined to a first one that is refused because it is late.
+	s := sending{client: c, at: at, doing: name + " " + at.String(), id: fmt.Sprintf("%s/%d", cmd.RequestID, cmd.Until.UnixMilli()), cmd: cmd}
 	var out migration.Accepted
 	h, err := c.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		UpdateID: cmd.RequestID, WorkflowID: at.workflow(), UpdateName: name, Args: []any{cmd}, WaitForStage: client.WorkflowUpdateStageCompleted,
+		UpdateID: s.id, WorkflowID: at.workflow(), UpdateName: name, Args: []any{cmd}, WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	if err == nil {
 		err = h.Get(ctx, &out)
 	}
-	if err == nil {
-		return out, nil
+	if err != nil && ctx.Err() != nil {
+		return s.unanswered(ctx)
 	}
-	return out, c.updateProblem(ctx, doing, at, err)
+	return out, c.updateProblem(ctx, s.doing, at, err)
 }
 
 // updateProblem tells a workflow that has ended from one that never was, and says what may be done instead.
@@ -109,23 +110,26 @@ func (c *Client) updateProblem(ctx context.Context, doing string, at Aim, err er
 	case errors.Is(p.Kind, ErrRefused):
 		p.Next = "see what may be done now with `" + at.statusCommand() + "`"
 	case errors.Is(p.Kind, ErrNotFound):
-		d, e := c.temporal.DescribeWorkflowExecution(ctx, at.workflow(), "")
-		if e == nil && d.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-			p.Kind = ErrRefused
-			p.Why = fmt.Sprintf("it has ended (%s)", d.GetWorkflowExecutionInfo().GetStatus())
-			p.Next = fmt.Sprintf("see how with `%s`; a plan that has ended can be submitted again, customers that are finished are not touched", at.statusCommand())
-			return err
+		execution, e := c.execution(ctx, at)
+		if e != nil || execution == Running {
+			return c.missing(ctx, err, at)
 		}
-		switch {
-		case at.Customer != "":
-			return noCustomer(err, at.Plan)
-		case at.Batch != "":
-			return noBatch(err, at.Plan)
-		default:
-			return notFound(err, "no plan of this name was submitted", "list the plans with `drover status`")
-		}
+		p.Kind, p.Why, p.Next = ErrRefused, fmt.Sprintf("it has ended (%s)", execution), c.goOn(ctx, at, execution)
 	}
 	return err
+}
+
+// goOn says what to do about a command for a workflow that has ended.
+func (c *Client) goOn(ctx context.Context, at Aim, execution string) string {
+	plan, err := c.execution(ctx, Aim{Plan: at.Plan})
+	switch {
+	case execution == completed || err != nil:
+		return fmt.Sprintf("see how with `%s`; a plan that has ended can be submitted again, customers that are finished are not touched", at.statusCommand())
+	case plan == Running:
+		return "it is started again within half a minute, from what its data says; see that with `" + at.statusCommand() + "`, then repeat the command"
+	default:
+		return "the migration does not run any more, and nobody starts it again: submit the plan again, then repeat the command"
+	}
 }
 
 func (a Aim) statusCommand() string {

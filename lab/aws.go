@@ -28,9 +28,6 @@ const (
 	Region    = "us-east-1"
 	accessKey = "LABACCESSKEY"
 	secretKey = "lab-secret-key"
-	appPort   = 8080
-	adminPort = 8081
-	edgePort  = 8080 // of the load balancer's listener
 )
 
 // config is what an engineer's shell in this account would have.
@@ -88,7 +85,7 @@ func (l *Lab) buildNetwork(ctx context.Context) error {
 		return err
 	}
 	_, err = c.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{GroupId: g.GroupId, IpPermissions: []ec2types.IpPermission{{
-		IpProtocol: aws.String("tcp"), FromPort: aws.Int32(appPort), ToPort: aws.Int32(appPort), IpRanges: []ec2types.IpRange{{CidrIp: aws.String("0.0.0.0/0")}},
+		IpProtocol: aws.String("tcp"), FromPort: aws.Int32(int32(l.ports.app)), ToPort: aws.Int32(int32(l.ports.app)), IpRanges: []ec2types.IpRange{{CidrIp: aws.String("0.0.0.0/0")}},
 	}}})
 	return err
 }
@@ -172,7 +169,7 @@ func (l *Lab) buildEdge(ctx context.Context) error {
 		name      string
 		addresses []string
 	}{{&l.GroupWeb, "onprem-web", []string{l.net.vm(0), l.net.vm(1)}}, {&l.GroupAPI, "onprem-api", []string{l.net.vm(2)}}} {
-		out, err := c.CreateTargetGroup(ctx, &elb.CreateTargetGroupInput{Name: &g.name, Protocol: elbtypes.ProtocolEnumHttp, Port: aws.Int32(appPort), VpcId: &l.VPC,
+		out, err := c.CreateTargetGroup(ctx, &elb.CreateTargetGroupInput{Name: &g.name, Protocol: elbtypes.ProtocolEnumHttp, Port: aws.Int32(int32(l.ports.app)), VpcId: &l.VPC,
 			TargetType: elbtypes.TargetTypeEnumIp, HealthCheckPath: aws.String("/healthz")})
 		if err != nil {
 			return err
@@ -180,13 +177,13 @@ func (l *Lab) buildEdge(ctx context.Context) error {
 		*g.arn = *out.TargetGroups[0].TargetGroupArn
 		var targets []elbtypes.TargetDescription
 		for _, a := range g.addresses {
-			targets = append(targets, elbtypes.TargetDescription{Id: &a, Port: aws.Int32(appPort), AvailabilityZone: aws.String("all")})
+			targets = append(targets, elbtypes.TargetDescription{Id: &a, Port: aws.Int32(int32(l.ports.app)), AvailabilityZone: aws.String("all")})
 		}
 		if _, err := c.RegisterTargets(ctx, &elb.RegisterTargetsInput{TargetGroupArn: g.arn, Targets: targets}); err != nil {
 			return err
 		}
 	}
-	listener, err := c.CreateListener(ctx, &elb.CreateListenerInput{LoadBalancerArn: b.LoadBalancers[0].LoadBalancerArn, Port: aws.Int32(edgePort), Protocol: elbtypes.ProtocolEnumHttp,
+	listener, err := c.CreateListener(ctx, &elb.CreateListenerInput{LoadBalancerArn: b.LoadBalancers[0].LoadBalancerArn, Port: aws.Int32(int32(l.ports.edge)), Protocol: elbtypes.ProtocolEnumHttp,
 		DefaultActions: []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: &l.GroupWeb}}})
 	if err != nil {
 		return err

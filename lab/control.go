@@ -18,9 +18,6 @@ import (
 	"github.com/drover-migration/drover/lab/load"
 )
 
-// controlPort is where a lab that stays up can be told to break things.
-const controlPort = 7001
-
 // Control is what another process is told of a running lab: DIR/lab.json.
 type Control struct {
 	URL       string          `json:"url"`  // of the control: POST /fault, POST /verify
@@ -31,7 +28,7 @@ type Control struct {
 
 // ServeControl lets other processes break and verify the lab, and answers with the URL.
 func (l *Lab) ServeControl() (string, error) {
-	listener, err := net.Listen("tcp", fmt.Sprintf("%s:%d", l.net.control(), controlPort))
+	listener, err := net.Listen("tcp", at(l.net.control(), l.ports.control))
 	if err != nil {
 		return "", fmt.Errorf("lab's control: %w", err)
 	}
@@ -83,13 +80,18 @@ func (l *Lab) StartLoad(ctx context.Context, rate float64) (*load.Load, error) {
 
 // Client speaks to the migrations of this lab.
 func (l *Lab) Client(ctx context.Context) (*client.Client, error) {
-	c, err := temporalclient.DialContext(ctx, temporalclient.Options{HostPort: l.TemporalAddress(), Logger: hclog.NewNullLogger(),
-		DataConverter: codec.DataConverter(), FailureConverter: codec.FailureConverter()})
+	c, err := l.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
 	l.later(c.Close)
 	return client.New(c), nil
+}
+
+// dial connects to the lab's Temporal; the caller closes the connection.
+func (l *Lab) dial(ctx context.Context) (temporalclient.Client, error) {
+	return temporalclient.DialContext(ctx, temporalclient.Options{HostPort: l.TemporalAddress(), Logger: hclog.NewNullLogger(),
+		DataConverter: codec.DataConverter(), FailureConverter: codec.FailureConverter()})
 }
 
 // Environ is the environment of a person at a shell in this lab.

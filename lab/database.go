@@ -38,7 +38,7 @@ type role struct{ name, password string }
 
 // startDatabases starts both servers: one with the application's data, one empty, as RDS would hand it over.
 func (l *Lab) startDatabases(ctx context.Context) (err error) {
-	o := pg.Options{Tools: l.opts.Tools, Dir: l.opts.Dir, Listen: l.net.database(), Port: 5432, Name: "onprem"}
+	o := pg.Options{Tools: l.opts.Tools, Dir: l.opts.Dir, Listen: l.net.database(), Port: l.ports.database, Name: "onprem"}
 	if l.onprem, err = pg.Start(ctx, o); err != nil {
 		return err
 	}

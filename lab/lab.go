@@ -25,12 +25,13 @@ import (
 	"github.com/drover-migration/drover/lab/process"
 	"github.com/drover-migration/drover/lab/temporal"
 	"github.com/drover-migration/drover/lab/vcenter"
+	"github.com/drover-migration/drover/lab/verify"
 )
 
 // Options of a lab.
 type Options struct {
 	Tools string // folder of the tools that `make setup` made
-	Dir   string // for everything the lab keeps; emptied by Start and removed by Close
+	Dir   string // for everything the lab keeps, its own while it runs; emptied by Start and removed by Close
 	Self  string // the lab's own binary, run as `SELF app` on every machine
 	Shape Shape
 	UI    bool      // Temporal's UI
@@ -47,9 +48,11 @@ type Lab struct {
 	Subnets                           []string
 	VCenterURL, VCenterCA, Database   string
 	FilesDir, Account, Region         string
+	AppPort                           int
 
 	opts        Options
 	net         *network
+	ports       ports
 	temporal    *temporal.Server
 	vcenter     *vcenter.VCenter
 	aws         *aws.AWS
@@ -59,6 +62,7 @@ type Lab struct {
 	machines    *machines.Controller
 	motoURL     string
 	s3URL       string
+	before      *verify.Before
 
 	mu      sync.Mutex
 	cleanup []func()
@@ -70,27 +74,30 @@ const (
 	vcPassword = "lab-vcenter"
 )
 
-// Start starts a lab and waits until its customers could be served.
+// Start starts a lab and waits until its customers could be served. Error: ErrRuns where one runs in the folder.
 func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	if err := os.RemoveAll(o.Dir); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+	own, err := takeFolder(o.Dir)
+	if err != nil {
 		return nil, err
 	}
 	l := &Lab{opts: o, Shape: o.Shape, FilesDir: filepath.Join(o.Dir, "files"), Account: Account, Region: Region}
-	if l.net, err = findNetwork(); err != nil {
-		return nil, err
-	}
-	l.later(l.net.close)
+	l.later(own.leave)
 	defer func() {
 		if err != nil {
 			l.Close()
 		}
 	}()
+	if l.net, err = findNetwork(); err != nil {
+		return nil, err
+	}
+	l.later(l.net.close)
+	if l.ports, err = findPorts(l.net.control(), o.Log); err != nil {
+		return nil, err
+	}
+	l.AppPort = l.ports.app
 	if err := l.together(ctx, l.startTemporal, l.startDatabases, l.startAWS, l.startVCenter); err != nil {
 		return nil, err
 	}
@@ -105,6 +112,12 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 			return nil, err
 		}
 	}
+	if err := l.lookBefore(ctx); err != nil {
+		return nil, err
+	}
+	if err := own.say(holder{PID: os.Getpid(), URL: l.UI()}); err != nil {
+		return nil, err
+	}
 	return l, l.awaitService(ctx)
 }
 
@@ -117,8 +130,10 @@ func (l *Lab) Close() {
 	for _, f := range slices.Backward(todo) {
 		f()
 	}
-	_ = os.RemoveAll(l.opts.Dir)
 }
+
+// at is host:port.
+func at(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 
 func (l *Lab) later(f func()) {
 	l.mu.Lock()
@@ -160,7 +175,7 @@ func (l *Lab) startAWS(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if l.aws, err = aws.Start(ctx, aws.Options{Tools: l.opts.Tools, Dir: dir, Listen: l.net.moto() + ":5000", RDSEndpoint: l.net.rds() + ":5432"}); err != nil {
+	if l.aws, err = aws.Start(ctx, aws.Options{Tools: l.opts.Tools, Dir: dir, Listen: at(l.net.moto(), l.ports.moto), RDSEndpoint: at(l.net.rds(), l.ports.database)}); err != nil {
 		return err
 	}
 	l.later(func() { _ = l.aws.Close() })
@@ -168,7 +183,7 @@ func (l *Lab) startAWS(ctx context.Context) error {
 	if dir, err = l.dir("s3"); err != nil {
 		return err
 	}
-	store, err := aws.StartS3(ctx, aws.S3Options{Tools: l.opts.Tools, Dir: dir, Listen: l.net.s3() + ":9000", AccessKey: accessKey, SecretKey: secretKey, Region: Region})
+	store, err := aws.StartS3(ctx, aws.S3Options{Tools: l.opts.Tools, Dir: dir, Listen: at(l.net.s3(), l.ports.s3), AccessKey: accessKey, SecretKey: secretKey, Region: Region})
 	if err != nil {
 		return err
 	}
@@ -177,7 +192,7 @@ func (l *Lab) startAWS(ctx context.Context) error {
 	if dir, err = l.dir("ebs"); err != nil {
 		return err
 	}
-	if l.blocks, err = ebs.Start(ctx, ebs.Options{Listen: l.net.ebs() + ":9001", Dir: dir, MotoEndpoint: l.motoURL}); err != nil {
+	if l.blocks, err = ebs.Start(ctx, ebs.Options{Listen: at(l.net.ebs(), l.ports.ebs), Dir: dir, MotoEndpoint: l.motoURL}); err != nil {
 		return err
 	}
 	l.later(func() { _ = l.blocks.Close() })
@@ -194,7 +209,7 @@ func (l *Lab) startVCenter(ctx context.Context) error {
 	for i := range vms {
 		vms[i].Address = l.net.vm(i)
 	}
-	l.vcenter, err = vcenter.Start(ctx, vcenter.Options{Listen: l.net.vcenter() + ":8989", Dir: dir, VMs: vms, Username: vcUser, Password: vcPassword})
+	l.vcenter, err = vcenter.Start(ctx, vcenter.Options{Listen: at(l.net.vcenter(), l.ports.vcenter), Dir: dir, VMs: vms, Username: vcUser, Password: vcPassword})
 	if err != nil {
 		return err
 	}
@@ -224,16 +239,16 @@ func (l *Lab) startEdge(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load balancer: %w", err)
 	}
-	done.Go(func() { _ = lb.New(l.motoURL, edgePort).Serve(run, listener) })
+	done.Go(func() { _ = lb.New(l.motoURL, l.ports.edge).Serve(run, listener) })
 	names := &dns.Server{LoadBalancer: net.ParseIP(l.net.balancer())}
 	return names.Listen(run, l.DNS())
 }
 
 // Edge is where the load balancer takes requests, host:port.
-func (l *Lab) Edge() string { return net.JoinHostPort(l.net.balancer(), strconv.Itoa(edgePort)) }
+func (l *Lab) Edge() string { return at(l.net.balancer(), l.ports.edge) }
 
 // DNS is the address of the name server.
-func (l *Lab) DNS() string { return l.net.names() + ":5353" }
+func (l *Lab) DNS() string { return at(l.net.names(), l.ports.names) }
 
 // startMachines runs the application on every machine that is powered on, here and on AWS.
 func (l *Lab) startMachines(ctx context.Context) error {
@@ -254,7 +269,7 @@ func (l *Lab) startMachines(ctx context.Context) error {
 		return err
 	}
 	l.machines = machines.New(machines.Config{
-		Command: []string{l.opts.Self, "app"}, Port: appPort, AdminPort: adminPort, Tenants: tenants, AWS: l.motoURL, Disks: disks{l}, Log: out,
+		Command: []string{l.opts.Self, "app"}, Port: l.ports.app, AdminPort: l.ports.admin, Tenants: tenants, AWS: l.motoURL, Disks: disks{l}, Log: out,
 		AWSEnv: l.awsEnv(), VMs: machines.VMsFunc(l.poweredOn),
 	})
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -333,7 +348,7 @@ func (l *Lab) writeEnv() error {
 	}
 	slices.Sort(keys)
 	for _, k := range keys {
-		fmt.Fprintf(&b, "export %s='%s'\n", k, env[k])
+		fmt.Fprintf(&b, "export %s='%s'\n", k, strings.ReplaceAll(env[k], "'", `'\''`))
 	}
 	return os.WriteFile(l.EnvFile(), []byte(b.String()), 0o600)
 }

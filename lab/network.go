@@ -15,18 +15,18 @@ type network struct {
 const (
 	firstNumber = 10
 	lastNumber  = 250
-	lockPort    = 7000
 )
 
-// findNetwork takes the first number nobody has. The lock is a listener: it goes when the process goes, whatever ended it.
+// findNetwork takes the first number nobody has. The lock is an abstract socket: it goes when the process goes, whatever ended it, and no
+// port that somebody has for all addresses is in its way.
 func findNetwork() (*network, error) {
 	for n := firstNumber; n <= lastNumber; n++ {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.%d.0.1:%d", n, lockPort))
+		l, err := net.Listen("unix", fmt.Sprintf("@drover-lab-%d", n))
 		if err == nil {
 			return &network{n: n, lock: l}, nil
 		}
 	}
-	return nil, fmt.Errorf("no free network: every 127.N.0.1:%d from N=%d to %d is taken; on systems other than Linux add the loopback aliases first", lockPort, firstNumber, lastNumber)
+	return nil, fmt.Errorf("no free network: a lab has each of 127.N.0.0/16 from N=%d to %d", firstNumber, lastNumber)
 }
 
 func (w *network) close() { _ = w.lock.Close() }

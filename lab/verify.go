@@ -4,14 +4,19 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/drover-migration/drover/lab/pg"
@@ -19,7 +24,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Verify compares the ledger with both sides: rows, files and disks. Traffic has stopped when it runs.
+// Verify compares the ledger, and what stood before the load, with both sides: rows, fences, routes, files and disks. Traffic has stopped
+// when it runs.
 func (l *Lab) Verify(ctx context.Context) (*verify.Result, error) {
 	exported := map[string]string{}
 	for _, e := range l.vcenter.Exports() {
@@ -29,11 +35,74 @@ func (l *Lab) Verify(ctx context.Context) (*verify.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return verify.Run(ctx, verify.Options{
-		Ledger: l.ledger(), Customers: l.customers(), OnPrem: l.onprem.DSN(database), AWS: l.rds.DSN(database),
+	o := l.truth()
+	o.Disks = &verify.Disks{Snapshots: snapshots, Exported: exported, Digest: func(id string, _ int64) (string, int64, error) { return l.blocks.ReadDigest(id) }}
+	return verify.Run(ctx, o)
+}
+
+// truth is where the truth is found, but that of the disks.
+func (l *Lab) truth() verify.Options {
+	return verify.Options{
+		Ledger: l.ledger(), Customers: l.customers(), OnPrem: l.onprem.DSN(database), AWS: l.rds.DSN(database), Before: l.before,
 		Files: &verify.Files{Folder: filepath.Join(l.FilesDir, "{customer}"), Client: l.S3(), Bucket: "attachments", Prefix: "{customer}/"},
-		Disks: &verify.Disks{Snapshots: snapshots, Exported: exported, Digest: func(id string, _ int64) (string, int64, error) { return l.blocks.ReadDigest(id) }},
-	})
+		Edge:  &verify.Edge{Sides: l.answering, Stale: l.stale},
+	}
+}
+
+// lookBefore keeps what is there before anybody drives load.
+func (l *Lab) lookBefore(ctx context.Context) (err error) {
+	l.before, err = verify.Look(ctx, l.truth())
+	return err
+}
+
+// answering are the sides that answer a host's requests to each workload, as the application says of itself.
+func (l *Lab) answering(ctx context.Context, host string) (out []string, err error) {
+	for _, path := range []string{"/healthz", "/api/healthz"} {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.Edge()+path, nil)
+		if err != nil {
+			return nil, err
+		}
+		req.Host = host
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return nil, err
+		}
+		_ = res.Body.Close()
+		side, _, ok := strings.Cut(res.Header.Get("X-Served-By"), "/")
+		if !ok {
+			return nil, fmt.Errorf("%s of %s: %s from nobody who says where it is", path, host, res.Status)
+		}
+		out = append(out, side)
+	}
+	return out, nil
+}
+
+// stale are the targets of the load balancer's groups where nobody listens. Those that are being taken away are none.
+func (l *Lab) stale(ctx context.Context) (out []string, err error) {
+	c := elb.NewFromConfig(l.config())
+	groups, err := c.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{})
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range groups.TargetGroups {
+		targets, err := c.DescribeTargetHealth(ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: g.TargetGroupArn})
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range targets.TargetHealthDescriptions {
+			if t.TargetHealth != nil && t.TargetHealth.State == elbtypes.TargetHealthStateEnumDraining {
+				continue
+			}
+			at := net.JoinHostPort(aws.ToString(t.Target.Id), strconv.Itoa(int(aws.ToInt32(t.Target.Port))))
+			conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", at)
+			if err != nil {
+				out = append(out, at+" of group "+aws.ToString(g.TargetGroupName))
+				continue
+			}
+			_ = conn.Close()
+		}
+	}
+	return out, nil
 }
 
 // copies are the completed snapshots that a migration made of disks.

@@ -1,6 +1,9 @@
 package migration
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Phase says where a workflow stands. The set is closed: it is a search attribute.
 type Phase string
@@ -115,6 +118,20 @@ type Command struct {
 	By        string `json:"by"`               // who
 	Reason    string `json:"reason,omitempty"` // why
 	Token     int64  `json:"token,omitempty"`  // rollback, retry: the try it means; 0: whichever is the last
+
+	// Until is when the one who asked stops waiting, by the clock of the machine that asked: whoever takes the command later
+	// refuses it. Zero: it is good whenever it is taken.
+	Until time.Time `json:"until,omitzero"`
+}
+
+// Late refuses a command that is taken after its Until; nil: it is in time. Now is the workflow's time.
+func (c Command) Late(now time.Time) error {
+	if c.Until.IsZero() || !now.After(c.Until) {
+		return nil
+	}
+	return fmt.Errorf("the command came too late and was withdrawn: it was good until %s by the clock of who asked, and was taken at %s"+
+		" by the server's; see that the two clocks agree, and ask again if it is still wanted",
+		c.Until.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 }
 
 // Accepted answers an update: the command is recorded and will be carried out.

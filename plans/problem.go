@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/drover-migration/drover/internal/spelling"
 )
 
 // Problem is one mistake in a plan.
@@ -86,41 +88,12 @@ func quoted(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// didYouMean proposes the allowed word nearest to a mistyped one, or says which there are.
+// didYouMean proposes the allowed word nearest to a mistyped one; "": none is near.
 func didYouMean(word string, allowed []string) string {
-	best, distance := "", max(2, len(word)/3)+1
-	for _, a := range slices.Sorted(slices.Values(allowed)) {
-		if d := levenshtein(strings.ToLower(word), strings.ToLower(a), distance); d < distance && d < max(len(word), len(a)) {
-			best, distance = a, d
-		}
+	if best := spelling.Nearest(word, allowed); best != "" {
+		return fmt.Sprintf("did you mean %q?", best)
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("did you mean %q?", best)
-}
-
-// levenshtein counts the edits between a and b, giving up at limit.
-func levenshtein(a, b string, limit int) int {
-	if d := len(a) - len(b); d >= limit || -d >= limit {
-		return limit
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
+	return ""
 }
 
 // listed shows a choice of words, cut short where there are many.

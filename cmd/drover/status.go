@@ -101,7 +101,7 @@ func (a *app) status(ctx context.Context, c *client.Client, o statusOptions, for
 		if err != nil {
 			return err
 		}
-		execution, err := c.Execution(ctx, o.at.Plan)
+		execution, err := c.Execution(ctx, o.at)
 		if err != nil {
 			return err
 		}

@@ -130,7 +130,7 @@ type watcher struct {
 func (w *watcher) fetch(ctx context.Context) (migration.MigrationStatus, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.patience)
 	defer cancel()
-	execution, err := w.client.Execution(ctx, w.plan) // before the status: one that has ended does not change any more
+	execution, err := w.client.Execution(ctx, client.Aim{Plan: w.plan}) // before the status: one that has ended does not change any more
 	if err != nil {
 		return migration.MigrationStatus{}, "", err
 	}

@@ -11,7 +11,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/lab"
 	"github.com/drover-migration/drover/lab/load"
 	"github.com/drover-migration/drover/lab/verify"
@@ -28,6 +30,7 @@ type board struct {
 	LostWrites         int         `json:"lost_writes"`
 	DuplicateWrites    int         `json:"duplicate_writes"`
 	MisplacedRows      int         `json:"misplaced_rows"`
+	UnknownRows        int         `json:"unknown_rows"`
 	Requests           int         `json:"requests"`
 	FailedRequests     int         `json:"failed_requests"`
 	RetriedRequests    int         `json:"retried_requests"`
@@ -39,11 +42,16 @@ type board struct {
 	ObjectsVerified    int64       `json:"objects_verified"`
 	RowsVerified       int64       `json:"rows_verified"`
 	WallS              float64     `json:"wall_s"`
+	OthersPct          float64     `json:"machine_others_pct"` // of all cores' time, what other processes took
+	Load               float64     `json:"machine_load"`       // the highest average over a minute
 
 	// Shown and judged, and no part of the file.
-	Violations []string `json:"-"`
-	alone      int      // customers that went home by themselves
-	whole      int      // batches that went home whole
+	Violations []string `json:"-"` // by what the judge found in databases, files and routes
+	Failures   []string `json:"-"` // of requests that had no good answer in time
+	machine    busy
+	alone      int // customers that went home by themselves
+	whole      int // batches that went home whole
+	unanswered int // customers that were broken and had no good answer since
 }
 
 // percentiles that are asked for; nil is left out.
@@ -81,12 +89,12 @@ func newBoard(shape lab.Shape, told map[string]migration.CustomerStatus, sum loa
 	b := &board{
 		AckedWrites: sum.AckedWrites, Requests: sum.Requests, FailedRequests: sum.FailedRequests, RetriedRequests: sum.RetriedRequests,
 		ClientStallMS: percentiles{P99: &sum.StallP99, Max: &sum.StallMax}, FaultedStallMS: percentiles{Max: &sum.FaultedStallMax},
-		LostWrites: truth.LostWrites, DuplicateWrites: truth.DuplicateWrites, MisplacedRows: truth.MisplacedRows,
+		LostWrites: truth.LostWrites, DuplicateWrites: truth.DuplicateWrites, MisplacedRows: truth.MisplacedRows, UnknownRows: truth.UnknownRows,
 		DiskBlocksVerified: truth.DiskBlocksVerified, ObjectsVerified: truth.ObjectsVerified, RowsVerified: truth.RowsVerified,
-		Violations: slices.Concat(truth.Violations, sum.Failures),
+		Violations: truth.Violations, Failures: slices.Clone(sum.Failures), unanswered: len(sum.Unanswered),
 	}
 	for _, c := range sum.Unanswered {
-		b.Violations = append(b.Violations, "customer "+c+" has had no good answer since it was broken")
+		b.Failures = append(b.Failures, "customer "+c+" has had no good answer since it was broken")
 	}
 	var freezes, back []int64
 	for _, batch := range shape.Batches {
@@ -129,20 +137,31 @@ func newBoard(shape lab.Shape, told map[string]migration.CustomerStatus, sum loa
 	return b
 }
 
+// measured says how long the run took, and on what a machine.
+func (b *board) measured(wall time.Duration, w *watch) {
+	b.WallS, b.machine = wall.Seconds(), w.end(wall)
+	b.Load, b.OthersPct = b.machine.Load, math.Round(100*b.machine.Others)
+}
+
 func (b *board) print(w io.Writer) {
 	line := strings.Repeat("-", 72)
 	fmt.Fprintf(w, "\n%s\n", line)
 	fmt.Fprintf(w, "  customers %d: %d on AWS, %d held; Moves back: %d\n", b.Customers, b.Moved, b.Held, b.RolledBack)
-	fmt.Fprintf(w, "  acknowledged writes %d: lost %d, doubled %d; misplaced rows %d\n", b.AckedWrites, b.LostWrites, b.DuplicateWrites, b.MisplacedRows)
+	fmt.Fprintf(w, "  acknowledged writes %d: lost %d, doubled %d; rows misplaced %d, unknown %d\n",
+		b.AckedWrites, b.LostWrites, b.DuplicateWrites, b.MisplacedRows, b.UnknownRows)
 	fmt.Fprintf(w, "  requests %d: failed %d, retried %d\n", b.Requests, b.FailedRequests, b.RetriedRequests)
 	fmt.Fprintf(w, "  freeze p50 %d ms, p99 %d ms, max %d ms; going back p50 %d ms, max %d ms\n", *b.FreezeMS.P50, *b.FreezeMS.P99, *b.FreezeMS.Max, *b.RollbackMS.P50, *b.RollbackMS.Max)
 	fmt.Fprintf(w, "  longest wait of a client %d ms; of a broken customer's %d ms\n", *b.ClientStallMS.Max, *b.FaultedStallMS.Max)
 	fmt.Fprintf(w, "  verified: %d disk blocks, %d objects, %d rows; %.0f s\n", b.DiskBlocksVerified, b.ObjectsVerified, b.RowsVerified, b.WallS)
-	for _, v := range b.Violations {
-		fmt.Fprintf(w, "  ! %s\n", v)
+	fmt.Fprintf(w, "  machine: %s\n", b.machine)
+	for _, v := range slices.Concat(b.Violations, b.Failures) {
+		fmt.Fprint(w, strings.Replace(printer.Wrap("    ", v), "    ", "  ! ", 1))
 	}
 	for _, s := range b.slow() {
-		fmt.Fprintf(w, "  warning: %s\n", s)
+		fmt.Fprint(w, strings.Replace(printer.Wrap("    ", "warning: "+s), "    ", "  ", 1))
+	}
+	if b.machine.tooMuch() {
+		fmt.Fprintln(w, "  The machine was too busy for its times to say anything: figures void.")
 	}
 	fmt.Fprintf(w, "%s\n", line)
 }
@@ -177,18 +196,16 @@ func (b *board) slow() (out []string) {
 // leastWrites is how many acknowledged writes a demonstration must have made to show anything.
 const leastWrites = 10_000
 
-// judge is an error where the run broke one of the promises that no machine's speed excuses. The demonstration itself sends nobody home,
-// so that whoever went was sent by Drover.
+// errBusy is a demonstration that shows nothing: nothing was lost, but the machine was too busy for its time limits.
+var errBusy = errors.New("machine too busy")
+
+// judge is an error where the run broke one of its promises. What was lost, doubled or misplaced no machine excuses. What did not come in
+// time a machine does that others kept busy: then the error is errBusy. The demonstration itself sends nobody home, so that whoever went was
+// sent by Drover.
 func (b *board) judge() error {
-	var errs []error
-	for _, zero := range []struct {
-		what string
-		n    int
-	}{{"lost writes", b.LostWrites}, {"duplicate writes", b.DuplicateWrites}, {"misplaced rows", b.MisplacedRows}, {"failed requests", b.FailedRequests}, {"violations", len(b.Violations)}} {
-		if zero.n != 0 {
-			errs = append(errs, fmt.Errorf("%d %s", zero.n, zero.what))
-		}
-	}
+	late := counted([]zero{{"failed requests", b.FailedRequests}, {"customers without an answer", b.unanswered}})
+	broken := counted([]zero{{"lost writes", b.LostWrites}, {"duplicate writes", b.DuplicateWrites}, {"misplaced rows", b.MisplacedRows},
+		{"unknown rows", b.UnknownRows}, {"violations", len(b.Violations)}})
 	for _, least := range []struct {
 		what    string
 		n, want int64
@@ -198,8 +215,31 @@ func (b *board) judge() error {
 		{"disk blocks verified", b.DiskBlocksVerified, 1}, {"objects verified", b.ObjectsVerified, 1}, {"rows verified", b.RowsVerified, 1},
 	} {
 		if least.n < least.want {
-			errs = append(errs, fmt.Errorf("%d %s: at least %d", least.n, least.what, least.want))
+			broken = append(broken, fmt.Errorf("%d %s: at least %d", least.n, least.what, least.want))
 		}
 	}
-	return errors.Join(errs...)
+	if len(broken) == 0 && len(late) > 0 && b.machine.tooMuch() {
+		return b.machine.excuse(errors.Join(late...))
+	}
+	return errors.Join(append(broken, late...)...)
+}
+
+// excuse says of what did not come in time that the machine was too busy.
+func (b busy) excuse(late error) error {
+	return fmt.Errorf("%w (%s): figures void (%s)", errBusy, b, strings.ReplaceAll(late.Error(), "\n", ", "))
+}
+
+// zero is something that must not have happened.
+type zero struct {
+	what string
+	n    int
+}
+
+func counted(zeros []zero) (errs []error) {
+	for _, z := range zeros {
+		if z.n != 0 {
+			errs = append(errs, fmt.Errorf("%d %s", z.n, z.what))
+		}
+	}
+	return errs
 }

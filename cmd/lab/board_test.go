@@ -21,6 +21,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // demonstration is what product, load and lab say in the end of one in which all went as it should.
 type demonstration struct {
 	shape lab.Shape
+	busy  busy
 	told  map[string]migration.CustomerStatus
 	sum   load.Summary
 	truth verify.Result
@@ -67,7 +68,7 @@ func (d *demonstration) stayed(id string) {
 
 func (d *demonstration) board() *board {
 	b := newBoard(d.shape, d.told, d.sum, &d.truth)
-	b.WallS = d.wall
+	b.WallS, b.machine = d.wall, d.busy
 	return b
 }
 
@@ -107,7 +108,8 @@ func TestADemonstrationIsJudgedByWhatNoMachinesSpeedExcuses(t *testing.T) {
 		"a row is on the wrong side":       {func(d *demonstration) { d.truth.MisplacedRows = 3 }, "3 misplaced rows"},
 		"a request failed":                 {func(d *demonstration) { d.sum.FailedRequests = 4 }, "4 failed requests"},
 		"something else is wrong":          {func(d *demonstration) { d.truth.Violations = []string{"replication does not stand"} }, "1 violations"},
-		"a broken customer never answered": {func(d *demonstration) { d.sum.Unanswered = []string{"birch"} }, "1 violations"},
+		"a broken customer never answered": {func(d *demonstration) { d.sum.Unanswered = []string{"birch"} }, "1 customers without an answer"},
+		"a row is nobody's":                {func(d *demonstration) { d.truth.UnknownRows = 5 }, "5 unknown rows"},
 		"no customer went home alone":      {func(d *demonstration) { d.stayed(d.shape.Batches[1].Customers[1].ID) }, "0 customers that went home by themselves: at least 1"},
 		"a batch went home but for one":    {func(d *demonstration) { d.stayed(d.shape.Batches[2].Customers[3].ID) }, "0 batches that went home whole: at least 1"},
 		"too few writes":                   {func(d *demonstration) { d.sum.AckedWrites = 9_999 }, "9999 acknowledged writes: at least 10000"},
@@ -129,7 +131,7 @@ func TestABusyMachineIsAWarningAndNoFailure(t *testing.T) {
 		require.NoError(t, b.judge())
 		var out strings.Builder
 		b.print(&out)
-		return out.String()
+		return strings.Join(strings.Fields(out.String()), " ")
 	}
 	require.NotContains(t, printed(whole()), "warning")
 	for says, slow := range map[string]func(*demonstration){
@@ -145,4 +147,36 @@ func TestABusyMachineIsAWarningAndNoFailure(t *testing.T) {
 		slow(d)
 		require.Contains(t, printed(d), says)
 	}
+}
+
+func TestWhatDidNotComeInTimeOnABusyMachineIsAVerdictOfItsOwn(t *testing.T) {
+	others := busy{Others: 0.71, Load: 29, Cores: 2}
+	for name, c := range map[string]struct {
+		machine busy
+		spoil   func(*demonstration)
+		code    int
+		says    string
+	}{
+		"requests failed, others kept the machine busy": {others, func(d *demonstration) { d.sum.FailedRequests = 4 }, exitBusy,
+			"machine too busy (load 29 on 2 cores, others took 71 % of them): figures void (4 failed requests)"},
+		"requests failed, the machine was ours": {busy{Load: 29, Cores: 2}, func(d *demonstration) { d.sum.FailedRequests = 4 }, exitFailed, "4 failed requests"},
+		"a write was lost, others kept the machine busy": {others, func(d *demonstration) { d.sum.FailedRequests, d.truth.LostWrites = 4, 1 }, exitFailed,
+			"1 lost writes\n4 failed requests"},
+		"something is where it should not be, others kept the machine busy": {others, func(d *demonstration) { d.truth.Violations = []string{"a route"} }, exitFailed, "1 violations"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := whole()
+			d.busy = c.machine
+			c.spoil(d)
+			err := d.board().judge()
+			require.EqualError(t, err, c.says)
+			require.Equal(t, c.code, exitCode(err))
+		})
+	}
+	d := whole()
+	d.busy = others
+	require.NoError(t, d.board().judge(), "all came in time all the same")
+	var out strings.Builder
+	d.board().print(&out)
+	require.Contains(t, out.String(), "figures void")
 }

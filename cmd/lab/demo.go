@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,10 +35,11 @@ const loadRate = 120
 // story is a demonstration under way.
 type story struct {
 	*lab.Lab
-	drover string
-	client *client.Client
-	load   *load.Load
-	began  time.Time
+	drover  string
+	client  *client.Client
+	load    *load.Load
+	began   time.Time
+	machine *watch
 
 	said     map[string]migration.Phase // what was last said of a batch or customer
 	approved map[string]bool
@@ -49,32 +51,59 @@ type story struct {
 }
 
 func demo(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, demoLimit)
+	ctx, cancel := context.WithTimeoutCause(ctx, demoLimit, fmt.Errorf("it took longer than %s", demoLimit))
 	defer cancel()
-	began := time.Now()
+	began, machine := time.Now(), watchMachine()
+	if err := os.Remove(scoreFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err // else a run that is cut short would show the score of the one before
+	}
 	l, drover, err := start(ctx, "out/demo", lab.DemoShape())
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	s := &story{Lab: l, drover: drover, began: began, said: map[string]migration.Phase{}, approved: map[string]bool{}, wave: "wave", victim: l.Shape.Batches[1].Customers[1].ID}
-	if err := startWorkers(l, drover); err != nil {
+	s := &story{Lab: l, drover: drover, machine: machine, began: began, said: map[string]migration.Phase{}, approved: map[string]bool{}, wave: "wave", victim: l.Shape.Batches[1].Customers[1].ID}
+	err = s.tellAll(ctx)
+	if err == nil || errors.Is(context.Cause(ctx), context.Canceled) {
 		return err
 	}
-	s.say("the application serves %d customers on premises; load begins", len(l.Shape.Customers()))
-	if s.load, err = l.StartLoad(ctx, loadRate); err != nil {
+	return s.keep(ctx, err)
+}
+
+// scoreFile is where a demonstration leaves its score.
+const scoreFile = "out/demo.json"
+
+// tellAll tells the story, and judges it.
+func (s *story) tellAll(ctx context.Context) (err error) {
+	if err := startWorkers(s.Lab, s.drover); err != nil {
 		return err
 	}
-	if s.client, err = l.Client(ctx); err != nil {
+	s.say("the application serves %d customers on premises; load begins", len(s.Shape.Customers()))
+	if s.load, err = s.StartLoad(ctx, loadRate); err != nil {
+		return err
+	}
+	if s.client, err = s.Client(ctx); err != nil {
 		return err
 	}
 	if err := s.submit(ctx); err != nil {
 		return err
 	}
 	if err := s.follow(ctx); err != nil {
+		if b := s.machine.end(time.Since(s.began)); b.tooMuch() && ctx.Err() != nil {
+			return b.excuse(err)
+		}
 		return s.excuse(err)
 	}
 	return s.score(ctx)
+}
+
+// keep keeps what tells why a demonstration failed, and says where.
+func (s *story) keep(ctx context.Context, failed error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	dir := filepath.Join("out", "failed-"+s.began.Format("20060102-150405"))
+	kept := fmt.Errorf("%w\nlogs of workers and servers, the ledger and the histories of all workflows are kept in %s", failed, dir)
+	return errors.Join(kept, s.Keep(ctx, dir))
 }
 
 func (s *story) say(format string, args ...any) {
@@ -301,8 +330,8 @@ func (s *story) score(ctx context.Context) error {
 	if err != nil {
 		return s.excuse(err)
 	}
-	board.WallS = time.Since(s.began).Seconds()
-	if err := board.write(filepath.Join("out", "demo.json")); err != nil {
+	board.measured(time.Since(s.began), s.machine)
+	if err := board.write(scoreFile); err != nil {
 		return err
 	}
 	board.print(os.Stdout)

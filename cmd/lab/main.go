@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/drover-migration/drover/lab"
 	"github.com/drover-migration/drover/lab/app"
 )
 
@@ -28,7 +29,25 @@ func main() {
 			os.Exit(130)
 		}
 		fmt.Fprintln(os.Stderr, "lab:", err)
-		os.Exit(1)
+		os.Exit(exitCode(err))
+	}
+}
+
+// Exit codes; 0 is done, 130 interrupted.
+const (
+	exitFailed  = 1
+	exitRefused = 4 // a lab runs in this folder already
+	exitBusy    = 5 // nothing was lost, and the machine was too busy for its times to say anything
+)
+
+func exitCode(err error) int {
+	switch {
+	case errors.Is(err, errBusy):
+		return exitBusy
+	case errors.Is(err, lab.ErrRuns):
+		return exitRefused
+	default:
+		return exitFailed
 	}
 }
 

@@ -53,7 +53,7 @@ In another terminal, in this folder:
   bin/drover plan validate %[5]s
   bin/drover submit %[5]s
   bin/drover status %[7]s --watch
-`, l.UI(), l.Edge(), l.Shape.Customers()[0].Host, l.VCenterURL, l.Plan, control, l.Shape.Name)
+`, l.UI(), l.Edge(), l.Shape.Customers()[0].Host, l.VCenterURL, filepath.Join(labDir, filepath.Base(l.Plan)), control, l.Shape.Name)
 	<-ctx.Done()
 	fmt.Println("\nending the lab")
 	return nil

@@ -153,7 +153,7 @@ func (c *client) choose() request {
 	case n < 50:
 		return c.order(token)
 	case n < 70:
-		return c.write(KindEvent, http.MethodPost, "/api/events", token, 0, map[string]any{"token": token, "at": time.Now().UTC().Truncate(time.Microsecond), "kind": "click"})
+		return c.event(token)
 	case n < 83:
 		add := 1 + c.rng.Int64N(9)
 		return c.write(KindAdd, http.MethodPatch, "/acct", token, add, map[string]any{"token": token, "add": add})
@@ -171,7 +171,17 @@ func (c *client) choose() request {
 
 func (c *client) order(token string) request {
 	cents := 100 + c.rng.Int64N(100000)
-	return c.write(KindOrder, http.MethodPost, "/orders", token, cents, map[string]any{"token": token, "amount": float64(cents) / 100, "sku": fmt.Sprintf("sku-%d", cents%97)})
+	sku := fmt.Sprintf("sku-%d", cents%97)
+	r := c.write(KindOrder, http.MethodPost, "/orders", token, cents, map[string]any{"token": token, "amount": float64(cents) / 100, "sku": sku})
+	r.entry.What = sku
+	return r
+}
+
+func (c *client) event(token string) request {
+	at, kind := time.Now().UTC().Truncate(time.Microsecond), []string{"click", "open", "close"}[c.rng.IntN(3)]
+	r := c.write(KindEvent, http.MethodPost, "/api/events", token, 0, map[string]any{"token": token, "at": at, "kind": kind})
+	r.entry.What, r.entry.At = kind, at
+	return r
 }
 
 func (c *client) write(kind Kind, method, path, token string, amount int64, body any) request {

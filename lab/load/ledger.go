@@ -31,6 +31,8 @@ type Entry struct {
 	Name     string    `json:"name,omitempty"`   // of a file
 	SHA256   string    `json:"sha256,omitempty"` // of a file's content, hex
 	Amount   int64     `json:"amount,omitempty"` // of an order in cents, of an add as it is
+	What     string    `json:"what,omitempty"`   // an order's SKU, an event's kind
+	At       time.Time `json:"at,omitzero"`      // of an event, as the client says it
 	First    time.Time `json:"first"`            // first attempt
 	Acked    time.Time `json:"acked,omitzero"`   // zero: given up
 	Attempts int       `json:"attempts"`

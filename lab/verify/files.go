@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -20,53 +21,81 @@ import (
 	"github.com/drover-migration/drover/lab/load"
 )
 
-// verify wants, at each customer's home, the content that was acknowledged last under every name, and where the home is AWS also
-// every file that the ledger knows nothing of: the application never deletes one. All contents are read.
-func (f *Files) verify(ctx context.Context, customers []load.Customer, entries []load.Entry, res *Result) error {
-	for _, c := range customers {
-		tree, err := f.tree(c.ID)
+// file is a file's content and its looks, as the way back keeps them.
+type file struct {
+	SHA256 string
+	Looks  string // permission bits, time of modification in nanoseconds, user and group; "": an object that says nothing of them
+}
+
+// verify wants, at each customer's home, the content that was acknowledged last under every name, every other file of before the load as it
+// was, and nothing else: the application never deletes a file. All contents are read.
+func (f *Files) verify(ctx context.Context, o Options, entries []load.Entry, res *Result) error {
+	for _, c := range o.Customers {
+		where, have, err := f.home(ctx, c.ID, res.Homes[c.ID])
 		if err != nil {
 			return err
 		}
-		have := tree
-		where := "in the folder"
-		if res.Homes[c.ID] == onAWS {
-			where = "in the bucket"
-			if have, err = f.objects(ctx, c.ID); err != nil {
-				return err
-			}
-		}
+		tried := attempted(c, entries)
 		want := acknowledged(c, entries)
 		for _, name := range slices.Sorted(maps.Keys(want)) {
-			sum, ok := have[name]
+			got, ok := have[name]
 			switch {
 			case !ok:
 				res.LostWrites++
 				res.violation("customer %s: lost: file %s is not %s", c.ID, name, where)
-			case !slices.Contains(want[name], sum):
+			case !slices.Contains(want[name], got.SHA256):
 				res.LostWrites++
-				res.violation("customer %s: lost: file %s %s has SHA-256 %s, acknowledged was %s", c.ID, name, where, sum, want[name][0])
+				res.violation("customer %s: lost: file %s %s has SHA-256 %s, acknowledged was %s", c.ID, name, where, got.SHA256, want[name][0])
 			default:
 				res.ObjectsVerified++
 			}
 		}
-		for _, name := range slices.Sorted(maps.Keys(tree)) {
-			if want[name] != nil {
+		was := o.Before.files[c.ID]
+		for _, name := range slices.Sorted(maps.Keys(was)) {
+			if tried[name] {
 				continue
 			}
-			switch sum, ok := have[name]; {
+			switch got, ok := have[name]; {
 			case !ok:
 				res.LostWrites++
-				res.violation("customer %s: lost: file %s is in the folder and not %s", c.ID, name, where)
-			case sum != tree[name]:
+				res.violation("customer %s: lost: file %s of before the load is not %s", c.ID, name, where)
+			case got.SHA256 != was[name].SHA256:
 				res.LostWrites++
-				res.violation("customer %s: lost: file %s %s has SHA-256 %s, in the folder %s", c.ID, name, where, sum, tree[name])
+				res.violation("customer %s: lost: file %s %s has SHA-256 %s, before the load it was %s", c.ID, name, where, got.SHA256, was[name].SHA256)
+			case got.Looks != was[name].Looks:
+				res.violation("customer %s: file %s %s looks %q, before the load it was %q (mode, time, owner)", c.ID, name, where, got.Looks, was[name].Looks)
 			default:
 				res.ObjectsVerified++
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(have)) {
+			if _, ok := was[name]; !ok && !tried[name] {
+				res.violation("customer %s: unknown: file %s %s was there neither before the load nor is it in the ledger", c.ID, name, where)
 			}
 		}
 	}
 	return nil
+}
+
+// home reads a customer's files where it is homed.
+func (f *Files) home(ctx context.Context, customer, side string) (where string, have map[string]file, err error) {
+	if side == onAWS {
+		have, err = f.objects(ctx, customer)
+		return "in the bucket", have, err
+	}
+	have, err = f.tree(customer)
+	return "in the folder", have, err
+}
+
+// attempted are the names that somebody wrote, or may have written.
+func attempted(c load.Customer, entries []load.Entry) map[string]bool {
+	out := map[string]bool{}
+	for _, e := range entries {
+		if e.Customer == c.ID && e.Kind == load.KindFile {
+			out[e.Name] = true
+		}
+	}
+	return out
 }
 
 // acknowledged are the contents that each name may have: the last that was acknowledged, and any that was given up after it.
@@ -84,9 +113,9 @@ func acknowledged(c load.Customer, entries []load.Entry) map[string][]string {
 	return out
 }
 
-// tree hashes the files of a customer's folder. Files that are being written (names with a dot in front) are not files yet.
-func (f *Files) tree(customer string) (map[string]string, error) {
-	out := map[string]string{}
+// tree reads the files of a customer's folder. Files that are being written (names with a dot in front) are not files yet.
+func (f *Files) tree(customer string) (map[string]file, error) {
+	out := map[string]file{}
 	root := strings.ReplaceAll(f.Folder, "{customer}", customer)
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) && path == root {
@@ -103,14 +132,24 @@ func (f *Files) tree(customer string) (map[string]string, error) {
 		if err != nil {
 			return err
 		}
-		out[filepath.ToSlash(name)], err = digest(r)
+		info, err := r.Stat()
+		if err != nil {
+			return errors.Join(err, r.Close())
+		}
+		sum, err := digest(r)
+		out[filepath.ToSlash(name)] = file{SHA256: sum, Looks: looks(info)}
 		return err
 	})
 	return out, err
 }
 
-func (f *Files) objects(ctx context.Context, customer string) (map[string]string, error) {
-	out := map[string]string{}
+func looks(info fs.FileInfo) string {
+	st := info.Sys().(*syscall.Stat_t)
+	return fmt.Sprintf("%o %d %d:%d", info.Mode().Perm(), info.ModTime().UnixNano(), st.Uid, st.Gid)
+}
+
+func (f *Files) objects(ctx context.Context, customer string) (map[string]file, error) {
+	out := map[string]file{}
 	prefix := strings.ReplaceAll(f.Prefix, "{customer}", customer)
 	pages := s3.NewListObjectsV2Paginator(f.Client, &s3.ListObjectsV2Input{Bucket: &f.Bucket, Prefix: &prefix})
 	for pages.HasMorePages() {
@@ -123,12 +162,25 @@ func (f *Files) objects(ctx context.Context, customer string) (map[string]string
 			if err != nil {
 				return nil, fmt.Errorf("read s3://%s/%s: %w", f.Bucket, aws.ToString(o.Key), err)
 			}
-			if out[strings.TrimPrefix(aws.ToString(o.Key), prefix)], err = digest(got.Body); err != nil {
+			sum, err := digest(got.Body)
+			if err != nil {
 				return nil, err
+			}
+			name := strings.TrimPrefix(aws.ToString(o.Key), prefix)
+			if m := got.Metadata; !strings.HasPrefix(filepath.Base(name), ".") {
+				out[name] = file{SHA256: sum, Looks: keptLooks(m)}
 			}
 		}
 	}
 	return out, nil
+}
+
+// keptLooks are a file's looks as its object keeps them.
+func keptLooks(m map[string]string) string {
+	if m["drover-mode"] == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s %s %s:%s", m["drover-mode"], m["drover-mtime"], m["drover-uid"], m["drover-gid"])
 }
 
 func digest(r io.ReadCloser) (string, error) {

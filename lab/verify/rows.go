@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"crypto/md5"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,24 +16,19 @@ import (
 	"github.com/drover-migration/drover/lab/load"
 )
 
-// table is one of the application's, with what identifies a write in it and what must be true of it, as SQL.
-type table struct{ name, token, fact string }
-
-var tables = []table{
-	{"tenants", "''", "''"},
-	{"acct", "''", "n::text"},
-	{"orders", "coalesce(token::text, '')", "round(amount * 100)::bigint::text"},
-	{"order_items", "coalesce(token::text, '')", "''"},
-	{"events", "coalesce(token::text, '')", "''"},
-	{"audit", "coalesce(token::text, '')", "''"},
-	{"blobs", "coalesce(token::text, '')", "encode(data, 'escape')"},
+// known is what identifies a write in a table of the application's and what must be true of it, as SQL. Of every other table only the
+// rows are compared.
+var known = map[string]struct{ token, fact string }{
+	"acct":        {"''", "n::text"},
+	"orders":      {"coalesce(token::text, '')", "concat_ws(' ', round(amount * 100)::bigint, body->>'sku')"},
+	"order_items": {"coalesce(token::text, '')", "concat_ws(' ', sku, qty)"},
+	"events":      {"coalesce(token::text, '')", "concat_ws(' ', doc->>'kind', encode(raw, 'hex'), " + moment + ")"},
+	"audit":       {"coalesce(token::text, '')", "concat_ws(' ', msg, " + moment + ")"},
+	"blobs":       {"coalesce(token::text, '')", "encode(data, 'escape')"},
 }
 
-// row of a tenant: who wrote it, what must be true of it, and a hash of all of it.
-type row struct{ token, fact, hash string }
-
-// rows by tenant and table.
-type rows map[int64]map[string][]row
+// moment is ts as a ledger writes it: UTC, to the microsecond.
+const moment = `to_char(ts AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US')`
 
 // kept is where a kind of write leaves its traces, one row in each.
 var kept = map[load.Kind][]string{
@@ -42,12 +38,12 @@ var kept = map[load.Kind][]string{
 	load.KindFile:  {"blobs"},
 }
 
-// verifyRows compares the ledger with each customer's home, and the home with the other side.
-func verifyRows(ctx context.Context, db map[string]*pgx.Conn, customers []load.Customer, entries []load.Entry, res *Result) error {
-	all := map[string]rows{}
+// verifyRows compares the ledger and what stood before the load with each customer's home, and the home with the other side.
+func verifyRows(ctx context.Context, db map[string]*pgx.Conn, o Options, entries []load.Entry, res *Result) error {
+	all := map[string]*tables{}
 	for side, c := range db {
 		var err error
-		if all[side], err = readRows(ctx, c); err != nil {
+		if all[side], err = readTables(ctx, c); err != nil {
 			return fmt.Errorf("read the database on %s: %w", side, err)
 		}
 	}
@@ -62,7 +58,7 @@ func verifyRows(ctx context.Context, db map[string]*pgx.Conn, customers []load.C
 			res.AckedWrites++
 		}
 	}
-	for _, c := range customers {
+	for _, c := range o.Customers {
 		home, err := homeOf(ctx, db, c, res)
 		if err != nil {
 			return err
@@ -72,46 +68,13 @@ func verifyRows(ctx context.Context, db map[string]*pgx.Conn, customers []load.C
 		if home == onAWS {
 			other = onprem
 		}
-		t := tenant{customer: c, home: home, other: other, here: all[home][c.Tenant], there: all[other][c.Tenant], res: res}
+		t := tenant{customer: c, home: home, other: other, was: o.Before.tables.rows[c.Tenant], here: all[home].of(c.Tenant), there: all[other].of(c.Tenant), res: res}
 		t.ledger(byTenant[c.Tenant])
+		t.before(byTenant[c.Tenant])
 		t.sides(standing)
 	}
+	references(o.Before.tables, all, standing, res)
 	return nil
-}
-
-// readRows reads every table whole; a side without them has no rows.
-func readRows(ctx context.Context, c *pgx.Conn) (rows, error) {
-	out := rows{}
-	for _, t := range tables {
-		q, err := c.Query(ctx, fmt.Sprintf("SELECT tenant_id, %s, %s, md5(t::text) FROM %s t", t.token, t.fact, t.name))
-		if err == nil {
-			err = collect(q, t.name, out)
-		}
-		var pg *pgconn.PgError
-		if errors.As(err, &pg) && pg.Code == "42P01" { // no such table
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("table %s: %w", t.name, err)
-		}
-	}
-	return out, nil
-}
-
-func collect(q pgx.Rows, name string, into rows) error {
-	defer q.Close()
-	for q.Next() {
-		var tenant int64
-		var r row
-		if err := q.Scan(&tenant, &r.token, &r.fact, &r.hash); err != nil {
-			return err
-		}
-		if into[tenant] == nil {
-			into[tenant] = map[string][]row{}
-		}
-		into[tenant][name] = append(into[tenant][name], r)
-	}
-	return q.Err()
 }
 
 // replicated says whether replication stands: only then must both sides be equal. Where Drover's schema stands it must, or a migration
@@ -208,10 +171,11 @@ func homeOf(ctx context.Context, db map[string]*pgx.Conn, c load.Customer, res *
 	}
 }
 
-// tenant is one customer's rows on both sides.
+// tenant is one customer's rows on both sides, and those of before the load.
 type tenant struct {
 	customer    load.Customer
 	home, other string
+	was         map[string][]row
 	here, there map[string][]row
 	res         *Result
 }
@@ -222,8 +186,8 @@ func (t *tenant) ledger(entries []load.Entry) {
 	for name, rs := range t.here {
 		found[name] = map[string][]row{}
 		for _, r := range rs {
-			if r.token != "" {
-				found[name][r.token] = append(found[name][r.token], r)
+			if r.Token != "" {
+				found[name][r.Token] = append(found[name][r.Token], r)
 			}
 		}
 		for _, token := range slices.Sorted(maps.Keys(found[name])) {
@@ -251,89 +215,125 @@ func (t *tenant) missing(e load.Entry, found map[string]map[string][]row) string
 		if len(got) == 0 {
 			return fmt.Sprintf("no row in %s on %s", name, t.home)
 		}
-		if want := fact(e, name); want != "" && !slices.ContainsFunc(got, func(r row) bool { return r.fact == want }) {
-			return fmt.Sprintf("in %s on %s it is %q, acknowledged was %q", name, t.home, got[0].fact, want)
+		if want := fact(e, name); !slices.ContainsFunc(got, func(r row) bool { return r.Fact == want }) {
+			return fmt.Sprintf("in %s on %s it is %q, acknowledged was %q", name, t.home, got[0].Fact, want)
 		}
 	}
 	return ""
 }
 
-// fact is what a write must have left in a table; "" where only its being there counts.
-func fact(e load.Entry, name string) string {
+// fact is what a write must have left in a table, as known says it of the row.
+func fact(e load.Entry, table string) string {
 	switch {
-	case name == "orders":
-		return strconv.FormatInt(e.Amount, 10)
+	case table == "orders":
+		return fmt.Sprintf("%d %s", e.Amount, e.What)
+	case table == "order_items":
+		return e.What + " 1"
+	case table == "events":
+		raw := md5.Sum([]byte(e.What))
+		return fmt.Sprintf("%s %x %s", e.What, raw, e.At.UTC().Format(microseconds))
+	case table == "audit":
+		return fmt.Sprintf("event %s %s", e.What, e.At.UTC().Format(microseconds))
 	case e.Kind == load.KindAdd:
 		return fmt.Sprintf("add %d", e.Amount)
-	case e.Kind == load.KindFile:
+	default:
 		return fmt.Sprintf("file %s %s", e.SHA256, e.Name)
 	}
-	return ""
 }
 
-// counter holds the customer's counter against the receipts of what was added to it.
+const microseconds = "2006-01-02T15:04:05.000000"
+
+// before wants every row of before the load as it was, and of every other row that somebody sent it.
+func (t *tenant) before(entries []load.Entry) {
+	sent := map[string]map[string]bool{} // table -> tokens
+	for _, e := range entries {
+		for _, name := range kept[e.Kind] {
+			if sent[name] == nil {
+				sent[name] = map[string]bool{}
+			}
+			sent[name][e.Token] = true
+		}
+	}
+	for _, name := range t.names() {
+		if name == "acct" {
+			continue // it changes in place: counter has it
+		}
+		was, here := count(t.was[name]), count(t.here[name])
+		for _, r := range only(was, here) {
+			t.res.LostWrites++
+			t.res.violation("customer %s: lost: a row of %s (token %q) of before the load is not on %s as it was", t.customer.ID, name, r.Token, t.home)
+		}
+		for _, r := range only(here, was) {
+			if !sent[name][r.Token] {
+				t.res.UnknownRows++
+				t.res.violation("customer %s: unknown: a row of %s (token %q) on %s was there neither before the load nor is it in the ledger", t.customer.ID, name, r.Token, t.home)
+			}
+		}
+	}
+}
+
+// names of all tables that have, or had, rows of the tenant.
+func (t *tenant) names() []string {
+	all := map[string]bool{}
+	for _, m := range []map[string][]row{t.was, t.here, t.there} {
+		for name := range m {
+			all[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// counter holds the customer's counter against the receipts of what was added to it since before the load.
 func (t *tenant) counter() {
-	var sum, n int64
-	for _, r := range t.here["blobs"] {
-		if add, ok := strings.CutPrefix(r.fact, "add "); ok {
+	n, added := counted(t.here)
+	was, addedBefore := counted(t.was)
+	n, added = n-was, added-addedBefore
+	switch {
+	case n < added:
+		t.res.LostWrites++
+		t.res.violation("customer %s: lost: the counter on %s grew by %d, what was added is %d", t.customer.ID, t.home, n, added)
+	case n > added:
+		t.res.DuplicateWrites++
+		t.res.violation("customer %s: duplicate: the counter on %s grew by %d, what was added is %d", t.customer.ID, t.home, n, added)
+	}
+}
+
+// counted is a counter, and the sum of its receipts.
+func counted(rows map[string][]row) (n, sum int64) {
+	for _, r := range rows["blobs"] {
+		if add, ok := strings.CutPrefix(r.Fact, "add "); ok {
 			v, _ := strconv.ParseInt(add, 10, 64)
 			sum += v
 		}
 	}
-	for _, r := range t.here["acct"] {
-		n, _ = strconv.ParseInt(r.fact, 10, 64)
+	for _, r := range rows["acct"] {
+		n, _ = strconv.ParseInt(r.Fact, 10, 64)
 	}
-	switch {
-	case n < sum:
-		t.res.LostWrites++
-		t.res.violation("customer %s: lost: the counter on %s is %d, what was added is %d", t.customer.ID, t.home, n, sum)
-	case n > sum:
-		t.res.DuplicateWrites++
-		t.res.violation("customer %s: duplicate: the counter on %s is %d, what was added is %d", t.customer.ID, t.home, n, sum)
-	}
+	return n, sum
 }
 
 // sides compares the rows of both sides: what is only away from home is misplaced; what is only at home was not carried, which is
 // wrong only while replication stands.
 func (t *tenant) sides(standing bool) {
-	for _, tb := range tables {
-		here, there := count(t.here[tb.name]), count(t.there[tb.name])
-		t.res.RowsVerified += int64(len(t.here[tb.name]))
+	for _, name := range t.names() {
+		here, there := count(t.here[name]), count(t.there[name])
+		t.res.RowsVerified += int64(len(t.here[name]))
 		if standing {
-			t.res.RowsVerified += int64(len(t.there[tb.name]))
+			t.res.RowsVerified += int64(len(t.there[name]))
 		}
 		for _, r := range only(there, here) {
-			if !standing && tb.name == "acct" || tb.name == "tenants" && !standing {
+			if !standing && (name == "acct" || name == "tenants") {
 				continue // rows that change in place: an old one away from home is what stood when replication ended
 			}
 			t.res.MisplacedRows++
-			t.res.violation("customer %s: misplaced: a row of %s (token %q) is only on %s, its home is %s", t.customer.ID, tb.name, r.token, t.other, t.home)
+			t.res.violation("customer %s: misplaced: a row of %s (token %q) is only on %s, its home is %s", t.customer.ID, name, r.Token, t.other, t.home)
 		}
 		if !standing {
 			continue
 		}
 		for _, r := range only(here, there) {
 			t.res.UncarriedRows++
-			t.res.violation("customer %s: not carried: a row of %s (token %q) is on %s and not on %s", t.customer.ID, tb.name, r.token, t.home, t.other)
+			t.res.violation("customer %s: not carried: a row of %s (token %q) is on %s and not on %s", t.customer.ID, name, r.Token, t.home, t.other)
 		}
 	}
-}
-
-func count(rs []row) map[row]int {
-	out := map[row]int{}
-	for _, r := range rs {
-		out[r]++
-	}
-	return out
-}
-
-// only are the rows that a has more often than b.
-func only(a, b map[row]int) (out []row) {
-	for r, n := range a {
-		for range n - b[r] {
-			out = append(out, r)
-		}
-	}
-	slices.SortFunc(out, func(x, y row) int { return strings.Compare(x.token+x.hash, y.token+y.hash) })
-	return out
 }

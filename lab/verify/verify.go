@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,9 +18,11 @@ type Options struct {
 	Customers []load.Customer
 	OnPrem    string        // DSN of a role that reads everything
 	AWS       string        // the same; empty: there is no such side yet
-	Drain     time.Duration // how long replication may take to catch up; 0: 20 s
+	Before    *Before       // what Look found before the load began
+	Drain     time.Duration // how long replication and routes may take to catch up; 0: 20 s
 	Files     *Files        // nil: not verified
 	Disks     *Disks        // nil: not verified
+	Edge      *Edge         // nil: not verified
 }
 
 // Files says where customers' files are.
@@ -50,6 +53,7 @@ type Result struct {
 	DuplicateWrites    int               `json:"duplicate_writes"` // there more than once
 	MisplacedRows      int               `json:"misplaced_rows"`   // only on the side that is not home
 	UncarriedRows      int               `json:"uncarried_rows"`   // at home, and not on the other side although it is drained
+	UnknownRows        int               `json:"unknown_rows"`     // at home, neither from before the load nor in the ledger
 	RowsVerified       int64             `json:"rows_verified"`
 	ObjectsVerified    int64             `json:"objects_verified"`
 	DiskBlocksVerified int64             `json:"disk_blocks_verified"`
@@ -72,6 +76,9 @@ const (
 
 // Run verifies. An error says that it could not; what it found wrong is in the Result.
 func Run(ctx context.Context, o Options) (*Result, error) {
+	if o.Before == nil {
+		return nil, errors.New("verify: nobody has looked before the load began")
+	}
 	entries, err := load.ReadLedger(o.Ledger)
 	if err != nil {
 		return nil, err
@@ -84,7 +91,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	if o.Files != nil {
-		if err := o.Files.verify(ctx, o.Customers, entries, res); err != nil {
+		if err := o.Files.verify(ctx, o, entries, res); err != nil {
 			return nil, fmt.Errorf("verify files: %w", err)
 		}
 	}
@@ -94,7 +101,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	return res, nil
 }
 
-// drained compares the databases until nothing is wrong, or the time for draining is over.
+// drained compares the databases, their fences and the routes until nothing is wrong, or the time for draining is over.
 func drained(ctx context.Context, o Options, entries []load.Entry) (*Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -113,8 +120,16 @@ func drained(ctx context.Context, o Options, entries []load.Entry) (*Result, err
 	deadline := time.Now().Add(o.Drain)
 	for {
 		res := &Result{Homes: map[string]string{}}
-		if err := verifyRows(ctx, db, o.Customers, entries, res); err != nil {
+		if err := verifyRows(ctx, db, o, entries, res); err != nil {
 			return nil, fmt.Errorf("verify rows: %w", err)
+		}
+		if err := fences(ctx, db, o, res); err != nil {
+			return nil, err
+		}
+		if o.Edge != nil {
+			if err := o.Edge.verify(ctx, o, res); err != nil {
+				return nil, err
+			}
 		}
 		if len(res.Violations) == 0 || time.Now().After(deadline) {
 			return res, nil

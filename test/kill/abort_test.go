@@ -105,7 +105,7 @@ func (b *bench) gone(ctx context.Context, t *testing.T, p migration.Phase) {
 	t.Helper()
 	b.phase(ctx, t, p)
 	require.True(t, eventually(func() bool {
-		e, err := b.client.Execution(ctx, b.lab.Shape.Name)
+		e, err := b.client.Execution(ctx, client.Aim{Plan: b.lab.Shape.Name})
 		return err == nil && e != client.Running
 	}), "the migration runs on")
 	left, err := b.lab.Remains(ctx)

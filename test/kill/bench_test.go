@@ -189,6 +189,7 @@ func (b *bench) nothingLost(ctx context.Context, t *testing.T) {
 	t.Logf("%d writes acknowledged, %d requests given up", sum.AckedWrites, sum.FailedRequests)
 	truth, err := b.lab.Verify(ctx)
 	require.NoError(t, err)
+	require.Positive(t, sum.AckedWrites, "nobody wrote, so that nothing could be lost")
 	require.Empty(t, truth.Violations)
 	require.Positive(t, truth.RowsVerified)
 }

@@ -1,0 +1,90 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+
+	"github.com/drover-migration/drover/internal/spelling"
+	"github.com/drover-migration/drover/migration"
+)
+
+// missing says of a workflow that is not there which part of its name is wrong, and which name is near. Every other error is left as it is.
+func (c *Client) missing(ctx context.Context, err error, at Aim) error {
+	var p *Problem
+	if !errors.As(err, &p) || !errors.Is(p.Kind, ErrNotFound) || p.Next == nextNamespace {
+		return err
+	}
+	_, e := c.execution(ctx, Aim{Plan: at.Plan})
+	var none *serviceerror.NotFound
+	switch {
+	case e != nil && !errors.As(e, &none):
+	case e != nil:
+		p.Why, p.Next = fmt.Sprintf("no plan %q was submitted", at.Plan), "list the plans with `drover status`"
+		mean(p, at.Plan, c.plans(ctx))
+	case at.Customer != "":
+		p.Why, p.Next = fmt.Sprintf("the plan has no customer %q, or it has not started", at.Customer), fmt.Sprintf("list the customers with `drover status %s`", at.Plan)
+		mean(p, at.Customer, c.customers(ctx, at.Plan))
+	case at.Batch != "":
+		p.Why, p.Next = fmt.Sprintf("the plan has no batch %q, or it has not started", at.Batch), fmt.Sprintf("list the batches with `drover status %s`", at.Plan)
+		if s, e := c.Migration(ctx, at.Plan); e == nil {
+			c.noBatch(p, at, s)
+		}
+	}
+	return err
+}
+
+// noBatch tells a batch that has not started from one that the plan does not have.
+func (c *Client) noBatch(p *Problem, at Aim, s migration.MigrationStatus) {
+	var names []string
+	for _, b := range s.Batches {
+		names = append(names, b.Name)
+	}
+	if slices.Contains(names, at.Batch) {
+		p.Why, p.Next = "the batch has not started", fmt.Sprintf("see what goes before it with `drover status %s`", at.Plan)
+		return
+	}
+	p.Why = fmt.Sprintf("the plan has no batch %q", at.Batch)
+	mean(p, at.Batch, names)
+}
+
+// mean adds the name that was probably meant to what is to be done.
+func mean(p *Problem, word string, names []string) {
+	if best := spelling.Nearest(word, names); best != "" {
+		p.Next = fmt.Sprintf("did you mean %q? Else %s", best, p.Next)
+	}
+}
+
+// plans are the names of all plans: as many as can be read.
+func (c *Client) plans(ctx context.Context) (out []string) {
+	list, err := c.List(ctx)
+	if err != nil {
+		return nil
+	}
+	for _, s := range list {
+		out = append(out, s.Plan)
+	}
+	return out
+}
+
+// customers are the ids of a plan's customers as the list of workflows has them: as many as can be read.
+func (c *Client) customers(ctx context.Context, plan string) (out []string) {
+	req := &workflowservice.ListWorkflowExecutionsRequest{Query: fmt.Sprintf("WorkflowType = 'Customer' AND %s = '%s'", migration.AttrPlan, strings.ReplaceAll(plan, "'", ""))}
+	for {
+		page, err := c.temporal.ListWorkflow(ctx, req)
+		if err != nil {
+			return out
+		}
+		for _, e := range page.GetExecutions() {
+			out = append(out, strings.TrimPrefix(e.GetExecution().GetWorkflowId(), migration.CustomerID(plan, "")))
+		}
+		if req.NextPageToken = page.GetNextPageToken(); len(req.NextPageToken) == 0 {
+			return out
+		}
+	}
+}
