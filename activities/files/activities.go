@@ -11,7 +11,6 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/drover-migration/drover/internal/heartbeat"
-	"github.com/drover-migration/drover/internal/objects"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/files"
 )
@@ -20,12 +19,12 @@ import (
 // dataset's prefix, and on the site's worker the right to read the tree; for a way back also to write it.
 type Activities struct {
 	s3     S3
-	bucket objects.Bucket
+	bucket State
 	homes  Homes
 }
 
 // New builds the activities. bucket is the state bucket, homes reads home records.
-func New(s3 S3, bucket objects.Bucket, homes Homes) *Activities {
+func New(s3 S3, bucket State, homes Homes) *Activities {
 	return &Activities{s3: s3, bucket: bucket, homes: homes}
 }
 

@@ -144,14 +144,14 @@ func TestTheLastPassNeedsItsOwnFence(t *testing.T) {
 
 // turning is a state bucket that is slower than an answer of the home record is used for, and turns the record meanwhile.
 type turning struct {
-	objects.Bucket
+	files.State
 	turn func()
 }
 
 func (o turning) Get(ctx context.Context, at migration.StateStore, target migration.Target, key string) ([]byte, string, error) {
 	time.Sleep(100 * time.Millisecond)
 	o.turn()
-	return o.Bucket.Get(ctx, at, target, key)
+	return o.State.Get(ctx, at, target, key)
 }
 
 func TestAPassThatLosesItsRightOnTheWayIsNotTriedAgain(t *testing.T) {

@@ -63,6 +63,9 @@ func (s *Store) Get(ctx context.Context, at migration.StateStore, target migrati
 
 // Put writes an object on a condition and returns its new ETag: ifMatch "" wants the object not to exist, Any wants nothing, and
 // anything else is the ETag it must still have. ErrConflict says that the condition did not hold.
+//
+// The answer to a first request may be lost. The client sends it again, and its own write breaks the condition. So an object that has
+// exactly these bytes is taken for written. Two writers that must know of each other therefore write different bytes.
 func (s *Store) Put(ctx context.Context, at migration.StateStore, target migration.Target, key string, body []byte, ifMatch string) (string, error) {
 	c, err := s.S3(ctx, target)
 	if err != nil {
@@ -78,12 +81,34 @@ func (s *Store) Put(ctx context.Context, at migration.StateStore, target migrati
 	}
 	out, err := c.PutObject(ctx, in)
 	if err != nil {
-		return "", wrap("write", at, key, err)
+		err = wrap("write", at, key, err)
+		if errors.Is(err, ErrConflict) {
+			if now, etag, gerr := s.Get(ctx, at, target, key); gerr == nil && bytes.Equal(now, body) {
+				return etag, nil
+			}
+		}
+		return "", err
 	}
 	return aws.ToString(out.ETag), nil
 }
 
+// Remove deletes an object. One that is gone already is no error.
+func (s *Store) Remove(ctx context.Context, at migration.StateStore, target migration.Target, key string) error {
+	c, err := s.S3(ctx, target)
+	if err != nil {
+		return err
+	}
+	_, err = c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &at.Bucket, Key: aws.String(path.Join(at.Prefix, key))})
+	if err = wrap("remove", at, key, err); err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	return nil
+}
+
 func wrap(verb string, at migration.StateStore, key string, err error) error {
+	if err == nil {
+		return nil
+	}
 	kind := err
 	var api smithy.APIError
 	if errors.As(err, &api) {

@@ -2,13 +2,14 @@ package files
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"io"
+	"io/fs"
+	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/drover-migration/drover/migration"
 )
 
 // refusal says why a file is not carried; the others are.
@@ -16,162 +17,199 @@ type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
-// racyWithin is how long after a change of a file a second one may look the same: longer than a tick of the kernel's clock.
-const racyWithin = 100 * time.Millisecond
-
-func racy(l Local) bool {
-	return time.Since(time.Unix(0, max(l.CTime, l.MTime))) < racyWithin
+// carry does actions, several at a time. What stands in the way of one is recorded and left to the next pass; an error stops.
+func (r *Run) carry(ctx context.Context, actions []action) error {
+	if len(actions) == 0 {
+		return nil
+	}
+	workers := r.Workers
+	if workers <= 0 {
+		workers = DefaultWorkers
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(workers)
+	for _, a := range actions {
+		if gctx.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			err := r.one(gctx, a)
+			if err != nil && gctx.Err() == nil && ofOne(err) {
+				if lasts(err) {
+					r.differs(a.path, err.Error())
+				} else {
+					r.stood(a.path, err.Error())
+				}
+				err = nil
+			}
+			if err != nil {
+				return err
+			}
+			r.tell(a.size(r.From))
+			if r.saveDue() {
+				return r.save(gctx, manyChanges)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
-// upload carries a file to the bucket.
-func (r *run) upload(ctx context.Context, a action) error {
-	young := racy(*a.local) // asked before the content is read
-	sha, err := r.tree.sha256(a.path, *a.local)
-	if err != nil {
-		return err
-	}
-	e := Entry{Local: *a.local, SHA256: sha, Racy: young}
-	if same, err := r.sameObject(ctx, a, &e); err != nil || same {
-		if same {
-			r.settle(a.path, e, false)
-		}
-		return err
-	}
-	etag := ""
-	if a.remote != nil {
-		etag = a.remote.ETag
-		if a.known && !a.entry.Pending && a.entry.ETag != etag {
-			r.note(a.path, "had been changed on AWS while its home is on premises; it was overwritten with what its home has", 0)
-		}
-	}
-	body, err := r.tree.content(a.path, *a.local)
-	if err != nil {
-		return err
-	}
-	st, err := r.bucket.put(ctx, a.path, *a.local, sha, body, etag, func() error { return r.allowed(ctx) })
-	if err := errors.Join(err, body.Close()); err != nil {
-		return err
-	}
-	e.ETag, e.Checksum = st.ETag, st.Checksum
-	r.settle(a.path, e, true)
-	return nil
+// ofOne says that an error is of one file and that the others can be carried.
+func ofOne(err error) bool {
+	return lasts(err) || errors.Is(err, errChanged) || errors.Is(err, errCondition) || errors.Is(err, errGone) || errors.Is(err, fs.ErrNotExist)
 }
 
-// sameObject says that the object already is what the file is: only the file's looks changed in a way that is not carried, or a pass
-// that was killed had carried it.
-func (r *run) sameObject(ctx context.Context, a action, e *Entry) (bool, error) {
-	if a.remote == nil || a.remote.Size != a.local.Size {
-		return false, nil
+// lasts says that an error of one file stays until somebody does something.
+func lasts(err error) bool {
+	var no refusal
+	var at *fs.PathError
+	if errors.As(err, &no) {
+		return true
 	}
-	if a.known && !a.entry.Pending && a.remote.ETag == a.entry.ETag {
-		if a.entry.SHA256 != e.SHA256 || a.entry.Local.carried() != a.local.carried() {
-			return false, nil
-		}
-		e.ETag, e.Checksum, e.Verified = a.entry.ETag, a.entry.Checksum, a.entry.Verified
-		return true, nil
-	}
-	st, err := r.bucket.head(ctx, a.path)
-	if errors.Is(err, errGone) {
-		return false, errGone
-	}
-	if err != nil {
-		return false, err
-	}
-	if st.ETag != a.remote.ETag || st.SHA256 != e.SHA256 || st.Local.carried() != a.local.carried() {
-		return false, nil
-	}
-	e.ETag, e.Checksum = st.ETag, st.Checksum
-	return true, nil
+	return errors.As(err, &at) && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EIO) ||
+		errors.Is(err, syscall.ENAMETOOLONG))
 }
 
-// download carries an object to the tree.
-func (r *run) download(ctx context.Context, a action) error {
-	if a.known && !a.entry.Pending && a.local != nil && a.remote.ETag == a.entry.ETag && a.entry.Local.carried() == a.local.carried() {
-		// The object is as agreed and the file looks it, but for what a backup may touch, or for its youth: its content decides.
-		young := racy(*a.local)
-		sha, err := r.tree.sha256(a.path, *a.local)
+func (a action) size(from migration.Side) int64 {
+	switch {
+	case a.do != carryOver:
+		return 0
+	case from == migration.AWS:
+		return a.remote.Size
+	default:
+		return a.local.Size
+	}
+}
+
+// triesOfOne is how often a file that changes while it is read is read again in a pass.
+const triesOfOne = 3
+
+func (r *Run) one(ctx context.Context, a action) error {
+	if err := r.askAway(ctx, &a); err != nil {
+		return err
+	}
+	switch {
+	case a.do == removeAway && r.From == migration.OnPrem:
+		return r.deleteObject(ctx, a)
+	case a.do == removeAway:
+		return r.deleteFile(ctx, a)
+	case a.do == compareBoth:
+		return r.compareAgain(ctx, a.path, a.entry)
+	case r.From == migration.AWS:
+		return r.download(ctx, a)
+	}
+	for try := 1; ; try++ {
+		err := r.upload(ctx, a)
+		if !errors.Is(err, errChanged) || try == triesOfOne {
+			return err
+		}
+		now, why, err := r.tree.look(a.path)
 		if err != nil {
 			return err
 		}
-		if sha == a.entry.SHA256 {
-			e := a.entry
-			e.Local, e.Racy = *a.local, young
-			r.settle(a.path, e, false)
+		if why != "" {
+			return refusal(why)
+		}
+		a.local = &now
+	}
+}
+
+// askAway looks at one path away from home where the pass has not, and where the manifest does not say how it is. An object that may be
+// there is not asked about before a first put: that is conditional.
+func (r *Run) askAway(ctx context.Context, a *action) error {
+	if !a.unseen || a.known && a.entry.agreed() && !r.doubted(a.path) {
+		return nil
+	}
+	if r.From == migration.AWS {
+		if r.tree == nil {
 			return nil
 		}
+		l, _, err := r.tree.look(a.path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		a.local = &l
+		return err
 	}
-	if a.known && !a.entry.Pending && a.local != nil && a.entry.Local.carried() != a.local.carried() {
-		r.note(a.path, "had been changed on premises while its home is AWS; it was overwritten with what its home has", 0)
+	if !a.known {
+		return nil
 	}
 	st, err := r.bucket.head(ctx, a.path)
-	if err != nil {
-		return err
+	if errors.Is(err, errGone) {
+		return nil
 	}
-	if st.ETag != a.remote.ETag {
-		return errCondition
+	a.remote = &remote{ETag: st.ETag, Size: st.Size}
+	return err
+}
+
+func (r *Run) saveDue() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.saved) < saveEvery {
+		return false
 	}
-	if target, ok := st.link(); ok {
-		return r.downloadLink(ctx, a, st, target)
-	}
-	var sha string
-	l, err := r.tree.write(a.path, func(w io.Writer) (Local, error) {
-		h := sha256.New()
-		if err := r.bucket.get(ctx, a.path, st.ETag, a.remote.Size, io.MultiWriter(w, h)); err != nil {
-			return Local{}, err
+	r.saved = time.Now()
+	return true
+}
+
+// measureFor is how long a rate is not named: too little was seen.
+const measureFor = 2 * time.Second
+
+func (r *Run) tell(bytes int64) {
+	r.mu.Lock()
+	r.res.Bytes += bytes
+	p := migration.Progress{Done: r.res.Bytes, Total: r.total, Measuring: time.Since(r.began) < measureFor}
+	r.mu.Unlock()
+	if !p.Measuring {
+		p.Rate = float64(p.Done) / time.Since(r.began).Seconds()
+		if p.Rate > 0 {
+			p.ETA = migration.Duration(float64(p.Total-p.Done) / p.Rate * float64(time.Second))
 		}
-		sha = hex.EncodeToString(h.Sum(nil))
-		if err := agrees(sha, st.Checksum); err != nil {
-			return Local{}, err
+	}
+	if r.Progress != nil {
+		r.Progress(p)
+	}
+}
+
+// settle records that both sides of a path agree. An entry that is not verified yet is compared at once.
+func (r *Run) settle(ctx context.Context, p string, e Entry, copied bool) error {
+	r.record(p, e, copied)
+	if e.Verified {
+		return nil
+	}
+	return r.compareAgain(ctx, p, e)
+}
+
+func (r *Run) record(p string, e Entry, copied bool) {
+	r.ledger.set(p, e)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.doubt, p)
+	if copied {
+		r.res.Copied++
+	}
+	if e.Verified {
+		r.res.Verified++
+	}
+}
+
+func (r *Run) forget(p string) {
+	r.ledger.forget(p)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.doubt, p)
+	r.res.Deleted++
+}
+
+func (r *Run) deleteObject(ctx context.Context, a action) error {
+	if a.entry.Upload != "" {
+		if err := r.bucket.abort(ctx, a.path, a.entry.Upload); err != nil {
+			return err
 		}
-		if a.known && a.entry.ETag == st.ETag && a.entry.SHA256 != sha {
-			return Local{}, refusal(fmt.Sprintf("the object has SHA-256 %s, and had %s when it was carried, under the same ETag: it was damaged", sha, a.entry.SHA256))
-		}
-		return r.wanted(a, st, sha), nil
-	}, a.local, func() error { return r.allowed(ctx) })
-	if err != nil {
-		return err
 	}
-	r.settle(a.path, Entry{Local: l, SHA256: sha, ETag: st.ETag, Checksum: st.Checksum, Racy: racy(l)}, true)
-	return nil
-}
-
-func (r *run) downloadLink(ctx context.Context, a action, st stored, target string) error {
-	if (a.local == nil || a.local.Link != target) && escapes(a.path, target) {
-		return refusal(fmt.Sprintf("a symbolic link that leads out of the tree (%q) is not made from what a bucket says", target))
-	}
-	l, err := r.tree.link(a.path, st.Local, a.local, func() error { return r.allowed(ctx) })
-	if err != nil {
-		return err
-	}
-	r.settle(a.path, Entry{Local: l, SHA256: st.SHA256, ETag: st.ETag, Checksum: st.Checksum}, true)
-	return nil
-}
-
-// wanted is how the file shall look: as its object says, if what it says is about this content (whoever writes an object anew may
-// have kept its metadata); where it says nothing, as the file looked that it replaces; else plain.
-func (r *run) wanted(a action, st stored, sha string) Local {
-	if st.SHA256 == sha {
-		return st.Local
-	}
-	want := Local{Mode: 0o644, MTime: st.Modified.UnixNano(), UID: r.tree.uid, GID: r.tree.gid}
-	if a.local != nil && a.local.Link == "" {
-		want.Mode, want.UID, want.GID = a.local.Mode, a.local.UID, a.local.GID
-	}
-	return want
-}
-
-// agrees compares a digest with a whole object's checksum as S3 keeps it; one made of parts ("...-N") is not comparable.
-func agrees(sha, checksum string) error {
-	raw, err := base64.StdEncoding.DecodeString(checksum)
-	if err == nil && len(raw) == sha256.Size && hex.EncodeToString(raw) != sha {
-		return refusal(fmt.Sprintf("the content has SHA-256 %s, S3 keeps the checksum %x", sha, raw))
-	}
-	return nil
-}
-
-func (r *run) deleteObject(ctx context.Context, a action) error {
 	if a.remote != nil {
-		if err := r.allowed(ctx); err != nil {
+		if err := r.ask(ctx); err != nil {
 			return err
 		}
 		if err := r.bucket.remove(ctx, a.path, a.remote.ETag); err != nil {
@@ -182,9 +220,9 @@ func (r *run) deleteObject(ctx context.Context, a action) error {
 	return nil
 }
 
-func (r *run) deleteFile(ctx context.Context, a action) error {
+func (r *Run) deleteFile(ctx context.Context, a action) error {
 	if a.local != nil {
-		if err := r.allowed(ctx); err != nil {
+		if err := r.ask(ctx); err != nil {
 			return err
 		}
 		if err := r.tree.remove(a.path, *a.local); err != nil {

@@ -15,7 +15,7 @@ import (
 // Defaults of a Job.
 const (
 	DefaultPart    = 32 << 20 // bytes; S3 takes parts of at least 5 MiB
-	DefaultWorkers = 8
+	DefaultWorkers = 64
 )
 
 // saveEvery is how often a long pass saves its manifest, so that a killed worker does not begin again.
@@ -30,7 +30,7 @@ type Job struct {
 	From    migration.Side // the home: its files win
 	Store   Store          // of the manifest
 	Part    int64          // bytes of a part, more in files of over 10,000 parts; 0: DefaultPart
-	Workers int            // files at a time; 0: DefaultWorkers
+	Workers int            // files at a time, at most; fewer where more do not help; 0: DefaultWorkers
 	// Allowed is asked immediately before every effect on either side; an error stops the pass. nil allows all.
 	Allowed func(context.Context) error
 	// Progress is told now and then; it must be quick. nil: nobody.
@@ -39,26 +39,33 @@ type Job struct {
 
 // Result of a pass.
 type Result struct {
-	Objects   int64    // on both sides at the end
+	Objects   int64    // at home at the end
 	Copied    int64    // files whose content or looks were carried
 	Deleted   int64    //
 	Bytes     int64    // carried
-	Verified  int64    // files whose checksums both sides were asked for
+	Verified  int64    // files of which the checksums of both sides were held against each other
 	Conflicts []string // what was not carried, or was overwritten although it had changed away from home; each with its path
 	open      int      // how many of the conflicts mean that the sides differ
+	lasting   int      // how many of those stay until somebody does something
 }
+
+// maxConflicts is how many conflicts a result names. All are counted.
+const maxConflicts = 1000
 
 // NotEqualError says that after the last pass the two sides differ.
-type NotEqualError struct{ Differences []string }
-
-func (e *NotEqualError) Error() string {
-	return fmt.Sprintf("files differ between the sides after the last pass: %s", listing(e.Differences))
+type NotEqualError struct {
+	Differences []string // the first of them, each with its path
+	Count       int
 }
 
-func listing(s []string) string {
+func (e *NotEqualError) Error() string {
+	return "files differ between the sides after the last pass: " + listing(e.Differences, e.Count)
+}
+
+func listing(s []string, count int) string {
 	const most = 5
-	if len(s) > most {
-		return fmt.Sprintf("%q and %d more", s[:most], len(s)-most)
+	if count > most {
+		return fmt.Sprintf("%q and %d more", s[:min(most, len(s))], count-most)
 	}
 	return fmt.Sprintf("%q", s)
 }
@@ -70,62 +77,111 @@ var ErrNoTree = errors.New("nothing is there although files were carried before:
 // ErrManifest says that another pass has saved the manifest meanwhile: this one stops, and the next one reads again.
 var ErrManifest = errors.New("another pass over the same files has saved its manifest")
 
-// run is one pass under way.
-type run struct {
+// Run is a pass under way, and what it keeps for the next one.
+type Run struct {
 	*Job
-	tree   *tree
-	bucket *bucket
+	tree      *tree // nil: there is no folder yet
+	bucket    *bucket
+	ledger    *ledger
+	allowed   func(context.Context) error
+	frozen    bool          // the pass is inside a freeze
+	predicted time.Duration // of the last pass
 
-	mu        sync.Mutex
-	m         *Manifest
-	etag      string // of the manifest as stored
-	dirty     bool   // the manifest is not as stored
-	res       Result
-	total     int64
-	began     time.Time
-	saveMu    sync.Mutex
-	lastSaved time.Time
+	mu    sync.Mutex
+	res   Result
+	doubt map[string]bool // paths at which something stood in the way: what is there away from home is asked
+	total int64
+	began time.Time
+	saved time.Time
 }
 
 // Pass makes one warm pass: whatever differs from the last agreement is carried from Job.From to the other side.
 func (j *Job) Pass(ctx context.Context) (Result, error) {
 	r, err := j.start(ctx)
 	if err != nil {
-		return Result{}, j.wrap(err)
+		return Result{}, err
 	}
-	defer r.close()
-	if err := r.pass(ctx); err != nil {
-		return r.res, j.wrap(err)
-	}
-	return r.res, nil
+	defer r.Close()
+	err = r.warm(ctx)
+	return r.res, j.wrap(err)
 }
 
-// finalRounds is how often Final passes until nothing is left to carry. Writers are fenced: a second round finds nothing, unless a
-// late pass of a cut-off worker was at it.
+// Warm makes a warm pass and keeps what the last pass needs, so that this costs what changed and a look at each file at home. It then
+// rehearses the last pass, for Predicted. Call Close in the end. *NotEqualError: something stands in the way that the last pass would meet too.
+//
+// The last pass that follows does not look at the side away from home again. That is sound since nobody but Drover writes there, and
+// since each write is conditional on what was seen there.
+func (j *Job) Warm(ctx context.Context) (*Run, error) {
+	r, err := j.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = r.warm(ctx)
+	if err == nil && r.res.lasting > 0 {
+		err = &NotEqualError{Differences: r.res.Conflicts, Count: r.res.open}
+	}
+	if err == nil {
+		began := time.Now()
+		err = r.pass(ctx, homeOnly)
+		r.predicted = time.Since(began)
+	}
+	if err != nil {
+		r.Close()
+		return nil, j.wrap(err)
+	}
+	return r, nil
+}
+
+// warm is a pass over both sides, after which the manifest is in order for the next one.
+func (r *Run) warm(ctx context.Context) error {
+	err := r.pass(ctx, bothSides)
+	r.ledger.sweep(context.WithoutCancel(ctx))
+	return err
+}
+
+// Predicted is how long Final takes if nothing changes until then.
+func (r *Run) Predicted() time.Duration { return r.predicted }
+
+// finalRounds is how often the last pass tries what did not succeed: a late pass of a cut-off worker may have been at it.
 const finalRounds = 3
 
-// Final is the last pass, inside a freeze: it passes until nothing is left to carry, then holds the checksums of both sides against
-// each other, for everything that was not verified since it changed. The sides are equal if it returns no error.
+// Final is the last pass, inside a freeze. It carries what changed at home since the warm pass, each file verified by its checksums.
+// allowed takes the place of Job.Allowed; it is not asked where nothing is carried. The sides are equal if it returns no error. It ends
+// soon after ctx does, and at once where S3 refuses connections.
+func (r *Run) Final(ctx context.Context, allowed func(context.Context) error) (Result, error) {
+	r.allowed = allowed
+	if r.tree == nil {
+		if err := r.findTree(); err != nil {
+			return Result{}, r.wrap(err)
+		}
+	}
+	return r.final(ctx, homeOnly)
+}
+
+// Final is the last pass, inside a freeze, by one that made no warm pass before: it looks at both sides.
 func (j *Job) Final(ctx context.Context) (Result, error) {
 	r, err := j.start(ctx)
 	if err != nil {
-		return Result{}, j.wrap(err)
+		return Result{}, err
 	}
-	defer r.close()
+	defer r.Close()
+	return r.final(ctx, bothSides)
+}
+
+func (r *Run) final(ctx context.Context, at sides) (Result, error) {
+	r.frozen = true
+	r.bucket.impatient()
 	var sum Result
 	for range finalRounds {
-		if err := r.pass(ctx); err != nil {
-			return sum.add(r.res), j.wrap(err)
+		if err := r.pass(ctx, at); err != nil {
+			return sum.add(r.res), r.wrap(err)
 		}
 		sum = sum.add(r.res)
-		if r.res.Copied+r.res.Deleted == 0 && r.res.open == 0 {
+		if r.res.open == 0 {
 			return sum, nil
 		}
 	}
-	if r.res.open > 0 {
-		return sum, j.wrap(&NotEqualError{Differences: r.res.Conflicts})
-	}
-	return sum, j.wrap(errors.New("files still changed in the last of three passes although writes are fenced: does something write past the fence?"))
+	return sum, r.wrap(&NotEqualError{Differences: r.res.Conflicts, Count: r.res.open})
 }
 
 func (s Result) add(n Result) Result {
@@ -135,78 +191,95 @@ func (s Result) add(n Result) Result {
 }
 
 func (j *Job) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
 	return fmt.Errorf("files of %s and s3://%s/%s: %w", j.Root, j.Bucket, j.Prefix, err)
 }
 
-func (j *Job) start(ctx context.Context) (*run, error) {
-	body, etag, err := j.Store.Load(ctx)
+func (j *Job) start(ctx context.Context) (*Run, error) {
+	l, err := openLedger(ctx, j.Store)
 	if err != nil {
-		return nil, fmt.Errorf("read the manifest: %w", err)
+		return nil, j.wrap(err)
 	}
-	m, err := decodeManifest(body)
-	if err != nil {
-		return nil, err
-	}
-	// Only for a customer that never had files the folder is made, or taken for empty. For any other the real one is elsewhere, behind
-	// a mount that is missing: what is carried into another folder is hidden once the mount is back. A manifest is saved before the
-	// first file is carried; one without entries is of a customer whose files were all deleted.
-	never := etag == ""
-	t, err := openTree(j.Root, never && j.From == migration.AWS)
-	if errors.Is(err, fs.ErrNotExist) {
-		if !never {
-			return nil, ErrNoTree
-		}
-		t, err = nil, nil // a customer that has no files yet
-	}
-	if err != nil {
-		return nil, err
-	}
-	r := &run{Job: j, tree: t, m: m, etag: etag, began: time.Now(), lastSaved: time.Now()}
-	r.bucket = &bucket{api: j.S3, name: j.Bucket, prefix: j.Prefix, part: j.Part}
+	r := &Run{Job: j, ledger: l, allowed: j.Allowed, doubt: map[string]bool{}, bucket: &bucket{api: j.S3, name: j.Bucket, prefix: j.Prefix, part: j.Part}}
 	if r.bucket.part <= 0 {
 		r.bucket.part = DefaultPart
 	}
-	return r, nil
+	return r, j.wrap(r.findTree())
 }
 
-func (r *run) close() {
+// findTree opens the customer's folder. It is made only if this customer never had files, and only to receive some. Otherwise a mount is
+// missing, and what is carried into another folder would disappear under it. A manifest is saved before the first file is carried; one without
+// entries is of a customer whose files were all deleted.
+func (r *Run) findTree() error {
+	t, err := openTree(r.Root, r.ledger.never() && r.From == migration.AWS)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && r.ledger.never():
+		return nil // a customer that has no files yet
+	case errors.Is(err, fs.ErrNotExist):
+		return ErrNoTree
+	}
+	r.tree = t
+	return err
+}
+
+// Close lets go of the folder.
+func (r *Run) Close() {
 	if r.tree != nil {
 		r.tree.close()
+		r.tree = nil
 	}
 }
 
-func (r *run) allowed(ctx context.Context) error {
-	if r.Allowed == nil {
+func (r *Run) ask(ctx context.Context) error {
+	if r.allowed == nil {
 		return nil
 	}
-	return r.Allowed(ctx)
+	return r.allowed(ctx)
 }
 
-// save stores the manifest in place of the one that was read.
-func (r *run) save(ctx context.Context) error {
-	r.saveMu.Lock()
-	defer r.saveMu.Unlock()
-	r.mu.Lock()
-	body, err := r.m.encode()
-	r.dirty = false
-	r.mu.Unlock()
-	if err != nil {
-		return err
+// save stores the manifest in place of the one that was read. What it says of the tree is safe on disk then.
+// Inside a freeze nothing goes to segments.
+func (r *Run) save(ctx context.Context, most int) error {
+	if r.frozen {
+		most = maxHead
 	}
-	etag, err := r.Store.Save(ctx, body, r.etag)
-	if err != nil {
-		return fmt.Errorf("save the manifest: %w", err)
+	if r.tree != nil {
+		if err := r.tree.sync(); err != nil {
+			return err
+		}
 	}
-	r.etag, r.lastSaved = etag, time.Now()
-	return nil
+	return r.ledger.save(ctx, most)
 }
 
-// differs records what leaves the sides different; notes what does not.
-func (r *run) differs(p, what string) { r.note(p, what, 1) }
-
-func (r *run) note(p, what string, open int) {
+// differs records what leaves the sides different until somebody does something.
+func (r *Run) differs(p, what string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.res.Conflicts = append(r.res.Conflicts, fmt.Sprintf("%s: %s", p, what))
-	r.res.open += open
+	r.conflict(p, what)
+	r.res.open++
+	r.res.lasting++
+}
+
+// stood records what stood in the way at a path; the next pass may find it gone.
+func (r *Run) stood(p, what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.conflict(p, what)
+	r.res.open++
+	r.doubt[p] = true
+}
+
+// note records what is worth knowing, and leaves the sides equal.
+func (r *Run) note(p, what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.conflict(p, what)
+}
+
+func (r *Run) conflict(p, what string) {
+	if len(r.res.Conflicts) < maxConflicts {
+		r.res.Conflicts = append(r.res.Conflicts, fmt.Sprintf("%s: %s", p, what))
+	}
 }

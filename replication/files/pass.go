@@ -3,14 +3,21 @@ package files
 import (
 	"context"
 	"errors"
-	"io/fs"
-	"maps"
+	"fmt"
+	"iter"
 	"slices"
+	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/drover-migration/drover/migration"
+)
+
+// sides says what a pass looks at.
+type sides bool
+
+const (
+	homeOnly  sides = false // the side away from home is taken to be as the manifest says
+	bothSides sides = true
 )
 
 // action is one thing to do in a pass.
@@ -20,234 +27,301 @@ type action struct {
 	remote *remote // nil: no object
 	entry  Entry   // as the manifest has it
 	known  bool    // the manifest has it
-	delete bool    // on the side that is not home
+	unseen bool    // the side away from home was not looked at
+	do     deed
 }
 
-// pass lists both sides, compares them with the manifest and carries what differs: deletions first, since a file may have become a
-// folder.
-func (r *run) pass(ctx context.Context) error {
-	r.res = Result{}
-	locals, remotes := map[string]Local{}, map[string]remote{}
-	g, gctx := errgroup.WithContext(ctx)
-	refusedHere, refusedThere := map[string]string{}, map[string]string{}
-	if r.tree != nil {
-		g.Go(func() (err error) { locals, refusedHere, err = r.tree.walk(gctx, r.Prefix); return err })
+type deed int
+
+const (
+	nothingToDo deed = iota
+	carryOver        // from home
+	removeAway       // what is gone at home
+	compareBoth      // the checksums
+)
+
+// windowActions is how many actions are collected before they are done. Of a window the deletions come first, since a file may have
+// become a folder.
+const windowActions = 4096
+
+// pass reads three streams in the order of the paths: the files, the objects and the manifest. What differs is carried, window by
+// window, so that memory does not grow with the tree.
+func (r *Run) pass(ctx context.Context, at sides) error {
+	r.begin()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p := r.compare(ctx, at)
+	defer p.stop()
+	err := r.checkTree(ctx, p)
+	for more := true; more && err == nil; {
+		var window []action
+		window, more, err = p.window()
+		if err == nil && len(window) > 0 {
+			err = r.perform(ctx, window)
+		}
 	}
-	g.Go(func() (err error) { remotes, refusedThere, err = r.bucket.list(gctx); return err })
-	if err := g.Wait(); err != nil {
+	r.res.Objects = p.objects
+	slices.Sort(r.res.Conflicts)
+	if err != nil || r.ledger.changed() {
+		// What was done is kept, whatever stopped the rest. The error that matters is the first.
+		serr := r.save(context.WithoutCancel(ctx), someChanges)
+		if err == nil {
+			return serr
+		}
+	}
+	return err
+}
+
+func (r *Run) begin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.res, r.total, r.began, r.saved = Result{}, 0, time.Now(), time.Now()
+}
+
+// comparison is the three streams of a pass.
+type comparison struct {
+	*Run
+	at      sides
+	files   *cursor[found]
+	listing *cursor[listed]
+	entries *cursor[record]
+	objects int64  // seen at home
+	hidden  string // a folder of the tree, with its slash, below which nothing is known
+	last    string // the path that was looked at last
+}
+
+func (r *Run) compare(ctx context.Context, at sides) *comparison {
+	c := &comparison{Run: r, at: at}
+	var files iter.Seq2[[]found, error] = nothing[found]
+	var objects iter.Seq2[[]listed, error] = nothing[listed]
+	if r.tree != nil && (at == bothSides || r.From == migration.OnPrem) {
+		files = r.tree.walk(ctx, r.Prefix)
+	}
+	if at == bothSides || r.From == migration.AWS {
+		objects = r.bucket.list(ctx, r.ledger.boundaries())
+	}
+	c.files, c.listing, c.entries = read(files), read(objects), read(r.ledger.entries(ctx))
+	return c
+}
+
+func (c *comparison) stop() {
+	c.files.stop()
+	c.listing.stop()
+	c.entries.stop()
+}
+
+// checkTree refuses a folder in which nothing is left, as is where a file system is not mounted, before it is taken for the truth.
+func (r *Run) checkTree(ctx context.Context, c *comparison) error {
+	if c.at == homeOnly && r.From == migration.AWS {
+		return nil // the folder is held open since the warm pass
+	}
+	first, err := c.files.peek()
+	if err != nil || first != nil {
 		return err
 	}
-	if len(locals)+len(refusedHere) == 0 && r.m.carried() && (r.From == migration.OnPrem || len(remotes) > 0) {
-		return ErrNoTree
+	if r.From == migration.AWS {
+		if o, err := c.listing.peek(); err != nil || o == nil {
+			return err // nothing would be carried there
+		}
 	}
-	r.refuse(refusedHere, refusedThere)
-	deletions, copies := r.plan(locals, remotes)
-	if len(deletions)+len(copies) > 0 {
-		if err := r.intend(ctx, append(slices.Clone(deletions), copies...)); err != nil {
+	for batch, err := range r.ledger.entries(ctx) {
+		if err != nil {
 			return err
 		}
-	}
-	for _, step := range []func() error{
-		func() error { return r.carry(ctx, deletions) },
-		func() error { return r.carry(ctx, copies) },
-		func() error { return r.verify(ctx) },
-	} {
-		if err := step(); err != nil {
-			// What was done is kept, whatever stopped the rest; the error that matters is the first.
-			return errors.Join(err, r.save(context.WithoutCancel(ctx)))
+		if slices.ContainsFunc(batch, func(e record) bool { return e.agreed() }) {
+			return ErrNoTree
 		}
 	}
-	r.res.Objects = int64(len(r.m.Entries))
-	slices.Sort(r.res.Conflicts)
-	if !r.dirty {
-		return nil
+	return nil
+}
+
+// window collects what is to be done next. more is false at the end of the streams.
+func (c *comparison) window() (out []action, more bool, err error) {
+	for len(out) < windowActions {
+		a, ok, err := c.step()
+		if err != nil || !ok {
+			return out, false, err
+		}
+		if a.do != nothingToDo {
+			out = append(out, a)
+		}
 	}
-	return r.save(ctx)
+	return out, true, nil
+}
+
+// step looks at the next path of the three streams.
+func (c *comparison) step() (a action, ok bool, err error) {
+	f, err := c.files.peek()
+	if err != nil {
+		return a, false, err
+	}
+	o, err := c.listing.peek()
+	if err != nil {
+		return a, false, err
+	}
+	e, err := c.entries.peek()
+	if err != nil {
+		return a, false, err
+	}
+	if f == nil && o == nil && e == nil {
+		return a, false, nil
+	}
+	p := least(f, o, e)
+	if p <= c.last && c.last != "" {
+		return a, false, fmt.Errorf("%q comes after %q: a listing must be in the order of the keys, as S3's is", p, c.last)
+	}
+	c.last, a.path = p, p
+	refused := ""
+	if f != nil && f.path == p {
+		refused = c.takeFile(*f, &a)
+		c.files.pop()
+	}
+	if o != nil && o.path == p {
+		refused += c.takeObject(*o, &a)
+		c.listing.pop()
+	}
+	if e != nil && e.path == p {
+		a.entry, a.known = e.Entry, true
+		c.entries.pop()
+	}
+	if refused == "" && !c.concealed(p) {
+		c.decide(&a)
+	}
+	return a, true, nil
+}
+
+func least(f *found, o *listed, e *record) string {
+	var paths []string
+	if f != nil {
+		paths = append(paths, f.path)
+	}
+	if o != nil {
+		paths = append(paths, o.path)
+	}
+	if e != nil {
+		paths = append(paths, e.path)
+	}
+	return slices.Min(paths)
+}
+
+// takeFile takes what a walk found, and answers why the path cannot be carried.
+func (c *comparison) takeFile(f found, a *action) (refused string) {
+	if f.hidden {
+		c.hidden = f.path
+	}
+	if f.refused == "" {
+		a.local = &f.local
+		return ""
+	}
+	return c.refuse(f.path, f.refused, c.From == migration.OnPrem)
+}
+
+func (c *comparison) takeObject(o listed, a *action) (refused string) {
+	if o.refused == "" {
+		a.remote = &o.remote
+		return ""
+	}
+	return c.refuse(o.path, o.refused, c.From == migration.AWS)
 }
 
 // refuse records what cannot be carried. What is refused away from home is none of ours and does not stand in the way.
-func (r *run) refuse(here, there map[string]string) {
-	home, away := here, there
-	if r.From == migration.AWS {
-		home, away = there, here
+func (c *comparison) refuse(p, why string, home bool) string {
+	if home {
+		c.differs(p, "cannot be carried: "+why)
+		return why
 	}
-	for p, why := range home {
-		r.differs(p, "cannot be carried: "+why)
+	c.note(p, "left alone away from home: "+why)
+	return ""
+}
+
+// concealed says that a path is below a folder at home that cannot be read: that nothing was found there says nothing.
+func (c *comparison) concealed(p string) bool {
+	return c.hidden != "" && strings.HasPrefix(p, c.hidden) && c.From == migration.OnPrem
+}
+
+// decide says what is to be done at a path, by looks and ETags alone: nothing is read.
+func (c *comparison) decide(a *action) {
+	a.unseen = c.at == homeOnly || c.hidden != "" && strings.HasPrefix(a.path, c.hidden)
+	if a.unseen {
+		c.assume(a)
 	}
-	for p, why := range away {
-		r.note(p, "left alone away from home: "+why, 0)
+	atHome := a.local != nil
+	if c.From == migration.AWS {
+		atHome = a.remote != nil
+	}
+	if atHome {
+		c.objects++
+	}
+	switch {
+	case atHome && c.settled(*a):
+		if !a.entry.Verified {
+			a.do = compareBoth
+		}
+	case atHome:
+		a.do = carryOver
+	case a.known && a.local == nil && a.remote == nil && !a.unseen:
+		c.ledger.forget(a.path) // gone on both sides
+	case a.known:
+		a.do = removeAway
+	case a.local != nil || a.remote != nil:
+		c.differs(a.path, "is only on the side that is not home and was never carried: remove it, or put it where it belongs")
 	}
 }
 
-// plan decides by looks and ETags alone; nothing is read.
-func (r *run) plan(locals map[string]Local, remotes map[string]remote) (deletions, copies []action) {
-	paths := map[string]bool{}
-	for p := range locals {
-		paths[p] = true
+// assume takes the side away from home to be as the manifest says.
+func (c *comparison) assume(a *action) {
+	if !a.known || a.entry.Pending || c.doubted(a.path) {
+		return // it is asked when its turn comes
 	}
-	for p := range remotes {
-		paths[p] = true
+	if c.From == migration.AWS {
+		was := a.entry.Local
+		a.local = &was
+		return
 	}
-	for p := range r.m.Entries {
-		if !paths[p] {
-			delete(r.m.Entries, p) // gone on both sides
-			r.dirty = true
-		}
+	a.remote = &remote{ETag: a.entry.ETag, Size: a.entry.Local.Size}
+}
+
+func (r *Run) doubted(p string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.doubt[p]
+}
+
+// settled says that both sides are as they were when they agreed.
+func (r *Run) settled(a action) bool {
+	return a.known && a.entry.agreed() && a.entry.Racy.IsZero() && a.local != nil && a.remote != nil &&
+		a.entry.Local == *a.local && a.entry.ETag == a.remote.ETag
+}
+
+// perform does a window: deletions first.
+func (r *Run) perform(ctx context.Context, window []action) error {
+	if err := r.intend(ctx, window); err != nil {
+		return err
 	}
-	for _, p := range slices.Sorted(maps.Keys(paths)) {
-		a := action{path: p}
-		a.entry, a.known = r.m.Entries[p]
-		if l, ok := locals[p]; ok {
-			a.local = &l
-		}
-		if o, ok := remotes[p]; ok {
-			a.remote = &o
-		}
-		if a.agreed() {
-			continue
-		}
-		atHome := a.local != nil
-		if r.From == migration.AWS {
-			atHome = a.remote != nil
-		}
-		switch {
-		case atHome:
-			copies = append(copies, a)
-		case a.known:
-			a.delete = true
+	var deletions, rest []action
+	for _, a := range window {
+		if a.do == removeAway {
 			deletions = append(deletions, a)
-		default:
-			r.differs(p, "is only on the side that is not home and was never carried: remove it, or put it where it belongs")
+		} else {
+			rest = append(rest, a)
 		}
+		r.total += a.size(r.From)
 	}
-	return deletions, copies
-}
-
-// agreed says that both sides are as they were when they agreed.
-func (a action) agreed() bool {
-	return a.known && !a.entry.Pending && !a.entry.Racy && a.local != nil && a.remote != nil && a.entry.Local == *a.local && a.entry.ETag == a.remote.ETag
+	return errors.Join(r.carry(ctx, deletions), r.carry(ctx, rest))
 }
 
 // intend writes down what is about to be touched. Without it a file that a killed pass had carried, and that its owner then deleted,
 // would be a stranger on the other side.
-func (r *run) intend(ctx context.Context, actions []action) error {
-	changed := false
-	for _, a := range actions {
-		if e, ok := r.m.Entries[a.path]; !ok {
-			e.Pending = true
-			r.m.Entries[a.path] = e
-			changed = true
+func (r *Run) intend(ctx context.Context, window []action) error {
+	anew := false
+	for _, a := range window {
+		if !a.known {
+			r.ledger.set(a.path, Entry{Pending: true})
+			anew = true
 		}
 	}
-	if !changed {
+	if !anew {
 		return nil
 	}
-	return r.save(ctx)
-}
-
-// carry does actions, several at a time. A conflict is recorded and left to the next pass; an error stops.
-func (r *run) carry(ctx context.Context, actions []action) error {
-	workers := r.Workers
-	if workers <= 0 {
-		workers = DefaultWorkers
-	}
-	r.total = 0
-	for _, a := range actions {
-		r.total += a.size(r.From)
-	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(workers)
-	for _, a := range actions {
-		if gctx.Err() != nil {
-			break
-		}
-		g.Go(func() error {
-			err := r.one(gctx, a)
-			var no refusal
-			switch {
-			case errors.As(err, &no), errors.Is(err, errChanged), errors.Is(err, errCondition), errors.Is(err, errGone), errors.Is(err, fs.ErrNotExist):
-				r.differs(a.path, err.Error())
-			case err != nil:
-				return err
-			}
-			r.tell(a.size(r.From))
-			if r.saveDue() {
-				return r.save(gctx)
-			}
-			return nil
-		})
-	}
-	return g.Wait()
-}
-
-func (a action) size(from migration.Side) int64 {
-	switch {
-	case a.delete:
-		return 0
-	case from == migration.AWS:
-		return a.remote.Size
-	default:
-		return a.local.Size
-	}
-}
-
-func (r *run) one(ctx context.Context, a action) error {
-	switch {
-	case a.delete && r.From == migration.OnPrem:
-		return r.deleteObject(ctx, a)
-	case a.delete:
-		return r.deleteFile(ctx, a)
-	case r.From == migration.OnPrem:
-		return r.upload(ctx, a)
-	default:
-		return r.download(ctx, a)
-	}
-}
-
-func (r *run) saveDue() bool {
-	r.saveMu.Lock()
-	defer r.saveMu.Unlock()
-	if time.Since(r.lastSaved) < saveEvery {
-		return false
-	}
-	r.lastSaved = time.Now()
-	return true
-}
-
-// measureFor is how long a rate is not named: too little was seen.
-const measureFor = 2 * time.Second
-
-func (r *run) tell(bytes int64) {
-	r.mu.Lock()
-	r.res.Bytes += bytes
-	p := migration.Progress{Done: r.res.Bytes, Total: r.total, Measuring: time.Since(r.began) < measureFor}
-	r.mu.Unlock()
-	if !p.Measuring {
-		p.Rate = float64(p.Done) / time.Since(r.began).Seconds()
-		if p.Rate > 0 {
-			p.ETA = migration.Duration(float64(p.Total-p.Done) / p.Rate * float64(time.Second))
-		}
-	}
-	if r.Progress != nil {
-		r.Progress(p)
-	}
-}
-
-// settle records that both sides of a path agree.
-func (r *run) settle(p string, e Entry, copied bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.m.Entries[p] = e
-	r.dirty = true
-	if copied {
-		r.res.Copied++
-	}
-}
-
-func (r *run) forget(p string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.m.Entries, p)
-	r.dirty = true
-	r.res.Deleted++
+	return r.save(ctx, manyChanges)
 }

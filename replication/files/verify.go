@@ -4,53 +4,25 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"maps"
-	"slices"
-
-	"golang.org/x/sync/errgroup"
 )
 
-// verify asks both sides for the checksums of everything that was not asked about since it changed: the file is read again, and S3
-// says what it keeps. What differs is forgotten, so that the next pass carries it again.
-func (r *run) verify(ctx context.Context) error {
-	workers := r.Workers
-	if workers <= 0 {
-		workers = DefaultWorkers
+// compareAgain asks both sides for their checksums: the file is read again, and S3 says what it keeps. It is for what was not verified
+// as it was carried. An entry that differs is forgotten but for its name, so that the next pass carries it again.
+func (r *Run) compareAgain(ctx context.Context, p string, e Entry) error {
+	why, err := r.difference(ctx, p, e)
+	if err != nil {
+		return err
 	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(workers)
-	r.mu.Lock()
-	paths := slices.Sorted(maps.Keys(r.m.Entries))
-	r.mu.Unlock()
-	for _, p := range paths {
-		r.mu.Lock()
-		e, ok := r.m.Entries[p]
-		r.mu.Unlock()
-		if !ok || e.Verified || e.Pending {
-			continue
-		}
-		g.Go(func() error {
-			why, err := r.compare(gctx, p, e)
-			if err != nil {
-				return err
-			}
-			r.mu.Lock()
-			r.res.Verified++
-			e.Verified, e.Pending = why == "", why != ""
-			r.m.Entries[p] = e
-			r.dirty = true
-			r.mu.Unlock()
-			if why != "" {
-				r.differs(p, why)
-			}
-			return nil
-		})
+	e.Verified, e.Pending = why == "", why != ""
+	r.record(p, e, false)
+	if why != "" {
+		r.stood(p, why)
 	}
-	return g.Wait()
+	return nil
 }
 
-// compare says how the two sides of an entry differ; "": they do not.
-func (r *run) compare(ctx context.Context, p string, e Entry) (string, error) {
+// difference says how the two sides of an entry differ; "": they do not.
+func (r *Run) difference(ctx context.Context, p string, e Entry) (string, error) {
 	st, err := r.bucket.head(ctx, p)
 	switch {
 	case errors.Is(err, errGone):
@@ -64,7 +36,7 @@ func (r *run) compare(ctx context.Context, p string, e Entry) (string, error) {
 	case agrees(e.SHA256, st.Checksum) != nil:
 		return agrees(e.SHA256, st.Checksum).Error(), nil //nolint:nilerr // it is the answer
 	}
-	sha, err := r.tree.sha256(p, e.Local)
+	sha, err := r.tree.digest(ctx, p, e.Local)
 	switch {
 	case errors.Is(err, errChanged), errors.Is(err, fs.ErrNotExist):
 		return "the file changed after it was carried", nil

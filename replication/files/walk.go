@@ -1,0 +1,232 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// scansAhead is how many folders, or pieces of a large one, are looked at before their turn: on a network's file system each look is a
+	// round trip.
+	scansAhead = 16
+	// pieceOf is how many files of a folder are looked at in one go.
+	pieceOf = 256
+	// staleTemp is when a temporary file is a leftover of a worker that was killed.
+	staleTemp = time.Hour
+)
+
+// found is what a walk finds at a path: a file, or something that is not carried.
+type found struct {
+	path    string
+	local   Local
+	refused string // why it cannot be carried; "": it can
+	hidden  bool   // a folder that cannot be read: nothing is known of what is below it
+}
+
+// node is what a folder has under a name.
+type node struct {
+	found
+	dir  bool
+	seen bool // a file that was looked at; found says what was found
+}
+
+// order is the place of a node among its folder's: files below a folder are in the order of their keys, which have a slash there.
+func (n node) order() string {
+	if n.dir {
+		return n.path + "/"
+	}
+	return n.path
+}
+
+// walk finds the files in the order of their keys.
+func (t *tree) walk(ctx context.Context, prefix string) iter.Seq2[[]found, error] {
+	return func(yield func([]found, error) bool) {
+		nodes, err := t.scan(ctx, prefix, ".")
+		if err == nil {
+			_, err = t.visit(ctx, prefix, nodes, yield)
+		}
+		if err != nil {
+			yield(nil, fmt.Errorf("walk %s: %w", t.dir, err))
+		}
+	}
+}
+
+// visit yields what is in a folder, and goes into those below it. more is false when the reader wants no more.
+func (t *tree) visit(ctx context.Context, prefix string, nodes []node, yield func([]found, error) bool) (more bool, err error) {
+	for below, err := range inOrder(ctx, scansAhead, t.steps(prefix, nodes)) {
+		if err != nil {
+			return false, err
+		}
+		var ready []found
+		for len(below) > 0 && !below[0].dir && below[0].seen {
+			ready, below = append(ready, below[0].found), below[1:]
+		}
+		if len(ready) > 0 && !yield(ready, nil) {
+			return false, nil
+		}
+		if len(below) > 0 {
+			if more, err := t.visit(ctx, prefix, below, yield); !more || err != nil {
+				return false, err
+			}
+		}
+	}
+	return true, nil
+}
+
+// steps are what there is to look at in a folder, in order: pieces of its files, and the folders in it.
+func (t *tree) steps(prefix string, nodes []node) iter.Seq[func(context.Context) ([]node, error)] {
+	return func(yield func(func(context.Context) ([]node, error)) bool) {
+		for len(nodes) > 0 {
+			if nodes[0].dir {
+				p := nodes[0].path
+				nodes = nodes[1:]
+				if !yield(func(ctx context.Context) ([]node, error) { return t.scan(ctx, prefix, p) }) {
+					return
+				}
+				continue
+			}
+			n := 1
+			for n < len(nodes) && n < pieceOf && !nodes[n].dir {
+				n++
+			}
+			piece := nodes[:n]
+			nodes = nodes[n:]
+			if !yield(func(ctx context.Context) ([]node, error) { return t.lookAll(ctx, piece) }) {
+				return
+			}
+		}
+	}
+}
+
+// scan reads a folder. The files of a small one are looked at at once.
+func (t *tree) scan(ctx context.Context, prefix, dir string) ([]node, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	entries, err := t.readDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && dir != ".":
+		return nil, nil // it went while we walked
+	case errors.Is(err, fs.ErrPermission) && dir != ".":
+		return []node{{found: found{path: dir + "/", refused: "the folder cannot be read: " + err.Error(), hidden: true}, seen: true}}, nil
+	case err != nil:
+		return nil, err
+	}
+	var nodes []node
+	for _, e := range entries {
+		p := path.Join(dir, e.Name())
+		if strings.HasPrefix(e.Name(), tempPrefix) {
+			t.removeStale(p)
+			continue
+		}
+		n := node{found: found{path: p}, dir: e.IsDir()}
+		if why := checkName(prefix, p); why != "" {
+			n.refused, n.seen, n.dir = "its name "+why, true, false
+		}
+		nodes = append(nodes, n)
+	}
+	slices.SortFunc(nodes, func(a, b node) int { return strings.Compare(a.order(), b.order()) })
+	if len(nodes) <= pieceOf {
+		return t.lookAll(ctx, nodes)
+	}
+	return nodes, nil
+}
+
+func (t *tree) readDir(dir string) ([]fs.DirEntry, error) {
+	d, err := t.root.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := d.ReadDir(-1)
+	return entries, errors.Join(err, d.Close())
+}
+
+func (t *tree) removeStale(p string) {
+	if info, err := t.root.Lstat(p); err == nil && time.Since(info.ModTime()) > staleTemp {
+		_ = t.root.Remove(p)
+	}
+}
+
+// lookAll looks at the files among the nodes of one folder. What went meanwhile is left out.
+func (t *tree) lookAll(ctx context.Context, nodes []node) ([]node, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(nodes, func(n node) bool { return !n.dir && !n.seen }) {
+		return nodes, nil
+	}
+	folder, err := t.root.OpenRoot(path.Dir(nodes[0].path)) // so that a look costs one call, however deep it is
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := make([]node, 0, len(nodes))
+	for _, n := range nodes {
+		if !n.dir && !n.seen {
+			n.local, n.refused, err = look(folder, path.Base(n.path))
+			n.seen = true
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				continue
+			case errors.Is(err, fs.ErrPermission):
+				n.refused = "it cannot be looked at: " + err.Error()
+			case err != nil:
+				return nil, errors.Join(err, folder.Close())
+			}
+		}
+		out = append(out, n)
+	}
+	return out, folder.Close()
+}
+
+// look tells how a file looks, and why it cannot be carried.
+func (t *tree) look(p string) (l Local, why string, err error) { return look(t.root, p) }
+
+func look(root *os.Root, p string) (l Local, why string, err error) {
+	info, err := root.Lstat(p)
+	if err != nil {
+		return l, "", err
+	}
+	l = looks(info)
+	switch info.Mode().Type() {
+	case 0:
+		return l, checkSize(l.Size), nil
+	case fs.ModeSymlink:
+		if l.Link, err = root.Readlink(p); err != nil {
+			return l, "", err
+		}
+		l.Size = int64(len(l.Link))
+		if why := checkText(l.Link); why != "" {
+			return l, "its target " + why, nil
+		}
+	default:
+		return l, "it is neither a file nor a symbolic link", nil
+	}
+	return l, "", nil
+}
+
+func looks(info fs.FileInfo) Local {
+	l := Local{Size: info.Size(), MTime: stamp(info.ModTime()), Mode: uint32(info.Mode().Perm())}
+	system(info, &l)
+	return l
+}
+
+func checkText(s string) string {
+	if s == "" {
+		return "is empty"
+	}
+	if len(s) > maxKey {
+		return fmt.Sprintf("is longer than %d bytes", maxKey)
+	}
+	return ""
+}
