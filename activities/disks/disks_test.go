@@ -126,6 +126,13 @@ func (b *bucket) Put(ctx context.Context, at migration.StateStore, target migrat
 	return fmt.Sprint(b.version[key]), nil
 }
 
+func (b *bucket) Remove(_ context.Context, _ migration.StateStore, _ migration.Target, key string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.bodies, key)
+	return nil
+}
+
 func (b *bucket) keys() (out []string) {
 	for k := range b.bodies {
 		out = append(out, k)

@@ -15,8 +15,9 @@ import (
 	engine "github.com/drover-migration/drover/replication/files"
 )
 
-// Activities needs on the bucket s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload below the
-// dataset's prefix, and on the site's worker the right to read the tree; for a way back also to write it.
+// Activities needs on the bucket s3:ListBucket, and below the dataset's prefix s3:GetObject, s3:PutObject, s3:DeleteObject,
+// s3:AbortMultipartUpload and s3:ListMultipartUploadParts; on the state bucket what the plan needs, and s3:DeleteObject below files/. On
+// the site's worker it needs the right to read the tree, and for a way back to write it.
 type Activities struct {
 	s3     S3
 	bucket State
@@ -48,7 +49,7 @@ type FilesResult struct {
 	Copied    int64    `json:"copied"`
 	Deleted   int64    `json:"deleted"`
 	Bytes     int64    `json:"bytes"`
-	Verified  int64    `json:"verified"`            // whose checksums both sides were asked for
+	Verified  int64    `json:"verified"`            // of which the checksums of both sides were held against each other
 	Conflicts []string `json:"conflicts,omitempty"` // the first of them, with what to do
 }
 
@@ -91,22 +92,35 @@ func (a *Activities) FinalFiles(ctx context.Context, req FilesRequest) (FilesRes
 const beatEvery = time.Second
 
 func (a *Activities) pass(ctx context.Context, req FilesRequest, allowed func(context.Context) error, run func(*engine.Job, context.Context) (engine.Result, error)) (FilesResult, error) {
-	client, err := a.s3.S3(ctx, req.Target)
+	job, err := a.job(ctx, req, allowed)
 	if err != nil {
-		return FilesResult{}, fmt.Errorf("files of customer %q: %w", req.Customer.ID, err)
+		return FilesResult{}, err
 	}
 	if err := allowed(ctx); err != nil {
 		return FilesResult{}, err
 	}
-	f := req.Dataset.Files
 	progress, stop := heartbeats(ctx)
 	defer stop()
-	job := &engine.Job{
-		Root: place(f.Path, req.Customer.ID), S3: client, Bucket: f.Bucket, Prefix: folder(place(f.Prefix, req.Customer.ID)), From: req.From,
-		Store: &manifests{bucket: a.bucket, req: req}, Allowed: allowed, Progress: progress,
-	}
+	job.Progress = progress
 	r, err := run(job, ctx)
-	return FilesResult{Objects: r.Objects, Copied: r.Copied, Deleted: r.Deleted, Bytes: r.Bytes, Verified: r.Verified, Conflicts: first(r.Conflicts)}, classify(err)
+	return result(r), classify(err)
+}
+
+// job is what a request asks of the engine. allowed is asked before each effect.
+func (a *Activities) job(ctx context.Context, req FilesRequest, allowed func(context.Context) error) (*engine.Job, error) {
+	client, err := a.s3.S3(ctx, req.Target)
+	if err != nil {
+		return nil, fmt.Errorf("files of customer %q: %w", req.Customer.ID, err)
+	}
+	f := req.Dataset.Files
+	return &engine.Job{
+		Root: place(f.Path, req.Customer.ID), S3: client, Bucket: f.Bucket, Prefix: folder(place(f.Prefix, req.Customer.ID)), From: req.From,
+		Store: &manifests{bucket: a.bucket, req: req}, Allowed: allowed,
+	}, nil
+}
+
+func result(r engine.Result) FilesResult {
+	return FilesResult{Objects: r.Objects, Copied: r.Copied, Deleted: r.Deleted, Bytes: r.Bytes, Verified: r.Verified, Conflicts: first(r.Conflicts)}
 }
 
 // heartbeats sends the latest progress every second until stopped, after a cancel too.

@@ -82,13 +82,14 @@ func checkTree(ctx context.Context, dir, prefix, customer string) (found []migra
 			Remedy: "none, if the customer has no files yet; else mount the file system on the site's worker"}}, nil
 	case errors.Is(err, fs.ErrPermission):
 		return []migration.Finding{{Severity: migration.Blocker, Check: "files-readable", Subject: subject, Reason: err.Error(),
-			Remedy: fmt.Sprintf("let user %d, as whom the site's worker runs, read the whole folder", os.Getuid())}}, nil
+			Remedy: fmt.Sprintf("let user %d, as whom the site's worker runs, read and write the whole folder", os.Geteuid())}}, nil
 	case err != nil:
 		return nil, err
 	}
 	for _, r := range first(refused) {
 		found = append(found, migration.Finding{Severity: migration.Blocker, Check: "files-carried", Subject: subject, Reason: r,
-			Remedy: "remove or rename it: a Move ends only with both sides equal"})
+			Remedy: fmt.Sprintf("let user %d, as whom the site's worker runs, read every file and write into every folder, since a customer comes back into them; "+
+				"rename or remove what cannot be carried: a Move ends only with both sides equal", os.Geteuid())})
 	}
 	return found, nil
 }

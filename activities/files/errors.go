@@ -3,6 +3,7 @@ package files
 import (
 	"errors"
 	"io/fs"
+	"syscall"
 
 	"github.com/aws/smithy-go"
 
@@ -26,7 +27,7 @@ func classify(err error) error {
 		return permanent.New("FilesDiffer", err, "%s", err)
 	case errors.Is(err, engine.ErrNoTree):
 		return permanent.New("NoTree", err, "%s", err)
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return permanent.New("AccessDenied", err, "%s: let the user of the site's worker read the tree, and write it for a way back", err)
 	case errors.As(err, &api) && (api.ErrorCode() == "AccessDenied" || api.ErrorCode() == "NoSuchBucket"):
 		return permanent.New(api.ErrorCode(), err, "%s: the bucket must exist and the plan's role must list, read, write and delete below the prefix", err)

@@ -89,6 +89,11 @@ func (r *Run) one(ctx context.Context, a action) error {
 	if err := r.askAway(ctx, &a); err != nil {
 		return err
 	}
+	if a.entry.Upload != "" && (a.do == removeAway || r.From == migration.AWS) {
+		if err := r.bucket.abort(ctx, a.path, a.entry.Upload); err != nil {
+			return err
+		}
+	}
 	switch {
 	case a.do == removeAway && r.From == migration.OnPrem:
 		return r.deleteObject(ctx, a)
@@ -203,11 +208,6 @@ func (r *Run) forget(p string) {
 }
 
 func (r *Run) deleteObject(ctx context.Context, a action) error {
-	if a.entry.Upload != "" {
-		if err := r.bucket.abort(ctx, a.path, a.entry.Upload); err != nil {
-			return err
-		}
-	}
 	if a.remote != nil {
 		if err := r.ask(ctx); err != nil {
 			return err

@@ -13,11 +13,6 @@ import (
 
 // download carries an object to the tree.
 func (r *Run) download(ctx context.Context, a action) error {
-	if a.entry.Upload != "" {
-		if err := r.bucket.abort(ctx, a.path, a.entry.Upload); err != nil {
-			return err
-		}
-	}
 	was := a.known && a.entry.agreed() && a.local != nil
 	if was && a.remote.ETag == a.entry.ETag && a.entry.Local.carried() == a.local.carried() {
 		if same, err := r.sameFile(ctx, a); err != nil || same {

@@ -45,8 +45,10 @@ type Result struct {
 	Bytes     int64    // carried
 	Verified  int64    // files of which the checksums of both sides were held against each other
 	Conflicts []string // what was not carried, or was overwritten although it had changed away from home; each with its path
-	open      int      // how many of the conflicts mean that the sides differ
-	lasting   int      // how many of those stay until somebody does something
+
+	differences []string // the conflicts that mean that the sides differ
+	open        int      // how many those are
+	lasting     int      // how many of those stay until somebody does something
 }
 
 // maxConflicts is how many conflicts a result names. All are counted.
@@ -118,7 +120,7 @@ func (j *Job) Warm(ctx context.Context) (*Run, error) {
 	}
 	err = r.warm(ctx)
 	if err == nil && r.res.lasting > 0 {
-		err = &NotEqualError{Differences: r.res.Conflicts, Count: r.res.open}
+		err = r.res.notEqual()
 	}
 	if err == nil {
 		began := time.Now()
@@ -181,7 +183,11 @@ func (r *Run) final(ctx context.Context, at sides) (Result, error) {
 			return sum, nil
 		}
 	}
-	return sum, r.wrap(&NotEqualError{Differences: r.res.Conflicts, Count: r.res.open})
+	return sum, r.wrap(r.res.notEqual())
+}
+
+func (s Result) notEqual() error {
+	return &NotEqualError{Differences: slices.Sorted(slices.Values(s.differences)), Count: s.open}
 }
 
 func (s Result) add(n Result) Result {
@@ -257,8 +263,7 @@ func (r *Run) save(ctx context.Context, most int) error {
 func (r *Run) differs(p, what string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.conflict(p, what)
-	r.res.open++
+	r.conflict(p, what, true)
 	r.res.lasting++
 }
 
@@ -266,8 +271,7 @@ func (r *Run) differs(p, what string) {
 func (r *Run) stood(p, what string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.conflict(p, what)
-	r.res.open++
+	r.conflict(p, what, true)
 	r.doubt[p] = true
 }
 
@@ -275,11 +279,19 @@ func (r *Run) stood(p, what string) {
 func (r *Run) note(p, what string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.conflict(p, what)
+	r.conflict(p, what, false)
 }
 
-func (r *Run) conflict(p, what string) {
+func (r *Run) conflict(p, what string, differs bool) {
+	said := p + ": " + what
 	if len(r.res.Conflicts) < maxConflicts {
-		r.res.Conflicts = append(r.res.Conflicts, fmt.Sprintf("%s: %s", p, what))
+		r.res.Conflicts = append(r.res.Conflicts, said)
+	}
+	if !differs {
+		return
+	}
+	r.res.open++
+	if len(r.res.differences) < maxConflicts {
+		r.res.differences = append(r.res.differences, said)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -110,8 +111,8 @@ func (b *bucket) sent(ctx context.Context, p, id string) (map[int32]types.Part, 
 }
 
 func uploadError(err error) error {
-	var gone *types.NoSuchUpload
-	if errors.As(err, &gone) {
+	var api smithy.APIError
+	if errors.As(err, &api) && api.ErrorCode() == "NoSuchUpload" {
 		return errNoUpload
 	}
 	return classify(err)
@@ -177,8 +178,12 @@ func composite(parts []Digest) string {
 // sendPart sends a part unless S3 has the same already.
 func (b *bucket) sendPart(ctx context.Context, o object, id string, n int32, piece *io.SectionReader, has types.Part) (types.CompletedPart, Digest, error) {
 	h, sha := sha256.New(), Digest{}
-	if copied, err := io.Copy(h, withContext(ctx, piece)); err != nil || copied != piece.Size() {
-		return types.CompletedPart{}, sha, errors.Join(errChanged, err)
+	copied, err := io.Copy(h, withContext(ctx, piece))
+	if err == nil && copied != piece.Size() {
+		err = errChanged
+	}
+	if err != nil {
+		return types.CompletedPart{}, sha, err
 	}
 	h.Sum(sha[:0])
 	sum := sha.base64()

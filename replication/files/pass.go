@@ -259,7 +259,7 @@ func (c *comparison) decide(a *action) {
 		}
 	case atHome:
 		a.do = carryOver
-	case a.known && a.local == nil && a.remote == nil && !a.unseen:
+	case a.known && a.local == nil && a.remote == nil && !a.unseen && a.entry.Upload == "":
 		c.ledger.forget(a.path) // gone on both sides
 	case a.known:
 		a.do = removeAway

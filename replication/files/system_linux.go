@@ -30,12 +30,16 @@ func setMTime(root *os.Root, p string, to Stamp) error {
 	return errors.Join(err, dir.Close())
 }
 
-// mayWrite says whether files can be made in a folder: nil, or why not. A file system that is mounted read-only says so too.
+// mayWrite says whether files can be made in a folder: nil, or why not (an *fs.PathError of opWrite). A file system that is mounted
+// read-only says so too.
 func mayWrite(root *os.Root, p string) error {
 	dir, err := root.Open(p)
 	if err != nil {
 		return err
 	}
 	err = unix.Faccessat(int(dir.Fd()), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS) //nolint:gosec // a descriptor
+	if err != nil {
+		err = &fs.PathError{Op: opWrite, Path: p, Err: err}
+	}
 	return errors.Join(err, dir.Close())
 }
