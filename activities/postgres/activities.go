@@ -8,6 +8,8 @@ import (
 	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
+	"github.com/drover-migration/drover/replication/postgres/preflight"
+	"github.com/drover-migration/drover/replication/postgres/setup"
 )
 
 // Pairs opens a dataset's two servers and keeps them connected.
@@ -16,7 +18,7 @@ type Pairs interface {
 }
 
 // Activities needs, on each server, a role that may create schemas, publications and subscriptions and that owns the tables; see
-// engine.Pair.Check.
+// preflight.Check.
 type Activities struct {
 	pairs Pairs
 }
@@ -56,7 +58,7 @@ func (a *Activities) CheckPostgres(ctx context.Context, req CheckPostgresRequest
 			Remedy: "check address, credentials and network from the site's worker",
 		}}}, nil
 	}
-	found, err := p.Check(ctx, req.Tenants)
+	found, err := preflight.Check(ctx, p, req.Tenants)
 	return CheckPostgresResult{Findings: found}, classify(err)
 }
 
@@ -75,7 +77,7 @@ func (a *Activities) PreparePostgres(ctx context.Context, req PreparePostgresReq
 	}
 	say, stop := heartbeat.Saying[string](ctx)
 	defer stop()
-	return classify(p.Prepare(ctx, req.Tenants, say))
+	return classify(setup.Prepare(ctx, p, req.Tenants, say))
 }
 
 // AwaitPostgresSync waits until every table of both directions replicates and a beat has made the way in each. It only reads, and
@@ -118,7 +120,7 @@ func (a *Activities) DropPostgres(ctx context.Context, ref PostgresRef) error {
 	}
 	say, stop := heartbeat.Saying[string](ctx)
 	defer stop()
-	return classify(p.DropAll(ctx, say))
+	return classify(setup.DropAll(ctx, p, say))
 }
 
 func (a *Activities) open(ctx context.Context, ref PostgresRef) (*engine.Pair, error) {

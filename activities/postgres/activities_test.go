@@ -18,6 +18,7 @@ import (
 	"github.com/drover-migration/drover/lab/pg"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
+	"github.com/drover-migration/drover/replication/postgres/setup"
 )
 
 // lab answers what the worker's secrets and RDS would.
@@ -40,7 +41,7 @@ func (l lab) Endpoint(context.Context, migration.Target, string) (string, int, s
 // world is two servers, a plan's dataset over them, and the activities.
 func world(t *testing.T) (*postgres.Activities, postgres.PostgresRef, *pg.Server) {
 	bin := filepath.Join(tooltest.Dir(t, "pg/bin/postgres"), "pg", "bin")
-	t.Setenv(engine.BinEnv, bin)
+	t.Setenv(setup.BinEnv, bin)
 	dir, ctx := t.TempDir(), t.Context()
 	var servers []*pg.Server
 	for _, name := range []string{"onprem", "aws"} {

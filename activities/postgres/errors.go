@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	engine "github.com/drover-migration/drover/replication/postgres"
+	"github.com/drover-migration/drover/replication/postgres/setup"
 )
 
 // Types of errors that a repeat does not cure.
@@ -26,16 +27,16 @@ const (
 )
 
 var permanent = map[error]string{
-	engine.ErrNotPrepared:    ErrorNotPrepared,
-	engine.ErrObserving:      ErrorObserving,
-	engine.ErrJoinedLate:     ErrorJoinedLate,
-	engine.ErrOtherPlan:      ErrorOtherPlan,
-	engine.ErrTargetNotEmpty: ErrorNotEmpty,
-	engine.ErrNotHome:        ErrorNotHome,
-	engine.ErrNewerInstalled: ErrorTooOld,
-	engine.ErrNoPgDump:       ErrorNoPgDump,
-	engine.ErrDoubtedServer:  ErrorDoubted,
-	engine.ErrOtherServer:    ErrorOtherServer,
+	engine.ErrNotPrepared:   ErrorNotPrepared,
+	engine.ErrObserving:     ErrorObserving,
+	setup.ErrJoinedLate:     ErrorJoinedLate,
+	engine.ErrOtherPlan:     ErrorOtherPlan,
+	setup.ErrTargetNotEmpty: ErrorNotEmpty,
+	setup.ErrNotHome:        ErrorNotHome,
+	setup.ErrNewerInstalled: ErrorTooOld,
+	setup.ErrNoPgDump:       ErrorNoPgDump,
+	engine.ErrDoubtedServer: ErrorDoubted,
+	engine.ErrOtherServer:   ErrorOtherServer,
 }
 
 // classify marks the errors that a repeat does not cure. Lost connections, restarts and time-outs are not among them, nor is

@@ -35,7 +35,7 @@ func (p *Pair) auditOnce(ctx context.Context) (broken []string, err error) {
 	var sides [2]map[int64]standing
 	var drift [2][]string
 	g, gctx := errgroup.WithContext(ctx)
-	for i, s := range p.servers() {
+	for i, s := range p.Both() {
 		g.Go(func() (err error) { sides[i], err = s.standings(gctx, p.Names.Outgoing(s.Side)); return err })
 		g.Go(func() (err error) { drift[i], err = s.drift(gctx); return err })
 	}
@@ -71,11 +71,11 @@ func (s *Server) standings(ctx context.Context, pub string) (map[int64]standing,
 	rows, err := s.Pool.Query(ctx, `SELECT f.tenant, f.state = 'open' OR f.state = 'fenced' AND f.lease_until <= clock_timestamp(), d.is_on, f.token
 		FROM drover.fence f JOIN drover.direction d USING (tenant) WHERE d.pub = $1`, pub)
 	if err != nil {
-		return nil, fmt.Errorf("audit %s: %w", s.where(), err)
+		return nil, fmt.Errorf("audit %s: %w", s.Where(), err)
 	}
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[standing])
 	if err != nil {
-		return nil, fmt.Errorf("audit %s: %w", s.where(), err)
+		return nil, fmt.Errorf("audit %s: %w", s.Where(), err)
 	}
 	out := make(map[int64]standing, len(list))
 	for _, x := range list {
@@ -85,18 +85,18 @@ func (s *Server) standings(ctx context.Context, pub string) (map[int64]standing,
 }
 
 func (s *Server) drift(ctx context.Context) ([]string, error) {
-	rows, err := s.Pool.Query(ctx, `SELECT format('publication %s %s: table %s tenant %s is published: %s', pub, $1::text, rel, tenant, published) FROM drover.publication_drift() LIMIT 20`, s.where())
+	rows, err := s.Pool.Query(ctx, `SELECT format('publication %s %s: table %s tenant %s is published: %s', pub, $1::text, rel, tenant, published) FROM drover.publication_drift() LIMIT 20`, s.Where())
 	if err == nil {
 		var out []string
 		if out, err = pgx.CollectRows(rows, pgx.RowTo[string]); err == nil {
 			return out, nil
 		}
 	}
-	return nil, fmt.Errorf("audit publications %s: %w", s.where(), err)
+	return nil, fmt.Errorf("audit publications %s: %w", s.Where(), err)
 }
 
-// awayFromHome says which tenants of this dataset are not at home on premises: open there, sealed on AWS.
-func (p *Pair) awayFromHome(ctx context.Context) ([]int64, error) {
+// AwayFromHome says which tenants of this dataset are not at home on premises: open there, sealed on AWS.
+func (p *Pair) AwayFromHome(ctx context.Context) ([]int64, error) {
 	var tenants []int64
 	err := p.OnPrem.Pool.QueryRow(ctx, `SELECT coalesce(array_agg(tenant::bigint ORDER BY tenant), '{}') FROM drover.direction WHERE pub = $1`, p.Names.Forward).Scan(&tenants)
 	if err != nil || len(tenants) == 0 {

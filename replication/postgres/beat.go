@@ -44,7 +44,7 @@ func (p *Pair) beat(ctx context.Context, from, to *Server) (time.Duration, error
 	err := from.Pool.QueryRow(ctx, `INSERT INTO drover.beat AS b (pub, tenant, token, owner) VALUES ($1, 0, 1, $2)
 		ON CONFLICT (pub, tenant) DO UPDATE SET token = b.token + 1, owner = excluded.owner, at = clock_timestamp() RETURNING token`, pub, owner).Scan(&token)
 	if err != nil {
-		return 0, fmt.Errorf("write a beat %s: %w", from.where(), err)
+		return 0, fmt.Errorf("write a beat %s: %w", from.Where(), err)
 	}
 	tick, late := time.NewTicker(markPoll), time.NewTicker(renewEvery)
 	defer tick.Stop()
@@ -56,7 +56,7 @@ func (p *Pair) beat(ctx context.Context, from, to *Server) (time.Duration, error
 			return time.Since(begun), nil
 		}
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) && ctx.Err() == nil {
-			return 0, fmt.Errorf("look for a beat %s: %w", to.where(), err)
+			return 0, fmt.Errorf("look for a beat %s: %w", to.Where(), err)
 		}
 		select {
 		case <-ctx.Done():
@@ -74,7 +74,7 @@ func (p *Pair) beat(ctx context.Context, from, to *Server) (time.Duration, error
 func (s *Server) unconfirmed(ctx context.Context, slot string) (bytes int64, err error) {
 	err = s.Pool.QueryRow(ctx, `SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)), 0)::bigint FROM pg_replication_slots WHERE slot_name = $1`, slot).Scan(&bytes)
 	if err != nil {
-		return 0, fmt.Errorf("read replication slot %s %s: %w", slot, s.where(), err)
+		return 0, fmt.Errorf("read replication slot %s %s: %w", slot, s.Where(), err)
 	}
 	return bytes, nil
 }
@@ -92,13 +92,13 @@ func (s Sync) Done() bool { return s.Tables > 0 && s.Ready == s.Tables }
 // Sync reads the state of both subscriptions' tables.
 func (p *Pair) Sync(ctx context.Context) (Sync, error) {
 	var out Sync
-	for _, s := range p.servers() {
+	for _, s := range p.Both() {
 		sub := p.Names.Outgoing(s.Side.Other())
 		rows, err := s.Pool.Query(ctx, `SELECT r.srrelid::regclass::text, r.srsubstate::text, coalesce(c.tuples_processed, 0)
 			FROM pg_subscription_rel r JOIN pg_subscription u ON u.oid = r.srsubid LEFT JOIN pg_stat_progress_copy c ON c.relid = r.srrelid
 			WHERE u.subname = $1 AND u.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1`, sub)
 		if err != nil {
-			return out, fmt.Errorf("read subscription %s %s: %w", sub, s.where(), err)
+			return out, fmt.Errorf("read subscription %s %s: %w", sub, s.Where(), err)
 		}
 		seen := out.Tables
 		for rows.Next() {
@@ -116,10 +116,10 @@ func (p *Pair) Sync(ctx context.Context) (Sync, error) {
 			}
 		}
 		if err := rows.Err(); err != nil {
-			return out, fmt.Errorf("read subscription %s %s: %w", sub, s.where(), err)
+			return out, fmt.Errorf("read subscription %s %s: %w", sub, s.Where(), err)
 		}
 		if out.Tables == seen {
-			return out, fmt.Errorf("subscription %s %s: %w", sub, s.where(), ErrNotPrepared)
+			return out, fmt.Errorf("subscription %s %s: %w", sub, s.Where(), ErrNotPrepared)
 		}
 	}
 	return out, nil
@@ -149,7 +149,7 @@ func (p *Pair) AwaitSync(ctx context.Context, say func(string)) error {
 			return ctx.Err()
 		case <-late.C:
 			// Each table's first copy makes connections of its own.
-			for _, s := range p.servers() {
+			for _, s := range p.Both() {
 				if err := p.renew(ctx, s.Side); err != nil {
 					return err
 				}

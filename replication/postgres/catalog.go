@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -42,15 +43,15 @@ func (t Table) Ident() string { return pgx.Identifier{t.Schema, t.Name}.Sanitize
 // String is the table's name as people write it.
 func (t Table) String() string { return t.Schema + "." + t.Name }
 
-// schemas that are nobody's data.
-const notOurs = `n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'drover')`
+// NotOurs keeps pg_namespace n to schemas that hold somebody's data.
+const NotOurs = `n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'drover')`
 
-// readTables reads the catalogues and classifies every table by the dataset's tenancy.
-func readTables(ctx context.Context, q querier, d migration.Postgres) ([]Table, error) {
+// ReadTables reads the catalogues and classifies every table by the dataset's tenancy.
+func ReadTables(ctx context.Context, q Querier, d migration.Postgres) ([]Table, error) {
 	rows, err := q.Query(ctx, `SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relpersistence::text,
 		  array(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attname)
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND `+notOurs+`
+		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND `+NotOurs+`
 		  AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')
 		ORDER BY 2, 3`)
 	if err != nil {
@@ -78,7 +79,7 @@ func readTables(ctx context.Context, q querier, d migration.Postgres) ([]Table, 
 func classify(t *Table, d migration.Postgres) {
 	column := d.Column
 	for _, rule := range d.Tables {
-		if !ruleNames(rule.Name, *t) {
+		if !t.Means(rule.Name) {
 			continue
 		}
 		switch {
@@ -100,15 +101,16 @@ func classify(t *Table, d migration.Postgres) {
 	}
 }
 
-// ruleNames says whether a name of the plan means the table: a bare name means it in any schema.
-func ruleNames(rule string, t Table) bool {
+// Means says whether a name of the plan means the table: a bare name means it in any schema.
+func (t Table) Means(rule string) bool {
 	if strings.Contains(rule, ".") {
 		return rule == t.String()
 	}
 	return rule == t.Name
 }
 
-func of(tables []Table, c Class) (out []Table) {
+// Of keeps the tables of a class.
+func Of(tables []Table, c Class) (out []Table) {
 	for _, t := range tables {
 		if t.Class == c {
 			out = append(out, t)
@@ -117,31 +119,82 @@ func of(tables []Table, c Class) (out []Table) {
 	return out
 }
 
-// leaves are the tables that hold a table's rows, partitioned ones between them included, parents before children.
-func leaves(ctx context.Context, q querier, t Table) ([]leaf, error) {
+// Leaves are the tables that hold a table's rows, partitioned ones between them included, parents before children.
+func Leaves(ctx context.Context, q Querier, t Table) ([]Leaf, error) {
 	rows, err := q.Query(ctx, `SELECT p.relid::oid, n.nspname, c.relname, p.isleaf FROM pg_partition_tree($1::oid::regclass) p
 		JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY p.level, 2, 3`, t.OID)
 	if err != nil {
 		return nil, fmt.Errorf("read partitions of %s: %w", t, err)
 	}
-	out, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (l leaf, err error) {
-		err = r.Scan(&l.oid, &l.schema, &l.name, &l.isLeaf)
+	out, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (l Leaf, err error) {
+		err = r.Scan(&l.OID, &l.Schema, &l.Name, &l.IsLeaf)
 		return l, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read partitions of %s: %w", t, err)
 	}
 	if len(out) == 0 {
-		out = []leaf{{oid: t.OID, schema: t.Schema, name: t.Name, isLeaf: true}}
+		out = []Leaf{{OID: t.OID, Schema: t.Schema, Name: t.Name, IsLeaf: true}}
 	}
 	return out, nil
 }
 
-// leaf is a table of a partition tree.
-type leaf struct {
-	oid          uint32
-	schema, name string
-	isLeaf       bool
+// Leaf is a table of a partition tree.
+type Leaf struct {
+	OID          uint32
+	Schema, Name string
+	IsLeaf       bool // it holds rows itself
 }
 
-func (l leaf) ident() string { return pgx.Identifier{l.schema, l.name}.Sanitize() }
+// Ident is its name, quoted.
+func (l Leaf) Ident() string { return pgx.Identifier{l.Schema, l.Name}.Sanitize() }
+
+// IdentifiedBy says in SQL whether a column is in the replica identity of c in pg_class. What its index only carries along (INCLUDE) is not:
+// a row filter over that would have updates refused.
+func IdentifiedBy(column string) string {
+	return `(c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+		  WHERE i.indrelid = c.oid AND i.indisvalid AND a.attname = ` + column + ` AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident)))`
+}
+
+// RowKey is the columns, without the tenant's, of the primary key or of another unique index over columns that are never null; nil
+// without one.
+func RowKey(ctx context.Context, q Querier, t Table) ([]string, error) {
+	rows, err := q.Query(ctx, `SELECT array(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, o) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n
+		    WHERE k.o <= i.indnkeyatts AND a.attname <> $2 ORDER BY k.o)
+		FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
+		  AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, o) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n WHERE k.o <= i.indnkeyatts AND NOT a.attnotnull)
+		ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid LIMIT 1`, t.OID, t.Column)
+	if err == nil {
+		var keys [][]string
+		if keys, err = pgx.CollectRows(rows, pgx.RowTo[[]string]); err == nil {
+			if len(keys) == 0 {
+				return nil, nil
+			}
+			return append([]string{}, keys[0]...), nil
+		}
+	}
+	return nil, fmt.Errorf("read keys of %s: %w", t, err)
+}
+
+// LeadingIndex says whether a whole index of the table begins with the tenant column.
+func LeadingIndex(ctx context.Context, q Querier, t Table) (is bool, err error) {
+	err = q.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+		WHERE i.indrelid = $1 AND i.indisvalid AND i.indpred IS NULL AND a.attname = $2)`, t.OID, t.Column).Scan(&is)
+	if err != nil {
+		return false, fmt.Errorf("read indexes of %s: %w", t, err)
+	}
+	return is, nil
+}
+
+// Missing are the tables that take part here and are not there.
+func Missing(here, there []Table) (missing []string) {
+	for _, t := range here {
+		if t.Class != Tenants && t.Class != Reference {
+			continue
+		}
+		if !slices.ContainsFunc(there, func(x Table) bool { return x.Schema == t.Schema && x.Name == t.Name }) {
+			missing = append(missing, t.String())
+		}
+	}
+	return missing
+}

@@ -18,13 +18,13 @@ func (p *Pair) Changes(ctx context.Context) ([]string, error) {
 	var tables [2][]Table
 	var bare [2][]string
 	g, gctx := errgroup.WithContext(ctx)
-	for i, s := range p.servers() {
+	for i, s := range p.Both() {
 		g.Go(func() (err error) {
-			if tables[i], err = readTables(gctx, s.Pool, p.Dataset); err == nil {
+			if tables[i], err = ReadTables(gctx, s.Pool, p.Dataset); err == nil {
 				bare[i], err = p.unprepared(gctx, s, tables[i])
 			}
 			if err != nil {
-				return fmt.Errorf("%s: %w", s.where(), err)
+				return fmt.Errorf("%s: %w", s.Where(), err)
 			}
 			return nil
 		})
@@ -33,19 +33,19 @@ func (p *Pair) Changes(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	out := slices.Concat(bare[0], bare[1])
-	for i, s := range p.servers() {
+	for i, s := range p.Both() {
 		for _, t := range tables[i] {
 			at := slices.IndexFunc(tables[1-i], func(x Table) bool { return x.String() == t.String() })
 			switch {
 			case t.Class == Excluded || t.Class != Tenants && s.Side == migration.AWS && at < 0:
 			case t.Class == Unclassified && s.Side == migration.OnPrem:
-				out = append(out, fmt.Sprintf("table %s %s is neither a customer's nor named in the plan", t, s.where()))
+				out = append(out, fmt.Sprintf("table %s %s is neither a customer's nor named in the plan", t, s.Where()))
 			case at < 0:
-				out = append(out, fmt.Sprintf("table %s is only %s", t, s.where()))
+				out = append(out, fmt.Sprintf("table %s is only %s", t, s.Where()))
 			case t.Class != Unclassified:
 				for _, c := range t.Columns {
 					if !slices.Contains(tables[1-i][at].Columns, c) {
-						out = append(out, fmt.Sprintf("column %s of table %s is only %s", c, t, s.where()))
+						out = append(out, fmt.Sprintf("column %s of table %s is only %s", c, t, s.Where()))
 					}
 				}
 			}
@@ -75,11 +75,11 @@ func (p *Pair) unprepared(ctx context.Context, s *Server, tables []Table) ([]str
 		    WHERE NOT EXISTS (SELECT FROM drover.member m WHERE m.pub = $3 AND m.rel = part.rel AND m.col = part.col)
 		       OR (SELECT count(*) FROM pg_trigger g WHERE g.tgrelid = leaf AND g.tgname IN ('zzzz_drover_guard', 'zzzz_drover_truncate') AND g.tgenabled = 'O') < 2
 		  UNION ALL SELECT leaf, 'is not identified by a key with ' || col FROM part JOIN pg_class c ON c.oid = leaf
-		    WHERE NOT `+identifiedBy("col")+`
+		    WHERE NOT `+IdentifiedBy("col")+`
 		  UNION ALL SELECT rel, 'is not published' FROM t WHERE (tenants OR $7) AND rel NOT IN (SELECT prrelid FROM published)
 		  UNION ALL SELECT rel, 'is not subscribed to' FROM t WHERE (tenants OR NOT $7) AND rel NOT IN (SELECT srrelid FROM subscribed)) x
 		JOIN name ON name.oid = leaf ORDER BY 1`,
-		rels, columns, p.Names.Outgoing(s.Side), p.Names.Outgoing(s.Side.Other()), p.Names.Reference, s.where(), s.Side == migration.OnPrem)
+		rels, columns, p.Names.Outgoing(s.Side), p.Names.Outgoing(s.Side.Other()), p.Names.Reference, s.Where(), s.Side == migration.OnPrem)
 	if err == nil {
 		var out []string
 		if out, err = pgx.CollectRows(rows, pgx.RowTo[string]); err == nil {

@@ -114,7 +114,7 @@ func (c *Connector) connect(ctx context.Context, plan string, d migration.Datase
 		return nil, err
 	}
 	p := NewPair(plan, d, s, t)
-	p.pgDump = c.PgDump
+	p.PgDump = c.PgDump
 	return p, nil
 }
 

@@ -25,7 +25,7 @@ func (p *Pair) Home(ctx context.Context, tenant int64) (migration.HomeRecord, er
 // The sides are read at about the same moment, not at one. A tenant whose Move ends in between looks
 // open on both, so such tenants are read again: the fences have moved on, or both sides really are open.
 func (p *Pair) Homes(ctx context.Context, tenants []int64) (map[int64]migration.HomeRecord, error) {
-	ids, err := tenantIDs(tenants)
+	ids, err := TenantIDs(tenants)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (p *Pair) Homes(ctx context.Context, tenants []int64) (map[int64]migration.
 		if err != nil || len(open) == 0 {
 			return out, err
 		}
-		if ids, err = tenantIDs(open); err != nil {
+		if ids, err = TenantIDs(open); err != nil {
 			return nil, err
 		}
 		again, aerr := p.homesOnce(ctx, open, ids)
@@ -131,7 +131,7 @@ func (s *Server) records(ctx context.Context, ids []int32) (records, error) {
 		return records{}, nil
 	}
 	if err != nil {
-		return out, fmt.Errorf("read home records %s: %w", s.where(), err)
+		return out, fmt.Errorf("read home records %s: %w", s.Where(), err)
 	}
 	return out, nil
 }

@@ -1,4 +1,4 @@
-package postgres
+package postgres_test
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/replication/postgres"
+	"github.com/drover-migration/drover/replication/postgres/pairtest"
 )
 
 // ledger is a well-behaved client of some tenants: it writes without pause, tries each write on one side and then the other until it
@@ -27,12 +29,12 @@ type ledger struct {
 	done sync.WaitGroup
 }
 
-func newLedger(r *rig) *ledger {
+func newLedger(r *pairtest.Rig) *ledger {
 	l := &ledger{pools: map[migration.Side]*pgxpool.Pool{}, acked: map[int64][]string{}, stop: make(chan struct{})}
 	for _, side := range []migration.Side{s, d} {
-		dsn := r.src.DSN(r.db)
+		dsn := r.Src.DSN(r.DB)
 		if side == d {
-			dsn = r.dst.DSN(r.db)
+			dsn = r.Dst.DSN(r.DB)
 		}
 		pool, err := pgxpool.New(context.Background(), dsn)
 		if err != nil {
@@ -112,7 +114,7 @@ func (l *ledger) settle(ctx context.Context, home migration.Side, tenant int64) 
 
 // mover runs Moves and repairs as the workflows do, with the faults it is told to have.
 type mover struct {
-	pair *Pair
+	pair *postgres.Pair
 
 	mu      sync.Mutex
 	zombies []func(context.Context) // calls that arrive late, any time later
@@ -130,7 +132,7 @@ type faults struct {
 
 var errDied = errors.New("died")
 
-func (m *mover) call(ctx context.Context, f faults, n *int, step func(context.Context) (Step, error)) (migration.Word, error) {
+func (m *mover) call(ctx context.Context, f faults, n *int, step func(context.Context) (postgres.Step, error)) (migration.Word, error) {
 	*n++
 	if f.Late {
 		m.mu.Lock()
@@ -153,11 +155,11 @@ func (m *mover) call(ctx context.Context, f faults, n *int, step func(context.Co
 }
 
 // insist repeats over restarts and while the step is busy.
-func (m *mover) insist(ctx context.Context, step func(context.Context) (Step, error)) (Step, error) {
+func (m *mover) insist(ctx context.Context, step func(context.Context) (postgres.Step, error)) (postgres.Step, error) {
 	for {
 		r, err := step(ctx)
 		var pg *pgconn.PgError
-		fatal := errors.Is(err, ErrNotPrepared) || errors.As(err, &pg) && pg.Code[:2] != "57" && pg.Code[:2] != "08"
+		fatal := errors.Is(err, postgres.ErrNotPrepared) || errors.As(err, &pg) && pg.Code[:2] != "57" && pg.Code[:2] != "08"
 		if err == nil && r.Word != migration.WordBusy || fatal || ctx.Err() != nil {
 			return r, err
 		}
@@ -170,9 +172,9 @@ func (m *mover) insist(ctx context.Context, step func(context.Context) (Step, er
 }
 
 func (m *mover) home(ctx context.Context, tenant int64) (h migration.HomeRecord, err error) {
-	_, err = m.insist(ctx, func(ctx context.Context) (Step, error) {
+	_, err = m.insist(ctx, func(ctx context.Context) (postgres.Step, error) {
 		h, err = m.pair.Home(ctx, tenant)
-		return Step{}, err
+		return postgres.Step{}, err
 	})
 	return h, err
 }
@@ -185,26 +187,26 @@ func (m *mover) move(ctx context.Context, tenant int64, f faults) error {
 	}
 	from, n := h.Home(), 0
 	k := migration.Try{Token: h.Token() + 1, Owner: uuid.NewString()}
-	w, err := m.call(ctx, f, &n, func(ctx context.Context) (Step, error) { return m.pair.Fence(ctx, from, tenant, k, f.Lease) })
+	w, err := m.call(ctx, f, &n, func(ctx context.Context) (postgres.Step, error) { return m.pair.Fence(ctx, from, tenant, k, f.Lease) })
 	if err != nil || w != migration.WordFenced {
 		return err
 	}
-	w, err = m.call(ctx, f, &n, func(ctx context.Context) (Step, error) {
+	w, err = m.call(ctx, f, &n, func(ctx context.Context) (postgres.Step, error) {
 		return m.pair.AwaitMark(ctx, from.Other(), tenant, k, f.Lease)
 	})
 	if err == nil && w == migration.WordFenced {
-		w, err = m.call(ctx, f, &n, func(ctx context.Context) (Step, error) { return m.pair.Seal(ctx, from, tenant, k) })
+		w, err = m.call(ctx, f, &n, func(ctx context.Context) (postgres.Step, error) { return m.pair.Seal(ctx, from, tenant, k) })
 	}
 	if err != nil {
 		return err
 	}
 	if w != migration.WordSealed {
-		_, err = m.call(ctx, f, &n, func(ctx context.Context) (Step, error) { return m.pair.Unfence(ctx, from, tenant, k) })
+		_, err = m.call(ctx, f, &n, func(ctx context.Context) (postgres.Step, error) { return m.pair.Unfence(ctx, from, tenant, k) })
 		return err
 	}
 	if !f.Poison {
 		for {
-			w, err = m.call(ctx, f, &n, func(ctx context.Context) (Step, error) { return m.pair.Open(ctx, from.Other(), tenant, k) })
+			w, err = m.call(ctx, f, &n, func(ctx context.Context) (postgres.Step, error) { return m.pair.Open(ctx, from.Other(), tenant, k) })
 			if err != nil || w != migration.WordBehind {
 				break
 			}
@@ -218,11 +220,11 @@ func (m *mover) move(ctx context.Context, tenant int64, f faults) error {
 
 // resolve finds out by writing whether the destination opened, and opens the origin again if it did not.
 func (m *mover) resolve(ctx context.Context, tenant int64, from migration.Side, k migration.Try, f faults, n *int) error {
-	w, err := m.call(ctx, f, n, func(ctx context.Context) (Step, error) { return m.pair.Poison(ctx, from.Other(), tenant, k) })
+	w, err := m.call(ctx, f, n, func(ctx context.Context) (postgres.Step, error) { return m.pair.Poison(ctx, from.Other(), tenant, k) })
 	if err != nil || w != migration.WordPoisoned {
 		return err
 	}
-	_, err = m.call(ctx, f, n, func(ctx context.Context) (Step, error) { return m.pair.Reopen(ctx, from, tenant, k) })
+	_, err = m.call(ctx, f, n, func(ctx context.Context) (postgres.Step, error) { return m.pair.Reopen(ctx, from, tenant, k) })
 	return err
 }
 
@@ -234,7 +236,7 @@ func (m *mover) repair(ctx context.Context, tenant int64) error {
 			return err
 		}
 		k, n := migration.Try{Token: h.Token() + 1, Owner: uuid.NewString()}, 0
-		w, err := m.call(ctx, faults{}, &n, func(ctx context.Context) (Step, error) { return m.pair.Claim(ctx, h.Home(), tenant, k) })
+		w, err := m.call(ctx, faults{}, &n, func(ctx context.Context) (postgres.Step, error) { return m.pair.Claim(ctx, h.Home(), tenant, k) })
 		if err == nil && w == migration.WordSealed {
 			err = m.resolve(ctx, tenant, h.Home(), k, faults{}, &n)
 		}
@@ -257,16 +259,16 @@ func (m *mover) rise(ctx context.Context) {
 
 // balanced asks each side, in one snapshot, whether the counter counts the orders: a transaction arrives whole or not at all.
 func (m *mover) balanced(ctx context.Context, tenant int64) error {
-	for _, x := range m.pair.servers() {
+	for _, x := range m.pair.Both() {
 		var orders, counter int64
-		_, err := m.insist(ctx, func(ctx context.Context) (Step, error) {
-			return Step{}, x.Pool.QueryRow(ctx, `SELECT (SELECT count(*) FROM public.orders WHERE tenant_id = $1), (SELECT n FROM public.acct WHERE tenant_id = $1)`, tenant).Scan(&orders, &counter)
+		_, err := m.insist(ctx, func(ctx context.Context) (postgres.Step, error) {
+			return postgres.Step{}, x.Pool.QueryRow(ctx, `SELECT (SELECT count(*) FROM public.orders WHERE tenant_id = $1), (SELECT n FROM public.acct WHERE tenant_id = $1)`, tenant).Scan(&orders, &counter)
 		})
 		if err != nil {
 			return err
 		}
 		if orders != counter {
-			return fmt.Errorf("tenant %d %s: %d orders, the counter says %d", tenant, x.where(), orders, counter)
+			return fmt.Errorf("tenant %d %s: %d orders, the counter says %d", tenant, x.Where(), orders, counter)
 		}
 	}
 	return nil

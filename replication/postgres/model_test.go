@@ -1,4 +1,4 @@
-package postgres
+package postgres_test
 
 import (
 	"cmp"
@@ -10,6 +10,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/replication/postgres"
+	"github.com/drover-migration/drover/replication/postgres/pairtest"
 	"github.com/drover-migration/drover/test/model"
 )
 
@@ -17,7 +19,7 @@ import (
 // order, are answered alike and leave the same behind.
 func TestTheModelAnswersAsTheServersDo(t *testing.T) {
 	const tenants = 2000 // one for each run: none begins where another ended
-	r := newRig(t).prepared(tenants)
+	r := pairtest.New(t).Prepared(tenants)
 	tenant, words := int64(0), map[string]int{}
 	rapid.Check(t, func(rt *rapid.T) {
 		if tenant == tenants {
@@ -33,11 +35,11 @@ func TestTheModelAnswersAsTheServersDo(t *testing.T) {
 			}
 			// Near what stands there, or nearly all would be superseded.
 			h := d.Record().Side(side)
-			k := migration.Try{Token: max(1, d.Record().Token()+rapid.SampledFrom([]int64{0, 0, 1, 2, -1, -1}).Draw(rt, "token")), Owner: owner(rapid.IntRange(1, 2).Draw(rt, "owner"))}
+			k := migration.Try{Token: max(1, d.Record().Token()+rapid.SampledFrom([]int64{0, 0, 1, 2, -1, -1}).Draw(rt, "token")), Owner: pairtest.Owner(rapid.IntRange(1, 2).Draw(rt, "owner"))}
 			if rapid.Bool().Draw(rt, "own") && h.Owner != "" {
 				k = migration.Try{Token: h.Token, Owner: h.Owner}
 			}
-			var got Step
+			var got postgres.Step
 			var want migration.Word
 			var err error
 			ctx := t.Context()
@@ -46,45 +48,45 @@ func TestTheModelAnswersAsTheServersDo(t *testing.T) {
 			case "fence":
 				lease := rapid.SampledFrom([]time.Duration{time.Hour, time.Hour, 0}).Draw(rt, "lease")
 				want = d.Fence(side, k, lease)
-				if got, err = r.pair.Fence(ctx, side, tenant, k, lease); err == nil && got.Word == migration.WordFenced {
+				if got, err = r.Pair.Fence(ctx, side, tenant, k, lease); err == nil && got.Word == migration.WordFenced {
 					d.Deliver(side)
-					_, err = r.pair.AwaitMark(ctx, side.Other(), tenant, k, patience)
+					_, err = r.Pair.AwaitMark(ctx, side.Other(), tenant, k, pairtest.Patience)
 				}
 			case "seal":
 				want = d.Seal(side, k)
-				got, err = r.pair.Seal(ctx, side, tenant, k)
+				got, err = r.Pair.Seal(ctx, side, tenant, k)
 			case "open":
 				want = d.Open(side, k)
-				got, err = r.pair.Open(ctx, side, tenant, k)
+				got, err = r.Pair.Open(ctx, side, tenant, k)
 			case "poison":
 				want = d.Poison(side, k)
-				got, err = r.pair.Poison(ctx, side, tenant, k)
+				got, err = r.Pair.Poison(ctx, side, tenant, k)
 			case "reopen":
 				want = d.Reopen(side, k)
-				got, err = r.pair.Reopen(ctx, side, tenant, k)
+				got, err = r.Pair.Reopen(ctx, side, tenant, k)
 			case "claim":
 				want = d.Claim(side, k)
-				got, err = r.pair.Claim(ctx, side, tenant, k)
+				got, err = r.Pair.Claim(ctx, side, tenant, k)
 			case "write":
 				if want = "refused"; d.Accepts(side) {
 					want = "taken"
 				}
 				d.Write(side)
-				if got.Word = "taken"; r.exec(side, "UPDATE acct SET n = n + 1 WHERE tenant_id = $1", tenant) != "" {
+				if got.Word = "taken"; r.Exec(side, "UPDATE acct SET n = n + 1 WHERE tenant_id = $1", tenant) != "" {
 					got.Word = "refused"
 				}
 			default:
 				if h := d.Half(side); h.State == migration.Fenced {
 					h.Lease = now
 				}
-				_, err = r.pair.Side(side).Pool.Exec(ctx, "UPDATE drover.fence SET lease_until = clock_timestamp() WHERE tenant = $1 AND state = 'fenced'", tenant)
+				_, err = r.Pair.Side(side).Pool.Exec(ctx, "UPDATE drover.fence SET lease_until = clock_timestamp() WHERE tenant = $1 AND state = 'fenced'", tenant)
 			}
 			require.NoError(rt, err)
 			require.Equal(rt, want, got.Word, "%s on %s with %s", what, side, k)
-			home, err := r.pair.Home(ctx, tenant)
+			home, err := r.Pair.Home(ctx, tenant)
 			require.NoError(rt, err)
 			require.Equal(rt, d.Record(), home, "%s on %s with %s: %s", what, side, k, want)
-			for _, x := range r.pair.servers() {
+			for _, x := range r.Pair.Both() {
 				var sends bool
 				require.NoError(rt, x.Pool.QueryRow(ctx, "SELECT bool_and(is_on) FROM drover.direction WHERE tenant = $1", tenant).Scan(&sends))
 				require.Equal(rt, d.Half(x.Side).Sends, sends, "%s replicates from %s after %s", x.Side, what, want)

@@ -47,18 +47,19 @@ func plain(s string, most int) string {
 	return s[:min(len(s), most)]
 }
 
-// tenantID is a tenant as move.sql has it. Zero is the heartbeat's row.
-func tenantID(t int64) (int32, error) {
+// TenantID is a tenant as move.sql has it. Zero is the heartbeat's row.
+func TenantID(t int64) (int32, error) {
 	if t < 1 || t > math.MaxInt32 {
 		return 0, fmt.Errorf("tenant %d: the fence takes ids from 1 to %d", t, math.MaxInt32)
 	}
 	return int32(t), nil
 }
 
-func tenantIDs(in []int64) ([]int32, error) {
+// TenantIDs is TenantID of each.
+func TenantIDs(in []int64) ([]int32, error) {
 	out := make([]int32, len(in))
 	for i, t := range in {
-		id, err := tenantID(t)
+		id, err := TenantID(t)
 		if err != nil {
 			return nil, err
 		}

@@ -1,4 +1,4 @@
-package postgres
+package postgres_test
 
 import (
 	"context"
@@ -14,6 +14,8 @@ import (
 
 	"github.com/drover-migration/drover/lab/pg"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/replication/postgres"
+	"github.com/drover-migration/drover/replication/postgres/pairtest"
 )
 
 // movers is how many tenants move at once.
@@ -42,7 +44,7 @@ func drawRound(t *rapid.T) (r round) {
 }
 
 func TestNoFaultLosesDoublesOrOpensTwice(t *testing.T) {
-	r := newRig(t).prepared(movers)
+	r := pairtest.New(t).Prepared(movers)
 	l := newLedger(r)
 	for tenant := int64(1); tenant <= movers; tenant++ {
 		l.writes(tenant)
@@ -53,7 +55,7 @@ func TestNoFaultLosesDoublesOrOpensTwice(t *testing.T) {
 			l.close()
 		}
 	}()
-	m := &mover{pair: r.pair}
+	m := &mover{pair: r.Pair}
 	begun, rounds := time.Now(), 0
 	rapid.Check(t, func(rt *rapid.T) {
 		x := drawRound(rt)
@@ -76,18 +78,18 @@ func TestNoFaultLosesDoublesOrOpensTwice(t *testing.T) {
 		require.NoError(t, l.settle(t.Context(), h.Home(), tenant))
 		total += len(l.acked[tenant])
 		// And what is at home reaches the other side.
-		r.until("both sides are alike", func() bool {
-			v, err := r.pair.Verify(t.Context(), tenant)
+		r.Until("both sides are alike", func() bool {
+			v, err := r.Pair.Verify(t.Context(), tenant)
 			require.NoError(t, err)
 			return v.Differences == nil
 		})
 	}
-	r.sound()
+	r.Sound()
 	t.Logf("%d rounds, %d acknowledged writes in %s", rounds, total, time.Since(begun).Round(time.Second))
 }
 
 // play runs a round, with an auditor beside it, and settles everybody at its end.
-func play(r *rig, m *mover, x round) error {
+func play(r *pairtest.Rig, m *mover, x round) error {
 	ctx, cancel := context.WithTimeout(r.Context(), 40*time.Second)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -112,7 +114,7 @@ func play(r *rig, m *mover, x round) error {
 	if x.Crash != "" {
 		wg.Go(func() {
 			time.Sleep(x.CrashAt) // the moment is the input, not a wait for something
-			server := map[migration.Side]*pg.Server{s: r.src, d: r.dst}[x.Crash]
+			server := map[migration.Side]*pg.Server{s: r.Src, d: r.Dst}[x.Crash]
 			if err := errors.Join(server.Stop(pg.Immediate), server.Restart(ctx)); err != nil {
 				failed <- err
 			}
@@ -128,7 +130,7 @@ func play(r *rig, m *mover, x round) error {
 			return err
 		}
 	}
-	broken, err := r.pair.Audit(ctx)
+	broken, err := r.Pair.Audit(ctx)
 	if err == nil && len(broken) > 0 {
 		err = errors.New(strings.Join(broken, "; "))
 	}
@@ -136,58 +138,58 @@ func play(r *rig, m *mover, x round) error {
 }
 
 // weaken installs move.sql on both sides with one safeguard taken out.
-func (r *rig) weaken(safeguard, without string) {
+func weaken(r *pairtest.Rig, safeguard, without string) {
 	r.Helper()
-	require.Contains(r, moveSQL, safeguard)
-	for _, x := range r.pair.servers() {
-		require.NoError(r, r.pair.installFile(r.Context(), x, strings.Replace(moveSQL, safeguard, without, 1)))
+	require.Contains(r, postgres.MoveSQL(), safeguard)
+	for _, x := range []*pg.Server{r.Src, r.Dst} {
+		require.NoError(r, x.Exec(r.Context(), r.DB, strings.Replace(postgres.MoveSQL(), safeguard, without, 1)))
 	}
 }
 
 // The invariants must be able to fail: each safeguard taken out of move.sql is missed.
 func TestAWeakenedProtocolIsCaught(t *testing.T) {
-	stopForward := func(r *rig) {
-		r.must(d, "ALTER SUBSCRIPTION "+r.pair.Names.Forward+" DISABLE")
-		r.until("the walsender has gone", func() bool {
-			return r.num(s, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1 AND active", r.pair.Names.Forward) == 0
+	stopForward := func(r *pairtest.Rig) {
+		r.Must(d, "ALTER SUBSCRIPTION "+r.Pair.Names.Forward+" DISABLE")
+		r.Until("the walsender has gone", func() bool {
+			return r.Num(s, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1 AND active", r.Pair.Names.Forward) == 0
 		})
 	}
 	t.Run("an open that does not look for the mark loses a write", func(t *testing.T) {
-		r := newRig(t).prepared(1)
-		r.weaken("IF NOT drover.arrived(ids, p_token, p_owner) THEN RETURN 'behind'; END IF;", "")
+		r := pairtest.New(t).Prepared(1)
+		weaken(r, "IF NOT drover.arrived(ids, p_token, p_owner) THEN RETURN 'behind'; END IF;", "")
 		l := newLedger(r)
 		stopForward(r)
-		require.True(t, l.write(s, 1, owner(7)))
-		l.acked[1] = []string{owner(7)}
-		require.Equal(t, migration.WordFenced, r.fence(s, 1, try(1, 1), 10*time.Second))
-		require.Equal(t, migration.WordSealed, r.seal(s, 1, try(1, 1)))
-		require.Equal(t, migration.WordOpen, r.openAt(d, 1, try(1, 1)))
+		require.True(t, l.write(s, 1, pairtest.Owner(7)))
+		l.acked[1] = []string{pairtest.Owner(7)}
+		require.Equal(t, migration.WordFenced, r.Fence(s, 1, pairtest.Try(1, 1), 10*time.Second))
+		require.Equal(t, migration.WordSealed, r.Seal(s, 1, pairtest.Try(1, 1)))
+		require.Equal(t, migration.WordOpen, r.OpenAt(d, 1, pairtest.Try(1, 1)))
 		require.ErrorContains(t, l.settle(t.Context(), d, 1), "1 writes were acknowledged, 0 of them")
 	})
 	t.Run("an open that forgets tokens opens twice", func(t *testing.T) {
-		r := newRig(t).prepared(1)
-		r.weaken("$$ SELECT f.token > p_token OR f.token = p_token AND f.owner IS DISTINCT FROM p_owner $$", "$$ SELECT false $$")
-		require.Equal(t, migration.WordFenced, r.fence(s, 1, try(1, 1), 10*time.Second))
-		require.Equal(t, migration.WordFenced, r.word(r.pair.AwaitMark(t.Context(), d, 1, try(1, 1), 10*time.Second)))
-		require.Equal(t, migration.WordSealed, r.seal(s, 1, try(1, 1)))
-		require.Equal(t, migration.WordPoisoned, r.word(r.pair.Poison(t.Context(), d, 1, try(2, 1))))
-		require.Equal(t, migration.WordOpen, r.word(r.pair.Reopen(t.Context(), s, 1, try(2, 1))))
-		r.openAt(d, 1, try(1, 1)) // the zombie
-		broken, err := r.pair.Audit(t.Context())
+		r := pairtest.New(t).Prepared(1)
+		weaken(r, "$$ SELECT f.token > p_token OR f.token = p_token AND f.owner IS DISTINCT FROM p_owner $$", "$$ SELECT false $$")
+		require.Equal(t, migration.WordFenced, r.Fence(s, 1, pairtest.Try(1, 1), 10*time.Second))
+		require.Equal(t, migration.WordFenced, r.Word(r.Pair.AwaitMark(t.Context(), d, 1, pairtest.Try(1, 1), 10*time.Second)))
+		require.Equal(t, migration.WordSealed, r.Seal(s, 1, pairtest.Try(1, 1)))
+		require.Equal(t, migration.WordPoisoned, r.Word(r.Pair.Poison(t.Context(), d, 1, pairtest.Try(2, 1))))
+		require.Equal(t, migration.WordOpen, r.Word(r.Pair.Reopen(t.Context(), s, 1, pairtest.Try(2, 1))))
+		r.OpenAt(d, 1, pairtest.Try(1, 1)) // the zombie
+		broken, err := r.Pair.Audit(t.Context())
 		require.NoError(t, err)
 		require.NotEmpty(t, broken)
 	})
 	t.Run("a seal that ignores the lease loses a write", func(t *testing.T) {
-		r := newRig(t).prepared(1)
-		r.weaken("WHEN f.state = 'open' OR f.lease_until <= clock_timestamp()   THEN 'expired'", "WHEN false THEN 'expired'")
+		r := pairtest.New(t).Prepared(1)
+		weaken(r, "WHEN f.state = 'open' OR f.lease_until <= clock_timestamp()   THEN 'expired'", "WHEN false THEN 'expired'")
 		l := newLedger(r)
-		require.Equal(t, migration.WordFenced, r.fence(s, 1, try(1, 1), 100*time.Millisecond))
-		require.Equal(t, migration.WordFenced, r.word(r.pair.AwaitMark(t.Context(), d, 1, try(1, 1), 10*time.Second)))
+		require.Equal(t, migration.WordFenced, r.Fence(s, 1, pairtest.Try(1, 1), 100*time.Millisecond))
+		require.Equal(t, migration.WordFenced, r.Word(r.Pair.AwaitMark(t.Context(), d, 1, pairtest.Try(1, 1), 10*time.Second)))
 		stopForward(r)
-		r.until("the lease runs out", func() bool { return l.write(s, 1, owner(7)) })
-		l.acked[1] = []string{owner(7)}
-		require.Equal(t, migration.WordSealed, r.seal(s, 1, try(1, 1)))
-		require.Equal(t, migration.WordOpen, r.openAt(d, 1, try(1, 1)))
+		r.Until("the lease runs out", func() bool { return l.write(s, 1, pairtest.Owner(7)) })
+		l.acked[1] = []string{pairtest.Owner(7)}
+		require.Equal(t, migration.WordSealed, r.Seal(s, 1, pairtest.Try(1, 1)))
+		require.Equal(t, migration.WordOpen, r.OpenAt(d, 1, pairtest.Try(1, 1)))
 		require.ErrorContains(t, l.settle(t.Context(), d, 1), "1 writes were acknowledged, 0 of them")
 	})
 }

@@ -149,20 +149,20 @@ func (p *Pair) readyLag(ctx context.Context, r *Readiness, maxLag time.Duration,
 
 // readyOrigin looks at what could hold the fence up or make it hollow.
 func (p *Pair) readyOrigin(ctx context.Context, from migration.Side, tenant int64, block func(check, reason, remedy string)) error {
-	for _, s := range p.servers() {
+	for _, s := range p.Both() {
 		if err := p.readyLocks(ctx, s, block); err != nil {
 			return err
 		}
 		var mode string
 		var drift int
 		if err := s.Pool.QueryRow(ctx, `SELECT mode, (SELECT count(*) FROM drover.publication_drift()) FROM drover.config`).Scan(&mode, &drift); err != nil {
-			return fmt.Errorf("read the guard's mode %s: %w", s.where(), err)
+			return fmt.Errorf("read the guard's mode %s: %w", s.Where(), err)
 		}
 		if mode != "enforce" {
-			block("postgres-guard-mode", "the guard "+s.where()+" only observes: it would refuse nobody", "UPDATE drover.config SET mode = 'enforce'")
+			block("postgres-guard-mode", "the guard "+s.Where()+" only observes: it would refuse nobody", "UPDATE drover.config SET mode = 'enforce'")
 		}
 		if drift > 0 {
-			block("postgres-drift", fmt.Sprintf("a publication %s was changed by hand: %d filters differ from the truth", s.where(), drift), fmt.Sprintf("SELECT drover.rebuild('%s')", p.Names.Outgoing(s.Side)))
+			block("postgres-drift", fmt.Sprintf("a publication %s was changed by hand: %d filters differ from the truth", s.Where(), drift), fmt.Sprintf("SELECT drover.rebuild('%s')", p.Names.Outgoing(s.Side)))
 		}
 	}
 	s := p.Side(from)
@@ -176,7 +176,7 @@ func (p *Pair) readyOrigin(ctx context.Context, from migration.Side, tenant int6
 		  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 		  AND (l.pid IS NULL OR a.xact_start < clock_timestamp() - make_interval(secs => $2))`, tenant, longWriter.Seconds())
 	if err != nil {
-		return fmt.Errorf("look for old writers %s: %w", s.where(), err)
+		return fmt.Errorf("look for old writers %s: %w", s.Where(), err)
 	}
 	type holder struct {
 		Who string
@@ -184,10 +184,10 @@ func (p *Pair) readyOrigin(ctx context.Context, from migration.Side, tenant int6
 	}
 	holders, err := pgx.CollectRows(rows, pgx.RowToStructByPos[holder])
 	if err != nil {
-		return fmt.Errorf("look for old writers %s: %w", s.where(), err)
+		return fmt.Errorf("look for old writers %s: %w", s.Where(), err)
 	}
 	for _, h := range holders {
-		block("postgres-old-writer", fmt.Sprintf("%s %s has been writing for this tenant for %.0f s: the fence would wait for it", h.Who, s.where(), h.Age), "let it finish, or end it")
+		block("postgres-old-writer", fmt.Sprintf("%s %s has been writing for this tenant for %.0f s: the fence would wait for it", h.Who, s.Where(), h.Age), "let it finish, or end it")
 	}
 	return nil
 }
@@ -202,7 +202,7 @@ func (p *Pair) readyLocks(ctx context.Context, s *Server, block func(check, reas
 		  AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 		JOIN pg_stat_activity a ON a.pid = l.pid
 		WHERE m.pub = $1 AND a.application_name <> 'drover' AND a.backend_type = 'client backend' AND a.xact_start < clock_timestamp() - interval '1 second'
-		ORDER BY 1 LIMIT 5`, p.Names.Outgoing(s.Side), s.where())
+		ORDER BY 1 LIMIT 5`, p.Names.Outgoing(s.Side), s.Where())
 	if err == nil {
 		var held []string
 		if held, err = pgx.CollectRows(rows, pgx.RowTo[string]); err == nil {
@@ -212,7 +212,7 @@ func (p *Pair) readyLocks(ctx context.Context, s *Server, block func(check, reas
 			return nil
 		}
 	}
-	return fmt.Errorf("look for locks on tables %s: %w", s.where(), err)
+	return fmt.Errorf("look for locks on tables %s: %w", s.Where(), err)
 }
 
 // predict adds up what a freeze consists of.

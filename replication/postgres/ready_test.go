@@ -1,4 +1,4 @@
-package postgres
+package postgres_test
 
 import (
 	"context"
@@ -8,30 +8,32 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/replication/postgres"
+	"github.com/drover-migration/drover/replication/postgres/pairtest"
 )
 
 func TestNothingIsFencedWhileADirectionIsBroken(t *testing.T) {
-	r := newRig(t).prepared(1)
+	r := pairtest.New(t).Prepared(1)
 	for _, from := range []migration.Side{s, d} {
 		t.Run("from "+string(from), func(t *testing.T) {
-			sub := r.pair.Names.Outgoing(from)
-			r.must(from.Other(), "ALTER SUBSCRIPTION "+sub+" DISABLE")
+			sub := r.Pair.Names.Outgoing(from)
+			r.Must(from.Other(), "ALTER SUBSCRIPTION "+sub+" DISABLE")
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
-			_, err := r.pair.Lag(ctx)
-			require.ErrorIs(t, err, ErrNoBeat)
+			_, err := r.Pair.Lag(ctx)
+			require.ErrorIs(t, err, postgres.ErrNoBeat)
 			require.ErrorContains(t, err, "from "+string(from)+" to "+string(from.Other()))
 			require.ErrorContains(t, err, sub)
 
-			ready, err := r.pair.Ready(t.Context(), s, 1, 5*time.Second, 300*time.Millisecond)
+			ready, err := r.Pair.Ready(t.Context(), s, 1, 5*time.Second, 300*time.Millisecond)
 			require.NoError(t, err)
-			require.Equal(t, []string{"postgres-beat"}, checks(ready.Findings))
+			require.Equal(t, []string{"postgres-beat"}, pairtest.Checks(ready.Findings))
 			require.Equal(t, migration.Blocker, ready.Findings[0].Severity)
 			require.Contains(t, ready.Findings[0].Reason, "from "+string(from)+" to "+string(from.Other()))
 
-			r.must(from.Other(), "ALTER SUBSCRIPTION "+sub+" ENABLE")
-			r.until("it flows again", func() bool {
-				ready, err := r.pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+			r.Must(from.Other(), "ALTER SUBSCRIPTION "+sub+" ENABLE")
+			r.Until("it flows again", func() bool {
+				ready, err := r.Pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
 				require.NoError(t, err)
 				return len(ready.Findings) == 0
 			})
@@ -40,58 +42,58 @@ func TestNothingIsFencedWhileADirectionIsBroken(t *testing.T) {
 }
 
 func TestNothingIsFencedWhileADirectionIsSlowerThanThePlanAllows(t *testing.T) {
-	r := newRig(t).prepared(1)
+	r := pairtest.New(t).Prepared(1)
 	for _, from := range []migration.Side{s, d} {
 		t.Run("from "+string(from), func(t *testing.T) {
 			// Whoever holds the heartbeat's row makes the beat wait.
-			tx, err := r.app(from.Other()).Begin(t.Context())
+			tx, err := r.App(from.Other()).Begin(t.Context())
 			require.NoError(t, err)
-			_, err = tx.Exec(t.Context(), "SELECT FROM drover.beat WHERE pub = $1 AND tenant = 0 FOR UPDATE", r.pair.Names.Outgoing(from))
+			_, err = tx.Exec(t.Context(), "SELECT FROM drover.beat WHERE pub = $1 AND tenant = 0 FOR UPDATE", r.Pair.Names.Outgoing(from))
 			require.NoError(t, err)
 			const allowed = 500 * time.Millisecond
 			begun := time.Now()
 			type answer struct {
-				Readiness
+				postgres.Readiness
 				error
 			}
 			asked := make(chan answer, 1)
 			go func() {
-				ready, err := r.pair.Ready(context.WithoutCancel(t.Context()), s, 1, 10*time.Second, allowed)
+				ready, err := r.Pair.Ready(context.WithoutCancel(t.Context()), s, 1, 10*time.Second, allowed)
 				asked <- answer{ready, err}
 			}()
-			r.until("the beat is late", func() bool {
+			r.Until("the beat is late", func() bool {
 				return time.Since(begun) > allowed+100*time.Millisecond &&
-					r.num(from.Other(), "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'logical replication %worker' AND wait_event_type = 'Lock' AND datname = current_database()") == 1
+					r.Num(from.Other(), "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'logical replication %worker' AND wait_event_type = 'Lock' AND datname = current_database()") == 1
 			})
 			require.NoError(t, tx.Rollback(t.Context()))
 			got := <-asked
 			require.NoError(t, got.error)
-			require.Equal(t, []string{"postgres-lag"}, checks(got.Findings))
+			require.Equal(t, []string{"postgres-lag"}, pairtest.Checks(got.Findings))
 			require.Equal(t, migration.Blocker, got.Findings[0].Severity)
-			require.Contains(t, got.Findings[0].Reason, direction(from))
+			require.Contains(t, got.Findings[0].Reason, postgres.Direction(from))
 		})
 	}
 }
 
 func TestNothingIsFencedWhileATableIsHeldAgainstItsPublication(t *testing.T) {
-	r := newRig(t).prepared(1)
+	r := pairtest.New(t).Prepared(1)
 	for _, side := range []migration.Side{s, d} {
-		tx, err := r.app(side).Begin(t.Context())
+		tx, err := r.App(side).Begin(t.Context())
 		require.NoError(t, err)
 		_, err = tx.Exec(t.Context(), "LOCK TABLE orders IN SHARE UPDATE EXCLUSIVE MODE") // as VACUUM and CREATE INDEX CONCURRENTLY do
 		require.NoError(t, err)
 		var found []migration.Finding
-		r.until("it has held it for a second", func() bool {
-			ready, err := r.pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+		r.Until("it has held it for a second", func() bool {
+			ready, err := r.Pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
 			require.NoError(t, err)
 			found = ready.Findings
 			return len(found) > 0
 		})
-		require.Equal(t, []string{"postgres-table-lock"}, checks(found))
-		require.Contains(t, found[0].Reason, r.pair.Side(side).where()+" holds table public.orders for ")
+		require.Equal(t, []string{"postgres-table-lock"}, pairtest.Checks(found))
+		require.Contains(t, found[0].Reason, r.Pair.Side(side).Where()+" holds table public.orders for ")
 		require.Contains(t, found[0].Reason, "(LOCK)")
 		require.NoError(t, tx.Rollback(t.Context()))
-		ready, err := r.pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+		ready, err := r.Pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
 		require.NoError(t, err)
 		require.Empty(t, ready.Findings)
 	}
@@ -117,74 +119,74 @@ func TestNothingIsFencedAfterAChangeOfTheSchemaUntilItIsTakenIn(t *testing.T) {
 		{"a table made anew", "DROP TABLE blobs; CREATE TABLE blobs (tenant_id int NOT NULL, id uuid, token uuid, data bytea, PRIMARY KEY (tenant_id, id))", both, "table public.blobs on premises is not subscribed to", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := newRig(t).prepared(2)
-			r.move(s, 2, try(1, 1))
+			r := pairtest.New(t).Prepared(2)
+			r.Move(s, 2, pairtest.Try(1, 1))
 			ready := func() []migration.Finding {
-				ready, err := r.pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+				ready, err := r.Pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
 				require.NoError(t, err)
 				return ready.Findings
 			}
 			require.Empty(t, ready())
 			for _, side := range c.at {
-				r.must(side, c.sql)
+				r.Must(side, c.sql)
 			}
 			found := ready()
-			require.Equal(t, []string{"postgres-schema"}, checks(found))
+			require.Equal(t, []string{"postgres-schema"}, pairtest.Checks(found))
 			require.Contains(t, found[0].Reason, c.says)
 			for _, side := range c.at {
 				if c.undo != "" {
-					r.must(side, c.undo)
+					r.Must(side, c.undo)
 				}
 			}
 			if c.undo == "" {
-				r.prepare(2)
-				r.synced()
+				r.Prepare(2)
+				r.Synced()
 			}
 			require.Empty(t, ready())
-			r.move(s, 1, try(1, 2))
-			r.move(d, 2, try(2, 3))
-			r.sound()
+			r.Move(s, 1, pairtest.Try(1, 2))
+			r.Move(d, 2, pairtest.Try(2, 3))
+			r.Sound()
 		})
 	}
 }
 
 func TestATableThatIsTakenInLaterGoesBothWaysAndIsGuarded(t *testing.T) {
-	r := newRig(t).prepared(2)
-	r.move(s, 2, try(1, 1))
+	r := pairtest.New(t).Prepared(2)
+	r.Move(s, 2, pairtest.Try(1, 1))
 	for _, side := range []migration.Side{s, d} {
-		r.must(side, "CREATE TABLE notes (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), tenant_id int NOT NULL)")
-		r.must(side, "CREATE TABLE ref_color (name text PRIMARY KEY)")
+		r.Must(side, "CREATE TABLE notes (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), tenant_id int NOT NULL)")
+		r.Must(side, "CREATE TABLE ref_color (name text PRIMARY KEY)")
 	}
 	// Before it is taken in, each customer writes where it is at home.
-	r.must(s, "INSERT INTO notes (tenant_id) VALUES (1)")
-	r.must(d, "INSERT INTO notes (tenant_id) VALUES (2)")
-	r.must(s, "INSERT INTO ref_color VALUES ('red')")
-	again := orders
-	again.Tables = append([]migration.Table{{Name: "ref_color", Reference: migration.OnPrem}}, orders.Tables...)
-	r.pair.Dataset = again
-	r.prepare(2)
-	r.synced()
+	r.Must(s, "INSERT INTO notes (tenant_id) VALUES (1)")
+	r.Must(d, "INSERT INTO notes (tenant_id) VALUES (2)")
+	r.Must(s, "INSERT INTO ref_color VALUES ('red')")
+	again := pairtest.Orders
+	again.Tables = append([]migration.Table{{Name: "ref_color", Reference: migration.OnPrem}}, pairtest.Orders.Tables...)
+	r.Pair.Dataset = again
+	r.Prepare(2)
+	r.Synced()
 	for _, side := range []migration.Side{s, d} {
-		require.EqualValues(t, 2, r.num(side, "SELECT count(*) FROM notes"), side)
-		require.EqualValues(t, 1, r.num(side, "SELECT count(*) FROM ref_color"), side)
+		require.EqualValues(t, 2, r.Num(side, "SELECT count(*) FROM notes"), side)
+		require.EqualValues(t, 1, r.Num(side, "SELECT count(*) FROM ref_color"), side)
 	}
-	require.Equal(t, refused, r.exec(d, "INSERT INTO notes (tenant_id) VALUES (1)"))
-	require.Equal(t, refused, r.exec(s, "INSERT INTO notes (tenant_id) VALUES (2)"))
-	r.must(s, "INSERT INTO notes (tenant_id) VALUES (1)")
-	r.must(d, "INSERT INTO notes (tenant_id) VALUES (2)")
-	r.move(s, 1, try(1, 2))
-	r.move(d, 2, try(2, 3))
-	r.sound()
+	require.Equal(t, pairtest.Refused, r.Exec(d, "INSERT INTO notes (tenant_id) VALUES (1)"))
+	require.Equal(t, pairtest.Refused, r.Exec(s, "INSERT INTO notes (tenant_id) VALUES (2)"))
+	r.Must(s, "INSERT INTO notes (tenant_id) VALUES (1)")
+	r.Must(d, "INSERT INTO notes (tenant_id) VALUES (2)")
+	r.Move(s, 1, pairtest.Try(1, 2))
+	r.Move(d, 2, pairtest.Try(2, 3))
+	r.Sound()
 }
 
 func TestADroppedTableStopsNoMoveUnderWay(t *testing.T) {
-	r := newRig(t).prepared(1)
-	require.Equal(t, migration.WordFenced, r.fence(s, 1, try(1, 1), 10*time.Second))
+	r := pairtest.New(t).Prepared(1)
+	require.Equal(t, migration.WordFenced, r.Fence(s, 1, pairtest.Try(1, 1), 10*time.Second))
 	for _, side := range []migration.Side{s, d} {
-		r.must(side, "DROP TABLE audit")
+		r.Must(side, "DROP TABLE audit")
 	}
-	require.Equal(t, migration.WordFenced, r.word(r.pair.AwaitMark(t.Context(), d, 1, try(1, 1), 10*time.Second)))
-	require.Equal(t, migration.WordSealed, r.seal(s, 1, try(1, 1)))
-	require.Equal(t, migration.WordOpen, r.openAt(d, 1, try(1, 1)))
-	r.sound()
+	require.Equal(t, migration.WordFenced, r.Word(r.Pair.AwaitMark(t.Context(), d, 1, pairtest.Try(1, 1), 10*time.Second)))
+	require.Equal(t, migration.WordSealed, r.Seal(s, 1, pairtest.Try(1, 1)))
+	require.Equal(t, migration.WordOpen, r.OpenAt(d, 1, pairtest.Try(1, 1)))
+	r.Sound()
 }

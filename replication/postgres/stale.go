@@ -66,7 +66,7 @@ func (p *Pair) Watch(ctx context.Context) (Watch, error) {
 	if w.Stale, err = p.staleSides(ctx); err != nil {
 		return w, err
 	}
-	for _, s := range p.servers() {
+	for _, s := range p.Both() {
 		drift, err := s.drift(ctx)
 		if err != nil {
 			return w, err
@@ -120,7 +120,7 @@ func (p *Pair) openOnBoth(ctx context.Context) ([]openTenant, error) {
 func (p *Pair) unsealed(ctx context.Context, only []int64) ([]openTenant, error) {
 	var sides [2]map[int64]turn
 	g, gctx := errgroup.WithContext(ctx)
-	for i, s := range p.servers() {
+	for i, s := range p.Both() {
 		g.Go(func() (err error) { sides[i], err = s.turns(gctx, p.Names.Outgoing(s.Side), only); return err })
 	}
 	if err := g.Wait(); err != nil {
@@ -141,13 +141,13 @@ func (s *Server) turns(ctx context.Context, pub string, only []int64) (map[int64
 		FROM drover.fence f JOIN drover.direction d USING (tenant)
 		WHERE d.pub = $1 AND f.state <> 'sealed' AND ($2::bigint[] IS NULL OR f.tenant = ANY ($2))`, pub, only)
 	if err != nil {
-		return nil, fmt.Errorf("audit %s: %w", s.where(), err)
+		return nil, fmt.Errorf("audit %s: %w", s.Where(), err)
 	}
 	out := map[int64]turn{}
 	var t turn
 	_, err = pgx.ForEachRow(rows, []any{&t.Tenant, &t.State, &t.Token, &t.Owner, &t.Opened}, func() error { out[t.Tenant] = t; return nil })
 	if err != nil {
-		return nil, fmt.Errorf("audit %s: %w", s.where(), err)
+		return nil, fmt.Errorf("audit %s: %w", s.Where(), err)
 	}
 	return out, nil
 }
@@ -184,11 +184,11 @@ func (s *Server) sealStale(ctx context.Context, tenant int64, stale, home turn) 
 	var w migration.Word
 	err := s.Pool.QueryRow(ctx, `SELECT drover.seal_stale($1, $2, nullif($3, '')::uuid, $4, nullif($5, '')::uuid)`,
 		tenant, stale.Token, stale.Owner, home.Token, home.Owner).Scan(&w)
-	if isCode(err, "55P03") || isCode(err, "40P01") || isCode(err, "57014") { // lock time-out, deadlock, statement time-out: rolled back
+	if IsCode(err, "55P03") || IsCode(err, "40P01") || IsCode(err, "57014") { // lock time-out, deadlock, statement time-out: rolled back
 		return migration.WordBusy, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("close the stale side of tenant %d %s: %w", tenant, s.where(), err)
+		return "", fmt.Errorf("close the stale side of tenant %d %s: %w", tenant, s.Where(), err)
 	}
 	return w, nil
 }
@@ -197,18 +197,18 @@ func (s *Server) sealStale(ctx context.Context, tenant int64, stale, home turn) 
 // first time that it is asked for, and kept.
 func (p *Pair) staleSides(ctx context.Context) ([]StaleSide, error) {
 	var out []StaleSide
-	for _, s := range p.servers() {
+	for _, s := range p.Both() {
 		rows, err := s.Pool.Query(ctx, `SELECT x.tenant, x.token, x.at, x.writes FROM drover.stale x
 			JOIN drover.direction d USING (tenant) WHERE d.pub = $1 ORDER BY x.tenant, x.token`, p.Names.Outgoing(s.Side))
 		if err != nil {
-			return nil, fmt.Errorf("read stale sides %s: %w", s.where(), err)
+			return nil, fmt.Errorf("read stale sides %s: %w", s.Where(), err)
 		}
 		list, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (staleRow, error) {
 			x := staleRow{StaleSide: StaleSide{Side: s.Side}}
 			return x, r.Scan(&x.Tenant, &x.Token, &x.At, &x.writes)
 		})
 		if err != nil {
-			return nil, fmt.Errorf("read stale sides %s: %w", s.where(), err)
+			return nil, fmt.Errorf("read stale sides %s: %w", s.Where(), err)
 		}
 		for _, x := range list {
 			if x.writes == nil {
@@ -217,7 +217,7 @@ func (p *Pair) staleSides(ctx context.Context) ([]StaleSide, error) {
 					return nil, err
 				}
 				if _, err := s.Pool.Exec(ctx, `UPDATE drover.stale SET writes = $3 WHERE tenant = $1 AND token = $2`, x.Tenant, x.Token, text); err != nil {
-					return nil, fmt.Errorf("keep what was written %s for tenant %d: %w", s.where(), x.Tenant, err)
+					return nil, fmt.Errorf("keep what was written %s for tenant %d: %w", s.Where(), x.Tenant, err)
 				}
 				x.writes = &text
 			}

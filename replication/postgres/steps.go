@@ -83,7 +83,7 @@ func (p *Pair) Claim(ctx context.Context, side migration.Side, tenant int64, try
 // AwaitMark waits until the mark of the fence has arrived at the destination by replication: Open there is possible then. It answers
 // Fenced when it has, Behind when limit is over.
 func (p *Pair) AwaitMark(ctx context.Context, to migration.Side, tenant int64, try migration.Try, limit time.Duration) (Step, error) {
-	id, err := tenantID(tenant)
+	id, err := TenantID(tenant)
 	if err != nil {
 		return Step{}, err
 	}
@@ -96,7 +96,7 @@ func (p *Pair) AwaitMark(ctx context.Context, to migration.Side, tenant int64, t
 		err := s.Pool.QueryRow(ctx, `SELECT drover.arrived($1, $2, $3), clock_timestamp()`, []int32{id}, try.Token, try.Owner).Scan(&here, &at)
 		switch {
 		case err != nil:
-			return Step{}, fmt.Errorf("await the mark of tenant %d %s: %w", tenant, s.where(), err)
+			return Step{}, fmt.Errorf("await the mark of tenant %d %s: %w", tenant, s.Where(), err)
 		case here:
 			return Step{Word: migration.WordFenced, At: at}, nil
 		}
@@ -113,7 +113,7 @@ func (p *Pair) AwaitMark(ctx context.Context, to migration.Side, tenant int64, t
 // step calls one function of move.sql in a transaction of its own. A reply that is lost leaves an unknown outcome: the same call
 // again finds it out, since every function is idempotent.
 func (s *Server) step(ctx context.Context, what, call string, tenant int64, try migration.Try, more ...any) (Step, error) {
-	id, err := tenantID(tenant)
+	id, err := TenantID(tenant)
 	if err != nil {
 		return Step{}, err
 	}
@@ -134,5 +134,5 @@ func (s *Server) step(ctx context.Context, what, call string, tenant int64, try 
 			err = ErrObserving
 		}
 	}
-	return Step{}, fmt.Errorf("%s tenant %d %s with try %s: %w", what, tenant, s.where(), try, err)
+	return Step{}, fmt.Errorf("%s tenant %d %s with try %s: %w", what, tenant, s.Where(), try, err)
 }

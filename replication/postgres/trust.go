@@ -66,7 +66,7 @@ func (s *Server) witness(ctx context.Context) (witness, error) {
 		err = cerr
 	}
 	if err != nil {
-		return w, fmt.Errorf("ask which server this is %s: %w", s.where(), err)
+		return w, fmt.Errorf("ask which server this is %s: %w", s.Where(), err)
 	}
 	return w, nil
 }
@@ -181,7 +181,7 @@ func (p *Pair) Remember(ctx context.Context) error {
 	for side, w := range map[migration.Side]witness{migration.OnPrem: onprem, migration.AWS: aws} {
 		for _, s := range []*Server{p.Side(side), p.Side(side.Other())} {
 			if _, err := s.Pool.Exec(ctx, `SELECT drover.remember_server($1, $2, $3, $4::text::pg_lsn)`, string(side), w.now.SystemID, w.now.Timeline, w.flushed); err != nil {
-				return fmt.Errorf("remember the server %s %s: %w", where(side), s.where(), err)
+				return fmt.Errorf("remember the server %s %s: %w", where(side), s.Where(), err)
 			}
 		}
 	}
@@ -201,7 +201,7 @@ func (p *Pair) Agree(ctx context.Context, side migration.Side, seen Identity, by
 	for _, s := range []*Server{p.Side(side), p.Side(side.Other())} {
 		_, err := s.Pool.Exec(ctx, `SELECT drover.agree_server($1, $2, $3, $4::text::pg_lsn, $5, $6)`, string(side), seen.SystemID, seen.Timeline, own.flushed, by, why)
 		if err != nil {
-			return fmt.Errorf("agree to the server %s, written %s: %w", where(side), s.where(), err)
+			return fmt.Errorf("agree to the server %s, written %s: %w", where(side), s.Where(), err)
 		}
 	}
 	return nil
@@ -214,16 +214,21 @@ func where(s migration.Side) string {
 	return "on premises"
 }
 
-// forget takes away what both databases remember of the servers. One without Drover's schema remembers nothing.
-func (p *Pair) forget(ctx context.Context) error {
-	for _, s := range p.servers() {
-		if version, _, err := installed(ctx, s.Pool); err != nil {
+// Forget takes away what both databases remember of the servers. One without Drover's schema remembers nothing.
+func (p *Pair) Forget(ctx context.Context) error {
+	for _, s := range p.Both() {
+		if version, _, err := Installed(ctx, s.Pool); err != nil {
 			return err
 		} else if version == 0 {
 			continue
 		}
+		if other, err := p.OtherOwner(ctx, s.Pool); err != nil {
+			return err
+		} else if other != "" {
+			continue // that plan's servers
+		}
 		if _, err := s.Pool.Exec(ctx, `DELETE FROM drover.server`); err != nil {
-			return fmt.Errorf("forget the servers %s: %w", s.where(), err)
+			return fmt.Errorf("forget the servers %s: %w", s.Where(), err)
 		}
 	}
 	return nil

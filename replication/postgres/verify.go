@@ -29,11 +29,11 @@ type content struct {
 
 // LoadTables reads the catalogues for Verify, so that a freeze does not have to.
 func (p *Pair) LoadTables(ctx context.Context) ([]Table, error) {
-	tables, err := readTables(ctx, p.OnPrem.Pool, p.Dataset)
+	tables, err := ReadTables(ctx, p.OnPrem.Pool, p.Dataset)
 	if err != nil {
 		return nil, fmt.Errorf("on premises: %w", err)
 	}
-	tables = of(tables, Tenants)
+	tables = Of(tables, Tenants)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tables = tables
@@ -44,7 +44,7 @@ func (p *Pair) LoadTables(ctx context.Context) ([]Table, error) {
 // means something while nothing writes them.
 func (p *Pair) Verify(ctx context.Context, tenant int64) (Verification, error) {
 	begun := time.Now()
-	id, err := tenantID(tenant)
+	id, err := TenantID(tenant)
 	if err != nil {
 		return Verification{}, err
 	}
@@ -58,7 +58,7 @@ func (p *Pair) Verify(ctx context.Context, tenant int64) (Verification, error) {
 	}
 	found := [2][]content{make([]content, len(tables)), make([]content, len(tables))}
 	g, gctx := errgroup.WithContext(ctx)
-	for side, s := range p.servers() {
+	for side, s := range p.Both() {
 		for w := range perSide {
 			g.Go(func() error { return s.contents(gctx, tables, found[side], id, w) })
 		}
@@ -84,13 +84,13 @@ func (p *Pair) Verify(ctx context.Context, tenant int64) (Verification, error) {
 func (s *Server) contents(ctx context.Context, tables []Table, into []content, tenant int32, first int) error {
 	c, err := s.Pool.Acquire(ctx)
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.where(), err)
+		return fmt.Errorf("%s: %w", s.Where(), err)
 	}
 	defer c.Release()
 	for i := first; i < len(tables); i += perSide {
 		t := tables[i]
 		if err := c.QueryRow(ctx, t.contentQuery(), tenant).Scan(&into[i].rows, &into[i].hash); err != nil {
-			return fmt.Errorf("table %s %s: %w", t, s.where(), err)
+			return fmt.Errorf("table %s %s: %w", t, s.Where(), err)
 		}
 	}
 	return nil

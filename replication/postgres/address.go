@@ -1,0 +1,63 @@
+package postgres
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// Address is how a server is reached. It holds a password: it is never printed.
+type Address struct {
+	Host     string
+	Port     int
+	Database string
+	User     string
+	Password string
+	SSLMode  string // "": prefer
+	RootCert string // file on the connecting machine; empty: none
+}
+
+// String leaves the password out.
+func (a Address) String() string {
+	return fmt.Sprintf("%s@%s/%s", a.User, net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), a.Database)
+}
+
+// GoString keeps %#v from printing the password.
+func (a Address) GoString() string { return a.String() }
+
+func (a Address) sslMode() string {
+	if a.SSLMode == "" {
+		return "prefer"
+	}
+	return a.SSLMode
+}
+
+// dsn is a connection string for pgx. It holds the password.
+func (a Address) dsn() string {
+	q := url.Values{"sslmode": {a.sslMode()}}
+	if a.RootCert != "" {
+		q.Set("sslrootcert", a.RootCert)
+	}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(a.User, a.Password), Host: net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), Path: "/" + a.Database, RawQuery: q.Encode()}
+	return u.String()
+}
+
+// Conninfo is a connection string for the other server's subscription. It holds the password. The certificate file is left out: it is
+// on the worker, not on the server.
+func (a Address) Conninfo(name string) string {
+	quote := func(s string) string { return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'" }
+	mode := a.sslMode()
+	if strings.HasPrefix(mode, "verify-") && a.RootCert != "" {
+		mode = "require"
+	}
+	return fmt.Sprintf("host=%s port=%d dbname=%s user=%s password=%s sslmode=%s application_name=%s connect_timeout=10",
+		quote(a.Host), a.Port, quote(a.Database), quote(a.User), quote(a.Password), quote(mode), quote(name))
+}
+
+// Env has PostgreSQL's own programs connect there. It holds the password: a command line could be read by everybody.
+func (a Address) Env() []string {
+	return []string{"PGHOST=" + a.Host, "PGPORT=" + strconv.Itoa(a.Port), "PGDATABASE=" + a.Database, "PGUSER=" + a.User,
+		"PGPASSWORD=" + a.Password, "PGSSLMODE=" + a.sslMode(), "PGSSLROOTCERT=" + a.RootCert, "PGAPPNAME=drover"}
+}

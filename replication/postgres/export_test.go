@@ -1,0 +1,22 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// SetRecent replaces the freezes that this worker has seen.
+func (p *Pair) SetRecent(took ...time.Duration) { p.recent.took = took }
+
+// Direction is how a direction is written.
+func Direction(from migration.Side) string { return direction(from) }
+
+// SealStale closes a side that forgot a seal: the other side is open under home.
+func (s *Server) SealStale(ctx context.Context, tenant int64, stale, home migration.Try) (migration.Word, error) {
+	return s.sealStale(ctx, tenant, turn{Token: stale.Token, Owner: stale.Owner}, turn{Token: home.Token, Owner: home.Owner})
+}
+
+// Before compares two WAL positions.
+func Before(a, b string) bool { return before(a, b) }

@@ -1,0 +1,10 @@
+package setup
+
+// For the tests, which are outside: they need the rig, which prepares.
+var (
+	Install     = install
+	Subscribe   = subscribe
+	Unsubscribe = unsubscribe
+	DumpSchema  = dumpSchema
+	Portable    = portable
+)

@@ -1,0 +1,259 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/replication/postgres"
+)
+
+// Prepare sets both directions up for the tenants of the plan: replica identities, the schema on AWS, Drover's functions and guard,
+// fences, publications, disjoint id ranges, subscriptions. Every part looks at what is there first, so that it can be cut off
+// anywhere and run again. say is told what is being done; it may be nil.
+//
+// From the guard on, every tenant found in the data has a fence: those of the plan are replicated, the others stay where they are. A
+// tenant that appears later is refused until Prepare has run again.
+func Prepare(ctx context.Context, p *postgres.Pair, tenants []int64, say func(string)) error {
+	if say == nil {
+		say = func(string) {}
+	}
+	ids, err := postgres.TenantIDs(tenants)
+	if err != nil {
+		return err
+	}
+	for _, part := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		// AWS first: a plan that is refused there has not touched premises.
+		{"Drover's functions on AWS", func(ctx context.Context) error { return install(ctx, p, p.AWS) }},
+		{"Drover's functions on premises", func(ctx context.Context) error { return install(ctx, p, p.OnPrem) }},
+		{"replica identities on premises", func(ctx context.Context) error { return identities(ctx, p, p.OnPrem) }},
+		{"the schema on AWS", func(ctx context.Context) error { return copySchema(ctx, p) }},
+		{"the servers' identities", p.Remember},
+		{"replica identities on AWS", func(ctx context.Context) error { return identities(ctx, p, p.AWS) }},
+		{"id ranges", func(ctx context.Context) error { return separateRanges(ctx, p) }},
+		{"fences", func(ctx context.Context) error { return admit(ctx, p, ids) }},
+		{"the guard and the publications", func(ctx context.Context) error { return publish(ctx, p) }},
+		// A tenant's first row may have come between the look and the guard.
+		{"fences of new tenants", func(ctx context.Context) error { return admit(ctx, p, ids) }},
+		// The way back first: its slot would wait for the tables that the first copy is writing on AWS.
+		{"the subscription on premises", func(ctx context.Context) error { return subscribe(ctx, p, migration.AWS) }},
+		{"the subscription on AWS", func(ctx context.Context) error { return subscribe(ctx, p, migration.OnPrem) }},
+	} {
+		say(part.what)
+		if err := part.do(ctx); err != nil {
+			return fmt.Errorf("prepare dataset %s: %s: %w", p.Name, part.what, err)
+		}
+	}
+	_, err = p.LoadTables(ctx)
+	return err
+}
+
+// ErrJoinedLate says that a tenant came into the plan after the first copy: its older rows would be missing on AWS.
+var ErrJoinedLate = errors.New("a tenant joined the plan after the first copy of its database, so its rows are not on AWS; take it out of the plan again")
+
+// admit gives every tenant a fence on both sides and every tenant of the plan a direction. What is there already stays as it is. A
+// direction is on where the fence is not sealed.
+func admit(ctx context.Context, p *postgres.Pair, plan []int32) error {
+	tables, err := postgres.ReadTables(ctx, p.OnPrem.Pool, p.Dataset)
+	if err != nil {
+		return err
+	}
+	all := slices.Clone(plan)
+	err = p.OnPrem.Unhurried(ctx, func(c *pgx.Conn) error {
+		for _, t := range postgres.Of(tables, postgres.Tenants) {
+			found, err := tenantsIn(ctx, c, t)
+			if err != nil {
+				return err
+			}
+			all = append(all, found...)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	if err := refuseLate(ctx, p, plan); err != nil {
+		return err
+	}
+	// AWS first: a tenant that is open on premises must not be unknown to the other side.
+	for _, s := range []*postgres.Server{p.AWS, p.OnPrem} {
+		err := postgres.Patiently(ctx, func() error {
+			return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return admitIn(ctx, p, tx, s.Side, all, plan) })
+		})
+		if err != nil {
+			return fmt.Errorf("database %s: %w", s.Where(), err)
+		}
+	}
+	return nil
+}
+
+func admitIn(ctx context.Context, p *postgres.Pair, tx pgx.Tx, side migration.Side, all, plan []int32) error {
+	if err := claim(ctx, p, tx); err != nil {
+		return err
+	}
+	state := "open"
+	if side == migration.AWS {
+		state = "sealed"
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO drover.fence (tenant, state) SELECT t, $2 FROM unnest($1::int[]) t ORDER BY t ON CONFLICT DO NOTHING`, all, state)
+	if err != nil {
+		return err
+	}
+	// The fences are locked, so that none is sealed before its direction is written.
+	_, err = tx.Exec(ctx, `WITH f AS (SELECT tenant, state FROM drover.fence f WHERE tenant = ANY ($1::int[])
+		    AND NOT EXISTS (SELECT FROM drover.direction d WHERE d.pub = $2 AND d.tenant = f.tenant) ORDER BY tenant FOR UPDATE)
+		INSERT INTO drover.direction (pub, peer, tenant, is_on) SELECT $2, $3, tenant, state <> 'sealed' FROM f ORDER BY tenant ON CONFLICT DO NOTHING`,
+		plan, p.Names.Outgoing(side), p.Names.Outgoing(side.Other()))
+	return err
+}
+
+func refuseLate(ctx context.Context, p *postgres.Pair, plan []int32) error {
+	var late []int32
+	err := p.OnPrem.Pool.QueryRow(ctx, `SELECT coalesce(array_agg(t ORDER BY t), '{}') FROM unnest($1::int[]) t
+		WHERE EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $2)
+		  AND NOT EXISTS (SELECT FROM drover.direction d WHERE d.pub = $2 AND d.tenant = t)`, plan, p.Names.Forward).Scan(&late)
+	if err != nil {
+		return err
+	}
+	if len(late) > 0 {
+		return fmt.Errorf("tenants %v: %w", late, ErrJoinedLate)
+	}
+	return nil
+}
+
+// tenantsIn lists the tenants of a table by hopping from one to the next in the index that begins with the tenant, if there is one.
+func tenantsIn(ctx context.Context, c *pgx.Conn, t postgres.Table) ([]int32, error) {
+	col := pgx.Identifier{t.Column}.Sanitize()
+	query := fmt.Sprintf(`SELECT DISTINCT %s::int FROM %s WHERE %[1]s IS NOT NULL`, col, t.Ident())
+	indexed, err := postgres.LeadingIndex(ctx, c, t)
+	if err != nil {
+		return nil, err
+	}
+	if indexed {
+		query = fmt.Sprintf(`WITH RECURSIVE h AS (SELECT min(%[1]s) AS v FROM %[2]s UNION ALL SELECT (SELECT min(x.%[1]s) FROM %[2]s x WHERE x.%[1]s > h.v) FROM h WHERE h.v IS NOT NULL)
+			SELECT v::int FROM h WHERE v IS NOT NULL`, col, t.Ident())
+	}
+	rows, err := c.Query(ctx, query)
+	if err == nil {
+		var out []int32
+		if out, err = pgx.CollectRows(rows, pgx.RowTo[int32]); err == nil {
+			return out, nil
+		}
+	}
+	return nil, fmt.Errorf("list tenants of %s: %w", t, err)
+}
+
+// publish puts the guard on every table and makes the publications, on both sides. The guard needs a moment without writers on each
+// table: it waits briefly and tries again, so that it stops nobody for long.
+func publish(ctx context.Context, p *postgres.Pair) error {
+	for _, s := range p.Both() {
+		tables, err := postgres.ReadTables(ctx, s.Pool, p.Dataset)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.Where(), err)
+		}
+		pub, changed := p.Names.Outgoing(s.Side), false
+		for _, t := range postgres.Of(tables, postgres.Tenants) {
+			did, err := protect(ctx, s, pub, t)
+			if err != nil {
+				return fmt.Errorf("guard table %s %s: %w", t, s.Where(), err)
+			}
+			changed = changed || did
+		}
+		if err := rebuild(ctx, s, pub, changed); err != nil {
+			return err
+		}
+	}
+	return publishReference(ctx, p)
+}
+
+// protect guards a table that is not guarded yet.
+func protect(ctx context.Context, s *postgres.Server, pub string, t postgres.Table) (did bool, err error) {
+	var guarded bool
+	err = s.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM drover.member WHERE pub = $1 AND rel = $2::oid AND col = $3)
+		AND NOT EXISTS (SELECT FROM (SELECT $2::oid::regclass AS r UNION SELECT relid FROM pg_partition_tree($2::oid::regclass)) x
+		  WHERE (SELECT count(*) FROM pg_trigger g WHERE g.tgrelid = x.r AND g.tgname IN ('zzzz_drover_guard', 'zzzz_drover_truncate') AND g.tgenabled = 'O') < 2)`,
+		pub, t.OID, t.Column).Scan(&guarded)
+	if err != nil || guarded {
+		return false, err
+	}
+	return true, postgres.Patiently(ctx, func() error {
+		return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '400ms'`); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, `SELECT drover.protect($1, $2::oid::regclass, $3)`, pub, t.OID, t.Column)
+			return err
+		})
+	})
+}
+
+// rebuild derives a publication from the truth if a table or a tenant is missing in it. Where nothing changed it alters nothing: an
+// ALTER would wait behind every VACUUM.
+func rebuild(ctx context.Context, s *postgres.Server, pub string, changed bool) error {
+	if !changed {
+		var missing bool
+		err := s.Pool.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM pg_publication WHERE pubname = $1)
+			OR EXISTS (SELECT FROM drover.publication_drift() d WHERE d.pub = $1)
+			OR EXISTS (SELECT FROM drover.member m JOIN pg_class t ON t.oid = m.rel WHERE m.pub = $1 AND NOT EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication u ON u.oid = r.prpubid WHERE u.pubname = m.pub AND r.prrelid = m.rel))`, pub).Scan(&missing)
+		if err != nil {
+			return fmt.Errorf("read publication %s %s: %w", pub, s.Where(), err)
+		}
+		if !missing {
+			return nil
+		}
+	}
+	err := postgres.Patiently(ctx, func() error {
+		_, err := s.Pool.Exec(ctx, `SELECT drover.rebuild($1)`, pub)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("make publication %s %s: %w", pub, s.Where(), err)
+	}
+	return nil
+}
+
+// publishReference makes the publication of the tables that belong to no tenant. They flow from premises to AWS.
+func publishReference(ctx context.Context, p *postgres.Pair) error {
+	s := p.OnPrem
+	tables, err := postgres.ReadTables(ctx, s.Pool, p.Dataset)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Where(), err)
+	}
+	refs := postgres.Of(tables, postgres.Reference)
+	if len(refs) == 0 {
+		return nil
+	}
+	names := make([]string, len(refs))
+	rels := make([]uint32, len(refs))
+	for i, t := range refs {
+		names[i], rels[i] = t.Ident(), t.OID
+	}
+	pub, list := pgx.Identifier{p.Names.Reference}.Sanitize(), strings.Join(names, ", ")
+	return postgres.Patiently(ctx, func() error {
+		return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+			var is, all bool
+			err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_publication WHERE pubname = $1),
+				NOT EXISTS (SELECT FROM unnest($2::oid[]) t WHERE t NOT IN (SELECT r.prrelid FROM pg_publication_rel r JOIN pg_publication u ON u.oid = r.prpubid WHERE u.pubname = $1))`,
+				p.Names.Reference, rels).Scan(&is, &all)
+			switch {
+			case err != nil || is && all:
+				return err
+			case is:
+				_, err = tx.Exec(ctx, fmt.Sprintf(`ALTER PUBLICATION %s SET TABLE %s`, pub, list))
+			default:
+				_, err = tx.Exec(ctx, fmt.Sprintf(`CREATE PUBLICATION %s FOR TABLE %s WITH (publish = 'insert,update,delete', publish_via_partition_root = true)`, pub, list))
+			}
+			return err
+		})
+	})
+}
