@@ -23,8 +23,8 @@ func (s *Status[P]) Handle(ctx workflow.Context, commands ...Command) error {
 			func(ctx workflow.Context, cmd migration.Command) (migration.Accepted, error) {
 				return s.take(ctx, c, cmd), nil
 			},
-			workflow.UpdateHandlerOptions{Description: c.Description, Validator: func(_ workflow.Context, cmd migration.Command) error {
-				return s.validate(c, cmd)
+			workflow.UpdateHandlerOptions{Description: c.Description, Validator: func(ctx workflow.Context, cmd migration.Command) error {
+				return s.validate(ctx, c, cmd)
 			}})
 		if err != nil {
 			return err
@@ -33,7 +33,11 @@ func (s *Status[P]) Handle(ctx workflow.Context, commands ...Command) error {
 	return nil
 }
 
-func (s *Status[P]) validate(c Command, cmd migration.Command) error {
+// validate refuses late commands first: a refusal leaves nothing in the history, and who asked has been told that nothing happens.
+func (s *Status[P]) validate(ctx workflow.Context, c Command, cmd migration.Command) error {
+	if err := cmd.Late(workflow.Now(ctx)); err != nil {
+		return err
+	}
 	if cmd.By == "" {
 		return fmt.Errorf("%s: say who asks (by)", c.Name)
 	}

@@ -120,7 +120,7 @@ func (s *Status[P]) Show(ctx workflow.Context) {
 	if n := len(s.Timeline); n > 0 {
 		b.WriteString("\n| when | what | who and why |\n|---|---|---|\n")
 		for _, e := range slices.Backward(s.Timeline[max(0, n-10):]) {
-			Line(&b, "| %s | %s | %s |\n", e.At.UTC().Format("15:04:05"), cell(e.What), cell(strings.TrimSpace(e.By+" "+e.Why)))
+			Line(&b, "| %s | %s | %s |\n", e.At.UTC().Format("2006-01-02 15:04:05"), cell(e.What), cell(strings.TrimSpace(e.By+" "+e.Why)))
 		}
 	}
 	workflow.SetCurrentDetails(ctx, b.String())
