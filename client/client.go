@@ -103,11 +103,11 @@ func (c *Client) missingAttributes(ctx context.Context, namespace string) ([]str
 
 // PlanSummary is one line of the list of plans.
 type PlanSummary struct {
-	Plan      string          `json:"plan"`
-	Phase     migration.Phase `json:"phase"`
-	Execution string          `json:"execution"` // of the workflow: Running, Completed, Terminated, ...
-	Started   time.Time       `json:"started"`
-	Closed    time.Time       `json:"closed,omitzero"`
+	Plan      string                   `json:"plan"`
+	Phase     migration.MigrationPhase `json:"phase"`
+	Execution string                   `json:"execution"` // of the workflow: Running, Completed, Terminated, ...
+	Started   time.Time                `json:"started"`
+	Closed    time.Time                `json:"closed,omitzero"`
 }
 
 // List gives every plan that was submitted and is still in Temporal's retention, the newest run of each, newest first.

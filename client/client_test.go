@@ -71,9 +71,9 @@ func run(m *testing.M) int {
 // The workflows below answer as the product's do, and do nothing else: what is tested is the client's side of the talk.
 
 func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
-	status := migration.MigrationStatus{Plan: in.Spec.Plan, Phase: migration.PhaseReleasing}
+	status := migration.MigrationStatus{Plan: in.Spec.Plan, Phase: migration.MigrationReleasing}
 	for _, b := range in.Spec.Batches {
-		status.Batches = append(status.Batches, migration.BatchStatus{Name: b.Name, Phase: migration.PhaseGate})
+		status.Batches = append(status.Batches, migration.BatchStatus{Name: b.Name, Phase: migration.BatchGate})
 	}
 	if err := statusQuery(ctx, func(migration.Page) (migration.MigrationStatus, error) { return status, nil }); err != nil {
 		return err
@@ -101,7 +101,7 @@ func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
 }
 
 func standInBatch(ctx workflow.Context, customers int) error {
-	status := migration.BatchStatus{Name: "canary", Phase: migration.PhaseGate}
+	status := migration.BatchStatus{Name: "canary", Phase: migration.BatchGate}
 	err := statusQuery(ctx, func(p migration.Page) (migration.BatchStatus, error) {
 		s := status
 		for i := p.Offset; i < min(customers, p.Offset+p.Limit); i++ {
@@ -125,7 +125,7 @@ func standInBatch(ctx workflow.Context, customers int) error {
 
 func standInCustomer(ctx workflow.Context, id string) error {
 	if err := workflow.SetQueryHandler(ctx, migration.QueryStatus, func() (migration.CustomerStatus, error) {
-		return migration.CustomerStatus{ID: id, Phase: migration.PhaseHeld, Home: migration.OnPrem}, nil
+		return migration.CustomerStatus{ID: id, Phase: migration.CustomerHeld, Home: migration.OnPrem}, nil
 	}); err != nil {
 		return err
 	}
@@ -201,7 +201,7 @@ func TestASubmittedPlanIsFoundInTheList(t *testing.T) {
 		require.NoError(t, err)
 		var found bool
 		for _, p := range plans {
-			found = found || p.Plan == s.Plan && p.Phase == migration.PhaseAccepted && p.Execution == "Running"
+			found = found || p.Plan == s.Plan && p.Phase == migration.MigrationAccepted && p.Execution == "Running"
 		}
 		require.True(t, found, "%+v", plans)
 	}, 10*time.Second, 100*time.Millisecond)
@@ -287,7 +287,7 @@ func TestStatusReadsEveryPageOfABatch(t *testing.T) {
 	require.NoError(t, err)
 	got, err := c.Status(t.Context(), s.Plan)
 	require.NoError(t, err, "a batch that has not started is not an error")
-	require.Equal(t, migration.PhaseReleasing, got.Phase)
+	require.Equal(t, migration.MigrationReleasing, got.Phase)
 	require.Empty(t, got.Batches[0].Customers)
 
 	start(t, migration.BatchID(s.Plan, "canary"), "Batch", 1234)
@@ -390,7 +390,7 @@ func TestACustomerIsReadByItsID(t *testing.T) {
 	start(t, migration.CustomerID(t.Name(), "acme"), "Customer", "acme")
 	got, err := client.New(server).Customer(t.Context(), t.Name(), "acme")
 	require.NoError(t, err)
-	require.Equal(t, migration.CustomerStatus{ID: "acme", Phase: migration.PhaseHeld, Home: migration.OnPrem}, got)
+	require.Equal(t, migration.CustomerStatus{ID: "acme", Phase: migration.CustomerHeld, Home: migration.OnPrem}, got)
 }
 
 func TestAnInventoryIsAnsweredByTheWorkers(t *testing.T) {

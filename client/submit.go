@@ -55,7 +55,7 @@ func (c *Client) Submit(ctx context.Context, spec *migration.Spec, opts SubmitOp
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		Memo:                                     map[string]any{memoDigest: digest},
-		TypedSearchAttributes:                    temporal.NewSearchAttributes(attrPlan.ValueSet(spec.Plan), attrPhase.ValueSet(string(migration.PhaseAccepted))),
+		TypedSearchAttributes:                    temporal.NewSearchAttributes(attrPlan.ValueSet(spec.Plan), attrPhase.ValueSet(string(migration.MigrationAccepted))),
 		StaticSummary:                            fmt.Sprintf("%s: %d customers in %d batches", spec.Plan, len(spec.Customers), len(spec.Batches)),
 	}, migration.WorkflowMigration, migration.MigrationInput{Spec: spec, By: opts.By})
 	var started *serviceerror.WorkflowExecutionAlreadyStarted

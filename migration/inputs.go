@@ -19,8 +19,11 @@ type MigrationInput struct {
 	By   string `json:"by"` // who submitted it
 }
 
-// Kinds of a Check.
-const CheckInventory = "inventory" // answers InventoryReport
+// Kinds of a Check, by which their workflows are named.
+const (
+	CheckInventory = "inventory" // answers InventoryReport
+	CheckPreflight = "preflight"
+)
 
 // CheckInput starts a Check.
 type CheckInput struct {

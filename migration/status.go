@@ -5,61 +5,6 @@ import (
 	"time"
 )
 
-// Phase says where a workflow stands. The set is closed: it is a search attribute.
-type Phase string
-
-// Phases of a migration, in order.
-const (
-	PhaseAccepted     Phase = "accepted"
-	PhasePreflight    Phase = "preflight"
-	PhaseProvisioning Phase = "provisioning" // workloads, schemas, subscriptions, first passes
-	PhaseReleasing    Phase = "releasing"    // batches, one after the other
-	PhaseSoak         Phase = "soak"         // every batch is through; going back still loses nothing
-	PhasePaused       Phase = "paused"
-	PhaseDone         Phase = "done"
-	PhaseFailed       Phase = "failed"
-	PhaseAborting     Phase = "aborting"
-	PhaseAborted      Phase = "aborted"
-)
-
-// Phases of a batch beyond PhaseDone, PhaseFailed and PhaseAborted.
-const (
-	PhaseGate        Phase = "gate" // waits for its window, approvals, lag or a resume
-	PhaseCuttingOver Phase = "cutting-over"
-	PhaseTakingBack  Phase = "taking-back" // rollback: batch
-	PhaseTakenBack   Phase = "taken-back"  // over, and all its customers are home again; retry starts it anew
-)
-
-// Phases of a customer.
-const (
-	PhaseWaiting    Phase = "waiting" // for its batch
-	PhaseMoving     Phase = "moving"
-	PhaseBaking     Phase = "baking"
-	PhaseSoaking    Phase = "soaking"
-	PhaseMovingBack Phase = "moving-back"
-	PhaseRolledBack Phase = "rolled-back" // homed at its origin again
-	PhaseHeld       Phase = "held"        // waits for a human; it is open on one side
-	PhaseFinished   Phase = "finished"
-)
-
-// Steps of a Move, in order (design, section 6).
-const (
-	PhaseChecking  Phase = "checking"
-	PhaseFencing   Phase = "fencing"
-	PhaseDraining  Phase = "draining" // and verifying
-	PhaseSealing   Phase = "sealing"
-	PhaseOpening   Phase = "opening"
-	PhaseRouting   Phase = "routing"
-	PhaseResolving Phase = "resolving" // an unknown outcome, by writing
-)
-
-// Phases of workloads and replications.
-const (
-	PhaseReplicating Phase = "replicating"
-	PhaseLaunching   Phase = "launching"
-	PhaseReady       Phase = "ready"
-)
-
 // Waiting is what a workflow waits for. The set is closed: it is a search attribute.
 type Waiting string
 
@@ -168,7 +113,7 @@ type MoveResult struct {
 	To        Side        `json:"to"`
 	Home      Side        `json:"home"`
 	Reason    string      `json:"reason,omitempty"`
-	Step      Phase       `json:"step,omitempty"`  // where it gave up
+	Step      MoveStep    `json:"step,omitempty"`  // where it gave up
 	Fenced    time.Time   `json:"fenced,omitzero"` // commit of the fence, by the origin's clock
 	Opened    time.Time   `json:"opened,omitzero"` // commit of the open, by the destination's clock
 	Freeze    Duration    `json:"freeze,omitempty"`
@@ -179,22 +124,22 @@ type MoveResult struct {
 
 // CustomerStatus is what anyone may know of a customer.
 type CustomerStatus struct {
-	ID         string       `json:"id"`
-	Name       string       `json:"name,omitempty"`
-	Batch      string       `json:"batch"`
-	Home       Side         `json:"home"`
-	Phase      Phase        `json:"phase"`
-	WaitingFor Waiting      `json:"waitingFor"`
-	Since      time.Time    `json:"since"`          // of the phase
-	Until      time.Time    `json:"until,omitzero"` // of the bake or the soak under way
-	Token      int64        `json:"token"`
-	Tries      int          `json:"tries"` // of the Move under way, or of the last
-	Reason     string       `json:"reason,omitempty"`
-	MayDo      []string     `json:"mayDo,omitempty"` // names of updates that would be accepted now
-	Verdict    *Verdict     `json:"verdict,omitempty"`
-	Moves      []MoveResult `json:"moves,omitempty"`      // that changed the home, oldest first
-	RollbackMS []int64      `json:"rollbackMs,omitempty"` // verdict or request to homed and routed at the origin
-	Timeline   []Event      `json:"timeline,omitempty"`
+	ID         string        `json:"id"`
+	Name       string        `json:"name,omitempty"`
+	Batch      string        `json:"batch"`
+	Home       Side          `json:"home"`
+	Phase      CustomerPhase `json:"phase"`
+	WaitingFor Waiting       `json:"waitingFor"`
+	Since      time.Time     `json:"since"`          // of the phase
+	Until      time.Time     `json:"until,omitzero"` // of the bake or the soak under way
+	Token      int64         `json:"token"`
+	Tries      int           `json:"tries"` // of the Move under way, or of the last
+	Reason     string        `json:"reason,omitempty"`
+	MayDo      []string      `json:"mayDo,omitempty"` // names of updates that would be accepted now
+	Verdict    *Verdict      `json:"verdict,omitempty"`
+	Moves      []MoveResult  `json:"moves,omitempty"`      // that changed the home, oldest first
+	RollbackMS []int64       `json:"rollbackMs,omitempty"` // verdict or request to homed and routed at the origin
+	Timeline   []Event       `json:"timeline,omitempty"`
 }
 
 // Counts of customers by where they stand.
@@ -212,7 +157,7 @@ type Counts struct {
 // BatchStatus is a batch and a page of its customers.
 type BatchStatus struct {
 	Name       string           `json:"name"`
-	Phase      Phase            `json:"phase"`
+	Phase      BatchPhase       `json:"phase"`
 	WaitingFor Waiting          `json:"waitingFor"`
 	Reason     string           `json:"reason,omitempty"`
 	Since      time.Time        `json:"since"`
@@ -228,27 +173,27 @@ type BatchStatus struct {
 
 // MigrationStatus is a running plan.
 type MigrationStatus struct {
-	Plan       string        `json:"plan"`
-	Revision   int           `json:"revision"`
-	Digest     string        `json:"digest"`
-	Phase      Phase         `json:"phase"`
-	WaitingFor Waiting       `json:"waitingFor"`
-	Reason     string        `json:"reason,omitempty"`
-	Since      time.Time     `json:"since"`
-	Paused     bool          `json:"paused"`
-	Batches    []BatchStatus `json:"batches"` // without customers
-	Workloads  []PieceStatus `json:"workloads,omitempty"`
-	Datasets   []PieceStatus `json:"datasets,omitempty"`
-	MayDo      []string      `json:"mayDo,omitempty"`
-	Timeline   []Event       `json:"timeline,omitempty"`
+	Plan       string         `json:"plan"`
+	Revision   int            `json:"revision"`
+	Digest     string         `json:"digest"`
+	Phase      MigrationPhase `json:"phase"`
+	WaitingFor Waiting        `json:"waitingFor"`
+	Reason     string         `json:"reason,omitempty"`
+	Since      time.Time      `json:"since"`
+	Paused     bool           `json:"paused"`
+	Batches    []BatchStatus  `json:"batches"` // without customers
+	Workloads  []PieceStatus  `json:"workloads,omitempty"`
+	Datasets   []PieceStatus  `json:"datasets,omitempty"`
+	MayDo      []string       `json:"mayDo,omitempty"`
+	Timeline   []Event        `json:"timeline,omitempty"`
 }
 
 // PieceStatus is a workload or a dataset on its way.
 type PieceStatus struct {
-	Name     string   `json:"name"`
-	Phase    Phase    `json:"phase"`
-	Detail   string   `json:"detail,omitempty"`
-	Progress Progress `json:"progress,omitzero"`
+	Name     string     `json:"name"`
+	Phase    PiecePhase `json:"phase"`
+	Detail   string     `json:"detail,omitempty"`
+	Progress Progress   `json:"progress,omitzero"`
 }
 
 // Page asks a status query for customers from Offset on.

@@ -1,4 +1,4 @@
-package workflows
+package workflows_test
 
 import (
 	"testing"
@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/mail"
 )
 
 // at runs do at a moment of the stage's time.
@@ -30,26 +31,26 @@ func TestACustomerThatWasHeldByHandIsNotLetGoByItsBatch(t *testing.T) {
 	s.goes = time.Minute
 	s.at(time.Second, func() { s.command(migration.UpdateHold) })
 	for round := 2; round <= 3; round++ {
-		s.at(time.Duration(round)*time.Minute, func() { s.env.SignalWorkflow(signalGo, goSignal{Round: round}) })
+		s.at(time.Duration(round)*time.Minute, func() { s.env.SignalWorkflow(mail.SignalGo, mail.Go{Round: round}) })
 		s.at(time.Duration(round)*time.Minute+time.Second, func() {
-			require.Equal(t, migration.PhaseHeld, s.says().Phase)
+			require.Equal(t, migration.CustomerHeld, s.says().Phase)
 			require.Contains(t, s.says().Reason, "held by ann: month end")
 			require.Zero(t, s.seen[call{step: "FenceTenant", on: "orders"}])
 		})
 	}
 	s.at(10*time.Minute, func() { s.command(migration.UpdateRetry) })
-	c := s.customer(nil)
+	c := s.customer()
 	s.sound(c)
-	require.Equal(t, migration.PhaseFinished, c.Phase)
+	require.Equal(t, migration.CustomerFinished, c.Phase)
 }
 
 // Before its first try a customer waits for its file passes, which do not answer here, for half a minute.
 func TestWhatIsAskedBeforeTheFirstTryIsHonoured(t *testing.T) {
-	for name, want := range map[string]migration.Phase{migration.UpdateHold: migration.PhaseHeld, migration.UpdateRollback: migration.PhaseRolledBack} {
+	for name, want := range map[string]migration.CustomerPhase{migration.UpdateHold: migration.CustomerHeld, migration.UpdateRollback: migration.CustomerRolledBack} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, 1, migration.OnPrem)
 			s.at(10*time.Second, func() { s.command(name) })
-			c := s.customer(nil)
+			c := s.customer()
 			s.sound(c)
 			require.Equal(t, want, c.Phase)
 			require.Equal(t, migration.OnPrem, c.Home)
@@ -64,38 +65,38 @@ func TestAHoldThatARollbackOvertookIsForgotten(t *testing.T) {
 	s.at(10*time.Second, func() { s.command(migration.UpdateHold) })
 	s.at(11*time.Second, func() { s.command(migration.UpdateRollback) })
 	s.at(10*time.Minute, func() {
-		require.Equal(t, migration.PhaseRolledBack, s.says().Phase)
+		require.Equal(t, migration.CustomerRolledBack, s.says().Phase)
 		s.command(migration.UpdateRetry)
 	})
-	c := s.customer(nil)
+	c := s.customer()
 	s.sound(c)
-	require.Equal(t, migration.PhaseFinished, c.Phase)
+	require.Equal(t, migration.CustomerFinished, c.Phase)
 }
 
 func TestABackThatMeetsItsGoLeavesTheCustomerAtHome(t *testing.T) {
-	back := backSignal{wish{By: byDrover, Reason: "another is not healthy"}, 1}
+	back := mail.Back{Wish: mail.Wish{By: mail.ByDrover, Reason: "another is not healthy"}, Round: 1}
 	for name, signals := range map[string]func(*stage){
 		"after it": func(s *stage) {
-			s.env.SignalWorkflow(signalGo, goSignal{Round: 1})
-			s.env.SignalWorkflow(signalBack, back)
+			s.env.SignalWorkflow(mail.SignalGo, mail.Go{Round: 1})
+			s.env.SignalWorkflow(mail.SignalBack, back)
 		},
 		"before it": func(s *stage) {
-			s.env.SignalWorkflow(signalBack, back)
-			s.env.SignalWorkflow(signalGo, goSignal{Round: 1})
+			s.env.SignalWorkflow(mail.SignalBack, back)
+			s.env.SignalWorkflow(mail.SignalGo, mail.Go{Round: 1})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, 1, migration.OnPrem)
 			s.at(0, func() { signals(s) })
 			s.at(10*time.Minute, func() {
-				require.Equal(t, migration.PhaseRolledBack, s.says().Phase)
+				require.Equal(t, migration.CustomerRolledBack, s.says().Phase)
 				require.Contains(t, s.says().Reason, "never left")
 				require.Zero(t, s.seen[call{step: "FenceTenant", on: "orders"}])
-				s.env.SignalWorkflow(signalGo, goSignal{Round: 2})
+				s.env.SignalWorkflow(mail.SignalGo, mail.Go{Round: 2})
 			})
-			c := s.customer(nil) // the next round's go moves it
+			c := s.customer() // the next round's go moves it
 			s.sound(c)
-			require.Equal(t, migration.PhaseFinished, c.Phase)
+			require.Equal(t, migration.CustomerFinished, c.Phase)
 		})
 	}
 }
@@ -103,12 +104,12 @@ func TestABackThatMeetsItsGoLeavesTheCustomerAtHome(t *testing.T) {
 func TestABackOfAnEarlierRoundDoesNotTakeTheCustomerHome(t *testing.T) {
 	s := newStage(t, 1, migration.OnPrem)
 	s.at(0, func() {
-		s.env.SignalWorkflow(signalGo, goSignal{Round: 2})
-		s.env.SignalWorkflow(signalBack, backSignal{wish{By: byDrover}, 1})
+		s.env.SignalWorkflow(mail.SignalGo, mail.Go{Round: 2})
+		s.env.SignalWorkflow(mail.SignalBack, mail.Back{Wish: mail.Wish{By: mail.ByDrover}, Round: 1})
 	})
-	c := s.customer(nil)
+	c := s.customer()
 	s.sound(c)
-	require.Equal(t, migration.PhaseFinished, c.Phase)
+	require.Equal(t, migration.CustomerFinished, c.Phase)
 }
 
 // What Drover made on AWS is removed after an abort: nobody would look after a customer there.
@@ -116,12 +117,12 @@ func TestACustomerThatIsAbortedOnAWSComesHomeFirst(t *testing.T) {
 	s := newStage(t, 1, migration.OnPrem)
 	s.slice.Policy.Soak = migration.Duration(72 * time.Hour)
 	s.at(10*time.Minute, func() {
-		require.Equal(t, migration.PhaseSoaking, s.says().Phase)
-		s.env.SignalWorkflow(signalAbort, wish{By: "ann"})
+		require.Equal(t, migration.CustomerSoaking, s.says().Phase)
+		s.env.SignalWorkflow(mail.SignalAbort, mail.Wish{By: "ann"})
 	})
-	c := s.customer(nil)
+	c := s.customer()
 	s.sound(c)
-	require.Equal(t, migration.PhaseAborted, c.Phase)
+	require.Equal(t, migration.CustomerAborted, c.Phase)
 	require.Equal(t, migration.OnPrem, c.Home)
 	require.Len(t, c.Moves, 2)
 }
@@ -129,29 +130,29 @@ func TestACustomerThatIsAbortedOnAWSComesHomeFirst(t *testing.T) {
 func TestADismissalEndsOnlyWhoWasNeverToldToGo(t *testing.T) {
 	s := newStage(t, 1, migration.OnPrem)
 	s.slice.Policy.Soak = migration.Duration(72 * time.Hour)
-	s.at(10*time.Minute, func() { s.env.SignalWorkflow(signalDismiss, wish{By: byDrover}) })
-	c := s.customer(nil)
-	require.Equal(t, migration.PhaseSoaking, c.Phase)
+	s.at(10*time.Minute, func() { s.env.SignalWorkflow(mail.SignalDismiss, mail.Wish{By: mail.ByDrover}) })
+	c := s.customer()
+	require.Equal(t, migration.CustomerSoaking, c.Phase)
 	s.sound(c)
 
 	s = newStage(t, 1, migration.OnPrem)
-	s.at(0, func() { s.env.SignalWorkflow(signalDismiss, wish{By: byDrover}) })
-	c = s.customer(nil)
-	require.Equal(t, migration.PhaseAborted, c.Phase)
+	s.at(0, func() { s.env.SignalWorkflow(mail.SignalDismiss, mail.Wish{By: mail.ByDrover}) })
+	c = s.customer()
+	require.Equal(t, migration.CustomerAborted, c.Phase)
 }
 
 func TestACustomerWhoseVerdictIsInconclusiveIsHeldOnAWS(t *testing.T) {
 	s := newStage(t, 1, migration.OnPrem)
 	s.verdict = migration.Inconclusive
 	s.at(10*time.Minute, func() {
-		require.Equal(t, migration.PhaseHeld, s.says().Phase)
+		require.Equal(t, migration.CustomerHeld, s.says().Phase)
 		require.Equal(t, migration.AWS, s.says().Home)
 		s.mended()
 		s.command(migration.UpdateRetry)
 	})
-	c := s.customer(nil)
+	c := s.customer()
 	s.sound(c)
-	require.Equal(t, migration.PhaseFinished, c.Phase)
+	require.Equal(t, migration.CustomerFinished, c.Phase)
 }
 
 // A database that does not answer is named, and nobody waits for it without a word.
@@ -159,12 +160,12 @@ func TestACustomerIsHeldWhileADatabaseDoesNotAnswer(t *testing.T) {
 	s := newStage(t, 2, migration.OnPrem)
 	s.silent = "billing"
 	s.at(10*time.Minute, func() {
-		require.Equal(t, migration.PhaseHeld, s.says().Phase)
+		require.Equal(t, migration.CustomerHeld, s.says().Phase)
 		require.Equal(t, "its home cannot be read: database billing: connection reset by peer", s.says().Reason)
 		s.mended()
 		s.command(migration.UpdateRetry)
 	})
-	c := s.customer(nil)
+	c := s.customer()
 	s.sound(c)
-	require.Equal(t, migration.PhaseFinished, c.Phase)
+	require.Equal(t, migration.CustomerFinished, c.Phase)
 }

@@ -1,4 +1,4 @@
-package workflows
+package workflows_test
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/test/model"
+	"github.com/drover-migration/drover/workflows/move"
+	"github.com/drover-migration/drover/workflows/work"
 )
 
 // forEach runs a test for customers of one, two and three databases.
@@ -26,9 +28,9 @@ func TestMoveToAWSAndBack(t *testing.T) {
 	forEach(t, func(t *testing.T, n int) {
 		s := newStage(t, n, migration.OnPrem)
 		s.verdict = migration.Fail
-		c := s.customer(nil)
+		c := s.customer()
 		s.sound(c)
-		require.Equal(t, migration.PhaseRolledBack, c.Phase, s.story())
+		require.Equal(t, migration.CustomerRolledBack, c.Phase, s.story())
 		require.Len(t, c.Moves, 2)
 	})
 }
@@ -42,10 +44,10 @@ func TestMoveOutlivesWhateverBefallsOneCall(t *testing.T) {
 						s := newStage(t, n, migration.OnPrem)
 						s.verdict = migration.Fail
 						s.faults[at] = fault{m, after}
-						c := s.customer(nil)
+						c := s.customer()
 						s.sound(c)
 						if m.passes() {
-							require.Equal(t, migration.PhaseRolledBack, c.Phase, s.story())
+							require.Equal(t, migration.CustomerRolledBack, c.Phase, s.story())
 						}
 					})
 				}
@@ -63,9 +65,9 @@ func TestMoveThatGivesUpLeavesTheCustomerOpenAtItsOrigin(t *testing.T) {
 					for nth := range 3 {
 						s.faults[call{step, s.dbs[n-1].Name, nth + 1}] = fault{mishap: m}
 					}
-					c := s.customer(nil)
+					c := s.customer()
 					s.sound(c)
-					require.Equal(t, migration.PhaseHeld, c.Phase)
+					require.Equal(t, migration.CustomerHeld, c.Phase)
 					require.Equal(t, migration.OnPrem, c.Home)
 					require.Equal(t, 3, c.Tries)
 					require.Equal(t, "after 3 tries: permission denied", c.Reason)
@@ -80,7 +82,7 @@ func TestMoveThatGivesUpLeavesTheCustomerOpenAtItsOrigin(t *testing.T) {
 func TestMoveWithAWriterThatDoesNotFinishGivesUp(t *testing.T) {
 	forEach(t, func(t *testing.T, n int) {
 		s := newStage(t, n, migration.OnPrem)
-		for nth := range fencePatience {
+		for nth := range move.FencePatience {
 			s.faults[call{"FenceTenant", s.dbs[n-1].Name, nth + 1}] = fault{mishap: foundBusy}
 		}
 		r := s.try(migration.OnPrem, 1)
@@ -102,7 +104,7 @@ func TestMoveGivesItsLongStepsTheWholeFreezeBudget(t *testing.T) {
 		}
 		seen[name] = true
 		require.Equal(t, time.Minute, info.StartToCloseTimeout, name)
-		require.Equal(t, freezeHeartbeat, info.HeartbeatTimeout, name)
+		require.Equal(t, work.FreezeHeartbeat, info.HeartbeatTimeout, name)
 	})
 	require.Equal(t, migration.MoveDone, s.try(migration.OnPrem, 1).Outcome)
 	require.Len(t, seen, 2)
@@ -162,9 +164,9 @@ func TestCustomerWhoseLastTryWasSupersededIsOpen(t *testing.T) {
 				s.dbs[0].Poison(migration.AWS, migration.Try{Token: 5, Owner: "another"})
 			}
 		}
-		c := s.customer(nil)
+		c := s.customer()
 		s.sound(c)
-		require.Equal(t, migration.PhaseHeld, c.Phase, s.story())
+		require.Equal(t, migration.CustomerHeld, c.Phase, s.story())
 	})
 }
 
@@ -216,6 +218,6 @@ func roundTrip(t *testing.T, n int) []call {
 	t.Helper()
 	s := newStage(t, n, migration.OnPrem)
 	s.verdict = migration.Fail
-	s.customer(nil)
+	s.customer()
 	return s.calls
 }

@@ -1,4 +1,4 @@
-package workflows
+package workflows_test
 
 import (
 	"fmt"
@@ -40,9 +40,9 @@ func TestCustomerRepairsAMoveThatWasTerminatedIn(t *testing.T) {
 					s := newStage(t, n, migration.OnPrem)
 					s.verdict = migration.Fail
 					s.death = d
-					c := s.customer(nil)
+					c := s.customer()
 					s.sound(c)
-					require.Equal(t, migration.PhaseRolledBack, c.Phase, s.story())
+					require.Equal(t, migration.CustomerRolledBack, c.Phase, s.story())
 				})
 			}
 		}
@@ -131,9 +131,9 @@ func TestCustomerRepairsWhatADeadMoveLeft(t *testing.T) {
 							first = settledOn(s.dbs)
 						}
 					}
-					c := s.customer(nil)
+					c := s.customer()
 					s.sound(c)
-					require.Equal(t, migration.PhaseFinished, c.Phase, s.story())
+					require.Equal(t, migration.CustomerFinished, c.Phase, s.story())
 					require.Equal(t, migration.AWS, c.Home)
 					want := from
 					if r.opened > 0 { // the first database is the commit point
@@ -156,12 +156,12 @@ func TestCustomerStartedAnewAfterEverythingWasLost(t *testing.T) {
 				t.Run(fmt.Sprintf("in call %d, %s, which %s", ends, last, m), func(t *testing.T) {
 					s := newStage(t, n, migration.OnPrem)
 					s.verdict, s.ends, s.faults[last] = migration.Fail, ends+1, fault{m, 5}
-					s.customer(nil)
+					s.customer()
 					s = s.again()
 					s.mended()
-					c := s.customer(nil)
+					c := s.customer()
 					s.sound(c)
-					require.Equal(t, migration.PhaseFinished, c.Phase, s.story())
+					require.Equal(t, migration.CustomerFinished, c.Phase, s.story())
 				})
 			}
 		}
@@ -208,7 +208,7 @@ func TestNoSeriesOfMishapsLeavesACustomerBetweenTheSides(t *testing.T) {
 		for _, d := range s.dbs {
 			s.behind[d.Name] = rapid.SampledFrom([]int{0, 0, 0, 3, 100}).Draw(rt, "behind")
 		}
-		s.sound(s.customer(nil))
+		s.sound(s.customer())
 	})
 }
 
@@ -243,15 +243,15 @@ func TestCustomerIsHeldUntilSomebodyMendsWhatStopsItAndSaysRetry(t *testing.T) {
 					require.NoError(s, err)
 					var held migration.CustomerStatus
 					require.NoError(s, v.Get(&held))
-					require.Equal(s, migration.PhaseHeld, held.Phase, s.story())
+					require.Equal(s, migration.CustomerHeld, held.Phase, s.story())
 					require.Equal(s, c.home, held.Home)
 					require.Contains(s, held.Reason, c.reason)
 					s.mended()
 					s.env.UpdateWorkflow(migration.UpdateRetry, "", accepted{s}, migration.Command{By: "an operator"})
 				}, 30*time.Minute)
-				after := s.customer(nil)
+				after := s.customer()
 				s.sound(after)
-				require.Equal(t, migration.PhaseFinished, after.Phase, s.story())
+				require.Equal(t, migration.CustomerFinished, after.Phase, s.story())
 				require.Equal(t, migration.AWS, after.Home)
 			})
 		})

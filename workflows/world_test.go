@@ -1,4 +1,4 @@
-package workflows
+package workflows_test
 
 import (
 	"context"
@@ -25,6 +25,9 @@ import (
 	"github.com/drover-migration/drover/activities/traffic"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/test/model"
+	"github.com/drover-migration/drover/workflows/customer"
+	"github.com/drover-migration/drover/workflows/mail"
+	"github.com/drover-migration/drover/workflows/move"
 )
 
 // call is one call of an activity: the nth of its name upon one dataset.
@@ -475,13 +478,13 @@ func on(t tester, env *testsuite.TestWorkflowEnvironment, w *world) *stage {
 }
 
 // move is Move, unless it is told to die.
-func (s *stage) move(ctx workflow.Context, in MoveInput) (result migration.MoveResult, err error) {
+func (s *stage) move(ctx workflow.Context, in move.Input) (result migration.MoveResult, err error) {
 	if s.death.step == "" {
-		return Move(ctx, in)
+		return move.Move(ctx, in)
 	}
 	ended, id := false, workflow.GetInfo(ctx).WorkflowExecution.ID
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		result, err = Move(ctx, in)
+		result, err = move.Move(ctx, in)
 		ended = true
 	})
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
@@ -493,10 +496,10 @@ func (s *stage) move(ctx workflow.Context, in MoveInput) (result migration.MoveR
 }
 
 // life is a Customer until it has ended, or the test has seen enough.
-func life(ctx workflow.Context, in CustomerInput) (err error) {
+func life(ctx workflow.Context, in customer.Input) (err error) {
 	ended := false
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		err = Customer(ctx, in)
+		err = customer.Customer(ctx, in)
 		ended = true
 	})
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
@@ -508,7 +511,7 @@ func life(ctx workflow.Context, in CustomerInput) (err error) {
 // try plays one Move by itself.
 func (s *stage) try(from migration.Side, token int64) (result migration.MoveResult) {
 	s.Helper()
-	s.env.ExecuteWorkflow("Move", MoveInput{Slice: s.slice, From: from, To: from.Other(), Token: token})
+	s.env.ExecuteWorkflow("Move", move.Input{Slice: s.slice, From: from, To: from.Other(), Token: token})
 	s.end()
 	require.True(s, s.env.IsWorkflowCompleted(), s.story())
 	require.NoError(s, s.env.GetWorkflowError(), s.story())
@@ -517,9 +520,8 @@ func (s *stage) try(from migration.Side, token int64) (result migration.MoveResu
 	return result
 }
 
-// customer plays a Customer from its batch's go until it waits for a human or has finished, and says where it says it stands. st is
-// where it begins; nil: where a plan does.
-func (s *stage) customer(st *customerState) migration.CustomerStatus {
+// customer plays a Customer from its batch's go until it waits for a human or has finished, and says where it says it stands.
+func (s *stage) customer() migration.CustomerStatus {
 	s.Helper()
 	var last migration.CustomerStatus
 	ask := func() (c migration.CustomerStatus) {
@@ -528,12 +530,12 @@ func (s *stage) customer(st *customerState) migration.CustomerStatus {
 		require.NoError(s, v.Get(&c))
 		return c
 	}
-	s.env.RegisterDelayedCallback(func() { s.env.SignalWorkflow(signalGo, goSignal{Round: 1}) }, max(s.goes, time.Millisecond))
+	s.env.RegisterDelayedCallback(func() { s.env.SignalWorkflow(mail.SignalGo, mail.Go{Round: 1}) }, max(s.goes, time.Millisecond))
 	s.env.RegisterDelayedCallback(func() {
 		last = ask()
 		s.env.SignalWorkflow("enough", nil)
 	}, time.Hour)
-	s.env.ExecuteWorkflow(life, CustomerInput{ID: "acme", Batch: "canary", State: st})
+	s.env.ExecuteWorkflow(life, customer.Input{ID: "acme", Batch: "canary"})
 	s.end()
 	require.True(s, s.env.IsWorkflowCompleted(), s.story())
 	require.NoError(s, s.env.GetWorkflowError(), s.story())

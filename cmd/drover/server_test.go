@@ -26,8 +26,8 @@ import (
 // standInMigration answers as the product's does, and is through at once with one customer held.
 func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
 	err := workflow.SetQueryHandler(ctx, migration.QueryStatus, func(migration.Page) (migration.MigrationStatus, error) {
-		return migration.MigrationStatus{Plan: in.Spec.Plan, Phase: migration.PhaseSoak, Batches: []migration.BatchStatus{
-			{Name: "canary", Phase: migration.PhaseDone, Counts: migration.Counts{Customers: 2, OnAWS: 1, Held: 1}},
+		return migration.MigrationStatus{Plan: in.Spec.Plan, Phase: migration.MigrationSoak, Batches: []migration.BatchStatus{
+			{Name: "canary", Phase: migration.BatchDone, Counts: migration.Counts{Customers: 2, OnAWS: 1, Held: 1}},
 		}}, nil
 	})
 	if err != nil {
@@ -39,7 +39,7 @@ func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
 // standInBatch and standInCustomer answer and take what the product's do.
 func standInBatch(ctx workflow.Context) error {
 	err := workflow.SetQueryHandler(ctx, migration.QueryStatus, func(migration.Page) (migration.BatchStatus, error) {
-		return migration.BatchStatus{Name: "canary", Phase: migration.PhaseDone, Counts: migration.Counts{Customers: 2, OnAWS: 1, Held: 1}}, nil
+		return migration.BatchStatus{Name: "canary", Phase: migration.BatchDone, Counts: migration.Counts{Customers: 2, OnAWS: 1, Held: 1}}, nil
 	})
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func standInBatch(ctx workflow.Context) error {
 
 func standInCustomer(ctx workflow.Context) error {
 	err := workflow.SetQueryHandler(ctx, migration.QueryStatus, func() (migration.CustomerStatus, error) {
-		return migration.CustomerStatus{ID: "acme", Phase: migration.PhaseHeld, Home: migration.AWS, Token: 7}, nil
+		return migration.CustomerStatus{ID: "acme", Phase: migration.CustomerHeld, Home: migration.AWS, Token: 7}, nil
 	})
 	if err != nil {
 		return err

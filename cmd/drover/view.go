@@ -150,7 +150,7 @@ func reasons(customers []migration.CustomerStatus) string {
 	var b strings.Builder
 	n := 0
 	for _, c := range customers {
-		if c.Reason == "" || c.Phase != migration.PhaseHeld && c.Phase != migration.PhaseRolledBack {
+		if c.Reason == "" || c.Phase != migration.CustomerHeld && c.Phase != migration.CustomerRolledBack {
 			continue
 		}
 		if n++; n <= mostReasons {

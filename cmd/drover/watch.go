@@ -68,9 +68,9 @@ func (a *app) watch(ctx context.Context, c *client.Client, plan string, o watchO
 }
 
 // over says whether a plan in this phase goes on by itself. In the soak every batch is through; customers can still go back.
-func over(p migration.Phase) bool {
+func over(p migration.MigrationPhase) bool {
 	switch p {
-	case migration.PhaseSoak, migration.PhaseDone, migration.PhaseFailed, migration.PhaseAborted:
+	case migration.MigrationSoak, migration.MigrationDone, migration.MigrationFailed, migration.MigrationAborted:
 		return true
 	default:
 		return false
@@ -80,9 +80,9 @@ func over(p migration.Phase) bool {
 // finish says how it ended, in words and as the exit code.
 func (a *app) finish(plan string, s migration.MigrationStatus, execution string) error {
 	switch {
-	case s.Phase == migration.PhaseFailed:
+	case s.Phase == migration.MigrationFailed:
 		return &client.Problem{Doing: "plan " + plan, Why: "the migration failed: " + s.Reason, Next: "remove the cause, then submit the plan again"}
-	case s.Phase == migration.PhaseAborted:
+	case s.Phase == migration.MigrationAborted:
 		_, err := fmt.Fprintf(a.out, "plan %s was aborted\n", plan)
 		return errors.Join(ended{exitAborted}, err)
 	case !over(s.Phase):
@@ -140,7 +140,7 @@ func (w *watcher) fetch(ctx context.Context) (migration.MigrationStatus, string,
 	}
 	for i, b := range s.Batches {
 		old, ok := w.full[b.Name]
-		if busy := b.Counts.Moving+b.Counts.Baking > 0 || b.Phase == migration.PhaseCuttingOver || b.Phase == migration.PhaseTakingBack; ok && !busy && reflect.DeepEqual(w.seen[b.Name], b) {
+		if busy := b.Counts.Moving+b.Counts.Baking > 0 || b.Phase == migration.BatchCuttingOver || b.Phase == migration.BatchTakingBack; ok && !busy && reflect.DeepEqual(w.seen[b.Name], b) {
 			s.Batches[i] = old
 			continue
 		}
@@ -193,13 +193,13 @@ func redraw(w io.Writer, s string, first bool) {
 // screen is a plan in at most height lines: of its customers those that are on their way or need somebody.
 func screen(plan string, s migration.MigrationStatus, now time.Time, height int) string {
 	out := migrationHead(plan, s, now) + "\n" + batchTable(s.Batches).String()
-	if s.Phase == migration.PhaseProvisioning {
+	if s.Phase == migration.MigrationProvisioning {
 		out += "\n" + pieceTable(s).String()
 	}
 	var shown []migration.CustomerStatus
 	for _, c := range customersOf(s) {
 		switch c.Phase {
-		case migration.PhaseWaiting, migration.PhaseSoaking, migration.PhaseFinished:
+		case migration.CustomerWaiting, migration.CustomerSoaking, migration.CustomerFinished:
 		default:
 			shown = append(shown, c)
 		}

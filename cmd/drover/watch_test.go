@@ -24,7 +24,7 @@ func TestWithoutATerminalEveryChangeIsOneLine(t *testing.T) {
 	require.Empty(t, out.String(), "nothing changed")
 
 	s := shop()
-	s.Batches[1].Customers[1].Phase = migration.PhaseBaking
+	s.Batches[1].Customers[1].Phase = migration.CustomerBaking
 	s.Batches[1].Customers[1].Home = migration.AWS
 	l.print(s, now.Add(2*time.Second))
 	require.Equal(t, "2026-12-02T22:00:02Z customer customer-with-a-rather-long-identifier: baking, homed on aws\n", out.String())
@@ -52,18 +52,18 @@ func TestARedrawLeavesNothingOfTheScreenBefore(t *testing.T) {
 
 func TestTheExitCodeSaysHowAPlanEnded(t *testing.T) {
 	for name, c := range map[string]struct {
-		phase     migration.Phase
+		phase     migration.MigrationPhase
 		counts    migration.Counts
 		execution string
 		want      int
 	}{
-		"all moved":                     {migration.PhaseSoak, migration.Counts{OnAWS: 3}, client.Running, exitDone},
-		"done after the soak":           {migration.PhaseDone, migration.Counts{OnAWS: 3}, "Completed", exitDone},
-		"some went back":                {migration.PhaseSoak, migration.Counts{OnAWS: 2, RolledBack: 1}, client.Running, exitRolledBack},
-		"some are held, some went back": {migration.PhaseSoak, migration.Counts{RolledBack: 1, Held: 1}, client.Running, exitHeld},
-		"failed":                        {migration.PhaseFailed, migration.Counts{}, "Failed", exitFailed},
-		"aborted":                       {migration.PhaseAborted, migration.Counts{}, "Completed", exitAborted},
-		"terminated in Temporal":        {migration.PhaseReleasing, migration.Counts{}, "Terminated", exitFailed},
+		"all moved":                     {migration.MigrationSoak, migration.Counts{OnAWS: 3}, client.Running, exitDone},
+		"done after the soak":           {migration.MigrationDone, migration.Counts{OnAWS: 3}, "Completed", exitDone},
+		"some went back":                {migration.MigrationSoak, migration.Counts{OnAWS: 2, RolledBack: 1}, client.Running, exitRolledBack},
+		"some are held, some went back": {migration.MigrationSoak, migration.Counts{RolledBack: 1, Held: 1}, client.Running, exitHeld},
+		"failed":                        {migration.MigrationFailed, migration.Counts{}, "Failed", exitFailed},
+		"aborted":                       {migration.MigrationAborted, migration.Counts{}, "Completed", exitAborted},
+		"terminated in Temporal":        {migration.MigrationReleasing, migration.Counts{}, "Terminated", exitFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := &app{out: &bytes.Buffer{}}

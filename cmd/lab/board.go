@@ -105,7 +105,7 @@ func newBoard(shape lab.Shape, told map[string]migration.CustomerStatus, sum loa
 			if st.Home == migration.AWS {
 				b.Moved++
 			}
-			if st.Phase == migration.PhaseHeld {
+			if st.Phase == migration.CustomerHeld {
 				b.Held++
 			}
 			went := 0

@@ -35,7 +35,7 @@ func whole() *demonstration {
 		truth: verify.Result{AckedWrites: 12000, RowsVerified: 40000, ObjectsVerified: 300, DiskBlocksVerified: 96},
 	}
 	for _, c := range d.shape.Customers() {
-		d.told[c.ID] = migration.CustomerStatus{ID: c.ID, Home: migration.AWS, Phase: migration.PhaseSoaking, Moves: []migration.MoveResult{move(migration.AWS, 80*time.Millisecond)}}
+		d.told[c.ID] = migration.CustomerStatus{ID: c.ID, Home: migration.AWS, Phase: migration.CustomerSoaking, Moves: []migration.MoveResult{move(migration.AWS, 80*time.Millisecond)}}
 	}
 	early, wave := d.shape.Batches[1].Customers, d.shape.Batches[2].Customers
 	d.goHome(early[1].ID)
@@ -54,7 +54,7 @@ func move(to migration.Side, freeze time.Duration) migration.MoveResult {
 
 func (d *demonstration) goHome(id string) {
 	st := d.told[id]
-	st.Home, st.Phase, st.RollbackMS = migration.OnPrem, migration.PhaseRolledBack, []int64{900}
+	st.Home, st.Phase, st.RollbackMS = migration.OnPrem, migration.CustomerRolledBack, []int64{900}
 	st.Moves = append(st.Moves, move(migration.OnPrem, 100*time.Millisecond))
 	d.told[id] = st
 }

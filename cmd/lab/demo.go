@@ -41,7 +41,7 @@ type story struct {
 	began   time.Time
 	machine *watch
 
-	said     map[string]migration.Phase // what was last said of a batch or customer
+	said     map[string]string // what was last said of a batch or customer
 	approved map[string]bool
 	victim   string // the customer that falls ill alone
 	sick     bool
@@ -62,7 +62,7 @@ func demo(ctx context.Context) error {
 		return err
 	}
 	defer l.Close()
-	s := &story{Lab: l, drover: drover, machine: machine, began: began, said: map[string]migration.Phase{}, approved: map[string]bool{}, wave: "wave", victim: l.Shape.Batches[1].Customers[1].ID}
+	s := &story{Lab: l, drover: drover, machine: machine, began: began, said: map[string]string{}, approved: map[string]bool{}, wave: "wave", victim: l.Shape.Batches[1].Customers[1].ID}
 	err = s.tellAll(ctx)
 	if err == nil || errors.Is(context.Cause(ctx), context.Canceled) {
 		return err
@@ -158,9 +158,9 @@ func (s *story) follow(ctx context.Context) error {
 		}
 		s.tell(st)
 		switch st.Phase {
-		case migration.PhaseFailed:
+		case migration.MigrationFailed:
 			return fmt.Errorf("the migration failed: %s", st.Reason)
-		case migration.PhaseSoak, migration.PhaseDone:
+		case migration.MigrationSoak, migration.MigrationDone:
 			return nil
 		}
 		if err := s.act(ctx, st); err != nil {
@@ -176,7 +176,7 @@ func (s *story) look(ctx context.Context) (migration.MigrationStatus, error) {
 		return st, err
 	}
 	for i, b := range st.Batches {
-		if b.Phase == migration.PhaseWaiting || b.Phase == migration.PhaseDone && s.said["batch "+b.Name] == migration.PhaseDone {
+		if b.Phase == migration.BatchWaiting || b.Phase == migration.BatchDone && s.said["batch "+b.Name] == string(migration.BatchDone) {
 			continue
 		}
 		if full, err := s.client.Batch(ctx, s.Shape.Name, b.Name); err == nil {
@@ -188,7 +188,7 @@ func (s *story) look(ctx context.Context) (migration.MigrationStatus, error) {
 
 // tell says what has changed.
 func (s *story) tell(st migration.MigrationStatus) {
-	news := func(key string, p migration.Phase, why string) {
+	news := func(key, p, why string) {
 		if s.said[key] == p || p == "" {
 			return
 		}
@@ -198,22 +198,22 @@ func (s *story) tell(st migration.MigrationStatus) {
 		}
 		s.say("%-18s %s%s", key, p, why)
 	}
-	news("migration", st.Phase, st.Reason)
+	news("migration", string(st.Phase), st.Reason)
 	for _, p := range append(st.Datasets, st.Workloads...) {
-		news(p.Name, p.Phase, p.Detail)
+		news(p.Name, string(p.Phase), p.Detail)
 	}
 	for _, b := range st.Batches {
-		news("batch "+b.Name, b.Phase, b.Reason)
+		news("batch "+b.Name, string(b.Phase), b.Reason)
 		for _, c := range b.Customers {
-			if c.Phase != migration.PhaseWaiting {
-				news("  "+c.ID, c.Phase, c.Reason)
+			if c.Phase != migration.CustomerWaiting {
+				news("  "+c.ID, string(c.Phase), c.Reason)
 			}
 		}
 	}
-	if st.Paused != (s.said["pause"] == migration.PhasePaused) {
+	if st.Paused != (s.said["pause"] == "paused") {
 		s.said["pause"] = ""
 		if st.Paused {
-			s.said["pause"] = migration.PhasePaused
+			s.said["pause"] = "paused"
 			s.say("%-18s %s: %s", "migration", "paused", st.Reason)
 		}
 	}
@@ -231,7 +231,7 @@ func (s *story) act(ctx context.Context, st migration.MigrationStatus) error {
 		if err := s.fate(ctx, b); err != nil {
 			return err
 		}
-		if b.Name == s.wave && b.Phase == migration.PhaseTakenBack && st.Paused && !s.mended {
+		if b.Name == s.wave && b.Phase == migration.BatchTakenBack && st.Paused && !s.mended {
 			s.mended = true
 			if err := s.mend(ctx, b); err != nil {
 				return err
@@ -245,7 +245,7 @@ func (s *story) act(ctx context.Context, st migration.MigrationStatus) error {
 func (s *story) fate(ctx context.Context, b migration.BatchStatus) error {
 	baking := 0
 	for _, c := range b.Customers {
-		if c.Phase != migration.PhaseBaking {
+		if c.Phase != migration.CustomerBaking {
 			continue
 		}
 		baking++

@@ -29,26 +29,26 @@ func TestAnAbortedMigrationLeavesNothingBehind(t *testing.T) {
 			b.listed(ctx, t, migration.AttrCustomer+" = '"+c.ID+"'", migration.CustomerID(plan, c.ID))
 		}
 		b.cancel(ctx, t, migration.MigrationID(plan)) // by a click, in preflight: it pauses, and looks again
-		b.phase(ctx, t, migration.PhaseProvisioning)
+		b.phase(ctx, t, migration.MigrationProvisioning)
 		require.True(t, eventually(func() bool {
 			s, err := b.client.Migration(ctx, plan)
 			return err == nil && slices.ContainsFunc(s.Datasets, func(p migration.PieceStatus) bool {
-				return p.Phase == migration.PhaseReplicating || p.Phase == migration.PhaseReady
+				return p.Phase == migration.PieceReplicating || p.Phase == migration.PieceReady
 			})
 		}), "no dataset is under way")
 		_, err := b.client.Abort(ctx, plan, by)
 		require.NoError(t, err)
-		b.gone(ctx, t, migration.PhaseAborted)
+		b.gone(ctx, t, migration.MigrationAborted)
 	})
 	t.Run("preflight stops the next one, and its customers end", func(t *testing.T) {
 		b.submit(ctx)
-		b.gone(ctx, t, migration.PhaseFailed)
+		b.gone(ctx, t, migration.MigrationFailed)
 		s, err := b.client.Migration(ctx, plan)
 		require.NoError(t, err)
 		require.Contains(t, s.Reason, "the first copy would collide with them")
 		c, err := b.client.Customer(ctx, plan, b.lab.Shape.Customers()[0].ID)
 		require.NoError(t, err)
-		require.Equal(t, migration.PhaseAborted, c.Phase)
+		require.Equal(t, migration.CustomerAborted, c.Phase)
 	})
 	t.Run("while customers are on AWS it is refused, and carried out when they are home", func(t *testing.T) {
 		require.NoError(t, b.lab.EmptyRDS(ctx))
@@ -66,14 +66,14 @@ func TestAnAbortedMigrationLeavesNothingBehind(t *testing.T) {
 		for _, c := range b.lab.Shape.Customers() { // the held one too
 			require.True(t, eventually(func() bool {
 				s, err := b.client.Customer(ctx, plan, c.ID)
-				return err == nil && s.Phase == migration.PhaseRolledBack && s.Home == migration.OnPrem
+				return err == nil && s.Phase == migration.CustomerRolledBack && s.Home == migration.OnPrem
 			}), c.ID)
 		}
 		require.True(t, eventually(func() bool {
 			_, err := b.client.Abort(ctx, plan, by)
 			return err == nil
 		}))
-		b.gone(ctx, t, migration.PhaseAborted)
+		b.gone(ctx, t, migration.MigrationAborted)
 	})
 	b.nothingLost(ctx, t)
 }
@@ -88,7 +88,7 @@ func (b *bench) listed(ctx context.Context, t *testing.T, filter, id string) {
 }
 
 // phase waits until the migration is in a phase.
-func (b *bench) phase(ctx context.Context, t *testing.T, p migration.Phase) {
+func (b *bench) phase(ctx context.Context, t *testing.T, p migration.MigrationPhase) {
 	t.Helper()
 	var last migration.MigrationStatus
 	require.True(t, eventually(func() bool {
@@ -101,7 +101,7 @@ func (b *bench) phase(ctx context.Context, t *testing.T, p migration.Phase) {
 }
 
 // gone waits until the migration has ended in a phase, and wants nothing left of it.
-func (b *bench) gone(ctx context.Context, t *testing.T, p migration.Phase) {
+func (b *bench) gone(ctx context.Context, t *testing.T, p migration.MigrationPhase) {
 	t.Helper()
 	b.phase(ctx, t, p)
 	require.True(t, eventually(func() bool {

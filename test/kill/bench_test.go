@@ -219,9 +219,9 @@ func (b *bench) send(ctx context.Context, t *testing.T, id string, to migration.
 // settled waits until the customer rests where it was sent.
 func (b *bench) settled(ctx context.Context, id string, at migration.Side) {
 	b.t.Helper()
-	want := migration.PhaseSoaking
+	want := migration.CustomerSoaking
 	if at == migration.OnPrem {
-		want = migration.PhaseRolledBack
+		want = migration.CustomerRolledBack
 	}
 	var last migration.CustomerStatus
 	if eventually(func() bool {
@@ -229,7 +229,7 @@ func (b *bench) settled(ctx context.Context, id string, at migration.Side) {
 		if err != nil {
 			return false
 		}
-		require.NotEqual(b.t, migration.PhaseHeld, s.Phase, s.Reason)
+		require.NotEqual(b.t, migration.CustomerHeld, s.Phase, s.Reason)
 		last = s
 		return s.Phase == want && s.Home == at
 	}) {

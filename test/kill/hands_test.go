@@ -93,7 +93,7 @@ func TestNoHandInTheTemporalUIChangesTheOutcome(t *testing.T) {
 		b.cancel(ctx, t, migration.CustomerID(plan, id))
 		require.True(t, eventually(func() bool {
 			s, err := b.client.Customer(ctx, plan, id)
-			return err == nil && s.Phase == migration.PhaseHeld && s.Home == migration.AWS
+			return err == nil && s.Phase == migration.CustomerHeld && s.Home == migration.AWS
 		}))
 		_, err := b.client.Retry(ctx, client.Aim{Plan: plan, Customer: id}, migration.Command{By: "operator", Reason: "go on"})
 		require.NoError(t, err)
@@ -168,7 +168,7 @@ func (b *bench) soaks(ctx context.Context, t *testing.T) {
 		if err == nil {
 			last = s
 		}
-		return err == nil && s.Phase == migration.PhaseSoak && s.Batches[0].Counts.OnAWS == len(b.lab.Shape.Customers())
+		return err == nil && s.Phase == migration.MigrationSoak && s.Batches[0].Counts.OnAWS == len(b.lab.Shape.Customers())
 	}) {
 		require.Failf(t, "the migration does not soak", "%+v", last)
 	}

@@ -79,6 +79,6 @@ func TestAMigrationThatContinuesAsNewAllTheTime(t *testing.T) {
 		_, err := b.client.Abort(ctx, plan, by)
 		return err == nil
 	}))
-	b.gone(ctx, t, migration.PhaseAborted)
+	b.gone(ctx, t, migration.MigrationAborted)
 	b.nothingLost(ctx, t)
 }

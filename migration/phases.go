@@ -1,0 +1,80 @@
+package migration
+
+// Phases say where a workflow stands. Every workflow has a type of its own, whose set is closed: the search attribute takes its string.
+
+// MigrationPhase says where a migration stands.
+type MigrationPhase string
+
+// Phases of a migration, in order; the last three end it early.
+const (
+	MigrationAccepted     MigrationPhase = "accepted"
+	MigrationPreflight    MigrationPhase = "preflight"
+	MigrationProvisioning MigrationPhase = "provisioning" // workloads, schemas, subscriptions, first passes
+	MigrationReleasing    MigrationPhase = "releasing"    // batches, one after the other
+	MigrationSoak         MigrationPhase = "soak"         // every batch is through; going back still loses nothing
+	MigrationDone         MigrationPhase = "done"
+	MigrationFailed       MigrationPhase = "failed"
+	MigrationAborting     MigrationPhase = "aborting"
+	MigrationAborted      MigrationPhase = "aborted"
+)
+
+// BatchPhase says where a batch stands.
+type BatchPhase string
+
+// Phases of a batch.
+const (
+	BatchWaiting     BatchPhase = "waiting" // for its turn
+	BatchGate        BatchPhase = "gate"    // waits for its window, approvals, lag or a resume
+	BatchCuttingOver BatchPhase = "cutting-over"
+	BatchDone        BatchPhase = "done"
+	BatchTakingBack  BatchPhase = "taking-back" // rollback: batch
+	BatchTakenBack   BatchPhase = "taken-back"  // over, and all its customers are home again; retry starts it anew
+	BatchAborting    BatchPhase = "aborting"
+	BatchAborted     BatchPhase = "aborted"
+)
+
+// CustomerPhase says where a customer stands.
+type CustomerPhase string
+
+// Phases of a customer.
+const (
+	CustomerWaiting    CustomerPhase = "waiting" // for its batch
+	CustomerMoving     CustomerPhase = "moving"
+	CustomerBaking     CustomerPhase = "baking"
+	CustomerSoaking    CustomerPhase = "soaking"
+	CustomerMovingBack CustomerPhase = "moving-back"
+	CustomerRolledBack CustomerPhase = "rolled-back" // homed at its origin again
+	CustomerHeld       CustomerPhase = "held"        // waits for a human; it is open on one side
+	CustomerFinished   CustomerPhase = "finished"
+	CustomerAborted    CustomerPhase = "aborted"
+)
+
+// MoveStep says where a Move stands.
+type MoveStep string
+
+// Steps of a Move, in order (design, section 6).
+const (
+	StepChecking  MoveStep = "checking"
+	StepFencing   MoveStep = "fencing"
+	StepDraining  MoveStep = "draining" // and verifying
+	StepSealing   MoveStep = "sealing"
+	StepOpening   MoveStep = "opening"
+	StepRouting   MoveStep = "routing"
+	StepResolving MoveStep = "resolving" // an unknown outcome, by writing
+	StepDone      MoveStep = "done"
+	StepFailed    MoveStep = "failed"
+)
+
+// PiecePhase says where a workload or a dataset stands.
+type PiecePhase string
+
+// Phases of workloads and datasets.
+const (
+	PieceWaiting      PiecePhase = "waiting"
+	PieceProvisioning PiecePhase = "provisioning"
+	PieceReplicating  PiecePhase = "replicating"
+	PieceLaunching    PiecePhase = "launching"
+	PieceReady        PiecePhase = "ready"
+	PieceDone         PiecePhase = "done"
+	PieceFailed       PiecePhase = "failed"
+)

@@ -1,0 +1,544 @@
+// Package batch is the story of a batch: it waits at its gate, tells its customers to go in a sliding window, and takes all of them back
+// where the plan says that one that fails takes the others with it.
+package batch
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/activities/traffic"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/mail"
+	"github.com/drover-migration/drover/workflows/roll"
+	"github.com/drover-migration/drover/workflows/status"
+	"github.com/drover-migration/drover/workflows/work"
+)
+
+const gatePause = 5 * time.Second // between two looks at what the gate waits for
+
+// Input starts a Batch, and carries it over continue-as-new.
+type Input struct {
+	Spec   migration.SpecRef `json:"spec"`
+	Batch  migration.Batch   `json:"batch"`
+	Paused *mail.Pause       `json:"paused,omitempty"`
+	// Was is what the batch had last reported where it is started again after an operator terminated it, Incidents what it had counted.
+	Was       *migration.BatchStatus `json:"was,omitempty"`
+	Incidents int                    `json:"incidents,omitempty"`
+	State     *State                 `json:"state,omitempty"`
+}
+
+// State is what the story needs to go on.
+type State struct {
+	status.Status[migration.BatchPhase] `json:"standing"`
+	mail.Box                            `json:"mail"`
+	roll.Roll                           `json:"roll"`
+
+	Paused     *mail.Pause                         `json:"paused,omitempty"`
+	PauseOrder mail.Order                          `json:"pauseOrder"` // of the migration's last word on it
+	Approvals  []migration.Event                   `json:"approvals,omitempty"`
+	Customers  map[string]migration.CustomerStatus `json:"customers"` // as they last reported
+	Orders     map[string]mail.Order               `json:"orders"`    // of the reports taken, by customer
+	Told       map[string]bool                     `json:"told"`      // in this round
+	Incidents  int                                 `json:"incidents"`
+	TakeBack   *mail.Wish                          `json:"takeBack,omitempty"` // asked for
+	Back       *mail.Wish                          `json:"back,omitempty"`     // being carried out
+	AnyTime    bool                                `json:"anyTime,omitempty"`  // an operator's retry does not wait for the window
+	Round      int                                 `json:"round"`              // grows by every retry
+	Heard      map[string]int                      `json:"heard"`              // the round each customer has answered
+}
+
+// Batch cuts its customers over together: it waits at its gate, tells them to go in a sliding window, and takes all of them back
+// where the plan says that one that fails takes the others with it.
+func Batch(ctx workflow.Context, in Input) error {
+	b := newBatch(in)
+	if err := b.setup(ctx); err != nil {
+		return err
+	}
+	return b.End(ctx, b.run(ctx))
+}
+
+type batch struct {
+	in   Input
+	plan state.Plan
+	State
+
+	retry *mail.Wish
+	abort *mail.Wish
+}
+
+func newBatch(in Input) *batch {
+	b := &batch{in: in}
+	if in.State != nil {
+		b.State = *in.State
+	} else {
+		b.State = State{Incidents: in.Incidents, Customers: map[string]migration.CustomerStatus{}, Told: map[string]bool{}, Heard: map[string]int{}, Orders: map[string]mail.Order{}}
+		if b.Paused = in.Paused; b.Paused != nil {
+			b.PauseOrder = b.Paused.Order
+		}
+		for _, id := range in.Batch.Customers {
+			b.Customers[id] = migration.CustomerStatus{ID: id, Batch: in.Batch.Name, Home: migration.OnPrem, Phase: migration.CustomerWaiting, WaitingFor: migration.WaitBatch}
+		}
+	}
+	return b
+}
+
+func (b *batch) setup(ctx workflow.Context) error {
+	b.Hooks = status.Hooks{Describe: b.describe, MayDo: b.mayDo, Changed: b.tellMigration}
+	err := workflow.SetQueryHandlerWithOptions(ctx, migration.QueryStatus, b.page,
+		workflow.QueryHandlerOptions{Description: "The batch and a page of its customers: offset and limit."})
+	if err != nil {
+		return err
+	}
+	mail.Listen(ctx, mail.SignalReport, "A customer reports.", b.took)
+	mail.Listen(ctx, mail.SignalBack, "The migration takes the batch back.", func(_ workflow.Context, w mail.Wish) { b.takeBackAll(w) })
+	mail.Listen(ctx, mail.SignalAbort, "The migration ends here.", func(_ workflow.Context, w mail.Wish) { b.abort = &w })
+	mail.Listen(ctx, mail.SignalPause, "The migration pauses or resumes.", b.hear)
+	mail.Listen(ctx, mail.SignalAsk, "The migration calls the roll.", func(ctx workflow.Context, a mail.Ask) {
+		if a.Report && b.Phase != "" {
+			b.tellMigration(ctx)
+		}
+	})
+	command := func(name, description string, apply func(workflow.Context, migration.Command)) status.Command {
+		return status.Command{Name: name, Description: description, Apply: apply, Allowed: func(k migration.Command) error { return b.allowed(name, k) }}
+	}
+	return b.Handle(ctx,
+		command(migration.UpdateApprove, "Approve the batch. Each approver counts once.", b.approve),
+		command(migration.UpdateRetry, "Tell every customer of the batch that is at home to go (again).", func(_ workflow.Context, k migration.Command) {
+			b.retry = &mail.Wish{By: k.By, Reason: k.Reason}
+		}),
+		command(migration.UpdateRollback, "Move every customer of the batch back home.", func(_ workflow.Context, k migration.Command) {
+			b.takeBackAll(mail.Wish{By: k.By, Reason: k.Reason})
+		}),
+	)
+}
+
+// run goes from the gate to the last customer's end; a batch that was taken back waits for an operator and starts anew.
+func (b *batch) run(ctx workflow.Context) error {
+	l := work.Question.In(ctx, "read the plan")
+	if err := workflow.ExecuteActivity(l, work.State.LoadPlan, b.in.Spec).Get(l, &b.plan); err != nil {
+		return err
+	}
+	if b.in.State == nil || mail.WasReset(ctx) { // what it carried over is of an earlier day, too
+		b.gather(ctx)
+		b.begin(ctx)
+	}
+	background, _ := workflow.NewDisconnectedContext(ctx)
+	workflow.Go(background, func(ctx workflow.Context) { b.Keep(ctx, b.rollEvery, b.callRoll) })
+	for {
+		switch b.Phase {
+		case migration.BatchGate:
+			b.gate(ctx)
+		case migration.BatchCuttingOver:
+			b.cutOver(ctx)
+		case migration.BatchTakingBack:
+			b.takeBack(ctx)
+		case migration.BatchTakenBack, migration.BatchDone:
+			if b.rest(ctx) {
+				return nil
+			}
+		case migration.BatchAborting:
+			b.end(ctx)
+		case migration.BatchAborted:
+			return nil
+		default:
+			return fmt.Errorf("batch %s: phase %q has no story", b.in.Batch.Name, b.Phase)
+		}
+		if ctx.Err() != nil { // a batch is not given up by a click: no customer goes any more until somebody resumes
+			ctx, _ = workflow.NewDisconnectedContext(ctx)
+			b.Tell(ctx, migration.MigrationID(b.in.Spec.Plan), mail.SignalPause, mail.Pause{Paused: true, Reason: "batch " + b.in.Batch.Name + " was canceled in Temporal; resume to go on"})
+			_ = workflow.Await(ctx, func() bool { return b.Paused != nil || b.abort != nil || b.TakeBack != nil || b.closed() })
+		}
+		if b.Renews(ctx, b.mustRenew) {
+			st := b.State
+			return workflow.NewContinueAsNewError(ctx, Batch, Input{Spec: b.in.Spec, Batch: b.in.Batch, State: &st})
+		}
+	}
+}
+
+func (b *batch) mustRenew(ctx workflow.Context) bool {
+	return b.retry == nil && b.abort == nil && mail.Renewable(ctx, mail.SignalReport, mail.SignalBack, mail.SignalAbort, mail.SignalPause, mail.SignalAsk)
+}
+
+// called says whether somebody wants something else than what is under way, or the history has grown too long to go on with it.
+func (b *batch) called(ctx workflow.Context) bool {
+	return b.TakeBack != nil || b.abort != nil || b.mustRenew(ctx)
+}
+
+// gateWaits says what stands between the batch and its customers now.
+func (b *batch) gateWaits(ctx workflow.Context) migration.Waiting {
+	now := workflow.Now(ctx)
+	switch w := b.in.Batch.Window; {
+	case b.Paused != nil:
+		return migration.WaitResume
+	case len(b.Approvals) < b.in.Batch.Approvals:
+		return migration.WaitApproval
+	case w != nil && !b.AnyTime && (now.Before(w.Opens) || !now.Before(w.Closes())):
+		return migration.WaitWindow
+	default:
+		return migration.WaitNothing
+	}
+}
+
+// gate waits for what the plan and the operators want before the first customer, for replication to be close behind and for healthy
+// targets on AWS.
+func (b *batch) gate(ctx workflow.Context) {
+	for !b.called(ctx) {
+		waits := b.gateWaits(ctx)
+		switch waits {
+		case migration.WaitNothing:
+			waits, why := migration.WaitLag, b.lag(ctx)
+			if why == "" {
+				waits, why = migration.WaitHealth, b.targets(ctx)
+			}
+			if why == "" {
+				b.Set(ctx, migration.BatchCuttingOver, migration.WaitNothing, "")
+				return
+			}
+			b.Set(ctx, migration.BatchGate, waits, why)
+			work.AwaitFor(ctx, gatePause, "until the next look at the gate", func() bool { return b.called(ctx) })
+		case migration.WaitWindow:
+			b.Set(ctx, migration.BatchGate, waits, b.windowReason(ctx))
+			length := b.in.Batch.Window.Opens.Sub(workflow.Now(ctx))
+			if length <= 0 {
+				length = 24 * time.Hour // over: only an operator's retry opens it
+			}
+			work.AwaitFor(ctx, length, "window", func() bool { return b.gateWaits(ctx) != waits || b.retry != nil || b.called(ctx) })
+		default:
+			b.Set(ctx, migration.BatchGate, waits, b.gateReason())
+			b.await(ctx, func() bool { return b.gateWaits(ctx) != waits || b.retry != nil || b.called(ctx) })
+		}
+		if b.retry != nil {
+			b.AnyTime, b.retry = true, nil
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+	b.leave(ctx)
+}
+
+func (b *batch) gateReason() string {
+	switch {
+	case b.Paused != nil:
+		return b.Paused.Reason
+	case len(b.Approvals) < b.in.Batch.Approvals:
+		return fmt.Sprintf("%d of %d approvals", len(b.Approvals), b.in.Batch.Approvals)
+	}
+	return ""
+}
+
+func (b *batch) windowReason(ctx workflow.Context) string {
+	w := b.in.Batch.Window
+	if workflow.Now(ctx).Before(w.Opens) {
+		return "the window opens at " + w.Opens.UTC().Format("2006-01-02 15:04 MST")
+	}
+	return fmt.Sprintf("the window closed at %s with %d customers not cut over; retry goes on outside it", w.Closes().UTC().Format("2006-01-02 15:04 MST"), b.atHome())
+}
+
+// lag asks every database how far its two directions are behind. It answers with what is too far.
+func (b *batch) lag(ctx workflow.Context) string {
+	for _, d := range b.plan.Datasets {
+		if d.Postgres == nil {
+			continue
+		}
+		var l postgres.Lag
+		c := work.DataQuestion.At(ctx, d.Site(), "lag of "+d.Name)
+		req := postgres.PostgresRef{Plan: b.in.Spec.Plan, Dataset: d, Target: b.plan.Target(d.Target())}
+		if err := workflow.ExecuteActivity(c, work.Postgres.ReadLag, req).Get(c, &l); err != nil {
+			return "lag of " + d.Name + " cannot be read: " + work.Reason(err)
+		}
+		if most := b.plan.Policy.MaxLag; l.Forward > most || l.Back > most {
+			return fmt.Sprintf("%s is %s behind on AWS and %s behind on premises; the plan allows %s", d.Name, l.Forward, l.Back, most)
+		}
+	}
+	return ""
+}
+
+// targets asks the load balancer whether every workload serves on AWS. It answers with what does not.
+func (b *batch) targets(ctx workflow.Context) string {
+	if !b.plan.Routed {
+		return ""
+	}
+	var r traffic.CheckTargetsResult
+	l := work.Question.In(ctx, "health of the targets on AWS")
+	if err := workflow.ExecuteActivity(l, work.Traffic.CheckTargets, traffic.CheckTargetsRequest{Spec: b.in.Spec}).Get(l, &r); err != nil {
+		return "the targets on AWS cannot be looked at: " + work.Reason(err)
+	}
+	if err := work.Refused(r.Findings); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// cutOver tells customers to go in a sliding window: a slot frees when a route is verified, and the unbaked are capped apart.
+func (b *batch) cutOver(ctx workflow.Context) {
+	for {
+		for b.mayAdmit(ctx) {
+			id := b.next()
+			b.Told[id] = true
+			b.tellCustomer(ctx, id, mail.SignalGo, mail.Go{Round: b.Round})
+		}
+		if b.settled() {
+			b.Set(ctx, migration.BatchDone, migration.WaitNothing, b.summary())
+			return
+		}
+		b.Set(ctx, migration.BatchCuttingOver, b.admits(ctx), b.gateReason())
+		work.AwaitFor(ctx, b.untilClose(ctx), "until the window closes", func() bool {
+			return b.mayAdmit(ctx) || b.settled() || b.called(ctx) || b.admits(ctx) != b.Waiting
+		})
+		if b.called(ctx) || ctx.Err() != nil {
+			b.leave(ctx)
+			return
+		}
+		if b.admits(ctx) == migration.WaitWindow { // a closing window stops new Moves only
+			b.await(ctx, func() bool { return b.inFlight() == 0 || b.called(ctx) })
+			if !b.called(ctx) {
+				b.Set(ctx, migration.BatchGate, migration.WaitWindow, b.windowReason(ctx))
+			}
+			return
+		}
+	}
+}
+
+// untilClose is the time to the end of the window, or long.
+func (b *batch) untilClose(ctx workflow.Context) time.Duration {
+	if w := b.in.Batch.Window; w != nil && !b.AnyTime {
+		return max(w.Closes().Sub(workflow.Now(ctx)), time.Second)
+	}
+	return 24 * time.Hour
+}
+
+// admits says what keeps the next customer back.
+func (b *batch) admits(ctx workflow.Context) migration.Waiting {
+	if b.next() == "" {
+		return migration.WaitHealth
+	}
+	if w := b.gateWaits(ctx); w != migration.WaitNothing {
+		return w
+	}
+	if most := b.in.Batch.MaxUnbaked; most > 0 && b.unbaked() >= most {
+		return migration.WaitHealth
+	}
+	if b.inFlight() >= max(b.in.Batch.Concurrency, 1) {
+		return migration.WaitTurn
+	}
+	return migration.WaitNothing
+}
+
+func (b *batch) mayAdmit(ctx workflow.Context) bool {
+	return b.TakeBack == nil && b.abort == nil && b.admits(ctx) == migration.WaitNothing
+}
+
+// leave goes from the gate or the cutover to what was asked instead.
+func (b *batch) leave(ctx workflow.Context) {
+	switch {
+	case b.abort != nil:
+		b.Set(ctx, migration.BatchAborting, migration.WaitNothing, "aborted by "+b.abort.By)
+	case b.TakeBack != nil:
+		b.Set(ctx, migration.BatchTakingBack, migration.WaitNothing, b.TakeBack.Reason)
+	}
+}
+
+// end ends every customer at home, and waits until it has; who was on the way comes home first.
+func (b *batch) end(ctx workflow.Context) {
+	for _, id := range b.in.Batch.Customers {
+		b.tellCustomer(ctx, id, mail.SignalAbort, *b.abort)
+	}
+	b.await(ctx, b.closed)
+	if b.closed() {
+		b.Set(ctx, migration.BatchAborted, migration.WaitNothing, b.Reason)
+	}
+}
+
+// takeBack asks everyone that has gone to come home, and waits until they have.
+func (b *batch) takeBack(ctx workflow.Context) {
+	if b.TakeBack != nil {
+		b.Back, b.TakeBack = b.TakeBack, nil
+		for _, id := range b.in.Batch.Customers {
+			if b.mustComeBack(id) {
+				b.tellCustomer(ctx, id, mail.SignalBack, b.backWord())
+			}
+		}
+	}
+	home := func() bool { // or held on the way, for an operator
+		return !slices.ContainsFunc(b.in.Batch.Customers, func(id string) bool {
+			return b.mustComeBack(id) && (!b.answered(id) || b.Customers[id].Phase != migration.CustomerHeld)
+		})
+	}
+	b.await(ctx, func() bool { return home() || b.called(ctx) })
+	switch {
+	case b.abort != nil:
+		b.leave(ctx)
+	case home() && b.TakeBack == nil:
+		b.Set(ctx, migration.BatchTakenBack, migration.WaitOperator, b.Reason+b.stayed())
+	}
+}
+
+func (b *batch) backWord() mail.Back { return mail.Back{Wish: *b.Back, Round: b.Round} }
+
+// stayed says who cannot be taken back any more.
+func (b *batch) stayed() string {
+	n := 0
+	for _, id := range b.in.Batch.Customers {
+		if c := b.Customers[id]; c.Phase == migration.CustomerFinished && c.Home == migration.AWS {
+			n++
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d that had finished stay on AWS", n)
+}
+
+// mustComeBack says whether a customer has gone, or may be going, and has not ended.
+func (b *batch) mustComeBack(id string) bool {
+	c := b.Customers[id]
+	return b.Told[id] && !over(c.Phase) && (!b.answered(id) || c.Home != migration.OnPrem || moving(c.Phase) || c.Phase == migration.CustomerWaiting)
+}
+
+// away counts the customers that are not for certain at home.
+func (b *batch) away() (n int) {
+	for _, id := range b.in.Batch.Customers {
+		if b.mustComeBack(id) || b.Customers[id].Home == migration.AWS {
+			n++
+		}
+	}
+	return n
+}
+
+// rest keeps the books until every customer has ended, and starts anew when an operator says so. It says whether the batch is over.
+func (b *batch) rest(ctx workflow.Context) bool {
+	b.await(ctx, func() bool { return b.retry != nil || b.called(ctx) || b.closed() })
+	switch {
+	case b.abort != nil:
+		b.leave(ctx)
+	case b.TakeBack != nil:
+		b.Set(ctx, migration.BatchTakingBack, migration.WaitNothing, b.TakeBack.Reason)
+	case b.retry != nil:
+		b.retry = nil
+		b.AnyTime = true
+		b.newRound(func(p migration.CustomerPhase) bool {
+			return p == migration.CustomerWaiting || p == migration.CustomerRolledBack || p == migration.CustomerHeld
+		})
+		b.Set(ctx, migration.BatchGate, b.gateWaits(ctx), "retried")
+	case b.closed():
+		b.tellMigration(ctx)
+		return true
+	}
+	return false
+}
+
+// took takes a customer's report.
+func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
+	if !r.Order.Newer(b.Orders[r.Status.ID]) {
+		return
+	}
+	b.Orders[r.Status.ID] = r.Order
+	was := b.Customers[r.Status.ID]
+	b.Customers[r.Status.ID] = r.Status
+	b.Heard[r.Status.ID] = max(b.Heard[r.Status.ID], r.Round) // one that a round passes by does not hear of it
+	incident := r.Status.Phase == migration.CustomerHeld || r.Status.Phase == migration.CustomerMovingBack && r.Unasked
+	if incident && was.Phase != r.Status.Phase {
+		b.Incidents++
+		b.Note(ctx, fmt.Sprintf("%s: %s", r.Status.ID, r.Status.Phase), migration.Command{Reason: r.Status.Reason})
+		goesOn := b.Phase == migration.BatchGate || b.Phase == migration.BatchCuttingOver || b.Phase == migration.BatchDone
+		if b.in.Batch.Rollback == migration.ReachBatch && r.ByHealth && b.TakeBack == nil && goesOn {
+			b.takeBackAll(mail.Wish{By: mail.ByDrover, Reason: fmt.Sprintf("customer %s is not healthy on AWS (%s), and the batch goes back together", r.Status.ID, r.Status.Reason)})
+		}
+	}
+	b.Show(ctx)
+	b.tellMigration(ctx)
+}
+
+// takeBackAll is the last word: a retry from before it that nobody has acted on would send the customers out again.
+func (b *batch) takeBackAll(w mail.Wish) { b.TakeBack, b.retry = &w, nil }
+
+func (b *batch) approve(ctx workflow.Context, k migration.Command) {
+	b.Approvals = append(b.Approvals, migration.Event{At: workflow.Now(ctx), What: "approved", By: k.By, Why: k.Reason})
+}
+
+func (b *batch) tellMigration(ctx workflow.Context) {
+	s := b.status()
+	s.Customers = nil
+	b.Tell(ctx, migration.MigrationID(b.in.Spec.Plan), mail.SignalBatch, mail.BatchReport{Order: b.Stamp(ctx), Status: s, Incidents: b.Incidents, Closed: b.closed()})
+}
+
+func moving(p migration.CustomerPhase) bool {
+	return p == migration.CustomerMoving || p == migration.CustomerMovingBack
+}
+
+// over says that a customer will never do anything again.
+func over(p migration.CustomerPhase) bool {
+	return p == migration.CustomerFinished || p == migration.CustomerAborted
+}
+
+// settledPhase says that a customer needs no more of the batch's attention.
+func settledPhase(p migration.CustomerPhase) bool {
+	return slices.Contains([]migration.CustomerPhase{migration.CustomerSoaking, migration.CustomerFinished, migration.CustomerRolledBack, migration.CustomerHeld, migration.CustomerAborted}, p)
+}
+
+// next is the customer that goes next; "" when all have been told.
+func (b *batch) next() string {
+	for _, id := range b.in.Batch.Customers {
+		if !b.Told[id] {
+			return id
+		}
+	}
+	return ""
+}
+
+// newRound starts over with the customers that are at home in one of these phases; the others are not touched.
+func (b *batch) newRound(goes func(migration.CustomerPhase) bool) {
+	b.Round++
+	for _, id := range b.in.Batch.Customers {
+		c := b.Customers[id]
+		b.Told[id] = c.Home != migration.OnPrem || !goes(c.Phase)
+		if b.Told[id] {
+			b.Heard[id] = b.Round
+		}
+	}
+}
+
+// answered says whether a customer has reported since it was told to go: until then it counts as under way.
+func (b *batch) answered(id string) bool { return b.Heard[id] == b.Round }
+
+func (b *batch) inFlight() (n int) {
+	for _, id := range b.in.Batch.Customers {
+		if b.Told[id] && (!b.answered(id) || b.Customers[id].Phase == migration.CustomerWaiting || moving(b.Customers[id].Phase)) {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *batch) unbaked() (n int) {
+	for _, id := range b.in.Batch.Customers {
+		if b.Told[id] && (!b.answered(id) || !settledPhase(b.Customers[id].Phase)) {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *batch) settled() bool { return b.next() == "" && b.unbaked() == 0 }
+
+// closed says that no customer of the batch will ever do anything again.
+func (b *batch) closed() bool {
+	return !slices.ContainsFunc(b.in.Batch.Customers, func(id string) bool { return !over(b.Customers[id].Phase) })
+}
+
+func (b *batch) atHome() (n int) {
+	for _, id := range b.in.Batch.Customers {
+		if b.Customers[id].Home == migration.OnPrem {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *batch) await(ctx workflow.Context, until func() bool) { _ = workflow.Await(ctx, until) }

@@ -1,0 +1,427 @@
+package batch
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	temporalclient "go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/customer"
+	"github.com/drover-migration/drover/workflows/mail"
+	"github.com/drover-migration/drover/workflows/work"
+)
+
+// herd is a Batch in a Temporal of its own, over customers that play the Customer's part of the talk: a Move takes a minute, a bake ten, a
+// soak an hour.
+type herd struct {
+	*testing.T
+	env   *testsuite.TestWorkflowEnvironment
+	batch migration.Batch
+
+	ill       map[string]bool          // found unhealthy when they bake
+	illLate   map[string]bool          // when they soak
+	stuck     map[string]bool          // cannot go back
+	slow      map[string]time.Duration // how much longer the way back takes
+	again     map[string]bool          // an operator sends it out again as soon as it is home, once
+	lag       migration.Duration
+	moving    int // at this moment
+	unbaked   int
+	most      struct{ moving, unbaked int }
+	went      []string // who has gone, in that order
+	reports   []mail.BatchReport
+	commands  int
+	finalSays migration.BatchStatus
+}
+
+const (
+	moveTime = time.Minute
+	bakeTime = 10 * time.Minute
+	soakTime = time.Hour
+)
+
+func newHerd(t *testing.T, customers int) *herd {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	h := &herd{T: t, env: suite.NewTestWorkflowEnvironment(), ill: map[string]bool{}, illLate: map[string]bool{}, stuck: map[string]bool{}, slow: map[string]time.Duration{}, again: map[string]bool{}}
+	h.batch = migration.Batch{Name: "wave", Concurrency: customers}
+	for i := range customers {
+		h.batch.Customers = append(h.batch.Customers, fmt.Sprintf("c%d", i))
+	}
+	h.env.SetStartTime(time.Date(2026, 12, 2, 20, 0, 0, 0, time.UTC))
+	h.env.SetStartWorkflowOptions(temporalclient.StartWorkflowOptions{ID: migration.MigrationID("shop")})
+	h.env.RegisterWorkflow(h.migration)
+	h.env.RegisterWorkflow(Batch)
+	h.env.RegisterWorkflowWithOptions(h.customer, workflow.RegisterOptions{Name: "Customer"})
+	h.env.RegisterActivity(&shop{h})
+	return h
+}
+
+// migration plays the Migration, for one batch.
+func (h *herd) migration(ctx workflow.Context) error {
+	mail.Listen(ctx, mail.SignalBatch, "", func(_ workflow.Context, r mail.BatchReport) { h.reports = append(h.reports, r) })
+	for _, id := range h.batch.Customers {
+		StartCustomer(ctx, migration.SpecRef{Plan: "shop"}, h.batch.Name, id)
+	}
+	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: migration.BatchID("shop", "wave")})
+	return workflow.ExecuteChildWorkflow(ctx, Batch, Input{Spec: migration.SpecRef{Plan: "shop"}, Batch: h.batch}).Get(ctx, nil)
+}
+
+// signal tells the batch something.
+func (h *herd) signal(name string, arg any) {
+	h.Helper()
+	require.NoError(h, h.env.SignalWorkflowByID(migration.BatchID("shop", "wave"), name, arg))
+}
+
+// shop is what the batch asks of the world: a plan with one database.
+type shop struct{ h *herd }
+
+func (s *shop) LoadPlan(migration.SpecRef) (state.Plan, error) {
+	return state.Plan{Datasets: []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}}}, Policy: migration.Policy{MaxLag: migration.Duration(5 * time.Second)}}, nil
+}
+
+// ReadLag is what the test says.
+func (s *shop) ReadLag(postgres.PostgresRef) (postgres.Lag, error) {
+	return postgres.Lag{Forward: s.h.lag}, nil
+}
+
+// customer plays a Customer.
+func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
+	c := migration.CustomerStatus{ID: in.ID, Home: migration.OnPrem, Phase: migration.CustomerWaiting}
+	round, n := 0, 0
+	byHealth := false
+	report := func() {
+		n++
+		workflow.SignalExternalWorkflow(ctx, migration.BatchID("shop", "wave"), "", mail.SignalReport,
+			mail.CustomerReport{Order: mail.Order{At: workflow.Now(ctx).UnixNano(), N: n}, Status: c, Round: round, ByHealth: byHealth, Unasked: byHealth})
+	}
+	set := func(p migration.CustomerPhase) { c.Phase = p; report() }
+	var goes, back, abort bool
+	mail.Listen(ctx, mail.SignalGo, "", func(_ workflow.Context, g mail.Go) {
+		if g.Round > round {
+			goes, round = true, g.Round
+		}
+	})
+	mail.Listen(ctx, mail.SignalBack, "", func(_ workflow.Context, b mail.Back) {
+		if b.Round >= round {
+			back, round = true, b.Round
+		}
+	})
+	mail.Listen(ctx, mail.SignalAbort, "", func(workflow.Context, mail.Wish) { abort = true })
+	mail.Listen(ctx, mail.SignalAsk, "", func(_ workflow.Context, a mail.Ask) {
+		if a.Report {
+			report()
+		}
+	})
+	for {
+		_ = workflow.Await(ctx, func() bool { return goes || back || abort })
+		switch {
+		case abort:
+			set(migration.CustomerAborted)
+			return nil
+		case back:
+			goes, back = false, false
+			set(migration.CustomerRolledBack)
+			continue
+		}
+		goes, byHealth = false, false
+		h.went = append(h.went, in.ID)
+		h.count(1, 1)
+		set(migration.CustomerMoving)
+		_ = workflow.Sleep(ctx, moveTime)
+		h.count(-1, 0)
+		c.Home = migration.AWS
+		set(migration.CustomerBaking)
+		work.AwaitFor(ctx, bakeTime, "", func() bool { return back || abort || h.ill[in.ID] })
+		h.count(0, -1)
+		if !back && !abort && !h.ill[in.ID] {
+			set(migration.CustomerSoaking)
+			work.AwaitFor(ctx, soakTime, "", func() bool { return back || abort || h.illLate[in.ID] })
+			if !back && !abort && !h.illLate[in.ID] {
+				set(migration.CustomerFinished)
+				return nil
+			}
+		}
+		byHealth = !back && !abort
+		set(migration.CustomerMovingBack)
+		_ = workflow.Sleep(ctx, moveTime+h.slow[in.ID])
+		back = false
+		if h.stuck[in.ID] {
+			set(migration.CustomerHeld)
+			continue
+		}
+		c.Home = migration.OnPrem
+		set(migration.CustomerRolledBack)
+		goes, h.again[in.ID] = h.again[in.ID], false
+	}
+}
+
+func (h *herd) count(moving, unbaked int) {
+	h.moving, h.unbaked = h.moving+moving, h.unbaked+unbaked
+	h.most.moving, h.most.unbaked = max(h.most.moving, h.moving), max(h.most.unbaked, h.unbaked)
+}
+
+func (h *herd) at(d time.Duration, do func()) { h.env.RegisterDelayedCallback(do, d) }
+
+func (h *herd) says() (s migration.BatchStatus) {
+	h.Helper()
+	v, err := h.env.QueryWorkflowByID(migration.BatchID("shop", "wave"), migration.QueryStatus, migration.Page{Limit: 100})
+	require.NoError(h, err)
+	require.NoError(h, v.Get(&s))
+	return s
+}
+
+// command is an update; refused is the reason why it must not be accepted, empty where it must.
+func (h *herd) command(name, by, refused string) {
+	h.Helper()
+	h.commands++
+	err := h.env.UpdateWorkflowByID(migration.BatchID("shop", "wave"), name, fmt.Sprint(h.commands), &testsuite.TestUpdateCallback{
+		OnAccept: func() { require.Empty(h, refused, "%s was accepted", name) },
+		OnReject: func(err error) {
+			require.NotEmpty(h, refused, "%s: %v", name, err)
+			require.ErrorContains(h, err, refused)
+		},
+		OnComplete: func(any, error) {},
+	}, migration.Command{By: by, Reason: "test"})
+	require.NoError(h, err)
+}
+
+// run plays the batch until everybody has ended, and a day at most.
+func (h *herd) run() {
+	h.Helper()
+	h.at(24*time.Hour, func() {
+		h.finalSays = h.says()
+		h.signal(mail.SignalAbort, mail.Wish{By: "the test"})
+	})
+	h.env.ExecuteWorkflow(h.migration)
+	require.True(h, h.env.IsWorkflowCompleted())
+	require.NoError(h, h.env.GetWorkflowError())
+	if h.finalSays.Phase == "" {
+		h.finalSays = h.says()
+	}
+	for _, r := range h.reports {
+		require.NotEmpty(h, r.Status.Phase, "an operator reads it")
+	}
+}
+
+// window is open from the start, for so long.
+func (h *herd) window(length time.Duration) {
+	h.batch.Window = &migration.Window{Opens: h.env.Now(), For: migration.Duration(length)}
+}
+
+func TestABatchMovesAsManyAtATimeAsItsPlanAllows(t *testing.T) {
+	h := newHerd(t, 7)
+	h.batch.Concurrency, h.batch.MaxUnbaked = 2, 3
+	h.run()
+	require.Equal(t, migration.BatchDone, h.finalSays.Phase)
+	require.Equal(t, h.batch.Customers, h.went)
+	require.Equal(t, 2, h.most.moving)
+	require.Equal(t, 3, h.most.unbaked)
+	require.True(t, h.reports[len(h.reports)-1].Closed)
+}
+
+func TestABatchWaitsForItsWindow(t *testing.T) {
+	h := newHerd(t, 1)
+	h.batch.Window = &migration.Window{Opens: h.env.Now().Add(2 * time.Hour), For: migration.Duration(time.Hour)}
+	h.at(2*time.Hour-time.Second, func() {
+		require.Empty(t, h.went)
+		require.Equal(t, migration.WaitWindow, h.says().WaitingFor)
+		require.Equal(t, "the window opens at 2026-12-02 22:00 UTC", h.says().Reason)
+	})
+	h.at(2*time.Hour+time.Minute, func() { require.Len(t, h.went, 1) })
+	h.run()
+	require.Equal(t, migration.BatchDone, h.finalSays.Phase)
+}
+
+func TestAClosingWindowStopsNewMovesOnly(t *testing.T) {
+	h := newHerd(t, 3)
+	h.batch.Concurrency = 1
+	h.window(90 * time.Second) // the second Move is under way
+	h.at(time.Hour, func() {
+		require.Len(t, h.went, 2)
+		s := h.says()
+		require.Equal(t, migration.BatchGate, s.Phase)
+		require.Contains(t, s.Reason, "with 1 customers not cut over; retry goes on outside it")
+		require.Equal(t, []string{migration.UpdateRetry, migration.UpdateRollback}, s.MayDo)
+		h.command(migration.UpdateRetry, "ann", "")
+	})
+	h.run()
+	require.Len(t, h.went, 3)
+	require.Equal(t, migration.BatchDone, h.finalSays.Phase)
+}
+
+func TestABatchWhoseWindowClosesWhileTheLastBakeIsDone(t *testing.T) {
+	h := newHerd(t, 3)
+	h.window(5 * time.Minute)
+	h.at(30*time.Minute, func() { require.Equal(t, migration.BatchDone, h.says().Phase) })
+	h.run()
+	require.Equal(t, 3, h.finalSays.Counts.OnAWS)
+}
+
+func TestAnUnhealthyCustomerTakesItsBatchHomeWhereThePlanSaysSo(t *testing.T) {
+	for name, c := range map[string]struct {
+		reach migration.Reach
+		ill   func(*herd) map[string]bool
+		home  int
+	}{
+		"in the bake":                   {migration.ReachBatch, func(h *herd) map[string]bool { return h.ill }, 3},
+		"in the soak":                   {migration.ReachBatch, func(h *herd) map[string]bool { return h.illLate }, 3},
+		"after the window has closed":   {migration.ReachBatch, func(h *herd) map[string]bool { h.window(90 * time.Second); h.batch.Concurrency = 1; return h.ill }, 3},
+		"and itself only, by the other": {migration.ReachCustomer, func(h *herd) map[string]bool { return h.ill }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHerd(t, 3)
+			h.batch.Rollback = c.reach
+			ill := c.ill(h)
+			h.at(5*time.Minute, func() { ill["c1"] = true })
+			h.at(12*time.Minute, func() { h.signal(mail.SignalAsk, mail.Ask{}) }) // whoever soaks looks now
+			h.at(50*time.Minute, func() {
+				home := 0
+				for _, x := range h.says().Customers {
+					if x.Home == migration.OnPrem {
+						home++
+					}
+				}
+				require.Equal(t, c.home, home, "%+v", h.says())
+				if c.home == 3 {
+					require.Equal(t, migration.BatchTakenBack, h.says().Phase)
+					require.Contains(t, h.says().Reason, "customer c1 is not healthy on AWS")
+				}
+			})
+			h.run()
+		})
+	}
+}
+
+func TestABatchThatWasTakenBackGoesAgainWhenAnOperatorSaysSo(t *testing.T) {
+	h := newHerd(t, 2)
+	h.at(5*time.Minute, func() { h.command(migration.UpdateRollback, "ann", "") })
+	h.at(20*time.Minute, func() {
+		require.Equal(t, migration.BatchTakenBack, h.says().Phase)
+		h.command(migration.UpdateRetry, "ann", "")
+		h.command(migration.UpdateRollback, "ann", "does not apply") // nobody has gone yet
+	})
+	h.run()
+	require.Equal(t, []string{"c0", "c1", "c0", "c1"}, h.went)
+	require.Equal(t, migration.BatchDone, h.finalSays.Phase)
+}
+
+func TestWhoHasFinishedDoesNotKeepABatchFromBeingTakenBack(t *testing.T) {
+	h := newHerd(t, 2)
+	h.batch.Concurrency = 1
+	h.window(90 * time.Second)
+	h.batch.Window.For = migration.Duration(30 * time.Second) // one goes
+	h.at(2*time.Hour, func() { h.command(migration.UpdateRetry, "ann", "") })
+	h.at(2*time.Hour+5*time.Minute, func() {
+		require.Equal(t, migration.CustomerFinished, h.says().Customers[0].Phase)
+		h.command(migration.UpdateRollback, "ann", "")
+	})
+	h.at(3*time.Hour, func() {
+		require.Equal(t, migration.BatchTakenBack, h.says().Phase)
+		require.Contains(t, h.says().Reason, "1 that had finished stay on AWS")
+		require.Equal(t, 1, h.says().Counts.Away)
+	})
+	h.run()
+}
+
+func TestWhoCannotGoBackIsLeftToAnOperatorAndCountsAsAway(t *testing.T) {
+	h := newHerd(t, 2)
+	h.stuck["c0"] = true
+	h.at(5*time.Minute, func() { h.command(migration.UpdateRollback, "ann", "") })
+	h.at(time.Hour, func() {
+		s := h.says()
+		require.Equal(t, migration.BatchTakenBack, s.Phase)
+		require.Equal(t, migration.Counts{Customers: 2, RolledBack: 1, Held: 1, Away: 1}, s.Counts)
+	})
+	h.at(2*time.Hour, func() { h.signal(mail.SignalBack, mail.Wish{By: "ann"}) }) // of the whole migration: it is asked again
+	h.run()
+	require.Equal(t, 1, h.reports[len(h.reports)-1].Incidents)
+}
+
+func TestApprovalsAreOfDifferentPeople(t *testing.T) {
+	h := newHerd(t, 1)
+	h.batch.Approvals = 2
+	h.at(time.Minute, func() {
+		require.Equal(t, "0 of 2 approvals", h.says().Reason)
+		h.command(migration.UpdateApprove, "ann", "")
+		h.command(migration.UpdateApprove, "ann", "another person must")
+	})
+	h.at(2*time.Minute, func() {
+		require.Empty(t, h.went)
+		h.command(migration.UpdateApprove, "bob", "")
+		h.command(migration.UpdateApprove, "eve", "needs no more approvals")
+	})
+	h.run()
+	require.Len(t, h.went, 1)
+}
+
+func TestNobodyGoesWhileTheMigrationIsPaused(t *testing.T) {
+	h := newHerd(t, 3)
+	h.batch.Concurrency = 1
+	h.at(30*time.Second, func() {
+		h.signal(mail.SignalPause, mail.Pause{Order: mail.Order{At: 1, N: 1}, Paused: true, Reason: "paused by ann: look"})
+	})
+	h.at(2*time.Hour, func() {
+		require.Len(t, h.went, 1)
+		require.Equal(t, migration.WaitResume, h.says().WaitingFor)
+		h.signal(mail.SignalPause, mail.Pause{Order: mail.Order{At: 1, N: 2}})
+	})
+	h.run()
+	require.Len(t, h.went, 3)
+}
+
+func TestABatchWaitsUntilReplicationIsCloseBehind(t *testing.T) {
+	h := newHerd(t, 1)
+	h.lag = migration.Duration(time.Minute)
+	h.at(time.Minute, func() {
+		require.Equal(t, migration.WaitLag, h.says().WaitingFor)
+		require.Contains(t, h.says().Reason, "orders is 1m0s behind on AWS")
+		h.lag = 0
+	})
+	h.run()
+	require.Len(t, h.went, 1)
+}
+
+func TestAnAbortedBatchWaitsUntilItsCustomersHaveEnded(t *testing.T) {
+	h := newHerd(t, 3)
+	h.batch.Concurrency = 1
+	h.at(90*time.Second, func() { h.signal(mail.SignalAbort, mail.Wish{By: "ann"}) })
+	h.run()
+	require.Equal(t, migration.BatchAborted, h.finalSays.Phase)
+	require.Zero(t, h.finalSays.Counts.Away)
+	require.False(t, slices.ContainsFunc(h.finalSays.Customers, func(c migration.CustomerStatus) bool { return c.Phase != migration.CustomerAborted }))
+}
+
+// Both come in one workflow task, in which the batch has not acted on either.
+func TestATakeBackIsTheLastWordOverARetryOfTheSameMoment(t *testing.T) {
+	b := newBatch(Input{Batch: migration.Batch{Name: "wave", Customers: []string{"acme"}}})
+	b.Phase = migration.BatchDone
+	require.NoError(t, b.allowed(migration.UpdateRetry, migration.Command{By: "ann"}))
+	b.retry = &mail.Wish{By: "ann"}
+	b.takeBackAll(mail.Wish{By: "bob"})
+	require.Nil(t, b.retry, "the customers would go out again as soon as they are home")
+	require.ErrorContains(t, b.allowed(migration.UpdateRetry, migration.Command{By: "ann"}), "retry does not apply")
+}
+
+// An operator lets a customer go on that was held on AWS, or sends one out again, while others are still on their way home.
+func TestWhoIsSentOutWhileItsBatchIsTakenBackIsTakenBackToo(t *testing.T) {
+	h := newHerd(t, 2)
+	h.again["c0"], h.slow["c1"] = true, 20*time.Minute
+	h.at(2*time.Minute, func() { h.command(migration.UpdateRollback, "ann", "") })
+	h.at(40*time.Minute, func() {
+		require.Equal(t, migration.BatchTakenBack, h.says().Phase)
+		require.Zero(t, h.says().Counts.Away)
+	})
+	h.run()
+	require.Equal(t, []string{"c0", "c1", "c0"}, h.went)
+}

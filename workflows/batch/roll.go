@@ -1,0 +1,132 @@
+package batch
+
+import (
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/customer"
+	"github.com/drover-migration/drover/workflows/mail"
+	"github.com/drover-migration/drover/workflows/roll"
+)
+
+// gather asks every customer where it stands, before anything else: a batch may be started again beside customers that are under way.
+// Customers that do not run are started.
+func (b *batch) gather(ctx workflow.Context) {
+	here := map[string]bool{}
+	for _, id := range b.in.Batch.Customers {
+		b.TellOr(ctx, migration.CustomerID(b.in.Spec.Plan, id), mail.SignalAsk, mail.Ask{Report: true}, func(ctx workflow.Context) {
+			b.startCustomer(ctx, id, nil)
+			here[id] = true
+		})
+	}
+	_ = workflow.Await(ctx, func() bool {
+		return !slices.ContainsFunc(b.in.Batch.Customers, func(id string) bool { return !here[id] && b.Orders[id] == mail.Order{} })
+	})
+}
+
+// begin goes to the gate, or to where a batch was that an operator has terminated.
+func (b *batch) begin(ctx workflow.Context) {
+	if mail.WasReset(ctx) { // the server has delivered every signal once more
+		b.TakeBack, b.retry, b.abort = nil, nil, nil
+		b.Note(ctx, "reset in Temporal", migration.Command{})
+	}
+	for _, id := range b.in.Batch.Customers { // they may have heard of a batch that was terminated
+		b.Round = max(b.Round, b.Heard[id])
+	}
+	b.newRound(func(p migration.CustomerPhase) bool { return p == migration.CustomerWaiting })
+	if was := b.in.Was; was != nil {
+		b.Approvals = was.Approvals
+		b.Note(ctx, "started again: it was terminated while "+string(was.Phase), migration.Command{})
+		switch was.Phase {
+		case migration.BatchTakingBack, migration.BatchTakenBack:
+			b.TakeBack = &mail.Wish{By: mail.ByDrover, Reason: was.Reason}
+			b.Set(ctx, migration.BatchTakingBack, migration.WaitNothing, was.Reason)
+			return
+		case migration.BatchDone:
+			b.Set(ctx, migration.BatchDone, migration.WaitNothing, b.summary())
+			return
+		}
+	}
+	b.Set(ctx, migration.BatchGate, b.gateWaits(ctx), "")
+}
+
+// hear takes the migration's word on whether customers may go. An older word does not override a newer one.
+func (b *batch) hear(ctx workflow.Context, p mail.Pause) {
+	if !p.Order.Newer(b.PauseOrder) {
+		return
+	}
+	first := p.Order.N <= b.PauseOrder.N // a migration that was started again counts anew
+	b.PauseOrder, b.Paused = p.Order, nil
+	if p.Paused {
+		b.Paused = &p
+	}
+	if first && b.Phase != "" {
+		b.tellMigration(ctx)
+	}
+}
+
+// rollEvery is how long to wait before the next roll call: short while somebody is under way.
+func (b *batch) rollEvery() time.Duration {
+	switch {
+	case b.unbaked() > 0, b.Phase == migration.BatchTakingBack:
+		return roll.Often
+	case slices.ContainsFunc(b.in.Batch.Customers, b.watched):
+		return roll.Seldom
+	default:
+		return 0
+	}
+}
+
+// watched says whether a customer has gone and has not ended.
+func (b *batch) watched(id string) bool {
+	return b.Told[id] && !over(b.Customers[id].Phase)
+}
+
+func (b *batch) callRoll(ctx workflow.Context) {
+	for _, id := range b.in.Batch.Customers {
+		switch {
+		case b.strays(id):
+			b.tellCustomer(ctx, id, mail.SignalBack, b.backWord())
+		case b.watched(id):
+			b.tellCustomer(ctx, id, mail.SignalAsk, mail.Ask{})
+		}
+	}
+}
+
+// strays says whether a customer is neither at home nor on its way while its batch is being taken back: an operator's retry has sent it out
+// again, or has let one go on that was held on AWS.
+func (b *batch) strays(id string) bool {
+	p := b.Customers[id].Phase
+	return b.Phase == migration.BatchTakingBack && b.Back != nil && b.answered(id) && b.mustComeBack(id) && p != migration.CustomerHeld && p != migration.CustomerMovingBack
+}
+
+// tellCustomer signals a customer; one that does not run any more goes on from where it last reported, and hears it then.
+func (b *batch) tellCustomer(ctx workflow.Context, id, signal string, arg any) {
+	b.TellOr(ctx, migration.CustomerID(b.in.Spec.Plan, id), signal, arg, func(ctx workflow.Context) {
+		last := b.Customers[id]
+		if over(last.Phase) {
+			return // it has ended, and its last report came first
+		}
+		st := customer.Again(ctx, last)
+		st.Round, st.Go = b.Round, b.Told[id] && !b.answered(id)
+		b.Note(ctx, id+" was terminated, and is started again", migration.Command{Reason: "it was " + string(last.Phase)})
+		b.startCustomer(ctx, id, st)
+		if signal != mail.SignalAsk && signal != mail.SignalGo { // go travels in the state
+			b.Tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signal, arg)
+		} else if b.Phase == migration.BatchTakingBack && b.Back != nil && b.mustComeBack(id) {
+			b.Tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), mail.SignalBack, b.backWord())
+		}
+	})
+}
+
+func (b *batch) startCustomer(ctx workflow.Context, id string, st *customer.State) {
+	customer.Start(ctx, customer.Input{Spec: b.in.Spec, ID: id, Batch: b.in.Batch.Name, State: st})
+}
+
+// StartCustomer starts a Customer that its Batch has not seen yet.
+func StartCustomer(ctx workflow.Context, spec migration.SpecRef, batch, id string) {
+	customer.Start(ctx, customer.Input{Spec: spec, ID: id, Batch: batch})
+}

@@ -1,0 +1,95 @@
+package batch
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/status"
+)
+
+func (b *batch) status() migration.BatchStatus {
+	return migration.BatchStatus{
+		Name: b.in.Batch.Name, Phase: cmp.Or(b.Phase, migration.BatchWaiting), WaitingFor: b.Waiting, Reason: b.Reason, Since: b.Since, Approvals: b.Approvals,
+		Needs: b.in.Batch.Approvals, Window: b.in.Batch.Window, Ticket: b.in.Batch.Ticket, Counts: b.counts(), MayDo: b.mayDo(),
+	}
+}
+
+// page is the batch with some of its customers, in the plan's order.
+func (b *batch) page(p migration.Page) (migration.BatchStatus, error) {
+	if p.Offset < 0 || p.Limit < 0 {
+		return migration.BatchStatus{}, fmt.Errorf("status: offset %d and limit %d must not be negative", p.Offset, p.Limit)
+	}
+	s := b.status()
+	ids := b.in.Batch.Customers
+	end := min(p.Offset+p.Limit, len(ids))
+	for i := p.Offset; i < end; i++ {
+		s.Customers = append(s.Customers, b.Customers[ids[i]])
+	}
+	if end < len(ids) {
+		s.Next = end
+	}
+	return s, nil
+}
+
+func (b *batch) counts() migration.Counts {
+	n := migration.Counts{Customers: len(b.in.Batch.Customers), Away: b.away()}
+	for _, id := range b.in.Batch.Customers {
+		switch c := b.Customers[id]; {
+		case c.Phase == migration.CustomerHeld:
+			n.Held++
+		case c.Phase == migration.CustomerRolledBack:
+			n.RolledBack++
+		case moving(c.Phase):
+			n.Moving++
+		case c.Phase == migration.CustomerBaking:
+			n.Baking++
+		case c.Phase == migration.CustomerSoaking || c.Phase == migration.CustomerFinished:
+			n.OnAWS++
+		default:
+			n.Waiting++
+		}
+	}
+	return n
+}
+
+func (b *batch) summary() string {
+	n := b.counts()
+	return fmt.Sprintf("%d on AWS, %d rolled back, %d held", n.OnAWS, n.RolledBack, n.Held)
+}
+
+func (b *batch) mayDo() []string {
+	return status.MayDo(func(name string) error { return b.allowed(name, migration.Command{}) }, migration.UpdateApprove, migration.UpdateRetry, migration.UpdateRollback)
+}
+
+// allowed refuses a command that would do nothing or mean something else than the operator thinks.
+func (b *batch) allowed(name string, cmd migration.Command) error {
+	switch name {
+	case migration.UpdateApprove:
+		if len(b.Approvals) >= b.in.Batch.Approvals {
+			return fmt.Errorf("batch %s needs no more approvals (%d given, %d needed)", b.in.Batch.Name, len(b.Approvals), b.in.Batch.Approvals)
+		}
+		if slices.ContainsFunc(b.Approvals, func(e migration.Event) bool { return e.By == cmd.By }) {
+			return fmt.Errorf("%s has approved batch %s already: another person must", cmd.By, b.in.Batch.Name)
+		}
+		return nil
+	case migration.UpdateRetry:
+		applies := b.Phase == migration.BatchTakenBack || b.Phase == migration.BatchDone && b.atHome() > 0 || b.Phase == migration.BatchGate && b.Waiting == migration.WaitWindow
+		if applies && b.TakeBack == nil {
+			return nil
+		}
+	case migration.UpdateRollback:
+		gone := slices.ContainsFunc(b.in.Batch.Customers, b.mustComeBack)
+		if b.Phase == migration.BatchCuttingOver || gone && (b.Phase == migration.BatchGate || b.Phase == migration.BatchDone) {
+			return nil
+		}
+	}
+	return fmt.Errorf("batch %s is %s: %s does not apply", b.in.Batch.Name, b.Phase, name)
+}
+
+func (b *batch) describe() string {
+	n := b.counts()
+	return fmt.Sprintf("Batch **%s**: %d customers, %d waiting, %d moving, %d baking, %d on AWS, %d rolled back, %d held.\n",
+		b.in.Batch.Name, n.Customers, n.Waiting, n.Moving, n.Baking, n.OnAWS, n.RolledBack, n.Held)
+}

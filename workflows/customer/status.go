@@ -1,0 +1,78 @@
+package customer
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/mail"
+	"github.com/drover-migration/drover/workflows/status"
+)
+
+// status is what anyone may know, without the timeline.
+func (c *customer) status() migration.CustomerStatus {
+	return migration.CustomerStatus{
+		ID: c.in.ID, Name: c.slice.Customer.Name, Batch: c.in.Batch, Home: c.Home, Phase: c.Phase, WaitingFor: c.Waiting, Since: c.Since, Until: c.until(),
+		Token: c.Token, Tries: c.Tries, Reason: c.Reason, MayDo: c.mayDo(), Verdict: c.Verdict, Moves: c.Moves, RollbackMS: c.RollbackMS,
+	}
+}
+
+// until is the end of the bake or the soak under way; zero: of neither.
+func (c *customer) until() time.Time {
+	if c.Phase == migration.CustomerBaking || c.Phase == migration.CustomerSoaking {
+		return c.Ends
+	}
+	return time.Time{}
+}
+
+// report tells the batch.
+func (c *customer) report(ctx workflow.Context) {
+	c.Tell(ctx, migration.BatchID(c.in.Spec.Plan, c.in.Batch), mail.SignalReport, mail.CustomerReport{
+		Order: c.Stamp(ctx), Status: c.status(), Round: c.Round, ByHealth: c.ByHealth, Unasked: c.ByHealth || c.WithBatch,
+	})
+}
+
+func (c *customer) mayDo() []string {
+	return status.MayDo(func(name string) error { return c.allowed(name, migration.Command{}) }, migration.UpdateHold, migration.UpdateRetry, migration.UpdateRollback)
+}
+
+// allowed refuses a command that would do nothing or mean something else than the operator thinks.
+func (c *customer) allowed(name string, cmd migration.Command) error {
+	if cmd.Token != 0 && cmd.Token != c.Token {
+		return fmt.Errorf("%s of try %d of customer %s: the last try is %d; look at its status and ask again", name, cmd.Token, c.in.ID, c.Token)
+	}
+	in := func(p ...migration.CustomerPhase) bool { return slices.Contains(p, c.Phase) }
+	switch name {
+	case migration.UpdateHold:
+		if in(migration.CustomerWaiting, migration.CustomerMoving, migration.CustomerBaking, migration.CustomerSoaking) {
+			return nil
+		}
+	case migration.UpdateRetry:
+		if in(migration.CustomerHeld, migration.CustomerRolledBack) && c.back == nil {
+			return nil
+		}
+	case migration.UpdateRollback:
+		if in(migration.CustomerMoving, migration.CustomerBaking, migration.CustomerSoaking) || in(migration.CustomerHeld) && c.Home == migration.AWS {
+			return nil
+		}
+	}
+	return fmt.Errorf("customer %s is %s, homed on %s: %s does not apply", c.in.ID, c.Phase, c.Home, name)
+}
+
+func (c *customer) describe() string {
+	s := fmt.Sprintf("Customer **%s** of batch **%s** is homed on **%s**", c.in.ID, c.in.Batch, c.Home)
+	if c.Tries > 1 {
+		s += fmt.Sprintf(", try %d", c.Tries)
+	}
+	if until := c.until(); !until.IsZero() {
+		s += ", until " + until.UTC().Format("2006-01-02 15:04:05 MST")
+	}
+	s += ".\n"
+	if v := c.Verdict; v != nil {
+		s += fmt.Sprintf("\nLast verdict: **%s**. %s\n", v.Outcome, v.Reason)
+	}
+	return s
+}

@@ -1,0 +1,69 @@
+// Package home is the one hard idea of the product: where a customer is homed is in the data, never in a workflow. It reads the home
+// record, settles what a Move left between its steps (claim, poison, reopen), and makes the route follow. A Move uses it to resolve its
+// doubts, and a Customer to repair a Move that did not say how it ended.
+package home
+
+import (
+	"fmt"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/work"
+)
+
+// Keeper reads and repairs the home of one customer.
+type Keeper struct {
+	Spec  migration.SpecRef
+	Slice migration.CustomerSlice
+	Home  migration.Side                                   // as the customer last knew it
+	Token int64                                            // highest that any try of the customer used: a repair takes the next
+	Note  func(ctx workflow.Context, what, because string) // to the customer's timeline
+}
+
+// Read asks the data where the customer is homed. Of several databases the one that is in the middle of a try speaks for all: the others
+// have not begun it, or are through with it.
+func (k *Keeper) Read(ctx workflow.Context) (migration.HomeRecord, error) {
+	records := make([]workflow.Future, len(k.Slice.Databases))
+	for i, d := range k.Slice.Databases {
+		req := postgres.TenantRequest{
+			PostgresRef: postgres.PostgresRef{Plan: k.Spec.Plan, Dataset: d, Target: k.Slice.Target(d.Target())},
+			Customer:    k.Slice.Customer.ID, Tenant: k.Slice.Customer.Tenant,
+		}
+		c := work.DataQuestion.At(ctx, d.Site(), "read the home record of "+k.Slice.Customer.ID+" in "+d.Name)
+		records[i] = workflow.ExecuteActivity(c, work.Postgres.ReadHome, req)
+	}
+	var home migration.HomeRecord
+	for i, f := range records {
+		var rec migration.HomeRecord
+		if err := f.Get(ctx, &rec); err != nil {
+			return rec, fmt.Errorf("database %s: %w", k.Slice.Databases[i].Name, err)
+		}
+		k.Token = max(k.Token, rec.Token())
+		if why := rec.Undecided(); why != "" { // whatever was done now could be done on the wrong side
+			return rec, fmt.Errorf("database %s: %s", k.Slice.Databases[i].Name, why)
+		}
+		switch {
+		case i == 0 || home.Settled() && !rec.Settled():
+			home = rec
+		case home.Settled() && rec.Home() != home.Home():
+			return home, fmt.Errorf("customer %s is homed on %s in %s and on %s in %s: no try leaves it so; find out who wrote the fence table",
+				k.Slice.Customer.ID, home.Home(), k.Slice.Databases[0].Name, rec.Home(), k.Slice.Databases[i].Name)
+		}
+	}
+	return home, nil
+}
+
+// Settled is Read, after the repair of a try that was terminated, reset or superseded between its steps. No cancel keeps it from that.
+func (k *Keeper) Settled(ctx workflow.Context, why string) (migration.HomeRecord, error) {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	rec, err := k.Read(ctx)
+	if err != nil || rec.Settled() {
+		return rec, err
+	}
+	if r := k.Repair(ctx, rec.Home(), why); r.Outcome == migration.MoveGaveUp {
+		k.Note(ctx, "the repair did not succeed", r.Reason)
+	}
+	return k.Read(ctx)
+}

@@ -1,0 +1,108 @@
+package mail
+
+import "github.com/drover-migration/drover/migration"
+
+// Signals between workflows. People use updates (package client), never these.
+const (
+	SignalGo      = "go"      // Batch -> Customer: cut over
+	SignalBack    = "back"    // Batch -> Customer, Migration -> Batch: take back
+	SignalAbort   = "abort"   // Migration -> Batch -> Customer: end at home
+	SignalDismiss = "dismiss" // Migration -> Customer: end, if you were never told to go
+	SignalReport  = "report"  // Customer -> Batch
+	SignalBatch   = "batch"   // Batch -> Migration
+	SignalPiece   = "piece"   // Workload, Replication -> Migration
+	SignalPause   = "pause"   // Migration -> Batch; Batch -> Migration when an operator canceled it
+	SignalAsk     = "ask"     // Migration -> Batch, Workload, Replication; Batch -> Customer: are you there
+	SignalYield   = "yield"   // Customer -> Replication: step aside
+	SignalYielded = "yielded" // Replication -> Customer: stepped aside
+	SignalRelease = "release" // Customer -> Replication: the Move is over
+	SignalStop    = "stop"    // Migration -> Replication
+	SignalTrouble = "trouble" // Replication -> Customer: its fences are not as they must be
+)
+
+// ByDrover is who takes a batch back when no operator asked.
+const ByDrover = "drover"
+
+// Wish is what somebody wants of a workflow, with who and why.
+type Wish struct {
+	By     string `json:"by,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+func (w Wish) String() string {
+	if w.Reason == "" {
+		return w.By
+	}
+	return w.By + ": " + w.Reason
+}
+
+// Go tells a customer to cut over.
+type Go struct {
+	Round int `json:"round"` // of the batch; it comes back with every report
+}
+
+// Back takes a customer back.
+type Back struct {
+	Wish
+	Round int `json:"round"` // of the batch that wants it; signals sent together may arrive in any order
+}
+
+// CustomerReport is a Customer's news for its Batch.
+type CustomerReport struct {
+	Order    Order                    `json:"order"`
+	Status   migration.CustomerStatus `json:"status"`             // without timeline
+	Round    int                      `json:"round"`              // of the batch, that the customer has heard of
+	ByHealth bool                     `json:"byHealth,omitempty"` // it goes back because of its own verdict
+	Unasked  bool                     `json:"unasked,omitempty"`  // it goes back without an operator's asking: by its verdict, or with its batch
+}
+
+// BatchReport is a Batch's news for its Migration.
+type BatchReport struct {
+	Order     Order                 `json:"order"`
+	Status    migration.BatchStatus `json:"status"`    // without customers
+	Incidents int                   `json:"incidents"` // customers rolled back or held, ever
+	Closed    bool                  `json:"closed,omitempty"`
+}
+
+// PieceReport is the news of a workload or a dataset.
+type PieceReport struct {
+	Order Order                 `json:"order"`
+	Piece migration.PieceStatus `json:"piece"`
+	Stop  bool                  `json:"stop,omitempty"` // no further customer may move: Piece.Detail says why
+}
+
+// Yield asks a Replication to leave one customer's data alone.
+type Yield struct {
+	Customer string `json:"customer"`
+	ReplyTo  string `json:"replyTo"` // workflow id
+}
+
+// Yielded says that no pass touches the customer's data now.
+type Yielded struct {
+	Dataset  string `json:"dataset"`
+	Customer string `json:"customer"`
+}
+
+// Release gives a customer's data back to the passes, which go away from its home.
+type Release struct {
+	Customer string         `json:"customer"`
+	Home     migration.Side `json:"home"`
+	Token    int64          `json:"token"`
+}
+
+// Pause stops and starts the admission of customers. It is sent again with every roll call.
+type Pause struct {
+	Order  Order  `json:"order"`
+	Paused bool   `json:"paused"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// Trouble is what an audit of both sides found of a customer.
+type Trouble struct {
+	Words string `json:"words"`
+}
+
+// Ask is a roll call: that it is delivered says that the workflow runs.
+type Ask struct {
+	Report bool `json:"report,omitempty"` // and say where you stand: the sender knows nothing
+}

@@ -1,0 +1,532 @@
+// Package migration is the story of a plan: it looks at everything before it touches anything, brings AWS up beside what runs, and
+// releases the batches one after the other.
+package migration
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/activities/traffic"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/batch"
+	"github.com/drover-migration/drover/workflows/check"
+	"github.com/drover-migration/drover/workflows/mail"
+	"github.com/drover-migration/drover/workflows/roll"
+	"github.com/drover-migration/drover/workflows/status"
+	"github.com/drover-migration/drover/workflows/work"
+	"github.com/drover-migration/drover/workflows/workload"
+)
+
+const stopPause = 2 * time.Second // between two looks whether what copies and launches has ended
+
+// Input starts a Migration with a compiled plan, and carries it over continue-as-new by the plan's name only.
+type Input struct {
+	migration.MigrationInput
+	State *State `json:"state,omitempty"`
+}
+
+// State is what a migration's story needs to go on.
+type State struct {
+	status.Status[migration.MigrationPhase] `json:"standing"`
+	mail.Box                                `json:"mail"`
+	roll.Roll                               `json:"roll"`
+
+	Spec      migration.SpecRef                `json:"spec"`
+	Resume    migration.MigrationPhase         `json:"resume"` // where the story goes on
+	Paused    *mail.Pause                      `json:"paused,omitempty"`
+	Names     []string                         `json:"names,omitempty"` // of the batches, in the plan's order: a new run hears commands before it has read the plan
+	Batches   map[string]migration.BatchStatus `json:"batches"`
+	Incidents map[string]int                   `json:"incidents"` // by batch
+	Forgiven  int                              `json:"forgiven"`  // incidents that an operator has resumed after
+	Pieces    map[string]migration.PieceStatus `json:"pieces"`    // workloads and datasets
+	Orders    map[string]mail.Order            `json:"orders"`    // of the reports taken, by sender
+	Stopped   map[string]bool                  `json:"stopped"`   // datasets whose audit lets nobody move, as last reported
+	Closed    map[string]bool                  `json:"closed"`    // batches all of whose customers have ended
+	Started   int                              `json:"started"`   // batches released
+}
+
+// Migration carries out a plan: it looks at everything before it touches anything, brings AWS up beside what runs, and releases the
+// batches one after the other. It never moves a customer itself.
+func Migration(ctx workflow.Context, in Input) error {
+	m := newMigration(in)
+	m.Deaf = in.State != nil && mail.WasReset(ctx)
+	if err := m.setup(ctx); err != nil {
+		return err
+	}
+	return m.End(ctx, m.run(ctx))
+}
+
+type run struct {
+	in   Input
+	plan state.Plan
+	State
+
+	aborted *mail.Wish
+}
+
+func newMigration(in Input) *run {
+	m := &run{in: in}
+	if in.State != nil {
+		m.State = *in.State
+	} else {
+		m.State = State{
+			Resume: migration.MigrationAccepted, Batches: map[string]migration.BatchStatus{}, Incidents: map[string]int{},
+			Pieces: map[string]migration.PieceStatus{}, Closed: map[string]bool{}, Stopped: map[string]bool{}, Orders: map[string]mail.Order{},
+		}
+	}
+	return m
+}
+
+func (m *run) setup(ctx workflow.Context) error {
+	m.Hooks = status.Hooks{Describe: m.describe, MayDo: m.mayDo}
+	err := workflow.SetQueryHandlerWithOptions(ctx, migration.QueryStatus, func(migration.Page) (migration.MigrationStatus, error) { return m.status(), nil },
+		workflow.QueryHandlerOptions{Description: "The migration with its batches, workloads and datasets. Customers: ask the batches."})
+	if err != nil {
+		return err
+	}
+	mail.Listen(ctx, mail.SignalBatch, "A batch reports.", m.took)
+	mail.Listen(ctx, mail.SignalPause, "A batch was canceled in Temporal: pause.", func(ctx workflow.Context, p mail.Pause) {
+		if !m.Deaf {
+			m.pause(ctx, p.Reason)
+		}
+	})
+	mail.Listen(ctx, mail.SignalPiece, "A workload or a dataset reports.", func(ctx workflow.Context, p mail.PieceReport) {
+		if !p.Order.Newer(m.Orders[p.Piece.Name]) {
+			return
+		}
+		if p.Stop && m.Paused == nil && !m.Stopped[p.Piece.Name] {
+			m.Note(ctx, "the migration pauses itself", migration.Command{By: mail.ByDrover, Reason: p.Piece.Name + ": " + p.Piece.Detail})
+			m.pause(ctx, p.Piece.Name+": "+p.Piece.Detail)
+		}
+		m.Stopped[p.Piece.Name] = p.Stop
+		was := m.Pieces[p.Piece.Name].Phase
+		m.Orders[p.Piece.Name], m.Pieces[p.Piece.Name] = p.Order, p.Piece
+		if p.Piece.Phase == migration.PieceFailed || was == migration.PieceFailed {
+			m.Note(ctx, p.Piece.Name+": "+string(p.Piece.Phase), migration.Command{Reason: p.Piece.Detail})
+			m.Set(ctx, m.Phase, m.waitsFor(), m.because())
+		}
+		m.Show(ctx)
+	})
+	command := func(name, description string, apply func(workflow.Context, migration.Command)) status.Command {
+		return status.Command{Name: name, Description: description, Apply: apply, Allowed: func(migration.Command) error { return m.allowed(name) }}
+	}
+	return m.Handle(ctx,
+		command(migration.UpdatePause, "Admit no more customers; Moves under way finish.", func(ctx workflow.Context, k migration.Command) {
+			m.pause(ctx, "paused by "+k.By+": "+k.Reason)
+		}),
+		command(migration.UpdateResume, "Admit customers again.", func(ctx workflow.Context, _ migration.Command) { m.unpause(ctx) }),
+		command(migration.UpdateRollback, "Move every customer back home.", func(ctx workflow.Context, k migration.Command) {
+			m.pause(ctx, "everything is taken back for "+k.By)
+			m.tellBatches(ctx, mail.SignalBack, mail.Wish{By: k.By, Reason: k.Reason})
+		}),
+		command(migration.UpdateAbort, "End the migration and remove what it made. Only while every customer is at home.", func(_ workflow.Context, k migration.Command) {
+			m.aborted = &mail.Wish{By: k.By, Reason: k.Reason}
+		}),
+	)
+}
+
+// run is the plan, from acceptance to the end of the soak.
+func (m *run) run(ctx workflow.Context) error {
+	background, _ := workflow.NewDisconnectedContext(ctx)
+	workflow.Go(background, func(ctx workflow.Context) { m.Keep(ctx, m.rollEvery, m.callRoll) })
+	for _, phase := range []struct {
+		name migration.MigrationPhase
+		do   func(workflow.Context) error
+	}{
+		{migration.MigrationAccepted, m.accept},
+		{migration.MigrationPreflight, m.preflight},
+		{migration.MigrationProvisioning, m.provision},
+		{migration.MigrationReleasing, m.releaseBatches},
+		{migration.MigrationSoak, m.soak},
+	} {
+		if phase.name != m.Resume {
+			continue
+		}
+		m.Set(ctx, phase.name, migration.WaitNothing, m.because())
+		err := phase.do(ctx)
+		if err != nil && ctx.Err() != nil && m.aborted == nil { // a migration is not given up by a click: it pauses, and goes on where it was
+			ctx, _ = workflow.NewDisconnectedContext(ctx)
+			m.pause(ctx, "canceled in Temporal; resume to go on, or abort")
+			err = phase.do(ctx)
+		}
+		if err != nil {
+			if workflow.IsContinueAsNewError(err) {
+				return err
+			}
+			if m.aborted != nil {
+				err = m.abort(ctx)
+			} else if len(m.Pieces) == 0 { // a corrected plan starts them anew
+				m.dismiss(ctx)
+			}
+			if err != nil {
+				m.Set(ctx, migration.MigrationFailed, migration.WaitNothing, work.Reason(err))
+			}
+			return err
+		}
+		m.Resume = next(phase.name)
+	}
+	for _, d := range m.plan.Datasets {
+		m.Tell(ctx, migration.ReplicationID(m.Spec.Plan, d.Name), mail.SignalStop, mail.Wish{})
+	}
+	m.Set(ctx, migration.MigrationDone, migration.WaitNothing, "")
+	return nil
+}
+
+// next is the phase after p.
+func next(p migration.MigrationPhase) migration.MigrationPhase {
+	order := []migration.MigrationPhase{migration.MigrationAccepted, migration.MigrationPreflight, migration.MigrationProvisioning, migration.MigrationReleasing, migration.MigrationSoak, migration.MigrationDone}
+	return order[slices.Index(order, p)+1]
+}
+
+// accept stores the plan and makes every customer visible, from the first minute.
+func (m *run) accept(ctx workflow.Context) error {
+	if err := workflow.ExecuteActivity(work.Question.In(ctx, "store the plan"), work.State.SaveSpec, state.SaveSpecRequest{Spec: m.in.Spec}).Get(ctx, &m.Spec); err != nil {
+		return err
+	}
+	m.Note(ctx, fmt.Sprintf("plan accepted: %d customers in %d batches", len(m.in.Spec.Customers), len(m.in.Spec.Batches)), migration.Command{By: m.in.By})
+	if err := m.load(ctx); err != nil {
+		return err
+	}
+	return m.startCustomers(ctx)
+}
+
+func (m *run) load(ctx workflow.Context) error {
+	if m.plan.Batches != nil {
+		return nil
+	}
+	l := work.Question.In(ctx, "read the plan")
+	if err := workflow.ExecuteActivity(l, work.State.LoadPlan, m.Spec).Get(l, &m.plan); err != nil {
+		return err
+	}
+	if m.Names == nil {
+		for _, b := range m.plan.Batches {
+			m.Names = append(m.Names, b.Name)
+			m.Batches[b.Name] = migration.BatchStatus{Name: b.Name, Phase: migration.BatchWaiting, WaitingFor: migration.WaitTurn, Needs: b.Approvals, Window: b.Window, Ticket: b.Ticket,
+				Counts: migration.Counts{Customers: len(b.Customers), Waiting: len(b.Customers)}}
+		}
+	}
+	m.Deaf = false
+	m.judge(ctx) // what was reported before the plan's limits were known
+	return nil
+}
+
+// startCustomers starts every Customer, a hundred at a time. They outlive this run: one that runs already, or has ended, is as good. A
+// batch that runs, since the Migration before this one was terminated, looks after its own: it knows where each of them was.
+func (m *run) startCustomers(ctx workflow.Context) error {
+	const atOnce = 100
+	runs, err := m.batchesThatRun(ctx)
+	if err != nil {
+		return err
+	}
+	sem := workflow.NewSemaphore(ctx, atOnce)
+	for _, b := range m.plan.Batches {
+		if runs[b.Name] {
+			continue
+		}
+		for _, id := range b.Customers {
+			if err := sem.Acquire(ctx, 1); err != nil {
+				return err
+			}
+			workflow.Go(ctx, func(ctx workflow.Context) {
+				defer sem.Release(1)
+				batch.StartCustomer(ctx, m.Spec, b.Name, id)
+			})
+		}
+	}
+	return sem.Acquire(ctx, atOnce)
+}
+
+func (m *run) batchesThatRun(ctx workflow.Context) (map[string]bool, error) {
+	runs := map[string]bool{}
+	if workflow.GetVersion(ctx, "a batch that runs looks after its customers", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return runs, nil
+	}
+	for _, b := range m.plan.Batches {
+		runs[b.Name] = true
+		m.TellOr(ctx, migration.BatchID(m.Spec.Plan, b.Name), mail.SignalAsk, mail.Ask{}, func(workflow.Context) { delete(runs, b.Name) })
+	}
+	m.Flush(ctx)
+	return runs, ctx.Err()
+}
+
+// preflight looks at everything the plan names, next to it, and touches nothing. One blocker ends the migration here.
+func (m *run) preflight(ctx workflow.Context) error {
+	if err := m.load(ctx); err != nil {
+		return err
+	}
+	c := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: migration.CheckID(m.Spec.Plan, migration.CheckPreflight), StaticSummary: "preflight of " + m.Spec.Plan, WaitForCancellation: true,
+		TypedSearchAttributes: temporal.NewSearchAttributes(status.AttrPlan.ValueSet(m.Spec.Plan))})
+	c, cancel := workflow.WithCancel(c)
+	defer cancel()
+	var report check.Report
+	m.Reason = "asks every system that the plan names; a site whose worker does not run keeps it waiting"
+	m.Show(ctx)
+	asked := workflow.ExecuteChildWorkflow(c, check.Preflight, m.Spec)
+	if err := m.awaitUnlessAborted(ctx, asked.IsReady); err != nil {
+		cancel()
+		free, _ := workflow.NewDisconnectedContext(ctx)
+		_ = asked.Get(free, nil) // another one of its id can begin only when it has ended
+		return err
+	}
+	if err := asked.Get(ctx, &report); err != nil {
+		return err
+	}
+	for _, f := range report.Findings {
+		m.Note(ctx, fmt.Sprintf("%s: %s: %s", f.Severity, f.Subject, f.Reason), migration.Command{Reason: f.Remedy})
+	}
+	if err := work.Refused(report.Findings); err != nil {
+		return temporal.NewNonRetryableApplicationError("preflight: "+err.Error(), "Preflight", nil)
+	}
+	return nil
+}
+
+// provision brings up beside what runs all that the first cutover needs: copies of the data that follow it, machines and services.
+func (m *run) provision(ctx workflow.Context) error {
+	if err := m.load(ctx); err != nil {
+		return err
+	}
+	if m.plan.Routed {
+		l := work.Question.In(ctx, "record the routes as they stand")
+		if err := workflow.ExecuteActivity(l, work.Traffic.RecordRoute, traffic.RecordRouteRequest{Spec: m.Spec}).Get(l, nil); err != nil {
+			return err
+		}
+	}
+	for _, w := range m.plan.Workloads {
+		if m.Pieces[w.Name].Phase != migration.PieceReady {
+			m.startWorkload(ctx, w.Name)
+		}
+	}
+	m.Set(ctx, migration.MigrationProvisioning, migration.WaitData, m.because())
+	// Databases before files: a file pass asks a database where the customer is homed.
+	for _, kind := range []func(migration.Dataset) bool{
+		func(d migration.Dataset) bool { return d.Postgres != nil },
+		func(d migration.Dataset) bool { return d.Files != nil },
+	} {
+		var names []string
+		for _, d := range m.plan.Datasets {
+			if kind(d) {
+				names = append(names, d.Name)
+				m.startReplication(ctx, d.Name)
+			}
+		}
+		if err := m.awaitReady(ctx, names); err != nil {
+			return err
+		}
+	}
+	var names []string
+	for _, w := range m.plan.Workloads {
+		names = append(names, w.Name)
+	}
+	return m.awaitReady(ctx, names)
+}
+
+// awaitReady waits until each of these workloads or datasets has reported that it is ready.
+func (m *run) awaitReady(ctx workflow.Context, names []string) error {
+	ready := func() bool {
+		return !slices.ContainsFunc(names, func(n string) bool { return m.Pieces[n].Phase != migration.PieceReady })
+	}
+	return m.awaitOrRenew(ctx, ready)
+}
+
+// releaseBatches starts each batch when the one before it is through.
+func (m *run) releaseBatches(ctx workflow.Context) error {
+	if err := m.load(ctx); err != nil {
+		return err
+	}
+	for i, b := range m.plan.Batches {
+		if i >= m.Started {
+			m.Started = i + 1
+			m.startBatch(ctx, b, nil)
+		}
+		m.Set(ctx, migration.MigrationReleasing, m.waitsFor(), m.because())
+		if err := m.awaitOrRenew(ctx, func() bool { return m.Batches[b.Name].Phase == migration.BatchDone }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// soak waits until every customer has ended. An operator can still take back any of them, or start a batch anew.
+func (m *run) soak(ctx workflow.Context) error {
+	if err := m.load(ctx); err != nil {
+		return err
+	}
+	m.Set(ctx, migration.MigrationSoak, migration.WaitHealth, "going back still loses nothing")
+	return m.awaitOrRenew(ctx, func() bool { return m.closed(m.Names) })
+}
+
+// closed says that no customer of these batches will ever do anything again.
+func (m *run) closed(batches []string) bool {
+	return !slices.ContainsFunc(batches, func(name string) bool { return !m.Closed[name] })
+}
+
+func (m *run) mustRenew(ctx workflow.Context) bool {
+	return m.aborted == nil && mail.Renewable(ctx, mail.SignalBatch, mail.SignalPiece, mail.SignalPause)
+}
+
+// awaitOrRenew waits for a condition, in a new history where this one grows too long: the error says so.
+func (m *run) awaitOrRenew(ctx workflow.Context, until func() bool) error {
+	for {
+		if err := m.awaitUnlessAborted(ctx, func() bool { return until() || m.mustRenew(ctx) }); err != nil {
+			return err
+		}
+		if until() {
+			return nil
+		}
+		if m.Renews(ctx, m.mustRenew) {
+			st := m.State
+			return workflow.NewContinueAsNewError(ctx, Migration, Input{MigrationInput: migration.MigrationInput{By: m.in.By}, State: &st})
+		}
+	}
+}
+
+// errAborted ends the story early.
+var errAborted = temporal.NewNonRetryableApplicationError("aborted", "Aborted", nil)
+
+func (m *run) awaitUnlessAborted(ctx workflow.Context, until func() bool) error {
+	if err := workflow.Await(ctx, func() bool { return m.aborted != nil || until() }); err != nil {
+		return err
+	}
+	if m.aborted != nil {
+		return errAborted
+	}
+	return nil
+}
+
+// abort removes what the migration made, once nobody depends on it: every customer is at home.
+func (m *run) abort(ctx workflow.Context) error {
+	m.Set(ctx, migration.MigrationAborting, migration.WaitNothing, "aborted by "+m.aborted.By+": "+m.aborted.Reason)
+	m.tellBatches(ctx, mail.SignalAbort, *m.aborted)
+	m.dismiss(ctx)
+	if err := workflow.Await(ctx, func() bool { return m.closed(m.started()) }); err != nil {
+		return err
+	}
+	// It refuses while anybody's data says AWS, whatever this migration knows: nothing has been stopped or removed then.
+	if err := m.restoreRoutes(ctx); err != nil {
+		return err
+	}
+	m.stop(ctx)
+	if err := m.restoreRoutes(ctx); err != nil { // what was launching may have made its target group anew
+		return err
+	}
+	for _, d := range m.plan.Datasets {
+		if d.Postgres == nil {
+			continue
+		}
+		s := work.Survey.At(ctx, d.Site(), "remove replication of "+d.Name)
+		ref := postgres.PostgresRef{Plan: m.Spec.Plan, Dataset: d, Target: m.plan.Target(d.Target())}
+		if err := workflow.ExecuteActivity(s, work.Postgres.DropPostgres, ref).Get(s, nil); err != nil {
+			return err
+		}
+	}
+	if err := workload.Retire(ctx, m.Spec, m.plan); err != nil {
+		return err
+	}
+	m.Set(ctx, migration.MigrationAborted, migration.WaitNothing, m.Reason)
+	return nil
+}
+
+func (m *run) restoreRoutes(ctx workflow.Context) error {
+	if !m.plan.Routed {
+		return nil
+	}
+	l := work.Question.In(ctx, "restore the routes")
+	return workflow.ExecuteActivity(l, work.Traffic.RestoreRoute, traffic.RestoreRouteRequest{Spec: m.Spec}).Get(l, nil)
+}
+
+// started are the batches that have been released.
+func (m *run) started() []string { return m.Names[:m.Started] }
+
+// dismiss ends the customers of batches that never started: nobody else would.
+func (m *run) dismiss(ctx workflow.Context) {
+	why := mail.Wish{By: mail.ByDrover, Reason: "the migration ends before their batch was released"}
+	if m.aborted != nil {
+		why = *m.aborted
+	}
+	for _, b := range m.plan.Batches[m.Started:] {
+		for _, id := range b.Customers {
+			m.Tell(ctx, migration.CustomerID(m.Spec.Plan, id), mail.SignalDismiss, why)
+		}
+	}
+}
+
+// stop ends what copies and launches, and waits until it runs no more: what it is in the middle of making would be left behind.
+func (m *run) stop(ctx workflow.Context) {
+	runs := map[string]bool{}
+	var ids []string
+	for _, d := range m.plan.Datasets {
+		id := migration.ReplicationID(m.Spec.Plan, d.Name)
+		m.Tell(ctx, id, mail.SignalStop, mail.Wish{})
+		ids, runs[id] = append(ids, id), true
+	}
+	for _, w := range m.plan.Workloads {
+		id := migration.WorkloadID(m.Spec.Plan, w.Name)
+		_ = workflow.RequestCancelExternalWorkflow(ctx, id, "").Get(ctx, nil) // it may have ended long ago
+		ids, runs[id] = append(ids, id), true
+	}
+	for ctx.Err() == nil {
+		for _, id := range ids {
+			if runs[id] {
+				m.TellOr(ctx, id, mail.SignalAsk, mail.Ask{}, func(workflow.Context) { delete(runs, id) })
+			}
+		}
+		m.Flush(ctx)
+		if len(runs) == 0 {
+			return
+		}
+		_ = work.Sleep(ctx, stopPause, "until what copies and launches has ended")
+	}
+}
+
+// took takes a batch's report.
+func (m *run) took(ctx workflow.Context, r mail.BatchReport) {
+	if !r.Order.Newer(m.Orders[r.Status.Name]) {
+		return
+	}
+	m.Orders[r.Status.Name] = r.Order
+	m.Batches[r.Status.Name] = r.Status
+	m.Incidents[r.Status.Name] = max(m.Incidents[r.Status.Name], r.Incidents)
+	m.Closed[r.Status.Name] = r.Closed
+	m.judge(ctx)
+	m.Show(ctx)
+}
+
+// judge pauses the migration when more customers had to go back or be held than the plan allows.
+func (m *run) judge(ctx workflow.Context) {
+	if most := m.plan.Policy.StopAfter; most > 0 && m.Paused == nil && m.incidents()-m.Forgiven >= most {
+		m.Note(ctx, "the migration pauses itself", migration.Command{Reason: fmt.Sprintf("%d customers rolled back or held; the plan stops after %d", m.incidents()-m.Forgiven, most)})
+		m.pause(ctx, fmt.Sprintf("%d customers were rolled back or held (policy.stopAfter: %d); look at why, then resume", m.incidents()-m.Forgiven, most))
+	}
+}
+
+func (m *run) incidents() (n int) {
+	for _, name := range m.Names {
+		n += m.Incidents[name]
+	}
+	return n
+}
+
+func (m *run) pause(ctx workflow.Context, why string) {
+	m.Paused = &mail.Pause{Order: m.Stamp(ctx), Paused: true, Reason: why}
+	m.tellBatches(ctx, mail.SignalPause, *m.Paused)
+	m.Set(ctx, m.Phase, m.waitsFor(), why)
+}
+
+func (m *run) unpause(ctx workflow.Context) {
+	m.Paused, m.Forgiven = nil, m.incidents()
+	m.tellBatches(ctx, mail.SignalPause, mail.Pause{Order: m.Stamp(ctx)})
+	m.Set(ctx, m.Phase, m.waitsFor(), m.because())
+}
+
+// tellBatches tells every batch that has started.
+func (m *run) tellBatches(ctx workflow.Context, signal string, arg any) {
+	for _, name := range m.started() {
+		m.Tell(ctx, migration.BatchID(m.Spec.Plan, name), signal, arg)
+	}
+}

@@ -1,0 +1,107 @@
+package migration
+
+import (
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/batch"
+	"github.com/drover-migration/drover/workflows/mail"
+	"github.com/drover-migration/drover/workflows/replication"
+	"github.com/drover-migration/drover/workflows/roll"
+	"github.com/drover-migration/drover/workflows/status"
+	"github.com/drover-migration/drover/workflows/workload"
+)
+
+func (m *run) rollEvery() time.Duration {
+	switch m.Phase {
+	case migration.MigrationProvisioning, migration.MigrationReleasing, migration.MigrationAborting:
+		return roll.Often
+	case migration.MigrationSoak:
+		if slices.ContainsFunc(m.Names, func(name string) bool {
+			p := m.Batches[name].Phase
+			return p == migration.BatchCuttingOver || p == migration.BatchTakingBack
+		}) {
+			return roll.Often
+		}
+		return roll.Seldom
+	default:
+		return 0
+	}
+}
+
+// callRoll tells every batch what holds and asks the rest whether they run. What was terminated is started again, with what it had last
+// reported; a workload that has failed is tried again by the same way.
+func (m *run) callRoll(ctx workflow.Context) {
+	word := mail.Pause{Order: m.Stamp(ctx)}
+	if m.Paused != nil {
+		word.Paused, word.Reason = true, m.Paused.Reason
+	}
+	for _, b := range m.plan.Batches[:min(m.Started, len(m.plan.Batches))] { // none before the plan is read
+		if m.Closed[b.Name] {
+			continue
+		}
+		m.TellOr(ctx, migration.BatchID(m.Spec.Plan, b.Name), mail.SignalPause, word, func(ctx workflow.Context) {
+			if !m.Closed[b.Name] && m.rollEvery() > 0 {
+				was := m.Batches[b.Name]
+				m.Note(ctx, "batch "+b.Name+" was terminated, and is started again", migration.Command{Reason: "it was " + string(was.Phase)})
+				m.startBatch(ctx, b, &was)
+				if m.Phase == migration.MigrationAborting {
+					m.Tell(ctx, migration.BatchID(m.Spec.Plan, b.Name), mail.SignalAbort, *m.aborted)
+				}
+			}
+		})
+	}
+	if m.Phase == migration.MigrationAborting {
+		return
+	}
+	for _, w := range m.plan.Workloads {
+		if p, begun := m.Pieces[w.Name]; begun && p.Phase != migration.PieceReady {
+			m.TellOr(ctx, migration.WorkloadID(m.Spec.Plan, w.Name), mail.SignalAsk, mail.Ask{}, func(ctx workflow.Context) {
+				if m.Pieces[w.Name].Phase != migration.PieceReady && m.rollEvery() > 0 {
+					m.startWorkload(ctx, w.Name)
+				}
+			})
+		}
+	}
+	for _, d := range m.plan.Datasets {
+		if _, begun := m.Pieces[d.Name]; begun {
+			m.TellOr(ctx, migration.ReplicationID(m.Spec.Plan, d.Name), mail.SignalAsk, mail.Ask{}, func(ctx workflow.Context) {
+				if m.rollEvery() > 0 {
+					m.startReplication(ctx, d.Name)
+				}
+			})
+		}
+	}
+}
+
+// start starts a child of this migration, or asks one that runs already where it stands.
+func (m *run) start(ctx workflow.Context, id, summary string, wf, in any, attrs ...temporal.SearchAttributeUpdate) {
+	if !roll.Start(ctx, m.Spec.Plan, id, summary, wf, in, attrs...) {
+		m.Tell(ctx, id, mail.SignalAsk, mail.Ask{Report: true})
+	}
+}
+
+func (m *run) startBatch(ctx workflow.Context, b migration.Batch, was *migration.BatchStatus) {
+	m.start(ctx, migration.BatchID(m.Spec.Plan, b.Name), "batch "+b.Name, batch.Batch, batch.Input{Spec: m.Spec, Batch: b, Paused: m.Paused, Was: was, Incidents: m.Incidents[b.Name]},
+		status.AttrBatch.ValueSet(b.Name), status.AttrPhase.ValueSet(string(migration.BatchGate)), status.AttrWaiting.ValueSet(string(migration.WaitNothing)))
+}
+
+func (m *run) startWorkload(ctx workflow.Context, name string) {
+	m.startPiece(ctx, name, migration.WorkloadID(m.Spec.Plan, name), "workload "+name, workload.Workload, workload.Input{Spec: m.Spec, Workload: name})
+}
+
+func (m *run) startReplication(ctx workflow.Context, dataset string) {
+	m.startPiece(ctx, dataset, migration.ReplicationID(m.Spec.Plan, dataset), "replication of "+dataset, replication.Replication, replication.Input{Spec: m.Spec, Dataset: dataset})
+}
+
+// startPiece starts a workload or a dataset, which belongs to the roll from now on.
+func (m *run) startPiece(ctx workflow.Context, name, id, summary string, wf, in any) {
+	if _, ok := m.Pieces[name]; !ok {
+		m.Pieces[name] = migration.PieceStatus{Name: name, Phase: migration.PieceProvisioning}
+	}
+	m.start(ctx, id, summary, wf, in, status.AttrPhase.ValueSet(string(migration.PieceProvisioning)))
+}

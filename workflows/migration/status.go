@@ -1,0 +1,132 @@
+package migration
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/status"
+)
+
+func (m *run) status() migration.MigrationStatus {
+	s := migration.MigrationStatus{
+		Plan: m.Spec.Plan, Revision: m.Spec.Revision, Digest: m.Spec.Digest, Phase: m.Phase, WaitingFor: m.Waiting, Reason: m.Reason, Since: m.Since,
+		Paused: m.Paused != nil, MayDo: m.mayDo(), Timeline: m.Timeline,
+	}
+	for _, name := range m.Names {
+		s.Batches = append(s.Batches, m.Batches[name])
+	}
+	for _, w := range m.plan.Workloads {
+		s.Workloads = append(s.Workloads, m.piece(w.Name))
+	}
+	for _, d := range m.plan.Datasets {
+		s.Datasets = append(s.Datasets, m.piece(d.Name))
+	}
+	return s
+}
+
+func (m *run) piece(name string) migration.PieceStatus {
+	p, ok := m.Pieces[name]
+	if !ok {
+		return migration.PieceStatus{Name: name, Phase: migration.PieceWaiting}
+	}
+	return p
+}
+
+func (m *run) mayDo() []string {
+	return status.MayDo(m.allowed, migration.UpdatePause, migration.UpdateResume, migration.UpdateRollback, migration.UpdateAbort)
+}
+
+// away counts the customers that are not for certain at home.
+func (m *run) away() (n int) {
+	for _, name := range m.Names {
+		n += m.Batches[name].Counts.Away
+	}
+	return n
+}
+
+// allowed refuses a command that would do nothing or mean something else than the operator thinks.
+func (m *run) allowed(name string) error {
+	running := m.Phase != migration.MigrationDone && m.Phase != migration.MigrationFailed && m.Phase != migration.MigrationAborting && m.Phase != migration.MigrationAborted
+	switch name {
+	case migration.UpdatePause:
+		if running && m.Paused == nil {
+			return nil
+		}
+	case migration.UpdateResume:
+		if running && m.Paused != nil {
+			return nil
+		}
+	case migration.UpdateRollback:
+		if running && m.away() > 0 {
+			return nil
+		}
+	case migration.UpdateAbort:
+		if n := m.away(); running && n > 0 {
+			return fmt.Errorf("%d customers are on AWS or on their way: roll back all of them first", n)
+		}
+		if running && m.plan.Batches != nil {
+			return nil
+		}
+	}
+	paused := ""
+	if m.Paused != nil {
+		paused = " and paused"
+	}
+	return fmt.Errorf("migration %s is %s%s: %s does not apply", m.Spec.Plan, m.Phase, paused, name)
+}
+
+func (m *run) waitsFor() migration.Waiting {
+	if m.Paused != nil {
+		return migration.WaitResume
+	}
+	switch m.Phase {
+	case migration.MigrationProvisioning:
+		return migration.WaitData
+	case migration.MigrationSoak:
+		return migration.WaitHealth
+	}
+	return migration.WaitNothing
+}
+
+// because is what keeps the migration from going on by itself: that it is paused, or what has failed.
+func (m *run) because() string {
+	if m.Paused != nil {
+		return m.Paused.Reason
+	}
+	var failed []string
+	see := func(name string) {
+		if p := m.Pieces[name]; p.Phase == migration.PieceFailed {
+			failed = append(failed, fmt.Sprintf("%s failed and is tried again: %s", name, p.Detail))
+		}
+	}
+	for _, d := range m.plan.Datasets {
+		see(d.Name)
+	}
+	for _, w := range m.plan.Workloads {
+		see(w.Name)
+	}
+	return strings.Join(failed, "; ")
+}
+
+func (m *run) describe() string {
+	var b strings.Builder
+	if len(m.Names) > 0 {
+		b.WriteString("| batch | phase | waits for | customers | waiting | moving | baking | on AWS | rolled back | held |\n|---|---|---|---|---|---|---|---|---|---|\n")
+		for _, name := range m.Names {
+			s := m.Batches[name]
+			n := s.Counts
+			status.Line(&b, "| %s | %s | %s | %d | %d | %d | %d | %d | %d | %d |\n", s.Name, s.Phase, s.WaitingFor, n.Customers, n.Waiting, n.Moving, n.Baking, n.OnAWS, n.RolledBack, n.Held)
+		}
+	}
+	for _, d := range m.plan.Datasets {
+		p := m.piece(d.Name)
+		status.Line(&b, "\n- dataset **%s**: %s %s", p.Name, p.Phase, p.Detail)
+	}
+	for _, w := range m.plan.Workloads {
+		p := m.piece(w.Name)
+		status.Line(&b, "\n- workload **%s**: %s %s", p.Name, p.Phase, p.Detail)
+	}
+	b.WriteString("\n")
+	return b.String()
+}

@@ -1,0 +1,106 @@
+package replication
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/mail"
+	"github.com/drover-migration/drover/workflows/work"
+)
+
+// auditEvery lies between two audits of a database's fences: what they find is known within a minute.
+const auditEvery = 45 * time.Second
+
+// auditAlways audits the fences of every customer on both sides, from the day on which they are set up
+// to the end of the migration, whatever phase a customer is in.
+func (r *replication) auditAlways(ctx workflow.Context) {
+	for !r.stopped && ctx.Err() == nil {
+		r.auditing = true // a run that goes on as new waits for the answer: what it closed must be told
+		r.audit(ctx)
+		r.auditing = false
+		work.AwaitFor(ctx, auditEvery, "until the next audit of both sides", func() bool { return r.stopped })
+	}
+}
+
+// audit looks once. It holds the customers that it finds in trouble, and stops the migration from
+// moving anybody while a server is in doubt.
+func (r *replication) audit(ctx workflow.Context) {
+	var w postgres.WatchResult
+	a := work.Audit.At(ctx, r.dataset.Site(), "audit both sides of "+r.dataset.Name)
+	ref := postgres.PostgresRef{Plan: r.in.Spec.Plan, Dataset: r.dataset, Target: r.plan.Target(r.dataset.Target())}
+	if err := workflow.ExecuteActivity(a, work.Postgres.WatchPostgres, ref).Get(a, &w); err != nil {
+		r.trouble(ctx, "its fences cannot be audited: "+work.Reason(err), false)
+		return
+	}
+	words := troubles(w)
+	if len(words) > 0 {
+		if err := r.holdThose(ctx, words); err != nil {
+			r.trouble(ctx, "customers in trouble cannot be named: "+work.Reason(err), true)
+			return
+		}
+	}
+	var all []string
+	all = append(all, w.Doubts...)
+	if n := len(w.Both); n > 0 {
+		all = append(all, fmt.Sprintf("both sides take the writes of %d customers: see drover doctor", n))
+	}
+	all = append(all, w.Drift...)
+	r.trouble(ctx, strings.Join(all, "; "), len(w.Doubts) > 0)
+}
+
+// troubles are the words for each tenant that a person must look at.
+func troubles(w postgres.WatchResult) map[int64]string {
+	out := map[int64]string{}
+	for _, s := range w.Stale {
+		out[s.Tenant] = fmt.Sprintf("its side %s had forgotten that it moved away and took writes beside the other; "+
+			"it was closed again at %s under token %d. Written there meanwhile: %s. Carry over what counts, then retry",
+			s.Side, s.At.UTC().Format("2006-01-02 15:04:05 MST"), s.Token, s.Writes)
+	}
+	for _, b := range w.Both {
+		out[b.Tenant] = b.Why
+	}
+	return out
+}
+
+// holdThose tells the customers of these tenants what was found, once for each finding.
+func (r *replication) holdThose(ctx workflow.Context, words map[int64]string) error {
+	tenants := make([]int64, 0, len(words))
+	for _, t := range r.plan.Tenants[r.in.Dataset] { // in one order, whenever it is replayed
+		if words[t] != "" && r.Told[t] != words[t] {
+			tenants = append(tenants, t)
+		}
+	}
+	if len(tenants) == 0 {
+		return nil
+	}
+	var names state.CustomerNames
+	l := work.Question.In(ctx, "name the customers in trouble")
+	if err := workflow.ExecuteActivity(l, work.State.NameCustomers, state.NameCustomersRequest{Spec: r.in.Spec, Dataset: r.in.Dataset, Tenants: tenants}).Get(l, &names); err != nil {
+		return err
+	}
+	for _, t := range tenants {
+		r.Told[t] = words[t]
+		r.TellOr(ctx, migration.CustomerID(r.in.Spec.Plan, names.IDs[t]), mail.SignalTrouble, mail.Trouble{Words: words[t]}, func(workflow.Context) {
+			delete(r.Told, t) // it does not run now: it is told when it does
+		})
+	}
+	return nil
+}
+
+// trouble says what is wrong with the dataset; "" says that nothing is. stop keeps every customer from moving.
+func (r *replication) trouble(ctx workflow.Context, words string, stop bool) {
+	if words == r.Trouble && stop == r.Stop {
+		return
+	}
+	r.Trouble, r.Stop = words, stop
+	if words != "" {
+		r.Set(ctx, r.Phase, migration.WaitOperator, words)
+	}
+	r.report(ctx)
+}

@@ -1,0 +1,121 @@
+package replication
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/mail"
+)
+
+// ledgerRoom is a database of two customers. Its exported methods are the activities.
+type ledgerRoom struct {
+	looks int
+	found func(look int) postgres.WatchResult
+}
+
+func (*ledgerRoom) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
+	return state.Plan{
+		Datasets: []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1", Target: "prod"}}},
+		Tenants:  map[string][]int64{"orders": {1, 2}},
+	}, nil
+}
+
+func (*ledgerRoom) PreparePostgres(context.Context, postgres.PreparePostgresRequest) error {
+	return nil
+}
+func (*ledgerRoom) AwaitPostgresSync(context.Context, postgres.PostgresRef) error { return nil }
+func (*ledgerRoom) ReadLag(context.Context, postgres.PostgresRef) (postgres.Lag, error) {
+	return postgres.Lag{}, nil
+}
+
+func (*ledgerRoom) NameCustomers(_ context.Context, req state.NameCustomersRequest) (state.CustomerNames, error) {
+	ids := map[int64]string{1: "acme", 2: "birch"}
+	out := state.CustomerNames{IDs: map[int64]string{}}
+	for _, t := range req.Tenants {
+		out.IDs[t] = ids[t]
+	}
+	return out, nil
+}
+
+func (l *ledgerRoom) WatchPostgres(context.Context, postgres.PostgresRef) (postgres.WatchResult, error) {
+	l.looks++
+	return l.found(l.looks), nil
+}
+
+// audited runs the Replication for ten minutes and answers what it told whom.
+func audited(t *testing.T, found func(look int) postgres.WatchResult) (room *ledgerRoom, told map[string][]string, pieces []mail.PieceReport) {
+	t.Helper()
+	room, told = &ledgerRoom{found: found}, map[string][]string{}
+	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
+	env.RegisterWorkflow(Replication)
+	env.RegisterActivity(room)
+	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(
+		func(_, id, _, signal string, arg any) error {
+			switch v := arg.(type) {
+			case mail.Trouble:
+				told[id] = append(told[id], v.Words)
+			case mail.PieceReport:
+				pieces = append(pieces, v)
+			}
+			return nil
+		})
+	env.RegisterDelayedCallback(func() { env.SignalWorkflow(mail.SignalStop, mail.Wish{}) }, 10*time.Minute)
+	env.ExecuteWorkflow(Replication, Input{Spec: migration.SpecRef{Plan: "p"}, Dataset: "orders"})
+	require.True(t, env.IsWorkflowCompleted())
+	require.NoError(t, env.GetWorkflowError())
+	return room, told, pieces
+}
+
+func TestBothSidesAreAuditedEachMinuteFromPrepareToTheEnd(t *testing.T) {
+	room, told, pieces := audited(t, func(int) postgres.WatchResult { return postgres.WatchResult{} })
+	require.Greater(t, room.looks, 10)
+	require.Empty(t, told)
+	for _, p := range pieces {
+		require.False(t, p.Stop)
+	}
+}
+
+func TestACustomerWhoseSideWasStaleIsToldOnceWhatWasWrittenThere(t *testing.T) {
+	stale := postgres.StaleSide{Tenant: 2, Side: migration.OnPrem, Token: 7, At: time.Date(2026, 12, 2, 22, 3, 0, 0, time.UTC), Writes: "table orders: 1 rows as they are on premises only: id=4711"}
+	_, told, pieces := audited(t, func(look int) postgres.WatchResult {
+		if look < 3 {
+			return postgres.WatchResult{}
+		}
+		return postgres.WatchResult{Stale: []postgres.StaleSide{stale}}
+	})
+	require.Len(t, told, 1)
+	require.Len(t, told["customer/p/birch"], 1)
+	require.Contains(t, told["customer/p/birch"][0], "id=4711")
+	require.Contains(t, told["customer/p/birch"][0], "under token 7")
+	for _, p := range pieces {
+		require.False(t, p.Stop, "the others go on")
+	}
+}
+
+func TestAServerInDoubtStopsEveryMoveAndIsSaidUntilSomebodyHasAgreed(t *testing.T) {
+	_, _, pieces := audited(t, func(look int) postgres.WatchResult {
+		if look == 4 || look == 5 {
+			return postgres.WatchResult{Doubts: []string{"the database server on premises is not the one that Drover knew"}}
+		}
+		return postgres.WatchResult{}
+	})
+	var stops []bool
+	for _, p := range pieces {
+		if len(stops) == 0 || stops[len(stops)-1] != p.Stop {
+			stops = append(stops, p.Stop)
+		}
+		if p.Stop {
+			require.Contains(t, p.Piece.Detail, "is not the one that Drover knew")
+		}
+	}
+	require.Equal(t, []bool{false, true, false}, stops)
+	require.Contains(t, pieces[len(pieces)-2].Piece.Detail, "lag to AWS", "afterwards it says how it stands")
+}

@@ -1,0 +1,275 @@
+// Package replication keeps a dataset's copy close behind, in the direction away from each customer's home.
+package replication
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/activities/files"
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/mail"
+	"github.com/drover-migration/drover/workflows/status"
+	"github.com/drover-migration/drover/workflows/work"
+)
+
+const (
+	lagPause      = 5 * time.Second // between two looks at replication lag
+	filePassPause = 5 * time.Second // between two passes over a file tree
+)
+
+// Input starts the Replication of a dataset, and carries it over continue-as-new.
+type Input struct {
+	Spec    migration.SpecRef `json:"spec"`
+	Dataset string            `json:"dataset"`
+	State   *State            `json:"state,omitempty"`
+}
+
+// State is what the story needs to go on.
+type State struct {
+	status.Status[migration.PiecePhase] `json:"standing"`
+	mail.Box                            `json:"mail"`
+
+	Prepared bool                      `json:"prepared"`
+	Homes    map[string]migration.Side `json:"homes"`             // of customers that have moved
+	Yielded  map[string]string         `json:"yielded"`           // customer -> the workflow that asked
+	Trouble  string                    `json:"trouble,omitempty"` // what the last audit found of the whole dataset
+	Stop     bool                      `json:"stop,omitempty"`    // and that nobody may move because of it
+	Told     map[int64]string          `json:"told"`              // tenants in trouble, with what their customers were told
+
+	// Of a pass over files that goes on in the next run: with whom, and how much is to be looked at again so far.
+	Next      string `json:"next,omitempty"`
+	Conflicts int64  `json:"conflicts,omitempty"`
+}
+
+// Replication keeps a dataset's copy close behind, in the direction away from each customer's home, until the migration ends.
+func Replication(ctx workflow.Context, in Input) error {
+	r := newReplication(in)
+	work, cancel := workflow.WithCancel(ctx)
+	r.cancel = cancel
+	r.setup(ctx)
+	err := r.run(work)
+	if r.stopped && !workflow.IsContinueAsNewError(err) {
+		err = nil // what was under way has been cut off
+		r.Set(ctx, migration.PieceDone, migration.WaitNothing, "")
+	}
+	r.Failed(ctx, migration.PieceFailed, err)
+	return r.End(ctx, err)
+}
+
+type replication struct {
+	in      Input
+	plan    state.Plan
+	dataset migration.Dataset
+	State
+
+	slices   map[string]migration.CustomerSlice // by customer, as read in this run
+	busy     string                             // the customer whose files a pass is copying now
+	stopped  bool
+	auditing bool   // an audit is under way, and its answer is to be told
+	cancel   func() // what is under way
+}
+
+func newReplication(in Input) *replication {
+	r := &replication{in: in, slices: map[string]migration.CustomerSlice{}}
+	if in.State != nil {
+		r.State = *in.State
+	} else {
+		r.State = State{Homes: map[string]migration.Side{}, Yielded: map[string]string{}, Told: map[int64]string{}}
+	}
+	return r
+}
+
+func (r *replication) setup(ctx workflow.Context) {
+	r.Hooks = status.Hooks{Changed: r.report, Describe: func() string {
+		return fmt.Sprintf("Replication of **%s**. Stepped aside for %d customers.\n", r.in.Dataset, len(r.Yielded))
+	}}
+	mail.Listen(ctx, mail.SignalAsk, "The migration calls the roll.", func(ctx workflow.Context, a mail.Ask) {
+		if a.Report {
+			r.report(ctx)
+		}
+	})
+	mail.Listen(ctx, mail.SignalStop, "The migration is over.", func(workflow.Context, mail.Wish) { r.stopped = true; r.cancel() })
+	mail.Listen(ctx, mail.SignalRelease, "A Move is over: the customer's data may be copied again.", func(_ workflow.Context, v mail.Release) {
+		delete(r.Yielded, v.Customer)
+		r.Homes[v.Customer] = v.Home
+	})
+	mail.Listen(ctx, mail.SignalYield, "A Move begins: leave the customer's data alone.", func(ctx workflow.Context, v mail.Yield) {
+		r.Yielded[v.Customer] = v.ReplyTo
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			_ = workflow.Await(ctx, func() bool { return r.busy != v.Customer })
+			r.Tell(ctx, v.ReplyTo, mail.SignalYielded, mail.Yielded{Dataset: r.in.Dataset, Customer: v.Customer})
+		})
+	})
+}
+
+func (r *replication) run(ctx workflow.Context) error {
+	l := work.Question.In(ctx, "read the plan")
+	if err := workflow.ExecuteActivity(l, work.State.LoadPlan, r.in.Spec).Get(l, &r.plan); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(r.plan.Datasets, func(d migration.Dataset) bool { return d.Name == r.in.Dataset })
+	if i < 0 {
+		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("the plan has no dataset %q", r.in.Dataset), "NoSuchDataset", nil)
+	}
+	r.dataset = r.plan.Datasets[i]
+	work := r.watchLag
+	if r.dataset.Files != nil {
+		work = r.passFiles
+	} else if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	if r.dataset.Postgres != nil {
+		workflow.Go(ctx, r.auditAlways)
+	}
+	for !r.stopped {
+		if err := work(ctx); err != nil {
+			return err
+		}
+		if r.Renews(ctx, r.mustRenew) {
+			st := r.State
+			return workflow.NewContinueAsNewError(ctx, Replication, Input{Spec: r.in.Spec, Dataset: r.in.Dataset, State: &st})
+		}
+	}
+	return nil
+}
+
+func (r *replication) mustRenew(ctx workflow.Context) bool {
+	return !r.stopped && !r.auditing && mail.Renewable(ctx, mail.SignalYield, mail.SignalRelease, mail.SignalStop, mail.SignalAsk)
+}
+
+// prepare sets up both databases, once, and waits for the first copy and for a beat to make the round trip.
+func (r *replication) prepare(ctx workflow.Context) error {
+	if r.Prepared {
+		return nil
+	}
+	ref := postgres.PostgresRef{Plan: r.in.Spec.Plan, Dataset: r.dataset, Target: r.plan.Target(r.dataset.Target())}
+	r.Set(ctx, migration.PieceProvisioning, migration.WaitData, "setting up both directions")
+	b := work.BulkCopy.At(ctx, r.dataset.Site(), "set up replication of "+r.dataset.Name)
+	if err := workflow.ExecuteActivity(b, work.Postgres.PreparePostgres, postgres.PreparePostgresRequest{PostgresRef: ref, Tenants: r.plan.Tenants[r.dataset.Name]}).Get(b, nil); err != nil {
+		return err
+	}
+	r.Set(ctx, migration.PieceReplicating, migration.WaitData, "first copy")
+	b = work.BulkCopy.At(ctx, r.dataset.Site(), "first copy of "+r.dataset.Name)
+	if err := workflow.ExecuteActivity(b, work.Postgres.AwaitPostgresSync, ref).Get(b, nil); err != nil {
+		return err
+	}
+	r.Prepared = true
+	return nil
+}
+
+// watchLag measures both directions with a beat.
+func (r *replication) watchLag(ctx workflow.Context) error {
+	var lag postgres.Lag
+	s := work.DataQuestion.At(ctx, r.dataset.Site(), "lag of "+r.dataset.Name)
+	ref := postgres.PostgresRef{Plan: r.in.Spec.Plan, Dataset: r.dataset, Target: r.plan.Target(r.dataset.Target())}
+	switch err := workflow.ExecuteActivity(s, work.Postgres.ReadLag, ref).Get(s, &lag); {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case r.Trouble != "":
+		r.Set(ctx, migration.PieceReady, migration.WaitOperator, r.Trouble)
+	case err != nil:
+		r.Set(ctx, r.Phase, migration.WaitData, "its lag cannot be read: "+work.Reason(err))
+	default:
+		r.Set(ctx, migration.PieceReady, migration.WaitNothing, fmt.Sprintf("lag to AWS %s, back %s", near(lag.Forward), near(lag.Back)))
+	}
+	r.pause(ctx, lagPause)
+	return nil
+}
+
+// near rounds a lag so that a status does not change with every beat.
+func near(d migration.Duration) string {
+	switch v := d.D(); {
+	case v < 100*time.Millisecond:
+		return "under 0.1s"
+	case v < time.Second:
+		return "under 1s"
+	default:
+		return v.Round(time.Second).String()
+	}
+}
+
+// passFiles copies what changed, customer by customer, away from where each is homed. It stops between two of them when the history has become
+// long, and then goes on with the next.
+func (r *replication) passFiles(ctx workflow.Context) error {
+	var list state.FileCustomers
+	l := work.Question.In(ctx, "customers of "+r.dataset.Name)
+	if err := workflow.ExecuteActivity(l, work.State.ListFileCustomers, state.ListFileCustomersRequest{Spec: r.in.Spec, Dataset: r.dataset.Name}).Get(l, &list); err != nil {
+		return err
+	}
+	passed := false
+	for _, id := range list.Customers[max(0, slices.Index(list.Customers, r.Next)):] {
+		if r.Next = id; r.stopped || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if _, yielded := r.Yielded[id]; yielded {
+			continue
+		}
+		if passed && r.mustRenew(ctx) {
+			return nil
+		}
+		r.busy = id
+		c, err := r.passCustomer(ctx, id)
+		r.busy = ""
+		if err != nil {
+			return err
+		}
+		r.Conflicts += c
+		passed = true
+	}
+	if r.Conflicts == 0 || r.Phase == migration.PieceReady {
+		r.Set(ctx, migration.PieceReady, migration.WaitNothing, "in passes")
+	}
+	r.Next, r.Conflicts = "", 0
+	r.pause(ctx, filePassPause)
+	return nil
+}
+
+// passCustomer copies one customer's files and says how many have to be looked at again.
+func (r *replication) passCustomer(ctx workflow.Context, id string) (conflicts int64, err error) {
+	slice, known := r.slices[id]
+	if !known {
+		l := work.Question.In(ctx, "read the plan's slice of "+id)
+		if err := workflow.ExecuteActivity(l, work.State.LoadCustomer, state.LoadCustomerRequest{Spec: r.in.Spec, Customer: id}).Get(l, &slice); err != nil {
+			return 0, err
+		}
+		r.slices[id] = slice
+	}
+	home := r.Homes[id]
+	if home == "" {
+		home = migration.OnPrem
+	}
+	p := work.Pass.At(ctx, r.dataset.Site(), "files of "+id)
+	var res files.FilesResult
+	req := work.FilesRequest(r.in.Spec, slice, r.dataset, home, migration.Try{})
+	err = workflow.ExecuteActivity(p, work.Files.CopyFiles, req).Get(p, &res)
+	var said *temporal.ApplicationError
+	switch {
+	case err == nil:
+		return int64(len(res.Conflicts)), nil
+	case errors.As(err, &said) && said.Type() == "NotHome": // the data knows better than this workflow
+		r.Homes[id] = home.Other()
+		return 1, nil
+	case ctx.Err() != nil:
+		return 0, ctx.Err()
+	default: // a pass that failed is made again; the last pass of a Move decides, not this one
+		r.Set(ctx, r.Phase, migration.WaitData, "files of "+id+": "+work.Reason(err))
+		return 1, nil
+	}
+}
+
+func (r *replication) pause(ctx workflow.Context, d time.Duration) {
+	work.AwaitFor(ctx, d, "before the next pass or look", func() bool { return r.stopped })
+}
+
+func (r *replication) report(ctx workflow.Context) {
+	r.Tell(ctx, migration.MigrationID(r.in.Spec.Plan), mail.SignalPiece, mail.PieceReport{
+		Order: r.Stamp(ctx), Piece: migration.PieceStatus{Name: r.in.Dataset, Phase: r.Phase, Detail: r.Reason}, Stop: r.Stop,
+	})
+}

@@ -1,0 +1,24 @@
+package work
+
+import (
+	"github.com/drover-migration/drover/activities/compute"
+	"github.com/drover-migration/drover/activities/disks"
+	"github.com/drover-migration/drover/activities/files"
+	"github.com/drover-migration/drover/activities/health"
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/activities/traffic"
+	"github.com/drover-migration/drover/activities/vsphere"
+)
+
+// Activities are called by method values of these nil pointers: the compiler checks the names, and no client is built here.
+var (
+	Compute  *compute.Activities
+	Disks    *disks.Activities
+	Files    *files.Activities
+	Health   *health.Activities
+	Postgres *postgres.Activities
+	State    *state.Activities
+	Traffic  *traffic.Activities
+	VSphere  *vsphere.Activities
+)

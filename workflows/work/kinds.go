@@ -1,0 +1,124 @@
+// Package work is what workflows ask of activities: the kinds of work, each with its queue, times and retries in one table, the names of
+// the activities, waits that say what they are for, and an error as a person should read it.
+package work
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// work is a kind of work. A time of 0 is none.
+type work struct {
+	queue     func(site string) string
+	attempt   time.Duration // one attempt
+	total     time.Duration // all attempts, and the wait for a worker
+	heartbeat time.Duration // without one for so long: its worker is lost
+	retry     retry
+	finishes  bool // a cancel waits until the attempt has ended: it cleans up after itself
+}
+
+// retry is how often and how soon a kind of work is tried again. By default that is for ever.
+type retry struct {
+	first, most time.Duration // before the second attempt, and before any
+	grows       float64
+	attempts    int32
+}
+
+// Here is work for the main worker.
+type Here struct{ work }
+
+// There is work for the worker of a site, next to its data.
+type There struct{ work }
+
+// The kinds of work. A timeout or retry policy that is not here does not exist.
+var (
+	// Question is a short question or a small change in AWS or the state bucket.
+	Question = Here{work{queue: inMain, attempt: time.Minute, retry: patient(30 * time.Second)}}
+	// Launch is a change in AWS that takes minutes: an image, an instance, a service.
+	Launch = Here{work{queue: inMain, attempt: time.Hour, heartbeat: time.Minute, retry: patient(time.Minute), finishes: true}}
+	// Watch probes for as long as Lasting says; a worker that dies is missed within seconds.
+	Watch = Here{work{queue: inMain, attempt: 5 * time.Minute, heartbeat: heartbeat, retry: patient(5 * time.Second)}}
+
+	// Survey is a question next to a site's data, or a change of its setup, that may take minutes.
+	Survey = There{work{queue: migration.SiteQueue, attempt: 10 * time.Minute, heartbeat: time.Minute, retry: patient(30 * time.Second), finishes: true}}
+	// BulkCopy is a copy that may take days. It resumes from its checkpoint.
+	BulkCopy = There{work{queue: migration.SiteQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second, retry: patient(time.Minute), finishes: true}}
+	// Audit looks at the fences of all customers of a database, on both sides. It may compare the rows of a customer whose side was stale.
+	Audit = There{work{queue: migration.SiteQueue, attempt: 2 * time.Minute, total: 2 * time.Minute, heartbeat: heartbeat, retry: hurried(time.Second, 10*time.Second)}}
+	// Pass is a copy that is made again soon anyway: it is given up after a few attempts.
+	Pass = There{work{queue: migration.SiteQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second, retry: retry{first: 200 * time.Millisecond, grows: 2, attempts: 3}, finishes: true}}
+
+	// Probe asks a side's machines, which may take as long as the plan's probes.
+	Probe = There{work{queue: migration.SiteFreezeQueue, attempt: probeAttempt, total: 2 * probeAttempt, heartbeat: heartbeat, retry: patient(time.Second)}}
+	// DataQuestion is a question next to the data that has an answer within a minute, or whose time-out says what is wrong.
+	DataQuestion = There{work{queue: migration.SiteFreezeQueue, attempt: questionAttempt, total: time.Minute, retry: hurried(100*time.Millisecond, 5*time.Second)}}
+	// FreezeStep is a step of a Move next to the data: short attempts, given up for good after what Within says.
+	FreezeStep = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, retry: hurried(50*time.Millisecond, 500*time.Millisecond)}}
+	// FreezePass is a step of a Move that takes as long as there is data: one attempt may use all that Within says.
+	FreezePass = There{work{queue: migration.SiteFreezeQueue, heartbeat: FreezeHeartbeat, retry: hurried(50*time.Millisecond, 500*time.Millisecond)}}
+	// Resolution is a step that must happen: after the commit point, or while an unknown outcome is resolved.
+	Resolution = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, retry: hurried(100*time.Millisecond, 5*time.Second)}}
+	// RouteStep changes the route of a customer: some tens of milliseconds of calls, and their pace. It reads the home record, hence the site.
+	RouteStep = There{work{queue: migration.SiteFreezeQueue, attempt: 5 * time.Second, retry: hurried(100*time.Millisecond, 10*time.Second)}}
+)
+
+const (
+	freezeAttempt   = 3 * time.Second  // one attempt at a short step inside a freeze
+	probeAttempt    = 90 * time.Second // one attempt at probing all machines of a customer's workloads: a quarter of a minute, and the longest probe's time-out
+	questionAttempt = 10 * time.Second // one attempt at a question next to the data
+	heartbeat       = 5 * time.Second  // without a heartbeat of a probe's: its worker is lost
+
+	// FreezeHeartbeat is the time after which the worker of a long step inside a freeze is given up.
+	FreezeHeartbeat = 3 * time.Second
+)
+
+// Beat is a question that waits for replication, for as long as the plan lets it be behind and a little longer: who is late is to be named.
+func Beat(maxLag time.Duration) There {
+	attempt := max(maxLag, questionAttempt/2) + questionAttempt/2
+	return There{work{queue: migration.SiteFreezeQueue, attempt: attempt, total: max(3*attempt, 30*time.Second), retry: hurried(50*time.Millisecond, 500*time.Millisecond)}}
+}
+
+// Within limits all attempts together, and so each of them.
+func (t There) Within(total time.Duration) There {
+	if t.total = total; t.attempt == 0 || t.attempt > total {
+		t.attempt = total
+	}
+	return t
+}
+
+// Lasting is work that takes so long by itself.
+func (h Here) Lasting(length time.Duration) Here {
+	h.attempt += length
+	return h
+}
+
+// In is the context in which an activity does this kind of work. The UI shows the summary.
+func (h Here) In(ctx workflow.Context, summary string) workflow.Context {
+	return h.options(ctx, "", summary)
+}
+
+// At is the context in which an activity does this kind of work at a site. The UI shows the summary.
+func (t There) At(ctx workflow.Context, site, summary string) workflow.Context {
+	return t.options(ctx, site, summary)
+}
+
+func (w work) options(ctx workflow.Context, site, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: w.queue(site), StartToCloseTimeout: w.attempt, ScheduleToCloseTimeout: w.total, HeartbeatTimeout: w.heartbeat, WaitForCancellation: w.finishes, Summary: summary,
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: w.retry.first, BackoffCoefficient: w.retry.grows, MaximumInterval: w.retry.most, MaximumAttempts: w.retry.attempts},
+	})
+}
+
+func inMain(string) string { return migration.QueueMain }
+
+// patient retries for ever: what it does must happen, and can be repeated.
+func patient(most time.Duration) retry {
+	return retry{first: 200 * time.Millisecond, most: most, grows: 2}
+}
+
+// hurried retries for ever too, where a customer waits.
+func hurried(first, most time.Duration) retry { return retry{first: first, most: most, grows: 1.5} }

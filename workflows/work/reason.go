@@ -1,0 +1,57 @@
+package work
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// Reason is an error as a person should read it: the innermost message, without Temporal's envelope.
+func Reason(err error) string {
+	var at *temporal.ActivityError
+	if errors.As(err, &at) && err != error(at) { //nolint:errorlint // whether something of ours is around it
+		around, _ := strings.CutSuffix(err.Error(), at.Error())
+		return around + Reason(at)
+	}
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) {
+		return app.Message()
+	}
+	var timeout *temporal.TimeoutError
+	if errors.As(err, &timeout) {
+		if cause := errors.Unwrap(timeout); cause != nil {
+			return Reason(cause)
+		}
+		if timeout.TimeoutType() == enums.TIMEOUT_TYPE_START_TO_CLOSE {
+			return "no answer in time"
+		}
+		return "no worker answered in time"
+	}
+	if errors.As(err, new(*temporal.CanceledError)) {
+		return "canceled"
+	}
+	return err.Error()
+}
+
+// Unanswered says whether a question found nobody for as long as it was asked: what its last attempt failed with is not the answer.
+func Unanswered(err error) bool {
+	var asked *temporal.ActivityError
+	return errors.As(err, new(*temporal.TimeoutError)) || errors.As(err, &asked) && asked.RetryState() == enums.RETRY_STATE_TIMEOUT
+}
+
+// Refused turns blockers into the reason why something does not start; nil: there are none.
+func Refused(findings []migration.Finding) error {
+	var why []string
+	for _, f := range migration.Blockers(findings) {
+		why = append(why, fmt.Sprintf("%s: %s (%s)", f.Subject, f.Reason, f.Remedy))
+	}
+	if why == nil {
+		return nil
+	}
+	return errors.New(strings.Join(why, "; "))
+}

@@ -1,0 +1,17 @@
+package work
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+)
+
+// Sleep is a timer that says in the UI what it is for.
+func Sleep(ctx workflow.Context, d time.Duration, summary string) error {
+	return workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary}).Get(ctx, nil)
+}
+
+// AwaitFor waits until a condition holds or the time is over. The timer says in the UI what it is for.
+func AwaitFor(ctx workflow.Context, most time.Duration, summary string, until func() bool) {
+	_, _ = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: most, TimerOptions: workflow.TimerOptions{Summary: summary}}, until)
+}

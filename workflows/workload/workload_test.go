@@ -1,0 +1,181 @@
+package workload
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/activities/compute"
+	"github.com/drover-migration/drover/activities/disks"
+	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/activities/traffic"
+	"github.com/drover-migration/drover/activities/vsphere"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/mail"
+)
+
+// machineRoom is a site with VMs, and an account with their instances. Its exported methods are the activities, under the names that the
+// workflows call.
+type machineRoom struct {
+	vms   []migration.VM
+	found map[string]compute.FindInstanceResult // by the UUID of the VM
+
+	mu         sync.Mutex
+	refuses    int      // so many launches
+	calls      []string // sorted: VMs are brought up at once
+	registered []string
+	children   []string // their ids, sorted
+	said       []string // of the reports, in the mail.Order in which they came
+}
+
+func (m *machineRoom) called(what string, vm migration.VM) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.calls = append(m.calls, what+" "+vm.Name)
+	slices.Sort(m.calls)
+}
+
+func (*machineRoom) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
+	return state.Plan{
+		Sites: []migration.Site{{Name: "dc1"}}, Targets: []migration.Target{{Name: "prod"}},
+		Workloads: []migration.Workload{{Name: "web", Site: "dc1", Target: "prod", EC2: &migration.EC2{}, Ingress: &migration.Ingress{Port: 8080}}},
+	}, nil
+}
+
+func (*machineRoom) EnsureTargetGroup(context.Context, traffic.EnsureTargetGroupRequest) (traffic.TargetGroup, error) {
+	return traffic.TargetGroup{ARN: "group"}, nil
+}
+
+func (m *machineRoom) ListVMs(context.Context, vsphere.ListVMsRequest) (vsphere.ListVMsResult, error) {
+	return vsphere.ListVMsResult{VMs: m.vms}, nil
+}
+
+func (m *machineRoom) FindInstance(_ context.Context, req compute.FindInstanceRequest) (compute.FindInstanceResult, error) {
+	return m.found[req.VM.UUID], nil
+}
+
+func (m *machineRoom) SnapshotVM(_ context.Context, req vsphere.SnapshotVMRequest) (vsphere.SnapshotVMResult, error) {
+	m.called("snapshot", req.VM)
+	return vsphere.SnapshotVMResult{Snapshot: "snapshot-" + req.VM.UUID}, nil
+}
+
+func (m *machineRoom) ReplicateDisks(_ context.Context, req disks.ReplicateDisksRequest) (disks.ReplicateDisksResult, error) {
+	m.called("copy", req.VM)
+	return disks.ReplicateDisksResult{Disks: []migration.DiskImage{{Snapshot: "snap-" + req.VM.UUID}}}, nil
+}
+
+func (m *machineRoom) RemoveVMSnapshot(_ context.Context, req vsphere.RemoveVMSnapshotRequest) error {
+	m.called("remove the snapshot", req.VM)
+	return nil
+}
+
+func (m *machineRoom) RegisterImage(_ context.Context, req compute.RegisterImageRequest) (compute.Image, error) {
+	m.called("image", req.VM)
+	return compute.Image{ID: "ami-" + req.Disks[0].Snapshot}, nil
+}
+
+func (m *machineRoom) LaunchInstance(_ context.Context, req compute.LaunchInstanceRequest) (compute.Instance, error) {
+	m.called("launch", req.VM)
+	if m.refuses--; m.refuses >= 0 {
+		return compute.Instance{}, temporal.NewNonRetryableApplicationError("there is no instance profile web", "NoProfile", nil)
+	}
+	return compute.Instance{ID: "i-" + req.VM.UUID, PrivateIP: "new-" + req.VM.UUID}, nil
+}
+
+func (m *machineRoom) RegisterTargets(_ context.Context, req traffic.RegisterTargetsRequest) error {
+	m.registered = append(m.registered, req.Addresses...)
+	return nil
+}
+
+func (*machineRoom) AwaitTargets(context.Context, traffic.AwaitTargetsRequest) error { return nil }
+
+// bringUp plays the Workload, and says what it reported last.
+func (m *machineRoom) bringUp(t *testing.T) migration.PieceStatus {
+	t.Helper()
+	env := quiet()
+	env.RegisterActivity(m)
+	env.RegisterWorkflow(Workload)
+	env.RegisterWorkflow(ReplicateVM)
+	env.SetOnChildWorkflowStartedListener(func(info *workflow.Info, _ workflow.Context, _ converter.EncodedValues) {
+		m.children = append(m.children, info.WorkflowExecution.ID)
+		slices.Sort(m.children)
+	})
+	var mu sync.Mutex
+	var last mail.PieceReport
+	env.OnSignalExternalWorkflow(mock.Anything, migration.MigrationID("shop"), "", mail.SignalPiece, mock.Anything).Run(func(args mock.Arguments) {
+		mu.Lock()
+		defer mu.Unlock()
+		m.said = append(m.said, args.Get(4).(mail.PieceReport).Piece.Detail)
+		if r := args.Get(4).(mail.PieceReport); r.Order.Newer(last.Order) { // they may arrive in any order
+			last = r
+		}
+	}).Return(nil)
+	env.ExecuteWorkflow(Workload, Input{Spec: migration.SpecRef{Plan: "shop"}, Workload: "web"})
+	require.True(t, env.IsWorkflowCompleted())
+	require.NoError(t, env.GetWorkflowError())
+	mu.Lock()
+	defer mu.Unlock()
+	require.Equal(t, migration.PieceReady, last.Piece.Phase)
+	return last.Piece
+}
+
+// quiet is a Temporal of its own that logs nothing.
+func quiet() *testsuite.TestWorkflowEnvironment {
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	return suite.NewTestWorkflowEnvironment()
+}
+
+func instance(id, address string, others ...string) compute.FindInstanceResult {
+	return compute.FindInstanceResult{Instance: compute.Instance{ID: id, PrivateIP: address}, Image: "ami-1", Others: others}
+}
+
+// The plan is submitted again after its Migration was terminated: every Workload begins anew.
+func TestAVMThatHasItsInstanceIsNeitherCopiedNorLaunchedAgain(t *testing.T) {
+	m := &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}}, found: map[string]compute.FindInstanceResult{"u1": instance("i-1", "10.0.0.1")}}
+	last := m.bringUp(t)
+	require.Empty(t, m.calls)
+	require.Equal(t, []string{"10.0.0.1"}, m.registered)
+	require.Empty(t, last.Detail)
+}
+
+func TestOnlyTheVMsThatHaveNoInstanceAreBroughtUp(t *testing.T) {
+	m := &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}, {Name: "web-02", UUID: "u2"}}, found: map[string]compute.FindInstanceResult{"u1": instance("i-1", "10.0.0.1")}}
+	m.bringUp(t)
+	require.Equal(t, []string{"copy web-02", "image web-02", "launch web-02", "remove the snapshot web-02", "snapshot web-02"}, m.calls)
+	require.Equal(t, []string{"10.0.0.1", "new-u2"}, m.registered)
+}
+
+// What AWS refuses is a person's to correct. Meanwhile the copy that is there is kept, and made no second time.
+func TestTheDisksOfAVMAreCopiedOnceHoweverOftenItsLaunchIsRefused(t *testing.T) {
+	m := &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}}, refuses: 2}
+	m.bringUp(t)
+	require.Equal(t, []string{"copy web-01", "image web-01", "image web-01", "image web-01", "launch web-01", "launch web-01", "launch web-01", "remove the snapshot web-01", "snapshot web-01"}, m.calls)
+	require.Equal(t, []string{"new-u1"}, m.registered)
+	require.Contains(t, m.said, "VM web-01: there is no instance profile web. Its disks are copied; what comes after that is tried again in 30s")
+}
+
+func TestAWorkloadSaysWhichInstancesItDoesNotUse(t *testing.T) {
+	m := &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}}, found: map[string]compute.FindInstanceResult{"u1": instance("i-1", "10.0.0.1", "i-2", "i-3")}}
+	last := m.bringUp(t)
+	require.Equal(t, []string{"10.0.0.1"}, m.registered)
+	require.Equal(t, "VM web-01 has instance i-1 and also i-2, i-3: the first, which is the oldest, is used; terminate the others and take them out of the target group", last.Detail)
+}
+
+func TestTwoVMsOfOneNameAreCopiedApartAndFromADatasetOfThatName(t *testing.T) {
+	m := &machineRoom{vms: []migration.VM{{Name: "orders", Folder: "old", UUID: "u1"}, {Name: "orders", Folder: "new", UUID: "u2"}}}
+	m.bringUp(t)
+	require.Equal(t, []string{migration.DisksID("shop", "u1"), migration.DisksID("shop", "u2")}, m.children)
+	require.NotContains(t, m.children, migration.ReplicationID("shop", "orders"))
+	require.Equal(t, []string{"new-u1", "new-u2"}, m.registered)
+}
