@@ -40,16 +40,20 @@ func (p *Plan) assign(report func(*node, Problem)) [][]int {
 			members[i] = append(members[i], c)
 		}
 	}
+	emptied := false // a selection that takes nobody leaves out all whom it was meant for
 	for i, b := range p.Batches {
 		if b.Customers.Select != nil {
 			members[i] = p.choose(*b.Customers.Select, byTenant, owner, i)
 			at := root.at("batches").item(i).at("customers")
 			if len(members[i]) == 0 && ids.complete && !p.src.incomplete(root.at("customers")) && !p.src.incomplete(at) {
 				report(at, Problem{Message: "selects no customer", Hint: "batches before it, and lists, take theirs first"})
+				emptied = true
 			}
 		}
 	}
-	p.reportLeftOut(owner, ids, report)
+	if !emptied {
+		p.reportLeftOut(owner, ids, report)
+	}
 	return members
 }
 

@@ -2,6 +2,7 @@ package plans
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -56,35 +58,51 @@ func (c *csvPositions) locate(steps []*node) (file string, line, column int) {
 	return c.file, row[at][0], row[at][1]
 }
 
-// readCustomersFile decodes customers from CSV. Its problems carry lines of that file.
+// readCustomersFile decodes customers from CSV, as spreadsheets write it. Its problems carry lines of that file.
 func (s *source) readCustomersFile(file string, text []byte) []Customer {
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	if at := firstBad(text); at >= 0 {
-		line, column := lineColumn(text, at)
-		s.add(Problem{File: file, Line: line, Column: column, Message: "not a text in UTF-8"})
+	text, bad := asUTF8(text)
+	if bad != nil {
+		bad.File = file
+		s.add(*bad)
+		s.lost((*node)(nil).at("customers"))
 		return nil
 	}
 	r := csv.NewReader(bytes.NewReader(text))
 	r.FieldsPerRecord = -1
+	r.Comma = separator(text)
 	header, err := r.Read()
 	if err != nil {
 		s.add(csvProblem(file, err))
 		return nil
 	}
+	header = header[:filled(header)]
 	s.csv = &csvPositions{file: file, columns: header}
 	if !s.checkHeader(r, header) {
 		return nil
 	}
-	lines := bytes.Split(text, []byte("\n"))
-	var all []Customer
+	all, whole := s.readRecords(file, r, header, bytes.Split(text, []byte("\n")))
+	if len(all) == 0 {
+		if whole {
+			s.add(Problem{File: file, Line: 1, Column: 1, Message: "no customers", Want: "at least 1"})
+		}
+		s.lost((*node)(nil).at("customers"))
+	}
+	return all
+}
+
+// readRecords reads the customers below the header. It is not whole if the file could not be read to its end.
+func (s *source) readRecords(file string, r *csv.Reader, header []string, lines [][]byte) (all []Customer, whole bool) {
 	for {
 		record, err := r.Read()
 		if errors.Is(err, io.EOF) {
-			break
+			return all, true
 		}
 		if err != nil {
 			s.add(csvProblem(file, err))
-			break
+			return all, false
+		}
+		if filled(record) == 0 {
+			continue // a row that a spreadsheet believes to be in use
 		}
 		cells := make([][2]int, len(record))
 		for i := range record {
@@ -93,24 +111,82 @@ func (s *source) readCustomersFile(file string, text []byte) []Customer {
 		}
 		s.csv.rows = append(s.csv.rows, cells)
 		at := (*node)(nil).at("customers").item(len(all))
-		if len(record) != len(header) {
+		if len(record) < len(header) || filled(record) > len(header) {
+			// Which of the cells is missing, or too many, nobody knows: none is read.
 			s.fail(at, Problem{Message: "wrong number of cells", Found: fmt.Sprint(len(record)), Want: fmt.Sprintf("%d, as in the header", len(header))})
+			all = append(all, Customer{})
+			continue
 		}
 		all = append(all, s.readRecord(header, record, at))
 	}
-	if len(all) == 0 {
-		s.add(Problem{File: file, Line: 1, Column: 1, Message: "no customers", Want: "at least 1"})
-		s.lost((*node)(nil).at("customers"))
+}
+
+// filled is the number of cells up to the last that is not empty.
+func filled(record []string) int {
+	n := len(record)
+	for n > 0 && strings.TrimSpace(record[n-1]) == "" {
+		n--
 	}
-	return all
+	return n
+}
+
+// separator is what stands between the cells: a comma, or where the first line has more of them, a semicolon or a tab. A spreadsheet
+// takes what its country writes.
+func separator(text []byte) rune {
+	first, _, _ := bytes.Cut(text, []byte("\n"))
+	best := ','
+	for _, c := range ";\t" {
+		if bytes.Count(first, []byte(string(c))) > bytes.Count(first, []byte(string(best))) {
+			best = c
+		}
+	}
+	return best
+}
+
+const saveAs = `save it from the spreadsheet as "CSV UTF-8 (comma delimited)"`
+
+// asUTF8 is the text of a file that a spreadsheet may have written in UTF-16. A workbook, and a text in the characters of one country,
+// are a problem with its remedy.
+func asUTF8(text []byte) ([]byte, *Problem) {
+	switch {
+	case bytes.HasPrefix(text, []byte("PK\x03\x04")), bytes.HasPrefix(text, []byte("\xd0\xcf\x11\xe0")):
+		return nil, &Problem{Message: "a spreadsheet's workbook, and no CSV", Hint: saveAs}
+	case bytes.HasPrefix(text, []byte("\xff\xfe")):
+		text = fromUTF16(text[2:], binary.LittleEndian)
+	case bytes.HasPrefix(text, []byte("\xfe\xff")):
+		text = fromUTF16(text[2:], binary.BigEndian)
+	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	if at := firstBad(text); at >= 0 {
+		line, column := lineColumn(text, at)
+		return nil, &Problem{Line: line, Column: column, Message: "not a text in UTF-8", Hint: saveAs}
+	}
+	return text, nil
+}
+
+// fromUTF16 gives the replacement character for what is no UTF-16, and so for an odd byte at the end.
+func fromUTF16(text []byte, order binary.ByteOrder) []byte {
+	units := make([]uint16, 0, len(text)/2+1)
+	for ; len(text) > 1; text = text[2:] {
+		units = append(units, order.Uint16(text))
+	}
+	if len(text) > 0 {
+		units = append(units, utf8.RuneError)
+	}
+	return []byte(string(utf16.Decode(units)))
 }
 
 func csvProblem(file string, err error) Problem {
 	p := Problem{File: file, Message: "not CSV", Want: "a header " + strings.Join(csvRequired, ",") + " and a line a customer"}
 	var parse *csv.ParseError
-	if errors.As(err, &parse) {
-		p.Line, p.Column = parse.Line, parse.Column
-		p.Message = "not CSV: " + parse.Err.Error()
+	if !errors.As(err, &parse) {
+		return p
+	}
+	p.Line, p.Column = parse.Line, parse.Column
+	p.Message = "not CSV: " + parse.Err.Error()
+	if parse.StartLine != parse.Line { // the reader has gone on to look for the end of a text
+		p.Line, p.Column = parse.StartLine, 1
+		p.Message = "not CSV: a quote that begins in this line's row is not closed"
 	}
 	return p
 }
@@ -123,8 +199,10 @@ func (s *source) checkHeader(r *csv.Reader, header []string) bool {
 		switch {
 		case slices.Index(header, h) < i:
 			p.Message = fmt.Sprintf("column %s is given twice", quoted(h))
-		case strings.HasPrefix(h, labelColumn) && len(h) > len(labelColumn), slices.Contains(known, h):
+		case strings.HasPrefix(h, labelColumn) && scalars[typeOf[Name]()].pattern.MatchString(h[len(labelColumn):]), slices.Contains(known, h):
 			continue
+		case strings.HasPrefix(h, labelColumn):
+			p.Message, p.Found, p.Want = "not valid", quoted(h), labelColumn+"KEY, where KEY is "+scalars[typeOf[Name]()].want
 		default:
 			p.Message, p.Hint, p.Want = "unknown column "+quoted(h), didYouMean(h, known), "one of "+listed(append(known, labelColumn+"KEY"))
 		}
@@ -160,14 +238,13 @@ func (s *source) readRecord(header, record []string, at *node) (c Customer) {
 		case colID:
 			s.readCell(cell, &c.ID, at.at(h))
 		case colTenant:
-			f := fieldsOf(typeOf[Customer]())
-			s.readInt(cell, reflect.ValueOf(&c.Tenant).Elem(), at.at(h), f[slices.IndexFunc(f, func(f field) bool { return f.name == h })])
+			s.readInt(cell, reflect.ValueOf(&c.Tenant).Elem(), at.at(h), fieldOf[Customer](h))
 		case colHost:
-			c.Match.Host = readCells[Host](s, cell, at.ats("match", h))
+			c.Match.Host = readCells[Host](s, cell, at.ats("match", h), fieldOf[Match](h))
 		case colWorkloads:
-			c.Uses.Workloads = readCells[Name](s, cell, at.ats("uses", h))
+			c.Uses.Workloads = readCells[Name](s, cell, at.ats("uses", h), fieldOf[Uses](h))
 		case colDatasets:
-			c.Uses.Datasets = readCells[Name](s, cell, at.ats("uses", h))
+			c.Uses.Datasets = readCells[Name](s, cell, at.ats("uses", h), fieldOf[Uses](h))
 		case "name":
 			s.readOptional(cell, &c.Name, at.at(h))
 		case "zone":
@@ -191,12 +268,23 @@ func (s *source) readCell(cell string, out any, at *node) {
 	s.readScalar(cell, v, at, field{}, scalars[v.Type()])
 }
 
-func readCells[T ~string](s *source, cell string, at *node) []T {
+// fieldOf is what is said of a key of T, for YAML and CSV alike.
+func fieldOf[T any](name string) field {
+	all := fieldsOf(typeOf[T]())
+	return all[slices.IndexFunc(all, func(f field) bool { return f.name == name })]
+}
+
+func readCells[T ~string](s *source, cell string, at *node, f field) []T {
 	if cell == "" {
 		s.fail(at, Problem{Message: "empty cell", Want: "at least 1; several are separated by semicolons"})
 		return nil
 	}
+	if strings.Contains(cell, ",") && !strings.Contains(cell, ";") {
+		s.fail(at, Problem{Message: "several in one cell are separated by semicolons", Found: quoted(cell)})
+		return nil
+	}
 	parts := strings.Split(cell, ";")
+	s.checkCount(at, len(parts), f)
 	out := make([]T, len(parts))
 	for i, p := range parts {
 		s.readCell(strings.TrimSpace(p), &out[i], at.item(i))

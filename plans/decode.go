@@ -177,11 +177,16 @@ func (s *source) decodeList(n ast.Node, out reflect.Value, at *node, f field) {
 	for i, v := range list.Values {
 		s.decode(v, out.Index(i), at.item(i), field{})
 	}
+	s.checkCount(at, len(list.Values), f)
+}
+
+// checkCount holds the length of a list against what its key allows.
+func (s *source) checkCount(at *node, n int, f field) {
 	switch {
-	case len(list.Values) < f.minItems:
+	case n < f.minItems:
 		s.fail(at, Problem{Message: "empty list", Want: fmt.Sprintf("at least %d", f.minItems)})
-	case f.maxItems > 0 && len(list.Values) > f.maxItems:
-		s.report(at, Problem{Message: "too many", Found: strconv.Itoa(len(list.Values)), Want: fmt.Sprintf("at most %d", f.maxItems)})
+	case f.maxItems > 0 && n > f.maxItems:
+		s.report(at, Problem{Message: "too many", Found: strconv.Itoa(n), Want: fmt.Sprintf("at most %d", f.maxItems)})
 	}
 }
 

@@ -155,7 +155,7 @@ func TestTenThousandCustomersAreCheckedInSecondsEvenIfAllAreWrong(t *testing.T) 
 	b.WriteString("batches:\n  - {name: all, customers: {}}\n")
 	start := time.Now()
 	_, problems := Parse("plan.yaml", []byte(b.String()), "")
-	require.Len(t, problems, 20_000)
+	require.Len(t, problems, 2, "one cause, one message")
 	require.Less(t, time.Since(start), 30*time.Second)
 }
 

@@ -70,7 +70,41 @@ func (ps Problems) sorted() Problems {
 	slices.SortFunc(ps, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column, cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
 	})
-	return slices.Compact(ps)
+	return slices.Compact(ps).oneEach()
+}
+
+// mostAlike is how many problems that differ in nothing but their place are listed: more of them have one cause.
+const mostAlike = 2
+
+// indexes are the places in lists that a path names.
+var indexes = re(`\[[0-9]+\]`)
+
+// oneEach keeps the first of the problems that differ only in their place in a list, where there are many, and says how many follow it.
+func (ps Problems) oneEach() Problems {
+	alike, told := map[Problem]int{}, map[Problem]bool{}
+	kind := func(p Problem) Problem {
+		p.Line, p.Column, p.Path = 0, 0, indexes.ReplaceAllString(p.Path, "[]")
+		return p
+	}
+	for _, p := range ps {
+		alike[kind(p)]++
+	}
+	var out Problems
+	for _, p := range ps {
+		k := kind(p)
+		if alike[k] <= mostAlike || p.Path == k.Path {
+			out = append(out, p)
+			continue
+		}
+		if told[k] {
+			continue
+		}
+		told[k] = true
+		more := fmt.Sprintf("the same in %d places that follow", alike[k]-1)
+		p.Hint = strings.TrimPrefix(p.Hint+"; "+more, "; ")
+		out = append(out, p)
+	}
+	return out
 }
 
 // passwordAndHost is what may be a password in front of a host, in whatever stands around it.

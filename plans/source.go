@@ -45,7 +45,7 @@ func readSource(file string, src []byte) *source {
 	}
 	if at := firstBad(src); at >= 0 {
 		line, column := lineColumn(src, at)
-		s.add(Problem{Line: line, Column: column, Message: "not a text in UTF-8"})
+		s.add(Problem{Line: line, Column: column, Message: "not a text in UTF-8", Hint: "save it as UTF-8"})
 		return s
 	}
 	tokens := lexer.Tokenize(string(src))
@@ -86,7 +86,7 @@ func lineColumn(src []byte, at int) (line, column int) {
 }
 
 func syntaxProblem(err error) Problem {
-	p := Problem{Message: "not YAML", Want: "YAML 1.2; tabs do not indent, and texts with a colon and a space need quotes"}
+	p := Problem{Message: "not YAML", Want: "YAML 1.2; tabs do not indent, and texts need quotes that have a colon and a space in them, or begin with { [ * & ! % @ or `"}
 	var syntax *yaml.SyntaxError
 	if errors.As(err, &syntax) { // its Error would quote the lines around it, and with them perhaps a secret
 		p.Message = "not YAML: " + syntax.Message
@@ -216,6 +216,7 @@ func (r *resolver) alias(v *ast.AliasNode) int {
 	switch {
 	case !ok:
 		problem.Message = fmt.Sprintf("alias *%s has no anchor before it", nameOf(v.Value))
+		problem.Hint = fmt.Sprintf("if a text is meant that begins with *, put it in quotes: \"*%s\"", nameOf(v.Value))
 	case r.failed:
 		return 1
 	case r.sizes[a] < 0:

@@ -53,7 +53,16 @@ func (p *Plan) validateState(w Workload, at *node) {
 	}
 }
 
+// secretName is how variables are called that hold a password or a key themselves, and not its name or file.
+var secretName = re(`(?i)(^|_)(password|passwd|passphrase|pwd|secret_key|secret_access_key|private_key|api_key|access_token|api_token)$`)
+
 func (p *Plan) validateWorkloadTarget(t WorkloadTarget, at *node) {
+	for _, name := range sortedKeys(t.Config.Env) {
+		if t.Config.Env[name] != "" && secretName.MatchString(string(name)) {
+			p.src.report(at.ats("config", "env", string(name)), Problem{Message: "a secret in clear (not shown), by the variable's name",
+				Want: "it under secrets (Fargate), or fetched with the instance's role (EC2)", Hint: "everybody who may read the task definition or the user data reads env"})
+		}
+	}
 	p.exactlyOne(at, []string{"ec2", "fargate"}, t.EC2 != nil, t.Fargate != nil)
 	if p.refer(at.at("name"), "target", t.Name, known(p, "targets", p.Targets)) {
 		place := root.ats("targets", string(t.Name))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,13 +38,14 @@ standard output, for programs.`,
 			if err != nil {
 				return err
 			}
-			spec, err := loadPlan(args[0])
+			spec, warnings, err := loadPlan(args[0])
 			if format != printer.AsTable {
 				return a.listMistakes(format, err)
 			}
 			if err != nil {
 				return err
 			}
+			a.warn(warnings)
 			a.warnOfClosedWindows(spec, time.Now())
 			_, err = fmt.Fprintf(a.out, "%s: plan %s is valid: %d customers in %d batches, %d workloads, %d datasets\n",
 				args[0], spec.Plan, len(spec.Customers), len(spec.Batches), len(spec.Workloads), len(spec.Datasets))
@@ -104,23 +106,33 @@ to have an editor complete and check it.`,
 	}
 }
 
+// warn tells of what is valid and may not have been meant.
+func (a *app) warn(warnings plans.Problems) {
+	for _, w := range warnings {
+		_, _ = fmt.Fprint(a.err, printer.Wrap("", "warning: "+w.String()))
+	}
+}
+
 // loadPlan reads, checks and compiles a plan. Every mistake in it is bad input.
-func loadPlan(path string) (*migration.Spec, error) {
+func loadPlan(path string) (*migration.Spec, plans.Problems, error) {
 	p, err := plans.Load(path)
 	if err == nil {
 		var spec *migration.Spec
 		if spec, err = plans.Compile(p); err == nil {
-			return spec, nil
+			return spec, p.Warnings(), nil
 		}
 	}
 	var problems plans.Problems
+	info, none := os.Stat(path)
 	switch {
 	case errors.As(err, &problems):
-		return nil, &badInput{err: fmt.Errorf("plan %s has %s\n%w", path, count(len(problems), "mistake"), err),
+		return nil, nil, &badInput{err: fmt.Errorf("plan %s has %s\n%w", path, count(len(problems), "mistake"), err),
 			next: "correct the plan; docs/plan-reference.md and `drover plan schema` say what is allowed"}
+	case none == nil && info.IsDir():
+		return nil, nil, &badInput{err: fmt.Errorf("read plan %s: it is a folder", path), next: "name the plan's YAML file in it"}
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &badInput{err: fmt.Errorf("read plan %s: there is no such file", path), next: "name the plan's YAML file"}
+		return nil, nil, &badInput{err: fmt.Errorf("read plan %s: there is no such file", path), next: "name the plan's YAML file"}
 	default:
-		return nil, &badInput{err: err, next: "see that " + path + " is a plan that can be read"}
+		return nil, nil, &badInput{err: err, next: "see that " + path + " is a plan that can be read"}
 	}
 }

@@ -65,10 +65,11 @@ func (a *app) withPlan(ctx context.Context, path, output string, use func(contex
 	if err != nil {
 		return err
 	}
-	spec, err := loadPlan(path)
+	spec, warnings, err := loadPlan(path)
 	if err != nil {
 		return err
 	}
+	a.warn(warnings)
 	return a.connected(ctx, func(ctx context.Context, c *client.Client) error { return use(ctx, c, spec, format) })
 }
 
