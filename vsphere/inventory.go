@@ -56,6 +56,7 @@ func (s *Session) Inventory(ctx context.Context, sel migration.VMSelector, onPag
 	}
 	var out []migration.VM
 	for _, m := range all {
+		m.Name = plain(m.Name)
 		vm := describe(m)
 		vm.Folder, vm.Tags = paths[ref(m.Parent)], tagged[m.Self.Value]
 		if matches(sel, vm) {
@@ -78,6 +79,9 @@ var (
 func (s *Session) datacenter(ctx context.Context) (*object.Datacenter, error) {
 	finder := find.NewFinder(s.Client)
 	dc, err := finder.Datacenter(ctx, s.conf.Datacenter)
+	if escaped := escape.Replace(s.conf.Datacenter); escaped != s.conf.Datacenter && errors.As(err, new(*find.NotFoundError)) {
+		dc, err = finder.Datacenter(ctx, escaped)
+	}
 	switch {
 	case err == nil:
 		return dc, nil
@@ -91,9 +95,9 @@ func (s *Session) datacenter(ctx context.Context) (*object.Datacenter, error) {
 	names := "none"
 	for n, dc := range all {
 		if n == 0 {
-			names = dc.Name()
+			names = plain(dc.Name())
 		} else {
-			names += ", " + dc.Name()
+			names += ", " + plain(dc.Name())
 		}
 	}
 	return nil, fmt.Errorf("datacenter %q of vCenter %s: %w; it shows %s: correct the site's datacenter, or let user %s read it", s.conf.Datacenter, s.URL().Host, ErrDatacenter, names, s.user.Username())
@@ -170,7 +174,7 @@ func (s *Session) folders(ctx context.Context, dc types.ManagedObjectReference) 
 	for id := range by {
 		var parts []string
 		for at, ok := by[id]; ok; at, ok = by[ref(at.Parent)] {
-			parts = append([]string{at.Name}, parts...)
+			parts = append([]string{plain(at.Name)}, parts...)
 		}
 		if len(parts) > 0 {
 			out[id] = path.Join(parts[1:]...) // without "vm" itself
@@ -291,9 +295,5 @@ func matches(sel migration.VMSelector, vm migration.VM) bool {
 	if sel.Tag != "" && !slices.ContainsFunc(vm.Tags, func(t string) bool { return t == sel.Tag || strings.HasSuffix(t, ":"+sel.Tag) }) {
 		return false
 	}
-	if sel.Name != "" {
-		ok, err := path.Match(sel.Name, vm.Name)
-		return ok && err == nil
-	}
-	return true
+	return sel.Name == "" || like(sel.Name, vm.Name)
 }

@@ -462,3 +462,32 @@ func TestAnExportThatFailsIsAborted(t *testing.T) {
 	_, _, err = read(t.Context(), s, vm, id, fast)
 	require.Error(t, err)
 }
+
+// TestNamesAreThoseThatPeopleSee selects machines, and shows them, by names that vCenter's API escapes.
+func TestNamesAreThoseThatPeopleSee(t *testing.T) {
+	called := func(as string, in vcenter.VM) vcenter.VM {
+		in.Awkward = func(m *mo.VirtualMachine) { m.Name = as }
+		return in
+	}
+	var machines []vcenter.VM
+	for i, as := range []string{"web%2f01", "50%25 off", "db%5cold", "app%252f1", "plain"} {
+		machines = append(machines, called(as, small(fmt.Sprintf("vm-%d", i))))
+	}
+	_, conf := start(t, vcenter.Options{VMs: machines})
+	s := connect(t, conf)
+	for _, name := range []string{"web/01", "50% off", `db\old`, "app%2f1", "plain"} {
+		vms, err := s.Inventory(t.Context(), migration.VMSelector{Names: []string{name}}, nil)
+		require.NoError(t, err)
+		require.Len(t, vms, 1, name)
+		require.Equal(t, name, vms[0].Name)
+		for _, f := range vms[0].Findings {
+			require.NotContains(t, f.Subject, "%2f01")
+		}
+	}
+	for pattern, want := range map[string]string{"web*": "web/01", "web/0?": "web/01", "*off": "50% off"} {
+		vms, err := s.Inventory(t.Context(), migration.VMSelector{Name: pattern}, nil)
+		require.NoError(t, err)
+		require.Len(t, vms, 1, pattern)
+		require.Equal(t, want, vms[0].Name)
+	}
+}

@@ -17,12 +17,12 @@ func fences(ctx context.Context, db map[string]*pgx.Conn, o Options, res *Result
 		if c == nil {
 			continue
 		}
-		var prepared bool
-		if err := c.QueryRow(ctx, "SELECT to_regclass('drover.fence') IS NOT NULL").Scan(&prepared); err != nil {
-			return fmt.Errorf("ask %s for Drover's tables: %w", side, err)
+		ready, err := prepared(ctx, c)
+		if err != nil {
+			return fmt.Errorf("ask %s: %w", side, err)
 		}
-		if !prepared {
-			continue // before the first Prepare, and after an abort
+		if !ready {
+			continue
 		}
 		for _, check := range []func(context.Context, string, *pgx.Conn, Options, *Result) error{guard, directions, filters} {
 			if err := check(ctx, side, c, o, res); err != nil {

@@ -73,7 +73,11 @@ func verifyRows(ctx context.Context, db map[string]*pgx.Conn, o Options, entries
 		t.before(byTenant[c.Tenant])
 		t.sides(standing)
 	}
-	references(o.Before.tables, all, standing, res)
+	carried, err := prepared(ctx, db[onAWS])
+	if err != nil {
+		return err
+	}
+	references(o.Before.tables, all, carried, res)
 	return nil
 }
 
@@ -93,15 +97,26 @@ func replicated(ctx context.Context, db map[string]*pgx.Conn, res *Result) (bool
 			continue
 		}
 		standing = false
-		var prepared bool
-		if err := db[way.to].QueryRow(ctx, "SELECT to_regnamespace('drover') IS NOT NULL").Scan(&prepared); err != nil {
-			return false, fmt.Errorf("ask %s for Drover's schema: %w", way.to, err)
+		must, err := prepared(ctx, db[way.to])
+		if err != nil {
+			return false, fmt.Errorf("ask %s: %w", way.to, err)
 		}
-		if prepared {
+		if must {
 			res.violation("replication from %s to %s does not stand, so that the two sides were not compared: %s", way.from, way.to, down)
 		}
 	}
 	return standing, nil
+}
+
+// prepared says whether Drover's schema stands on a side: not before the first Prepare, and not after an abort.
+func prepared(ctx context.Context, c *pgx.Conn) (is bool, err error) {
+	if c == nil {
+		return false, nil
+	}
+	if err := c.QueryRow(ctx, "SELECT to_regclass('drover.fence') IS NOT NULL").Scan(&is); err != nil {
+		return false, fmt.Errorf("look for Drover's schema: %w", err)
+	}
+	return is, nil
 }
 
 // broken says what is wrong with Drover's subscriptions on one side to the other; "" for nothing. A subscription's worker may well run and

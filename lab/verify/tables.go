@@ -88,11 +88,11 @@ func (t *tables) read(ctx context.Context, c *pgx.Conn, name string, tenants boo
 
 // references wants the tables that are the same for everybody as they were before the load on premises, and on AWS, once they are there, the
 // same.
-func references(was *tables, now map[string]*tables, standing bool, res *Result) {
+func references(was *tables, now map[string]*tables, carried bool, res *Result) {
 	for name, rows := range was.reference {
 		res.RowsVerified += int64(len(rows))
 		for _, side := range []string{onprem, onAWS} {
-			if now[side] == nil || side == onAWS && !standing {
+			if now[side] == nil || side == onAWS && !carried {
 				continue
 			}
 			have, ok := now[side].reference[name]
