@@ -144,6 +144,21 @@ func (c *Client) List(ctx context.Context) ([]PlanSummary, error) {
 	}
 }
 
+// Workers are the identities of the workers that have asked a queue for activities lately: within some minutes, as Temporal keeps them.
+func (c *Client) Workers(ctx context.Context, queue string) ([]string, error) {
+	ctx, cancel := within(ctx, DefaultTimeout)
+	defer cancel()
+	d, err := c.temporal.DescribeTaskQueue(ctx, queue, enumspb.TASK_QUEUE_TYPE_ACTIVITY)
+	if err != nil {
+		return nil, problem("ask who polls "+queue, err)
+	}
+	var out []string
+	for _, p := range d.GetPollers() {
+		out = append(out, p.GetIdentity())
+	}
+	return out, nil
+}
+
 // within gives ctx a deadline if it has none.
 func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {

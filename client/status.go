@@ -82,8 +82,8 @@ func (c *Client) query(ctx context.Context, workflow string, into any, args ...a
 // Running is the Execution of a workflow that goes on.
 const Running = "Running"
 
-// completed is the Execution of a workflow that came to its own end.
-const completed = "Completed"
+// Completed is the Execution of a workflow that came to its own end.
+const Completed = "Completed"
 
 // Execution is what Temporal says of a plan's workflow, a batch's or a customer's, without asking a worker: Running, Completed, Failed,
 // Terminated, ...

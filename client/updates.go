@@ -93,7 +93,7 @@ func (c *Client) update(ctx context.Context, name string, at Aim, cmd migration.
 	if err == nil {
 		err = h.Get(ctx, &out)
 	}
-	if err != nil && ctx.Err() != nil {
+	if err != nil && (ctx.Err() != nil || errors.Is(problem(s.doing, err), ErrUnreachable)) {
 		return s.unanswered(ctx)
 	}
 	return out, c.updateProblem(ctx, s.doing, at, err)
@@ -123,7 +123,7 @@ func (c *Client) updateProblem(ctx context.Context, doing string, at Aim, err er
 func (c *Client) goOn(ctx context.Context, at Aim, execution string) string {
 	plan, err := c.execution(ctx, Aim{Plan: at.Plan})
 	switch {
-	case execution == completed || err != nil:
+	case execution == Completed || err != nil:
 		return fmt.Sprintf("see how with `%s`; a plan that has ended can be submitted again, customers that are finished are not touched", at.statusCommand())
 	case plan == Running:
 		return "it is started again within half a minute, from what its data says; see that with `" + at.statusCommand() + "`, then repeat the command"

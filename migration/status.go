@@ -60,7 +60,8 @@ type Event struct {
 // Command is an operator's wish, as updates carry it.
 type Command struct {
 	RequestID string `json:"requestId"`        // repeats of one id are one command
-	By        string `json:"by"`               // who
+	By        string `json:"by"`               // who, as they say of themselves
+	From      string `json:"from,omitempty"`   // the user and machine that it was sent from, USER@HOST
 	Reason    string `json:"reason,omitempty"` // why
 	Token     int64  `json:"token,omitempty"`  // rollback, retry: the try it means; 0: whichever is the last
 
@@ -130,7 +131,7 @@ type CustomerStatus struct {
 	Home       Side          `json:"home"`
 	Phase      CustomerPhase `json:"phase"`
 	WaitingFor Waiting       `json:"waitingFor"`
-	Since      time.Time     `json:"since"`          // of the phase
+	Since      time.Time     `json:"since,omitzero"` // of the phase
 	Until      time.Time     `json:"until,omitzero"` // of the bake or the soak under way
 	Token      int64         `json:"token"`
 	Tries      int           `json:"tries"` // of the Move under way, or of the last
@@ -160,7 +161,7 @@ type BatchStatus struct {
 	Phase      BatchPhase       `json:"phase"`
 	WaitingFor Waiting          `json:"waitingFor"`
 	Reason     string           `json:"reason,omitempty"`
-	Since      time.Time        `json:"since"`
+	Since      time.Time        `json:"since,omitzero"`
 	Approvals  []Event          `json:"approvals,omitempty"`
 	Needs      int              `json:"needs"` // approvals
 	Window     *Window          `json:"window,omitempty"`
@@ -179,7 +180,7 @@ type MigrationStatus struct {
 	Phase      MigrationPhase `json:"phase"`
 	WaitingFor Waiting        `json:"waitingFor"`
 	Reason     string         `json:"reason,omitempty"`
-	Since      time.Time      `json:"since"`
+	Since      time.Time      `json:"since,omitzero"`
 	Paused     bool           `json:"paused"`
 	Batches    []BatchStatus  `json:"batches"` // without customers
 	Workloads  []PieceStatus  `json:"workloads,omitempty"`

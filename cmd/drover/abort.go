@@ -21,7 +21,8 @@ func (a *app) abortCommand() *cobra.Command {
 taken down, instances and services are retired. Only while every customer is at
 home: bring them there with drover rollback PLAN --all. Asks first on a
 terminal, unless --yes is given.`,
-		Args: asInput(cobra.ExactArgs(1)),
+		Example: `  drover abort orders --reason "the plan was wrong"`,
+		Args:    asInput(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			at := client.Aim{Plan: args[0]}
 			if err := a.confirm(cmd.Context(), "abort "+at.String()+"?", yes); err != nil {
@@ -33,6 +34,6 @@ terminal, unless --yes is given.`,
 		},
 	}
 	w.flags(cmd)
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	yesFlag(cmd, &yes)
 	return cmd
 }

@@ -14,12 +14,16 @@ func (a *app) approveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "approve PLAN BATCH",
 		Short: "Approve a batch's gate",
-		Long:  "Adds your approval to a batch that waits for it. A batch that needs approvals of\nseveral people counts each person once.",
-		Args:  asInput(cobra.ExactArgs(2)),
+		Long: `Adds your approval to a batch that waits for it. A batch that needs approvals of
+several people counts each name that --by gives once. Who uses a name is not
+proved: the user and machine that it was sent from are recorded beside it.`,
+		Example: `  drover approve orders canary --reason CHG-1042`,
+		Args:    asInput(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			subject := client.Aim{Plan: args[0], Batch: args[1]}.String()
-			return a.send(cmd.Context(), subject, func(ctx context.Context, c *client.Client) (migration.Accepted, error) {
-				return c.Approve(ctx, args[0], args[1], w.command())
+			at := client.Aim{Plan: args[0], Batch: args[1]}
+			return a.send(cmd.Context(), at.String(), func(ctx context.Context, c *client.Client) (migration.Accepted, error) {
+				got, err := c.Approve(ctx, at.Plan, at.Batch, w.command())
+				return whilePaused(ctx, c, at.Plan, got, err)
 			})
 		},
 	}

@@ -26,14 +26,14 @@ func (a *app) inventoryCommand() *cobra.Command {
 the way of moving each, with the remedy. Reads only; the plan need not be
 submitted. Exits with 8 if any machine is blocked: a workload whose disks move
 from such a machine stops in preflight, before anything is touched.`,
+		Example: `  drover inventory plan.yaml
+  drover inventory plan.yaml -o csv`,
 		Args: asInput(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withPlan(cmd.Context(), args[0], output, func(ctx context.Context, c *client.Client, spec *migration.Spec, format printer.Format) error {
 				ctx, cancel := context.WithTimeout(ctx, within)
 				defer cancel()
-				patience := time.AfterFunc(inventoryPatience, func() {
-					_, _ = fmt.Fprintf(a.err, "no answer yet: does a worker of %s run (`drover worker --site NAME`)? waiting up to %s\n", siteNames(spec), within)
-				})
+				patience := time.AfterFunc(inventoryPatience, func() { a.tellWhyItWaits(ctx, c, spec, within) })
 				defer patience.Stop()
 				report, err := c.Inventory(ctx, spec)
 				if err != nil {
@@ -51,12 +51,22 @@ from such a machine stops in preflight, before anything is touched.`,
 // inventoryPatience is how long nothing is said while the sites' workers are asked: hundreds of machines take a few seconds.
 const inventoryPatience = 10 * time.Second
 
-func siteNames(spec *migration.Spec) string {
-	var names []string
+// tellWhyItWaits names the sites that no worker is near, or says that the workers still read.
+func (a *app) tellWhyItWaits(ctx context.Context, c *client.Client, spec *migration.Spec, within time.Duration) {
+	var without []string
 	for _, s := range spec.Sites {
-		names = append(names, "site "+s.Name)
+		workers, err := c.Workers(ctx, migration.SiteQueue(s.Name))
+		if err == nil && len(workers) == 0 {
+			without = append(without, fmt.Sprintf("no worker of site %s runs: start `drover worker --main=false --site %[1]s`", s.Name))
+		}
 	}
-	return strings.Join(names, ", ")
+	if workers, err := c.Workers(ctx, migration.QueueMain); err == nil && len(workers) == 0 {
+		without = append(without, "no main worker runs: start `drover worker`")
+	}
+	if len(without) == 0 {
+		without = []string{"the workers are still reading"}
+	}
+	_, _ = fmt.Fprint(a.err, printer.Wrap("", fmt.Sprintf("no answer yet: %s. Waiting up to %s", strings.Join(without, "; "), within)))
 }
 
 func (a *app) printInventory(format printer.Format, report migration.InventoryReport) error {

@@ -4,11 +4,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 func TestMain(m *testing.M) {
+	time.Local = time.FixedZone("EET", 2*60*60) // a reader's own zone
 	testscript.Main(m, map[string]func(){"drover": main})
 }
 

@@ -32,6 +32,8 @@ func (a *app) planValidateCommand() *cobra.Command {
 where it is, what was found, what is allowed. Secrets are not resolved; workers
 do that in preflight. With -o json, yaml or csv the mistakes are listed on the
 standard output, for programs.`,
+		Example: `  drover plan validate plan.yaml
+  drover plan validate plan.yaml -o json`,
 		Args: asInput(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
 			format, err := parseOutput(output)

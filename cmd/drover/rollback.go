@@ -22,6 +22,8 @@ func (a *app) rollbackCommand() *cobra.Command {
 		Long: `Moves customers back to where they came from: the same Move as the cutover, in
 the other direction, with the same checks. Nothing is lost by it. Asks first on
 a terminal, unless --yes is given.`,
+		Example: `  drover rollback orders --customer acme --reason "reports are empty"
+  drover rollback orders --all --reason "incident 77" --yes`,
 		Args: asInput(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			at.Plan = args[0]
@@ -47,7 +49,7 @@ a terminal, unless --yes is given.`,
 	f.StringVar(&at.Customer, "customer", "", "the customer to move back")
 	f.StringVar(&at.Batch, "batch", "", "the batch to move back")
 	f.BoolVar(&all, "all", false, "move every customer of the plan back")
-	f.BoolVar(&yes, "yes", false, "do not ask")
+	yesFlag(cmd, &yes)
 	f.Int64Var(&token, "token", 0, "the try that is meant: refused if there was a newer one (default the last)")
 	return cmd
 }
@@ -62,7 +64,7 @@ func checkRollback(at client.Aim, all bool, reason string) error {
 	}
 	switch {
 	case aims != 1:
-		return inputError("give one of --customer ID, --batch NAME and --all", "roll back what of plan %s", at.Plan)
+		return inputError("give one of --customer ID, --batch NAME and --all", "a rollback of plan %s without saying whose", at.Plan)
 	case reason == "":
 		return inputError("say why with --reason: it is kept in the customer's timeline", "a rollback needs a reason")
 	default:

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"os/user"
 	"strings"
 	"syscall"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/internal/config"
 	"github.com/drover-migration/drover/internal/printer"
+	"github.com/drover-migration/drover/internal/spelling"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -35,6 +38,9 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second Ctrl-C ends what does not look at the first
 	a := &app{in: in, out: out, err: errs}
+	if f, ok := out.(*os.File); ok {
+		printer.FitTerminal(f)
+	}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(in)
@@ -60,14 +66,17 @@ of every AWS tool.
 Exit codes:
 ` + strings.TrimRight(exitTable(), "\n"),
 		SilenceErrors: true, SilenceUsage: true,
-		Args: asInput(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Version: buildVersion(),
+		Args:    knownCommand,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetVersionTemplate("drover {{.Version}}\n")
 	f := root.PersistentFlags()
 	f.StringVar(&a.logLevel, "log-level", "warn", "log from this level up: "+strings.Join(config.Levels, "|"))
 	f.StringVar(&a.logFormat, "log-format", "text", "write logs as "+strings.Join(config.Formats, "|"))
 	f.DurationVar(&a.timeout, "timeout", client.DefaultTimeout, "how long to wait for Temporal and its workers to answer")
+	completes(root, "log-level", config.Levels...)
+	completes(root, "log-format", config.Formats...)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &badInput{err: err, next: "see `" + cmd.CommandPath() + " --help`"}
 	})
@@ -78,6 +87,30 @@ Exit codes:
 	// Cobra prints flags however long their lines become; this is for a terminal of 80 columns.
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	return root
+}
+
+// knownCommand refuses a word that is no command, with the one that was probably meant.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	next := "see `drover help`"
+	if best := spelling.Nearest(args[0], names); best != "" {
+		next = fmt.Sprintf("did you mean `drover %s`? Else see `drover help`", best)
+	}
+	return inputError(next, "there is no command %q", args[0])
+}
+
+// completes lets a shell complete the values of a flag.
+func completes(cmd *cobra.Command, flag string, values ...string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic(err) // a flag that the command does not have: every test meets it
+	}
 }
 
 // helpCommand is cobra's, but that what it does not know is bad input.
@@ -166,12 +199,29 @@ func (w *wish) command() migration.Command {
 	if w.request == "" {
 		w.request = uuid.NewString()
 	}
-	return migration.Command{RequestID: w.request, By: config.Who(w.by), Reason: w.reason}
+	return migration.Command{RequestID: w.request, By: config.Who(w.by), From: sender(), Reason: w.reason}
 }
+
+// sender is the user and the machine that a command is sent from, whatever --by says.
+func sender() string {
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return name + "@" + host
+}
+
+// yesFlag adds --yes to a command that asks first.
+func yesFlag(cmd *cobra.Command, to *bool) { cmd.Flags().BoolVar(to, "yes", false, "do not ask") }
 
 // outputFlag adds -o to a command that lists something.
 func outputFlag(cmd *cobra.Command, to *string) {
 	cmd.Flags().StringVarP(to, "output", "o", string(printer.AsTable), "print as "+printer.Formats)
+	completes(cmd, "output", strings.Split(printer.Formats, "|")...)
 }
 
 func parseOutput(s string) (printer.Format, error) {
@@ -194,4 +244,15 @@ func (a *app) send(ctx context.Context, subject string, do func(context.Context,
 		_, err = io.WriteString(a.out, subject+": "+got.Message+"\n")
 		return err
 	})
+}
+
+// whilePaused adds to what was accepted that a paused plan moves nobody to AWS. Where the plan cannot be asked in time, nothing is added.
+func whilePaused(ctx context.Context, c *client.Client, plan string, got migration.Accepted, err error) (migration.Accepted, error) {
+	if err != nil {
+		return got, err
+	}
+	if s, err := c.Migration(ctx, plan); err == nil && s.Paused {
+		got.Message += "; the plan is paused, and nobody moves to AWS until `drover resume " + plan + "`"
+	}
+	return got, nil
 }

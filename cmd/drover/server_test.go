@@ -25,8 +25,9 @@ import (
 
 // standInMigration answers as the product's does, and is through at once with one customer held.
 func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
+	paused := in.Spec.Plan == "stopped"
 	err := workflow.SetQueryHandler(ctx, migration.QueryStatus, func(migration.Page) (migration.MigrationStatus, error) {
-		return migration.MigrationStatus{Plan: in.Spec.Plan, Phase: migration.MigrationSoak, Batches: []migration.BatchStatus{
+		return migration.MigrationStatus{Plan: in.Spec.Plan, Phase: migration.MigrationSoak, Paused: paused, Batches: []migration.BatchStatus{
 			{Name: "canary", Phase: migration.BatchDone, Counts: migration.Counts{Customers: 2, OnAWS: 1, Held: 1}},
 		}}, nil
 	})
@@ -140,6 +141,7 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
+		{"status", exitDone, "no plan was submitted yet: drover submit PLAN.yaml", ""},
 		{"status minimal", exitNotFound, "", "no plan \"minimal\" was submitted\nnext: list the plans with `drover status`"},
 		{"submit " + plan + " --wait --every 50ms", exitHeld, "every batch is through: 1 on AWS, 0 rolled back, 1 held", ""},
 		{"submit " + plan, exitDone, "was submitted before and is running; nothing was changed", ""},
@@ -170,6 +172,8 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 	start(plan, migration.WorkflowMigration, migration.MigrationInput{Spec: &migration.Spec{Plan: "minimal"}})
 	start(canary, "standInBatch")
 	start(acme, "standInCustomer")
+	start(migration.MigrationID("stopped"), migration.WorkflowMigration, migration.MigrationInput{Spec: &migration.Spec{Plan: "stopped"}})
+	start(migration.BatchID("stopped", "canary"), "standInBatch")
 	over := []string{migration.MigrationID("old"), migration.BatchID("minimal", "first"), migration.CustomerID("minimal", "gone")}
 	for i, name := range []string{migration.WorkflowMigration, "standInBatch", "standInCustomer"} {
 		var in []any
@@ -177,6 +181,7 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 			in = []any{migration.MigrationInput{Spec: &migration.Spec{Plan: "old"}}}
 		}
 		start(over[i], name, in...)
+		hearings(t, server, over[i]) // it has begun, so that it has something to tell
 		require.NoError(t, server.TerminateWorkflow(t.Context(), over[i], "", "the test has it ended"))
 	}
 
@@ -201,6 +206,8 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 		{args: "resume nowhere --reason x", code: exitNotFound, stderr: "no plan \"nowhere\" was submitted next: list the plans with `drover status`"},
 		{args: "resume old --reason x", code: exitRefused, stderr: "it has ended (Terminated) next: the migration does not run any more, and nobody starts it again: submit the plan again, then repeat the command"},
 
+		{args: "hold minimal --customer acme --reason exams --yes", at: acme, hears: heard{"hold", migration.Command{By: "ann", Reason: "exams"}}, stdout: "customer acme of plan minimal: hold accepted from ann\n"},
+		{args: "retry minimal --customer acme --reason repaired --yes", at: acme, hears: heard{"retry", migration.Command{By: "ann", Reason: "repaired"}}, stdout: "customer acme of plan minimal: retry accepted"},
 		{args: "hold minimal acme --reason exams", at: acme, hears: heard{"hold", migration.Command{By: "ann", Reason: "exams"}}, stdout: "customer acme of plan minimal: hold accepted from ann\n"},
 		{args: "hold minimal acme", code: exitRefused, stderr: "error: hold customer acme of plan minimal: say why next: see what may be done now with `drover status minimal --customer acme`"},
 		{args: "hold minimal nobody --reason x", code: exitNotFound, stderr: "the plan has no customer \"nobody\", or it has not started next: list the customers with `drover status minimal`"},
@@ -219,8 +226,10 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 		{args: "rollback minimal --batch canary --reason late", code: exitRefused, stderr: "next: see what may be done now with `drover status minimal --batch canary`"},
 		{args: "rollback minimal --all --reason late", code: exitRefused, stderr: "next: see what may be done now with `drover status minimal`"},
 		{args: "rollback minimal --all", code: exitInput, stderr: "error: a rollback needs a reason next: say why with --reason: it is kept in the customer's timeline"},
-		{args: "rollback minimal --reason sick", code: exitInput, stderr: "error: roll back what of plan minimal next: give one of --customer ID, --batch NAME and --all"},
+		{args: "rollback minimal --reason sick", code: exitInput, stderr: "error: a rollback of plan minimal without saying whose next: give one of --customer ID, --batch NAME and --all"},
 		{args: "rollback minimal --all --batch canary --reason sick", code: exitInput, stderr: "next: give one of --customer ID, --batch NAME and --all"},
+
+		{args: "retry stopped --batch canary --reason repaired", stdout: "retry accepted from ann; the plan is paused, and nobody moves to AWS until `drover resume stopped`\n"},
 
 		{args: "abort minimal --reason over --yes", at: plan, hears: heard{"abort", migration.Command{By: "ann", Reason: "over"}}, stdout: "plan minimal: abort accepted from ann\n"},
 		{args: "abort minimal --reason late", code: exitRefused, stderr: "error: abort plan minimal: not now next: see what may be done now with `drover status minimal`"},
@@ -231,6 +240,9 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 		{args: "inventory ../../plans/examples/platform.yaml", code: exitFailed, stderr: "error: take the inventory of plan realtime-platform: vCenter does not know the password next: read the history of workflow check/realtime-platform/inventory in the Temporal UI"},
 		{args: "inventory ../../plans/examples/minimal.yaml -o csv", stdout: "dc1,web-01,"},
 		{args: "status minimal --customer acme", stdout: "customer acme"},
+		{args: "status minimal --customer gone", stdout: "WORKFLOW TERMINATED: what follows is the last that was known of this customer"},
+		{args: "status minimal --customer gone -o json", stdout: `"workflow": "Terminated"`},
+		{args: "status minimal --batch first", stdout: "WORKFLOW TERMINATED: what follows is the last that was known of this batch"},
 		{args: "status minimal --batch canary", stdout: "batch canary"},
 		{args: "status minimal --customer nobody", code: exitNotFound, stderr: "the plan has no customer \"nobody\""},
 		{args: "inventory nowhere.yaml", code: exitInput, stderr: "nowhere.yaml"},
@@ -249,7 +261,8 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 				said := after[c.at]
 				require.NotEmpty(t, said.Command.RequestID)
 				require.WithinRange(t, said.Command.Until, time.Now(), time.Now().Add(client.DefaultTimeout), "it is withdrawn when nobody waits any more")
-				said.Command.Until = time.Time{}
+				require.Regexp(t, ".@.", said.Command.From, "the user and machine, whatever --by says")
+				said.Command.Until, said.Command.From = time.Time{}, ""
 				require.NotEqual(t, before[c.at].Command.RequestID, said.Command.RequestID, "it is told what was typed now")
 				if c.hears.Command.RequestID == "" {
 					said.Command.RequestID = ""

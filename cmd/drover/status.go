@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +33,10 @@ datasets and customers; with --customer or --batch, only that, in full.
 With --watch it follows the migration until every batch is through, and the exit
 code says how it ended. On a terminal the table is drawn anew; otherwise every
 change is a line.`,
+		Example: `  drover status
+  drover status orders --watch
+  drover status orders --customer acme
+  drover status orders -o csv`,
 		Args: asInput(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			format, err := parseOutput(output)
@@ -77,36 +82,58 @@ func (a *app) status(ctx context.Context, c *client.Client, o statusOptions, for
 	ctx, cancel := a.patience(ctx)
 	defer cancel()
 	now := time.Now()
-	switch {
-	case o.at.Plan == "":
+	if o.at.Plan == "" {
 		plans, err := c.List(ctx)
 		if err != nil {
 			return err
 		}
+		if format == printer.AsTable && len(plans) == 0 {
+			_, err := io.WriteString(a.out, "no plan was submitted yet: drover submit PLAN.yaml\n")
+			return err
+		}
 		return printer.Print(a.out, format, plans, planList(plans, now, format))
+	}
+	// Before the status: a workflow that has ended does not change any more.
+	execution, err := c.Execution(ctx, o.at)
+	if err != nil {
+		return err
+	}
+	switch {
 	case o.at.Customer != "":
 		s, err := c.Customer(ctx, o.at.Plan, o.at.Customer)
 		if err != nil {
 			return err
 		}
-		return a.printView(format, s, customerTable([]migration.CustomerStatus{s}, now, format), func() string { return customerView(s, now) })
+		head := ""
+		if !goesOn(execution) {
+			s.MayDo, head = nil, endedEarly("customer", execution)
+		}
+		return a.printView(format, dataOfCustomer(s, execution), customerRows(migration.BatchStatus{Customers: []migration.CustomerStatus{s}}), func() string { return head + customerView(s, now) })
 	case o.at.Batch != "":
 		s, err := c.Batch(ctx, o.at.Plan, o.at.Batch)
 		if err != nil {
 			return err
 		}
-		return a.printView(format, s, customerTable(s.Customers, now, format), func() string { return batchView(s, now) })
+		head := ""
+		if !goesOn(execution) {
+			s.MayDo, head = nil, endedEarly("batch", execution)
+		}
+		return a.printView(format, dataOfBatch(s, execution), customerRows(s), func() string { return head + batchView(s, now) })
 	default:
 		s, err := c.Status(ctx, o.at.Plan)
 		if err != nil {
 			return err
 		}
-		execution, err := c.Execution(ctx, o.at)
-		if err != nil {
-			return err
+		if !goesOn(execution) {
+			s.MayDo = nil
 		}
-		return a.printView(format, s, customerTable(customersOf(s), now, format), func() string { return migrationView(o.at.Plan, s, now) + stopped(o.at.Plan, s, execution) })
+		return a.printView(format, dataOfMigration(s, execution), customerRows(s.Batches...), func() string { return stopped(o.at.Plan, s, execution) + migrationView(o.at.Plan, s, now) })
 	}
+}
+
+// goesOn says whether a workflow runs, or has come to its own end. One that somebody ended answers as if it lived.
+func goesOn(execution string) bool {
+	return execution == client.Running || execution == client.Completed
 }
 
 // printView prints a view for people where a table was asked for, and data otherwise.

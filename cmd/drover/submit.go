@@ -26,6 +26,8 @@ func (a *app) submitCommand() *cobra.Command {
 again while it runs changes nothing; another content under the same name is
 refused. With --wait it follows the migration to its end, and the exit code says
 how it ended.`,
+		Example: `  drover submit plan.yaml
+  drover submit plan.yaml --wait`,
 		Args: asInput(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if wait {

@@ -62,12 +62,19 @@ func mayDo(names []string) string {
 	return printer.Wrap("  ", "may be done now: "+strings.Join(names, ", "))
 }
 
-// stopped tells of a workflow that somebody ended in Temporal: its last status would look alive for ever.
+// stopped tells of a migration that somebody ended in Temporal: its last status would look alive for ever.
 func stopped(plan string, s migration.MigrationStatus, execution string) string {
 	if execution == client.Running || over(s.Phase) {
 		return ""
 	}
-	return "\n" + printer.Wrap("", fmt.Sprintf("The migration's workflow has ended (%s) before the plan did. What is shown above is the last that was known of %s; customers keep the home they have. Submit the plan again to go on.", execution, plan))
+	return printer.Wrap("", fmt.Sprintf("WORKFLOW %s: the migration's workflow has ended before the plan did. What follows is the last that was known of %s; "+
+		"customers keep the home they have. Submit the plan again to go on.", strings.ToUpper(execution), plan)) + "\n"
+}
+
+// endedEarly tells the same of a batch or a customer.
+func endedEarly(what, execution string) string {
+	return printer.Wrap("", fmt.Sprintf("WORKFLOW %s: what follows is the last that was known of this %s, and nobody watches it now. "+
+		"It is started again within half a minute, from what its data says, while the migration runs.", strings.ToUpper(execution), what)) + "\n"
 }
 
 func batchTable(batches []migration.BatchStatus) *printer.Table {
@@ -121,10 +128,7 @@ func addPiece(t *printer.Table, name string, p migration.PieceStatus) {
 	t.Add(name, p.Phase, copied, left, p.Detail)
 }
 
-func customerTable(customers []migration.CustomerStatus, now time.Time, format printer.Format) *printer.Table {
-	if format == printer.AsCSV {
-		return customerRows(customers)
-	}
+func customerTable(customers []migration.CustomerStatus, now time.Time) *printer.Table {
 	t := &printer.Table{Columns: []printer.Column{
 		{Name: "CUSTOMER", Give: true, Least: 10}, {Name: "BATCH", Give: true, Least: 6}, {Name: "HOME"}, {Name: "PHASE"}, {Name: "WAITS FOR"}, {Name: "FOR", Right: true},
 		{Name: "TRY", Right: true},
@@ -140,7 +144,7 @@ func customerList(customers []migration.CustomerStatus, now time.Time) string {
 	if len(customers) == 0 {
 		return ""
 	}
-	return "\n" + customerTable(customers, now, printer.AsTable).String() + reasons(customers)
+	return "\n" + customerTable(customers, now).String() + reasons(customers)
 }
 
 // mostReasons is how many reasons stand below a table: the rest are read customer by customer.
@@ -166,13 +170,28 @@ func reasons(customers []migration.CustomerStatus) string {
 	return "\n" + b.String()
 }
 
-func customerRows(customers []migration.CustomerStatus) *printer.Table {
+// customerRows are for programs; of a batch that is known, with its window and ticket.
+func customerRows(batches ...migration.BatchStatus) *printer.Table {
 	t := &printer.Table{Columns: []printer.Column{
-		{Name: "customer"}, {Name: "name"}, {Name: "batch"}, {Name: "home"}, {Name: "phase"}, {Name: "waiting_for"}, {Name: "since"}, {Name: "token"}, {Name: "tries"},
-		{Name: "reason"},
+		{Name: "customer"}, {Name: "name"}, {Name: "batch"}, {Name: "home"}, {Name: "phase"}, {Name: "waiting_for"}, {Name: "since"}, {Name: "until"}, {Name: "token"}, {Name: "tries"},
+		{Name: "freeze_ms"}, {Name: "verdict"}, {Name: "window_opens"}, {Name: "window_closes"}, {Name: "ticket"}, {Name: "reason"},
 	}}
-	for _, c := range customers {
-		t.Add(c.ID, c.Name, c.Batch, c.Home, c.Phase, c.WaitingFor, when(c.Since, time.Time{}, printer.AsCSV), c.Token, c.Tries, c.Reason)
+	for _, b := range batches {
+		opens, closes := "", ""
+		if b.Window != nil {
+			opens, closes = rfc3339(b.Window.Opens), rfc3339(b.Window.Closes())
+		}
+		for _, c := range b.Customers {
+			freeze, verdict := "", ""
+			if n := len(c.Moves); n > 0 {
+				freeze = fmt.Sprint(inMillis(c.Moves[n-1].Freeze))
+			}
+			if c.Verdict != nil {
+				verdict = string(c.Verdict.Outcome)
+			}
+			t.Add(c.ID, c.Name, c.Batch, c.Home, c.Phase, c.WaitingFor, when(c.Since, time.Time{}, printer.AsCSV), when(c.Until, time.Time{}, printer.AsCSV), c.Token, c.Tries,
+				freeze, verdict, opens, closes, b.Ticket, c.Reason)
+		}
 	}
 	return t
 }
@@ -219,6 +238,7 @@ func customerView(s migration.CustomerStatus, now time.Time) string {
 	b.WriteString(printer.Wrap("", fmt.Sprintf("customer %s%s of batch %s: %s%s%s", s.ID, name, s.Batch, s.Phase, waits(s.WaitingFor), lasting(s.Since, now))))
 	b.WriteString(reasonLine(s.Reason))
 	b.WriteString(printer.Wrap("  ", fmt.Sprintf("homed on %s, token %d, %s", s.Home, s.Token, tries(s.Tries))))
+	b.WriteString(ends(s))
 	b.WriteString(mayDo(s.MayDo))
 	if v := s.Verdict; v != nil {
 		b.WriteString(verdict(*v))
@@ -230,6 +250,20 @@ func customerView(s migration.CustomerStatus, now time.Time) string {
 		b.WriteString("\n" + timeline(s.Timeline))
 	}
 	return b.String()
+}
+
+// ends says when what is under way ends.
+func ends(s migration.CustomerStatus) string {
+	switch {
+	case s.Until.IsZero():
+		return ""
+	case s.Phase == migration.CustomerSoaking:
+		return printer.Wrap("  ", "the soak ends "+stamp(s.Until)+"; until then it can go back without loss")
+	case s.Phase == migration.CustomerBaking:
+		return printer.Wrap("  ", "the bake ends "+stamp(s.Until))
+	default:
+		return ""
+	}
 }
 
 func tries(n int) string {
@@ -250,7 +284,7 @@ func verdict(v migration.Verdict) string {
 	if v.LastAnswer != "" {
 		evidence += ", last answer: " + v.LastAnswer
 	}
-	return printer.Wrap("  ", fmt.Sprintf("health on AWS at %s: %s. %s", v.At.UTC().Format("01-02 15:04:05"), v.Outcome, v.Reason)) + printer.Wrap("    ", evidence)
+	return printer.Wrap("  ", fmt.Sprintf("health on AWS at %s: %s. %s", stamp(v.At), v.Outcome, v.Reason)) + printer.Wrap("    ", evidence)
 }
 
 // millis is a number of seconds in milliseconds, with a digit more where they are few.
@@ -275,10 +309,14 @@ func moveTable(moves []migration.MoveResult) *printer.Table {
 
 // timeline is one event after the other, whole: a reason that is cut short is none.
 func timeline(events []migration.Event) string {
-	const layout = "01-02 15:04:05  "
-	indent := strings.Repeat(" ", len(layout))
+	stamps, width := make([]string, len(events)), 0
+	for i, e := range events {
+		stamps[i] = stamp(e.At)
+		width = max(width, len(stamps[i])+2)
+	}
+	indent := strings.Repeat(" ", width)
 	var b strings.Builder
-	for _, e := range events {
+	for i, e := range events {
 		what := e.What
 		if e.By != "" {
 			what += ", by " + e.By
@@ -286,10 +324,13 @@ func timeline(events []migration.Event) string {
 		if e.Why != "" {
 			what += ": " + e.Why
 		}
-		b.WriteString(strings.Replace(printer.Wrap(indent, what), indent, e.At.UTC().Format(layout), 1))
+		b.WriteString(strings.Replace(printer.Wrap(indent, what), indent, fmt.Sprintf("%-*s", width, stamps[i]), 1))
 	}
 	return b.String()
 }
+
+// stamp is a time as its reader's clock and calendar show it.
+func stamp(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }
 
 // waits is the part of a sentence that says what is waited for.
 func waits(w migration.Waiting) string {
@@ -319,13 +360,16 @@ func when(t, now time.Time, format printer.Format) string {
 	case format == printer.AsCSV && t.IsZero():
 		return ""
 	case format == printer.AsCSV:
-		return t.UTC().Format(time.RFC3339)
+		return rfc3339(t)
 	case t.IsZero():
 		return "-"
 	default:
 		return age(t, now) + " ago"
 	}
 }
+
+// rfc3339 is a time for programs.
+func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // lasting is the part of a sentence that says for how long.
 func lasting(since, now time.Time) string {

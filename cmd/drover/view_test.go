@@ -62,7 +62,7 @@ func shop() migration.MigrationStatus {
 			{Name: "canary", Phase: migration.BatchDone, WaitingFor: migration.WaitNothing, Counts: migration.Counts{Customers: 1, OnAWS: 1},
 				Customers: []migration.CustomerStatus{{ID: "acme", Batch: "canary", Home: migration.AWS, Phase: migration.CustomerSoaking, WaitingFor: migration.WaitHealth, Since: ago(25 * time.Hour), Tries: 1}}},
 			{Name: "week-49", Phase: migration.BatchCuttingOver, Counts: migration.Counts{Customers: 2, Moving: 1, Held: 1}, Customers: []migration.CustomerStatus{held(), moving}},
-			{Name: "week-50", Phase: migration.BatchGate, WaitingFor: migration.WaitApproval, Needs: 2, Approvals: []migration.Event{{By: "ann"}}, Counts: migration.Counts{Customers: 10000, Waiting: 10000}},
+			{Name: "week-50", Phase: migration.BatchGate, WaitingFor: migration.WaitApproval, Needs: 2, Approvals: []migration.Event{{At: ago(time.Hour), What: "approve", By: "ann"}}, Counts: migration.Counts{Customers: 10000, Waiting: 10000}},
 		},
 		Workloads: []migration.PieceStatus{{Name: "web", Phase: migration.PieceReplicating, Detail: "web-02", Progress: migration.Progress{Done: 3 << 30, Total: 40 << 30, Rate: 1 << 20, ETA: migration.Duration(10 * time.Hour)}}},
 		Datasets:  []migration.PieceStatus{{Name: "orders", Phase: migration.PieceReady}, {Name: "attachments", Phase: migration.PieceReplicating, Progress: migration.Progress{Done: 1 << 20, Measuring: true}}},
@@ -79,6 +79,34 @@ func TestABatchFitsATerminal(t *testing.T) {
 	b.Window = &migration.Window{Opens: now, For: migration.Duration(4 * time.Hour), Zone: "Europe/Kyiv"}
 	b.Ticket, b.Needs, b.Approvals = "CHG-1042", 1, []migration.Event{{By: "ann"}}
 	golden(t, "batch.txt", batchView(b, now))
+}
+
+// TestProgramsReadOneStyleOfTimes holds what -o json writes: a time is RFC 3339 in UTC or absent, a duration a number of milliseconds.
+func TestProgramsReadOneStyleOfTimes(t *testing.T) {
+	s := shop()
+	s.Batches[2].Window = &migration.Window{Opens: now, For: migration.Duration(4 * time.Hour), Zone: "Europe/Kyiv"}
+	var out bytes.Buffer
+	require.NoError(t, printer.Print(&out, printer.AsJSON, dataOfMigration(s, client.Running), nil))
+	file := filepath.Join("testdata", "golden", "plan.json")
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		require.NoError(t, os.WriteFile(file, out.Bytes(), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), out.String())
+	for _, never := range []string{"0001-01-01", `"freeze"`, `"p95"`, `"eta"`, `"predicted"`} {
+		require.NotContains(t, out.String(), never)
+	}
+	out.Reset()
+	require.NoError(t, printer.Print(&out, printer.AsCSV, nil, customerRows(s.Batches...)))
+	require.Contains(t, out.String(), "customer,name,batch,home,phase,waiting_for,since,until,token,tries,freeze_ms,verdict,window_opens,window_closes,ticket,reason\n")
+	require.Contains(t, out.String(), "initech,Initech Ltd,week-49,onprem,held,operator,2026-12-02T21:56:00Z,,7,3,22,inconclusive,,,,")
+}
+
+func TestACustomerThatSoaksSaysUntilWhen(t *testing.T) {
+	c := shop().Batches[0].Customers[0]
+	c.Until = now.Add(47 * time.Hour)
+	require.Contains(t, customerView(c, now), "  the soak ends 2026-12-04 23:00:00 EET; until then it can go back without loss\n")
 }
 
 func TestTheListOfPlansFitsATerminal(t *testing.T) {

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/drover-migration/drover/client"
-	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -215,7 +214,7 @@ func screen(plan string, s migration.MigrationStatus, now time.Time, height int)
 	if hidden := len(shown) - room; hidden > 0 {
 		shown, rest = shown[:room], fmt.Sprintf("and %d more: drover status %s\n", hidden, plan)
 	}
-	return out + "\n" + customerTable(shown, now, printer.AsTable).String() + rest
+	return out + "\n" + customerTable(shown, now).String() + rest
 }
 
 // lines prints a line for every change.
@@ -254,5 +253,5 @@ func (l *lines) line(now time.Time, subject, state, reason string) {
 	if reason != "" {
 		state += ": " + strings.Join(strings.Fields(reason), " ")
 	}
-	_, _ = fmt.Fprintf(l.out, "%s %s: %s\n", now.UTC().Format(time.RFC3339), subject, state)
+	_, _ = fmt.Fprintf(l.out, "%s %s: %s\n", now.Local().Format(time.RFC3339), subject, state)
 }

@@ -17,7 +17,7 @@ func TestWithoutATerminalEveryChangeIsOneLine(t *testing.T) {
 	l := &lines{out: &out, plan: "shop", last: map[string]string{}}
 	l.print(shop(), now)
 	first := out.String()
-	require.Contains(t, first, "2026-12-02T22:00:00Z customer acme: soaking, homed on aws, waits for health\n")
+	require.Contains(t, first, "2026-12-03T00:00:00+02:00 customer acme: soaking, homed on aws, waits for health\n")
 
 	out.Reset()
 	l.print(shop(), now.Add(time.Second))
@@ -27,7 +27,7 @@ func TestWithoutATerminalEveryChangeIsOneLine(t *testing.T) {
 	s.Batches[1].Customers[1].Phase = migration.CustomerBaking
 	s.Batches[1].Customers[1].Home = migration.AWS
 	l.print(s, now.Add(2*time.Second))
-	require.Equal(t, "2026-12-02T22:00:02Z customer customer-with-a-rather-long-identifier: baking, homed on aws\n", out.String())
+	require.Equal(t, "2026-12-03T00:00:02+02:00 customer customer-with-a-rather-long-identifier: baking, homed on aws\n", out.String())
 }
 
 func TestAScreenShowsWhoMovesAndWhoNeedsSomebody(t *testing.T) {
@@ -74,6 +74,6 @@ func TestTheExitCodeSaysHowAPlanEnded(t *testing.T) {
 }
 
 func TestAStatusSaysThatAWorkflowWasTerminated(t *testing.T) {
-	require.Contains(t, stopped("shop", shop(), "Terminated"), "(Terminated) before the plan did")
+	require.Contains(t, stopped("shop", shop(), "Terminated"), "WORKFLOW TERMINATED: the migration's workflow has ended before the plan did.")
 	require.Empty(t, stopped("shop", shop(), client.Running))
 }

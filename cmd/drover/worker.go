@@ -3,9 +3,11 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/worker"
 )
 
@@ -25,6 +27,8 @@ weeks go on with the current one. Nothing runs on a version before
 
 AWS settings are those of every AWS tool. Plans name secrets by reference only:
 env:// and file:// are resolved here, on the worker that uses them.`,
+		Example: `  drover worker
+  drover worker --main=false --site dc1`,
 		Args: asInput(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !o.Main && len(o.Sites) == 0 {
@@ -44,6 +48,7 @@ env:// and file:// are resolved here, on the worker that uses them.`,
 			if o.Identity == "" {
 				o.Identity = defaultIdentity()
 			}
+			_, _ = fmt.Fprintf(a.err, "worker %s: polling %s at %s, namespace %s, until Ctrl-C\n", o.Identity, strings.Join(queues(o), ", "), opts.HostPort, opts.Namespace)
 			return worker.Run(cmd.Context(), o)
 		},
 	}
@@ -54,6 +59,17 @@ env:// and file:// are resolved here, on the worker that uses them.`,
 	f.StringVar(&o.Deployment, "deployment", os.Getenv("TEMPORAL_DEPLOYMENT_NAME"), "worker deployment that this worker is of a version of (TEMPORAL_DEPLOYMENT_NAME)")
 	f.StringVar(&o.BuildID, "build-id", os.Getenv("TEMPORAL_WORKER_BUILD_ID"), "the version (TEMPORAL_WORKER_BUILD_ID)")
 	return cmd
+}
+
+// queues are the task queues that a worker takes work from: a site that no plan names is seen here.
+func queues(o worker.Options) (out []string) {
+	if o.Main {
+		out = append(out, migration.QueueMain)
+	}
+	for _, s := range o.Sites {
+		out = append(out, migration.SiteQueue(s))
+	}
+	return out
 }
 
 func defaultIdentity() string {

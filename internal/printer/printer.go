@@ -38,9 +38,6 @@ func Parse(s string) (Format, error) {
 	}
 }
 
-// Width is the width in characters that tables keep to.
-const Width = 80
-
 // gap is what stands between two columns.
 const gap = 2
 
