@@ -413,8 +413,8 @@ func TestAWorkerThatDoesNotAnswerIsUnreachable(t *testing.T) {
 }
 
 func TestACommandThatNoWorkerTookInTimeIsWithdrawn(t *testing.T) {
-	queue := "nobody-polls-this-yet"
-	plan := spec(t, 1).Plan
+	plan := fmt.Sprintf("%s-%d", spec(t, 1).Plan, time.Now().UnixNano())
+	queue := "nobody-polls-yet-" + plan
 	_, err := server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{ID: migration.MigrationID(plan), TaskQueue: queue},
 		migration.WorkflowMigration, migration.MigrationInput{Spec: spec(t, 1)})
 	require.NoError(t, err)

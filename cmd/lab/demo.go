@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/lab"
 	"github.com/drover-migration/drover/lab/load"
 	"github.com/drover-migration/drover/migration"
@@ -107,7 +108,15 @@ func (s *story) keep(ctx context.Context, failed error) error {
 }
 
 func (s *story) say(format string, args ...any) {
-	fmt.Printf("%5.1fs  %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
+	text := fmt.Sprintf(format, args...)
+	lead := len(text) - len(strings.TrimLeft(text, " ")) // names of customers are set in, and columns kept
+	at := fmt.Sprintf("%5.1fs  ", time.Since(s.began).Seconds())
+	if len(at)+len(text) <= printer.Width {
+		fmt.Println(at + text)
+		return
+	}
+	indent := strings.Repeat(" ", len(at)+lead)
+	fmt.Print(strings.Replace(printer.Wrap(indent, text), indent, at+indent[len(at):], 1))
 }
 
 // excuse adds to an error what the product's workers said last.

@@ -12,11 +12,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/lab"
 	"github.com/drover-migration/drover/lab/app"
 )
 
 func main() {
+	printer.FitTerminal(os.Stdout)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	root := &cobra.Command{Use: "lab", Short: "A data centre and an AWS account on the loopback network", SilenceUsage: true, SilenceErrors: true}
