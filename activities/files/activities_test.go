@@ -192,6 +192,10 @@ func TestTheCheckNamesEverythingAtOnce(t *testing.T) {
 		checks = append(checks, string(x.Severity)+" "+x.Check)
 	}
 	require.Equal(t, []string{"warning files-bucket-versioning", "blocker files-carried", "warning files-folder"}, checks)
+	for _, x := range r.Findings {
+		require.NotEmpty(t, x.Remedy, x.Check)
+	}
+	require.Equal(t, "files of customer acme", r.Findings[1].Subject)
 	gone := *f.req.Dataset.Files
 	gone.Bucket = "nowhere"
 	r, err = f.CheckFiles(t.Context(), files.CheckFilesRequest{Dataset: migration.Dataset{Name: "attachments", Files: &gone}})

@@ -22,18 +22,19 @@ func (r *Run) carry(ctx context.Context, actions []action) error {
 	if len(actions) == 0 {
 		return nil
 	}
-	workers := r.Workers
-	if workers <= 0 {
-		workers = DefaultWorkers
-	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(workers)
 	for _, a := range actions {
-		if gctx.Err() != nil {
+		if r.pace.start(gctx) != nil {
 			break
 		}
 		g.Go(func() error {
+			began := time.Now()
 			err := r.one(gctx, a)
+			if took := time.Since(began); a.size(r.From) <= smallFile {
+				r.pace.end(took)
+			} else {
+				r.pace.end(0)
+			}
 			if err != nil && gctx.Err() == nil && ofOne(err) {
 				if lasts(err) {
 					r.differs(a.path, err.Error())
@@ -52,7 +53,10 @@ func (r *Run) carry(ctx context.Context, actions []action) error {
 			return nil
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
 }
 
 // ofOne says that an error is of one file and that the others can be carried.

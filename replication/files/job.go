@@ -85,6 +85,7 @@ type Run struct {
 	tree      *tree // nil: there is no folder yet
 	bucket    *bucket
 	ledger    *ledger
+	pace      *pace
 	allowed   func(context.Context) error
 	frozen    bool          // the pass is inside a freeze
 	predicted time.Duration // of the last pass
@@ -208,7 +209,11 @@ func (j *Job) start(ctx context.Context) (*Run, error) {
 	if err != nil {
 		return nil, j.wrap(err)
 	}
-	r := &Run{Job: j, ledger: l, allowed: j.Allowed, doubt: map[string]bool{}, bucket: &bucket{api: j.S3, name: j.Bucket, prefix: j.Prefix, part: j.Part}}
+	workers := j.Workers
+	if workers <= 0 {
+		workers = DefaultWorkers
+	}
+	r := &Run{Job: j, ledger: l, pace: newPace(workers), allowed: j.Allowed, doubt: map[string]bool{}, bucket: &bucket{api: j.S3, name: j.Bucket, prefix: j.Prefix, part: j.Part}}
 	if r.bucket.part <= 0 {
 		r.bucket.part = DefaultPart
 	}
