@@ -61,7 +61,7 @@ func (r *Run) carry(ctx context.Context, actions []action) error {
 
 // ofOne says that an error is of one file and that the others can be carried.
 func ofOne(err error) bool {
-	return lasts(err) || errors.Is(err, errChanged) || errors.Is(err, errCondition) || errors.Is(err, errGone) || errors.Is(err, fs.ErrNotExist)
+	return lasts(err) || errors.Is(err, errChanged) || errors.Is(err, errCondition) || errors.Is(err, errGone) || gone(err)
 }
 
 // lasts says that an error of one file stays until somebody does something.
@@ -134,9 +134,9 @@ func (r *Run) askAway(ctx context.Context, a *action) error {
 		if r.tree == nil {
 			return nil
 		}
-		l, _, err := r.tree.look(a.path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
+		l, why, err := r.tree.look(a.path)
+		if gone(err) || why != "" {
+			return nil // what else may be there is in the way when the file is put in place
 		}
 		a.local = &l
 		return err

@@ -19,6 +19,7 @@ const manifestVersion = 2
 // segments.
 type head struct {
 	Version  int       `json:"version"`
+	Home     string    `json:"home,omitempty"`     // of the last pass that looked at both sides
 	Segments []segment `json:"segments,omitempty"` // by key
 	Changes  []byte    `json:"changes,omitempty"`  // records that are newer than the segments
 }

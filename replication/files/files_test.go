@@ -274,7 +274,31 @@ func TestAPassCostsWhatChanged(t *testing.T) {
 	r, err := j.Pass(t.Context())
 	require.NoError(t, err)
 	require.EqualValues(t, 1, r.Copied)
-	require.Equal(t, map[string]int{"list": 1, "put": 1, "head": 1}, c.calls)
+	require.Equal(t, map[string]int{"put": 1, "head": 1}, c.calls)
+	p.age()
+	c.reset()
+	_, err = j.Pass(t.Context())
+	require.NoError(t, err)
+	c.reset()
+	_, err = j.Pass(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, c.calls, "an unchanged tree costs no request")
+}
+
+func TestTheBucketIsHeldAgainstTheManifestWhereThatIsAskedFor(t *testing.T) {
+	p := newPair(t)
+	p.write("a", "one")
+	p.write("b", "two")
+	p.age()
+	p.pass(migration.OnPrem)
+	p.remove("acme/a")
+	require.Zero(t, p.pass(migration.OnPrem).Copied)
+	j := p.job(migration.OnPrem)
+	j.Verify = true
+	r, err := j.Pass(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, r.Copied)
+	require.Equal(t, "one", p.object("acme/a"))
 }
 
 func TestAKilledPassIsNotBegunAgainAndItsFilesAreNoStrangers(t *testing.T) {
@@ -614,8 +638,14 @@ func TestAFolderBecomesAFileOnItsWayHome(t *testing.T) {
 	p.put("acme/full", "a folder on premises")
 	p.put("acme/file/below", "below a file on premises")
 	p.put("acme/z", "five")
-	r := p.pass(migration.AWS)
-	require.Len(t, r.Conflicts, 4)
+	j := p.job(migration.AWS)
+	r, err := j.Pass(t.Context())
+	require.NoError(t, err)
+	require.Len(t, r.Conflicts, 2, "what is in the way is met")
+	j.Verify = true
+	r, err = j.Pass(t.Context())
+	require.NoError(t, err)
+	require.Len(t, r.Conflicts, 4, "and what is only there is seen where somebody looks")
 	require.Contains(t, r.Conflicts, "full: in its place is a folder with files in it")
 	require.Contains(t, r.Conflicts, `file/below: its folder "file" is a file there`)
 	require.Equal(t, "three", p.read("full/b"))

@@ -31,6 +31,7 @@ type Job struct {
 	Store   Store          // of the manifest
 	Part    int64          // bytes of a part, more in files of over 10,000 parts; 0: DefaultPart
 	Workers int            // files at a time, at most; fewer where more do not help; 0: DefaultWorkers
+	Verify  bool           // Pass looks at the side away from home again, also where the manifest says how it is
 	// Allowed is asked immediately before every effect on either side; an error stops the pass. nil allows all.
 	Allowed func(context.Context) error
 	// Progress is told now and then; it must be quick. nil: nobody.
@@ -98,14 +99,19 @@ type Run struct {
 	saved time.Time
 }
 
-// Pass makes one warm pass: whatever differs from the last agreement is carried from Job.From to the other side.
+// Pass makes one warm pass: whatever differs from the last agreement is carried from Job.From to the other side. It looks at both sides
+// only if this was not done yet since the home is where it is: nobody but Drover writes away from home. Job.Verify has it look again.
 func (j *Job) Pass(ctx context.Context) (Result, error) {
 	r, err := j.start(ctx)
 	if err != nil {
 		return Result{}, err
 	}
 	defer r.Close()
-	err = r.warm(ctx)
+	at := homeOnly
+	if j.Verify || r.ledger.home != j.From {
+		at = bothSides
+	}
+	err = r.warm(ctx, at)
 	return r.res, j.wrap(err)
 }
 
@@ -119,7 +125,7 @@ func (j *Job) Warm(ctx context.Context) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = r.warm(ctx)
+	err = r.warm(ctx, bothSides)
 	if err == nil && r.res.lasting > 0 {
 		err = r.res.notEqual()
 	}
@@ -135,9 +141,9 @@ func (j *Job) Warm(ctx context.Context) (*Run, error) {
 	return r, nil
 }
 
-// warm is a pass over both sides, after which the manifest is in order for the next one.
-func (r *Run) warm(ctx context.Context) error {
-	err := r.pass(ctx, bothSides)
+// warm is a pass before a freeze, after which the manifest is in order for the next one.
+func (r *Run) warm(ctx context.Context, at sides) error {
+	err := r.pass(ctx, at)
 	r.ledger.sweep(context.WithoutCancel(ctx))
 	return err
 }

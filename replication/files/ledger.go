@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/drover-migration/drover/migration"
 )
 
 const (
@@ -32,6 +34,7 @@ type ledger struct {
 	store Store
 
 	mu       sync.Mutex
+	home     migration.Side // of the last pass that looked at both sides
 	segments []segment
 	changes  map[string]record
 	dirty    bool // the head is not as stored
@@ -52,7 +55,7 @@ func openLedger(ctx context.Context, store Store) (*ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &ledger{store: store, etag: etag, segments: h.Segments, changes: map[string]record{}, held: map[string][]byte{}}
+	l := &ledger{store: store, etag: etag, home: migration.Side(h.Home), segments: h.Segments, changes: map[string]record{}, held: map[string][]byte{}}
 	for _, c := range changes {
 		l.changes[c.path] = c
 	}
@@ -70,6 +73,14 @@ func (l *ledger) changed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.dirty
+}
+
+// compared records that both sides were looked at, with their home. Of a customer that never had files no manifest is made for it.
+func (l *ledger) compared(home migration.Side) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dirty = l.dirty || l.home != home && !l.never()
+	l.home = home
 }
 
 // set records an entry in place of what there is under its path.
@@ -221,8 +232,9 @@ func (l *ledger) save(ctx context.Context, most int) error {
 	segments, changes := l.snapshot()
 	l.mu.Lock()
 	l.dirty = false
+	home := l.home
 	l.mu.Unlock()
-	body, err := encodeHead(head{Segments: segments, Changes: encodeRecords(changes)})
+	body, err := encodeHead(head{Home: string(home), Segments: segments, Changes: encodeRecords(changes)})
 	if err == nil {
 		l.etag, err = l.saveHead(ctx, body)
 	}

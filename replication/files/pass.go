@@ -61,6 +61,9 @@ func (r *Run) pass(ctx context.Context, at sides) error {
 		}
 	}
 	r.res.Objects = p.objects
+	if err == nil && at == bothSides {
+		r.ledger.compared(r.From)
+	}
 	slices.Sort(r.res.Conflicts)
 	if err != nil || r.ledger.changed() {
 		// What was done is kept, whatever stopped the rest. The error that matters is the first.
@@ -112,10 +115,15 @@ func (c *comparison) stop() {
 
 // checkTree refuses a folder in which nothing is left, as is where a file system is not mounted, before it is taken for the truth.
 func (r *Run) checkTree(ctx context.Context, c *comparison) error {
-	if c.at == homeOnly && r.From == migration.AWS {
+	if r.frozen && r.From == migration.AWS {
 		return nil // the folder is held open since the warm pass
 	}
-	first, err := c.files.peek()
+	files := c.files
+	if r.tree != nil && c.at == homeOnly && r.From == migration.AWS {
+		files = read(r.tree.walk(ctx, r.Prefix))
+		defer files.stop()
+	}
+	first, err := files.peek()
 	if err != nil || first != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -113,7 +114,7 @@ func (t *tree) scan(ctx context.Context, prefix, dir string) ([]node, error) {
 	}
 	entries, err := t.readDir(dir)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && dir != ".":
+	case gone(err) && dir != ".":
 		return nil, nil // it went while we walked
 	case errors.Is(err, fs.ErrPermission) && dir != ".":
 		return []node{{found: found{path: dir + "/", refused: "the folder cannot be read: " + err.Error(), hidden: true}, seen: true}}, nil
@@ -149,6 +150,11 @@ func (t *tree) readDir(dir string) ([]fs.DirEntry, error) {
 	return entries, errors.Join(err, d.Close())
 }
 
+// gone says that there is nothing at a path any more: what was a folder on the way there may be a file now.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
 func (t *tree) removeStale(p string) {
 	if info, err := t.root.Lstat(p); err == nil && time.Since(info.ModTime()) > staleTemp {
 		_ = t.root.Remove(p)
@@ -164,7 +170,7 @@ func (t *tree) lookAll(ctx context.Context, nodes []node) ([]node, error) {
 		return nodes, nil
 	}
 	folder, err := t.root.OpenRoot(path.Dir(nodes[0].path)) // so that a look costs one call, however deep it is
-	if errors.Is(err, fs.ErrNotExist) {
+	if gone(err) {
 		return nil, nil
 	}
 	if err != nil {

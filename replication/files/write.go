@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"syscall"
 )
 
 // source gives a file's content, and how the file shall look.
@@ -139,7 +138,7 @@ func (t *tree) sync() error {
 	t.mu.Unlock()
 	for dir := range changed {
 		d, err := t.root.Open(dir)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		if gone(err) {
 			continue // a file took its place
 		}
 		if err != nil {
