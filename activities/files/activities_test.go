@@ -142,7 +142,8 @@ func TestTheLastPassNeedsItsOwnFence(t *testing.T) {
 	require.Empty(t, l.Contents)
 }
 
-// turning is a state bucket that is slower than an answer of the home record is used for, and turns the record meanwhile.
+// turning is a state bucket that is slower than an answer of the home record is used for, and turns
+// the record meanwhile.
 type turning struct {
 	files.State
 	turn func()

@@ -17,7 +17,8 @@ type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
-// carry does actions, several at a time. What stands in the way of one is recorded and left to the next pass; an error stops.
+// carry does actions, several at a time. What stands in the way of one is recorded and left to the
+// next pass; an error stops.
 func (r *Run) carry(ctx context.Context, actions []action) error {
 	if len(actions) == 0 {
 		return nil
@@ -124,8 +125,9 @@ func (r *Run) one(ctx context.Context, a action) error {
 	}
 }
 
-// askAway looks at one path away from home where the pass has not, and where the manifest does not say how it is. An object that may be
-// there is not asked about before a first put: that is conditional.
+// askAway looks at one path away from home where the pass has not, and where the manifest does not
+// say how it is. An object that may be there is not asked about before a first put: that is
+// conditional.
 func (r *Run) askAway(ctx context.Context, a *action) error {
 	if !a.unseen || a.known && a.entry.agreed() && !r.doubted(a.path) {
 		return nil
@@ -181,7 +183,8 @@ func (r *Run) tell(bytes int64) {
 	}
 }
 
-// settle records that both sides of a path agree. An entry that is not verified yet is compared at once.
+// settle records that both sides of a path agree. An entry that is not verified yet is compared at
+// once.
 func (r *Run) settle(ctx context.Context, p string, e Entry, copied bool) error {
 	r.record(p, e, copied)
 	if e.Verified {

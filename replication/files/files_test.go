@@ -475,7 +475,8 @@ func TestADamagedObjectIsNamedAndDoesNotReplaceItsFile(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(p.dir, "a"))
 }
 
-// flipped answers every object with a bit of it flipped, as a store might that does not check what it keeps.
+// flipped answers every object with a bit of it flipped, as a store might that does not check what
+// it keeps.
 type flipped struct{ files.API }
 
 func (f *flipped) GetObject(ctx context.Context, in *s3.GetObjectInput, o ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
@@ -658,7 +659,8 @@ func TestAPermissionThatCameLateOverwritesNothing(t *testing.T) {
 	p.final(migration.OnPrem)
 	p.put("acme/a", "from AWS")
 	j := p.job(migration.AWS)
-	// The answer is yes, and it is long on its way: the customer went home meanwhile, and its application wrote there.
+	// The answer is yes, and it is long on its way: the customer went home meanwhile, and its
+	// application wrote there.
 	j.Allowed = func(context.Context) error { p.write("a", "newer, at home on premises"); return nil }
 	r, err := j.Pass(t.Context())
 	require.NoError(t, err)
@@ -689,7 +691,8 @@ func TestAVerificationThatIsCutOffIsNotBegunAgain(t *testing.T) {
 	require.Zero(t, r.Copied)
 }
 
-// headless is a store that gives no checksum with the answer to a put, and does not answer about one key in time.
+// headless is a store that gives no checksum with the answer to a put, and does not answer about
+// one key in time.
 type headless struct {
 	files.API
 	key string

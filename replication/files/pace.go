@@ -9,16 +9,18 @@ import (
 const (
 	paceStart = 16 // files at a time, at first
 	paceLeast = 8
-	// paceQueue is how many requests may wait in the store's queue: fewer, and more are sent at a time; twice as many, and fewer are.
+	// paceQueue is how many requests may wait in the store's queue: fewer, and more are sent at a
+	// time; twice as many, and fewer are.
 	paceQueue = 4
-	// paceMemory is for how many answers the fastest one counts: networks change. Then there are half as many requests for a while, so that
-	// there is an answer that met no queue.
+	// paceMemory is for how many answers the fastest one counts: networks change. Then there are half
+	// as many requests for a while, so that there is an answer that met no queue.
 	paceMemory = 1000
 )
 
-// pace lets as many files travel at a time as make the store no slower. A far store answers each request late however few there are, and
-// wants many at a time; a near one that is busy answers later the more there are. How many wait in its queue follows from the fastest
-// answer, which met none (TCP Vegas' rule).
+// pace lets as many files travel at a time as make the store no slower. A far store answers each
+// request late however few there are, and wants many at a time; a near one that is busy answers
+// later the more there are. How many wait in its queue follows from the fastest answer, which met
+// none (TCP Vegas' rule).
 type pace struct {
 	mu       sync.Mutex
 	most     int

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// steady has answers come as late as a store makes them with so many at a time, and says how many there are at a time in the end, on
-// average.
+// steady has answers come as late as a store makes them with so many at a time, and says how many
+// there are at a time in the end, on average.
 func steady(p *pace, late func(atOnce float64) time.Duration) float64 {
 	const settling, measured = 20 * paceMemory, 5 * paceMemory
 	sum := 0.
