@@ -61,7 +61,7 @@ func stamp(t time.Time) Stamp { return Stamp{Sec: t.Unix(), Nsec: int32(t.Nanose
 func (s Stamp) Time() time.Time { return time.Unix(s.Sec, int64(s.Nsec)) }
 
 // Store keeps a job's manifest: a head, which says what counts, and segments, which never change
-// under their name.
+// under their name. It is safe for concurrent use.
 type Store interface {
 	// Load reads the head. nil, "", nil: there is none yet.
 	Load(ctx context.Context) (body []byte, etag string, err error)
