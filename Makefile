@@ -8,7 +8,7 @@ PYTHON ?= python3
 # The lab and the tests find their tools here.
 export DROVER_TOOLS := $(CURDIR)/.cache
 
-.PHONY: help setup setup-lab setup-lint build demo lab test lint cover clean
+.PHONY: help setup setup-lab setup-lint build demo lab test test-tree lint cover clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -35,6 +35,9 @@ lab: setup-lab build ## start the lab, leave it up and print its addresses; Ctrl
 
 test: setup-lab ## unit, conformance, replay and end-to-end tests with -race; prints coverage at the end
 	@exec tools/test.sh
+
+test-tree: setup-lab ## the last pass over a tree of 200,000 files, there and back, on a real object store: what it may cost (half an hour)
+	DROVER_TREE=200000 go test -count=1 -timeout 3h -v -run TestTheLastPassOverALargeTree ./replication/files
 
 lint: setup-lint ## formatting, linters, import rules, workflow determinism
 	@exec tools/lint.sh

@@ -2,9 +2,11 @@ package worker
 
 import (
 	"context"
+	"net/http"
 	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/ebs"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -78,6 +80,10 @@ func (s *systems) close() {
 	}
 }
 
+// s3Connections is how many connections to S3 a worker keeps open: up to 64 files of a customer travel at a
+// time. The SDK keeps ten, and makes a new one for each request beyond them.
+const s3Connections = 256
+
 // clients gives one AWS client of a kind for each target.
 type clients struct {
 	ec2     func(context.Context, migration.Target) (*ec2.Client, error)
@@ -106,7 +112,12 @@ func newClients(c *awsconf.Configs) *clients {
 		s3: awsconf.Factory(c, func(a aws.Config) *s3.Client {
 			// An endpoint of the user's own rarely has a name for every bucket.
 			own := os.Getenv("AWS_ENDPOINT_URL_S3") != "" || os.Getenv("AWS_ENDPOINT_URL") != ""
-			return s3.NewFromConfig(a, func(o *s3.Options) { o.UsePathStyle = own })
+			return s3.NewFromConfig(a, func(o *s3.Options) {
+				o.UsePathStyle = own
+				if c, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
+					o.HTTPClient = c.WithTransportOptions(func(t *http.Transport) { t.MaxIdleConns, t.MaxIdleConnsPerHost = s3Connections, s3Connections })
+				}
+			})
 		}),
 	}
 }

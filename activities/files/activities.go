@@ -15,9 +15,10 @@ import (
 	engine "github.com/drover-migration/drover/replication/files"
 )
 
-// Activities needs on the bucket s3:ListBucket, and below the dataset's prefix s3:GetObject, s3:PutObject, s3:DeleteObject,
-// s3:AbortMultipartUpload and s3:ListMultipartUploadParts; on the state bucket what the plan needs, and s3:DeleteObject below files/. On
-// the site's worker it needs the right to read the tree, and for a way back to write it.
+// Activities needs on the bucket s3:ListBucket, and below the dataset's prefix s3:GetObject,
+// s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload and s3:ListMultipartUploadParts; on the
+// state bucket what the plan needs, and s3:DeleteObject below files/. On the site's worker it needs
+// the right to read the tree, and for a way back to write it.
 type Activities struct {
 	s3     S3
 	bucket State
@@ -53,12 +54,13 @@ type FilesResult struct {
 	Conflicts []string `json:"conflicts,omitempty"` // the first of them, with what to do
 }
 
-// CopyFiles makes one warm pass from the customer's home to the other side. It refuses if the home record names another home, and
-// stops as soon as a Move begins.
+// CopyFiles makes one warm pass from the customer's home to the other side. It refuses if the home
+// record names another home, and stops as soon as a Move begins.
 //
-// Run twice, it carries what is left. As a zombie it is stopped by the home record, which is asked before each effect, and by the
-// conditions on what it saw: an object by its ETag, a file by its looks. Cut off between its effects and its answer, what it carried
-// is found again by the manifest, or by what the objects say of themselves.
+// Run twice, it carries what is left. As a zombie it is stopped by the home record, which is asked
+// before each effect, and by the conditions on what it saw: an object by its ETag, a file by its
+// looks. Cut off between its effects and its answer, what it carried is found again by the
+// manifest, or by what the objects say of themselves.
 func (a *Activities) CopyFiles(ctx context.Context, req FilesRequest) (FilesResult, error) {
 	g, err := a.guard(ctx, req)
 	if err != nil {
@@ -67,11 +69,12 @@ func (a *Activities) CopyFiles(ctx context.Context, req FilesRequest) (FilesResu
 	return a.pass(ctx, req, g.warm, (*engine.Job).Pass)
 }
 
-// FinalFiles makes the last pass inside a freeze: afterwards both sides are equal, held against each other by checksums. It wants the
-// fence of this very try to stand, before each effect and when it is done.
+// FinalFiles makes the last pass inside a freeze: afterwards both sides are equal, held against
+// each other by checksums. It wants the fence of this very try to stand, before each effect and
+// when it is done.
 //
-// Run twice, the second finds nothing to carry. As a zombie, or after the lease, it changes nothing: the record of the fence is no
-// longer its own.
+// Run twice, the second finds nothing to carry. As a zombie, or after the lease, it changes
+// nothing: the record of the fence is no longer its own.
 func (a *Activities) FinalFiles(ctx context.Context, req FilesRequest) (FilesResult, error) {
 	g, err := a.guard(ctx, req)
 	if err != nil {
@@ -91,7 +94,9 @@ func (a *Activities) FinalFiles(ctx context.Context, req FilesRequest) (FilesRes
 // beatEvery is how often a pass tells that it lives.
 const beatEvery = time.Second
 
-func (a *Activities) pass(ctx context.Context, req FilesRequest, allowed func(context.Context) error, run func(*engine.Job, context.Context) (engine.Result, error)) (FilesResult, error) {
+func (a *Activities) pass(
+	ctx context.Context, req FilesRequest, allowed func(context.Context) error, run func(*engine.Job, context.Context) (engine.Result, error),
+) (FilesResult, error) {
 	job, err := a.job(ctx, req, allowed)
 	if err != nil {
 		return FilesResult{}, err
@@ -120,7 +125,9 @@ func (a *Activities) job(ctx context.Context, req FilesRequest, allowed func(con
 }
 
 func result(r engine.Result) FilesResult {
-	return FilesResult{Objects: r.Objects, Copied: r.Copied, Deleted: r.Deleted, Bytes: r.Bytes, Verified: r.Verified, Conflicts: first(r.Conflicts)}
+	return FilesResult{
+		Objects: r.Objects, Copied: r.Copied, Deleted: r.Deleted, Bytes: r.Bytes, Verified: r.Verified, Conflicts: first(r.Conflicts),
+	}
 }
 
 // heartbeats sends the latest progress every second until stopped, after a cancel too.
@@ -134,7 +141,8 @@ func heartbeats(ctx context.Context) (tell func(migration.Progress), stop func()
 	return func(p migration.Progress) { latest.Store(&p) }, stop
 }
 
-// place puts a customer into a path or prefix of a plan. Ids have a character set that cannot lead elsewhere.
+// place puts a customer into a path or prefix of a plan. Ids have a character set that cannot lead
+// elsewhere.
 func place(pattern, customer string) string {
 	return strings.ReplaceAll(pattern, "{customer}", customer)
 }

@@ -142,7 +142,8 @@ func TestTheLastPassNeedsItsOwnFence(t *testing.T) {
 	require.Empty(t, l.Contents)
 }
 
-// turning is a state bucket that is slower than an answer of the home record is used for, and turns the record meanwhile.
+// turning is a state bucket that is slower than an answer of the home record is used for, and turns
+// the record meanwhile.
 type turning struct {
 	files.State
 	turn func()
@@ -192,6 +193,10 @@ func TestTheCheckNamesEverythingAtOnce(t *testing.T) {
 		checks = append(checks, string(x.Severity)+" "+x.Check)
 	}
 	require.Equal(t, []string{"warning files-bucket-versioning", "blocker files-carried", "warning files-folder"}, checks)
+	for _, x := range r.Findings {
+		require.NotEmpty(t, x.Remedy, x.Check)
+	}
+	require.Equal(t, "files of customer acme", r.Findings[1].Subject)
 	gone := *f.req.Dataset.Files
 	gone.Bucket = "nowhere"
 	r, err = f.CheckFiles(t.Context(), files.CheckFilesRequest{Dataset: migration.Dataset{Name: "attachments", Files: &gone}})

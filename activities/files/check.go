@@ -27,7 +27,8 @@ type CheckFilesResult struct {
 	Findings []migration.Finding `json:"findings,omitempty"`
 }
 
-// CheckFiles looks for what would stop the passes, before anything is touched. It changes nothing: twice is once.
+// CheckFiles looks for what would stop the passes, before anything is touched. It changes nothing:
+// twice is once.
 func (a *Activities) CheckFiles(ctx context.Context, req CheckFilesRequest) (CheckFilesResult, error) {
 	var res CheckFilesResult
 	f := req.Dataset.Files
@@ -61,12 +62,15 @@ func checkBucket(ctx context.Context, client *s3.Client, bucket string) ([]migra
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return []migration.Finding{{Severity: migration.Blocker, Check: "files-bucket", Subject: subject, Reason: "it cannot be reached: " + err.Error(),
+		return []migration.Finding{{Severity: migration.Blocker, Check: "files-bucket", Subject: subject,
+			Reason: "it cannot be reached: " + err.Error(),
 			Remedy: "create it in the target's account, and allow the plan's role s3:ListBucket on it"}}, nil
 	}
 	v, err := client.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: &bucket})
-	if err != nil || v.Status != types.BucketVersioningStatusEnabled { //nolint:nilerr // an error: it may not be asked, and so is not known to be on
-		unknown := migration.Finding{Severity: migration.Warning, Check: "files-bucket-versioning", Subject: subject, Reason: "versioning is not known to be on",
+	// An error: it may not be asked, and so is not known to be on.
+	if err != nil || v.Status != types.BucketVersioningStatusEnabled { //nolint:nilerr // the finding says it
+		unknown := migration.Finding{Severity: migration.Warning, Check: "files-bucket-versioning", Subject: subject,
+			Reason: "versioning is not known to be on",
 			Remedy: "switch it on: a customer's own deletions and overwrites on AWS can then be undone"}
 		return []migration.Finding{unknown}, nil //nolint:nilerr // the finding says it
 	}
@@ -88,8 +92,9 @@ func checkTree(ctx context.Context, dir, prefix, customer string) (found []migra
 	}
 	for _, r := range first(refused) {
 		found = append(found, migration.Finding{Severity: migration.Blocker, Check: "files-carried", Subject: subject, Reason: r,
-			Remedy: fmt.Sprintf("let user %d, as whom the site's worker runs, read every file and write into every folder, since a customer comes back into them; "+
-				"rename or remove what cannot be carried: a Move ends only with both sides equal", os.Geteuid())})
+			Remedy: fmt.Sprintf("let user %d, as whom the site's worker runs, read every file and write into every folder, "+
+				"since a customer comes back into them; rename or remove what cannot be carried: a Move ends only with both sides equal",
+				os.Geteuid())})
 	}
 	return found, nil
 }

@@ -30,7 +30,8 @@ type State interface {
 	Remove(ctx context.Context, at migration.StateStore, target migration.Target, key string) error
 }
 
-// manifests keeps one customer's manifest in the state bucket: its head, and its segments below a folder of the same name.
+// manifests keeps one customer's manifest in the state bucket: its head, and its segments below a
+// folder of the same name.
 type manifests struct {
 	bucket State
 	req    FilesRequest

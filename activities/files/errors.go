@@ -11,8 +11,8 @@ import (
 	engine "github.com/drover-migration/drover/replication/files"
 )
 
-// classify makes errors permanent that only people can cure. A pass that another one overtook, a network and a slow store are not
-// among them.
+// classify makes errors permanent that only people can cure. A pass that another one overtook, a
+// network and a slow store are not among them.
 func classify(err error) error {
 	if err == nil {
 		return nil
@@ -30,7 +30,8 @@ func classify(err error) error {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return permanent.New("AccessDenied", err, "%s: let the user of the site's worker read the tree, and write it for a way back", err)
 	case errors.As(err, &api) && (api.ErrorCode() == "AccessDenied" || api.ErrorCode() == "NoSuchBucket"):
-		return permanent.New(api.ErrorCode(), err, "%s: the bucket must exist and the plan's role must list, read, write and delete below the prefix", err)
+		return permanent.New(api.ErrorCode(), err,
+			"%s: the bucket must exist and the plan's role must list, read, write and delete below the prefix", err)
 	}
 	return err
 }

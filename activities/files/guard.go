@@ -10,8 +10,9 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// fresh is how long an answer of the home record serves the effects that follow it: several files are carried at a time, and each
-// would ask. What a pass could do in this time on a side that has just become home is stopped by the conditions of its writes.
+// fresh is how long an answer of the home record serves the effects that follow it: several files
+// are carried at a time, and each would ask. What a pass could do in this time on a side that has
+// just become home is stopped by the conditions of its writes.
 const fresh = 50 * time.Millisecond
 
 // guard asks the home record on behalf of one pass.
@@ -28,9 +29,11 @@ type guard struct {
 func (a *Activities) guard(ctx context.Context, req FilesRequest) (*guard, error) {
 	switch {
 	case req.Dataset.Files == nil || !req.From.Valid():
-		return nil, permanent.New("BadRequest", nil, "files of customer %q: dataset %q has no files, or %q is no side", req.Customer.ID, req.Dataset.Name, req.From)
+		return nil, permanent.New("BadRequest", nil,
+			"files of customer %q: dataset %q has no files, or %q is no side", req.Customer.ID, req.Dataset.Name, req.From)
 	case req.Fence == nil:
-		return nil, permanent.New("NoFence", nil, "files of customer %q: dataset %q is fenced by no database; give it fencedBy in the plan", req.Customer.ID, req.Dataset.Name)
+		return nil, permanent.New("NoFence", nil,
+			"files of customer %q: dataset %q is fenced by no database; give it fencedBy in the plan", req.Customer.ID, req.Dataset.Name)
 	}
 	g := &guard{homes: a.homes, req: req}
 	h, err := g.home(ctx)
@@ -60,7 +63,8 @@ func (g *guard) forget() {
 	g.asked = time.Time{}
 }
 
-// warm allows a pass while the customer is homed where the request says and no Move has begun since the pass did.
+// warm allows a pass while the customer is homed where the request says and no Move has begun since
+// the pass did.
 func (g *guard) warm(ctx context.Context) error {
 	h, err := g.home(ctx)
 	switch {
@@ -69,7 +73,9 @@ func (g *guard) warm(ctx context.Context) error {
 	case h.Undecided() != "":
 		return fmt.Errorf("files of customer %q: its data names no home, and no pass touches it: %s", g.req.Customer.ID, h.Undecided())
 	case h.Home() != g.req.From:
-		return permanent.New("NotHome", nil, "files of customer %q: its home is %s, and this pass would overwrite what it has there with what %s has", g.req.Customer.ID, h.Home(), g.req.From)
+		return permanent.New("NotHome", nil,
+			"files of customer %q: its home is %s, and this pass would overwrite what it has there with what %s has",
+			g.req.Customer.ID, h.Home(), g.req.From)
 	case h.Token() != g.token || !h.Settled():
 		return fmt.Errorf("files of customer %q: a Move has begun: this pass yields to it", g.req.Customer.ID)
 	}
@@ -85,11 +91,14 @@ func (g *guard) frozen(ctx context.Context) error {
 	side := h.Side(g.req.From)
 	switch {
 	case side.Token != g.req.Try.Token || side.Owner != g.req.Try.Owner:
-		return permanent.New("Superseded", nil, "files of customer %q: try %s is not the one that fenced %s (token %d does)", g.req.Customer.ID, g.req.Try, g.req.From, side.Token)
+		return permanent.New("Superseded", nil,
+			"files of customer %q: try %s is not the one that fenced %s (token %d does)", g.req.Customer.ID, g.req.Try, g.req.From, side.Token)
 	case h.Undecided() != "":
 		return permanent.New("NoHome", nil, "files of customer %q: its data names no home: %s", g.req.Customer.ID, h.Undecided())
 	case side.State != migration.Fenced || side.Expired:
-		return permanent.New("NotFenced", nil, "files of customer %q: the fence of try %s on %s no longer stands (%s, expired: %t)", g.req.Customer.ID, g.req.Try, g.req.From, side.State, side.Expired)
+		return permanent.New("NotFenced", nil,
+			"files of customer %q: the fence of try %s on %s no longer stands (%s, expired: %t)",
+			g.req.Customer.ID, g.req.Try, g.req.From, side.State, side.Expired)
 	}
 	return nil
 }

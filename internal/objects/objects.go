@@ -1,5 +1,6 @@
-// Package objects is the state bucket: small objects with conditional writes, so that two workers that write the same thing never
-// lose each other's. It is not for data that moves (that is replication/files) and keeps nothing in memory.
+// Package objects is the state bucket: small objects with conditional writes, so that two workers
+// that write the same thing never lose each other's. It is not for data that moves (that is
+// replication/files) and keeps nothing in memory.
 package objects
 
 import (
@@ -31,7 +32,8 @@ const Any = "*"
 type Bucket interface {
 	// Get returns an object's bytes and its ETag, or ErrNotFound.
 	Get(ctx context.Context, at migration.StateStore, target migration.Target, key string) (body []byte, etag string, err error)
-	// Put writes an object if its ETag is ifMatch; "" wants it not to exist, Any does not care. It answers the new ETag, or ErrConflict.
+	// Put writes an object if its ETag is ifMatch; "" wants it not to exist, Any does not care. It
+	// answers the new ETag, or ErrConflict.
 	Put(ctx context.Context, at migration.StateStore, target migration.Target, key string, body []byte, ifMatch string) (etag string, err error)
 }
 
@@ -61,11 +63,13 @@ func (s *Store) Get(ctx context.Context, at migration.StateStore, target migrati
 	return b, aws.ToString(out.ETag), nil
 }
 
-// Put writes an object on a condition and returns its new ETag: ifMatch "" wants the object not to exist, Any wants nothing, and
-// anything else is the ETag it must still have. ErrConflict says that the condition did not hold.
+// Put writes an object on a condition and returns its new ETag: ifMatch "" wants the object not to
+// exist, Any wants nothing, and anything else is the ETag it must still have. ErrConflict says that
+// the condition did not hold.
 //
-// The answer to a first request may be lost. The client sends it again, and its own write breaks the condition. So an object that has
-// exactly these bytes is taken for written. Two writers that must know of each other therefore write different bytes.
+// The answer to a first request may be lost. The client sends it again, and its own write breaks
+// the condition. So an object that has exactly these bytes is taken for written. Two writers that
+// must know of each other therefore write different bytes.
 func (s *Store) Put(ctx context.Context, at migration.StateStore, target migration.Target, key string, body []byte, ifMatch string) (string, error) {
 	c, err := s.S3(ctx, target)
 	if err != nil {

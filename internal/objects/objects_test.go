@@ -106,6 +106,32 @@ func TestAPutHoldsOnlyOnItsCondition(t *testing.T) {
 	}
 }
 
+// The client sends a request again whose answer was lost. Its condition does not hold any more, by its own doing.
+func TestAPutWhoseAnswerWasLostIsOurOwn(t *testing.T) {
+	s, at := bucket(t)
+	first, err := s.Put(t.Context(), at, target, "k", []byte("one"), "")
+	require.NoError(t, err)
+	again, err := s.Put(t.Context(), at, target, "k", []byte("one"), "")
+	require.NoError(t, err)
+	require.Equal(t, first, again)
+	second, err := s.Put(t.Context(), at, target, "k", []byte("two"), first)
+	require.NoError(t, err)
+	again, err = s.Put(t.Context(), at, target, "k", []byte("two"), first)
+	require.NoError(t, err)
+	require.Equal(t, second, again)
+}
+
+func TestWhatIsRemovedIsGoneAndStaysSo(t *testing.T) {
+	s, at := bucket(t)
+	_, err := s.Put(t.Context(), at, target, "k", []byte("one"), "")
+	require.NoError(t, err)
+	for range 2 {
+		require.NoError(t, s.Remove(t.Context(), at, target, "k"))
+		_, _, err = s.Get(t.Context(), at, target, "k")
+		require.ErrorIs(t, err, objects.ErrNotFound)
+	}
+}
+
 func TestOfPutsAtOnceOneHolds(t *testing.T) {
 	s, at := bucket(t)
 	first, err := s.Put(t.Context(), at, target, "k", []byte("one"), "")

@@ -63,14 +63,14 @@ func (s stored) is(l Local, sha Digest) bool {
 	return s.SHA256 == sha && s.Size == l.Size && s.Local.carried() == l.carried() && agrees(sha, s.Checksum) == nil
 }
 
-// link is the target of a symbolic link. Its object's content is the target as well, so that metadata that was kept with other content
-// makes no link.
+// link is the target of a symbolic link. Its object's content is the target as well, so that
+// metadata that was kept with other content makes no link.
 func (s stored) link() (string, bool) {
 	return s.Local.Link, s.Local.Link != "" && sha256.Sum256([]byte(s.Local.Link)) == s.SHA256 && int64(len(s.Local.Link)) == s.Size
 }
 
-// said is what an object's writer says of it to those who fetch it. It stays when Drover replaces the content. The zero value leaves all
-// to the file's name.
+// said is what an object's writer says of it to those who fetch it. It stays when Drover replaces
+// the content. The zero value leaves all to the file's name.
 type said struct {
 	contentType, cacheControl, disposition, encoding, language, redirect *string
 	storageClass                                                         types.StorageClass
@@ -79,7 +79,8 @@ type said struct {
 
 // The keys of user metadata. Values are ASCII.
 const (
-	metaSHA, metaMode, metaMTime, metaUID, metaGID, metaLink = "drover-sha256", "drover-mode", "drover-mtime", "drover-uid", "drover-gid", "drover-link"
+	metaSHA, metaMode, metaMTime = "drover-sha256", "drover-mode", "drover-mtime"
+	metaUID, metaGID, metaLink   = "drover-uid", "drover-gid", "drover-link"
 )
 
 // metadata is what an object says of its file, beside what it said already.
@@ -134,11 +135,15 @@ func parseStamp(s string) (Stamp, error) {
 func (b *bucket) key(p string) *string { return aws.String(b.prefix + p) }
 
 func (b *bucket) head(ctx context.Context, p string) (stored, error) {
-	out, err := b.api.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: b.key(p), ChecksumMode: types.ChecksumModeEnabled}, b.options...)
+	in := &s3.HeadObjectInput{Bucket: &b.name, Key: b.key(p), ChecksumMode: types.ChecksumModeEnabled}
+	out, err := b.api.HeadObject(ctx, in, b.options...)
 	if err != nil {
 		return stored{}, classify(err)
 	}
-	s := stored{ETag: aws.ToString(out.ETag), Size: aws.ToInt64(out.ContentLength), Checksum: aws.ToString(out.ChecksumSHA256), Modified: aws.ToTime(out.LastModified)}
+	s := stored{
+		ETag: aws.ToString(out.ETag), Size: aws.ToInt64(out.ContentLength), Checksum: aws.ToString(out.ChecksumSHA256),
+		Modified: aws.ToTime(out.LastModified),
+	}
 	s.Local, s.SHA256, _ = fromMetadata(out.Metadata, s.Size)
 	s.said = said{
 		contentType: out.ContentType, cacheControl: out.CacheControl, disposition: out.ContentDisposition, encoding: out.ContentEncoding,

@@ -17,23 +17,25 @@ type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
-// carry does actions, several at a time. What stands in the way of one is recorded and left to the next pass; an error stops.
+// carry does actions, several at a time. What stands in the way of one is recorded and left to the
+// next pass; an error stops.
 func (r *Run) carry(ctx context.Context, actions []action) error {
 	if len(actions) == 0 {
 		return nil
 	}
-	workers := r.Workers
-	if workers <= 0 {
-		workers = DefaultWorkers
-	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(workers)
 	for _, a := range actions {
-		if gctx.Err() != nil {
+		if r.pace.start(gctx) != nil {
 			break
 		}
 		g.Go(func() error {
+			began := time.Now()
 			err := r.one(gctx, a)
+			if took := time.Since(began); a.size(r.From) <= smallFile {
+				r.pace.end(took)
+			} else {
+				r.pace.end(0)
+			}
 			if err != nil && gctx.Err() == nil && ofOne(err) {
 				if lasts(err) {
 					r.differs(a.path, err.Error())
@@ -52,12 +54,15 @@ func (r *Run) carry(ctx context.Context, actions []action) error {
 			return nil
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
 }
 
 // ofOne says that an error is of one file and that the others can be carried.
 func ofOne(err error) bool {
-	return lasts(err) || errors.Is(err, errChanged) || errors.Is(err, errCondition) || errors.Is(err, errGone) || errors.Is(err, fs.ErrNotExist)
+	return lasts(err) || errors.Is(err, errChanged) || errors.Is(err, errCondition) || errors.Is(err, errGone) || gone(err)
 }
 
 // lasts says that an error of one file stays until somebody does something.
@@ -120,8 +125,9 @@ func (r *Run) one(ctx context.Context, a action) error {
 	}
 }
 
-// askAway looks at one path away from home where the pass has not, and where the manifest does not say how it is. An object that may be
-// there is not asked about before a first put: that is conditional.
+// askAway looks at one path away from home where the pass has not, and where the manifest does not
+// say how it is. An object that may be there is not asked about before a first put: that is
+// conditional.
 func (r *Run) askAway(ctx context.Context, a *action) error {
 	if !a.unseen || a.known && a.entry.agreed() && !r.doubted(a.path) {
 		return nil
@@ -130,9 +136,9 @@ func (r *Run) askAway(ctx context.Context, a *action) error {
 		if r.tree == nil {
 			return nil
 		}
-		l, _, err := r.tree.look(a.path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
+		l, why, err := r.tree.look(a.path)
+		if gone(err) || why != "" {
+			return nil // what else may be there is in the way when the file is put in place
 		}
 		a.local = &l
 		return err
@@ -177,7 +183,8 @@ func (r *Run) tell(bytes int64) {
 	}
 }
 
-// settle records that both sides of a path agree. An entry that is not verified yet is compared at once.
+// settle records that both sides of a path agree. An entry that is not verified yet is compared at
+// once.
 func (r *Run) settle(ctx context.Context, p string, e Entry, copied bool) error {
 	r.record(p, e, copied)
 	if e.Verified {

@@ -15,10 +15,11 @@ import (
 // manifestVersion is that of the format. Version 1 was one JSON object with all entries.
 const manifestVersion = 2
 
-// head is the object that is replaced with each save. It costs what changed: entries that have not changed for some time are in
-// segments.
+// head is the object that is replaced with each save. It costs what changed: entries that have not
+// changed for some time are in segments.
 type head struct {
 	Version  int       `json:"version"`
+	Home     string    `json:"home,omitempty"`     // of the last pass that looked at both sides
 	Segments []segment `json:"segments,omitempty"` // by key
 	Changes  []byte    `json:"changes,omitempty"`  // records that are newer than the segments
 }
@@ -49,8 +50,8 @@ const (
 	flagWhole // the checksum is SHA256, coded as nothing
 )
 
-// appendRecord codes a record behind one with the path previous: a path is coded as what differs from that. 200,000 files take some
-// 20 MB.
+// appendRecord codes a record behind one with the path previous: a path is coded as what differs
+// from that. 200,000 files take some 20 MB.
 func appendRecord(b []byte, previous string, r record) []byte {
 	shared := 0
 	for shared < len(previous) && shared < len(r.path) && previous[shared] == r.path[shared] {
@@ -60,7 +61,8 @@ func appendRecord(b []byte, previous string, r record) []byte {
 	b = appendString(b, r.path[shared:])
 	md5, isMD5 := plainMD5(r.ETag)
 	flags := bit(flagGone, r.gone) | bit(flagVerified, r.Verified) | bit(flagPending, r.Pending) | bit(flagRacy, !r.Racy.IsZero()) |
-		bit(flagLink, r.Local.Link != "") | bit(flagUpload, r.Upload != "") | bit(flagMD5, isMD5) | bit(flagWhole, r.Checksum == r.SHA256.base64())
+		bit(flagLink, r.Local.Link != "") | bit(flagUpload, r.Upload != "") | bit(flagMD5, isMD5) |
+		bit(flagWhole, r.Checksum == r.SHA256.base64())
 	b = append(b, flags)
 	if r.gone {
 		return b
@@ -111,7 +113,8 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// plainMD5 gives the bytes of an ETag that is nothing but a quoted MD5, as that of an object of one part.
+// plainMD5 gives the bytes of an ETag that is nothing but a quoted MD5, as that of an object of one
+// part.
 func plainMD5(etag string) ([]byte, bool) {
 	const length = 34
 	if len(etag) != length || etag[0] != '"' || etag[length-1] != '"' {

@@ -24,7 +24,8 @@ type inMemory struct{ *bytes.Reader }
 
 func (inMemory) Close() error { return nil }
 
-// smallFile is up to how many bytes a file is read once and kept until it is sent. A larger one is read again.
+// smallFile is up to how many bytes a file is read once and kept until it is sent. A larger one is
+// read again.
 const smallFile = 1 << 20
 
 // open opens a file that looks as it did.
@@ -48,8 +49,8 @@ func unchanged(f *os.File, l Local) error {
 	return err
 }
 
-// content reads a file whole for its digest, and gives it again to be sent. The caller closes it. errChanged: somebody wrote to it meanwhile,
-// and what was read may be of before and after.
+// content reads a file whole for its digest, and gives it again to be sent. The caller closes it.
+// errChanged: somebody wrote to it meanwhile, and what was read may be of before and after.
 func (t *tree) content(ctx context.Context, p string, l Local) (content, Digest, error) {
 	var d Digest
 	if l.Link != "" {

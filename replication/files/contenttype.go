@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// contentType is what a browser is told of a file by its name; nil where the name says nothing, and S3 says binary/octet-stream. The table
-// is ours, so that every worker says the same: that of the system differs from host to host. Of texts no encoding is said, since a
-// name does not tell it.
+// contentType is what a browser is told of a file by its name; nil where the name says nothing, and
+// S3 says binary/octet-stream. The table is ours, so that every worker says the same: that of the
+// system differs from host to host. Of texts no encoding is said, since a name does not tell it.
 func contentType(p string) *string {
 	if t, ok := contentTypes[strings.ToLower(strings.TrimPrefix(path.Ext(p), "."))]; ok {
 		return &t
@@ -15,7 +15,8 @@ func contentType(p string) *string {
 	return nil
 }
 
-// contentTypes are IANA's, and where it has none what Debian's mime-support says: https://www.iana.org/assignments/media-types.
+// contentTypes are IANA's, and where it has none what Debian's mime-support says:
+// https://www.iana.org/assignments/media-types.
 var contentTypes = map[string]string{
 	"7z":          "application/x-7z-compressed",
 	"aac":         "audio/aac",

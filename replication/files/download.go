@@ -47,8 +47,8 @@ func (r *Run) download(ctx context.Context, a action) error {
 	return errors.Join(err, body.Close())
 }
 
-// sameFile says that a file whose object is as agreed has the content that was agreed on too: its looks changed only in what a backup
-// may touch, or it is young.
+// sameFile says that a file whose object is as agreed has the content that was agreed on too: its
+// looks changed only in what a backup may touch, or it is young.
 func (r *Run) sameFile(ctx context.Context, a action) (bool, error) {
 	e := a.entry
 	e.Racy = racySince(*a.local, a.entry)
@@ -71,7 +71,8 @@ func (r *Run) downloadLong(ctx context.Context, a action) error {
 	return r.place(ctx, a, &st, func(f *os.File) (Digest, error) { return r.bucket.getParts(ctx, a.path, st, f) })
 }
 
-// place puts an object's content into the tree, and settles the two. fill writes the content and answers its digest.
+// place puts an object's content into the tree, and settles the two. fill writes the content and
+// answers its digest.
 func (r *Run) place(ctx context.Context, a action, st *stored, fill func(*os.File) (Digest, error)) error {
 	var sha Digest
 	l, err := r.tree.write(a.path, func(f *os.File) (Local, error) {
@@ -83,7 +84,8 @@ func (r *Run) place(ctx context.Context, a action, st *stored, fill func(*os.Fil
 			return Local{}, err
 		}
 		if a.known && a.entry.agreed() && a.entry.ETag == st.ETag && a.entry.SHA256 != sha {
-			return Local{}, refusal(fmt.Sprintf("the object has SHA-256 %s, and had %s when it was carried, under the same ETag: it was damaged", sha, a.entry.SHA256))
+			return Local{}, refusal(fmt.Sprintf("the object has SHA-256 %s, and had %s when it was carried, under the same ETag: it was damaged",
+				sha, a.entry.SHA256))
 		}
 		return r.wanted(a, *st, sha), nil
 	}, a.local, func() error { return r.ask(ctx) })
@@ -108,8 +110,9 @@ func (r *Run) downloadLink(ctx context.Context, a action, st stored, target stri
 	return r.settle(ctx, a.path, Entry{Local: l, SHA256: st.SHA256, ETag: st.ETag, Checksum: st.Checksum, Verified: true}, true)
 }
 
-// wanted is how the file shall look: as its object says, if what it says is about this content (whoever writes an object anew may
-// have kept its metadata); where it says nothing, as the file looked that it replaces; else plain.
+// wanted is how the file shall look: as its object says, if what it says is about this content
+// (whoever writes an object anew may have kept its metadata); where it says nothing, as the file
+// looked that it replaces; else plain.
 func (r *Run) wanted(a action, st stored, sha Digest) Local {
 	if st.SHA256 == sha {
 		return st.Local
@@ -121,7 +124,8 @@ func (r *Run) wanted(a action, st stored, sha Digest) Local {
 	return want
 }
 
-// agrees compares a digest with a whole object's checksum as S3 keeps it; one made of parts ("...-N") is not comparable.
+// agrees compares a digest with a whole object's checksum as S3 keeps it; one made of parts
+// ("...-N") is not comparable.
 func agrees(sha Digest, checksum string) error {
 	raw, err := base64.StdEncoding.DecodeString(checksum)
 	if err == nil && len(raw) == sha256.Size && Digest(raw) != sha {

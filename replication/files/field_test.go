@@ -205,7 +205,8 @@ func TestWhatCannotBeWrittenIsNamedAndTheRestComesHome(t *testing.T) {
 	})
 }
 
-// repeating is a network that loses the answer to each conditional write: the client sends it again.
+// repeating is a network that loses the answer to each conditional write: the client sends it
+// again.
 type repeating struct{ files.API }
 
 func (r *repeating) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...func(*s3.Options)) (*s3.PutObjectOutput, error) {

@@ -274,7 +274,31 @@ func TestAPassCostsWhatChanged(t *testing.T) {
 	r, err := j.Pass(t.Context())
 	require.NoError(t, err)
 	require.EqualValues(t, 1, r.Copied)
-	require.Equal(t, map[string]int{"list": 1, "put": 1, "head": 1}, c.calls)
+	require.Equal(t, map[string]int{"put": 1, "head": 1}, c.calls)
+	p.age()
+	c.reset()
+	_, err = j.Pass(t.Context())
+	require.NoError(t, err)
+	c.reset()
+	_, err = j.Pass(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, c.calls, "an unchanged tree costs no request")
+}
+
+func TestTheBucketIsHeldAgainstTheManifestWhereThatIsAskedFor(t *testing.T) {
+	p := newPair(t)
+	p.write("a", "one")
+	p.write("b", "two")
+	p.age()
+	p.pass(migration.OnPrem)
+	p.remove("acme/a")
+	require.Zero(t, p.pass(migration.OnPrem).Copied)
+	j := p.job(migration.OnPrem)
+	j.Verify = true
+	r, err := j.Pass(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, r.Copied)
+	require.Equal(t, "one", p.object("acme/a"))
 }
 
 func TestAKilledPassIsNotBegunAgainAndItsFilesAreNoStrangers(t *testing.T) {
@@ -451,7 +475,8 @@ func TestADamagedObjectIsNamedAndDoesNotReplaceItsFile(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(p.dir, "a"))
 }
 
-// flipped answers every object with a bit of it flipped, as a store might that does not check what it keeps.
+// flipped answers every object with a bit of it flipped, as a store might that does not check what
+// it keeps.
 type flipped struct{ files.API }
 
 func (f *flipped) GetObject(ctx context.Context, in *s3.GetObjectInput, o ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
@@ -614,8 +639,14 @@ func TestAFolderBecomesAFileOnItsWayHome(t *testing.T) {
 	p.put("acme/full", "a folder on premises")
 	p.put("acme/file/below", "below a file on premises")
 	p.put("acme/z", "five")
-	r := p.pass(migration.AWS)
-	require.Len(t, r.Conflicts, 4)
+	j := p.job(migration.AWS)
+	r, err := j.Pass(t.Context())
+	require.NoError(t, err)
+	require.Len(t, r.Conflicts, 2, "what is in the way is met")
+	j.Verify = true
+	r, err = j.Pass(t.Context())
+	require.NoError(t, err)
+	require.Len(t, r.Conflicts, 4, "and what is only there is seen where somebody looks")
 	require.Contains(t, r.Conflicts, "full: in its place is a folder with files in it")
 	require.Contains(t, r.Conflicts, `file/below: its folder "file" is a file there`)
 	require.Equal(t, "three", p.read("full/b"))
@@ -628,7 +659,8 @@ func TestAPermissionThatCameLateOverwritesNothing(t *testing.T) {
 	p.final(migration.OnPrem)
 	p.put("acme/a", "from AWS")
 	j := p.job(migration.AWS)
-	// The answer is yes, and it is long on its way: the customer went home meanwhile, and its application wrote there.
+	// The answer is yes, and it is long on its way: the customer went home meanwhile, and its
+	// application wrote there.
 	j.Allowed = func(context.Context) error { p.write("a", "newer, at home on premises"); return nil }
 	r, err := j.Pass(t.Context())
 	require.NoError(t, err)
@@ -659,7 +691,8 @@ func TestAVerificationThatIsCutOffIsNotBegunAgain(t *testing.T) {
 	require.Zero(t, r.Copied)
 }
 
-// headless is a store that gives no checksum with the answer to a put, and does not answer about one key in time.
+// headless is a store that gives no checksum with the answer to a put, and does not answer about
+// one key in time.
 type headless struct {
 	files.API
 	key string

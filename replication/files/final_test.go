@@ -16,7 +16,8 @@ import (
 	"github.com/drover-migration/drover/replication/files"
 )
 
-// treeSize is how many files the test of the last pass has: DROVER_TREE, or a few segments of a manifest.
+// treeSize is how many files the test of the last pass has: DROVER_TREE, or a few segments of a
+// manifest.
 func treeSize(t *testing.T) int {
 	t.Helper()
 	n, err := strconv.Atoi(os.Getenv("DROVER_TREE"))
@@ -30,8 +31,8 @@ func numbered(i int) string { return fmt.Sprintf("d%03d/e%d/f%d", i/1000, i%7, i
 
 func allow(context.Context) error { return nil }
 
-// The conditions are counts: what a freeze costs is what changed, and where S3 is home one listing request for each segment of the
-// manifest.
+// The conditions are counts: what a freeze costs is what changed, and where S3 is home one listing
+// request for each segment of the manifest.
 func TestTheLastPassOverALargeTreeCostsWhatChanged(t *testing.T) {
 	p := newPair(t)
 	n := treeSize(t)

@@ -14,18 +14,24 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// get asks for an object's content, exactly that of an ETag, and answers what S3 says of it. The caller closes the body.
+// get asks for an object's content, exactly that of an ETag, and answers what S3 says of it. The
+// caller closes the body.
 func (b *bucket) get(ctx context.Context, p, etag string) (stored, io.ReadCloser, error) {
-	out, err := b.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.name, Key: b.key(p), IfMatch: &etag, ChecksumMode: types.ChecksumModeEnabled}, b.options...)
+	in := &s3.GetObjectInput{Bucket: &b.name, Key: b.key(p), IfMatch: &etag, ChecksumMode: types.ChecksumModeEnabled}
+	out, err := b.api.GetObject(ctx, in, b.options...)
 	if err != nil {
 		return stored{}, nil, classify(err)
 	}
-	st := stored{ETag: aws.ToString(out.ETag), Size: aws.ToInt64(out.ContentLength), Checksum: aws.ToString(out.ChecksumSHA256), Modified: aws.ToTime(out.LastModified)}
+	st := stored{
+		ETag: aws.ToString(out.ETag), Size: aws.ToInt64(out.ContentLength), Checksum: aws.ToString(out.ChecksumSHA256),
+		Modified: aws.ToTime(out.LastModified),
+	}
 	st.Local, st.SHA256, _ = fromMetadata(out.Metadata, st.Size)
 	return st, out.Body, nil
 }
 
-// getParts writes a long object's content to a file, several ranges at a time, and answers its digest.
+// getParts writes a long object's content to a file, several ranges at a time, and answers its
+// digest.
 func (b *bucket) getParts(ctx context.Context, p string, st stored, f *os.File) (d Digest, err error) {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(partsAtOnce)

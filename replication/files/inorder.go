@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// inOrder runs tasks, up to ahead of them before their turn, and gives their results in the order of the tasks. It ends with the
-// first error. When it returns, no task runs any more.
+// inOrder runs tasks, up to ahead of them before their turn, and gives their results in the order
+// of the tasks. It ends with the first error. When it returns, no task runs any more.
 func inOrder[T any](ctx context.Context, ahead int, tasks iter.Seq[func(context.Context) (T, error)]) iter.Seq2[T, error] {
 	type result struct {
 		value T

@@ -18,7 +18,8 @@ const (
 	DefaultWorkers = 64
 )
 
-// saveEvery is how often a long pass saves its manifest, so that a killed worker does not begin again.
+// saveEvery is how often a long pass saves its manifest, so that a killed worker does not begin
+// again.
 const saveEvery = 20 * time.Second
 
 // Job is what a pass is over: one customer's folder and prefix.
@@ -31,7 +32,9 @@ type Job struct {
 	Store   Store          // of the manifest
 	Part    int64          // bytes of a part, more in files of over 10,000 parts; 0: DefaultPart
 	Workers int            // files at a time, at most; fewer where more do not help; 0: DefaultWorkers
-	// Allowed is asked immediately before every effect on either side; an error stops the pass. nil allows all.
+	Verify  bool           // Pass looks at the side away from home again, also where the manifest says how it is
+	// Allowed is asked immediately before every effect on either side; an error stops the pass. nil
+	// allows all.
 	Allowed func(context.Context) error
 	// Progress is told now and then; it must be quick. nil: nobody.
 	Progress func(migration.Progress)
@@ -72,11 +75,14 @@ func listing(s []string, count int) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// ErrNoTree says that the customer's folder, or everything in it, is missing although files were carried before: an empty folder is also what
-// is left where a file system is not mounted, and to take it for the truth would delete the other side's files.
-var ErrNoTree = errors.New("nothing is there although files were carried before: mount its file system; if all was deleted on purpose, make the folder with one empty file in it")
+// ErrNoTree says that the customer's folder, or everything in it, is missing although files were
+// carried before: an empty folder is also what is left where a file system is not mounted, and to
+// take it for the truth would delete the other side's files.
+var ErrNoTree = errors.New("nothing is there although files were carried before: mount its file system; " +
+	"if all was deleted on purpose, make the folder with one empty file in it")
 
-// ErrManifest says that another pass has saved the manifest meanwhile: this one stops, and the next one reads again.
+// ErrManifest says that another pass has saved the manifest meanwhile: this one stops, and the next
+// one reads again.
 var ErrManifest = errors.New("another pass over the same files has saved its manifest")
 
 // Run is a pass under way, and what it keeps for the next one.
@@ -85,6 +91,7 @@ type Run struct {
 	tree      *tree // nil: there is no folder yet
 	bucket    *bucket
 	ledger    *ledger
+	pace      *pace
 	allowed   func(context.Context) error
 	frozen    bool          // the pass is inside a freeze
 	predicted time.Duration // of the last pass
@@ -97,28 +104,35 @@ type Run struct {
 	saved time.Time
 }
 
-// Pass makes one warm pass: whatever differs from the last agreement is carried from Job.From to the other side.
+// Pass makes one warm pass: whatever differs from the last agreement is carried from Job.From to
+// the other side. It looks at both sides only if this was not done yet since the home is where it
+// is: nobody but Drover writes away from home. Job.Verify has it look again.
 func (j *Job) Pass(ctx context.Context) (Result, error) {
 	r, err := j.start(ctx)
 	if err != nil {
 		return Result{}, err
 	}
 	defer r.Close()
-	err = r.warm(ctx)
+	at := homeOnly
+	if j.Verify || r.ledger.home != j.From {
+		at = bothSides
+	}
+	err = r.warm(ctx, at)
 	return r.res, j.wrap(err)
 }
 
-// Warm makes a warm pass and keeps what the last pass needs, so that this costs what changed and a look at each file at home. It then
-// rehearses the last pass, for Predicted. Call Close in the end. *NotEqualError: something stands in the way that the last pass would meet too.
+// Warm makes a warm pass and keeps what the last pass needs, so that this costs what changed and a
+// look at each file at home. It then rehearses the last pass, for Predicted. Call Close in the end.
+// *NotEqualError: something stands in the way that the last pass would meet too.
 //
-// The last pass that follows does not look at the side away from home again. That is sound since nobody but Drover writes there, and
-// since each write is conditional on what was seen there.
+// The last pass that follows does not look at the side away from home again. That is sound since
+// nobody but Drover writes there, and since each write is conditional on what was seen there.
 func (j *Job) Warm(ctx context.Context) (*Run, error) {
 	r, err := j.start(ctx)
 	if err != nil {
 		return nil, err
 	}
-	err = r.warm(ctx)
+	err = r.warm(ctx, bothSides)
 	if err == nil && r.res.lasting > 0 {
 		err = r.res.notEqual()
 	}
@@ -134,9 +148,9 @@ func (j *Job) Warm(ctx context.Context) (*Run, error) {
 	return r, nil
 }
 
-// warm is a pass over both sides, after which the manifest is in order for the next one.
-func (r *Run) warm(ctx context.Context) error {
-	err := r.pass(ctx, bothSides)
+// warm is a pass before a freeze, after which the manifest is in order for the next one.
+func (r *Run) warm(ctx context.Context, at sides) error {
+	err := r.pass(ctx, at)
 	r.ledger.sweep(context.WithoutCancel(ctx))
 	return err
 }
@@ -144,12 +158,14 @@ func (r *Run) warm(ctx context.Context) error {
 // Predicted is how long Final takes if nothing changes until then.
 func (r *Run) Predicted() time.Duration { return r.predicted }
 
-// finalRounds is how often the last pass tries what did not succeed: a late pass of a cut-off worker may have been at it.
+// finalRounds is how often the last pass tries what did not succeed: a late pass of a cut-off
+// worker may have been at it.
 const finalRounds = 3
 
-// Final is the last pass, inside a freeze. It carries what changed at home since the warm pass, each file verified by its checksums.
-// allowed takes the place of Job.Allowed; it is not asked where nothing is carried. The sides are equal if it returns no error. It ends
-// soon after ctx does, and at once where S3 refuses connections.
+// Final is the last pass, inside a freeze. It carries what changed at home since the warm pass,
+// each file verified by its checksums. allowed takes the place of Job.Allowed; it is not asked
+// where nothing is carried. The sides are equal if it returns no error. It ends soon after ctx
+// does, and at once where S3 refuses connections.
 func (r *Run) Final(ctx context.Context, allowed func(context.Context) error) (Result, error) {
 	r.allowed = allowed
 	if r.tree == nil {
@@ -160,7 +176,8 @@ func (r *Run) Final(ctx context.Context, allowed func(context.Context) error) (R
 	return r.final(ctx, homeOnly)
 }
 
-// Final is the last pass, inside a freeze, by one that made no warm pass before: it looks at both sides.
+// Final is the last pass, inside a freeze, by one that made no warm pass before: it looks at both
+// sides.
 func (j *Job) Final(ctx context.Context) (Result, error) {
 	r, err := j.start(ctx)
 	if err != nil {
@@ -208,16 +225,22 @@ func (j *Job) start(ctx context.Context) (*Run, error) {
 	if err != nil {
 		return nil, j.wrap(err)
 	}
-	r := &Run{Job: j, ledger: l, allowed: j.Allowed, doubt: map[string]bool{}, bucket: &bucket{api: j.S3, name: j.Bucket, prefix: j.Prefix, part: j.Part}}
+	workers := j.Workers
+	if workers <= 0 {
+		workers = DefaultWorkers
+	}
+	r := &Run{Job: j, ledger: l, pace: newPace(workers), allowed: j.Allowed, doubt: map[string]bool{}}
+	r.bucket = &bucket{api: j.S3, name: j.Bucket, prefix: j.Prefix, part: j.Part}
 	if r.bucket.part <= 0 {
 		r.bucket.part = DefaultPart
 	}
 	return r, j.wrap(r.findTree())
 }
 
-// findTree opens the customer's folder. It is made only if this customer never had files, and only to receive some. Otherwise a mount is
-// missing, and what is carried into another folder would disappear under it. A manifest is saved before the first file is carried; one without
-// entries is of a customer whose files were all deleted.
+// findTree opens the customer's folder. It is made only if this customer never had files, and only
+// to receive some. Otherwise a mount is missing, and what is carried into another folder would
+// disappear under it. A manifest is saved before the first file is carried; one without entries is
+// of a customer whose files were all deleted.
 func (r *Run) findTree() error {
 	t, err := openTree(r.Root, r.ledger.never() && r.From == migration.AWS)
 	switch {
@@ -245,8 +268,8 @@ func (r *Run) ask(ctx context.Context) error {
 	return r.allowed(ctx)
 }
 
-// save stores the manifest in place of the one that was read. What it says of the tree is safe on disk then.
-// Inside a freeze nothing goes to segments.
+// save stores the manifest in place of the one that was read. What it says of the tree is safe on
+// disk then. Inside a freeze nothing goes to segments.
 func (r *Run) save(ctx context.Context, most int) error {
 	if r.frozen {
 		most = maxHead

@@ -11,27 +11,33 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/drover-migration/drover/migration"
 )
 
 const (
-	// segmentEntries is how many entries a segment has: a little less than a page of a listing, so that the keys of a segment are listed by
-	// one request also where some were added.
+	// segmentEntries is how many entries a segment has: a little less than a page of a listing, so
+	// that the keys of a segment are listed by one request also where some were added.
 	segmentEntries = 900
 	// manyChanges is how many changes a head holds before they go to segments.
 	manyChanges = 8192
-	// someChanges is the same at the end of a warm pass: the next pass, which may be the last one, saves what it changes and not much more.
+	// someChanges is the same at the end of a warm pass: the next pass, which may be the last one,
+	// saves what it changes and not much more.
 	someChanges = 1024
-	// heldBytes is how much of the segments is kept in memory, decoded, for the next pass of the same run: a million files.
+	// heldBytes is how much of the segments is kept in memory, decoded, for the next pass of the same
+	// run: a million files.
 	heldBytes = 128 << 20
 	// segmentsAhead is how many segments are read or written at a time.
 	segmentsAhead = 16
 )
 
-// ledger is a manifest in use. The entries are not in memory: each pass reads the segments in order, and what it changes is in changes.
+// ledger is a manifest in use. The entries are not in memory: each pass reads the segments in
+// order, and what it changes is in changes.
 type ledger struct {
 	store Store
 
 	mu       sync.Mutex
+	home     migration.Side // of the last pass that looked at both sides
 	segments []segment
 	changes  map[string]record
 	dirty    bool // the head is not as stored
@@ -52,7 +58,8 @@ func openLedger(ctx context.Context, store Store) (*ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &ledger{store: store, etag: etag, segments: h.Segments, changes: map[string]record{}, held: map[string][]byte{}}
+	l := &ledger{store: store, etag: etag, home: migration.Side(h.Home), segments: h.Segments}
+	l.changes, l.held = map[string]record{}, map[string][]byte{}
 	for _, c := range changes {
 		l.changes[c.path] = c
 	}
@@ -72,6 +79,15 @@ func (l *ledger) changed() bool {
 	return l.dirty
 }
 
+// compared records that both sides were looked at, with their home. Of a customer that never had
+// files no manifest is made for it.
+func (l *ledger) compared(home migration.Side) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dirty = l.dirty || l.home != home && !l.never()
+	l.home = home
+}
+
 // set records an entry in place of what there is under its path.
 func (l *ledger) set(path string, e Entry) { l.put(record{path: path, Entry: e}) }
 
@@ -84,7 +100,8 @@ func (l *ledger) put(r record) {
 	l.changes[r.path], l.dirty = r, true
 }
 
-// within is where segment i lies among the paths: from first, included, to end, excluded; an end of "" is none.
+// within is where segment i lies among the paths: from first, included, to end, excluded; an end of
+// "" is none.
 func within(segments []segment, i int) (first, end string) {
 	if i > 0 {
 		first = segments[i].First
@@ -114,7 +131,8 @@ func (l *ledger) snapshot() (segments []segment, changes []record) {
 	return slices.Clone(l.segments), slices.SortedFunc(maps.Values(l.changes), byPath)
 }
 
-// entries gives the entries as they are now, in order. What is set or forgotten meanwhile is not seen.
+// entries gives the entries as they are now, in order. What is set or forgotten meanwhile is not
+// seen.
 func (l *ledger) entries(ctx context.Context) iter.Seq2[[]record, error] {
 	segments, changes := l.snapshot()
 	return l.merged(ctx, segments, changes)
@@ -221,8 +239,9 @@ func (l *ledger) save(ctx context.Context, most int) error {
 	segments, changes := l.snapshot()
 	l.mu.Lock()
 	l.dirty = false
+	home := l.home
 	l.mu.Unlock()
-	body, err := encodeHead(head{Segments: segments, Changes: encodeRecords(changes)})
+	body, err := encodeHead(head{Home: string(home), Segments: segments, Changes: encodeRecords(changes)})
 	if err == nil {
 		l.etag, err = l.saveHead(ctx, body)
 	}
@@ -244,7 +263,8 @@ func (l *ledger) saveHead(ctx context.Context, body []byte) (string, error) {
 	return etag, nil
 }
 
-// compact writes the changes to segments and answers which segments they replace. The stored head still names those.
+// compact writes the changes to segments and answers which segments they replace. The stored head
+// still names those.
 func (l *ledger) compact(ctx context.Context) (dropped []string, err error) {
 	segments, changes := l.snapshot()
 	c := &compaction{ledger: l}
@@ -331,7 +351,8 @@ func (c *compaction) cut(ctx context.Context, n int) {
 	})
 }
 
-// sweep removes the segments that no head names any more. It is for the end of a pass: while one reads, it may need them.
+// sweep removes the segments that no head names any more. It is for the end of a pass: while one
+// reads, it may need them.
 func (l *ledger) sweep(ctx context.Context) {
 	l.saving.Lock()
 	stale := l.stale

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 // shelf is a Store in memory.
 type shelf struct {
+	mu       sync.Mutex // of segments
 	head     []byte
 	saves    int
 	segments map[string][]byte
@@ -35,6 +37,8 @@ func (s *shelf) Save(_ context.Context, body []byte, etag string) (string, error
 }
 
 func (s *shelf) LoadSegment(_ context.Context, name string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if b, ok := s.segments[name]; ok {
 		return b, nil
 	}
@@ -42,11 +46,15 @@ func (s *shelf) LoadSegment(_ context.Context, name string) ([]byte, error) {
 }
 
 func (s *shelf) SaveSegment(_ context.Context, name string, body []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.segments[name] = body
 	return nil
 }
 
 func (s *shelf) RemoveSegment(_ context.Context, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	delete(s.segments, name)
 	return nil
 }
@@ -102,7 +110,8 @@ func TestARecordComesBackAsItWas(t *testing.T) {
 	})
 }
 
-// A ledger is a map that is saved: whatever is set, forgotten, moved to segments, saved and read again.
+// A ledger is a map that is saved: whatever is set, forgotten, moved to segments, saved and read
+// again.
 func TestALedgerIsAMap(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		store := &shelf{segments: map[string][]byte{}}

@@ -23,8 +23,8 @@ type listed struct {
 	refused string // why it cannot be carried; "": it can
 }
 
-// list lists the objects in the order of their keys. boundaries are paths, in order: what lies between two is listed by requests of its
-// own, several ranges at a time.
+// list lists the objects in the order of their keys. boundaries are paths, in order: what lies
+// between two is listed by requests of its own, several ranges at a time.
 func (b *bucket) list(ctx context.Context, boundaries []string) iter.Seq2[[]listed, error] {
 	ranges := func(yield func(func(context.Context) ([]listed, error)) bool) {
 		after := ""

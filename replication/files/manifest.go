@@ -60,13 +60,16 @@ func stamp(t time.Time) Stamp { return Stamp{Sec: t.Unix(), Nsec: int32(t.Nanose
 // Time is the same as a time.Time. Do not ask that for UnixNano.
 func (s Stamp) Time() time.Time { return time.Unix(s.Sec, int64(s.Nsec)) }
 
-// Store keeps a job's manifest: a head, which says what counts, and segments, which never change under their name.
+// Store keeps a job's manifest: a head, which says what counts, and segments, which never change
+// under their name. It is safe for concurrent use.
 type Store interface {
 	// Load reads the head. nil, "", nil: there is none yet.
 	Load(ctx context.Context) (body []byte, etag string, err error)
-	// Save replaces exactly the head that was loaded: etag is Load's, "" if there was none. ErrManifest: another pass was first.
+	// Save replaces exactly the head that was loaded: etag is Load's, "" if there was none.
+	// ErrManifest: another pass was first.
 	Save(ctx context.Context, body []byte, etag string) (newETag string, err error)
-	// LoadSegment reads a segment. ErrManifest: it was removed, and so another pass has saved a head without it.
+	// LoadSegment reads a segment. ErrManifest: it was removed, and so another pass has saved a head
+	// without it.
 	LoadSegment(ctx context.Context, name string) ([]byte, error)
 	// SaveSegment writes a segment under a name that was never used.
 	SaveSegment(ctx context.Context, name string, body []byte) error

@@ -17,8 +17,8 @@ const (
 // tempPrefix begins the names of files that are being written; they are nobody's data.
 const tempPrefix = ".drover-tmp-"
 
-// checkName says why a path below the root must not become a key, or a key a path: "" if it may. What comes from a bucket may have
-// been named by anybody.
+// checkName says why a path below the root must not become a key, or a key a path: "" if it may.
+// What comes from a bucket may have been named by anybody.
 func checkName(prefix, p string) string {
 	switch {
 	case p == "":

@@ -26,7 +26,8 @@ const (
 // partsAtOnce is how many parts of one file travel at a time.
 const partsAtOnce = 4
 
-// partFor is the size of the parts of an object of this size: part, or as many MiB as leave no more parts than S3 takes.
+// partFor is the size of the parts of an object of this size: part, or as many MiB as leave no more
+// parts than S3 takes.
 func partFor(part, size int64) int64 {
 	least := (size + maxParts - 1) / maxParts
 	if least <= part {
@@ -50,8 +51,8 @@ type upload struct {
 	begun func(ctx context.Context, id string) error // records the id, so that the next pass finds it
 }
 
-// putParts writes a long object in parts, each with its checksum. It leaves the parts for the next pass when it is cut off, and removes
-// them when they are of no use.
+// putParts writes a long object in parts, each with its checksum. It leaves the parts for the next
+// pass when it is cut off, and removes them when they are of no use.
 func (b *bucket) putParts(ctx context.Context, o object, up *upload) (stored, error) {
 	sent, err := b.sent(ctx, o.path, up.id)
 	if errors.Is(err, errNoUpload) {
@@ -127,8 +128,9 @@ func (b *bucket) abort(ctx context.Context, p, id string) error {
 	return fmt.Errorf("remove the parts of %s: %w", p, err)
 }
 
-// sendAndComplete reads each part twice, for its checksum and to send it, and keeps none in memory: of a file of 5 TiB one has 525 MiB.
-// A part that changes in between is refused by S3, and one that changed since the file's digest was computed changed the file's looks.
+// sendAndComplete reads each part twice, for its checksum and to send it, and keeps none in memory:
+// of a file of 5 TiB one has 525 MiB. A part that changes in between is refused by S3, and one that
+// changed since the file's digest was computed changed the file's looks.
 func (b *bucket) sendAndComplete(ctx context.Context, o object, id string, sent map[int32]types.Part) (stored, error) {
 	size, part := o.looks.Size, partFor(b.part, o.looks.Size)
 	done := make([]types.CompletedPart, (size+part-1)/part)
@@ -154,7 +156,9 @@ func (b *bucket) sendAndComplete(ctx context.Context, o object, id string, sent 
 	if err := o.commit(ctx); err != nil {
 		return stored{}, err
 	}
-	in := &s3.CompleteMultipartUploadInput{Bucket: &b.name, Key: b.key(o.path), UploadId: &id, MultipartUpload: &types.CompletedMultipartUpload{Parts: done}}
+	in := &s3.CompleteMultipartUploadInput{
+		Bucket: &b.name, Key: b.key(o.path), UploadId: &id, MultipartUpload: &types.CompletedMultipartUpload{Parts: done},
+	}
 	in.IfMatch, in.IfNoneMatch = condition(o.etag)
 	out, err := b.api.CompleteMultipartUpload(ctx, in, b.options...)
 	if errors.Is(uploadError(err), errNoUpload) {
@@ -176,7 +180,9 @@ func composite(parts []Digest) string {
 }
 
 // sendPart sends a part unless S3 has the same already.
-func (b *bucket) sendPart(ctx context.Context, o object, id string, n int32, piece *io.SectionReader, has types.Part) (types.CompletedPart, Digest, error) {
+func (b *bucket) sendPart(
+	ctx context.Context, o object, id string, n int32, piece *io.SectionReader, has types.Part,
+) (types.CompletedPart, Digest, error) {
 	h, sha := sha256.New(), Digest{}
 	copied, err := io.Copy(h, withContext(ctx, piece))
 	if err == nil && copied != piece.Size() {
@@ -193,8 +199,11 @@ func (b *bucket) sendPart(ctx context.Context, o object, id string, n int32, pie
 	if _, err := piece.Seek(0, io.SeekStart); err != nil {
 		return types.CompletedPart{}, sha, err
 	}
-	out, err := b.api.UploadPart(ctx, &s3.UploadPartInput{Bucket: &b.name, Key: b.key(o.path), UploadId: &id, PartNumber: &n,
-		Body: piece, ContentLength: aws.Int64(piece.Size()), ChecksumSHA256: &sum}, append(b.options[:len(b.options):len(b.options)], signedAs(sha))...)
+	in := &s3.UploadPartInput{
+		Bucket: &b.name, Key: b.key(o.path), UploadId: &id, PartNumber: &n,
+		Body: piece, ContentLength: aws.Int64(piece.Size()), ChecksumSHA256: &sum,
+	}
+	out, err := b.api.UploadPart(ctx, in, append(b.options[:len(b.options):len(b.options)], signedAs(sha))...)
 	if err != nil {
 		return types.CompletedPart{}, sha, uploadError(err)
 	}

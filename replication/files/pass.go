@@ -40,12 +40,12 @@ const (
 	compareBoth      // the checksums
 )
 
-// windowActions is how many actions are collected before they are done. Of a window the deletions come first, since a file may have
-// become a folder.
+// windowActions is how many actions are collected before they are done. Of a window the deletions
+// come first, since a file may have become a folder.
 const windowActions = 4096
 
-// pass reads three streams in the order of the paths: the files, the objects and the manifest. What differs is carried, window by
-// window, so that memory does not grow with the tree.
+// pass reads three streams in the order of the paths: the files, the objects and the manifest. What
+// differs is carried, window by window, so that memory does not grow with the tree.
 func (r *Run) pass(ctx context.Context, at sides) error {
 	r.begin()
 	ctx, cancel := context.WithCancel(ctx)
@@ -61,6 +61,9 @@ func (r *Run) pass(ctx context.Context, at sides) error {
 		}
 	}
 	r.res.Objects = p.objects
+	if err == nil && at == bothSides {
+		r.ledger.compared(r.From)
+	}
 	slices.Sort(r.res.Conflicts)
 	if err != nil || r.ledger.changed() {
 		// What was done is kept, whatever stopped the rest. The error that matters is the first.
@@ -110,12 +113,18 @@ func (c *comparison) stop() {
 	c.entries.stop()
 }
 
-// checkTree refuses a folder in which nothing is left, as is where a file system is not mounted, before it is taken for the truth.
+// checkTree refuses a folder in which nothing is left, as is where a file system is not mounted,
+// before it is taken for the truth.
 func (r *Run) checkTree(ctx context.Context, c *comparison) error {
-	if c.at == homeOnly && r.From == migration.AWS {
+	if r.frozen && r.From == migration.AWS {
 		return nil // the folder is held open since the warm pass
 	}
-	first, err := c.files.peek()
+	files := c.files
+	if r.tree != nil && c.at == homeOnly && r.From == migration.AWS {
+		files = read(r.tree.walk(ctx, r.Prefix))
+		defer files.stop()
+	}
+	first, err := files.peek()
 	if err != nil || first != nil {
 		return err
 	}
@@ -224,7 +233,8 @@ func (c *comparison) takeObject(o listed, a *action) (refused string) {
 	return c.refuse(o.path, o.refused, c.From == migration.AWS)
 }
 
-// refuse records what cannot be carried. What is refused away from home is none of ours and does not stand in the way.
+// refuse records what cannot be carried. What is refused away from home is none of ours and does
+// not stand in the way.
 func (c *comparison) refuse(p, why string, home bool) string {
 	if home {
 		c.differs(p, "cannot be carried: "+why)
@@ -234,7 +244,8 @@ func (c *comparison) refuse(p, why string, home bool) string {
 	return ""
 }
 
-// concealed says that a path is below a folder at home that cannot be read: that nothing was found there says nothing.
+// concealed says that a path is below a folder at home that cannot be read: that nothing was found
+// there says nothing.
 func (c *comparison) concealed(p string) bool {
 	return c.hidden != "" && strings.HasPrefix(p, c.hidden) && c.From == migration.OnPrem
 }
@@ -310,8 +321,8 @@ func (r *Run) perform(ctx context.Context, window []action) error {
 	return errors.Join(r.carry(ctx, deletions), r.carry(ctx, rest))
 }
 
-// intend writes down what is about to be touched. Without it a file that a killed pass had carried, and that its owner then deleted,
-// would be a stranger on the other side.
+// intend writes down what is about to be touched. Without it a file that a killed pass had carried,
+// and that its owner then deleted, would be a stranger on the other side.
 func (r *Run) intend(ctx context.Context, window []action) error {
 	anew := false
 	for _, a := range window {

@@ -2,7 +2,6 @@ package files
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -11,7 +10,8 @@ import (
 	"github.com/aws/smithy-go/middleware"
 )
 
-// object is what is put: a file's content with its looks and digest, in place of the object with an ETag, of none if that is "".
+// object is what is put: a file's content with its looks and digest, in place of the object with an
+// ETag, of none if that is "".
 type object struct {
 	path   string
 	looks  Local
@@ -22,10 +22,11 @@ type object struct {
 	commit func(context.Context) error // asked immediately before the effect
 }
 
-// put writes an object on its condition and answers what S3 keeps. S3 itself computes the checksum and refuses what differs.
+// put writes an object on its condition and answers what S3 keeps. S3 itself computes the checksum
+// and refuses what differs.
 //
-// A condition that does not hold may be of our own doing: the answer to a first request was lost, and the client sent it again. Then the
-// object is what was to be written.
+// A condition that does not hold may be of our own doing: the answer to a first request was lost,
+// and the client sent it again. Then the object is what was to be written.
 func (b *bucket) put(ctx context.Context, o object, up *upload) (stored, error) {
 	put := b.putWhole
 	if o.looks.Size > b.part {
@@ -58,12 +59,20 @@ func (b *bucket) putWhole(ctx context.Context, o object) (stored, error) {
 	return stored{ETag: aws.ToString(out.ETag), Size: o.looks.Size, Checksum: aws.ToString(out.ChecksumSHA256), SHA256: o.sha}, nil
 }
 
-// signedAs has a request signed with the digest of its body, which is known already: the client would read the body once more for it.
+// signedAs has a request signed with the digest of its body, which is known already: the client
+// would read the body once more for it.
 func signedAs(sha Digest) func(*s3.Options) {
-	known := middleware.InitializeMiddlewareFunc("KnownPayloadHash", func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
-		return next.HandleInitialize(v4.SetPayloadHash(ctx, hex.EncodeToString(sha[:])), in)
-	})
+	type (
+		input  = middleware.InitializeInput
+		output = middleware.InitializeOutput
+		next   = middleware.InitializeHandler
+	)
+	known := func(ctx context.Context, in input, n next) (output, middleware.Metadata, error) {
+		return n.HandleInitialize(v4.SetPayloadHash(ctx, sha.String()), in)
+	}
 	return func(o *s3.Options) {
-		o.APIOptions = append(o.APIOptions, func(s *middleware.Stack) error { return s.Initialize.Add(known, middleware.After) })
+		o.APIOptions = append(o.APIOptions, func(s *middleware.Stack) error {
+			return s.Initialize.Add(middleware.InitializeMiddlewareFunc("KnownPayloadHash", known), middleware.After)
+		})
 	}
 }

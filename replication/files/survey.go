@@ -9,9 +9,10 @@ import (
 	"path/filepath"
 )
 
-// Survey lists what stands in a customer's way, on the way there and on the way back, each with its path: what cannot be carried, files
-// that cannot be read, folders that cannot be written. It changes nothing. A missing folder is fs.ErrNotExist; where it could not be
-// made for files that come back, the list says so.
+// Survey lists what stands in a customer's way, on the way there and on the way back, each with its
+// path: what cannot be carried, files that cannot be read, folders that cannot be written. It
+// changes nothing. A missing folder is fs.ErrNotExist; where it could not be made for files that
+// come back, the list says so.
 func Survey(ctx context.Context, dir, prefix string) ([]string, error) {
 	t, err := openTree(dir, false)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -31,7 +32,8 @@ func Survey(ctx context.Context, dir, prefix string) ([]string, error) {
 	return append(out, unwritable...), err
 }
 
-// unreadable lists what a pass away from here could not carry. It opens each file: nothing else tells of every kind of permission.
+// unreadable lists what a pass away from here could not carry. It opens each file: nothing else
+// tells of every kind of permission.
 func (t *tree) unreadable(ctx context.Context, prefix string) (out []string, err error) {
 	for batch, err := range t.walk(ctx, prefix) {
 		if err != nil {

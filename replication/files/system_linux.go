@@ -18,8 +18,8 @@ func system(info fs.FileInfo, l *Local) {
 	}
 }
 
-// setMTime sets the modification time of a file or link. os.Chtimes would turn a year that does not fit an int64 of nanoseconds into
-// another one.
+// setMTime sets the modification time of a file or link. os.Chtimes would turn a year that does not
+// fit an int64 of nanoseconds into another one.
 func setMTime(root *os.Root, p string, to Stamp) error {
 	dir, err := root.Open(path.Dir(p))
 	if err != nil {
@@ -30,8 +30,8 @@ func setMTime(root *os.Root, p string, to Stamp) error {
 	return errors.Join(err, dir.Close())
 }
 
-// mayWrite says whether files can be made in a folder: nil, or why not (an *fs.PathError of opWrite). A file system that is mounted
-// read-only says so too.
+// mayWrite says whether files can be made in a folder: nil, or why not (an *fs.PathError of
+// opWrite). A file system that is mounted read-only says so too.
 func mayWrite(root *os.Root, p string) error {
 	dir, err := root.Open(p)
 	if err != nil {

@@ -7,7 +7,8 @@ import (
 	"os"
 )
 
-// system: elsewhere than on Linux a change is told by size and modification time alone, and owners are not carried.
+// system: elsewhere than on Linux a change is told by size and modification time alone, and owners
+// are not carried.
 func system(fs.FileInfo, *Local) {}
 
 func setMTime(root *os.Root, p string, to Stamp) error { return root.Chtimes(p, to.Time(), to.Time()) }

@@ -10,7 +10,8 @@ import (
 	"sync"
 )
 
-// tree is the customer's folder. Every access goes through os.Root: no name and no link leads out of it.
+// tree is the customer's folder. Every access goes through os.Root: no name and no link leads out
+// of it.
 type tree struct {
 	root     *os.Root
 	dir      string
@@ -20,7 +21,8 @@ type tree struct {
 	changed map[string]bool // folders in which names changed that may not be safe on disk yet
 }
 
-// openTree opens the folder; create makes it where it is missing. Without create a missing folder is fs.ErrNotExist.
+// openTree opens the folder; create makes it where it is missing. Without create a missing folder
+// is fs.ErrNotExist.
 func openTree(dir string, create bool) (*tree, error) {
 	if create {
 		if err := makeRoot(dir); err != nil {
@@ -61,8 +63,8 @@ func makeRoot(dir string) error {
 	}
 }
 
-// makeFolders makes a folder and those above it where they are missing. Each looks as the one that it is made in: the application
-// that could write there can write here.
+// makeFolders makes a folder and those above it where they are missing. Each looks as the one that
+// it is made in: the application that could write there can write here.
 func makeFolders(root *os.Root, dir string) error {
 	info, err := root.Stat(dir)
 	switch {

@@ -6,12 +6,14 @@ import (
 	"time"
 )
 
-// racyWithin is how long after a change of a file a second one may look the same: longer than a tick of the kernel's clock.
+// racyWithin is how long after a change of a file a second one may look the same: longer than a
+// tick of the kernel's clock.
 const racyWithin = 100 * time.Millisecond
 
-// racySince says that a file is so young that its looks prove nothing, by the time at which it was read; zero: it is not. Its last change
-// counts, which nobody can date. By a clock that goes ahead of ours it was changed in the future: such a file is read once more by a later
-// pass, which finds that it looks as it did.
+// racySince says that a file is so young that its looks prove nothing, by the time at which it was
+// read; zero: it is not. Its last change counts, which nobody can date. By a clock that goes ahead
+// of ours it was changed in the future: such a file is read once more by a later pass, which finds
+// that it looks as it did.
 func racySince(l Local, e Entry) time.Time {
 	changed := l.CTime
 	if changed == (Stamp{}) {
@@ -66,10 +68,12 @@ func (r *Run) send(ctx context.Context, a action, e Entry, body content) error {
 	return r.settle(ctx, a.path, e, true)
 }
 
-// sameObject says that the object already is what the file is: only the file's looks changed in a way that is not carried, or a pass
-// that was killed had carried it. Where it is not, st tells what it says of itself.
+// sameObject says that the object already is what the file is: only the file's looks changed in a
+// way that is not carried, or a pass that was killed had carried it. Where it is not, st tells what
+// it says of itself.
 func (r *Run) sameObject(ctx context.Context, a action, e Entry) (same bool, st stored, err error) {
-	if a.known && a.entry.agreed() && a.remote.ETag == a.entry.ETag && a.entry.SHA256 == e.SHA256 && a.entry.Local.carried() == e.Local.carried() {
+	untouched := a.known && a.entry.agreed() && a.remote.ETag == a.entry.ETag
+	if untouched && a.entry.SHA256 == e.SHA256 && a.entry.Local.carried() == e.Local.carried() {
 		return true, stored{ETag: a.entry.ETag, Checksum: a.entry.Checksum}, nil
 	}
 	st, err = r.bucket.head(ctx, a.path)
@@ -79,7 +83,8 @@ func (r *Run) sameObject(ctx context.Context, a action, e Entry) (same bool, st 
 	return st.ETag == a.remote.ETag && st.is(e.Local, e.SHA256), st, nil
 }
 
-// resumed is the upload in parts that an earlier pass began of the same file. One of another content is removed.
+// resumed is the upload in parts that an earlier pass began of the same file. One of another
+// content is removed.
 func (r *Run) resumed(ctx context.Context, a action, e Entry) (*upload, error) {
 	up := &upload{begun: func(ctx context.Context, id string) error {
 		begun := e

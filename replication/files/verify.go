@@ -6,8 +6,9 @@ import (
 	"io/fs"
 )
 
-// compareAgain asks both sides for their checksums: the file is read again, and S3 says what it keeps. It is for what was not verified
-// as it was carried. An entry that differs is forgotten but for its name, so that the next pass carries it again.
+// compareAgain asks both sides for their checksums: the file is read again, and S3 says what it
+// keeps. It is for what was not verified as it was carried. An entry that differs is forgotten but
+// for its name, so that the next pass carries it again.
 func (r *Run) compareAgain(ctx context.Context, p string, e Entry) error {
 	why, err := r.difference(ctx, p, e)
 	if err != nil {

@@ -10,12 +10,13 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
 const (
-	// scansAhead is how many folders, or pieces of a large one, are looked at before their turn: on a network's file system each look is a
-	// round trip.
+	// scansAhead is how many folders, or pieces of a large one, are looked at before their turn: on a
+	// network's file system each look is a round trip.
 	scansAhead = 16
 	// pieceOf is how many files of a folder are looked at in one go.
 	pieceOf = 256
@@ -38,7 +39,8 @@ type node struct {
 	seen bool // a file that was looked at; found says what was found
 }
 
-// order is the place of a node among its folder's: files below a folder are in the order of their keys, which have a slash there.
+// order is the place of a node among its folder's: files below a folder are in the order of their
+// keys, which have a slash there.
 func (n node) order() string {
 	if n.dir {
 		return n.path + "/"
@@ -59,7 +61,8 @@ func (t *tree) walk(ctx context.Context, prefix string) iter.Seq2[[]found, error
 	}
 }
 
-// visit yields what is in a folder, and goes into those below it. more is false when the reader wants no more.
+// visit yields what is in a folder, and goes into those below it. more is false when the reader
+// wants no more.
 func (t *tree) visit(ctx context.Context, prefix string, nodes []node, yield func([]found, error) bool) (more bool, err error) {
 	for below, err := range inOrder(ctx, scansAhead, t.steps(prefix, nodes)) {
 		if err != nil {
@@ -81,7 +84,8 @@ func (t *tree) visit(ctx context.Context, prefix string, nodes []node, yield fun
 	return true, nil
 }
 
-// steps are what there is to look at in a folder, in order: pieces of its files, and the folders in it.
+// steps are what there is to look at in a folder, in order: pieces of its files, and the folders in
+// it.
 func (t *tree) steps(prefix string, nodes []node) iter.Seq[func(context.Context) ([]node, error)] {
 	return func(yield func(func(context.Context) ([]node, error)) bool) {
 		for len(nodes) > 0 {
@@ -113,7 +117,7 @@ func (t *tree) scan(ctx context.Context, prefix, dir string) ([]node, error) {
 	}
 	entries, err := t.readDir(dir)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && dir != ".":
+	case gone(err) && dir != ".":
 		return nil, nil // it went while we walked
 	case errors.Is(err, fs.ErrPermission) && dir != ".":
 		return []node{{found: found{path: dir + "/", refused: "the folder cannot be read: " + err.Error(), hidden: true}, seen: true}}, nil
@@ -149,6 +153,12 @@ func (t *tree) readDir(dir string) ([]fs.DirEntry, error) {
 	return entries, errors.Join(err, d.Close())
 }
 
+// gone says that there is nothing at a path any more: what was a folder on the way there may be a
+// file now.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
 func (t *tree) removeStale(p string) {
 	if info, err := t.root.Lstat(p); err == nil && time.Since(info.ModTime()) > staleTemp {
 		_ = t.root.Remove(p)
@@ -164,7 +174,7 @@ func (t *tree) lookAll(ctx context.Context, nodes []node) ([]node, error) {
 		return nodes, nil
 	}
 	folder, err := t.root.OpenRoot(path.Dir(nodes[0].path)) // so that a look costs one call, however deep it is
-	if errors.Is(err, fs.ErrNotExist) {
+	if gone(err) {
 		return nil, nil
 	}
 	if err != nil {

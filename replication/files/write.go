@@ -7,14 +7,14 @@ import (
 	"os"
 	"path"
 	"slices"
-	"syscall"
 )
 
 // source gives a file's content, and how the file shall look.
 type source func(*os.File) (Local, error)
 
-// write puts a file in place whole: a temporary file beside it, its content safe on disk, its looks set; then commit is asked, and
-// then it is renamed. was is how the file looked that is replaced, nil if there was none.
+// write puts a file in place whole: a temporary file beside it, its content safe on disk, its looks
+// set; then commit is asked, and then it is renamed. was is how the file looked that is replaced,
+// nil if there was none.
 func (t *tree) write(p string, content source, was *Local, commit func() error) (Local, error) {
 	return t.place(p, was, commit, func(tmp string) error {
 		f, err := t.root.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
@@ -51,7 +51,8 @@ func (t *tree) link(p string, want Local, was *Local, commit func() error) (Loca
 	})
 }
 
-// place asks for permission before it looks at what it replaces: an answer that was long on its way is followed by a look, not by an effect.
+// place asks for permission before it looks at what it replaces: an answer that was long on its way
+// is followed by a look, not by an effect.
 func (t *tree) place(p string, was *Local, commit func() error, fill func(tmp string) error) (Local, error) {
 	t.mu.Lock()
 	err := makeFolders(t.root, path.Dir(p))
@@ -80,7 +81,8 @@ func (t *tree) place(p string, was *Local, commit func() error, fill func(tmp st
 	return l, err
 }
 
-// still says that what is at a path is what was seen there, nil for nothing. Folders that hold no file are nothing too, and make room.
+// still says that what is at a path is what was seen there, nil for nothing. Folders that hold no
+// file are nothing too, and make room.
 func (t *tree) still(p string, was *Local) error {
 	info, err := t.root.Lstat(p)
 	switch {
@@ -139,7 +141,7 @@ func (t *tree) sync() error {
 	t.mu.Unlock()
 	for dir := range changed {
 		d, err := t.root.Open(dir)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		if gone(err) {
 			continue // a file took its place
 		}
 		if err != nil {
@@ -152,7 +154,8 @@ func (t *tree) sync() error {
 	return nil
 }
 
-// remove deletes a file that still looks as it did. The folder that it was in stays, if empty: it is the application's.
+// remove deletes a file that still looks as it did. The folder that it was in stays, if empty: it
+// is the application's.
 func (t *tree) remove(p string, was Local) error {
 	now, _, err := t.look(p)
 	if errors.Is(err, fs.ErrNotExist) {
