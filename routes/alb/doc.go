@@ -1,4 +1,4 @@
-// Package traffic sends customers' requests to the side they are homed on, through an Application Load Balancer.
+// Package alb sends customers' requests to the side they are homed on, through an Application Load Balancer.
 //
 // What stands on a listener before Drover keeps serving on premises and is never changed. Drover adds rules of its own ahead of it, only for
 // customers homed on AWS: the host names of as many customers as a rule may hold (five condition values, paths included), forwarded
