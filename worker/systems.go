@@ -55,10 +55,10 @@ func newSystems(log hclog.Logger) *systems {
 	specs := state.NewSpecs(store)
 	pairs := &engine.Connector{Secrets: vault{resolver}, Instances: instances{c}}
 	centers := vsphere.NewPool(resolver, log)
-	router := alb.New(alb.ClientsFunc(c.ELB), homes{pairs}, store)
+	router := alb.New(alb.ClientsFunc(c.ELB), store)
 	return &systems{
 		activities: []any{
-			state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, router), postgres.New(pairs),
+			state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, homes{pairs}, router), postgres.New(pairs),
 			healthactivities.New(health.New(backends{router}, os.Getenv(envDNS))),
 			files.New(c, store, homes{pairs}), vsphereactivities.New(centers, log), disks.New(exporter{centers}, diskClients{c}, store, 0),
 		},

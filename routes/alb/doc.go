@@ -5,9 +5,10 @@
 // with weight 100 to the group on AWS and 0 to the group on premises, so that both stay attached to the listener. A customer
 // that was never on AWS has no rule.
 //
-// Nobody tells this package where to send a customer: it reads the home records of all customers of a listener, makes the rules
-// say the same, and looks again. Any number of writers may do so at once, late ones included; each heals what it wrote by looking after
-// its last write, and the next reconcile heals what a writer left that died in between.
+// The router is told which side customers are wanted at, and reads no home itself. It changes the rules
+// of those customers alone, and looks until the rules say what is wanted. Any number of writers may do so
+// at once: each heals what it wrote by looking after its last write, and the next reconcile heals what a
+// writer left that died in between.
 //
 // It is not a data plane, and it does not decide who moves.
 package alb
