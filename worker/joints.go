@@ -14,6 +14,7 @@ import (
 	"github.com/drover-migration/drover/internal/secrets"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
+	"github.com/drover-migration/drover/routes"
 	"github.com/drover-migration/drover/routes/alb"
 )
 
@@ -55,9 +56,9 @@ func (h homes) Home(ctx context.Context, plan string, fence migration.Dataset, t
 	return p.Home(ctx, tenant)
 }
 
-// Homes reads those of many customers in one question for each database. A customer's first database
-// says where it is homed; a customer whose data names no home is left out, and its routes stay as they are.
-func (h homes) Homes(ctx context.Context, spec *migration.Spec, customers []migration.Customer) (map[string]migration.Side, error) {
+// Wanted reads those of many customers in one question for each database. A customer's first database
+// says where it is homed; one whose data names no home, or that no database speaks for, has no side.
+func (h homes) Wanted(ctx context.Context, spec *migration.Spec, customers []migration.Customer) ([]routes.Wanted, error) {
 	byDatabase := map[string][]migration.Customer{}
 	for _, c := range customers {
 		for _, name := range c.Datasets {
@@ -67,7 +68,7 @@ func (h homes) Homes(ctx context.Context, spec *migration.Spec, customers []migr
 			}
 		}
 	}
-	out := map[string]migration.Side{}
+	var out []routes.Wanted
 	for name, some := range byDatabase {
 		d, _ := spec.Dataset(name)
 		target, _ := spec.Target(d.Target())
@@ -84,9 +85,11 @@ func (h homes) Homes(ctx context.Context, spec *migration.Spec, customers []migr
 			return nil, err
 		}
 		for _, c := range some {
-			if r, ok := records[c.Tenant]; ok && r.Home() != migration.NoHome {
-				out[c.ID] = r.Home()
+			w := routes.Wanted{Customer: c.ID}
+			if r, ok := records[c.Tenant]; ok {
+				w.Side, w.Token = r.Home(), r.Token()
 			}
+			out = append(out, w)
 		}
 	}
 	return out, nil

@@ -57,10 +57,10 @@ func newSystems(log hclog.Logger) *systems {
 	specs := state.NewSpecs(store)
 	pairs := &engine.Connector{Secrets: vault{resolver}, Instances: instances{c}}
 	centers := vsphere.NewPool(resolver, log)
-	router := alb.New(alb.ClientsFunc(c.ELB), homes{pairs}, store)
+	router := alb.New(alb.ClientsFunc(c.ELB), store)
 	return &systems{
 		activities: []any{
-			state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, router), postgres.New(pairs),
+			state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, homes{pairs}, router), postgres.New(pairs),
 			healthactivities.New(health.New(backends{router}, os.Getenv(envDNS))),
 			files.New(c, store, homes{pairs}), vsphereactivities.New(centers, log), disks.New(exporter{centers}, diskClients{c}, store, 0),
 		},
@@ -100,19 +100,21 @@ type clients struct {
 
 func newClients(c *awsconf.Configs) *clients {
 	return &clients{
-		ec2:     awsconf.Factory(c, func(a aws.Config) *ec2.Client { return ec2.NewFromConfig(a) }),
-		ecs:     awsconf.Factory(c, func(a aws.Config) *ecs.Client { return ecs.NewFromConfig(a) }),
-		iam:     awsconf.Factory(c, func(a aws.Config) *iam.Client { return iam.NewFromConfig(a) }),
-		kms:     awsconf.Factory(c, func(a aws.Config) *kms.Client { return kms.NewFromConfig(a) }),
-		sts:     awsconf.Factory(c, func(a aws.Config) *sts.Client { return sts.NewFromConfig(a) }),
-		secrets: awsconf.Factory(c, func(a aws.Config) *secretsmanager.Client { return secretsmanager.NewFromConfig(a) }),
-		elb:     awsconf.Factory(c, func(a aws.Config) *elb.Client { return elb.NewFromConfig(a) }),
-		rds:     awsconf.Factory(c, func(a aws.Config) *rds.Client { return rds.NewFromConfig(a) }),
-		ebs:     awsconf.Factory(c, func(a aws.Config) *ebs.Client { return ebs.NewFromConfig(a) }),
+		ec2: awsconf.Factory(c, func(a aws.Config) *ec2.Client { return ec2.NewFromConfig(awsconf.Patient.Within(a)) }),
+		ecs: awsconf.Factory(c, func(a aws.Config) *ecs.Client { return ecs.NewFromConfig(awsconf.Patient.Within(a)) }),
+		iam: awsconf.Factory(c, func(a aws.Config) *iam.Client { return iam.NewFromConfig(awsconf.Patient.Within(a)) }),
+		kms: awsconf.Factory(c, func(a aws.Config) *kms.Client { return kms.NewFromConfig(awsconf.Quick.Within(a)) }),
+		sts: awsconf.Factory(c, func(a aws.Config) *sts.Client { return sts.NewFromConfig(awsconf.Quick.Within(a)) }),
+		secrets: awsconf.Factory(c, func(a aws.Config) *secretsmanager.Client {
+			return secretsmanager.NewFromConfig(awsconf.Quick.Within(a))
+		}),
+		elb: awsconf.Factory(c, func(a aws.Config) *elb.Client { return elb.NewFromConfig(awsconf.Quick.Within(a)) }),
+		rds: awsconf.Factory(c, func(a aws.Config) *rds.Client { return rds.NewFromConfig(awsconf.Quick.Within(a)) }),
+		ebs: awsconf.Factory(c, func(a aws.Config) *ebs.Client { return ebs.NewFromConfig(awsconf.Bulk.Within(a)) }),
 		s3: awsconf.Factory(c, func(a aws.Config) *s3.Client {
 			// An endpoint of the user's own rarely has a name for every bucket.
 			own := os.Getenv("AWS_ENDPOINT_URL_S3") != "" || os.Getenv("AWS_ENDPOINT_URL") != ""
-			return s3.NewFromConfig(a, func(o *s3.Options) {
+			return s3.NewFromConfig(awsconf.Bulk.Within(a), func(o *s3.Options) {
 				o.UsePathStyle = own
 				if c, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
 					o.HTTPClient = c.WithTransportOptions(func(t *http.Transport) { t.MaxIdleConns, t.MaxIdleConnsPerHost = s3Connections, s3Connections })

@@ -14,15 +14,23 @@ type Specs interface {
 	Spec(ctx context.Context, ref migration.SpecRef) (*migration.Spec, error)
 }
 
+// Homes reads where customers are homed, in one question for many. A customer that it cannot speak for
+// has no side, or is left out.
+type Homes interface {
+	Wanted(ctx context.Context, spec *migration.Spec, customers []migration.Customer) ([]routes.Wanted, error)
+}
+
 // Activities are the Temporal activities of the route.
 type Activities struct {
 	specs  Specs
+	homes  Homes
 	router *alb.Router
 }
 
-// New builds the activities over a router.
-func New(specs Specs, router *alb.Router) *Activities {
-	return &Activities{specs: specs, router: router}
+// New builds the activities over a router. homes is asked by requests that do not say themselves what is
+// wanted.
+func New(specs Specs, homes Homes, router *alb.Router) *Activities {
+	return &Activities{specs: specs, homes: homes, router: router}
 }
 
 // CheckRouteRequest names the spec whose routes are checked.
@@ -78,53 +86,6 @@ func (a *Activities) RecordRoute(ctx context.Context, req RecordRouteRequest) er
 		return err
 	}
 	return a.router.Record(ctx, spec)
-}
-
-// RestoreRouteRequest names the spec whose routes are restored.
-type RestoreRouteRequest struct {
-	Spec migration.SpecRef `json:"spec"`
-}
-
-// RestoreRouteResult says what was done, and what is not as it was recorded although Drover never touched it.
-type RestoreRouteResult = routes.Restored
-
-// RestoreRoute takes Drover's rules and target groups off every listener. It refuses while a customer is homed on AWS. Run twice it
-// deletes nothing more; cut off, the next run deletes the rest.
-func (a *Activities) RestoreRoute(ctx context.Context, req RestoreRouteRequest) (RestoreRouteResult, error) {
-	spec, err := a.specs.Spec(ctx, req.Spec)
-	if err != nil {
-		return RestoreRouteResult{}, err
-	}
-	return a.router.Restore(ctx, spec)
-}
-
-// ReconcileRouteRequest names a customer of a spec.
-type ReconcileRouteRequest struct {
-	Spec     migration.SpecRef `json:"spec"`
-	Customer string            `json:"customer"`
-}
-
-// RouteState is where the routes send a customer.
-type RouteState = routes.State
-
-// ReconcileRoute makes the rules of every listener that carries the customer say what the home records say. It may run any number of
-// times, at once and late: see alb.Router.Reconcile.
-func (a *Activities) ReconcileRoute(ctx context.Context, req ReconcileRouteRequest) (RouteState, error) {
-	spec, err := a.specs.Spec(ctx, req.Spec)
-	if err != nil {
-		return RouteState{}, err
-	}
-	return a.router.Reconcile(ctx, spec, req.Customer)
-}
-
-// VerifyRoute reads the home record and the rules anew and answers an error, to be tried again, while they disagree for the customer. It
-// writes nothing.
-func (a *Activities) VerifyRoute(ctx context.Context, req ReconcileRouteRequest) (RouteState, error) {
-	spec, err := a.specs.Spec(ctx, req.Spec)
-	if err != nil {
-		return RouteState{}, err
-	}
-	return a.router.Verify(ctx, spec, req.Customer)
 }
 
 // EnsureTargetGroupRequest names a workload with an ingress.

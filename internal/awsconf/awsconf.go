@@ -84,7 +84,7 @@ func (c *Configs) build(ctx context.Context, id identity) (aws.Config, error) {
 			return aws.Config{}, fmt.Errorf("external id of role %s: %w", id.role, err)
 		}
 	}
-	assume := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), id.role, func(o *stscreds.AssumeRoleOptions) {
+	assume := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(Quick.Within(cfg)), id.role, func(o *stscreds.AssumeRoleOptions) {
 		o.RoleSessionName = sessionName
 		if external != "" {
 			o.ExternalID = aws.String(external)

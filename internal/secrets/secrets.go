@@ -16,6 +16,7 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/drover-migration/drover/internal/awsconf"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -96,7 +97,7 @@ func (r *Resolver) fromSecretsManager(ctx context.Context, name string) (string,
 	if err != nil {
 		return "", err
 	}
-	out, err := secretsmanager.NewFromConfig(cfg).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
+	out, err := secretsmanager.NewFromConfig(awsconf.Quick.Within(cfg)).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
 	if err != nil {
 		var missing *smtypes.ResourceNotFoundException
 		if errors.As(err, &missing) {
@@ -136,7 +137,7 @@ func (r *Resolver) fromParameterStore(ctx context.Context, name string) (string,
 	if err != nil {
 		return "", err
 	}
-	out, err := ssm.NewFromConfig(cfg).GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)})
+	out, err := ssm.NewFromConfig(awsconf.Quick.Within(cfg)).GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)})
 	if err != nil {
 		var missing *ssmtypes.ParameterNotFound
 		if errors.As(err, &missing) {

@@ -44,21 +44,15 @@ type ClientsFunc func(ctx context.Context, t migration.Target) (ELB, error)
 // ELB calls f.
 func (f ClientsFunc) ELB(ctx context.Context, t migration.Target) (ELB, error) { return f(ctx, t) }
 
-// Homes says where customers are homed, in one question for many. A customer that it leaves out is one it cannot speak for: its
-// rules stay as they are.
-type Homes interface {
-	Homes(ctx context.Context, spec *migration.Spec, customers []migration.Customer) (map[string]migration.Side, error)
-}
-
 // Router routes the customers of plans. It is safe for concurrent use.
 type Router struct {
 	clients Clients
-	homes   Homes
 	bucket  objects.Bucket
 
 	reads, writes, watch *rate.Limiter
 
 	passes passes
+	told   told
 	facts  facts
 
 	seenMu sync.Mutex
@@ -86,13 +80,14 @@ func WithPace(reads, writes float64) Option {
 }
 
 // New builds a router; bucket keeps what stood on a listener before Drover came.
-func New(clients Clients, homes Homes, bucket objects.Bucket, opts ...Option) *Router {
+func New(clients Clients, bucket objects.Bucket, opts ...Option) *Router {
 	rt := &Router{
-		clients: clients, homes: homes, bucket: bucket,
+		clients: clients, bucket: bucket,
 		reads:  rate.NewLimiter(readsPerSecond, readBurst),
 		writes: rate.NewLimiter(writesPerSecond, writeBurst),
 		watch:  rate.NewLimiter(watchPerSecond, watchBurst),
 		passes: passes{byKey: map[string]*lane{}},
+		told:   told{byName: map[customerKey]hearing{}},
 		facts:  facts{owned: map[string]ownership{}, groups: map[groupKey]found{}, fronts: map[string]front{}},
 		seen:   map[string]*sighting{},
 	}

@@ -157,9 +157,7 @@ func (ch *check) needed() (n int) {
 func (ch *check) priorities(v *view) {
 	room := maxPriority
 	for _, r := range v.foreign {
-		if p, err := strconv.Atoi(aws.ToString(r.Priority)); err == nil {
-			room = min(room, p-1)
-		}
+		room = min(room, r.priority-1)
 	}
 	if need := ch.needed(); room < need {
 		ch.find(migration.Blocker, "route-priorities", "Drover's rules must be asked first: %d priorities are needed below the listener's first rule and %d are free",
@@ -168,10 +166,10 @@ func (ch *check) priorities(v *view) {
 }
 
 func (ch *check) stickyRules(v *view) {
-	for _, raw := range slices.Concat(v.foreign, v.basis) {
-		for _, act := range raw.Actions {
+	for _, r := range slices.Concat(v.foreign, v.basis) {
+		for _, act := range r.raw.Actions {
 			if f := act.ForwardConfig; f != nil && f.TargetGroupStickinessConfig != nil && aws.ToBool(f.TargetGroupStickinessConfig.Enabled) {
-				ch.find(migration.Blocker, "route-stickiness", "rule %s keeps clients on the target group they first met", "turn the rule's target group stickiness off", aws.ToString(raw.RuleArn))
+				ch.find(migration.Blocker, "route-stickiness", "rule %s keeps clients on the target group they first met", "turn the rule's target group stickiness off", r.arn)
 			}
 		}
 	}
@@ -204,18 +202,16 @@ func (ch *check) claimant(v *view, k *class, host string) (*rule, bool) {
 	onprem := ch.l.route.ALB.Workloads[k.workload]
 	// A more specific workload of the route is asked before this one; its group is right for its own paths.
 	siblings := slices.Collect(maps.Values(ch.l.route.ALB.Workloads))
-	rules := slices.Clone(v.foreign)
-	slices.SortFunc(rules, func(a, b types.Rule) int { return parse(a).priority - parse(b).priority })
-	for _, raw := range slices.Concat(rules, v.basis) {
-		r := parse(raw)
+	rules := slices.SortedFunc(slices.Values(v.foreign), func(a, b *rule) int { return a.priority - b.priority })
+	for _, r := range slices.Concat(rules, v.basis) {
 		if !r.mayTake(host, k.paths) {
 			continue
 		}
 		narrower := len(r.paths) > 0 && !slices.Equal(r.paths, k.paths)
-		if narrower && forwardsOnlyTo(raw.Actions, siblings...) {
+		if narrower && forwardsOnlyTo(r.raw.Actions, siblings...) {
 			continue
 		}
-		if !forwardsOnlyTo(raw.Actions, onprem) {
+		if !forwardsOnlyTo(r.raw.Actions, onprem) {
 			return r, true
 		}
 		if !r.partial(k) {
@@ -248,7 +244,7 @@ func (ch *check) claimed(r *rule, k *class, host, otherPlan string) {
 func (ch *check) otherPlans(ctx context.Context, v *view) (map[string]string, error) {
 	arns := make([]string, len(v.foreign))
 	for i, r := range v.foreign {
-		arns[i] = aws.ToString(r.RuleArn)
+		arns[i] = r.arn
 	}
 	tags, err := ch.rt.tags(ctx, ch.c, arns)
 	if err != nil {

@@ -2,6 +2,7 @@ package alb_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/routes"
 	"github.com/drover-migration/drover/routes/alb"
 	"github.com/drover-migration/drover/routes/routetest"
 )
@@ -69,6 +71,19 @@ func TestCheckRoute(t *testing.T) {
 	}
 }
 
+// homed is one customer's home record.
+func homed(customer string, side migration.Side, token int64) []routes.Wanted {
+	return []routes.Wanted{{Customer: customer, Side: side, Token: token}}
+}
+
+// everyone is the home records of customers who are all on one side.
+func everyone(w *routetest.ALB, side migration.Side) (out []routes.Wanted) {
+	for _, c := range w.Spec().Customers {
+		out = append(out, homed(c.ID, side, 1)...)
+	}
+	return out
+}
+
 func TestCallsAtOnceSharePasses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeELB()
@@ -78,25 +93,97 @@ func TestCallsAtOnceSharePasses(t *testing.T) {
 		var calls sync.WaitGroup
 		ask := func(customer string) {
 			calls.Go(func() {
-				_, err := r.Reconcile(t.Context(), w.Spec(), customer)
+				got, err := r.Reconcile(t.Context(), w.Spec(), homed(customer, migration.AWS, 1))
 				assert.NoError(t, err)
+				assert.Equal(t, migration.AWS, got[customer].Home)
 			})
 		}
-		f.count("DescribeRules")
-		ask("c00")
-		calls.Wait()
-		alone := f.count("DescribeRules")
-
-		reached, release := w.HoldHomes(r)
+		reached, release := w.HoldLook(r)
 		ask("c00")
 		<-reached // a pass runs; whoever comes now waits for the next one, together
-		for range 50 {
-			ask("c01")
+		for i := range 50 {
+			ask(fmt.Sprintf("c%02d", i%12+1))
 		}
 		synctest.Wait()
+		f.count("DescribeRules")
 		release()
 		calls.Wait()
-		require.LessOrEqual(t, f.count("DescribeRules"), 2*alone, "51 calls, and two passes")
+		require.LessOrEqual(t, f.count("DescribeRules"), 3, "of the first pass its last look, and of one more its two")
+	})
+}
+
+// hung is an API that swallows some calls: they are never answered.
+type hung struct {
+	alb.ELB
+	mu      sync.Mutex
+	swallow int
+}
+
+func (h *hung) DescribeRules(ctx context.Context, in *elb.DescribeRulesInput, o ...func(*elb.Options)) (*elb.DescribeRulesOutput, error) {
+	h.mu.Lock()
+	swallowed := h.swallow > 0
+	h.swallow--
+	h.mu.Unlock()
+	if swallowed {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return h.ELB.DescribeRules(ctx, in, o...)
+}
+
+func TestAPassThatNobodyWaitsForIsGivenUpAndTheNextStartsAfresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeELB()
+		w := routetest.NewALB(t, place(f))
+		require.NoError(t, w.NewRouter().Record(t.Context(), w.Spec()))
+		h := &hung{ELB: f, swallow: 2}
+		r := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return h, nil }), nil)
+		start := time.Now()
+		var callers sync.WaitGroup
+		for i := range 10 {
+			callers.Go(func() { // as Temporal calls: attempts of 5 s, one after the other
+				for range 5 {
+					ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+					_, err := r.Reconcile(ctx, w.Spec(), homed(fmt.Sprintf("c%02d", i), migration.AWS, 1))
+					cancel()
+					if err == nil {
+						return
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+				t.Errorf("customer %d was not routed", i)
+			})
+		}
+		callers.Wait()
+		require.Less(t, time.Since(start), 12*time.Second, "two calls hang for as long as somebody waits for them")
+	})
+}
+
+func TestAPassGoesOnWhileOneOfItsCallersWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := routetest.NewALB(t, place(newFakeELB()))
+		r := w.NewRouter()
+		require.NoError(t, r.Record(t.Context(), w.Spec()))
+		first, release1 := w.HoldLook(r)
+		var calls sync.WaitGroup
+		reconcile := func(ctx context.Context, customer string, want error) {
+			calls.Go(func() {
+				_, err := r.Reconcile(ctx, w.Spec(), homed(customer, migration.AWS, 1))
+				assert.ErrorIs(t, err, want)
+			})
+		}
+		reconcile(t.Context(), "c00", nil)
+		<-first
+		impatient, leave := context.WithCancel(t.Context())
+		reconcile(impatient, "c01", context.Canceled)
+		reconcile(t.Context(), "c02", nil) // of the same pass
+		synctest.Wait()
+		leave()
+		synctest.Wait()
+		release1()
+		calls.Wait()
+		side, _ := w.Serves(t, "c01.app.example.com", "/")
+		require.Equal(t, migration.AWS, side, "what was wanted of the pass is done, though one caller has gone")
 	})
 }
 
@@ -106,16 +193,18 @@ func TestRulesMoveTogetherWhenForeignRulesLeaveNoRoom(t *testing.T) {
 	a := w.NewRouter()
 	require.NoError(t, a.Record(t.Context(), w.Spec()))
 	// Somebody puts a rule ahead of Drover's: new rules for /api/* must come before those for everything, and both before it.
-	_, err := f.CreateRule(t.Context(), &elb.CreateRuleInput{Priority: aws.Int32(9), Actions: to("tg/web"), Conditions: []types.RuleCondition{{Field: aws.String("host-header"), HostHeaderConfig: &types.HostHeaderConditionConfig{Values: []string{"new.example.com"}}}}})
+	ahead := []types.RuleCondition{{Field: aws.String("host-header"), HostHeaderConfig: &types.HostHeaderConditionConfig{Values: []string{"new.example.com"}}}}
+	_, err := f.CreateRule(t.Context(), &elb.CreateRuleInput{Priority: aws.Int32(9), Actions: to("tg/web"), Conditions: ahead})
 	require.NoError(t, err)
 	for _, c := range w.Spec().Customers {
-		w.SetHome(c.ID, "aws")
-		_, err := a.Reconcile(t.Context(), w.Spec(), c.ID)
+		want := homed(c.ID, migration.AWS, 1)
+		_, err := a.Reconcile(t.Context(), w.Spec(), want)
 		require.NoError(t, err)
 		side, what := w.Serves(t, c.Hosts[0], "/api/x")
 		require.Equal(t, "aws api", string(side)+" "+what)
-		_, err = a.Verify(t.Context(), w.Spec(), c.ID)
+		states, err := a.Verify(t.Context(), w.Spec(), want)
 		require.NoError(t, err)
+		require.Empty(t, states[c.ID].Wrong)
 	}
 	require.Positive(t, f.count("SetRulePriorities"))
 	require.True(t, slices.ContainsFunc(f.rules, func(r types.Rule) bool { return *r.Priority == "9" }), "the other's rule stays")
@@ -127,17 +216,16 @@ func TestAWorkerDoesNotKeepToATargetGroupThatIsNoMore(t *testing.T) {
 		w := routetest.NewALB(t, place(newFakeELB()))
 		one, other := w.NewRouter(), w.NewRouter()
 		customer := w.Spec().Customers[0]
-		move := func(r routetest.Router, to migration.Side) {
-			w.SetHome(customer.ID, to)
-			_, err := r.Reconcile(t.Context(), w.Spec(), customer.ID)
+		move := func(r routetest.Router, to migration.Side, token int64) {
+			_, err := r.Reconcile(t.Context(), w.Spec(), homed(customer.ID, to, token))
 			require.NoError(t, err)
 			side, _ := w.Serves(t, customer.Hosts[0], "/api/x")
 			require.Equal(t, to, side)
 		}
 		require.NoError(t, one.Record(t.Context(), w.Spec()))
-		move(other, migration.AWS)
-		move(other, migration.OnPrem)
-		_, err := one.Restore(t.Context(), w.Spec())
+		move(other, migration.AWS, 2)
+		move(other, migration.OnPrem, 3)
+		_, err := one.Restore(t.Context(), w.Spec(), everyone(w, migration.OnPrem))
 		require.NoError(t, err)
 		require.NoError(t, one.Record(t.Context(), w.Spec()))
 
@@ -148,8 +236,9 @@ func TestAWorkerDoesNotKeepToATargetGroupThatIsNoMore(t *testing.T) {
 		}
 		require.Equal(t, ensure(one), ensure(other), "a workflow takes it on")
 		time.Sleep(time.Minute)
-		move(other, migration.AWS)
-		_, err = other.Verify(t.Context(), w.Spec(), customer.ID)
+		move(other, migration.AWS, 1) // of the second submit, whose tokens begin anew
+		states, err := other.Verify(t.Context(), w.Spec(), homed(customer.ID, migration.AWS, 1))
 		require.NoError(t, err)
+		require.Empty(t, states[customer.ID].Wrong)
 	})
 }

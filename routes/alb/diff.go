@@ -38,8 +38,11 @@ func (l *layout) diff(homes map[string]migration.Side, own []*rule, groups map[s
 	}
 	for _, r := range own {
 		if !slices.ContainsFunc(l.classes, func(k *class) bool { return k.is(r.workload, r.paths) }) {
-			// Of a class the spec no longer has: the hosts it knows have their rules elsewhere.
-			left := slices.DeleteFunc(slices.Clone(r.hosts), func(h string) bool { _, known := l.owner[h]; return known })
+			// Of a class the spec no longer has: the hosts whose side is known have their rules elsewhere.
+			left := slices.DeleteFunc(slices.Clone(r.hosts), func(h string) bool {
+				i, known := l.owner[h]
+				return known && homes[l.customers[i].ID] != migration.NoHome
+			})
 			if len(left) == 0 {
 				out = append(out, change{arn: r.arn, workload: r.workload})
 			}

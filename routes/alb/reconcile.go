@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -21,12 +21,17 @@ import (
 // rounds bounds how often a pass looks again while others write. Losing this often means that somebody undoes our writes.
 const rounds = 12
 
-// view is what a pass saw last: homes, and rules that agree with them.
+// echoAfter is how long after its last write a pass looks once more. Another process that had read the
+// rules before that write may have written them as it knew them, and ELB keeps what is written last.
+const echoAfter = time.Second
+
+// view is what a pass saw last, and what it was for.
 type view struct {
-	homes   map[string]migration.Side
+	homes   map[string]migration.Side // of the customers that somebody wants something of; others are left as they are
 	own     []*rule
-	foreign []types.Rule // without the default rule
-	basis   []types.Rule // the default rule
+	foreign []*rule // without the default rule
+	basis   []*rule // the default rule
+	wrote   bool    // the pass has written
 }
 
 // rulesOf are the rules that name one of the hosts.
@@ -39,82 +44,113 @@ func (v *view) rulesOf(hosts []string) (out []string) {
 	return out
 }
 
-// Reconcile makes the rules of every listener that carries the customer say what the home records say, for all customers of that
-// listener.
+// state is what a view says of a customer.
+func (v *view) state(c migration.Customer) routes.State {
+	return routes.State{Customer: c.ID, Home: v.homes[c.ID], Rules: v.rulesOf(c.Hosts)}
+}
+
+// Reconcile makes the rules of every listener that carries one of the wanted customers send it to its
+// side, and answers where each is sent now. A customer without a side, or that is not among wanted, is
+// left as it is.
 //
-// Twice, it finds nothing to do. Cut off after its writes, the rules are right already; cut off between them, or a zombie that
-// writes from an old reading, the next reconcile heals it: it takes no side as an argument, so it cannot be told a wrong one. Calls
-// that arrive while a pass runs share the next one.
-func (rt *Router) Reconcile(ctx context.Context, spec *migration.Spec, customer string) (routes.State, error) {
-	out := routes.State{Customer: customer}
-	c, ls, err := carried(spec, customer)
+// Twice, it finds nothing to do. Cut off after its writes, the rules are right already; cut off between
+// them, the next call does the rest. What comes late with an older token than this process was told in
+// the last half minute does not count. Calls that arrive while a pass runs share the next one.
+//
+// Two processes that change one rule at the same time overwrite each other's hosts. Each looks again
+// after its last write, and once more a second later, when whatever the other had read before is written.
+func (rt *Router) Reconcile(ctx context.Context, spec *migration.Spec, wanted []routes.Wanted) (map[string]routes.State, error) {
+	ls, err := carriers(spec, wanted)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
+	rt.told.hear(spec.Plan, wanted)
+	out := map[string]routes.State{}
 	for _, l := range ls {
-		key := fmt.Sprintf("%s %d %s", spec.Plan, spec.Revision, l.route.Name)
-		v, err := rt.passes.do(ctx, key, func(ctx context.Context) (*view, error) { return rt.reconcile(ctx, spec, l) })
+		v, err := rt.pass(ctx, l, wanted)
 		if err != nil {
-			return out, fmt.Errorf("reconcile route %q: %w", l.route.Name, err)
+			return nil, fmt.Errorf("reconcile route %q: %w", l.route.Name, err)
 		}
-		if out.Home = v.homes[customer]; out.Home == "" {
-			return out, permanent.New("NoHome", nil, "reconcile route %q: the data of customer %q names no home; its rules were left as they are",
-				l.route.Name, customer)
+		if v.wrote {
+			rt.echo(ctx, l, wanted)
 		}
-		out.Rules = append(out.Rules, v.rulesOf(c.Hosts)...)
+		l.each(wanted, func(c migration.Customer) { out[c.ID] = merge(out[c.ID], v.state(c)) })
 	}
 	return out, nil
 }
 
-// carried finds a customer and the routes that carry it.
-func carried(spec *migration.Spec, customer string) (migration.Customer, []*layout, error) {
-	c, ok := spec.Customer(customer)
-	if !ok {
-		return c, nil, permanent.New("NoCustomer", nil, "plan %q has no customer %q", spec.Plan, customer)
-	}
-	ls := layoutsOf(spec, c)
-	if len(ls) == 0 {
-		return c, nil, permanent.New("NoRoute", nil,
-			"no route of plan %q carries a workload of customer %q; add one of its workloads to a route", spec.Plan, c.ID)
-	}
-	return c, ls, nil
+func (rt *Router) pass(ctx context.Context, l *layout, wanted []routes.Wanted) (*view, error) {
+	key := fmt.Sprintf("%s %d %s", l.plan, l.revision, l.route.Name)
+	return rt.passes.do(ctx, key, wanted, func(ctx context.Context, all map[string]routes.Wanted) (*view, error) {
+		return rt.settle(ctx, l, func() map[string]migration.Side { return rt.told.sides(l.plan, all) })
+	})
 }
 
-// layoutsOf are the routes that carry a workload of the customer.
-func layoutsOf(spec *migration.Spec, c migration.Customer) (out []*layout) {
+// echo has one more pass a little later. It ends there: two processes that were told different things
+// would else undo each other's writes for ever, and the echo of the one told last comes last.
+func (rt *Router) echo(ctx context.Context, l *layout, wanted []routes.Wanted) {
+	ctx = context.WithoutCancel(ctx)
+	time.AfterFunc(echoAfter, func() {
+		ctx, cancel := context.WithTimeout(ctx, passLimit)
+		defer cancel()
+		_, _ = rt.pass(ctx, l, wanted) // what it cannot mend, the next reconcile finds
+	})
+}
+
+// merge joins what two routes say of a customer.
+func merge(a, b routes.State) routes.State {
+	b.Rules = append(a.Rules, b.Rules...)
+	b.Wrong = strings.Trim(a.Wrong+"; "+b.Wrong, "; ")
+	return b
+}
+
+// carriers are the routes that carry one of the wanted customers.
+func carriers(spec *migration.Spec, wanted []routes.Wanted) (out []*layout, err error) {
+	var all []*layout
 	for _, r := range spec.Routes {
-		if r.ALB == nil {
-			continue
-		}
-		if l := newLayout(spec, r); slices.ContainsFunc(l.customers, func(x migration.Customer) bool { return x.ID == c.ID }) {
-			out = append(out, l)
+		if r.ALB != nil {
+			all = append(all, newLayout(spec, r))
 		}
 	}
-	return out
-}
-
-// reconcile looks and writes until what it reads needs no write. The last look is after its last write, of homes and rules both: if
-// a home changed in between, the rules are made to follow.
-func (rt *Router) reconcile(ctx context.Context, spec *migration.Spec, l *layout) (*view, error) {
-	return rt.settle(ctx, l, func(c ELB) (*view, error) { return rt.look(ctx, c, spec, l) })
+	used := map[*layout]bool{}
+	for _, w := range wanted {
+		if _, ok := spec.Customer(w.Customer); !ok {
+			return nil, permanent.New("NoCustomer", nil, "plan %q has no customer %q", spec.Plan, w.Customer)
+		}
+		carried := false
+		for _, l := range all {
+			if _, ok := l.index[w.Customer]; ok {
+				carried, used[l] = true, true
+			}
+		}
+		if !carried {
+			return nil, permanent.New("NoRoute", nil,
+				"no route of plan %q carries a workload of customer %q; add one of its workloads to a route", spec.Plan, w.Customer)
+		}
+	}
+	return slices.DeleteFunc(all, func(l *layout) bool { return !used[l] }), nil
 }
 
 // anchor makes the rules that attach the workloads' groups to the load balancer. It knows no home, and so moves no customer.
 func (rt *Router) anchor(ctx context.Context, l *layout) error {
-	_, err := rt.settle(ctx, l, func(c ELB) (*view, error) { return rt.standing(ctx, c, l) })
+	_, err := rt.settle(ctx, l, func() map[string]migration.Side { return nil })
 	return err
 }
 
-func (rt *Router) settle(ctx context.Context, l *layout, look func(ELB) (*view, error)) (*view, error) {
+// settle looks and writes until what it reads needs no write. The last look is after its last write; what is wanted is asked before each
+// look, so that a pass follows what it is told meanwhile.
+func (rt *Router) settle(ctx context.Context, l *layout, homes func() map[string]migration.Side) (*view, error) {
 	c, err := rt.clients.ELB(ctx, l.target)
 	if err != nil {
 		return nil, err
 	}
+	wrote := false
 	for range rounds {
-		v, err := look(c)
+		v, err := rt.standing(ctx, c, l)
 		if err != nil {
 			return nil, err
 		}
+		v.homes, v.wrote = homes(), wrote
 		groups, err := rt.groupsOf(ctx, c, l, v.homes)
 		if err != nil {
 			return nil, err
@@ -123,31 +159,23 @@ func (rt *Router) settle(ctx context.Context, l *layout, look func(ELB) (*view, 
 		if len(changes) == 0 {
 			return v, nil
 		}
+		wrote = true
 		if err := rt.apply(ctx, c, l, v, changes, fresh); err != nil && !raced(err) {
 			return nil, explain(err)
 		}
 	}
-	return nil, fmt.Errorf("listener %s: the rules were changed by somebody else %d times in a row; find out who writes to rules tagged %s=%s", l.route.ALB.Listener, rounds, tagPlan, l.plan)
+	return nil, fmt.Errorf("listener %s: the rules were changed by somebody else %d times in a row; find out who writes to rules tagged %s=%s",
+		l.route.ALB.Listener, rounds, tagPlan, l.plan)
 }
 
-// look reads the homes and the rules at the same time.
-func (rt *Router) look(ctx context.Context, c ELB, spec *migration.Spec, l *layout) (*view, error) {
+// standing reads the rules.
+func (rt *Router) standing(ctx context.Context, c ELB, l *layout) (*view, error) {
+	rules, err := rt.rules(ctx, c, l.route.ALB.Listener)
+	if err != nil {
+		return nil, err
+	}
 	v := &view{}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
-		if v.homes, err = rt.homes.Homes(ctx, spec, l.customers); err != nil {
-			return fmt.Errorf("read the home records: %w", err)
-		}
-		return nil
-	})
-	g.Go(func() error {
-		rules, err := rt.rules(ctx, c, l.route.ALB.Listener)
-		if err != nil {
-			return err
-		}
-		return rt.sort(ctx, c, l, rules, v)
-	})
-	return v, g.Wait()
+	return v, rt.sort(ctx, c, l, rules, v)
 }
 
 func (rt *Router) rules(ctx context.Context, c ELB, listener string) (out []types.Rule, err error) {
@@ -194,13 +222,13 @@ func (rt *Router) sort(ctx context.Context, c ELB, l *layout, rules []types.Rule
 		own := rt.facts.owned[aws.ToString(raw.RuleArn)]
 		switch {
 		case aws.ToBool(raw.IsDefault) || aws.ToString(raw.Priority) == "default":
-			v.basis = append(v.basis, raw)
+			v.basis = append(v.basis, parse(raw))
 		case own.plan == l.plan && own.route == l.route.Name:
 			r := parse(raw)
 			r.workload = own.workload
 			v.own = append(v.own, r)
 		default:
-			v.foreign = append(v.foreign, raw)
+			v.foreign = append(v.foreign, parse(raw))
 		}
 	}
 	slices.SortFunc(v.own, func(x, y *rule) int { return x.priority - y.priority })
@@ -230,9 +258,7 @@ func (rt *Router) groupsOf(ctx context.Context, c ELB, l *layout, homes map[stri
 func (rt *Router) apply(ctx context.Context, c ELB, l *layout, v *view, changes []change, fresh map[*class]int) error {
 	foreign := map[int]bool{}
 	for _, r := range v.foreign {
-		if p, err := strconv.Atoi(aws.ToString(r.Priority)); err == nil {
-			foreign[p] = true
-		}
+		foreign[r.priority] = true
 	}
 	if !l.place(changes, v.own, foreign) {
 		return rt.respread(ctx, c, l, v, fresh, foreign)

@@ -40,7 +40,7 @@ func (rt *Router) Record(ctx context.Context, spec *migration.Spec) error {
 		if err != nil {
 			return err
 		}
-		body, err := json.MarshalIndent(record{Listener: l.route.ALB.Listener, At: time.Now().UTC(), Rules: append(v.foreign, v.basis...)}, "", " ")
+		body, err := json.MarshalIndent(record{Listener: l.route.ALB.Listener, At: time.Now().UTC(), Rules: v.others()}, "", " ")
 		if err != nil {
 			return fmt.Errorf("encode the rules of listener %s: %w", l.route.ALB.Listener, err)
 		}
@@ -65,13 +65,15 @@ func (rt *Router) attach(ctx context.Context, spec *migration.Spec, l *layout) e
 	return rt.anchor(ctx, l)
 }
 
-// Restore takes Drover's rules and target groups off every listener and compares what is left with what was recorded. It refuses while a
-// customer is homed on AWS. What others changed since is told and not undone: it was not Drover's to change.
+// Restore takes Drover's rules and target groups off every listener and compares what is left with what was recorded. wanted says where
+// the customers are homed, all that a route carries: it refuses unless that is on premises for each. What others changed since is told
+// and not undone: it was not Drover's to change.
 //
 // Run twice it deletes nothing more; cut off, the next run deletes the rest.
-func (rt *Router) Restore(ctx context.Context, spec *migration.Spec) (out routes.Restored, err error) {
+func (rt *Router) Restore(ctx context.Context, spec *migration.Spec, wanted []routes.Wanted) (out routes.Restored, err error) {
+	rt.told.forget(spec.Plan)
 	err = rt.eachRoute(ctx, spec, func(l *layout, c ELB) error {
-		if err := rt.allHome(ctx, spec, l); err != nil {
+		if err := l.allHome(wanted); err != nil {
 			return err
 		}
 		v, err := rt.standing(ctx, c, l)
@@ -117,10 +119,10 @@ func (rt *Router) dropGroups(ctx context.Context, c ELB, l *layout) error {
 	return nil
 }
 
-func (rt *Router) allHome(ctx context.Context, spec *migration.Spec, l *layout) error {
-	homes, err := rt.homes.Homes(ctx, spec, l.customers)
-	if err != nil {
-		return fmt.Errorf("read the home records: %w", err)
+func (l *layout) allHome(wanted []routes.Wanted) error {
+	homes := map[string]migration.Side{}
+	for _, w := range wanted {
+		homes[w.Customer] = w.Side
 	}
 	for _, c := range l.customers {
 		switch homes[c.ID] {
@@ -134,14 +136,12 @@ func (rt *Router) allHome(ctx context.Context, spec *migration.Spec, l *layout) 
 	return nil
 }
 
-// standing reads the rules without the homes.
-func (rt *Router) standing(ctx context.Context, c ELB, l *layout) (*view, error) {
-	rules, err := rt.rules(ctx, c, l.route.ALB.Listener)
-	if err != nil {
-		return nil, err
+// others are the rules that are not Drover's, as ELB gave them.
+func (v *view) others() (out []types.Rule) {
+	for _, r := range slices.Concat(v.foreign, v.basis) {
+		out = append(out, r.raw)
 	}
-	v := &view{}
-	return v, rt.sort(ctx, c, l, rules, v)
+	return out
 }
 
 func (rt *Router) compare(ctx context.Context, spec *migration.Spec, l *layout, v *view) (out []string, err error) {
@@ -156,7 +156,7 @@ func (rt *Router) compare(ctx context.Context, spec *migration.Spec, l *layout, 
 	if err := json.Unmarshal(body, &before); err != nil {
 		return nil, fmt.Errorf("read the record of route %q: %w", l.route.Name, err)
 	}
-	now := append(v.foreign, v.basis...)
+	now := v.others()
 	for _, was := range before.Rules {
 		arn := aws.ToString(was.RuleArn)
 		i := slices.IndexFunc(now, func(r types.Rule) bool { return aws.ToString(r.RuleArn) == arn })

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/routes"
 )
 
 const (
@@ -42,17 +43,19 @@ func (c *class) is(workload string, paths []string) bool {
 // layout is all that a route needs to know of a spec; it does not change for a spec.
 type layout struct {
 	plan      string
+	revision  int
 	route     migration.Route
 	target    migration.Target
 	classes   []*class             // in the order in which their rules must be asked
 	customers []migration.Customer // that the route carries, in the order of the spec
 	owner     map[string]int       // host -> index into customers
+	index     map[string]int       // id -> index into customers
 }
 
 // newLayout works out the classes of a route. Specific paths come before general ones, so that "/api/*" of one workload is asked before the
 // catch-all of another.
 func newLayout(spec *migration.Spec, route migration.Route) *layout {
-	l := &layout{plan: spec.Plan, route: route, owner: map[string]int{}}
+	l := &layout{plan: spec.Plan, revision: spec.Revision, route: route, owner: map[string]int{}, index: map[string]int{}}
 	l.target, _ = spec.Target(route.ALB.Target)
 	for _, name := range slices.Sorted(maps.Keys(route.ALB.Workloads)) {
 		w, ok := spec.Workload(name)
@@ -74,6 +77,7 @@ func newLayout(spec *migration.Spec, route migration.Route) *layout {
 		}
 		i := len(l.customers)
 		l.customers = append(l.customers, c)
+		l.index[c.ID] = i
 		for _, h := range c.Hosts {
 			l.owner[strings.ToLower(h)] = i
 		}
@@ -84,6 +88,15 @@ func newLayout(spec *migration.Spec, route migration.Route) *layout {
 		}
 	}
 	return l
+}
+
+// each calls do for every wanted customer that the route carries.
+func (l *layout) each(wanted []routes.Wanted, do func(migration.Customer)) {
+	for _, w := range wanted {
+		if i, ok := l.index[w.Customer]; ok {
+			do(l.customers[i])
+		}
+	}
 }
 
 // anchorHost is a host name that nobody can have (RFC 6761). A load balancer checks the health of a target group, and ECS accepts it,

@@ -9,56 +9,59 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
-	"github.com/drover-migration/drover/internal/permanent"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/routes"
 )
 
-// Verify reads the home record and the rules anew and answers an error, to be tried again, while they disagree for the customer. It
+// Verify reads the rules anew and answers where each wanted customer is sent, and what is wrong with
+// that. A customer without a side is not looked at. One reading of a listener's rules serves all. It
 // writes nothing.
-func (rt *Router) Verify(ctx context.Context, spec *migration.Spec, customer string) (routes.State, error) {
-	out := routes.State{Customer: customer}
-	who, ls, err := carried(spec, customer)
+func (rt *Router) Verify(ctx context.Context, spec *migration.Spec, wanted []routes.Wanted) (map[string]routes.State, error) {
+	ls, err := carriers(spec, wanted)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
+	out := map[string]routes.State{}
 	for _, l := range ls {
 		c, err := rt.clients.ELB(ctx, l.target)
 		if err != nil {
-			return out, err
+			return nil, err
 		}
-		only := *l
-		only.customers = []migration.Customer{who} // one record is enough
-		v, err := rt.look(ctx, c, spec, &only)
+		v, err := rt.standing(ctx, c, l)
 		if err != nil {
-			return out, fmt.Errorf("verify route %q: %w", l.route.Name, err)
+			return nil, fmt.Errorf("verify route %q: %w", l.route.Name, err)
 		}
-		if err := rt.agrees(ctx, c, l, v, who); err != nil {
-			return out, fmt.Errorf("verify route %q: %w", l.route.Name, err)
+		v.homes = map[string]migration.Side{}
+		for _, w := range wanted {
+			v.homes[w.Customer] = w.Side
 		}
-		out.Home = v.homes[customer]
-		out.Rules = append(out.Rules, v.rulesOf(who.Hosts)...)
+		groups, err := rt.groupsOf(ctx, c, l, nil)
+		if err != nil {
+			return nil, fmt.Errorf("verify route %q: %w", l.route.Name, err)
+		}
+		l.each(wanted, func(who migration.Customer) {
+			s := v.state(who)
+			if err := v.agrees(l, groups, who); err != nil {
+				s.Wrong = fmt.Sprintf("route %q: %v", l.route.Name, err)
+			}
+			out[who.ID] = merge(out[who.ID], s)
+		})
 	}
 	return out, nil
 }
 
 // agrees follows every host of the customer through the listener as ALB would.
-func (rt *Router) agrees(ctx context.Context, c ELB, l *layout, v *view, customer migration.Customer) error {
+func (v *view) agrees(l *layout, groups map[string]string, customer migration.Customer) error {
 	home := v.homes[customer.ID]
-	if home == "" {
-		return permanent.New("NoHome", nil, "the data of customer %q names no home", customer.ID)
-	}
 	for _, k := range l.classes {
-		if !slices.Contains(customer.Workloads, k.workload) {
+		if home == migration.NoHome || !slices.Contains(customer.Workloads, k.workload) {
 			continue
 		}
 		var want string
 		if home == migration.AWS {
-			arn, err := rt.group(ctx, c, l.target, l.plan, k.workload)
-			if err != nil {
-				return err
+			if want = groups[k.workload]; want == "" {
+				return fmt.Errorf("customer %q is homed on %s: workload %q has no target group there", customer.ID, home, k.workload)
 			}
-			want = arn
 		}
 		for _, h := range customer.Hosts {
 			if err := v.sends(l, k, strings.ToLower(h), want); err != nil {
@@ -85,8 +88,8 @@ func (v *view) sends(l *layout, k *class, host, want string) error {
 	if r.odd || r.group != want || r.rest != l.route.ALB.Workloads[k.workload] {
 		return fmt.Errorf("rule %s does not send %s to target group %s", r.arn, host, want)
 	}
-	for _, raw := range v.foreign {
-		if f := parse(raw); f.priority < r.priority && f.mayTake(host, k.paths) {
+	for _, f := range v.foreign {
+		if f.priority < r.priority && f.mayTake(host, k.paths) {
 			return fmt.Errorf("rule %s, which is not Drover's, has priority %d and takes requests to %s before Drover's rule at %d; give it a higher number", f.arn, f.priority, host, r.priority)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -28,7 +27,6 @@ type ALB struct {
 	web, api string // groups on premises
 
 	mu    sync.Mutex
-	homes map[string]migration.Side
 	holds map[Router]*hold
 	kept  map[string][]byte
 }
@@ -45,7 +43,7 @@ type ALBPlace struct {
 
 // NewALB builds the world: 13 customers, and the rules of others that stand before Drover comes.
 func NewALB(t *testing.T, at ALBPlace) *ALB {
-	w := &ALB{client: at.Client, web: at.Web, api: at.API, homes: map[string]migration.Side{}, holds: map[Router]*hold{}, kept: map[string][]byte{}}
+	w := &ALB{client: at.Client, web: at.Web, api: at.API, holds: map[Router]*hold{}, kept: map[string][]byte{}}
 	w.spec = &migration.Spec{
 		Plan: "suite", Targets: []migration.Target{at.Target},
 		Workloads: []migration.Workload{
@@ -57,7 +55,6 @@ func NewALB(t *testing.T, at ALBPlace) *ALB {
 	for i := range 13 {
 		id := fmt.Sprintf("c%02d", i)
 		w.spec.Customers = append(w.spec.Customers, migration.Customer{ID: id, Tenant: int64(i + 1), Hosts: []string{id + ".app.example.com"}, Workloads: []string{"web", "api"}})
-		w.homes[id] = migration.OnPrem
 	}
 	w.foreign(t, at.Listener, 100, []string{"/api/*"}, []string{"*.app.example.com"}, at.API)
 	w.foreign(t, at.Listener, 200, nil, []string{"legacy.example.com"}, at.Web)
@@ -79,21 +76,14 @@ func (w *ALB) Spec() *migration.Spec { return w.spec }
 
 // NewRouter is another worker's router.
 func (w *ALB) NewRouter() Router {
-	e := &eyes{w: w}
-	r := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return w.client, nil }), e, store{w}, alb.WithPace(1000, 1000))
+	e := &eyes{ELB: w.client, w: w}
+	r := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return e, nil }), store{w}, alb.WithPace(1000, 1000))
 	e.router = r
 	return r
 }
 
-// SetHome writes a home record.
-func (w *ALB) SetHome(customer string, side migration.Side) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.homes[customer] = side
-}
-
-// HoldHomes holds the next answer to r.
-func (w *ALB) HoldHomes(r Router) (<-chan struct{}, func()) {
+// HoldLook holds the next answer to r of what rules there are.
+func (w *ALB) HoldLook(r Router) (<-chan struct{}, func()) {
 	h := &hold{make(chan struct{}), make(chan struct{})}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -101,22 +91,24 @@ func (w *ALB) HoldHomes(r Router) (<-chan struct{}, func()) {
 	return h.reached, func() { close(h.released) }
 }
 
-// eyes are how one router reads homes.
+// eyes are how one router sees the listener.
 type eyes struct {
+	alb.ELB
 	w      *ALB
 	router Router
 }
 
-func (e *eyes) Homes(context.Context, *migration.Spec, []migration.Customer) (map[string]migration.Side, error) {
+func (e *eyes) DescribeRules(ctx context.Context, in *elb.DescribeRulesInput, o ...func(*elb.Options)) (*elb.DescribeRulesOutput, error) {
 	e.w.mu.Lock()
-	now, h := maps.Clone(e.w.homes), e.w.holds[e.router]
+	h := e.w.holds[e.router]
 	delete(e.w.holds, e.router)
 	e.w.mu.Unlock()
+	out, err := e.ELB.DescribeRules(ctx, in, o...)
 	if h != nil {
 		close(h.reached)
 		<-h.released
 	}
-	return now, nil
+	return out, err
 }
 
 type store struct{ w *ALB }

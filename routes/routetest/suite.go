@@ -3,8 +3,10 @@ package routetest
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -15,9 +17,9 @@ import (
 // Router is what is under test.
 type Router interface {
 	Record(context.Context, *migration.Spec) error
-	Reconcile(ctx context.Context, spec *migration.Spec, customer string) (routes.State, error)
-	Verify(ctx context.Context, spec *migration.Spec, customer string) (routes.State, error)
-	Restore(context.Context, *migration.Spec) (routes.Restored, error)
+	Reconcile(context.Context, *migration.Spec, []routes.Wanted) (map[string]routes.State, error)
+	Verify(context.Context, *migration.Spec, []routes.Wanted) (map[string]routes.State, error)
+	Restore(context.Context, *migration.Spec, []routes.Wanted) (routes.Restored, error)
 }
 
 // World is a place to route in. Its spec has customers with one tenant and one host each, all of them using a workload "web" for every path
@@ -27,10 +29,9 @@ type World interface {
 
 	// NewRouter is a router as another worker process would have it: it shares nothing in memory with those made before.
 	NewRouter() Router
-	// SetHome writes a customer's home record.
-	SetHome(customer string, side migration.Side)
-	// HoldHomes makes the next reading of the homes by router r answer as of now, but only once release was called.
-	HoldHomes(r Router) (reached <-chan struct{}, release func())
+	// HoldLook makes the next look of router r at what stands answer as of now, but only once release was
+	// called.
+	HoldLook(r Router) (reached <-chan struct{}, release func())
 
 	// Serves says by which side, and which of its workloads, a request would be answered now.
 	Serves(t *testing.T, host, path string) (migration.Side, string)
@@ -52,7 +53,10 @@ func Run(t *testing.T, newWorld func(t *testing.T) World) {
 		"hosts are packed":                            packed,
 		"a host stays where it is while others move":  stable,
 		"what others made is never touched":           untouched,
-		"a stale writer heals":                        staleWriter,
+		"a stale writer is healed by the next look":   staleWriter,
+		"who is not wanted is left alone":             leftAlone,
+		"an older token changes nothing":              oldToken,
+		"what one process overwrites another heals":   overwritten,
 		"verify tells that a route was broken":        verifyTells,
 		"restore leaves exactly what stood":           restoreExact,
 		"restore refuses while a customer is on AWS":  restoreRefuses,
@@ -60,7 +64,10 @@ func Run(t *testing.T, newWorld func(t *testing.T) World) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			r := &run{World: w, router: w.NewRouter()}
+			r := &run{World: w, router: w.NewRouter(), homes: map[string]routes.Wanted{}}
+			for _, c := range w.Spec().Customers {
+				r.homes[c.ID] = routes.Wanted{Customer: c.ID, Side: migration.OnPrem, Token: 1}
+			}
 			require.NoError(t, r.router.Record(t.Context(), w.Spec()))
 			test(t, r)
 		})
@@ -70,20 +77,51 @@ func Run(t *testing.T, newWorld func(t *testing.T) World) {
 type run struct {
 	World
 	router Router
+
+	mu    sync.Mutex
+	homes map[string]routes.Wanted // by customer
 }
 
 func (r *run) customer(i int) migration.Customer { return r.Spec().Customers[i] }
 
-// move homes customers and has the router follow.
+// home writes a customer's home record, under a token higher than before.
+func (r *run) home(side migration.Side, i int) routes.Wanted {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	id := r.customer(i).ID
+	w := routes.Wanted{Customer: id, Side: side, Token: r.homes[id].Token + 1}
+	r.homes[id] = w
+	return w
+}
+
+// wanted are customers' home records.
+func (r *run) wanted(customers ...int) (out []routes.Wanted) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, i := range customers {
+		out = append(out, r.homes[r.customer(i).ID])
+	}
+	return out
+}
+
+func (r *run) all() []routes.Wanted { return r.wanted(upTo(len(r.Spec().Customers))...) }
+
+// move homes customers, each at a time, and has the router follow.
 func (r *run) move(t *testing.T, side migration.Side, customers ...int) {
 	t.Helper()
 	for _, i := range customers {
-		r.SetHome(r.customer(i).ID, side)
-		got, err := r.router.Reconcile(t.Context(), r.Spec(), r.customer(i).ID)
-		require.NoError(t, err)
-		require.Equal(t, side, got.Home)
-		require.Equal(t, side == migration.AWS, len(got.Rules) > 0, "rules exist for the customers on AWS only")
+		r.follow(t, r.router, r.home(side, i))
 	}
+}
+
+// follow has a router send a customer where it is wanted.
+func (r *run) follow(t *testing.T, router Router, w routes.Wanted) {
+	t.Helper()
+	states, err := router.Reconcile(t.Context(), r.Spec(), []routes.Wanted{w})
+	require.NoError(t, err)
+	got := states[w.Customer]
+	require.Equal(t, w.Side, got.Home)
+	require.Equal(t, w.Side == migration.AWS, len(got.Rules) > 0, "rules exist for the customers on AWS only")
 }
 
 // routed checks every host and path of customers, and that verify agrees.
@@ -96,9 +134,14 @@ func (r *run) routed(t *testing.T, side migration.Side, customers ...int) {
 				require.Equal(t, fmt.Sprint(side, " ", workload), fmt.Sprint(at, " ", what), "%s%s", h, path)
 			}
 		}
-		_, err := r.router.Verify(t.Context(), r.Spec(), r.customer(i).ID)
-		require.NoError(t, err)
 	}
+	states, err := r.router.Verify(t.Context(), r.Spec(), r.wanted(customers...))
+	require.NoError(t, err)
+	for _, s := range states {
+		require.Empty(t, s.Wrong)
+		require.Equal(t, side, s.Home)
+	}
+	require.Len(t, states, len(customers), "one reading answers for all")
 }
 
 func upTo(n int) (out []int) {
@@ -109,10 +152,8 @@ func upTo(n int) (out []int) {
 }
 
 func beforeFirst(t *testing.T, r *run) {
-	for i := range r.Spec().Customers {
-		_, err := r.router.Reconcile(t.Context(), r.Spec(), r.customer(i).ID)
-		require.NoError(t, err)
-	}
+	_, err := r.router.Reconcile(t.Context(), r.Spec(), r.all())
+	require.NoError(t, err)
 	r.routed(t, migration.OnPrem, upTo(len(r.Spec().Customers))...)
 	require.LessOrEqual(t, r.Drovers(t), r.Packed(0), "a customer that was never on AWS has nothing")
 }
@@ -128,25 +169,26 @@ func thereAndBack(t *testing.T, r *run) {
 
 func idempotent(t *testing.T, r *run) {
 	r.move(t, migration.AWS, 0, 1)
-	first, err := r.router.Reconcile(t.Context(), r.Spec(), r.customer(1).ID)
+	first, err := r.router.Reconcile(t.Context(), r.Spec(), r.wanted(1))
 	require.NoError(t, err)
 	for _, router := range []Router{r.router, r.NewRouter()} {
-		again, err := router.Reconcile(t.Context(), r.Spec(), r.customer(1).ID)
+		again, err := router.Reconcile(t.Context(), r.Spec(), r.wanted(1))
 		require.NoError(t, err)
 		require.Equal(t, first, again)
 	}
 }
 
+// concurrent: customers are routed all at once, each by each of three processes, and one that overwrites what another wrote heals it.
 func concurrent(t *testing.T, r *run) {
 	n := len(r.Spec().Customers)
 	routers := []Router{r.router, r.NewRouter(), r.NewRouter()}
 	var wg sync.WaitGroup
 	errs := make(chan error, n*len(routers))
 	for i := range n {
-		r.SetHome(r.customer(i).ID, migration.AWS)
+		w := r.home(migration.AWS, i)
 		for _, router := range routers {
 			wg.Go(func() {
-				if _, err := router.Reconcile(t.Context(), r.Spec(), r.customer(i).ID); err != nil {
+				if _, err := router.Reconcile(t.Context(), r.Spec(), []routes.Wanted{w}); err != nil {
 					errs <- err
 				}
 			})
@@ -157,8 +199,64 @@ func concurrent(t *testing.T, r *run) {
 	for err := range errs {
 		require.NoError(t, err)
 	}
-	r.routed(t, migration.AWS, upTo(n)...)
+	r.settled(t, migration.AWS, upTo(n)...)
 	require.LessOrEqual(t, r.Drovers(t), r.Packed(n))
+}
+
+// settled waits until verify finds customers as wanted, and checks that they are.
+func (r *run) settled(t *testing.T, side migration.Side, customers ...int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		states, err := r.router.Verify(t.Context(), r.Spec(), r.wanted(customers...))
+		for _, s := range states {
+			if s.Wrong != "" {
+				return false
+			}
+		}
+		return err == nil
+	}, 20*time.Second, 20*time.Millisecond)
+	r.routed(t, side, customers...)
+}
+
+// leftAlone: whoever says nothing of a customer, or that its data names no home, changes nothing of it.
+func leftAlone(t *testing.T, r *run) {
+	r.move(t, migration.AWS, 0, 1, 2)
+	other := r.NewRouter()
+	r.follow(t, other, r.home(migration.OnPrem, 2))
+	states, err := other.Reconcile(t.Context(), r.Spec(), []routes.Wanted{{Customer: r.customer(0).ID}})
+	require.NoError(t, err)
+	require.Equal(t, migration.NoHome, states[r.customer(0).ID].Home)
+	r.routed(t, migration.AWS, 0, 1)
+	r.routed(t, migration.OnPrem, 2)
+}
+
+// oldToken: what was read before a newer token was told does not override it in the same process.
+func oldToken(t *testing.T, r *run) {
+	r.move(t, migration.AWS, 0)
+	old := r.wanted(0)
+	r.move(t, migration.OnPrem, 0)
+	states, err := r.router.Reconcile(t.Context(), r.Spec(), old)
+	require.NoError(t, err)
+	require.Equal(t, migration.OnPrem, states[r.customer(0).ID].Home, "it says what counts")
+	r.routed(t, migration.OnPrem, 0)
+}
+
+// overwritten: two processes change the same rule, and the second had read it before the first wrote. The first was done by then.
+func overwritten(t *testing.T, r *run) {
+	r.move(t, migration.AWS, 0)
+	slow := r.NewRouter()
+	reached, release := r.HoldLook(slow)
+	w := r.home(migration.AWS, 1)
+	done := make(chan error, 1)
+	go func() {
+		_, err := slow.Reconcile(t.Context(), r.Spec(), []routes.Wanted{w})
+		done <- err
+	}()
+	<-reached
+	r.move(t, migration.AWS, 2)
+	release()
+	require.NoError(t, <-done)
+	r.settled(t, migration.AWS, 0, 1, 2)
 }
 
 func packed(t *testing.T, r *run) {
@@ -175,11 +273,11 @@ func packed(t *testing.T, r *run) {
 
 func stable(t *testing.T, r *run) {
 	r.move(t, migration.AWS, upTo(10)...)
-	before, err := r.router.Verify(t.Context(), r.Spec(), r.customer(9).ID)
+	before, err := r.router.Verify(t.Context(), r.Spec(), r.wanted(9))
 	require.NoError(t, err)
 	r.move(t, migration.OnPrem, 0, 1, 2)
 	r.move(t, migration.AWS, 11, 1)
-	after, err := r.router.Verify(t.Context(), r.Spec(), r.customer(9).ID)
+	after, err := r.router.Verify(t.Context(), r.Spec(), r.wanted(9))
 	require.NoError(t, err)
 	require.Equal(t, before, after)
 }
@@ -192,33 +290,39 @@ func untouched(t *testing.T, r *run) {
 	require.Equal(t, before, r.Standing(t))
 }
 
-// staleWriter: a worker read the homes before a customer's commit, was held up, and writes what it read after everybody else was done.
+// staleWriter: a process that was told of a customer before its last Move was held up, and writes what it was told after everybody
+// else was done.
 func staleWriter(t *testing.T, r *run) {
 	r.move(t, migration.AWS, 0, 1)
 	stale := r.NewRouter()
-	reached, release := r.HoldHomes(stale)
+	reached, release := r.HoldLook(stale)
+	old := r.home(migration.OnPrem, 1)
 	done := make(chan error, 1)
 	go func() {
-		_, err := stale.Reconcile(t.Context(), r.Spec(), r.customer(1).ID)
+		_, err := stale.Reconcile(t.Context(), r.Spec(), []routes.Wanted{old})
 		done <- err
 	}()
 	<-reached
 	r.move(t, migration.OnPrem, 1)
-	r.move(t, migration.AWS, 2)
+	r.move(t, migration.AWS, 1, 2)
 	release()
 	require.NoError(t, <-done)
-	r.routed(t, migration.AWS, 0, 2)
-	r.routed(t, migration.OnPrem, 1)
+	_, err := r.router.Reconcile(t.Context(), r.Spec(), r.wanted(0, 1, 2))
+	require.NoError(t, err)
+	r.routed(t, migration.AWS, 0, 1, 2)
 }
 
 func verifyTells(t *testing.T, r *run) {
-	r.move(t, migration.AWS, 0)
-	r.SetHome(r.customer(0).ID, migration.OnPrem)
-	_, err := r.router.Verify(t.Context(), r.Spec(), r.customer(0).ID)
-	require.ErrorContains(t, err, r.customer(0).ID)
-	r.SetHome(r.customer(1).ID, migration.AWS)
-	_, err = r.router.Verify(t.Context(), r.Spec(), r.customer(1).ID)
-	require.ErrorContains(t, err, r.customer(1).ID)
+	r.move(t, migration.AWS, 0, 2)
+	r.home(migration.OnPrem, 0)
+	r.home(migration.AWS, 1)
+	states, err := r.router.Verify(t.Context(), r.Spec(), r.wanted(0, 1, 2))
+	require.NoError(t, err)
+	for i, wrong := range []bool{true, true, false} {
+		s := states[r.customer(i).ID]
+		require.Equal(t, wrong, s.Wrong != "", s.Wrong)
+		require.True(t, !wrong || strings.Contains(s.Wrong, s.Customer), s.Wrong)
+	}
 }
 
 func restoreExact(t *testing.T, r *run) {
@@ -226,7 +330,7 @@ func restoreExact(t *testing.T, r *run) {
 	r.move(t, migration.AWS, upTo(7)...)
 	r.move(t, migration.OnPrem, upTo(7)...)
 	for range 2 {
-		got, err := r.router.Restore(t.Context(), r.Spec())
+		got, err := r.router.Restore(t.Context(), r.Spec(), r.all())
 		require.NoError(t, err)
 		require.Empty(t, got.Differences)
 		require.Equal(t, before, r.Standing(t))
@@ -236,7 +340,7 @@ func restoreExact(t *testing.T, r *run) {
 
 func restoreRefuses(t *testing.T, r *run) {
 	r.move(t, migration.AWS, 4)
-	_, err := r.router.Restore(t.Context(), r.Spec())
+	_, err := r.router.Restore(t.Context(), r.Spec(), r.all())
 	require.ErrorContains(t, err, r.customer(4).ID)
 	r.routed(t, migration.AWS, 4)
 }
@@ -245,7 +349,7 @@ func recordOnce(t *testing.T, r *run) {
 	r.move(t, migration.AWS, 0)
 	require.NoError(t, r.NewRouter().Record(t.Context(), r.Spec()))
 	r.move(t, migration.OnPrem, 0)
-	got, err := r.NewRouter().Restore(t.Context(), r.Spec())
+	got, err := r.NewRouter().Restore(t.Context(), r.Spec(), r.all())
 	require.NoError(t, err)
 	require.Empty(t, got.Differences, "the record of before the first cutover was not replaced")
 }

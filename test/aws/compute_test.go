@@ -189,7 +189,7 @@ func TestAWorkloadBecomesOneService(t *testing.T) {
 	newRole(t, cfg, "exec")
 	world := routetest.NewALB(t, at)
 	require.NoError(t, world.NewRouter().Record(t.Context(), world.Spec()))
-	route := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return at.Client, nil }), nil, nil)
+	route := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return at.Client, nil }), nil)
 	w, _ := world.Spec().Workload("api")
 	w.Fargate = &migration.Fargate{Cluster: "platform", Image: "registry/api:1.4.2", CPU: 512, Memory: 1024, Count: 2, TaskRole: "api", ExecutionRole: "exec"}
 	w.Config = migration.Config{Env: map[string]string{"MODE": "aws"}, Secrets: map[string]string{"DSN": "awssm://orders/app#dsn", "KEY": "ssm://orders/key"}}

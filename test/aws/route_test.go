@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/routes"
 	"github.com/drover-migration/drover/routes/alb"
 	"github.com/drover-migration/drover/routes/routetest"
 )
@@ -55,9 +56,9 @@ func TestAMovesRouteIsFast(t *testing.T) {
 	require.NoError(t, r.Record(t.Context(), w.Spec()))
 	var took []time.Duration
 	for i, c := range slices.Concat(w.Spec().Customers, w.Spec().Customers) {
-		w.SetHome(c.ID, []migration.Side{migration.AWS, migration.OnPrem}[i/len(w.Spec().Customers)])
+		side := []migration.Side{migration.AWS, migration.OnPrem}[i/len(w.Spec().Customers)]
 		start := time.Now()
-		_, err := r.Reconcile(t.Context(), w.Spec(), c.ID)
+		_, err := r.Reconcile(t.Context(), w.Spec(), []routes.Wanted{{Customer: c.ID, Side: side, Token: int64(i + 1)}})
 		require.NoError(t, err)
 		took = append(took, time.Since(start))
 	}
@@ -68,7 +69,7 @@ func TestAMovesRouteIsFast(t *testing.T) {
 
 func TestTargetsAreRegisteredAwaitedAndExplained(t *testing.T) {
 	at := newListener(t)
-	a := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return at.Client, nil }), nil, nil)
+	a := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return at.Client, nil }), nil)
 	w := migration.Workload{Name: "web", Ingress: &migration.Ingress{Port: 18080, Protocol: "http", Paths: []string{"/*"}}}
 	groups := make(chan string, 16)
 	for range cap(groups) {
@@ -84,7 +85,7 @@ func TestTargetsAreRegisteredAwaitedAndExplained(t *testing.T) {
 	for range cap(groups) - 1 {
 		require.Equal(t, group, <-groups)
 	}
-	again, err := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return at.Client, nil }), nil, nil).
+	again, err := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return at.Client, nil }), nil).
 		EnsureGroup(t.Context(), at.Target, "p", w)
 	require.NoError(t, err)
 	require.Equal(t, group, again)
