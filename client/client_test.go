@@ -68,7 +68,8 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// The workflows below answer as the product's do, and do nothing else: what is tested is the client's side of the talk.
+// The workflows below answer as the product's do, and do nothing else: what is tested is the
+// client's side of the talk.
 
 func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
 	status := migration.MigrationStatus{Plan: in.Spec.Plan, Phase: migration.MigrationReleasing}
@@ -226,7 +227,8 @@ func TestAnotherContentUnderARunningNameIsRefusedWithWhatToDo(t *testing.T) {
 	require.Contains(t, next(t, err), "drover abort")
 }
 
-// A migration that ended otherwise than done or aborted leaves customers that go on by what they were told.
+// A migration that ended otherwise than done or aborted leaves customers that go on by what they
+// were told.
 func TestAnotherContentIsRefusedWhileCustomersWorkByTheFormer(t *testing.T) {
 	c, s := client.New(server), spec(t, 2)
 	first, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})

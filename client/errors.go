@@ -93,7 +93,8 @@ func problem(doing string, err error) error {
 	return p
 }
 
-// remedies of a connection that fails, by what gRPC and TLS say of it; the first that is found counts.
+// remedies of a connection that fails, by what gRPC and TLS say of it; the first that is found
+// counts.
 var remedies = []struct{ says, next string }{
 	{"certificate has expired or is not yet valid", "renew the certificate that the message names, or set this machine's clock right"},
 	{"certificate signed by unknown authority", "set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the authority that signed the server's certificate"},

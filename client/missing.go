@@ -14,7 +14,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// missing says of a workflow that is not there which part of its name is wrong, and which name is near. Every other error is left as it is.
+// missing says of a workflow that is not there which part of its name is wrong, and which name is
+// near. Every other error is left as it is.
 func (c *Client) missing(ctx context.Context, err error, at Aim) error {
 	var p *Problem
 	if !errors.As(err, &p) || !errors.Is(p.Kind, ErrNotFound) || p.Next == nextNamespace {
@@ -72,7 +73,8 @@ func (c *Client) plans(ctx context.Context) (out []string) {
 	return out
 }
 
-// customers are the ids of a plan's customers as the list of workflows has them: as many as can be read.
+// customers are the ids of a plan's customers as the list of workflows has them: as many as can be
+// read.
 func (c *Client) customers(ctx context.Context, plan string) (out []string) {
 	req := &workflowservice.ListWorkflowExecutionsRequest{Query: fmt.Sprintf("WorkflowType = 'Customer' AND %s = '%s'", migration.AttrPlan, strings.ReplaceAll(plan, "'", ""))}
 	for {

@@ -22,21 +22,22 @@ type sending struct {
 }
 
 const (
-	// answerTime is how long before the end of a request its command is too late, so that the answer of a worker that takes the
-	// command at the last moment still arrives.
+	// answerTime is how long before the end of a request its command is too late, so that the
+	// answer of a worker that takes the command at the last moment still arrives.
 	answerTime = 2 * time.Second
 	// afterwards is how long the server is asked what became of a command that had no answer.
 	afterwards = time.Second
 )
 
-// until is when a command that is sent now is withdrawn: somewhat before nobody waits for its answer any more.
+// until is when a command that is sent now is withdrawn: somewhat before nobody waits for its
+// answer any more.
 func until(ctx context.Context) time.Time {
 	end, _ := ctx.Deadline()
 	return end.Add(-min(answerTime, time.Until(end)/4)).Round(0).UTC()
 }
 
-// unanswered says what became of a command that had no answer. A worker may have taken it at the last moment, and its answer may be
-// lost; whoever takes it after its Until refuses it.
+// unanswered says what became of a command that had no answer. A worker may have taken it at the
+// last moment, and its answer may be lost; whoever takes it after its Until refuses it.
 func (s sending) unanswered(ctx context.Context) (migration.Accepted, error) {
 	ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 	defer cancel()

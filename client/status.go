@@ -9,7 +9,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// pageSize is how many customers one query asks for: their statuses without timelines stay far below Temporal's 2 MiB a payload.
+// pageSize is how many customers one query asks for: their statuses without timelines stay far
+// below Temporal's 2 MiB a payload.
 const pageSize = 500
 
 // Status is a migration with all customers of all its batches, as far as the batches have started.
@@ -85,8 +86,8 @@ const Running = "Running"
 // Completed is the Execution of a workflow that came to its own end.
 const Completed = "Completed"
 
-// Execution is what Temporal says of a plan's workflow, a batch's or a customer's, without asking a worker: Running, Completed, Failed,
-// Terminated, ...
+// Execution is what Temporal says of a plan's workflow, a batch's or a customer's, without asking a
+// worker: Running, Completed, Failed, Terminated, ...
 func (c *Client) Execution(ctx context.Context, at Aim) (string, error) {
 	ctx, cancel := within(ctx, DefaultTimeout)
 	defer cancel()

@@ -75,8 +75,9 @@ func (c *Client) Rollback(ctx context.Context, at Aim, cmd migration.Command) (m
 	return c.update(ctx, migration.UpdateRollback, at, cmd)
 }
 
-// update sends a command and returns once it is recorded, which is quick: what it sets off goes on in the workflow. A command
-// without a request id gets one; to repeat a command safely, repeat its id.
+// update sends a command and returns once it is recorded, which is quick: what it sets off goes on
+// in the workflow. A command without a request id gets one; to repeat a command safely, repeat its
+// id.
 func (c *Client) update(ctx context.Context, name string, at Aim, cmd migration.Command) (migration.Accepted, error) {
 	if cmd.RequestID == "" {
 		cmd.RequestID = uuid.NewString()
@@ -84,7 +85,8 @@ func (c *Client) update(ctx context.Context, name string, at Aim, cmd migration.
 	ctx, cancel := within(ctx, DefaultTimeout)
 	defer cancel()
 	cmd.Until = until(ctx)
-	// Each sending has an id of its own: a repeat must not be joined to a first one that is refused because it is late.
+	// Each sending has an id of its own: a repeat must not be joined to a first one that is refused
+	// because it is late.
 	s := sending{client: c, at: at, doing: name + " " + at.String(), id: fmt.Sprintf("%s/%d", cmd.RequestID, cmd.Until.UnixMilli()), cmd: cmd}
 	var out migration.Accepted
 	h, err := c.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
@@ -99,7 +101,8 @@ func (c *Client) update(ctx context.Context, name string, at Aim, cmd migration.
 	return out, c.updateProblem(ctx, s.doing, at, err)
 }
 
-// updateProblem tells a workflow that has ended from one that never was, and says what may be done instead.
+// updateProblem tells a workflow that has ended from one that never was, and says what may be done
+// instead.
 func (c *Client) updateProblem(ctx context.Context, doing string, at Aim, err error) error {
 	err = problem(doing, err)
 	var p *Problem

@@ -40,8 +40,8 @@ func (l *Lab) S3() *s3.Client {
 	return s3.NewFromConfig(l.config(), func(o *s3.Options) { o.BaseEndpoint, o.UsePathStyle = &l.s3URL, true })
 }
 
-// buildAccount makes what an account has before a migration comes: a network, a database, secrets, a cluster, and the load balancer
-// that sends everybody to the machines on premises.
+// buildAccount makes what an account has before a migration comes: a network, a database, secrets,
+// a cluster, and the load balancer that sends everybody to the machines on premises.
 func (l *Lab) buildAccount(ctx context.Context) error {
 	for _, step := range []struct {
 		what string

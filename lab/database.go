@@ -10,7 +10,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// database is what the application's database is called on both sides, archive what its second one is, for shapes that have it.
+// database is what the application's database is called on both sides, archive what its second one
+// is, for shapes that have it.
 const (
 	database = "orders"
 	archive  = "archive"
@@ -24,8 +25,8 @@ func (l *Lab) databases() []string {
 	return []string{database}
 }
 
-// ArchiveDSN connects to the second database on a side as the application does. It has one table, entries (tenant_id, id, token), and nobody
-// writes there but its caller.
+// ArchiveDSN connects to the second database on a side as the application does. It has one table,
+// entries (tenant_id, id, token), and nobody writes there but its caller.
 func (l *Lab) ArchiveDSN(side migration.Side) string {
 	if side == migration.AWS {
 		return l.rds.DSNAs(l.app[1].name, l.app[1].password, archive)
@@ -36,7 +37,8 @@ func (l *Lab) ArchiveDSN(side migration.Side) string {
 // role of a database.
 type role struct{ name, password string }
 
-// startDatabases starts both servers: one with the application's data, one empty, as RDS would hand it over.
+// startDatabases starts both servers: one with the application's data, one empty, as RDS would hand
+// it over.
 func (l *Lab) startDatabases(ctx context.Context) (err error) {
 	o := pg.Options{Tools: l.opts.Tools, Dir: l.opts.Dir, Listen: l.net.database(), Port: l.ports.database, Name: "onprem"}
 	if l.onprem, err = pg.Start(ctx, o); err != nil {
@@ -89,7 +91,8 @@ func (l *Lab) EmptyRDS(ctx context.Context) error {
 // rowsEach is how many orders a customer has before the load begins.
 const rowsEach = 200
 
-// seed fills the database on premises and the file tree: what customers have brought with them over the years.
+// seed fills the database on premises and the file tree: what customers have brought with them over
+// the years.
 func (l *Lab) seed(ctx context.Context) error {
 	n := len(l.Shape.Customers())
 	sql := pg.Schema + fmt.Sprintf(`;

@@ -14,8 +14,9 @@ import (
 // ErrRuns is that a lab runs in the folder already.
 var ErrRuns = errors.New("a lab runs in this folder already")
 
-// folder is a lab's folder, which is its own while it runs: the kernel holds the lock, and lets go when the process is gone, whatever ended
-// it. The lock stands beside the folder, since the folder is emptied.
+// folder is a lab's folder, which is its own while it runs: the kernel holds the lock, and lets go
+// when the process is gone, whatever ended it. The lock stands beside the folder, since the folder
+// is emptied.
 type folder struct {
 	dir  string
 	lock *os.File
@@ -27,7 +28,8 @@ type holder struct {
 	URL string `json:"url,omitempty"` // of Temporal's UI, or its address; empty: it is starting
 }
 
-// takeFolder takes a folder and empties it. Error: ErrRuns with who has it, or the folder cannot be written.
+// takeFolder takes a folder and empties it. Error: ErrRuns with who has it, or the folder cannot be
+// written.
 func takeFolder(dir string) (*folder, error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return nil, err
@@ -47,7 +49,8 @@ func takeFolder(dir string) (*folder, error) {
 	return f, nil
 }
 
-// tryLock takes the lock; without an error and without the lock, the file that it locked was taken away in that moment.
+// tryLock takes the lock; without an error and without the lock, the file that it locked was taken
+// away in that moment.
 func (f *folder) tryLock() error {
 	path := f.dir + ".lock"
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)

@@ -18,8 +18,9 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Keep copies what tells how a run went into dir, which Close leaves alone: the logs of workers, servers and machines, the ledger, the plan,
-// and the history of every workflow of the plan. It keeps what it can, and its error says what it could not.
+// Keep copies what tells how a run went into dir, which Close leaves alone: the logs of workers,
+// servers and machines, the ledger, the plan, and the history of every workflow of the plan. It
+// keeps what it can, and its error says what it could not.
 func (l *Lab) Keep(ctx context.Context, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -36,7 +37,8 @@ func (l *Lab) Keep(ctx context.Context, dir string) error {
 	return errors.Join(append(errs, keepHistories(ctx, c, l.Shape.Name, filepath.Join(dir, "histories")))...)
 }
 
-// keepFiles copies the logs, the ledger and the plan of a lab's folder. Settings and secrets stay behind.
+// keepFiles copies the logs, the ledger and the plan of a lab's folder. Settings and secrets stay
+// behind.
 func keepFiles(from, to string) error {
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		switch name := d.Name(); {
@@ -44,6 +46,8 @@ func keepFiles(from, to string) error {
 			return nil
 		case err != nil:
 			return err
+		case d.IsDir() && strings.HasPrefix(name, "pg-"): // the servers' own, whose logs Keep has asked them for
+			return fs.SkipDir
 		case d.IsDir() || !strings.HasSuffix(name, ".log") && name != "ledger.jsonl" && name != "plan.yaml":
 			return nil
 		}
@@ -59,7 +63,8 @@ func keepFiles(from, to string) error {
 	})
 }
 
-// keepHistories writes the history of every run of a plan's workflows, as `temporal workflow show --output json` does.
+// keepHistories writes the history of every run of a plan's workflows, as `temporal workflow show
+// --output json` does.
 func keepHistories(ctx context.Context, c temporalclient.Client, plan, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

@@ -74,7 +74,8 @@ const (
 	vcPassword = "lab-vcenter"
 )
 
-// Start starts a lab and waits until its customers could be served. Error: ErrRuns where one runs in the folder.
+// Start starts a lab and waits until its customers could be served. Error: ErrRuns where one runs
+// in the folder.
 func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 	if o.Log == nil {
 		o.Log = io.Discard
@@ -227,7 +228,8 @@ func Machines() (out []vcenter.VM) {
 	return out
 }
 
-// diskBytes is the size of a machine's disk: large enough for many blocks, small enough to read back whole.
+// diskBytes is the size of a machine's disk: large enough for many blocks, small enough to read
+// back whole.
 const diskBytes = 64 << 20
 
 // startEdge starts the load balancer and the name server.
@@ -397,7 +399,8 @@ func (l *Lab) ask(ctx context.Context, host string) error {
 	return nil
 }
 
-// Break makes the application fail on AWS for a customer's host, and Repair mends it. Mode: error500 | slow.
+// Break makes the application fail on AWS for a customer's host, and Repair mends it. Mode:
+// error500 | slow.
 func (l *Lab) Break(ctx context.Context, host, mode string) error { return l.fault(ctx, host, mode) }
 
 // Repair mends what Break broke.
@@ -425,8 +428,8 @@ func (l *Lab) fault(ctx context.Context, host, mode string) error {
 	return nil
 }
 
-// StartWorker starts the product's worker as its users do: the shipped binary with the lab's settings. At says where it finds
-// Temporal; empty: the lab's own.
+// StartWorker starts the product's worker as its users do: the shipped binary with the lab's
+// settings. At says where it finds Temporal; empty: the lab's own.
 func (l *Lab) StartWorker(name, binary, at string, args ...string) (*process.Process, error) {
 	env := l.Environ()
 	if at != "" {

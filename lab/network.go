@@ -5,7 +5,8 @@ import (
 	"net"
 )
 
-// network is the 127.N.0.0/16 of one lab: two labs never share an address, so every port can be a fixed one.
+// network is the 127.N.0.0/16 of one lab: two labs never share an address, so every port can be a
+// fixed one.
 type network struct {
 	n    int
 	lock net.Listener
@@ -17,8 +18,8 @@ const (
 	lastNumber  = 250
 )
 
-// findNetwork takes the first number nobody has. The lock is an abstract socket: it goes when the process goes, whatever ended it, and no
-// port that somebody has for all addresses is in its way.
+// findNetwork takes the first number nobody has. The lock is an abstract socket: it goes when the
+// process goes, whatever ended it, and no port that somebody has for all addresses is in its way.
 func findNetwork() (*network, error) {
 	for n := firstNumber; n <= lastNumber; n++ {
 		l, err := net.Listen("unix", fmt.Sprintf("@drover-lab-%d", n))

@@ -13,13 +13,15 @@ import (
 	"syscall"
 )
 
-// ports are those of the lab's services, each at an address of its own: the usual one where nobody has it for all addresses.
+// ports are those of the lab's services, each at an address of its own: the usual one where nobody
+// has it for all addresses.
 type ports struct {
 	app, admin, edge, moto, s3, ebs, database, vcenter, names, control int
 }
 
 const (
-	// another is the distance to the next port that is tried: all usual ones lie less far apart, or at different addresses.
+	// another is the distance to the next port that is tried: all usual ones lie less far apart, or
+	// at different addresses.
 	another = 100
 	// tries of other ports.
 	portTries = 50
@@ -46,7 +48,8 @@ func findPorts(ip string, out io.Writer) (p ports, err error) {
 	return p, nil
 }
 
-// findPort is the usual port, or the next that nobody has. One that is taken for all addresses is taken at every one.
+// findPort is the usual port, or the next that nobody has. One that is taken for all addresses is
+// taken at every one.
 func findPort(ip string, usual int) (int, error) {
 	var err error
 	for n := range portTries {
@@ -75,7 +78,8 @@ func free(ip string, port int) error {
 	return errors.Join(err, l.Close())
 }
 
-// listener names the process that listens at a port for all addresses: its name and pid, as far as this user may see them.
+// listener names the process that listens at a port for all addresses: its name and pid, as far as
+// this user may see them.
 func listener(port int) string {
 	for _, table := range []string{"tcp", "tcp6", "udp", "udp6"} {
 		socket := socketAt(filepath.Join("/proc/net", table), port)
@@ -90,7 +94,8 @@ func listener(port int) string {
 	return "a process that cannot be seen from here"
 }
 
-// socketAt finds in a table of sockets the one that listens at a port, and gives it as /proc/PID/fd names it.
+// socketAt finds in a table of sockets the one that listens at a port, and gives it as /proc/PID/fd
+// names it.
 func socketAt(table string, port int) string {
 	f, err := os.Open(table)
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAPortThatSomebodyHasForAllAddressesIsNotNeeded listens as any server of a developer's machine does.
+// TestAPortThatSomebodyHasForAllAddressesIsNotNeeded listens as any server of a developer's machine
+// does.
 func TestAPortThatSomebodyHasForAllAddressesIsNotNeeded(t *testing.T) {
 	for _, network := range []string{"tcp4", "tcp"} { // 0.0.0.0, and :: for both
 		l, err := net.Listen(network, ":0")

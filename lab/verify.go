@@ -24,8 +24,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Verify compares the ledger, and what stood before the load, with both sides: rows, fences, routes, files and disks. Traffic has stopped
-// when it runs.
+// Verify compares the ledger, and what stood before the load, with both sides: rows, fences,
+// routes, files and disks. Traffic has stopped when it runs.
 func (l *Lab) Verify(ctx context.Context) (*verify.Result, error) {
 	exported := map[string]string{}
 	for _, e := range l.vcenter.Exports() {
@@ -55,7 +55,8 @@ func (l *Lab) lookBefore(ctx context.Context) (err error) {
 	return err
 }
 
-// answering are the sides that answer a host's requests to each workload, as the application says of itself.
+// answering are the sides that answer a host's requests to each workload, as the application says
+// of itself.
 func (l *Lab) answering(ctx context.Context, host string) (out []string, err error) {
 	for _, path := range []string{"/healthz", "/api/healthz"} {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.Edge()+path, nil)
@@ -77,7 +78,8 @@ func (l *Lab) answering(ctx context.Context, host string) (out []string, err err
 	return out, nil
 }
 
-// stale are the targets of the load balancer's groups where nobody listens. Those that are being taken away are none.
+// stale are the targets of the load balancer's groups where nobody listens. Those that are being
+// taken away are none.
 func (l *Lab) stale(ctx context.Context) (out []string, err error) {
 	c := elb.NewFromConfig(l.config())
 	groups, err := c.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{})
@@ -126,8 +128,8 @@ func (l *Lab) copies(ctx context.Context) (out []verify.Snapshot, err error) {
 	return out, nil
 }
 
-// Remains are what a migration has left behind on the databases and in AWS, each by its kind and name; copies of disks and the objects in
-// the state bucket are kept on purpose.
+// Remains are what a migration has left behind on the databases and in AWS, each by its kind and
+// name; copies of disks and the objects in the state bucket are kept on purpose.
 func (l *Lab) Remains(ctx context.Context) (out []string, err error) {
 	const made = `SELECT 'slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
 UNION ALL SELECT 'subscription ' || subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database()
@@ -169,8 +171,8 @@ UNION ALL SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass FROM pg_tri
 	return out, nil
 }
 
-// OpenSides asks all databases where each tenant may write. A side whose directions say otherwise than its fences is an error, and so are
-// two databases that say differently.
+// OpenSides asks all databases where each tenant may write. A side whose directions say otherwise
+// than its fences is an error, and so are two databases that say differently.
 func (l *Lab) OpenSides(ctx context.Context) (map[int][]string, error) {
 	var out map[int][]string
 	for _, name := range l.databases() {

@@ -73,13 +73,15 @@ func (ps Problems) sorted() Problems {
 	return slices.Compact(ps).oneEach()
 }
 
-// mostAlike is how many problems that differ in nothing but their place are listed: more of them have one cause.
+// mostAlike is how many problems that differ in nothing but their place are listed: more of them
+// have one cause.
 const mostAlike = 2
 
 // indexes are the places in lists that a path names.
 var indexes = re(`\[[0-9]+\]`)
 
-// oneEach keeps the first of the problems that differ only in their place in a list, where there are many, and says how many follow it.
+// oneEach keeps the first of the problems that differ only in their place in a list, where there
+// are many, and says how many follow it.
 func (ps Problems) oneEach() Problems {
 	alike, told := map[Problem]int{}, map[Problem]bool{}
 	kind := func(p Problem) Problem {

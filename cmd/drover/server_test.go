@@ -107,7 +107,8 @@ func standInCheck(_ workflow.Context, in migration.CheckInput) (migration.Invent
 	return migration.InventoryReport{Sites: []migration.SiteInventory{{Site: "dc1", VMs: []migration.VM{vm}}}}, nil
 }
 
-// startTemporal starts Temporal's dev server, a worker with the stand-ins, and points commands there.
+// startTemporal starts Temporal's dev server, a worker with the stand-ins, and points commands
+// there.
 func startTemporal(t *testing.T) temporalclient.Client {
 	t.Helper()
 	quiet := sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))
@@ -131,7 +132,8 @@ func startTemporal(t *testing.T) temporalclient.Client {
 	return dev.Client()
 }
 
-// TestCommandsAgainstTemporal runs commands against Temporal's dev server and a stand-in for the workflow.
+// TestCommandsAgainstTemporal runs commands against Temporal's dev server and a stand-in for the
+// workflow.
 func TestCommandsAgainstTemporal(t *testing.T) {
 	startTemporal(t)
 	plan, err := filepath.Abs("../../plans/examples/minimal.yaml")
@@ -161,7 +163,8 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 	}
 }
 
-// TestWhatACommandTellsAWorkflow holds what a person typed to what the workflow hears, and a refusal to what the person may do next.
+// TestWhatACommandTellsAWorkflow holds what a person typed to what the workflow hears, and a
+// refusal to what the person may do next.
 func TestWhatACommandTellsAWorkflow(t *testing.T) {
 	server := startTemporal(t)
 	start := func(id, name string, args ...any) {

@@ -131,7 +131,8 @@ func (a *app) status(ctx context.Context, c *client.Client, o statusOptions, for
 	}
 }
 
-// goesOn says whether a workflow runs, or has come to its own end. One that somebody ended answers as if it lived.
+// goesOn says whether a workflow runs, or has come to its own end. One that somebody ended answers
+// as if it lived.
 func goesOn(execution string) bool {
 	return execution == client.Running || execution == client.Completed
 }

@@ -17,7 +17,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// outage is how long a watch goes on asking while nobody answers: workers are restarted, servers too.
+// outage is how long a watch goes on asking while nobody answers: workers are restarted, servers
+// too.
 const outage = time.Minute
 
 type watchOptions struct {
@@ -66,7 +67,8 @@ func (a *app) watch(ctx context.Context, c *client.Client, plan string, o watchO
 	}
 }
 
-// over says whether a plan in this phase goes on by itself. In the soak every batch is through; customers can still go back.
+// over says whether a plan in this phase goes on by itself. In the soak every batch is through;
+// customers can still go back.
 func over(p migration.MigrationPhase) bool {
 	switch p {
 	case migration.MigrationSoak, migration.MigrationDone, migration.MigrationFailed, migration.MigrationAborted:
@@ -115,7 +117,8 @@ func outcome(s migration.MigrationStatus) (int, migration.Counts) {
 	}
 }
 
-// watcher keeps what it has read, so that a plan of thousands of customers is not read anew every second.
+// watcher keeps what it has read, so that a plan of thousands of customers is not read anew every
+// second.
 type watcher struct {
 	plan     string
 	client   *client.Client
@@ -189,7 +192,8 @@ func redraw(w io.Writer, s string, first bool) {
 	_, _ = io.WriteString(w, b.String()) // a terminal that is gone ends the command by a signal
 }
 
-// screen is a plan in at most height lines: of its customers those that are on their way or need somebody.
+// screen is a plan in at most height lines: of its customers those that are on their way or need
+// somebody.
 func screen(plan string, s migration.MigrationStatus, now time.Time, height int) string {
 	out := migrationHead(plan, s, now) + "\n" + batchTable(s.Batches).String()
 	if s.Phase == migration.MigrationProvisioning {
@@ -244,7 +248,8 @@ func (l *lines) print(s migration.MigrationStatus, now time.Time) {
 	}
 }
 
-// line prints a subject's state if it is another than the last. A new reason alone is no change: it may count seconds.
+// line prints a subject's state if it is another than the last. A new reason alone is no change: it
+// may count seconds.
 func (l *lines) line(now time.Time, subject, state, reason string) {
 	if l.last[subject] == state {
 		return

@@ -177,7 +177,8 @@ func (b *board) write(path string) error {
 	return os.WriteFile(path, append(body, '\n'), 0o644)
 }
 
-// slow names the times that are longer than an otherwise idle machine of two cores needs. They say as much of the machine as of Drover.
+// slow names the times that are longer than an otherwise idle machine of two cores needs. They say
+// as much of the machine as of Drover.
 func (b *board) slow() (out []string) {
 	for _, x := range []struct {
 		what      string
@@ -196,12 +197,13 @@ func (b *board) slow() (out []string) {
 // leastWrites is how many acknowledged writes a demonstration must have made to show anything.
 const leastWrites = 10_000
 
-// errBusy is a demonstration that shows nothing: nothing was lost, but the machine was too busy for its time limits.
+// errBusy is a demonstration that shows nothing: nothing was lost, but the machine was too busy for
+// its time limits.
 var errBusy = errors.New("machine too busy")
 
-// judge is an error where the run broke one of its promises. What was lost, doubled or misplaced no machine excuses. What did not come in
-// time a machine does that others kept busy: then the error is errBusy. The demonstration itself sends nobody home, so that whoever went was
-// sent by Drover.
+// judge is an error where the run broke one of its promises. What was lost, doubled or misplaced no
+// machine excuses. What did not come in time a machine does that others kept busy: then the error
+// is errBusy. The demonstration itself sends nobody home, so that whoever went was sent by Drover.
 func (b *board) judge() error {
 	late := counted([]zero{{"failed requests", b.FailedRequests}, {"customers without an answer", b.unanswered}})
 	broken := counted([]zero{{"lost writes", b.LostWrites}, {"duplicate writes", b.DuplicateWrites}, {"misplaced rows", b.MisplacedRows},

@@ -12,14 +12,16 @@ import (
 	"time"
 )
 
-// busy is how much of the machine others took while something ran. Whoever promises times promises them on a machine that is its own.
+// busy is how much of the machine others took while something ran. Whoever promises times promises
+// them on a machine that is its own.
 type busy struct {
 	Others float64 // part of all cores' time that other processes took, 0 to 1
 	Load   float64 // the highest load average over a minute
 	Cores  int
 }
 
-// tooBusy is the part of a machine from which on others make the times of a demonstration say nothing.
+// tooBusy is the part of a machine from which on others make the times of a demonstration say
+// nothing.
 const tooBusy = 1.0 / 3
 
 func (b busy) tooMuch() bool { return b.Others > tooBusy }
@@ -69,7 +71,8 @@ func (w *watch) look() {
 	w.load = max(w.load, load)
 }
 
-// end stops the measuring and says how it was. Call it while the processes that belong to the run still live.
+// end stops the measuring and says how it was. Call it while the processes that belong to the run
+// still live.
 func (w *watch) end(lasted time.Duration) busy {
 	close(w.stop)
 	w.mu.Lock()
@@ -82,7 +85,8 @@ func (w *watch) end(lasted time.Duration) busy {
 	return b
 }
 
-// ticks are the units of /proc a second: USER_HZ, which is 100 on every architecture of Linux that Go knows.
+// ticks are the units of /proc a second: USER_HZ, which is 100 on every architecture of Linux that
+// Go knows.
 const ticks = 100
 
 // ticksOfAll is how long all cores have worked since the machine was started.
@@ -101,7 +105,8 @@ func ticksOfAll() (sum uint64) {
 	return sum
 }
 
-// ticksOfOwn is how long a process and all that descend from it have worked, those that have ended among them.
+// ticksOfOwn is how long a process and all that descend from it have worked, those that have ended
+// among them.
 func ticksOfOwn(root int) (sum uint64) {
 	parents, used := map[int]int{}, map[int]uint64{}
 	all, _ := filepath.Glob("/proc/[0-9]*/stat")
@@ -121,7 +126,8 @@ func ticksOfOwn(root int) (sum uint64) {
 	return sum
 }
 
-// readStat reads a process's parent and the time that it and its children which have ended have worked.
+// readStat reads a process's parent and the time that it and its children which have ended have
+// worked.
 func readStat(path string) (pid, parent int, used uint64, ok bool) {
 	f, err := os.Open(path)
 	if err != nil {

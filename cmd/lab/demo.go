@@ -30,7 +30,8 @@ func demoCommand() *cobra.Command {
 // demoLimit is how long a demonstration may take before it is a failure.
 const demoLimit = 10 * time.Minute
 
-// loadRate is requests a second over all customers: more than ten thousand writes in a demonstration, and two cores left to the rest.
+// loadRate is requests a second over all customers: more than ten thousand writes in a
+// demonstration, and two cores left to the rest.
 const loadRate = 120
 
 // story is a demonstration under way.
@@ -76,7 +77,7 @@ const scoreFile = "out/demo.json"
 
 // tellAll tells the story, and judges it.
 func (s *story) tellAll(ctx context.Context) (err error) {
-	if err := startWorkers(s.Lab, s.drover); err != nil {
+	if err := startWorkers(ctx, s.Lab, s.drover); err != nil {
 		return err
 	}
 	s.say("the application serves %d customers on premises; load begins", len(s.Shape.Customers()))
@@ -148,7 +149,8 @@ func (s *story) submit(ctx context.Context) error {
 	return nil
 }
 
-// follow watches the migration, gives the approvals, breaks what is to be broken, and mends it, until every batch is through.
+// follow watches the migration, gives the approvals, breaks what is to be broken, and mends it,
+// until every batch is through.
 func (s *story) follow(ctx context.Context) error {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
@@ -178,7 +180,8 @@ func (s *story) follow(ctx context.Context) error {
 	}
 }
 
-// look asks for the migration and for the batches that are under way: every question costs the server, and this one watches closely.
+// look asks for the migration and for the batches that are under way: every question costs the
+// server, and this one watches closely.
 func (s *story) look(ctx context.Context) (migration.MigrationStatus, error) {
 	st, err := s.client.Migration(ctx, s.Shape.Name)
 	if err != nil {
@@ -310,8 +313,8 @@ func (s *story) mend(ctx context.Context, b migration.BatchStatus) error {
 	return s.run(ctx, "resume", s.Shape.Name, "--by", "operator", "--reason", "cause repaired")
 }
 
-// enough lets the load go on until it has written what a demonstration must have written: the faster the machine, the sooner the
-// batches are through.
+// enough lets the load go on until it has written what a demonstration must have written: the
+// faster the machine, the sooner the batches are through.
 func (s *story) enough(ctx context.Context) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()

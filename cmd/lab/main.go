@@ -1,4 +1,5 @@
-// Command lab runs Drover's laboratory: a data centre and an AWS account on the loopback network, and the demonstration in it.
+// Command lab runs Drover's laboratory: a data centre and an AWS account on the loopback network,
+// and the demonstration in it.
 package main
 
 import (

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drover-migration/drover/lab"
+	"github.com/drover-migration/drover/migration"
 )
 
 // labDir is where `lab up` keeps a lab, in the folder it is run in.
@@ -31,7 +33,7 @@ func up(ctx context.Context, workers bool) error {
 	}
 	defer l.Close()
 	if workers {
-		if err := startWorkers(l, drover); err != nil {
+		if err := startWorkers(ctx, l, drover); err != nil {
 			return err
 		}
 	}
@@ -77,13 +79,36 @@ func start(ctx context.Context, dir string, shape lab.Shape) (*lab.Lab, string, 
 	return l, drover, err
 }
 
-// startWorkers starts the product's two workers: one that reaches AWS, and one at the site.
-func startWorkers(l *lab.Lab, drover string) error {
-	if _, err := l.StartWorker("worker-main", drover, ""); err != nil {
+// startWorkers starts the product's two workers, one that reaches AWS and one at the site, and
+// waits until both ask for work.
+func startWorkers(ctx context.Context, l *lab.Lab, drover string) error {
+	c, err := l.Client(ctx)
+	if err != nil {
 		return err
 	}
-	_, err := l.StartWorker("worker-dc1", drover, "", "--main=false", "--site", "dc1")
-	return err
+	for _, w := range []struct {
+		name, queue string
+		args        []string
+	}{
+		{"worker-main", migration.QueueMain, nil},
+		{"worker-dc1", migration.SiteQueue("dc1"), []string{"--main=false", "--site", "dc1"}},
+	} {
+		p, err := l.StartWorker(w.name, drover, "", w.args...)
+		if err != nil {
+			return err
+		}
+		err = p.Ready(ctx, func(ctx context.Context) error {
+			polls, err := c.Workers(ctx, w.queue)
+			if err == nil && len(polls) == 0 {
+				err = errors.New("it does not poll " + w.queue)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func envCommand() *cobra.Command {

@@ -1,4 +1,5 @@
-// Package spelling proposes the word that somebody meant who mistyped it. It says nothing of what the words name.
+// Package spelling proposes the word that somebody meant who mistyped it. It says nothing of what
+// the words name.
 package spelling
 
 import (

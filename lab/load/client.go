@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// attemptTimeout is what a client waits for one answer: longer than a freeze with its waits, so that most of them are one attempt.
+	// attemptTimeout is what a client waits for one answer: longer than a freeze with its waits, so
+	// that most of them are one attempt.
 	attemptTimeout = 2 * time.Second
 	// retryAfterCap is the most a client believes a server's Retry-After.
 	retryAfterCap = 2 * time.Second
@@ -193,7 +194,8 @@ func (c *client) write(kind Kind, method, path, token string, amount int64, body
 		entry: &Entry{Customer: c.customer.ID, Tenant: c.customer.Tenant, Kind: kind, Token: token, Amount: amount}}
 }
 
-// putFile writes one of the client's own few files anew: mostly small, some long enough for more than one packet.
+// putFile writes one of the client's own few files anew: mostly small, some long enough for more
+// than one packet.
 func (c *client) putFile(token string) request {
 	size := 200 + c.rng.IntN(4<<10)
 	if c.rng.IntN(10) == 0 {

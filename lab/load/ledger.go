@@ -22,7 +22,8 @@ const (
 	KindFile  Kind = "file"  // blobs, by token, and the file Name with SHA256
 )
 
-// Entry is a line of the ledger: a write that was acknowledged, or one that was given up and may or may not have happened.
+// Entry is a line of the ledger: a write that was acknowledged, or one that was given up and may or
+// may not have happened.
 type Entry struct {
 	Customer string    `json:"customer"`
 	Tenant   int64     `json:"tenant"`
@@ -38,7 +39,8 @@ type Entry struct {
 	Attempts int       `json:"attempts"`
 }
 
-// Ledger appends entries to a file, each in one write, so that a killed lab loses no more than the line it was at.
+// Ledger appends entries to a file, each in one write, so that a killed lab loses no more than the
+// line it was at.
 type Ledger struct {
 	mu sync.Mutex
 	f  *os.File
@@ -68,7 +70,8 @@ func (l *Ledger) Add(e Entry) error {
 // Close closes the file.
 func (l *Ledger) Close() error { return l.f.Close() }
 
-// ReadLedger reads all entries of a file. A last line that was cut short is left out: its write was not acknowledged to anybody yet.
+// ReadLedger reads all entries of a file. A last line that was cut short is left out: its write was
+// not acknowledged to anybody yet.
 func ReadLedger(path string) ([]Entry, error) {
 	f, err := os.Open(path)
 	if err != nil {

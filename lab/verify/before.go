@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Before is what stood on premises before the load began: of every table its rows, of every file its content and looks. The end is held
-// against it, less the ledger.
+// Before is what stood on premises before the load began: of every table its rows, of every file
+// its content and looks. The end is held against it, less the ledger.
 type Before struct {
 	tables *tables
 	files  map[string]map[string]file // customer -> name

@@ -9,8 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// fences holds what keeps and carries each customer's writes against its home, on both sides: the guard's triggers and mode, the
-// publications' filters and the directions they are made from. It reads catalogs and tables, and calls no function of Drover's.
+// fences holds what keeps and carries each customer's writes against its home, on both sides: the
+// guard's triggers and mode, the publications' filters and the directions they are made from. It
+// reads catalogs and tables, and calls no function of Drover's.
 func fences(ctx context.Context, db map[string]*pgx.Conn, o Options, res *Result) error {
 	for _, side := range []string{onprem, onAWS} {
 		c := db[side]
@@ -63,7 +64,8 @@ func guard(ctx context.Context, side string, c *pgx.Conn, o Options, res *Result
 	return nil
 }
 
-// directions wants exactly the customers at home to be carried to the other side, by Drover's own record.
+// directions wants exactly the customers at home to be carried to the other side, by Drover's own
+// record.
 func directions(ctx context.Context, side string, c *pgx.Conn, o Options, res *Result) error {
 	rows, err := c.Query(ctx, "SELECT tenant::bigint, bool_or(is_on), bool_and(is_on) FROM drover.direction GROUP BY 1")
 	if err != nil {
@@ -93,7 +95,8 @@ func onOff(on bool) string {
 	return "off"
 }
 
-// filters asks the publications themselves whose rows they let through, whatever they were made from.
+// filters asks the publications themselves whose rows they let through, whatever they were made
+// from.
 func filters(ctx context.Context, side string, c *pgx.Conn, o Options, res *Result) error {
 	rows, err := c.Query(ctx, `SELECT pubname::text, tablename::text, coalesce(rowfilter, 'true') FROM pg_publication_tables
 		WHERE pubname LIKE 'drover\_%' AND schemaname = 'public' AND 'tenant_id' = ANY (attnames) ORDER BY 1, 2`)

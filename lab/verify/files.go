@@ -27,8 +27,9 @@ type file struct {
 	Looks  string // permission bits, time of modification in nanoseconds, user and group; "": an object that says nothing of them
 }
 
-// verify wants, at each customer's home, the content that was acknowledged last under every name, every other file of before the load as it
-// was, and nothing else: the application never deletes a file. All contents are read.
+// verify wants, at each customer's home, the content that was acknowledged last under every name,
+// every other file of before the load as it was, and nothing else: the application never deletes a
+// file. All contents are read.
 func (f *Files) verify(ctx context.Context, o Options, entries []load.Entry, res *Result) error {
 	for _, c := range o.Customers {
 		where, have, err := f.home(ctx, c.ID, res.Homes[c.ID])
@@ -98,7 +99,8 @@ func attempted(c load.Customer, entries []load.Entry) map[string]bool {
 	return out
 }
 
-// acknowledged are the contents that each name may have: the last that was acknowledged, and any that was given up after it.
+// acknowledged are the contents that each name may have: the last that was acknowledged, and any
+// that was given up after it.
 func acknowledged(c load.Customer, entries []load.Entry) map[string][]string {
 	out := map[string][]string{}
 	for _, e := range entries {
@@ -113,7 +115,8 @@ func acknowledged(c load.Customer, entries []load.Entry) map[string][]string {
 	return out
 }
 
-// tree reads the files of a customer's folder. Files that are being written (names with a dot in front) are not files yet.
+// tree reads the files of a customer's folder. Files that are being written (names with a dot in
+// front) are not files yet.
 func (f *Files) tree(customer string) (map[string]file, error) {
 	out := map[string]file{}
 	root := strings.ReplaceAll(f.Folder, "{customer}", customer)

@@ -16,8 +16,8 @@ import (
 	"github.com/drover-migration/drover/lab/load"
 )
 
-// known is what identifies a write in a table of the application's and what must be true of it, as SQL. Of every other table only the
-// rows are compared.
+// known is what identifies a write in a table of the application's and what must be true of it, as
+// SQL. Of every other table only the rows are compared.
 var known = map[string]struct{ token, fact string }{
 	"acct":        {"''", "n::text"},
 	"orders":      {"coalesce(token::text, '')", "concat_ws(' ', round(amount * 100)::bigint, body->>'sku')"},
@@ -38,7 +38,8 @@ var kept = map[load.Kind][]string{
 	load.KindFile:  {"blobs"},
 }
 
-// verifyRows compares the ledger and what stood before the load with each customer's home, and the home with the other side.
+// verifyRows compares the ledger and what stood before the load with each customer's home, and the
+// home with the other side.
 func verifyRows(ctx context.Context, db map[string]*pgx.Conn, o Options, entries []load.Entry, res *Result) error {
 	all := map[string]*tables{}
 	for side, c := range db {
@@ -81,8 +82,9 @@ func verifyRows(ctx context.Context, db map[string]*pgx.Conn, o Options, entries
 	return nil
 }
 
-// replicated says whether replication stands: only then must both sides be equal. Where Drover's schema stands it must, or a migration
-// that broke it would be compared with nothing and found whole.
+// replicated says whether replication stands: only then must both sides be equal. Where Drover's
+// schema stands it must, or a migration that broke it would be compared with nothing and found
+// whole.
 func replicated(ctx context.Context, db map[string]*pgx.Conn, res *Result) (bool, error) {
 	if len(db) < 2 {
 		return false, nil
@@ -108,7 +110,8 @@ func replicated(ctx context.Context, db map[string]*pgx.Conn, res *Result) (bool
 	return standing, nil
 }
 
-// prepared says whether Drover's schema stands on a side: not before the first Prepare, and not after an abort.
+// prepared says whether Drover's schema stands on a side: not before the first Prepare, and not
+// after an abort.
 func prepared(ctx context.Context, c *pgx.Conn) (is bool, err error) {
 	if c == nil {
 		return false, nil
@@ -119,8 +122,9 @@ func prepared(ctx context.Context, c *pgx.Conn) (is bool, err error) {
 	return is, nil
 }
 
-// broken says what is wrong with Drover's subscriptions on one side to the other; "" for nothing. A subscription's worker may well run and
-// be refused by the other side, time after time: only a slot that is read says that it gets through.
+// broken says what is wrong with Drover's subscriptions on one side to the other; "" for nothing. A
+// subscription's worker may well run and be refused by the other side, time after time: only a slot
+// that is read says that it gets through.
 func broken(ctx context.Context, from, to *pgx.Conn) (string, error) {
 	rows, err := to.Query(ctx, `SELECT subname::text, coalesce(subslotname::text, ''), subenabled FROM pg_subscription
 		WHERE subname LIKE 'drover\_%' AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1`)
@@ -195,7 +199,8 @@ type tenant struct {
 	res         *Result
 }
 
-// ledger wants each acknowledged write once, as it was written; a write that was given up once at most.
+// ledger wants each acknowledged write once, as it was written; a write that was given up once at
+// most.
 func (t *tenant) ledger(entries []load.Entry) {
 	found := map[string]map[string][]row{}
 	for name, rs := range t.here {
@@ -258,7 +263,8 @@ func fact(e load.Entry, table string) string {
 
 const microseconds = "2006-01-02T15:04:05.000000"
 
-// before wants every row of before the load as it was, and of every other row that somebody sent it.
+// before wants every row of before the load as it was, and of every other row that somebody sent
+// it.
 func (t *tenant) before(entries []load.Entry) {
 	sent := map[string]map[string]bool{} // table -> tokens
 	for _, e := range entries {
@@ -298,7 +304,8 @@ func (t *tenant) names() []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// counter holds the customer's counter against the receipts of what was added to it since before the load.
+// counter holds the customer's counter against the receipts of what was added to it since before
+// the load.
 func (t *tenant) counter() {
 	n, added := counted(t.here)
 	was, addedBefore := counted(t.was)
@@ -327,8 +334,8 @@ func counted(rows map[string][]row) (n, sum int64) {
 	return n, sum
 }
 
-// sides compares the rows of both sides: what is only away from home is misplaced; what is only at home was not carried, which is
-// wrong only while replication stands.
+// sides compares the rows of both sides: what is only away from home is misplaced; what is only at
+// home was not carried, which is wrong only while replication stands.
 func (t *tenant) sides(standing bool) {
 	for _, name := range t.names() {
 		here, there := count(t.here[name]), count(t.there[name])

@@ -86,8 +86,8 @@ func (t *tables) read(ctx context.Context, c *pgx.Conn, name string, tenants boo
 	return err
 }
 
-// references wants the tables that are the same for everybody as they were before the load on premises, and on AWS, once they are there, the
-// same.
+// references wants the tables that are the same for everybody as they were before the load on
+// premises, and on AWS, once they are there, the same.
 func references(was *tables, now map[string]*tables, carried bool, res *Result) {
 	for name, rows := range was.reference {
 		res.RowsVerified += int64(len(rows))

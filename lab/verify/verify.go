@@ -70,7 +70,8 @@ const (
 	onAWS  = "aws"
 	// defaultDrain is many times what replication takes; a side that is not equal then will not be.
 	defaultDrain = 20 * time.Second
-	// drainPoll is how often the sides are compared until they are equal: a comparison reads them whole.
+	// drainPoll is how often the sides are compared until they are equal: a comparison reads them
+	// whole.
 	drainPoll = 500 * time.Millisecond
 )
 
@@ -101,7 +102,8 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	return res, nil
 }
 
-// drained compares the databases, their fences and the routes until nothing is wrong, or the time for draining is over.
+// drained compares the databases, their fences and the routes until nothing is wrong, or the time
+// for draining is over.
 func drained(ctx context.Context, o Options, entries []load.Entry) (*Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

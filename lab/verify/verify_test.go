@@ -28,8 +28,9 @@ import (
 	"github.com/drover-migration/drover/lab/verify"
 )
 
-// world is two databases with the same rows, a folder, a bucket, an edge and a ledger, all as they should be: acme is homed on AWS, beta and
-// gamma on premises. Each has what was there before the load, and one write of each kind.
+// world is two databases with the same rows, a folder, a bucket, an edge and a ledger, all as they
+// should be: acme is homed on AWS, beta and gamma on premises. Each has what was there before the
+// load, and one write of each kind.
 type world struct {
 	t      *testing.T
 	server *pg.Server
@@ -90,7 +91,8 @@ func (w *world) answering(_ context.Context, host string) ([]string, error) {
 	return []string{w.routes[host]}, nil
 }
 
-// fences are Drover's schema as far as the judge reads it: who is home, the guard, and whom the publications carry.
+// fences are Drover's schema as far as the judge reads it: who is home, the guard, and whom the
+// publications carry.
 func fences(home string) string {
 	sql := `CREATE SCHEMA drover;
 		CREATE FUNCTION drover.is_home(t bigint) RETURNS boolean LANGUAGE sql AS 'SELECT t IN ` + home + `';
@@ -108,7 +110,8 @@ func fences(home string) string {
 
 var tenanted = []string{"tenants", "acct", "orders", "order_items", "events", "audit", "blobs"}
 
-// subscribe joins one side to the other as Drover does, but that nothing is carried: each side's rows are the test's own.
+// subscribe joins one side to the other as Drover does, but that nothing is carried: each side's
+// rows are the test's own.
 func (w *world) subscribe(from, to string) {
 	name := "drover_" + to
 	w.exec(from, "CREATE PUBLICATION carrier_"+to)
@@ -151,7 +154,8 @@ func token(tenant int64, n int) string {
 	return fmt.Sprintf("00000000-0000-4000-8000-%06d%06d", tenant, n)
 }
 
-// seed is what was there before the load: rows and a file of each customer, and a table that is the same for everybody.
+// seed is what was there before the load: rows and a file of each customer, and a table that is the
+// same for everybody.
 func (w *world) seed() {
 	for _, side := range []string{"onprem", "aws"} {
 		w.exec(side, `INSERT INTO ref_currency VALUES ('EUR', 1), ('UAH', 0.02)`)
@@ -264,7 +268,8 @@ type fault struct {
 	says                                         string
 }
 
-// sql plants a fault by SQL on a side, or on both as replication would have carried it, with every trigger and foreign key left out.
+// sql plants a fault by SQL on a side, or on both as replication would have carried it, with every
+// trigger and foreign key left out.
 func (w *world) sql(side, plant, undo string) (func(), func()) {
 	do := func(sql string) func() {
 		return func() {
@@ -458,7 +463,8 @@ func TestEachFaultOfFilesDisksAndRoutesIsNamed(t *testing.T) {
 	})
 }
 
-// judge plants each fault alone, wants it named and counted, and nothing to be wrong any more when it is undone.
+// judge plants each fault alone, wants it named and counted, and nothing to be wrong any more when
+// it is undone.
 func (w *world) judge(faults []fault) {
 	for _, c := range faults {
 		w.t.Run(c.name, func(t *testing.T) {
