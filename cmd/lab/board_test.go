@@ -180,3 +180,11 @@ func TestWhatDidNotComeInTimeOnABusyMachineIsAVerdictOfItsOwn(t *testing.T) {
 	d.board().print(&out)
 	require.Contains(t, out.String(), "figures void")
 }
+
+func TestALineOfTheStoryIsBrokenAtSpacesAndKeepsItsColumns(t *testing.T) {
+	require.Equal(t, " 90.7s    cedar            baking\n", broken(" 90.7s  ", "  cedar            baking"))
+	require.Equal(t, " 90.7s    cedar            moving-back: probe http /api/healthz expecting 200\n            failed 3 times in a row, last: HTTP 500\n",
+		broken(" 90.7s  ", "  cedar            moving-back: probe http /api/healthz expecting 200 failed 3 times in a row, last: HTTP 500"))
+	long := strings.Repeat("x", 100)
+	require.Equal(t, " 90.7s  "+long+"\n", broken(" 90.7s  ", long))
+}

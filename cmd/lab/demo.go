@@ -109,15 +109,16 @@ func (s *story) keep(ctx context.Context, failed error) error {
 }
 
 func (s *story) say(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	lead := len(text) - len(strings.TrimLeft(text, " ")) // names of customers are set in, and columns kept
-	at := fmt.Sprintf("%5.1fs  ", time.Since(s.began).Seconds())
-	if len(at)+len(text) <= printer.Width {
-		fmt.Println(at + text)
-		return
+	fmt.Print(broken(fmt.Sprintf("%5.1fs  ", time.Since(s.began).Seconds()), fmt.Sprintf(format, args...)))
+}
+
+// broken is a line, broken at spaces where it is wider than the terminal; its first part keeps its columns.
+func broken(lead, text string) string {
+	at := strings.LastIndexByte(text[:min(len(text), max(printer.Width-len(lead), 1))], ' ')
+	if len(lead)+len(text) <= printer.Width || at <= 0 {
+		return lead + text + "\n"
 	}
-	indent := strings.Repeat(" ", len(at)+lead)
-	fmt.Print(strings.Replace(printer.Wrap(indent, text), indent, at+indent[len(at):], 1))
+	return lead + text[:at] + "\n" + printer.Wrap(strings.Repeat(" ", len(lead)+4), text[at:])
 }
 
 // excuse adds to an error what the product's workers said last.
