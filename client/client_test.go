@@ -353,7 +353,8 @@ func TestAMistypedNameIsAnsweredWithTheOneThatIsNear(t *testing.T) {
 	require.NoError(t, err)
 	listed := func(what string) {
 		require.EventuallyWithT(t, func(t *assert.CollectT) {
-			n, err := server.CountWorkflow(context.Background(), &workflowservice.CountWorkflowExecutionsRequest{Query: "WorkflowId = '" + what + "'"})
+			n, err := server.CountWorkflow(context.Background(), &workflowservice.CountWorkflowExecutionsRequest{Query: "WorkflowId = '" +
+				what + "'"})
 			require.NoError(t, err)
 			require.EqualValues(t, 1, n.GetCount())
 		}, 10*time.Second, 100*time.Millisecond)
@@ -365,11 +366,16 @@ func TestAMistypedNameIsAnsweredWithTheOneThatIsNear(t *testing.T) {
 		ask       func() error
 		why, next string
 	}{
-		"a plan":     {func() error { _, err := c.Status(t.Context(), s.Plan+"x"); return err }, `no plan "` + s.Plan + `x" was submitted`, `did you mean "` + s.Plan + `"?`},
-		"a batch":    {func() error { _, err := c.Batch(t.Context(), s.Plan, "canry"); return err }, `the plan has no batch "canry"`, `did you mean "canary"?`},
-		"no batch":   {func() error { _, err := c.Batch(t.Context(), s.Plan, "week-49"); return err }, `the plan has no batch "week-49"`, "list the batches with `drover status " + s.Plan},
-		"an early":   {func() error { _, err := c.Batch(t.Context(), s.Plan, "canary"); return err }, "the batch has not started", "see what goes before it"},
-		"a customer": {func() error { _, err := c.Hold(t.Context(), s.Plan, "Fjrod", migration.Command{By: "ann"}); return err }, `the plan has no customer "Fjrod"`, `did you mean "fjord"?`},
+		"a plan": {func() error { _, err := c.Status(t.Context(), s.Plan+"x"); return err }, `no plan "` + s.Plan +
+			`x" was submitted`, `did you mean "` + s.Plan + `"?`},
+		"a batch": {func() error { _, err := c.Batch(t.Context(), s.Plan, "canry"); return err }, `the plan has no batch "canry"`,
+			`did you mean "canary"?`},
+		"no batch": {func() error { _, err := c.Batch(t.Context(), s.Plan, "week-49"); return err }, `the plan has no batch "week-49"`,
+			"list the batches with `drover status " + s.Plan},
+		"an early": {func() error { _, err := c.Batch(t.Context(), s.Plan, "canary"); return err }, "the batch has not started",
+			"see what goes before it"},
+		"a customer": {func() error { _, err := c.Hold(t.Context(), s.Plan, "Fjrod", migration.Command{By: "ann"}); return err },
+			`the plan has no customer "Fjrod"`, `did you mean "fjord"?`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := x.ask()
@@ -381,7 +387,8 @@ func TestAMistypedNameIsAnsweredWithTheOneThatIsNear(t *testing.T) {
 }
 
 func TestANamespaceThatDoesNotExistIsSaidToBeMissingAndNotThePlan(t *testing.T) {
-	elsewhere, err := temporalclient.NewClientFromExistingWithContext(t.Context(), server, temporalclient.Options{Namespace: "prod", Logger: quiet})
+	elsewhere, err := temporalclient.NewClientFromExistingWithContext(t.Context(), server, temporalclient.Options{Namespace: "prod",
+		Logger: quiet})
 	require.NoError(t, err)
 	_, err = client.New(elsewhere).Status(t.Context(), "orders")
 	require.ErrorIs(t, err, client.ErrNotFound)

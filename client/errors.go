@@ -97,11 +97,13 @@ func problem(doing string, err error) error {
 // counts.
 var remedies = []struct{ says, next string }{
 	{"certificate has expired or is not yet valid", "renew the certificate that the message names, or set this machine's clock right"},
-	{"certificate signed by unknown authority", "set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the authority that signed the server's certificate"},
+	{"certificate signed by unknown authority",
+		"set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the authority that signed the server's certificate"},
 	{"certificate is valid for", "set TEMPORAL_TLS_SERVER_NAME to a name that the server's certificate has, or correct TEMPORAL_ADDRESS"},
 	{"certificate required", "set TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH: the server wants a client's certificate"},
 	{"bad certificate", "the server refuses the client's certificate: check TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH"},
-	{"first record does not look like a TLS handshake", "the server speaks no TLS: set TEMPORAL_TLS=false, or unset TEMPORAL_API_KEY, which switches TLS on"},
+	{"first record does not look like a TLS handshake",
+		"the server speaks no TLS: set TEMPORAL_TLS=false, or unset TEMPORAL_API_KEY, which switches TLS on"},
 	{"too many colons in address", "write TEMPORAL_ADDRESS as host:port, without https:// in front"},
 	{"missing port in address", "write TEMPORAL_ADDRESS as host:port"},
 	{"no such host", "correct the host in TEMPORAL_ADDRESS: no name server knows it"},
@@ -112,7 +114,8 @@ var remedies = []struct{ says, next string }{
 
 // Unreachable is the problem of a Temporal server that could not be dialled.
 func Unreachable(address string, err error) error {
-	p := &Problem{Kind: ErrUnreachable, Doing: fmt.Sprintf("connect to Temporal at %s", address), Why: short(err), Next: nextServer, Err: err}
+	p := &Problem{Kind: ErrUnreachable, Doing: fmt.Sprintf("connect to Temporal at %s", address), Why: short(err), Next: nextServer,
+		Err: err}
 	for _, r := range remedies {
 		if strings.Contains(err.Error(), r.says) {
 			p.Next = r.next

@@ -29,10 +29,12 @@ func (c *Client) missing(ctx context.Context, err error, at Aim) error {
 		p.Why, p.Next = fmt.Sprintf("no plan %q was submitted", at.Plan), "list the plans with `drover status`"
 		mean(p, at.Plan, c.plans(ctx))
 	case at.Customer != "":
-		p.Why, p.Next = fmt.Sprintf("the plan has no customer %q, or it has not started", at.Customer), fmt.Sprintf("list the customers with `drover status %s`", at.Plan)
+		p.Why, p.Next = fmt.Sprintf("the plan has no customer %q, or it has not started", at.Customer),
+			fmt.Sprintf("list the customers with `drover status %s`", at.Plan)
 		mean(p, at.Customer, c.customers(ctx, at.Plan))
 	case at.Batch != "":
-		p.Why, p.Next = fmt.Sprintf("the plan has no batch %q, or it has not started", at.Batch), fmt.Sprintf("list the batches with `drover status %s`", at.Plan)
+		p.Why, p.Next = fmt.Sprintf("the plan has no batch %q, or it has not started", at.Batch),
+			fmt.Sprintf("list the batches with `drover status %s`", at.Plan)
 		if s, e := c.Migration(ctx, at.Plan); e == nil {
 			c.noBatch(p, at, s)
 		}
@@ -76,7 +78,8 @@ func (c *Client) plans(ctx context.Context) (out []string) {
 // customers are the ids of a plan's customers as the list of workflows has them: as many as can be
 // read.
 func (c *Client) customers(ctx context.Context, plan string) (out []string) {
-	req := &workflowservice.ListWorkflowExecutionsRequest{Query: fmt.Sprintf("WorkflowType = 'Customer' AND %s = '%s'", migration.AttrPlan, strings.ReplaceAll(plan, "'", ""))}
+	req := &workflowservice.ListWorkflowExecutionsRequest{Query: fmt.Sprintf("WorkflowType = 'Customer' AND %s = '%s'",
+		migration.AttrPlan, strings.ReplaceAll(plan, "'", ""))}
 	for {
 		page, err := c.temporal.ListWorkflow(ctx, req)
 		if err != nil {

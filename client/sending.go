@@ -42,7 +42,8 @@ func (s sending) unanswered(ctx context.Context) (migration.Accepted, error) {
 	ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 	defer cancel()
 	var out migration.Accepted
-	err := s.client.temporal.GetWorkflowUpdateHandle(client.GetWorkflowUpdateHandleOptions{WorkflowID: s.at.workflow(), UpdateID: s.id}).Get(ask, &out)
+	err := s.client.temporal.GetWorkflowUpdateHandle(client.GetWorkflowUpdateHandleOptions{WorkflowID: s.at.workflow(),
+		UpdateID: s.id}).Get(ask, &out)
 	var refused *temporal.ApplicationError
 	if err == nil || errors.As(err, &refused) {
 		return out, s.client.updateProblem(ask, s.doing, s.at, err)

@@ -87,7 +87,8 @@ func (c *Client) update(ctx context.Context, name string, at Aim, cmd migration.
 	cmd.Until = until(ctx)
 	// Each sending has an id of its own: a repeat must not be joined to a first one that is refused
 	// because it is late.
-	s := sending{client: c, at: at, doing: name + " " + at.String(), id: fmt.Sprintf("%s/%d", cmd.RequestID, cmd.Until.UnixMilli()), cmd: cmd}
+	s := sending{client: c, at: at, doing: name + " " + at.String(), id: fmt.Sprintf("%s/%d", cmd.RequestID, cmd.Until.UnixMilli()),
+		cmd: cmd}
 	var out migration.Accepted
 	h, err := c.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 		UpdateID: s.id, WorkflowID: at.workflow(), UpdateName: name, Args: []any{cmd}, WaitForStage: client.WorkflowUpdateStageCompleted,
@@ -127,9 +128,11 @@ func (c *Client) goOn(ctx context.Context, at Aim, execution string) string {
 	plan, err := c.execution(ctx, Aim{Plan: at.Plan})
 	switch {
 	case execution == Completed || err != nil:
-		return fmt.Sprintf("see how with `%s`; a plan that has ended can be submitted again, customers that are finished are not touched", at.statusCommand())
+		return fmt.Sprintf("see how with `%s`; a plan that has ended can be submitted again, customers that are finished are not touched",
+			at.statusCommand())
 	case plan == Running:
-		return "it is started again within half a minute, from what its data says; see that with `" + at.statusCommand() + "`, then repeat the command"
+		return "it is started again within half a minute, from what its data says; see that with `" + at.statusCommand() +
+			"`, then repeat the command"
 	default:
 		return "the migration does not run any more, and nobody starts it again: submit the plan again, then repeat the command"
 	}

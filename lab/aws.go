@@ -85,7 +85,8 @@ func (l *Lab) buildNetwork(ctx context.Context) error {
 		return err
 	}
 	_, err = c.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{GroupId: g.GroupId, IpPermissions: []ec2types.IpPermission{{
-		IpProtocol: aws.String("tcp"), FromPort: aws.Int32(int32(l.ports.app)), ToPort: aws.Int32(int32(l.ports.app)), IpRanges: []ec2types.IpRange{{CidrIp: aws.String("0.0.0.0/0")}},
+		IpProtocol: aws.String("tcp"), FromPort: aws.Int32(int32(l.ports.app)), ToPort: aws.Int32(int32(l.ports.app)),
+		IpRanges: []ec2types.IpRange{{CidrIp: aws.String("0.0.0.0/0")}},
 	}}})
 	return err
 }
@@ -169,7 +170,8 @@ func (l *Lab) buildEdge(ctx context.Context) error {
 		name      string
 		addresses []string
 	}{{&l.GroupWeb, "onprem-web", []string{l.net.vm(0), l.net.vm(1)}}, {&l.GroupAPI, "onprem-api", []string{l.net.vm(2)}}} {
-		out, err := c.CreateTargetGroup(ctx, &elb.CreateTargetGroupInput{Name: &g.name, Protocol: elbtypes.ProtocolEnumHttp, Port: aws.Int32(int32(l.ports.app)), VpcId: &l.VPC,
+		out, err := c.CreateTargetGroup(ctx, &elb.CreateTargetGroupInput{Name: &g.name, Protocol: elbtypes.ProtocolEnumHttp,
+			Port: aws.Int32(int32(l.ports.app)), VpcId: &l.VPC,
 			TargetType: elbtypes.TargetTypeEnumIp, HealthCheckPath: aws.String("/healthz")})
 		if err != nil {
 			return err
@@ -177,13 +179,15 @@ func (l *Lab) buildEdge(ctx context.Context) error {
 		*g.arn = *out.TargetGroups[0].TargetGroupArn
 		var targets []elbtypes.TargetDescription
 		for _, a := range g.addresses {
-			targets = append(targets, elbtypes.TargetDescription{Id: &a, Port: aws.Int32(int32(l.ports.app)), AvailabilityZone: aws.String("all")})
+			targets = append(targets, elbtypes.TargetDescription{Id: &a, Port: aws.Int32(int32(l.ports.app)),
+				AvailabilityZone: aws.String("all")})
 		}
 		if _, err := c.RegisterTargets(ctx, &elb.RegisterTargetsInput{TargetGroupArn: g.arn, Targets: targets}); err != nil {
 			return err
 		}
 	}
-	listener, err := c.CreateListener(ctx, &elb.CreateListenerInput{LoadBalancerArn: b.LoadBalancers[0].LoadBalancerArn, Port: aws.Int32(int32(l.ports.edge)), Protocol: elbtypes.ProtocolEnumHttp,
+	listener, err := c.CreateListener(ctx, &elb.CreateListenerInput{LoadBalancerArn: b.LoadBalancers[0].LoadBalancerArn,
+		Port: aws.Int32(int32(l.ports.edge)), Protocol: elbtypes.ProtocolEnumHttp,
 		DefaultActions: []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: &l.GroupWeb}}})
 	if err != nil {
 		return err

@@ -88,7 +88,8 @@ func held(dir string, lock io.Reader) error {
 	if h.URL != "" {
 		where = h.URL
 	}
-	return fmt.Errorf("%w: %s (pid %d, %s); use it, end it with Ctrl-C where it was started, or start another in another folder", ErrRuns, dir, h.PID, where)
+	return fmt.Errorf("%w: %s (pid %d, %s); use it, end it with Ctrl-C where it was started, or start another in another folder", ErrRuns,
+		dir, h.PID, where)
 }
 
 // say writes who has the folder.

@@ -18,7 +18,8 @@ import (
 
 func TestLogsLedgerAndPlanAreKeptAndSecretsAreNot(t *testing.T) {
 	from, to := t.TempDir(), t.TempDir()
-	for _, name := range []string{"workers/worker-main.log", "temporal/temporal.log", "machines.log", "ledger.jsonl", "plan.yaml", "env.sh", "files/acme/bill.txt"} {
+	for _, name := range []string{"workers/worker-main.log", "temporal/temporal.log", "machines.log", "ledger.jsonl", "plan.yaml",
+		"env.sh", "files/acme/bill.txt"} {
 		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(from, name)), 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(from, name), []byte(name), 0o600))
 	}

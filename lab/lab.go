@@ -176,7 +176,8 @@ func (l *Lab) startAWS(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if l.aws, err = aws.Start(ctx, aws.Options{Tools: l.opts.Tools, Dir: dir, Listen: at(l.net.moto(), l.ports.moto), RDSEndpoint: at(l.net.rds(), l.ports.database)}); err != nil {
+	if l.aws, err = aws.Start(ctx, aws.Options{Tools: l.opts.Tools, Dir: dir, Listen: at(l.net.moto(), l.ports.moto),
+		RDSEndpoint: at(l.net.rds(), l.ports.database)}); err != nil {
 		return err
 	}
 	l.later(func() { _ = l.aws.Close() })
@@ -184,7 +185,8 @@ func (l *Lab) startAWS(ctx context.Context) error {
 	if dir, err = l.dir("s3"); err != nil {
 		return err
 	}
-	store, err := aws.StartS3(ctx, aws.S3Options{Tools: l.opts.Tools, Dir: dir, Listen: at(l.net.s3(), l.ports.s3), AccessKey: accessKey, SecretKey: secretKey, Region: Region})
+	store, err := aws.StartS3(ctx, aws.S3Options{Tools: l.opts.Tools, Dir: dir, Listen: at(l.net.s3(), l.ports.s3), AccessKey: accessKey,
+		SecretKey: secretKey, Region: Region})
 	if err != nil {
 		return err
 	}
@@ -210,7 +212,8 @@ func (l *Lab) startVCenter(ctx context.Context) error {
 	for i := range vms {
 		vms[i].Address = l.net.vm(i)
 	}
-	l.vcenter, err = vcenter.Start(ctx, vcenter.Options{Listen: at(l.net.vcenter(), l.ports.vcenter), Dir: dir, VMs: vms, Username: vcUser, Password: vcPassword})
+	l.vcenter, err = vcenter.Start(ctx, vcenter.Options{Listen: at(l.net.vcenter(), l.ports.vcenter), Dir: dir, VMs: vms,
+		Username: vcUser, Password: vcPassword})
 	if err != nil {
 		return err
 	}
@@ -271,7 +274,8 @@ func (l *Lab) startMachines(ctx context.Context) error {
 		return err
 	}
 	l.machines = machines.New(machines.Config{
-		Command: []string{l.opts.Self, "app"}, Port: l.ports.app, AdminPort: l.ports.admin, Tenants: tenants, AWS: l.motoURL, Disks: disks{l}, Log: out,
+		Command: []string{l.opts.Self, "app"}, Port: l.ports.app, AdminPort: l.ports.admin, Tenants: tenants, AWS: l.motoURL,
+		Disks: disks{l}, Log: out,
 		AWSEnv: l.awsEnv(), VMs: machines.VMsFunc(l.poweredOn),
 	})
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))

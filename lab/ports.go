@@ -34,8 +34,10 @@ func findPorts(ip string, out io.Writer) (p ports, err error) {
 		what  string
 		usual int
 	}{
-		{&p.app, "the application", 8080}, {&p.admin, "the application's faults", 8081}, {&p.edge, "the load balancer", 8080}, {&p.moto, "AWS", 5000},
-		{&p.s3, "S3", 9000}, {&p.ebs, "EBS", 9001}, {&p.database, "PostgreSQL", 5432}, {&p.vcenter, "vCenter", 8989}, {&p.names, "the name server", 5353},
+		{&p.app, "the application", 8080}, {&p.admin, "the application's faults", 8081}, {&p.edge, "the load balancer", 8080}, {&p.moto,
+			"AWS", 5000},
+		{&p.s3, "S3", 9000}, {&p.ebs, "EBS", 9001}, {&p.database, "PostgreSQL", 5432}, {&p.vcenter, "vCenter", 8989}, {&p.names,
+			"the name server", 5353},
 		{&p.control, "the lab's control", 7001},
 	} {
 		if *w.at, err = findPort(ip, w.usual); err != nil {

@@ -36,7 +36,10 @@ func (l *Lab) Verify(ctx context.Context) (*verify.Result, error) {
 		return nil, err
 	}
 	o := l.truth()
-	o.Disks = &verify.Disks{Snapshots: snapshots, Exported: exported, Digest: func(id string, _ int64) (string, int64, error) { return l.blocks.ReadDigest(id) }}
+	o.Disks = &verify.Disks{Snapshots: snapshots, Exported: exported, Digest: func(id string, _ int64) (string, int64,
+		error) {
+		return l.blocks.ReadDigest(id)
+	}}
 	return verify.Run(ctx, o)
 }
 

@@ -199,7 +199,8 @@ func (s *source) checkHeader(r *csv.Reader, header []string) bool {
 		switch {
 		case slices.Index(header, h) < i:
 			p.Message = fmt.Sprintf("column %s is given twice", quoted(h))
-		case strings.HasPrefix(h, labelColumn) && scalars[typeOf[Name]()].pattern.MatchString(h[len(labelColumn):]), slices.Contains(known, h):
+		case strings.HasPrefix(h, labelColumn) && scalars[typeOf[Name]()].pattern.MatchString(h[len(labelColumn):]),
+			slices.Contains(known, h):
 			continue
 		case strings.HasPrefix(h, labelColumn):
 			p.Message, p.Found, p.Want = "not valid", quoted(h), labelColumn+"KEY, where KEY is "+scalars[typeOf[Name]()].want

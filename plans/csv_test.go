@@ -60,15 +60,28 @@ func TestWhatSpreadsheetsWriteIsUnderstood(t *testing.T) {
 
 func TestWhatIsNoCSVIsToldInOneMessageWithItsRemedy(t *testing.T) {
 	for name, c := range map[string]struct{ text, says string }{
-		"a workbook":        {"PK\x03\x04\x14\x00\x06\x00", `customers.csv: a spreadsheet's workbook, and no CSV; save it from the spreadsheet as "CSV UTF-8 (comma delimited)"`},
-		"an old workbook":   {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", `customers.csv: a spreadsheet's workbook, and no CSV; save it from the spreadsheet as "CSV UTF-8 (comma delimited)"`},
-		"Latin-1":           {head + "acme,17,acme.example.com,web,orders;attachments\nm\xfcller,18,m.example.com,web,orders;attachments\n", `customers.csv:3:2: not a text in UTF-8; save it from the spreadsheet as "CSV UTF-8 (comma delimited)"`},
-		"too many hosts":    {head + strings.Replace(acme, "acme.example.com", "a.x.example;b.x.example;c.x.example;d.x.example;e.x.example", 1), "customers.csv:2:9: customers[0].match.host: too many: found 5; want at most 4"},
-		"commas in a cell":  {head + strings.Replace(acme, ",web,", `,"web,api",`, 1), `customers.csv:2:26: customers[0].uses.workloads: several in one cell are separated by semicolons: found "web,api"`},
-		"a short row":       {head + acme + "globex,18,globex.example.com,web\n", "customers.csv:3:1: customers[1]: wrong number of cells: found 4; want 5, as in the header"},
-		"a long row":        {head + acme + "globex,18,globex.example.com,web,orders,more\n", "customers.csv:3:1: customers[1]: wrong number of cells: found 6; want 5, as in the header"},
-		"a label's key":     {strings.Replace(head, "datasets", "datasets,label.Tier!", 1) + strings.Replace(acme, "attachments", "attachments,gold", 1) + "b,18,b.example.com,web,orders;attachments,gold\n", `customers.csv:1:35: not valid: found "label.Tier!"; want label.KEY, where KEY is a name of lower-case letters, digits and hyphens that starts with a letter or digit, at most 63 long`},
-		"a quote left open": {head + acme + "globex,18,\"globex.example.com,web,orders\n" + strings.Repeat("x,19,x.example.com,web,orders;attachments\n", 5), "customers.csv:3:1: not CSV: a quote that begins in this line's row is not closed; want a header id,tenant,host,workloads,datasets and a line a customer"},
+		"a workbook": {"PK\x03\x04\x14\x00\x06\x00",
+			`customers.csv: a spreadsheet's workbook, and no CSV; save it from the spreadsheet as "CSV UTF-8 (comma delimited)"`},
+		"an old workbook": {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+			`customers.csv: a spreadsheet's workbook, and no CSV; save it from the spreadsheet as "CSV UTF-8 (comma delimited)"`},
+		"Latin-1": {head +
+			"acme,17,acme.example.com,web,orders;attachments\nm\xfcller,18,m.example.com,web,orders;attachments\n",
+			`customers.csv:3:2: not a text in UTF-8; save it from the spreadsheet as "CSV UTF-8 (comma delimited)"`},
+		"too many hosts": {head + strings.Replace(acme, "acme.example.com",
+			"a.x.example;b.x.example;c.x.example;d.x.example;e.x.example", 1),
+			"customers.csv:2:9: customers[0].match.host: too many: found 5; want at most 4"},
+		"commas in a cell": {head + strings.Replace(acme, ",web,", `,"web,api",`, 1),
+			`customers.csv:2:26: customers[0].uses.workloads: several in one cell are separated by semicolons: found "web,api"`},
+		"a short row": {head + acme + "globex,18,globex.example.com,web\n",
+			"customers.csv:3:1: customers[1]: wrong number of cells: found 4; want 5, as in the header"},
+		"a long row": {head + acme + "globex,18,globex.example.com,web,orders,more\n",
+			"customers.csv:3:1: customers[1]: wrong number of cells: found 6; want 5, as in the header"},
+		"a label's key": {strings.Replace(head, "datasets", "datasets,label.Tier!", 1) + strings.Replace(acme, "attachments",
+			"attachments,gold", 1) + "b,18,b.example.com,web,orders;attachments,gold\n",
+			`customers.csv:1:35: not valid: found "label.Tier!"; want label.KEY, where KEY is a name of lower-case letters, digits and hyphens that starts with a letter or digit, at most 63 long`},
+		"a quote left open": {head + acme + "globex,18,\"globex.example.com,web,orders\n" +
+			strings.Repeat("x,19,x.example.com,web,orders;attachments\n", 5),
+			"customers.csv:3:1: not CSV: a quote that begins in this line's row is not closed; want a header id,tenant,host,workloads,datasets and a line a customer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, problems := withCustomers(t, []byte(c.text))
@@ -104,7 +117,8 @@ func TestAPlanIsWarnedOfWhatItsAuthorMayNotHaveMeant(t *testing.T) {
 	require.Contains(t, warnings.Error(), "datasets.attachments: no customer uses this dataset")
 	require.Contains(t, warnings.Error(), "clocks in Europe/Kyiv show this time twice; the first is taken, 2026-10-25 00:30 UTC")
 
-	more := strings.Replace(string(src), "workloads:\n  web:", "workloads:\n  spare:\n    site: dc1\n    vms: {names: [spare-01]}\n    target: {name: prod, ec2: {}}\n  web:", 1)
+	more := strings.Replace(string(src), "workloads:\n  web:",
+		"workloads:\n  spare:\n    site: dc1\n    vms: {names: [spare-01]}\n    target: {name: prod, ec2: {}}\n  web:", 1)
 	p, problems = Parse("plan.yaml", []byte(more), "")
 	require.Empty(t, problems)
 	require.Contains(t, p.Warnings().Error(), "workloads.spare: no customer uses this workload")
@@ -113,7 +127,8 @@ func TestAPlanIsWarnedOfWhatItsAuthorMayNotHaveMeant(t *testing.T) {
 func TestAPasswordInTheEnvironmentIsRefusedByItsName(t *testing.T) {
 	src, err := os.ReadFile("testdata/valid/defaults.yaml")
 	require.NoError(t, err)
-	for name, refused := range map[string]bool{"DB_PASSWORD": true, "PGPASSWORD_FILE": false, "DB_SECRET": false, "api_key": true, "AWS_SECRET_ACCESS_KEY": true, "KEYBOARD": false} {
+	for name, refused := range map[string]bool{"DB_PASSWORD": true, "PGPASSWORD_FILE": false, "DB_SECRET": false, "api_key": true,
+		"AWS_SECRET_ACCESS_KEY": true, "KEYBOARD": false} {
 		with := strings.Replace(string(src), "ec2: {}", "ec2: {}, config: {env: {"+name+": hunter2}}", 1)
 		_, problems := Parse("plan.yaml", []byte(with), "")
 		if !refused {

@@ -119,8 +119,9 @@ var scalars = map[reflect.Type]scalar{
 	typeOf[Zone]():                {want: "an IANA zone, like Europe/Kyiv or UTC", pattern: re(`^[A-Za-z0-9+_/-]+$`), check: checkZone},
 	typeOf[LocalTime]():           {want: `a local time, like "2026-12-02 22:00"`, pattern: re(`^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}$`), check: checkLocalTime},
 	typeOf[Bytes]():               {want: "a size, like 50GiB (B, KiB, MiB, GiB, TiB)", pattern: re(`^[0-9]{1,12}(B|KiB|MiB|GiB|TiB)$`), parse: parseBytes},
-	typeOf[migration.Duration](): {want: "a duration without spaces, like 500ms, 10m or 72h (units ms, s, m, h)", pattern: re(`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`),
-		parse: func(s string) (any, error) { d, err := time.ParseDuration(s); return migration.Duration(d), err }},
+	typeOf[migration.Duration](): {want: "a duration without spaces, like 500ms, 10m or 72h (units ms, s, m, h)",
+		pattern: re(`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`),
+		parse:   func(s string) (any, error) { d, err := time.ParseDuration(s); return migration.Duration(d), err }},
 	typeOf[RateBound](): {want: `a bound, like "<= 1x + 0.5%" or "<= 2%"`, pattern: rateBound, parse: parseRateBound},
 	typeOf[TimeBound](): {want: `a bound, like "<= 1.5x", "<= 1x + 200ms" or "<= 2s"`, pattern: timeBound, parse: parseTimeBound},
 }

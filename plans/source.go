@@ -86,7 +86,8 @@ func lineColumn(src []byte, at int) (line, column int) {
 }
 
 func syntaxProblem(err error) Problem {
-	p := Problem{Message: "not YAML", Want: "YAML 1.2; tabs do not indent, and texts need quotes that have a colon and a space in them, or begin with { [ * & ! % @ or `"}
+	p := Problem{Message: "not YAML",
+		Want: "YAML 1.2; tabs do not indent, and texts need quotes that have a colon and a space in them, or begin with { [ * & ! % @ or `"}
 	var syntax *yaml.SyntaxError
 	if errors.As(err, &syntax) { // its Error would quote the lines around it, and with them perhaps a secret
 		p.Message = "not YAML: " + syntax.Message

@@ -60,7 +60,8 @@ func (p *Plan) validateWorkloadTarget(t WorkloadTarget, at *node) {
 	for _, name := range sortedKeys(t.Config.Env) {
 		if t.Config.Env[name] != "" && secretName.MatchString(string(name)) {
 			p.src.report(at.ats("config", "env", string(name)), Problem{Message: "a secret in clear (not shown), by the variable's name",
-				Want: "it under secrets (Fargate), or fetched with the instance's role (EC2)", Hint: "everybody who may read the task definition or the user data reads env"})
+				Want: "it under secrets (Fargate), or fetched with the instance's role (EC2)",
+				Hint: "everybody who may read the task definition or the user data reads env"})
 		}
 	}
 	p.exactlyOne(at, []string{"ec2", "fargate"}, t.EC2 != nil, t.Fargate != nil)

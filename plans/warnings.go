@@ -24,7 +24,8 @@ func (p *Plan) Warnings() Problems {
 	}
 	for _, name := range sortedKeys(p.Datasets) {
 		if at := root.ats("datasets", string(name)); !used[at.String()] {
-			w.report(at, Problem{Message: "no customer uses this dataset", Hint: "it is replicated all the same, and nobody's part of it moves"})
+			w.report(at, Problem{Message: "no customer uses this dataset",
+				Hint: "it is replicated all the same, and nobody's part of it moves"})
 		}
 	}
 	for i, b := range p.Batches {
@@ -32,7 +33,8 @@ func (p *Plan) Warnings() Problems {
 			continue
 		}
 		if first, err := b.Window.opens(); err == nil && b.Window.twice(first) {
-			w.report(root.at("batches").item(i).ats("window", "opens"), Problem{Message: "clocks in " + string(b.Window.Zone) + " show this time twice",
+			w.report(root.at("batches").item(i).ats("window", "opens"), Problem{Message: "clocks in " + string(b.Window.Zone) +
+				" show this time twice",
 				Hint: fmt.Sprintf("the first is taken, %s", first.UTC().Format("2006-01-02 15:04 MST"))})
 		}
 	}

@@ -74,7 +74,8 @@ type progressData struct {
 }
 
 func dataOfMigration(s migration.MigrationStatus, execution string) migrationData {
-	out := migrationData{MigrationStatus: s, Workflow: execution, Batches: []batchData{}, Workloads: dataOfPieces(s.Workloads), Datasets: dataOfPieces(s.Datasets)}
+	out := migrationData{MigrationStatus: s, Workflow: execution, Batches: []batchData{}, Workloads: dataOfPieces(s.Workloads),
+		Datasets: dataOfPieces(s.Datasets)}
 	for _, b := range s.Batches {
 		out.Batches = append(out.Batches, dataOfBatch(b, ""))
 	}

@@ -81,7 +81,8 @@ Exit codes:
 		return &badInput{err: err, next: "see `" + cmd.CommandPath() + " --help`"}
 	})
 	root.AddCommand(a.planCommand(), a.submitCommand(), a.statusCommand(), a.inventoryCommand(), a.approveCommand(), a.pauseCommand(),
-		a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(), a.doctorCommand(), a.workerCommand(), a.versionCommand(),
+		a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(), a.doctorCommand(), a.workerCommand(),
+		a.versionCommand(),
 		exitCodesTopic())
 	root.SetHelpCommand(helpCommand(root))
 	// Cobra prints flags however long their lines become; this is for a terminal of 80 columns.

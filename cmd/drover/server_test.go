@@ -27,9 +27,10 @@ import (
 func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
 	paused := in.Spec.Plan == "stopped"
 	err := workflow.SetQueryHandler(ctx, migration.QueryStatus, func(migration.Page) (migration.MigrationStatus, error) {
-		return migration.MigrationStatus{Plan: in.Spec.Plan, Phase: migration.MigrationSoak, Paused: paused, Batches: []migration.BatchStatus{
-			{Name: "canary", Phase: migration.BatchDone, Counts: migration.Counts{Customers: 2, OnAWS: 1, Held: 1}},
-		}}, nil
+		return migration.MigrationStatus{Plan: in.Spec.Plan, Phase: migration.MigrationSoak, Paused: paused,
+			Batches: []migration.BatchStatus{
+				{Name: "canary", Phase: migration.BatchDone, Counts: migration.Counts{Customers: 2, OnAWS: 1, Held: 1}},
+			}}, nil
 	})
 	if err != nil {
 		return err
@@ -40,7 +41,8 @@ func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
 // standInBatch and standInCustomer answer and take what the product's do.
 func standInBatch(ctx workflow.Context) error {
 	err := workflow.SetQueryHandler(ctx, migration.QueryStatus, func(migration.Page) (migration.BatchStatus, error) {
-		return migration.BatchStatus{Name: "canary", Phase: migration.BatchDone, Counts: migration.Counts{Customers: 2, OnAWS: 1, Held: 1}}, nil
+		return migration.BatchStatus{Name: "canary", Phase: migration.BatchDone, Counts: migration.Counts{Customers: 2, OnAWS: 1,
+			Held: 1}}, nil
 	})
 	if err != nil {
 		return err
@@ -199,22 +201,30 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 		{args: "approve minimal canary --reason CHG-1", at: canary, hears: heard{"approve", migration.Command{By: "ann", Reason: "CHG-1"}}, stdout: "batch canary of plan minimal: approve accepted from ann\n"},
 		{args: "approve minimal canary --reason CHG-2 --by bob --request-id r1", at: canary, hears: heard{"approve", migration.Command{RequestID: "r1", By: "bob", Reason: "CHG-2"}}, stdout: "accepted from bob\n"},
 		{args: "approve minimal canary --reason late", code: exitRefused, stderr: "error: approve batch canary of plan minimal: not now next: see what may be done now with `drover status minimal --batch canary`"},
-		{args: "approve minimal nobody --reason x", code: exitNotFound, stderr: "the plan has no batch \"nobody\" next: list the batches with `drover status minimal`"},
-		{args: "approve minimal first --reason x", code: exitRefused, stderr: "it has ended (Terminated) next: it is started again within half a minute, from what its data says; see that with `drover status minimal --batch first`, then repeat the command"},
+		{args: "approve minimal nobody --reason x", code: exitNotFound,
+			stderr: "the plan has no batch \"nobody\" next: list the batches with `drover status minimal`"},
+		{args: "approve minimal first --reason x", code: exitRefused,
+			stderr: "it has ended (Terminated) next: it is started again within half a minute, from what its data says; see that with `drover status minimal --batch first`, then repeat the command"},
 		{args: "approve minimal", code: exitInput, stderr: "next: usage: drover approve PLAN BATCH [flags]; see `drover approve --help`"},
 
 		{args: "pause minimal --reason lunch", at: plan, hears: heard{"pause", migration.Command{By: "ann", Reason: "lunch"}}, stdout: "plan minimal: pause accepted from ann\n"},
 		{args: "resume minimal --reason repaired --by bob", at: plan, hears: heard{"resume", migration.Command{By: "bob", Reason: "repaired"}}, stdout: "plan minimal: resume accepted from bob\n"},
 		{args: "resume minimal --reason late", code: exitRefused, stderr: "error: resume plan minimal: not now next: see what may be done now with `drover status minimal`"},
-		{args: "resume nowhere --reason x", code: exitNotFound, stderr: "no plan \"nowhere\" was submitted next: list the plans with `drover status`"},
-		{args: "resume old --reason x", code: exitRefused, stderr: "it has ended (Terminated) next: the migration does not run any more, and nobody starts it again: submit the plan again, then repeat the command"},
+		{args: "resume nowhere --reason x", code: exitNotFound,
+			stderr: "no plan \"nowhere\" was submitted next: list the plans with `drover status`"},
+		{args: "resume old --reason x", code: exitRefused,
+			stderr: "it has ended (Terminated) next: the migration does not run any more, and nobody starts it again: submit the plan again, then repeat the command"},
 
-		{args: "hold minimal --customer acme --reason exams --yes", at: acme, hears: heard{"hold", migration.Command{By: "ann", Reason: "exams"}}, stdout: "customer acme of plan minimal: hold accepted from ann\n"},
-		{args: "retry minimal --customer acme --reason repaired --yes", at: acme, hears: heard{"retry", migration.Command{By: "ann", Reason: "repaired"}}, stdout: "customer acme of plan minimal: retry accepted"},
+		{args: "hold minimal --customer acme --reason exams --yes", at: acme, hears: heard{"hold", migration.Command{By: "ann",
+			Reason: "exams"}}, stdout: "customer acme of plan minimal: hold accepted from ann\n"},
+		{args: "retry minimal --customer acme --reason repaired --yes", at: acme, hears: heard{"retry", migration.Command{By: "ann",
+			Reason: "repaired"}}, stdout: "customer acme of plan minimal: retry accepted"},
 		{args: "hold minimal acme --reason exams", at: acme, hears: heard{"hold", migration.Command{By: "ann", Reason: "exams"}}, stdout: "customer acme of plan minimal: hold accepted from ann\n"},
 		{args: "hold minimal acme", code: exitRefused, stderr: "error: hold customer acme of plan minimal: say why next: see what may be done now with `drover status minimal --customer acme`"},
-		{args: "hold minimal nobody --reason x", code: exitNotFound, stderr: "the plan has no customer \"nobody\", or it has not started next: list the customers with `drover status minimal`"},
-		{args: "hold minimal gone --reason x", code: exitRefused, stderr: "it has ended (Terminated) next: it is started again within half a minute, from what its data says; see that with `drover status minimal --customer gone`"},
+		{args: "hold minimal nobody --reason x", code: exitNotFound,
+			stderr: "the plan has no customer \"nobody\", or it has not started next: list the customers with `drover status minimal`"},
+		{args: "hold minimal gone --reason x", code: exitRefused,
+			stderr: "it has ended (Terminated) next: it is started again within half a minute, from what its data says; see that with `drover status minimal --customer gone`"},
 
 		{args: "retry minimal --customer acme --reason repaired --token 7", at: acme, hears: heard{"retry", migration.Command{By: "ann", Reason: "repaired", Token: 7}}, stdout: "customer acme of plan minimal: retry accepted"},
 		{args: "retry minimal --batch canary --reason repaired", at: canary, hears: heard{"retry", migration.Command{By: "ann", Reason: "repaired"}}, stdout: "batch canary of plan minimal: retry accepted"},
@@ -229,14 +239,17 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 		{args: "rollback minimal --batch canary --reason late", code: exitRefused, stderr: "next: see what may be done now with `drover status minimal --batch canary`"},
 		{args: "rollback minimal --all --reason late", code: exitRefused, stderr: "next: see what may be done now with `drover status minimal`"},
 		{args: "rollback minimal --all", code: exitInput, stderr: "error: a rollback needs a reason next: say why with --reason: it is kept in the customer's timeline"},
-		{args: "rollback minimal --reason sick", code: exitInput, stderr: "error: a rollback of plan minimal without saying whose next: give one of --customer ID, --batch NAME and --all"},
+		{args: "rollback minimal --reason sick", code: exitInput,
+			stderr: "error: a rollback of plan minimal without saying whose next: give one of --customer ID, --batch NAME and --all"},
 		{args: "rollback minimal --all --batch canary --reason sick", code: exitInput, stderr: "next: give one of --customer ID, --batch NAME and --all"},
 
-		{args: "retry stopped --batch canary --reason repaired", stdout: "retry accepted from ann; the plan is paused, and nobody moves to AWS until `drover resume stopped`\n"},
+		{args: "retry stopped --batch canary --reason repaired",
+			stdout: "retry accepted from ann; the plan is paused, and nobody moves to AWS until `drover resume stopped`\n"},
 
 		{args: "abort minimal --reason over --yes", at: plan, hears: heard{"abort", migration.Command{By: "ann", Reason: "over"}}, stdout: "plan minimal: abort accepted from ann\n"},
 		{args: "abort minimal --reason late", code: exitRefused, stderr: "error: abort plan minimal: not now next: see what may be done now with `drover status minimal`"},
-		{args: "abort nowhere --reason over", code: exitNotFound, stderr: "no plan \"nowhere\" was submitted next: list the plans with `drover status`"},
+		{args: "abort nowhere --reason over", code: exitNotFound,
+			stderr: "no plan \"nowhere\" was submitted next: list the plans with `drover status`"},
 
 		{args: "inventory ../../plans/examples/minimal.yaml", stdout: "0 blockers, 1 warning\n"},
 		{args: "inventory ../../plans/examples/lab.yaml", code: exitBlocked, stdout: "remedy: change its mode\n\n1 blocker, 0 warnings: preflight stops a plan that moves such a machine\n"},
@@ -263,7 +276,8 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 			if c.at != "" {
 				said := after[c.at]
 				require.NotEmpty(t, said.Command.RequestID)
-				require.WithinRange(t, said.Command.Until, time.Now(), time.Now().Add(client.DefaultTimeout), "it is withdrawn when nobody waits any more")
+				require.WithinRange(t, said.Command.Until, time.Now(), time.Now().Add(client.DefaultTimeout),
+					"it is withdrawn when nobody waits any more")
 				require.Regexp(t, ".@.", said.Command.From, "the user and machine, whatever --by says")
 				said.Command.Until, said.Command.From = time.Time{}, ""
 				require.NotEqual(t, before[c.at].Command.RequestID, said.Command.RequestID, "it is told what was typed now")

@@ -108,7 +108,11 @@ func (a *app) status(ctx context.Context, c *client.Client, o statusOptions, for
 		if !goesOn(execution) {
 			s.MayDo, head = nil, endedEarly("customer", execution)
 		}
-		return a.printView(format, dataOfCustomer(s, execution), customerRows(migration.BatchStatus{Customers: []migration.CustomerStatus{s}}), func() string { return head + customerView(s, now) })
+		return a.printView(format, dataOfCustomer(s, execution),
+			customerRows(migration.BatchStatus{Customers: []migration.CustomerStatus{s}}), func() string {
+				return head + customerView(s,
+					now)
+			})
 	case o.at.Batch != "":
 		s, err := c.Batch(ctx, o.at.Plan, o.at.Batch)
 		if err != nil {
@@ -127,7 +131,10 @@ func (a *app) status(ctx context.Context, c *client.Client, o statusOptions, for
 		if !goesOn(execution) {
 			s.MayDo = nil
 		}
-		return a.printView(format, dataOfMigration(s, execution), customerRows(s.Batches...), func() string { return stopped(o.at.Plan, s, execution) + migrationView(o.at.Plan, s, now) })
+		return a.printView(format, dataOfMigration(s, execution), customerRows(s.Batches...), func() string {
+			return stopped(o.at.Plan, s,
+				execution) + migrationView(o.at.Plan, s, now)
+		})
 	}
 }
 

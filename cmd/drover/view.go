@@ -74,7 +74,8 @@ func stopped(plan string, s migration.MigrationStatus, execution string) string 
 // endedEarly tells the same of a batch or a customer.
 func endedEarly(what, execution string) string {
 	return printer.Wrap("", fmt.Sprintf("WORKFLOW %s: what follows is the last that was known of this %s, and nobody watches it now. "+
-		"It is started again within half a minute, from what its data says, while the migration runs.", strings.ToUpper(execution), what)) + "\n"
+		"It is started again within half a minute, from what its data says, while the migration runs.", strings.ToUpper(execution),
+		what)) + "\n"
 }
 
 func batchTable(batches []migration.BatchStatus) *printer.Table {
@@ -173,7 +174,8 @@ func reasons(customers []migration.CustomerStatus) string {
 // customerRows are for programs; of a batch that is known, with its window and ticket.
 func customerRows(batches ...migration.BatchStatus) *printer.Table {
 	t := &printer.Table{Columns: []printer.Column{
-		{Name: "customer"}, {Name: "name"}, {Name: "batch"}, {Name: "home"}, {Name: "phase"}, {Name: "waiting_for"}, {Name: "since"}, {Name: "until"}, {Name: "token"}, {Name: "tries"},
+		{Name: "customer"}, {Name: "name"}, {Name: "batch"}, {Name: "home"}, {Name: "phase"}, {Name: "waiting_for"}, {Name: "since"},
+		{Name: "until"}, {Name: "token"}, {Name: "tries"},
 		{Name: "freeze_ms"}, {Name: "verdict"}, {Name: "window_opens"}, {Name: "window_closes"}, {Name: "ticket"}, {Name: "reason"},
 	}}
 	for _, b := range batches {
@@ -189,7 +191,8 @@ func customerRows(batches ...migration.BatchStatus) *printer.Table {
 			if c.Verdict != nil {
 				verdict = string(c.Verdict.Outcome)
 			}
-			t.Add(c.ID, c.Name, c.Batch, c.Home, c.Phase, c.WaitingFor, when(c.Since, time.Time{}, printer.AsCSV), when(c.Until, time.Time{}, printer.AsCSV), c.Token, c.Tries,
+			t.Add(c.ID, c.Name, c.Batch, c.Home, c.Phase, c.WaitingFor, when(c.Since, time.Time{}, printer.AsCSV), when(c.Until,
+				time.Time{}, printer.AsCSV), c.Token, c.Tries,
 				freeze, verdict, opens, closes, b.Ticket, c.Reason)
 		}
 	}

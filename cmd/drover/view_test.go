@@ -38,8 +38,9 @@ func golden(t *testing.T, name, got string) {
 
 func held() migration.CustomerStatus {
 	return migration.CustomerStatus{
-		ID: "initech", Name: "Initech Ltd", Batch: "week-49", Home: migration.OnPrem, Phase: migration.CustomerHeld, WaitingFor: migration.WaitOperator,
-		Since: ago(4 * time.Minute), Token: 7, Tries: 3, Reason: "the predicted freeze of 7.2s is longer than the budget of 5s: 41 MB behind on orders",
+		ID: "initech", Name: "Initech Ltd", Batch: "week-49", Home: migration.OnPrem, Phase: migration.CustomerHeld,
+		WaitingFor: migration.WaitOperator,
+		Since:      ago(4 * time.Minute), Token: 7, Tries: 3, Reason: "the predicted freeze of 7.2s is longer than the budget of 5s: 41 MB behind on orders",
 		MayDo:   []string{"retry"},
 		Verdict: &migration.Verdict{Outcome: migration.Inconclusive, Reason: "12 samples are fewer than 100", At: ago(5 * time.Minute), Probe: "http /healthz", Samples: 12, P95: 0.012, BaselineP95: 0.0094, LastAnswer: "200 OK"},
 		Moves: []migration.MoveResult{
@@ -54,19 +55,28 @@ func held() migration.CustomerStatus {
 }
 
 func shop() migration.MigrationStatus {
-	moving := migration.CustomerStatus{ID: "customer-with-a-rather-long-identifier", Batch: "week-49", Home: migration.OnPrem, Phase: migration.CustomerMoving, Since: ago(2 * time.Second), Tries: 1}
+	moving := migration.CustomerStatus{ID: "customer-with-a-rather-long-identifier", Batch: "week-49", Home: migration.OnPrem,
+		Phase: migration.CustomerMoving, Since: ago(2 * time.Second), Tries: 1}
 	return migration.MigrationStatus{
-		Plan: "shop", Revision: 1, Phase: migration.MigrationReleasing, WaitingFor: migration.WaitResume, Since: ago(26 * time.Hour), Paused: true,
+		Plan: "shop", Revision: 1, Phase: migration.MigrationReleasing, WaitingFor: migration.WaitResume, Since: ago(26 * time.Hour),
+		Paused: true,
 		Reason: "2 customers were rolled back or held (policy.stopAfter: 2); look at why, then resume", MayDo: []string{"resume", "rollback"},
 		Batches: []migration.BatchStatus{
-			{Name: "canary", Phase: migration.BatchDone, WaitingFor: migration.WaitNothing, Counts: migration.Counts{Customers: 1, OnAWS: 1},
-				Customers: []migration.CustomerStatus{{ID: "acme", Batch: "canary", Home: migration.AWS, Phase: migration.CustomerSoaking, WaitingFor: migration.WaitHealth, Since: ago(25 * time.Hour), Tries: 1}}},
-			{Name: "week-49", Phase: migration.BatchCuttingOver, Counts: migration.Counts{Customers: 2, Moving: 1, Held: 1}, Customers: []migration.CustomerStatus{held(), moving}},
-			{Name: "week-50", Phase: migration.BatchGate, WaitingFor: migration.WaitApproval, Needs: 2, Approvals: []migration.Event{{At: ago(time.Hour), What: "approve", By: "ann"}}, Counts: migration.Counts{Customers: 10000, Waiting: 10000}},
+			{Name: "canary", Phase: migration.BatchDone, WaitingFor: migration.WaitNothing, Counts: migration.Counts{Customers: 1,
+				OnAWS: 1},
+				Customers: []migration.CustomerStatus{{ID: "acme", Batch: "canary", Home: migration.AWS, Phase: migration.CustomerSoaking,
+					WaitingFor: migration.WaitHealth, Since: ago(25 * time.Hour), Tries: 1}}},
+			{Name: "week-49", Phase: migration.BatchCuttingOver, Counts: migration.Counts{Customers: 2, Moving: 1, Held: 1},
+				Customers: []migration.CustomerStatus{held(), moving}},
+			{Name: "week-50", Phase: migration.BatchGate, WaitingFor: migration.WaitApproval, Needs: 2,
+				Approvals: []migration.Event{{At: ago(time.Hour), What: "approve", By: "ann"}}, Counts: migration.Counts{Customers: 10000,
+					Waiting: 10000}},
 		},
-		Workloads: []migration.PieceStatus{{Name: "web", Phase: migration.PieceReplicating, Detail: "web-02", Progress: migration.Progress{Done: 3 << 30, Total: 40 << 30, Rate: 1 << 20, ETA: migration.Duration(10 * time.Hour)}}},
-		Datasets:  []migration.PieceStatus{{Name: "orders", Phase: migration.PieceReady}, {Name: "attachments", Phase: migration.PieceReplicating, Progress: migration.Progress{Done: 1 << 20, Measuring: true}}},
-		Timeline:  []migration.Event{{At: ago(26 * time.Hour), What: "plan accepted: 10003 customers in 3 batches", By: "ann"}, {At: ago(time.Minute), What: "the migration pauses itself", Why: "2 customers rolled back or held; the plan stops after 2"}},
+		Workloads: []migration.PieceStatus{{Name: "web", Phase: migration.PieceReplicating, Detail: "web-02",
+			Progress: migration.Progress{Done: 3 << 30, Total: 40 << 30, Rate: 1 << 20, ETA: migration.Duration(10 * time.Hour)}}},
+		Datasets: []migration.PieceStatus{{Name: "orders", Phase: migration.PieceReady}, {Name: "attachments",
+			Phase: migration.PieceReplicating, Progress: migration.Progress{Done: 1 << 20, Measuring: true}}},
+		Timeline: []migration.Event{{At: ago(26 * time.Hour), What: "plan accepted: 10003 customers in 3 batches", By: "ann"}, {At: ago(time.Minute), What: "the migration pauses itself", Why: "2 customers rolled back or held; the plan stops after 2"}},
 	}
 }
 
@@ -99,7 +109,8 @@ func TestProgramsReadOneStyleOfTimes(t *testing.T) {
 	}
 	out.Reset()
 	require.NoError(t, printer.Print(&out, printer.AsCSV, nil, customerRows(s.Batches...)))
-	require.Contains(t, out.String(), "customer,name,batch,home,phase,waiting_for,since,until,token,tries,freeze_ms,verdict,window_opens,window_closes,ticket,reason\n")
+	require.Contains(t, out.String(),
+		"customer,name,batch,home,phase,waiting_for,since,until,token,tries,freeze_ms,verdict,window_opens,window_closes,ticket,reason\n")
 	require.Contains(t, out.String(), "initech,Initech Ltd,week-49,onprem,held,operator,2026-12-02T21:56:00Z,,7,3,22,inconclusive,,,,")
 }
 
@@ -112,7 +123,8 @@ func TestACustomerThatSoaksSaysUntilWhen(t *testing.T) {
 func TestTheListOfPlansFitsATerminal(t *testing.T) {
 	plans := []client.PlanSummary{
 		{Plan: "shop", Phase: migration.MigrationReleasing, Execution: "Running", Started: ago(26 * time.Hour)},
-		{Plan: "a-plan-with-a-name-that-somebody-thought-about-for-quite-a-while", Phase: migration.MigrationAborted, Execution: "Completed", Started: ago(90 * time.Hour), Closed: ago(time.Hour)},
+		{Plan: "a-plan-with-a-name-that-somebody-thought-about-for-quite-a-while", Phase: migration.MigrationAborted,
+			Execution: "Completed", Started: ago(90 * time.Hour), Closed: ago(time.Hour)},
 	}
 	golden(t, "plans.txt", planList(plans, now, printer.AsTable).String())
 }

@@ -142,7 +142,8 @@ func (w *watcher) fetch(ctx context.Context) (migration.MigrationStatus, string,
 	}
 	for i, b := range s.Batches {
 		old, ok := w.full[b.Name]
-		if busy := b.Counts.Moving+b.Counts.Baking > 0 || b.Phase == migration.BatchCuttingOver || b.Phase == migration.BatchTakingBack; ok && !busy && reflect.DeepEqual(w.seen[b.Name], b) {
+		if busy := b.Counts.Moving+b.Counts.Baking > 0 || b.Phase == migration.BatchCuttingOver ||
+			b.Phase == migration.BatchTakingBack; ok && !busy && reflect.DeepEqual(w.seen[b.Name], b) {
 			s.Batches[i] = old
 			continue
 		}

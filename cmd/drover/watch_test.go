@@ -57,9 +57,10 @@ func TestTheExitCodeSaysHowAPlanEnded(t *testing.T) {
 		execution string
 		want      int
 	}{
-		"all moved":                     {migration.MigrationSoak, migration.Counts{OnAWS: 3}, client.Running, exitDone},
-		"done after the soak":           {migration.MigrationDone, migration.Counts{OnAWS: 3}, "Completed", exitDone},
-		"some went back":                {migration.MigrationSoak, migration.Counts{OnAWS: 2, RolledBack: 1}, client.Running, exitRolledBack},
+		"all moved":           {migration.MigrationSoak, migration.Counts{OnAWS: 3}, client.Running, exitDone},
+		"done after the soak": {migration.MigrationDone, migration.Counts{OnAWS: 3}, "Completed", exitDone},
+		"some went back": {migration.MigrationSoak, migration.Counts{OnAWS: 2, RolledBack: 1}, client.Running,
+			exitRolledBack},
 		"some are held, some went back": {migration.MigrationSoak, migration.Counts{RolledBack: 1, Held: 1}, client.Running, exitHeld},
 		"failed":                        {migration.MigrationFailed, migration.Counts{}, "Failed", exitFailed},
 		"aborted":                       {migration.MigrationAborted, migration.Counts{}, "Completed", exitAborted},
@@ -74,6 +75,7 @@ func TestTheExitCodeSaysHowAPlanEnded(t *testing.T) {
 }
 
 func TestAStatusSaysThatAWorkflowWasTerminated(t *testing.T) {
-	require.Contains(t, stopped("shop", shop(), "Terminated"), "WORKFLOW TERMINATED: the migration's workflow has ended before the plan did.")
+	require.Contains(t, stopped("shop", shop(), "Terminated"),
+		"WORKFLOW TERMINATED: the migration's workflow has ended before the plan did.")
 	require.Empty(t, stopped("shop", shop(), client.Running))
 }

@@ -48,7 +48,8 @@ env:// and file:// are resolved here, on the worker that uses them.`,
 			if o.Identity == "" {
 				o.Identity = defaultIdentity()
 			}
-			_, _ = fmt.Fprintf(a.err, "worker %s: polling %s at %s, namespace %s, until Ctrl-C\n", o.Identity, strings.Join(queues(o), ", "), opts.HostPort, opts.Namespace)
+			_, _ = fmt.Fprintf(a.err, "worker %s: polling %s at %s, namespace %s, until Ctrl-C\n", o.Identity, strings.Join(queues(o),
+				", "), opts.HostPort, opts.Namespace)
 			return worker.Run(cmd.Context(), o)
 		},
 	}

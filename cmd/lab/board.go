@@ -89,7 +89,8 @@ func newBoard(shape lab.Shape, told map[string]migration.CustomerStatus, sum loa
 	b := &board{
 		AckedWrites: sum.AckedWrites, Requests: sum.Requests, FailedRequests: sum.FailedRequests, RetriedRequests: sum.RetriedRequests,
 		ClientStallMS: percentiles{P99: &sum.StallP99, Max: &sum.StallMax}, FaultedStallMS: percentiles{Max: &sum.FaultedStallMax},
-		LostWrites: truth.LostWrites, DuplicateWrites: truth.DuplicateWrites, MisplacedRows: truth.MisplacedRows, UnknownRows: truth.UnknownRows,
+		LostWrites: truth.LostWrites, DuplicateWrites: truth.DuplicateWrites, MisplacedRows: truth.MisplacedRows,
+		UnknownRows:        truth.UnknownRows,
 		DiskBlocksVerified: truth.DiskBlocksVerified, ObjectsVerified: truth.ObjectsVerified, RowsVerified: truth.RowsVerified,
 		Violations: truth.Violations, Failures: slices.Clone(sum.Failures), unanswered: len(sum.Unanswered),
 	}

@@ -35,7 +35,8 @@ func whole() *demonstration {
 		truth: verify.Result{AckedWrites: 12000, RowsVerified: 40000, ObjectsVerified: 300, DiskBlocksVerified: 96},
 	}
 	for _, c := range d.shape.Customers() {
-		d.told[c.ID] = migration.CustomerStatus{ID: c.ID, Home: migration.AWS, Phase: migration.CustomerSoaking, Moves: []migration.MoveResult{move(migration.AWS, 80*time.Millisecond)}}
+		d.told[c.ID] = migration.CustomerStatus{ID: c.ID, Home: migration.AWS, Phase: migration.CustomerSoaking,
+			Moves: []migration.MoveResult{move(migration.AWS, 80*time.Millisecond)}}
 	}
 	early, wave := d.shape.Batches[1].Customers, d.shape.Batches[2].Customers
 	d.goHome(early[1].ID)
@@ -103,19 +104,20 @@ func TestADemonstrationIsJudgedByWhatNoMachinesSpeedExcuses(t *testing.T) {
 		spoil func(*demonstration)
 		says  string
 	}{
-		"a write is lost":                  {func(d *demonstration) { d.truth.LostWrites = 1 }, "1 lost writes"},
-		"a write is doubled":               {func(d *demonstration) { d.truth.DuplicateWrites = 2 }, "2 duplicate writes"},
-		"a row is on the wrong side":       {func(d *demonstration) { d.truth.MisplacedRows = 3 }, "3 misplaced rows"},
-		"a request failed":                 {func(d *demonstration) { d.sum.FailedRequests = 4 }, "4 failed requests"},
-		"something else is wrong":          {func(d *demonstration) { d.truth.Violations = []string{"replication does not stand"} }, "1 violations"},
-		"a broken customer never answered": {func(d *demonstration) { d.sum.Unanswered = []string{"birch"} }, "1 customers without an answer"},
-		"a row is nobody's":                {func(d *demonstration) { d.truth.UnknownRows = 5 }, "5 unknown rows"},
-		"no customer went home alone":      {func(d *demonstration) { d.stayed(d.shape.Batches[1].Customers[1].ID) }, "0 customers that went home by themselves: at least 1"},
-		"a batch went home but for one":    {func(d *demonstration) { d.stayed(d.shape.Batches[2].Customers[3].ID) }, "0 batches that went home whole: at least 1"},
-		"too few writes":                   {func(d *demonstration) { d.sum.AckedWrites = 9_999 }, "9999 acknowledged writes: at least 10000"},
-		"no disk was looked at":            {func(d *demonstration) { d.truth.DiskBlocksVerified = 0 }, "0 disk blocks verified: at least 1"},
-		"no object was looked at":          {func(d *demonstration) { d.truth.ObjectsVerified = 0 }, "0 objects verified: at least 1"},
-		"no row was looked at":             {func(d *demonstration) { d.truth.RowsVerified = 0 }, "0 rows verified: at least 1"},
+		"a write is lost":            {func(d *demonstration) { d.truth.LostWrites = 1 }, "1 lost writes"},
+		"a write is doubled":         {func(d *demonstration) { d.truth.DuplicateWrites = 2 }, "2 duplicate writes"},
+		"a row is on the wrong side": {func(d *demonstration) { d.truth.MisplacedRows = 3 }, "3 misplaced rows"},
+		"a request failed":           {func(d *demonstration) { d.sum.FailedRequests = 4 }, "4 failed requests"},
+		"something else is wrong":    {func(d *demonstration) { d.truth.Violations = []string{"replication does not stand"} }, "1 violations"},
+		"a broken customer never answered": {func(d *demonstration) { d.sum.Unanswered = []string{"birch"} },
+			"1 customers without an answer"},
+		"a row is nobody's":             {func(d *demonstration) { d.truth.UnknownRows = 5 }, "5 unknown rows"},
+		"no customer went home alone":   {func(d *demonstration) { d.stayed(d.shape.Batches[1].Customers[1].ID) }, "0 customers that went home by themselves: at least 1"},
+		"a batch went home but for one": {func(d *demonstration) { d.stayed(d.shape.Batches[2].Customers[3].ID) }, "0 batches that went home whole: at least 1"},
+		"too few writes":                {func(d *demonstration) { d.sum.AckedWrites = 9_999 }, "9999 acknowledged writes: at least 10000"},
+		"no disk was looked at":         {func(d *demonstration) { d.truth.DiskBlocksVerified = 0 }, "0 disk blocks verified: at least 1"},
+		"no object was looked at":       {func(d *demonstration) { d.truth.ObjectsVerified = 0 }, "0 objects verified: at least 1"},
+		"no row was looked at":          {func(d *demonstration) { d.truth.RowsVerified = 0 }, "0 rows verified: at least 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := whole()
@@ -159,10 +161,15 @@ func TestWhatDidNotComeInTimeOnABusyMachineIsAVerdictOfItsOwn(t *testing.T) {
 	}{
 		"requests failed, others kept the machine busy": {others, func(d *demonstration) { d.sum.FailedRequests = 4 }, exitBusy,
 			"machine too busy (load 29 on 2 cores, others took 71 % of them): figures void (4 failed requests)"},
-		"requests failed, the machine was ours": {busy{Load: 29, Cores: 2}, func(d *demonstration) { d.sum.FailedRequests = 4 }, exitFailed, "4 failed requests"},
-		"a write was lost, others kept the machine busy": {others, func(d *demonstration) { d.sum.FailedRequests, d.truth.LostWrites = 4, 1 }, exitFailed,
+		"requests failed, the machine was ours": {busy{Load: 29, Cores: 2}, func(d *demonstration) { d.sum.FailedRequests = 4 },
+			exitFailed, "4 failed requests"},
+		"a write was lost, others kept the machine busy": {others, func(d *demonstration) {
+			d.sum.FailedRequests, d.truth.LostWrites = 4,
+				1
+		}, exitFailed,
 			"1 lost writes\n4 failed requests"},
-		"something is where it should not be, others kept the machine busy": {others, func(d *demonstration) { d.truth.Violations = []string{"a route"} }, exitFailed, "1 violations"},
+		"something is where it should not be, others kept the machine busy": {others,
+			func(d *demonstration) { d.truth.Violations = []string{"a route"} }, exitFailed, "1 violations"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := whole()

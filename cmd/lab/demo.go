@@ -64,7 +64,8 @@ func demo(ctx context.Context) error {
 		return err
 	}
 	defer l.Close()
-	s := &story{Lab: l, drover: drover, machine: machine, began: began, said: map[string]string{}, approved: map[string]bool{}, wave: "wave", victim: l.Shape.Batches[1].Customers[1].ID}
+	s := &story{Lab: l, drover: drover, machine: machine, began: began, said: map[string]string{}, approved: map[string]bool{},
+		wave: "wave", victim: l.Shape.Batches[1].Customers[1].ID}
 	err = s.tellAll(ctx)
 	if err == nil || errors.Is(context.Cause(ctx), context.Canceled) {
 		return err

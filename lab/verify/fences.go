@@ -82,7 +82,8 @@ func directions(ctx context.Context, side string, c *pgx.Conn, o Options, res *R
 		r, ok := recorded[customer.Tenant]
 		home := res.Homes[customer.ID] == side
 		if ok && (home && !r.all || !home && r.any) {
-			res.violation("customer %s: its home is %s, and on %s its direction to the other side is %s", customer.ID, res.Homes[customer.ID], side, onOff(!home))
+			res.violation("customer %s: its home is %s, and on %s its direction to the other side is %s", customer.ID,
+				res.Homes[customer.ID], side, onOff(!home))
 		}
 	}
 	return nil
@@ -124,7 +125,8 @@ func filters(ctx context.Context, side string, c *pgx.Conn, o Options, res *Resu
 			}
 		}
 		if len(wrong) > 0 {
-			res.violation("publication of %s on %s: what it carries is not whose home this is, for %s", name, side, strings.Join(wrong, ", "))
+			res.violation("publication of %s on %s: what it carries is not whose home this is, for %s", name, side, strings.Join(wrong,
+				", "))
 		}
 	}
 	return nil

@@ -24,7 +24,7 @@ import (
 // file is a file's content and its looks, as the way back keeps them.
 type file struct {
 	SHA256 string
-	Looks  string // permission bits, time of modification in nanoseconds, user and group; "": an object that says nothing of them
+	Looks  string // permission bits, time of modification in seconds, user and group; "": an object that says nothing of them
 }
 
 // verify wants, at each customer's home, the content that was acknowledged last under every name,
@@ -46,7 +46,8 @@ func (f *Files) verify(ctx context.Context, o Options, entries []load.Entry, res
 				res.violation("customer %s: lost: file %s is not %s", c.ID, name, where)
 			case !slices.Contains(want[name], got.SHA256):
 				res.LostWrites++
-				res.violation("customer %s: lost: file %s %s has SHA-256 %s, acknowledged was %s", c.ID, name, where, got.SHA256, want[name][0])
+				res.violation("customer %s: lost: file %s %s has SHA-256 %s, acknowledged was %s", c.ID, name, where, got.SHA256,
+					want[name][0])
 			default:
 				res.ObjectsVerified++
 			}
@@ -62,16 +63,19 @@ func (f *Files) verify(ctx context.Context, o Options, entries []load.Entry, res
 				res.violation("customer %s: lost: file %s of before the load is not %s", c.ID, name, where)
 			case got.SHA256 != was[name].SHA256:
 				res.LostWrites++
-				res.violation("customer %s: lost: file %s %s has SHA-256 %s, before the load it was %s", c.ID, name, where, got.SHA256, was[name].SHA256)
+				res.violation("customer %s: lost: file %s %s has SHA-256 %s, before the load it was %s", c.ID, name, where, got.SHA256,
+					was[name].SHA256)
 			case got.Looks != was[name].Looks:
-				res.violation("customer %s: file %s %s looks %q, before the load it was %q (mode, time, owner)", c.ID, name, where, got.Looks, was[name].Looks)
+				res.violation("customer %s: file %s %s looks %q, before the load it was %q (mode, time, owner)", c.ID, name, where,
+					got.Looks, was[name].Looks)
 			default:
 				res.ObjectsVerified++
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(have)) {
 			if _, ok := was[name]; !ok && !tried[name] {
-				res.violation("customer %s: unknown: file %s %s was there neither before the load nor is it in the ledger", c.ID, name, where)
+				res.violation("customer %s: unknown: file %s %s was there neither before the load nor is it in the ledger", c.ID, name,
+					where)
 			}
 		}
 	}
@@ -148,7 +152,8 @@ func (f *Files) tree(customer string) (map[string]file, error) {
 
 func looks(info fs.FileInfo) string {
 	st := info.Sys().(*syscall.Stat_t)
-	return fmt.Sprintf("%o %d %d:%d", info.Mode().Perm(), info.ModTime().UnixNano(), st.Uid, st.Gid)
+	at := info.ModTime()
+	return fmt.Sprintf("%o %d.%09d %d:%d", info.Mode().Perm(), at.Unix(), at.Nanosecond(), st.Uid, st.Gid)
 }
 
 func (f *Files) objects(ctx context.Context, customer string) (map[string]file, error) {

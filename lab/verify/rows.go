@@ -69,7 +69,8 @@ func verifyRows(ctx context.Context, db map[string]*pgx.Conn, o Options, entries
 		if home == onAWS {
 			other = onprem
 		}
-		t := tenant{customer: c, home: home, other: other, was: o.Before.tables.rows[c.Tenant], here: all[home].of(c.Tenant), there: all[other].of(c.Tenant), res: res}
+		t := tenant{customer: c, home: home, other: other, was: o.Before.tables.rows[c.Tenant], here: all[home].of(c.Tenant),
+			there: all[other].of(c.Tenant), res: res}
 		t.ledger(byTenant[c.Tenant])
 		t.before(byTenant[c.Tenant])
 		t.sides(standing)
@@ -282,7 +283,8 @@ func (t *tenant) before(entries []load.Entry) {
 		was, here := count(t.was[name]), count(t.here[name])
 		for _, r := range only(was, here) {
 			t.res.LostWrites++
-			t.res.violation("customer %s: lost: a row of %s (token %q) of before the load is not on %s as it was", t.customer.ID, name, r.Token, t.home)
+			t.res.violation("customer %s: lost: a row of %s (token %q) of before the load is not on %s as it was", t.customer.ID, name,
+				r.Token, t.home)
 		}
 		for _, r := range only(here, was) {
 			if !sent[name][r.Token] {
@@ -348,14 +350,16 @@ func (t *tenant) sides(standing bool) {
 				continue // rows that change in place: an old one away from home is what stood when replication ended
 			}
 			t.res.MisplacedRows++
-			t.res.violation("customer %s: misplaced: a row of %s (token %q) is only on %s, its home is %s", t.customer.ID, name, r.Token, t.other, t.home)
+			t.res.violation("customer %s: misplaced: a row of %s (token %q) is only on %s, its home is %s", t.customer.ID, name, r.Token,
+				t.other, t.home)
 		}
 		if !standing {
 			continue
 		}
 		for _, r := range only(here, there) {
 			t.res.UncarriedRows++
-			t.res.violation("customer %s: not carried: a row of %s (token %q) is on %s and not on %s", t.customer.ID, name, r.Token, t.home, t.other)
+			t.res.violation("customer %s: not carried: a row of %s (token %q) is on %s and not on %s", t.customer.ID, name, r.Token,
+				t.home, t.other)
 		}
 	}
 }

@@ -63,7 +63,8 @@ func (t *tables) read(ctx context.Context, c *pgx.Conn, name string, tenants boo
 	if k, ok := known[name]; ok {
 		token, fact = k.token, k.fact
 	}
-	rows, err := c.Query(ctx, fmt.Sprintf("SELECT %s::bigint, %s, %s, md5(t::text) FROM %s t", column, token, fact, pgx.Identifier{name}.Sanitize()))
+	rows, err := c.Query(ctx, fmt.Sprintf("SELECT %s::bigint, %s, %s, md5(t::text) FROM %s t", column, token, fact,
+		pgx.Identifier{name}.Sanitize()))
 	if err != nil {
 		return err
 	}

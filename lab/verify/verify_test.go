@@ -66,8 +66,9 @@ func newWorld(t *testing.T) *world {
 	w.routes = map[string]string{"acme.app": "aws", "beta.app": "onprem", "gamma.app": "onprem"}
 	w.opts = verify.Options{
 		Ledger: filepath.Join(dir, "ledger.jsonl"), Drain: time.Millisecond, OnPrem: w.server.DSN("onprem"), AWS: w.server.DSN("aws"),
-		Customers: []load.Customer{{ID: "acme", Tenant: 1, Host: "acme.app"}, {ID: "beta", Tenant: 2, Host: "beta.app"}, {ID: "gamma", Tenant: 3, Host: "gamma.app"}},
-		Files:     &verify.Files{Folder: filepath.Join(dir, "files", "{customer}"), Client: w.s3, Bucket: bucket, Prefix: "{customer}/"},
+		Customers: []load.Customer{{ID: "acme", Tenant: 1, Host: "acme.app"}, {ID: "beta", Tenant: 2, Host: "beta.app"}, {ID: "gamma",
+			Tenant: 3, Host: "gamma.app"}},
+		Files: &verify.Files{Folder: filepath.Join(dir, "files", "{customer}"), Client: w.s3, Bucket: bucket, Prefix: "{customer}/"},
 		Disks: &verify.Disks{Snapshots: []verify.Snapshot{{ID: "snap-1", Bytes: int64(len(w.disk))}}, Exported: map[string]string{sum(w.disk): "web-01 disk 1"},
 			Digest: func(string, int64) (string, int64, error) { return sum(w.disk), 2, nil }},
 		Edge: &verify.Edge{Sides: w.answering, Stale: func(context.Context) ([]string, error) { return w.stale, nil }},
@@ -98,7 +99,8 @@ func fences(home string) string {
 		CREATE FUNCTION drover.is_home(t bigint) RETURNS boolean LANGUAGE sql AS 'SELECT t IN ` + home + `';
 		CREATE TABLE drover.fence (tenant int);
 		CREATE TABLE drover.config (mode text); INSERT INTO drover.config VALUES ('enforce');
-		CREATE TABLE drover.direction (tenant int, is_on boolean); INSERT INTO drover.direction SELECT t, t IN ` + home + ` FROM generate_series(1, 3) t;
+		CREATE TABLE drover.direction (tenant int, is_on boolean); INSERT INTO drover.direction SELECT t,
+			t IN ` + home + ` FROM generate_series(1, 3) t;
 		CREATE FUNCTION drover.guard() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF TG_OP = ''DELETE'' THEN RETURN old; END IF; RETURN new; END';
 		CREATE PUBLICATION drover_filtered WITH (publish = 'insert', publish_via_partition_root);`
 	for _, name := range tenanted {
@@ -184,8 +186,10 @@ func (w *world) putLike(customer, name, body string) {
 	info, err := os.Stat(w.path(customer, name))
 	require.NoError(w.t, err)
 	st := info.Sys().(*syscall.Stat_t)
-	_, err = w.s3.PutObject(w.t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(customer + "/" + name), Body: bytes.NewReader([]byte(body)),
-		Metadata: map[string]string{"drover-mode": fmt.Sprintf("%o", info.Mode().Perm()), "drover-mtime": fmt.Sprint(info.ModTime().UnixNano()), "drover-uid": fmt.Sprint(st.Uid), "drover-gid": fmt.Sprint(st.Gid)}})
+	_, err = w.s3.PutObject(w.t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(customer + "/" + name),
+		Body: bytes.NewReader([]byte(body)),
+		Metadata: map[string]string{"drover-mode": fmt.Sprintf("%o", info.Mode().Perm()),
+			"drover-mtime": fmt.Sprintf("%d.%09d", info.ModTime().Unix(), info.ModTime().Nanosecond()), "drover-uid": fmt.Sprint(st.Uid), "drover-gid": fmt.Sprint(st.Gid)}})
 	require.NoError(w.t, err)
 }
 
@@ -196,16 +200,19 @@ var at = time.Date(2026, 1, 1, 10, 0, 0, 123456000, time.UTC)
 func (w *world) write(tenant int64, customer string) {
 	content := "content of " + customer
 	for n, e := range []load.Entry{
-		{Kind: load.KindOrder, Amount: 1234, What: "sku-1"}, {Kind: load.KindEvent, What: "click", At: at}, {Kind: load.KindAdd, Amount: 5}, {Kind: load.KindFile, Name: "doc.txt", SHA256: sum([]byte(content))},
+		{Kind: load.KindOrder, Amount: 1234, What: "sku-1"}, {Kind: load.KindEvent, What: "click", At: at}, {Kind: load.KindAdd,
+			Amount: 5}, {Kind: load.KindFile, Name: "doc.txt", SHA256: sum([]byte(content))},
 	} {
 		e.Customer, e.Tenant, e.Token, e.Acked, e.Attempts = customer, tenant, token(tenant, n), time.Now(), 1
 		require.NoError(w.t, w.ledger.Add(e))
 	}
 	for _, side := range []string{"onprem", "aws"} {
 		w.exec(side, fmt.Sprintf(`
-			INSERT INTO orders (tenant_id, token, amount, body, created_at) VALUES (%[1]d, '%[2]s', 12.34, '{"sku": "sku-1"}', '2026-01-01');
+			INSERT INTO orders (tenant_id, token, amount, body, created_at) VALUES (%[1]d, '%[2]s', 12.34, '{"sku": "sku-1"}',
+				'2026-01-01');
 			INSERT INTO order_items (tenant_id, order_id, sku, qty, token) VALUES (%[1]d, 1, 'sku-1', 1, '%[2]s');
-			INSERT INTO events (id, ts, tenant_id, token, doc, raw) VALUES ('%[3]s', '2026-01-01 10:00:00.123456+00', %[1]d, '%[3]s', '{"kind": "click"}', decode(md5('click'), 'hex'));
+			INSERT INTO events (id, ts, tenant_id, token, doc, raw) VALUES ('%[3]s', '2026-01-01 10:00:00.123456+00', %[1]d, '%[3]s',
+				'{"kind": "click"}', decode(md5('click'), 'hex'));
 			INSERT INTO audit (tenant_id, ts, token, msg) VALUES (%[1]d, '2026-01-01 10:00:00.123456+00', '%[3]s', 'event click');
 			INSERT INTO blobs (tenant_id, id, token, data) VALUES (%[1]d, '%[4]s', '%[4]s', 'add 5'), (%[1]d, '%[5]s', '%[5]s', 'file %[6]s doc.txt');
 			UPDATE acct SET n = 12 WHERE tenant_id = %[1]d`, tenant, token(tenant, 0), token(tenant, 1), token(tenant, 2), token(tenant, 3), sum([]byte(content))))
@@ -309,44 +316,69 @@ func TestEachFaultOfRowsIsNamed(t *testing.T) {
 	noAudit, auditBack := gone("audit", "tenant_id = 2")
 	noTenant, tenantBack := gone("tenants", "tenant_id = 2")
 	w.judge([]fault{
-		w.planted(fault{name: "a write that is lost at home and left behind", lost: 1, misplaced: 1, says: "customer beta: lost: order " + beta0}, "onprem", lostOrder, orderBack),
-		w.planted(fault{name: "a write that is half there", lost: 1, misplaced: 1, says: "no row in audit on onprem"}, "onprem", noAudit, auditBack),
-		w.planted(fault{name: "a write that is there twice", duplicate: 1, says: "customer beta: duplicate: token " + beta0 + " is 2 times in order_items on onprem"}, "both",
-			"INSERT INTO order_items (id, tenant_id, order_id, sku, qty, token) VALUES (99, 2, 1, 'sku-1', 1, '"+beta0+"')", "DELETE FROM order_items WHERE id = 99"),
+		w.planted(fault{name: "a write that is lost at home and left behind", lost: 1, misplaced: 1, says: "customer beta: lost: order " +
+			beta0}, "onprem", lostOrder, orderBack),
+		w.planted(fault{name: "a write that is half there", lost: 1, misplaced: 1, says: "no row in audit on onprem"}, "onprem", noAudit,
+			auditBack),
+		w.planted(fault{name: "a write that is there twice", duplicate: 1, says: "customer beta: duplicate: token " + beta0 +
+			" is 2 times in order_items on onprem"}, "both",
+			"INSERT INTO order_items (id, tenant_id, order_id, sku, qty, token) VALUES (99, 2, 1, 'sku-1', 1, '"+beta0+"')",
+			"DELETE FROM order_items WHERE id = 99"),
 		w.planted(fault{name: "a write whose amount changed", lost: 1, says: `it is "9900 sku-1", acknowledged was "1234 sku-1"`}, "both",
 			"UPDATE orders SET amount = 99 WHERE token = '"+acme0+"'", "UPDATE orders SET amount = 12.34 WHERE token = '"+acme0+"'"),
 		w.planted(fault{name: "an acknowledged order of another article", lost: 1, says: `acknowledged was "1234 sku-1"`}, "both",
-			"UPDATE orders SET body = '{}' WHERE token = '"+acme0+"'", `UPDATE orders SET body = '{"sku": "sku-1"}' WHERE token = '`+acme0+"'"),
-		w.planted(fault{name: "an acknowledged event whose content changed, carried", lost: 1, says: "customer beta: lost: event " + beta1}, "both",
-			"UPDATE events SET doc = '{\"kind\": \"open\"}' WHERE token = '"+beta1+"'", "UPDATE events SET doc = '{\"kind\": \"click\"}' WHERE token = '"+beta1+"'"),
-		w.planted(fault{name: "an acknowledged event whose bytes changed, carried", lost: 1, says: "customer beta: lost: event " + beta1}, "both",
-			"UPDATE events SET raw = '\\x00' WHERE token = '"+beta1+"'", "UPDATE events SET raw = decode(md5('click'), 'hex') WHERE token = '"+beta1+"'"),
-		w.planted(fault{name: "an acknowledged item of another quantity, carried", lost: 1, says: `in order_items on onprem it is "sku-1 9", acknowledged was "sku-1 1"`}, "both",
+			"UPDATE orders SET body = '{}' WHERE token = '"+acme0+"'",
+			`UPDATE orders SET body = '{"sku": "sku-1"}' WHERE token = '`+acme0+"'"),
+		w.planted(fault{name: "an acknowledged event whose content changed, carried", lost: 1, says: "customer beta: lost: event " +
+			beta1}, "both",
+			"UPDATE events SET doc = '{\"kind\": \"open\"}' WHERE token = '"+beta1+"'",
+			"UPDATE events SET doc = '{\"kind\": \"click\"}' WHERE token = '"+beta1+"'"),
+		w.planted(fault{name: "an acknowledged event whose bytes changed, carried", lost: 1, says: "customer beta: lost: event " + beta1},
+			"both",
+			"UPDATE events SET raw = '\\x00' WHERE token = '"+beta1+"'",
+			"UPDATE events SET raw = decode(md5('click'), 'hex') WHERE token = '"+beta1+"'"),
+		w.planted(fault{name: "an acknowledged item of another quantity, carried", lost: 1,
+			says: `in order_items on onprem it is "sku-1 9", acknowledged was "sku-1 1"`}, "both",
 			"UPDATE order_items SET qty = 9 WHERE token = '"+beta0+"'", "UPDATE order_items SET qty = 1 WHERE token = '"+beta0+"'"),
-		w.planted(fault{name: "a counter that was added to twice", duplicate: 1, says: "the counter on aws grew by 10, what was added is 5"}, "both",
+		w.planted(fault{name: "a counter that was added to twice", duplicate: 1,
+			says: "the counter on aws grew by 10, what was added is 5"}, "both",
 			"UPDATE acct SET n = 17 WHERE tenant_id = 1", "UPDATE acct SET n = 12 WHERE tenant_id = 1"),
-		w.planted(fault{name: "a counter that lost what it had before the load", lost: 1, says: "the counter on aws grew by -2, what was added is 5"}, "both",
+		w.planted(fault{name: "a counter that lost what it had before the load", lost: 1,
+			says: "the counter on aws grew by -2, what was added is 5"}, "both",
 			"UPDATE acct SET n = 5 WHERE tenant_id = 1", "UPDATE acct SET n = 12 WHERE tenant_id = 1"),
-		w.planted(fault{name: "a row on the wrong side", misplaced: 1, says: `customer acme: misplaced: a row of orders (token "` + stranger + `") is only on onprem, its home is aws`}, "onprem",
-			"INSERT INTO orders (tenant_id, token, amount) VALUES (1, '"+stranger+"', 1)", "DELETE FROM orders WHERE token = '"+stranger+"'"),
-		w.planted(fault{name: "a row that was not carried", unknown: 1, says: `customer acme: not carried: a row of orders (token "") is on aws and not on onprem`}, "aws",
+		w.planted(fault{name: "a row on the wrong side", misplaced: 1, says: `customer acme: misplaced: a row of orders (token "` +
+			stranger + `") is only on onprem, its home is aws`}, "onprem",
+			"INSERT INTO orders (tenant_id, token, amount) VALUES (1, '"+stranger+"', 1)",
+			"DELETE FROM orders WHERE token = '"+stranger+"'"),
+		w.planted(fault{name: "a row that was not carried", unknown: 1,
+			says: `customer acme: not carried: a row of orders (token "") is on aws and not on onprem`}, "aws",
 			"INSERT INTO orders (tenant_id, amount) VALUES (1, 1)", "DELETE FROM orders WHERE token IS NULL"),
 
 		w.planted(fault{name: "an order of before the load that another customer has, carried", lost: 1, unknown: 1,
-			says: `customer beta: lost: a row of orders (token "` + token(2, 900) + `") of before the load is not on onprem as it was`}, "both",
-			"UPDATE orders SET tenant_id = 3 WHERE token = '"+token(2, 900)+"'", "UPDATE orders SET tenant_id = 2 WHERE token = '"+token(2, 900)+"'"),
-		w.planted(fault{name: "an order of before the load that is gone, carried", lost: 1, says: "of before the load is not on onprem as it was"}, "both", oldOrder, oldBack),
-		w.planted(fault{name: "an order of before the load that changed, carried", lost: 1, unknown: 1, says: "of before the load is not on onprem as it was"}, "both",
-			"UPDATE orders SET amount = 2 WHERE token = '"+token(2, 900)+"'", "UPDATE orders SET amount = 1 WHERE token = '"+token(2, 900)+"'"),
+			says: `customer beta: lost: a row of orders (token "` + token(2, 900) + `") of before the load is not on onprem as it was`},
+			"both",
+			"UPDATE orders SET tenant_id = 3 WHERE token = '"+token(2, 900)+"'",
+			"UPDATE orders SET tenant_id = 2 WHERE token = '"+token(2, 900)+"'"),
+		w.planted(fault{name: "an order of before the load that is gone, carried", lost: 1,
+			says: "of before the load is not on onprem as it was"}, "both", oldOrder, oldBack),
+		w.planted(fault{name: "an order of before the load that changed, carried", lost: 1, unknown: 1,
+			says: "of before the load is not on onprem as it was"}, "both",
+			"UPDATE orders SET amount = 2 WHERE token = '"+token(2, 900)+"'", "UPDATE orders SET amount = 1 WHERE token = '"+token(2,
+				900)+"'"),
 		w.planted(fault{name: "an order that nobody sent", unknown: 1,
-			says: `customer beta: unknown: a row of orders (token "` + stranger + `") on onprem was there neither before the load nor is it in the ledger`}, "both",
+			says: `customer beta: unknown: a row of orders (token "` + stranger +
+				`") on onprem was there neither before the load nor is it in the ledger`}, "both",
 			"INSERT INTO orders (id, tenant_id, token, amount, created_at) OVERRIDING SYSTEM VALUE VALUES (77, 2, '"+stranger+"', 1, '2026-01-01')", "DELETE FROM orders WHERE id = 77"),
-		w.planted(fault{name: "a customer's row in tenants that is gone on both sides", lost: 1, says: "customer beta: lost: a row of tenants"}, "both", noTenant, tenantBack),
-		w.planted(fault{name: "a currency that changed on AWS", says: "reference table ref_currency on aws is not as it was before the load: 1 rows are missing or changed, 1 are new or changed"}, "aws",
+		w.planted(fault{name: "a customer's row in tenants that is gone on both sides", lost: 1,
+			says: "customer beta: lost: a row of tenants"}, "both", noTenant, tenantBack),
+		w.planted(fault{name: "a currency that changed on AWS",
+			says: "reference table ref_currency on aws is not as it was before the load: 1 rows are missing or changed, 1 are new or changed"}, "aws",
 			"UPDATE ref_currency SET rate = 9 WHERE code = 'EUR'", "UPDATE ref_currency SET rate = 1 WHERE code = 'EUR'"),
-		w.planted(fault{name: "a currency that is missing on AWS", says: "reference table ref_currency on aws is not as it was before the load: 1 rows are missing or changed, 0"}, "aws",
+		w.planted(fault{name: "a currency that is missing on AWS",
+			says: "reference table ref_currency on aws is not as it was before the load: 1 rows are missing or changed, 0"}, "aws",
 			"DELETE FROM ref_currency WHERE code = 'EUR'", "INSERT INTO ref_currency VALUES ('EUR', 1)"),
-		w.planted(fault{name: "a currency that changed on premises", says: "reference table ref_currency on onprem is not as it was"}, "onprem",
+		w.planted(fault{name: "a currency that changed on premises", says: "reference table ref_currency on onprem is not as it was"},
+			"onprem",
 			"UPDATE ref_currency SET rate = 9 WHERE code = 'EUR'", "UPDATE ref_currency SET rate = 1 WHERE code = 'EUR'"),
 	})
 }
@@ -378,19 +410,27 @@ func TestEachFaultOfFencesIsNamed(t *testing.T) {
 				w.exec("aws", "ALTER SUBSCRIPTION another RENAME TO drover_aws")
 				w.reads("drover_aws", true)
 			}},
-		w.planted(fault{name: "a customer whose writes both sides take", says: "customer acme: both sides take its writes"}, "onprem", home("true"), home("t IN (2, 3)")),
-		w.planted(fault{name: "a customer whose writes no side takes", says: "customer beta: no side takes its writes"}, "onprem", home("t = 3"), home("t IN (2, 3)")),
-		w.planted(fault{name: "a filter that somebody edited", says: "publication of orders on onprem: what it carries is not whose home this is, for beta"}, "onprem",
+		w.planted(fault{name: "a customer whose writes both sides take", says: "customer acme: both sides take its writes"}, "onprem",
+			home("true"), home("t IN (2, 3)")),
+		w.planted(fault{name: "a customer whose writes no side takes", says: "customer beta: no side takes its writes"}, "onprem",
+			home("t = 3"), home("t IN (2, 3)")),
+		w.planted(fault{name: "a filter that somebody edited",
+			says: "publication of orders on onprem: what it carries is not whose home this is, for beta"}, "onprem",
 			"ALTER PUBLICATION drover_filtered DROP TABLE orders; ALTER PUBLICATION drover_filtered ADD TABLE orders WHERE (tenant_id IN (3))",
 			"ALTER PUBLICATION drover_filtered DROP TABLE orders; ALTER PUBLICATION drover_filtered ADD TABLE orders WHERE (tenant_id IN (2, 3))"),
-		w.planted(fault{name: "a filter that carries a customer whose home is the other side", says: "publication of orders on onprem: what it carries is not whose home this is, for acme"}, "onprem",
+		w.planted(fault{name: "a filter that carries a customer whose home is the other side",
+			says: "publication of orders on onprem: what it carries is not whose home this is, for acme"}, "onprem",
 			"ALTER PUBLICATION drover_filtered DROP TABLE orders; ALTER PUBLICATION drover_filtered ADD TABLE orders",
 			"ALTER PUBLICATION drover_filtered DROP TABLE orders; ALTER PUBLICATION drover_filtered ADD TABLE orders WHERE (tenant_id IN (2, 3))"),
-		w.planted(fault{name: "a table that is published no more", says: "publication of audit on aws: what it carries is not whose home this is, for acme"}, "aws",
-			"ALTER PUBLICATION drover_filtered DROP TABLE audit", "ALTER PUBLICATION drover_filtered ADD TABLE audit WHERE (tenant_id IN (1))"),
-		w.planted(fault{name: "both directions of a customer on", says: "customer acme: its home is aws, and on onprem its direction to the other side is on"}, "onprem",
+		w.planted(fault{name: "a table that is published no more",
+			says: "publication of audit on aws: what it carries is not whose home this is, for acme"}, "aws",
+			"ALTER PUBLICATION drover_filtered DROP TABLE audit",
+			"ALTER PUBLICATION drover_filtered ADD TABLE audit WHERE (tenant_id IN (1))"),
+		w.planted(fault{name: "both directions of a customer on",
+			says: "customer acme: its home is aws, and on onprem its direction to the other side is on"}, "onprem",
 			"UPDATE drover.direction SET is_on = true WHERE tenant = 1", "UPDATE drover.direction SET is_on = false WHERE tenant = 1"),
-		w.planted(fault{name: "no direction of a customer on", says: "customer beta: its home is onprem, and on onprem its direction to the other side is off"}, "onprem",
+		w.planted(fault{name: "no direction of a customer on",
+			says: "customer beta: its home is onprem, and on onprem its direction to the other side is off"}, "onprem",
 			"UPDATE drover.direction SET is_on = false WHERE tenant = 2", "UPDATE drover.direction SET is_on = true WHERE tenant = 2"),
 		w.planted(fault{name: "a guard whose trigger is disabled", says: "table orders on onprem is not guarded"}, "onprem",
 			"ALTER TABLE orders DISABLE TRIGGER zzzz_drover_guard", "ALTER TABLE orders ENABLE TRIGGER zzzz_drover_guard"),
@@ -430,21 +470,34 @@ func TestEachFaultOfFilesDisksAndRoutesIsNamed(t *testing.T) {
 			plant: func() { w.remove("acme/doc.txt") }, undo: func() { w.put("acme/doc.txt", "content of acme") }},
 		{name: "an object with old content", lost: 1, objects: -1, says: "customer acme: lost: file doc.txt in the bucket has SHA-256",
 			plant: func() { w.put("acme/doc.txt", "older") }, undo: func() { w.put("acme/doc.txt", "content of acme") }},
-		{name: "an object of before the load that is gone", lost: 1, objects: -1, says: "customer acme: lost: file seed.txt of before the load is not in the bucket",
+		{name: "an object of before the load that is gone", lost: 1, objects: -1,
+			says:  "customer acme: lost: file seed.txt of before the load is not in the bucket",
 			plant: func() { w.remove("acme/seed.txt") }, undo: func() { w.putLike("acme", "seed.txt", "was always there") }},
-		{name: "an object of before the load that is gone on both sides", lost: 1, objects: -1, says: "customer acme: lost: file seed.txt of before the load is not in the bucket",
+		{name: "an object of before the load that is gone on both sides", lost: 1, objects: -1,
+			says:  "customer acme: lost: file seed.txt of before the load is not in the bucket",
 			plant: func() { w.remove("acme/seed.txt"); remove(w.path("acme", "seed.txt")) },
 			undo:  func() { restore(w.path("acme", "seed.txt")); w.putLike("acme", "seed.txt", "was always there") }},
-		{name: "an object of before the load with a byte changed", lost: 1, objects: -1, says: "customer acme: lost: file seed.txt in the bucket has SHA-256",
-			plant: func() { w.putLike("acme", "seed.txt", "was always here!") }, undo: func() { w.putLike("acme", "seed.txt", "was always there") }},
-		{name: "an object that lost its looks", objects: -1, says: `customer acme: file seed.txt in the bucket looks "", before the load it was "600 `,
-			plant: func() { w.remove("acme/seed.txt"); w.put("acme/seed.txt", "was always there") }, undo: func() { w.putLike("acme", "seed.txt", "was always there") }},
+		{name: "an object of before the load with a byte changed", lost: 1, objects: -1,
+			says:  "customer acme: lost: file seed.txt in the bucket has SHA-256",
+			plant: func() { w.putLike("acme", "seed.txt", "was always here!") }, undo: func() {
+				w.putLike("acme", "seed.txt",
+					"was always there")
+			}},
+		{name: "an object that lost its looks", objects: -1,
+			says:  `customer acme: file seed.txt in the bucket looks "", before the load it was "600 `,
+			plant: func() { w.remove("acme/seed.txt"); w.put("acme/seed.txt", "was always there") }, undo: func() {
+				w.putLike("acme",
+					"seed.txt", "was always there")
+			}},
 		{name: "an object that nobody wrote", says: "customer acme: unknown: file more.txt in the bucket",
 			plant: func() { w.put("acme/more.txt", "x") }, undo: func() { w.remove("acme/more.txt") }},
-		{name: "a file of before the load that is gone at home", lost: 1, objects: -1, says: "customer beta: lost: file seed.txt of before the load is not in the folder",
+		{name: "a file of before the load that is gone at home", lost: 1, objects: -1,
+			says:  "customer beta: lost: file seed.txt of before the load is not in the folder",
 			plant: func() { remove(seed) }, undo: func() { restore(seed) }},
-		{name: "a file of before the load with a byte changed", lost: 1, objects: -1, says: "customer beta: lost: file seed.txt in the folder has SHA-256",
-			plant: looking("beta", "seed.txt", write("beta", "seed.txt", "was always here!")), undo: looking("beta", "seed.txt", write("beta", "seed.txt", "was always there"))},
+		{name: "a file of before the load with a byte changed", lost: 1, objects: -1,
+			says:  "customer beta: lost: file seed.txt in the folder has SHA-256",
+			plant: looking("beta", "seed.txt", write("beta", "seed.txt", "was always here!")), undo: looking("beta", "seed.txt",
+				write("beta", "seed.txt", "was always there"))},
 		{name: "a file of before the load with another mode", objects: -1, says: `customer beta: file seed.txt in the folder looks "644 `,
 			plant: chmod(0o644), undo: chmod(0o600)},
 		{name: "a file of before the load with another time", objects: -1, says: "customer beta: file seed.txt in the folder looks ",
@@ -473,7 +526,8 @@ func (w *world) judge(faults []fault) {
 			require.NoError(t, err)
 			require.NotEmpty(t, r.Violations)
 			require.Contains(t, strings.Join(r.Violations, "\n"), c.says)
-			require.Equal(t, []int{c.lost, c.duplicate, c.misplaced, c.unknown}, []int{r.LostWrites, r.DuplicateWrites, r.MisplacedRows, r.UnknownRows}, r.Violations)
+			require.Equal(t, []int{c.lost, c.duplicate, c.misplaced, c.unknown}, []int{r.LostWrites, r.DuplicateWrites, r.MisplacedRows,
+				r.UnknownRows}, r.Violations)
 			require.EqualValues(t, 6+c.objects, r.ObjectsVerified)
 			c.undo()
 			r, err = verify.Run(t.Context(), w.opts)
