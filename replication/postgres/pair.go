@@ -19,6 +19,8 @@ type Pair struct {
 	Name        string // of the dataset
 	Names       Names
 
+	NewCustomers migration.Side // where newcomers write; "": on premises
+
 	PgDump string // path of pg_dump; "": found
 
 	mu      sync.Mutex
@@ -91,6 +93,14 @@ func (p *Pair) Side(s migration.Side) *Server {
 		return p.AWS
 	}
 	return p.OnPrem
+}
+
+// Newcomers is the side where a tenant writes that the plan does not know.
+func (p *Pair) Newcomers() migration.Side {
+	if p.NewCustomers == migration.AWS {
+		return migration.AWS
+	}
+	return migration.OnPrem
 }
 
 // Both are the two servers, on premises first.
