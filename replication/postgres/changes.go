@@ -96,8 +96,11 @@ const mostChanges = 5
 
 func (p *Pair) readySchema(ctx context.Context, block func(check, reason, remedy string)) (alike bool, err error) {
 	changes, err := p.Changes(ctx)
-	if err != nil || len(changes) == 0 {
-		return err == nil, err
+	if err != nil {
+		return false, err
+	}
+	if len(changes) == 0 {
+		return true, p.readyReference(ctx, block)
 	}
 	more := ""
 	if n := len(changes) - mostChanges; n > 0 {

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -102,4 +103,17 @@ func TestATableOfNoTenantIsWrittenOnPremisesAlone(t *testing.T) {
 	r.Until("it comes to AWS", func() bool { return r.Num(d, "SELECT count(*) FROM ref_currency") == 51 })
 	r.Must(s, "TRUNCATE ref_currency")
 	r.Until("it is empty on AWS, too", func() bool { return r.Num(d, "SELECT count(*) FROM ref_currency") == 0 })
+
+	r.Must(s, "INSERT INTO ref_currency VALUES ('EUR', 1), ('USD', 2)")
+	differ, err := r.Pair.ReferenceDifferences(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, differ, "what is on its way is no difference")
+	r.Script(d, "SET session_replication_role = replica; UPDATE ref_currency SET rate = 3 WHERE code = 'EUR'")
+	differ, err = r.Pair.ReferenceDifferences(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{"table public.ref_currency: 2 rows on each side, with different content"}, differ)
+
+	ready, err := r.Pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+	require.NoError(t, err)
+	require.Equal(t, []string{"postgres-reference"}, pairtest.Checks(ready.Findings))
 }

@@ -23,10 +23,11 @@ type Pair struct {
 
 	PgDump string // path of pg_dump; "": found
 
-	mu      sync.Mutex
-	tables  []Table            // what VerifyTenant compares, as last read
-	recent  recent             // freezes of this worker, for predictions
-	renewed map[string]Address // subscription -> the connection that this worker last gave it
+	mu             sync.Mutex
+	referenceAlike time.Time          // when the tables of no tenant were last seen to be alike
+	tables         []Table            // what VerifyTenant compares, as last read
+	recent         recent             // freezes of this worker, for predictions
+	renewed        map[string]Address // subscription -> the connection that this worker last gave it
 }
 
 // Server is one side of a pair.
