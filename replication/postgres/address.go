@@ -44,6 +44,9 @@ func (a Address) dsn() string {
 	return u.String()
 }
 
+// noLimits takes away what a database or a role sets for its sessions and what would cut a first copy off for ever.
+const noLimits = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
+
 // Conninfo is a connection string for the other server's subscription. It holds the password. The certificate file is left out: it is
 // on the worker, not on the server.
 func (a Address) Conninfo(name string) string {
@@ -52,8 +55,8 @@ func (a Address) Conninfo(name string) string {
 	if strings.HasPrefix(mode, "verify-") && a.RootCert != "" {
 		mode = "require"
 	}
-	return fmt.Sprintf("host=%s port=%d dbname=%s user=%s password=%s sslmode=%s application_name=%s connect_timeout=10",
-		quote(a.Host), a.Port, quote(a.Database), quote(a.User), quote(a.Password), quote(mode), quote(name))
+	return fmt.Sprintf("host=%s port=%d dbname=%s user=%s password=%s sslmode=%s application_name=%s connect_timeout=10 options=%s",
+		quote(a.Host), a.Port, quote(a.Database), quote(a.User), quote(a.Password), quote(mode), quote(name), quote(noLimits))
 }
 
 // Env has PostgreSQL's own programs connect there. It holds the password: a command line could be read by everybody.

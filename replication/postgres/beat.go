@@ -140,8 +140,10 @@ func (p *Pair) AwaitSync(ctx context.Context, say func(string)) error {
 			return err
 		case s.Done():
 			say("waiting for a beat in each direction")
-			_, err := p.Lag(ctx)
-			return err
+			if _, err := p.Lag(ctx); err != nil {
+				return err
+			}
+			return p.fillViews(ctx, say)
 		}
 		say(fmt.Sprintf("%d of %d tables ready, %d rows copied by copies under way", s.Ready, s.Tables, s.Copied))
 		select {

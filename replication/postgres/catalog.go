@@ -149,11 +149,11 @@ type Leaf struct {
 // Ident is its name, quoted.
 func (l Leaf) Ident() string { return pgx.Identifier{l.Schema, l.Name}.Sanitize() }
 
-// IdentifiedBy says in SQL whether a column is in the replica identity of c in pg_class. What its index only carries along (INCLUDE) is not:
+// IdentifiedBy says in SQL whether a column is in the replica identity of c in pg_class. A deferrable key is none. What its index only carries along (INCLUDE) is not:
 // a row filter over that would have updates refused.
 func IdentifiedBy(column string) string {
 	return `(c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
-		  WHERE i.indrelid = c.oid AND i.indisvalid AND a.attname = ` + column + ` AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident)))`
+		  WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate AND a.attname = ` + column + ` AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident)))`
 }
 
 // RowKey is the columns, without the tenant's, of the primary key or of another unique index over columns that are never null; nil

@@ -74,6 +74,8 @@ func (p *Pair) unprepared(ctx context.Context, s *Server, tables []Table) ([]str
 		  SELECT leaf, 'is not guarded' AS why FROM part
 		    WHERE NOT EXISTS (SELECT FROM drover.member m WHERE m.pub = $3 AND m.rel = part.rel AND m.col = part.col)
 		       OR (SELECT count(*) FROM pg_trigger g WHERE g.tgrelid = leaf AND g.tgname IN ('zzzz_drover_guard', 'zzzz_drover_truncate') AND g.tgenabled = 'O') < 2
+		  UNION ALL SELECT rel, 'is not guarded' FROM t WHERE NOT tenants AND NOT $7
+		    AND NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = rel AND g.tgname = 'zzzz_drover_owner' AND g.tgenabled = 'O')
 		  UNION ALL SELECT leaf, 'is not identified by a key with ' || col FROM part JOIN pg_class c ON c.oid = leaf
 		    WHERE NOT `+IdentifiedBy("col")+`
 		  UNION ALL SELECT rel, 'is not published' FROM t WHERE (tenants OR $7) AND rel NOT IN (SELECT prrelid FROM published)
@@ -94,8 +96,11 @@ const mostChanges = 5
 
 func (p *Pair) readySchema(ctx context.Context, block func(check, reason, remedy string)) (alike bool, err error) {
 	changes, err := p.Changes(ctx)
-	if err != nil || len(changes) == 0 {
-		return err == nil, err
+	if err != nil {
+		return false, err
+	}
+	if len(changes) == 0 {
+		return true, p.readyReference(ctx, block)
 	}
 	more := ""
 	if n := len(changes) - mostChanges; n > 0 {

@@ -51,6 +51,9 @@ func (s *Server) here() Address {
 	return s.own
 }
 
+// Database is the name of the database on the server.
+func (s *Server) Database() string { return s.here().Database }
+
 // Login is how the worker reaches the server, with the user and password that hold now.
 func (s *Server) Login(ctx context.Context) (Address, error) { return s.with(ctx, s.here()) }
 

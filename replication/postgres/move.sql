@@ -18,6 +18,17 @@ CREATE TABLE IF NOT EXISTS drover.config (
 );
 INSERT INTO drover.config DEFAULT VALUES ON CONFLICT DO NOTHING;
 
+-- A tenant without a fence is a newcomer: it may write on one side, from which its rows go to the other, and is refused there.
+ALTER TABLE drover.config ADD COLUMN IF NOT EXISTS newcomers boolean NOT NULL DEFAULT false;   -- this is the side where they write
+
+-- Ids that were in the data before the plan began and are not in it: they stay where they are, here or on the other side.
+CREATE TABLE IF NOT EXISTS drover.elsewhere (first bigint PRIMARY KEY, last bigint NOT NULL CHECK (last >= first), here boolean NOT NULL);
+
+-- Whether a tenant without a fence writes on this side.
+CREATE OR REPLACE FUNCTION drover._at_home(t bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT t IS NOT NULL AND coalesce((SELECT here FROM (SELECT last, here FROM drover.elsewhere WHERE first <= t ORDER BY first DESC LIMIT 1) e WHERE last >= t),
+                                    (SELECT newcomers FROM drover.config)) $$;
+
 CREATE TABLE IF NOT EXISTS drover.installed (   -- which version of this file stands here
   one     boolean PRIMARY KEY DEFAULT true CHECK (one),
   version int NOT NULL,
@@ -67,7 +78,7 @@ CREATE TABLE IF NOT EXISTS drover.beat (                      -- replicated both
 ) WITH (fillfactor = 50);
 
 CREATE TABLE IF NOT EXISTS drover.refused (                   -- what observe mode let through
-  at timestamptz NOT NULL DEFAULT clock_timestamp(), tenant int, rel text, op text, role text, app text, state text
+  at timestamptz NOT NULL DEFAULT clock_timestamp(), tenant bigint, rel text, op text, role text, app text, state text
 );
 
 -- ---------------------------------------------------------------- guard
@@ -101,21 +112,40 @@ BEGIN
     USING ERRCODE = 'DR001', HINT = 'refresh the route and retry';
 END $$;
 
+-- What the guard_* triggers ask. Only a tenant of a plan has a fence, and its id fits an int. A newcomer takes the shared lock too, in case
+-- it gets a fence while the writer's transaction lasts.
+CREATE OR REPLACE FUNCTION drover.check_tenant(t bigint, rel text, op text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE fits boolean := t BETWEEN -2147483648 AND 2147483647;
+BEGIN
+  IF fits AND EXISTS (SELECT FROM drover.fence WHERE tenant = t::int) THEN PERFORM drover.check_write(t::int, rel, op); RETURN; END IF;
+  IF fits THEN
+    PERFORM pg_advisory_xact_lock_shared(724, t::int);
+    IF EXISTS (SELECT FROM drover.fence WHERE tenant = t::int) THEN PERFORM drover.check_write(t::int, rel, op); RETURN; END IF;
+  END IF;
+  IF drover._at_home(t) THEN RETURN; END IF;
+  IF (SELECT mode FROM drover.config) = 'observe' THEN
+    INSERT INTO drover.refused(tenant, rel, op, role, app, state)
+      VALUES (t, rel, op, session_user, current_setting('application_name'), 'unknown tenant');
+    RETURN;
+  END IF;
+  RAISE EXCEPTION 'tenant % is not writable here (unknown tenant)', t USING ERRCODE = 'DR001', HINT = 'refresh the route and retry';
+END $$;
+
 CREATE OR REPLACE FUNCTION drover.no_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION 'TRUNCATE ignores row filters and is blocked on %', TG_RELID::regclass USING ERRCODE = 'DR003'; END $$;
 
 -- Guards a table and adds it to a publication's list. The trigger's name sorts last: it sees the row after all other BEFORE
--- triggers. It does not fire for replicated rows (session_replication_role = replica). The column may be of any integer type: tenants are int.
+-- triggers. It does not fire for replicated rows (session_replication_role = replica). The column may be of any integer type.
 CREATE OR REPLACE FUNCTION drover.protect(p_pub text, p_rel regclass, p_col name) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE fn text := format('drover.%I', 'guard_' || p_col); leaf regclass;
 BEGIN
   INSERT INTO drover.member VALUES (p_pub, p_rel, p_col) ON CONFLICT DO NOTHING;
   EXECUTE format($f$ CREATE OR REPLACE FUNCTION %1$s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $g$
     BEGIN
-      IF TG_OP = 'DELETE' THEN PERFORM drover.check_write(OLD.%2$I::int, TG_TABLE_NAME, TG_OP); RETURN OLD; END IF;
-      PERFORM drover.check_write(NEW.%2$I::int, TG_TABLE_NAME, TG_OP);
+      IF TG_OP = 'DELETE' THEN PERFORM drover.check_tenant(OLD.%2$I, TG_TABLE_NAME, TG_OP); RETURN OLD; END IF;
+      PERFORM drover.check_tenant(NEW.%2$I, TG_TABLE_NAME, TG_OP);
       IF TG_OP = 'UPDATE' THEN
-        IF OLD.%2$I IS DISTINCT FROM NEW.%2$I THEN PERFORM drover.check_write(OLD.%2$I::int, TG_TABLE_NAME, TG_OP); END IF;
+        IF OLD.%2$I IS DISTINCT FROM NEW.%2$I THEN PERFORM drover.check_tenant(OLD.%2$I, TG_TABLE_NAME, TG_OP); END IF;
       END IF;
       RETURN NEW;
     END $g$ $f$, fn, p_col);
@@ -126,17 +156,42 @@ BEGIN
   END LOOP;
 END $$;
 
+-- Refuses every write on the side that does not own a table of no tenant. Rows that replication brings pass.
+CREATE OR REPLACE FUNCTION drover.not_owned() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'table % is written on premises only, and copied here', TG_RELID::regclass
+    USING ERRCODE = 'DR005', HINT = 'write it on premises: a row that both sides make would stop replication';
+END $$;
+
+CREATE OR REPLACE FUNCTION drover.protect_reference(p_rel regclass) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE leaf regclass;
+BEGIN
+  EXECUTE format('CREATE OR REPLACE TRIGGER zzzz_drover_owner BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION drover.not_owned()', p_rel);
+  FOR leaf IN SELECT p_rel UNION SELECT t.relid FROM pg_partition_tree(p_rel) t LOOP
+    EXECUTE format('CREATE OR REPLACE TRIGGER zzzz_drover_truncate BEFORE TRUNCATE ON %s EXECUTE FUNCTION drover.not_owned()', leaf);
+  END LOOP;
+END $$;
+
 -- For reads and for jobs that write for many tenants.
 CREATE OR REPLACE FUNCTION drover.is_home(t int) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
-$$ SELECT coalesce((SELECT state = 'open' OR state = 'fenced' AND lease_until <= clock_timestamp() FROM drover.fence WHERE tenant = t), false) $$;
+$$ SELECT coalesce((SELECT state = 'open' OR state = 'fenced' AND lease_until <= clock_timestamp() FROM drover.fence WHERE tenant = t),
+                   drover._at_home(t)) $$;
 
 -- ---------------------------------------------------------------- publications
 
+-- The ids that a publication sends, as few ranges. Where newcomers write, all ids but those that are at home on the other side or stay: no
+-- newcomer makes the filter longer, and none waits for it. On the other side, those that are at home there.
 CREATE OR REPLACE FUNCTION drover.row_filter(p_pub text, p_col name) RETURNS text LANGUAGE sql VOLATILE AS $$
-  SELECT coalesce(string_agg(CASE WHEN a = b THEN format('%I = %s', p_col, a) ELSE format('%I BETWEEN %s AND %s', p_col, a, b) END,
-                             ' OR ' ORDER BY a), format('%I = %s', p_col, -2147483648))
-  FROM (SELECT min(tenant) a, max(tenant) b
-        FROM (SELECT tenant, tenant - row_number() OVER (ORDER BY tenant) g FROM drover.direction WHERE pub = p_pub AND is_on) x GROUP BY g) r $$;
+  WITH side AS (SELECT newcomers FROM drover.config),
+  ids AS (SELECT tenant::bigint a, tenant::bigint b FROM drover.direction, side WHERE pub = p_pub AND is_on <> newcomers
+          UNION ALL SELECT first, last FROM drover.elsewhere, side WHERE newcomers),
+  -- A range begins where no earlier one reaches the id before it.
+  begins AS (SELECT a, b, coalesce(a > max(b) OVER (ORDER BY a, b ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) + 1, true) AS new FROM ids),
+  runs AS (SELECT a, b, count(*) FILTER (WHERE new) OVER (ORDER BY a, b) g FROM begins),
+  listed AS (SELECT string_agg(CASE WHEN a = b THEN format('%I = %s', p_col, a) ELSE format('%I BETWEEN %s AND %s', p_col, a, b) END, ' OR ' ORDER BY a) l
+             FROM (SELECT min(a) a, max(b) b FROM runs GROUP BY g) r)
+  SELECT CASE WHEN newcomers THEN coalesce('NOT (' || l || ')', format('%I IS NOT NULL', p_col)) ELSE coalesce(l, format('%I = %s', p_col, -2147483648)) END
+  FROM listed, side $$;
 
 -- Rewrites a publication from the truth. The statement that reads the truth starts after the lock is held, so it sees what every
 -- earlier holder committed; tables in one order (oid), since ALTER PUBLICATION locks them until commit.

@@ -19,12 +19,15 @@ type Pair struct {
 	Name        string // of the dataset
 	Names       Names
 
+	NewCustomers migration.Side // where newcomers write; "": on premises
+
 	PgDump string // path of pg_dump; "": found
 
-	mu      sync.Mutex
-	tables  []Table            // what VerifyTenant compares, as last read
-	recent  recent             // freezes of this worker, for predictions
-	renewed map[string]Address // subscription -> the connection that this worker last gave it
+	mu             sync.Mutex
+	referenceAlike time.Time          // when the tables of no tenant were last seen to be alike
+	tables         []Table            // what VerifyTenant compares, as last read
+	recent         recent             // freezes of this worker, for predictions
+	renewed        map[string]Address // subscription -> the connection that this worker last gave it
 }
 
 // Server is one side of a pair.
@@ -91,6 +94,14 @@ func (p *Pair) Side(s migration.Side) *Server {
 		return p.AWS
 	}
 	return p.OnPrem
+}
+
+// Newcomers is the side where a tenant writes that the plan does not know.
+func (p *Pair) Newcomers() migration.Side {
+	if p.NewCustomers == migration.AWS {
+		return migration.AWS
+	}
+	return migration.OnPrem
 }
 
 // Both are the two servers, on premises first.

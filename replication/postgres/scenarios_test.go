@@ -190,7 +190,7 @@ func TestTheGuardRefusesWhatIsNotAtHome(t *testing.T) {
 	r.Move(s, 2, pairtest.Try(1, 1))
 	require.Equal(t, "DR003", r.Exec(s, "TRUNCATE orders"))
 	require.Equal(t, "DR003", r.Exec(s, "TRUNCATE events_a"), "a partition by itself")
-	require.Equal(t, pairtest.Refused, r.Exec(s, "INSERT INTO acct VALUES (99, 1)"), "an unknown tenant")
+	require.Equal(t, pairtest.Refused, r.Exec(d, "INSERT INTO acct VALUES (99, 1)"), "an unknown tenant, on the side where newcomers do not write")
 	require.Equal(t, pairtest.Refused, r.Exec(s, "INSERT INTO events (ts, tenant_id) VALUES ('2024-05-05', 2)"), "a partitioned table")
 	r.Must(s, "INSERT INTO orders (tenant_id, amount) VALUES (9, 1)")
 	require.Equal(t, pairtest.Refused, r.Exec(s, "UPDATE orders SET tenant_id = 2 WHERE tenant_id = 9"), "a row given to a tenant that is elsewhere")
@@ -198,9 +198,11 @@ func TestTheGuardRefusesWhatIsNotAtHome(t *testing.T) {
 	require.EqualValues(t, 0, r.Num(s, "SELECT drover.is_home(2)::int"))
 
 	t.Run("while it observes, it writes down whom it would refuse, and nothing can be fenced", func(t *testing.T) {
+		r.Must(d, "UPDATE drover.config SET mode = 'observe'")
+		r.Must(d, "INSERT INTO acct VALUES (99, 1)")
+		require.EqualValues(t, 1, r.Num(d, "SELECT count(*) FROM drover.refused WHERE tenant = 99 AND state = 'unknown tenant'"))
+		r.Must(d, "UPDATE drover.config SET mode = 'enforce'")
 		r.Must(s, "UPDATE drover.config SET mode = 'observe'")
-		r.Must(s, "INSERT INTO acct VALUES (99, 1)")
-		require.EqualValues(t, 1, r.Num(s, "SELECT count(*) FROM drover.refused WHERE tenant = 99 AND state = 'unknown tenant'"))
 		_, err := r.Pair.Fence(t.Context(), s, 9, pairtest.Try(1, 1), time.Second)
 		require.ErrorIs(t, err, postgres.ErrObserving)
 		ready, err := r.Pair.Ready(t.Context(), s, 9, 5*time.Second, 5*time.Second)

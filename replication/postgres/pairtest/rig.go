@@ -304,3 +304,13 @@ func (r *Rig) Script(side migration.Side, sql string) {
 	server := map[migration.Side]*pg.Server{migration.OnPrem: r.Src, migration.AWS: r.Dst}[side]
 	require.NoError(r, server.Exec(r.Context(), r.DB, sql))
 }
+
+// OnPremises is the server on premises, connected to another database of it.
+func (r *Rig) OnPremises(db string) *postgres.Server {
+	r.Helper()
+	a, err := postgres.ParseDSN(r.Src.DSN(db))
+	require.NoError(r, err)
+	s, err := postgres.Connect(r.Context(), migration.OnPrem, a, a, nil)
+	require.NoError(r, err)
+	return s
+}

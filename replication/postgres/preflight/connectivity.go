@@ -3,27 +3,48 @@ package preflight
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/drover-migration/drover/replication/postgres"
 )
 
-// connectivity lets each server connect to the other as its subscription will, and rolls that back.
+// connectivity lets each server connect to the other as its subscription will, and rolls that back. Where the role cannot keep the
+// statement out of the server's log, it is made with a password that is none: that the other server refuses it shows that it answers.
 func connectivity(ctx context.Context, s *survey, to *postgres.Server) error {
-	peer, err := s.Side(to.Side.Other()).Peer(ctx)
+	from := s.Side(to.Side.Other())
+	peer, err := from.Peer(ctx)
 	if err != nil {
 		return err
 	}
-	err = tryToSubscribe(ctx, to, peer)
+	r, err := readRole(ctx, to)
+	if err != nil {
+		return err
+	}
+	tried := peer
+	if !r.super {
+		tried.Password = "not-a-password"
+	}
+	err = tryToSubscribe(ctx, to, tried)
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err != nil {
-		s.block(fmt.Sprintf("%s -> %s", s.database(to), peer), "it cannot subscribe: "+postgres.WithoutSecret(err, peer).Error(),
-			"let this server reach that address; give the role there REPLICATION (rds_replication) and the one here the right to subscribe (rds_superuser, pg_create_subscription)")
+	if err != nil && !r.super && strings.Contains(err.Error(), "authentication failed") {
+		err = nil
 	}
-	return nil
+	const remedy = "let this server reach that address; give the role there REPLICATION (rds_replication) and the one here the right to subscribe (rds_superuser, pg_create_subscription)"
+	if err != nil {
+		s.block(fmt.Sprintf("%s -> %s", s.database(to), peer), "it cannot subscribe: "+postgres.WithoutSecret(err, peer).Error(), remedy)
+		return nil
+	}
+	var may bool
+	err = from.Pool.QueryRow(ctx, `SELECT coalesce(bool_or(rolsuper OR rolreplication OR EXISTS (SELECT FROM pg_roles g WHERE g.rolname IN ('rds_replication', 'rds_superuser') AND pg_has_role(r.oid, g.oid, 'MEMBER'))), false)
+		FROM pg_roles r WHERE rolname = $1`, peer.User).Scan(&may)
+	if err == nil && !may {
+		s.block(fmt.Sprintf("%s -> %s", s.database(to), peer), "it cannot subscribe: role "+peer.User+" may not replicate from there", remedy)
+	}
+	return err
 }
 
 func tryToSubscribe(ctx context.Context, at *postgres.Server, source postgres.Address) error {

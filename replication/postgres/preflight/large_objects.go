@@ -30,3 +30,15 @@ func largeObjects(ctx context.Context, s *survey, t postgres.Table) error {
 	s.add(severity, "table "+t.String(), fmt.Sprintf("its columns %s may name large objects, which are not replicated", strings.Join(cols, ", ")), "keep them in a bytea column, or in files")
 	return nil
 }
+
+// largeObjectsExist says so whenever there are any: what names them may be a number or a text.
+func largeObjectsExist(ctx context.Context, s *survey) error {
+	var some bool
+	if err := s.OnPrem.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_largeobject_metadata)`).Scan(&some); err != nil {
+		return fmt.Errorf("look for large objects: %w", err)
+	}
+	if some {
+		s.warn(s.database(s.OnPrem), "it has large objects, which are not replicated, whatever the type of the columns that name them", "keep them in a bytea column, or in files; if nothing names them, lo_unlink them")
+	}
+	return nil
+}

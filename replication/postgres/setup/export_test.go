@@ -6,5 +6,5 @@ var (
 	Subscribe   = subscribe
 	Unsubscribe = unsubscribe
 	DumpSchema  = dumpSchema
-	Portable    = portable
+	Wanted      = wanted
 )

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -13,12 +12,12 @@ import (
 	"github.com/drover-migration/drover/replication/postgres"
 )
 
-// Prepare sets both directions up for the tenants of the plan: replica identities, the schema on AWS, Drover's functions and guard,
+// Prepare sets both directions up for the tenants of the plan: Drover's functions, the schema on AWS, replica identities, the guard,
 // fences, publications, disjoint id ranges, subscriptions. Every part looks at what is there first, so that it can be cut off
 // anywhere and run again. say is told what is being done; it may be nil.
 //
-// From the guard on, every tenant found in the data has a fence: those of the plan are replicated, the others stay where they are. A
-// tenant that appears later is refused until Prepare has run again.
+// The tenants of the plan have fences and are replicated. Those of the data that the plan leaves out stay where they are. A newcomer, who
+// has no row yet, writes on the side that the plan says (Pair.Newcomers), and its rows go to the other.
 func Prepare(ctx context.Context, p *postgres.Pair, tenants []int64, say func(string)) error {
 	if say == nil {
 		say = func(string) {}
@@ -34,15 +33,14 @@ func Prepare(ctx context.Context, p *postgres.Pair, tenants []int64, say func(st
 		// AWS first: a plan that is refused there has not touched premises.
 		{"Drover's functions on AWS", func(ctx context.Context) error { return install(ctx, p, p.AWS) }},
 		{"Drover's functions on premises", func(ctx context.Context) error { return install(ctx, p, p.OnPrem) }},
-		{"replica identities on premises", func(ctx context.Context) error { return identities(ctx, p, p.OnPrem) }},
 		{"the schema on AWS", func(ctx context.Context) error { return copySchema(ctx, p) }},
 		{"the servers' identities", p.Remember},
 		{"replica identities on AWS", func(ctx context.Context) error { return identities(ctx, p, p.AWS) }},
+		// Premises last: whatever fails before has changed none of their tables.
+		{"replica identities on premises", func(ctx context.Context) error { return identities(ctx, p, p.OnPrem) }},
 		{"id ranges", func(ctx context.Context) error { return separateRanges(ctx, p) }},
 		{"fences", func(ctx context.Context) error { return admit(ctx, p, ids) }},
 		{"the guard and the publications", func(ctx context.Context) error { return publish(ctx, p) }},
-		// A tenant's first row may have come between the look and the guard.
-		{"fences of new tenants", func(ctx context.Context) error { return admit(ctx, p, ids) }},
 		// The way back first: its slot would wait for the tables that the first copy is writing on AWS.
 		{"the subscription on premises", func(ctx context.Context) error { return subscribe(ctx, p, migration.AWS) }},
 		{"the subscription on AWS", func(ctx context.Context) error { return subscribe(ctx, p, migration.OnPrem) }},
@@ -59,14 +57,36 @@ func Prepare(ctx context.Context, p *postgres.Pair, tenants []int64, say func(st
 // ErrJoinedLate says that a tenant came into the plan after the first copy: its older rows would be missing on AWS.
 var ErrJoinedLate = errors.New("a tenant joined the plan after the first copy of its database, so its rows are not on AWS; take it out of the plan again")
 
-// admit gives every tenant a fence on both sides and every tenant of the plan a direction. What is there already stays as it is. A
-// direction is on where the fence is not sealed.
+// admit gives every tenant of the plan a fence and a direction on both sides. What is there already stays as it is. A direction is on
+// where the fence is not sealed. Tenants of the data that the plan leaves out are written down once, before the first copy: they stay
+// where they are. Whoever comes later is a newcomer, and needs nothing.
 func admit(ctx context.Context, p *postgres.Pair, plan []int32) error {
-	tables, err := postgres.ReadTables(ctx, p.OnPrem.Pool, p.Dataset)
+	if err := refuseLate(ctx, p, plan); err != nil {
+		return err
+	}
+	found, err := tenantsOf(ctx, p)
 	if err != nil {
 		return err
 	}
-	all := slices.Clone(plan)
+	stay := spansWithout(found, plan, mostSpans)
+	// AWS first: a tenant that is open on premises must not be unknown to the other side.
+	for _, s := range []*postgres.Server{p.AWS, p.OnPrem} {
+		err := postgres.Patiently(ctx, func() error {
+			return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return admitIn(ctx, p, tx, s.Side, plan, stay) })
+		})
+		if err != nil {
+			return fmt.Errorf("database %s: %w", s.Where(), err)
+		}
+	}
+	return nil
+}
+
+// tenantsOf are all tenants that have rows on premises.
+func tenantsOf(ctx context.Context, p *postgres.Pair) (all []int64, err error) {
+	tables, err := postgres.ReadTables(ctx, p.OnPrem.Pool, p.Dataset)
+	if err != nil {
+		return nil, err
+	}
 	err = p.OnPrem.Unhurried(ctx, func(c *pgx.Conn) error {
 		for _, t := range postgres.Of(tables, postgres.Tenants) {
 			found, err := tenantsIn(ctx, c, t)
@@ -77,27 +97,10 @@ func admit(ctx context.Context, p *postgres.Pair, plan []int32) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	slices.Sort(all)
-	all = slices.Compact(all)
-	if err := refuseLate(ctx, p, plan); err != nil {
-		return err
-	}
-	// AWS first: a tenant that is open on premises must not be unknown to the other side.
-	for _, s := range []*postgres.Server{p.AWS, p.OnPrem} {
-		err := postgres.Patiently(ctx, func() error {
-			return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return admitIn(ctx, p, tx, s.Side, all, plan) })
-		})
-		if err != nil {
-			return fmt.Errorf("database %s: %w", s.Where(), err)
-		}
-	}
-	return nil
+	return all, err
 }
 
-func admitIn(ctx context.Context, p *postgres.Pair, tx pgx.Tx, side migration.Side, all, plan []int32) error {
+func admitIn(ctx context.Context, p *postgres.Pair, tx pgx.Tx, side migration.Side, plan []int32, stay []span) error {
 	if err := claim(ctx, p, tx); err != nil {
 		return err
 	}
@@ -105,7 +108,12 @@ func admitIn(ctx context.Context, p *postgres.Pair, tx pgx.Tx, side migration.Si
 	if side == migration.AWS {
 		state = "sealed"
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO drover.fence (tenant, state) SELECT t, $2 FROM unnest($1::int[]) t ORDER BY t ON CONFLICT DO NOTHING`, all, state)
+	pub := p.Names.Outgoing(side)
+	var again bool
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM drover.direction WHERE pub = $1)`, pub).Scan(&again); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO drover.fence (tenant, state) SELECT t, $2 FROM unnest($1::int[]) t ORDER BY t ON CONFLICT DO NOTHING`, plan, state)
 	if err != nil {
 		return err
 	}
@@ -113,7 +121,21 @@ func admitIn(ctx context.Context, p *postgres.Pair, tx pgx.Tx, side migration.Si
 	_, err = tx.Exec(ctx, `WITH f AS (SELECT tenant, state FROM drover.fence f WHERE tenant = ANY ($1::int[])
 		    AND NOT EXISTS (SELECT FROM drover.direction d WHERE d.pub = $2 AND d.tenant = f.tenant) ORDER BY tenant FOR UPDATE)
 		INSERT INTO drover.direction (pub, peer, tenant, is_on) SELECT $2, $3, tenant, state <> 'sealed' FROM f ORDER BY tenant ON CONFLICT DO NOTHING`,
-		plan, p.Names.Outgoing(side), p.Names.Outgoing(side.Other()))
+		plan, pub, p.Names.Outgoing(side.Other()))
+	if err != nil {
+		return err
+	}
+	if again {
+		// Whoever came into the plan before the first copy does not stay.
+		_, err = tx.Exec(ctx, `DELETE FROM drover.elsewhere e WHERE EXISTS (SELECT FROM unnest($1::int[]) t WHERE t BETWEEN e.first AND e.last)`, plan)
+		return err
+	}
+	first, last := make([]int64, len(stay)), make([]int64, len(stay))
+	for i, x := range stay {
+		first[i], last[i] = x.first, x.last
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO drover.elsewhere (first, last, here) SELECT f, l, $3 FROM unnest($1::bigint[], $2::bigint[]) x(f, l) ON CONFLICT DO NOTHING`,
+		first, last, side == migration.OnPrem)
 	return err
 }
 
@@ -132,21 +154,21 @@ func refuseLate(ctx context.Context, p *postgres.Pair, plan []int32) error {
 }
 
 // tenantsIn lists the tenants of a table by hopping from one to the next in the index that begins with the tenant, if there is one.
-func tenantsIn(ctx context.Context, c *pgx.Conn, t postgres.Table) ([]int32, error) {
+func tenantsIn(ctx context.Context, c *pgx.Conn, t postgres.Table) ([]int64, error) {
 	col := pgx.Identifier{t.Column}.Sanitize()
-	query := fmt.Sprintf(`SELECT DISTINCT %s::int FROM %s WHERE %[1]s IS NOT NULL`, col, t.Ident())
+	query := fmt.Sprintf(`SELECT DISTINCT %s::bigint FROM %s WHERE %[1]s IS NOT NULL`, col, t.Ident())
 	indexed, err := postgres.LeadingIndex(ctx, c, t)
 	if err != nil {
 		return nil, err
 	}
 	if indexed {
 		query = fmt.Sprintf(`WITH RECURSIVE h AS (SELECT min(%[1]s) AS v FROM %[2]s UNION ALL SELECT (SELECT min(x.%[1]s) FROM %[2]s x WHERE x.%[1]s > h.v) FROM h WHERE h.v IS NOT NULL)
-			SELECT v::int FROM h WHERE v IS NOT NULL`, col, t.Ident())
+			SELECT v::bigint FROM h WHERE v IS NOT NULL`, col, t.Ident())
 	}
 	rows, err := c.Query(ctx, query)
 	if err == nil {
-		var out []int32
-		if out, err = pgx.CollectRows(rows, pgx.RowTo[int32]); err == nil {
+		var out []int64
+		if out, err = pgx.CollectRows(rows, pgx.RowTo[int64]); err == nil {
 			return out, nil
 		}
 	}
@@ -161,7 +183,11 @@ func publish(ctx context.Context, p *postgres.Pair) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.Where(), err)
 		}
-		pub, changed := p.Names.Outgoing(s.Side), false
+		tag, err := s.Pool.Exec(ctx, `UPDATE drover.config SET newcomers = $1 WHERE newcomers <> $1`, s.Side == p.Newcomers())
+		if err != nil {
+			return fmt.Errorf("say where newcomers write %s: %w", s.Where(), err)
+		}
+		pub, changed := p.Names.Outgoing(s.Side), tag.RowsAffected() > 0
 		for _, t := range postgres.Of(tables, postgres.Tenants) {
 			did, err := protect(ctx, s, pub, t)
 			if err != nil {
@@ -172,6 +198,9 @@ func publish(ctx context.Context, p *postgres.Pair) error {
 		if err := rebuild(ctx, s, pub, changed); err != nil {
 			return err
 		}
+	}
+	if err := guardReference(ctx, p); err != nil {
+		return err
 	}
 	return publishReference(ctx, p)
 }
@@ -251,9 +280,28 @@ func publishReference(ctx context.Context, p *postgres.Pair) error {
 			case is:
 				_, err = tx.Exec(ctx, fmt.Sprintf(`ALTER PUBLICATION %s SET TABLE %s`, pub, list))
 			default:
-				_, err = tx.Exec(ctx, fmt.Sprintf(`CREATE PUBLICATION %s FOR TABLE %s WITH (publish = 'insert,update,delete', publish_via_partition_root = true)`, pub, list))
+				_, err = tx.Exec(ctx, fmt.Sprintf(`CREATE PUBLICATION %s FOR TABLE %s WITH (publish = 'insert,update,delete,truncate', publish_via_partition_root = true)`, pub, list))
 			}
 			return err
 		})
 	})
+}
+
+// guardReference keeps everybody but replication from writing the tables of no tenant on AWS.
+func guardReference(ctx context.Context, p *postgres.Pair) error {
+	s := p.AWS
+	tables, err := postgres.ReadTables(ctx, s.Pool, p.Dataset)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Where(), err)
+	}
+	for _, t := range postgres.Of(tables, postgres.Reference) {
+		err := postgres.Patiently(ctx, func() error {
+			_, err := s.Pool.Exec(ctx, `SELECT drover.protect_reference($1::oid::regclass)`, t.OID)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("guard table %s %s: %w", t, s.Where(), err)
+		}
+	}
+	return nil
 }

@@ -1,0 +1,102 @@
+package setup_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/drover-migration/drover/lab/pg"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/replication/postgres/pairtest"
+	"github.com/drover-migration/drover/replication/postgres/setup"
+)
+
+func TestAListLosesWhatAWSHasOrMayNotMake(t *testing.T) {
+	keep := []string{
+		"; Archive created at 2026-11-28", "3; 3079 16385 EXTENSION - citext ", "215; 1259 16390 TABLE public acct postgres", "3400; 0 0 COMMENT public TABLE acct postgres",
+		"3401; 0 0 ACL - SCHEMA public pg_database_owner", "3299; 2620 16600 TRIGGER public acct touch postgres", "6; 2615 17000 SCHEMA - app postgres",
+	}
+	lose := []string{
+		"3399; 0 0 COMMENT - EXTENSION citext ", "5; 2615 2200 SCHEMA - public pg_database_owner", "3402; 0 0 COMMENT - SCHEMA public pg_database_owner",
+		"3300; 2620 16601 TRIGGER public acct zzzz_drover_guard postgres",
+	}
+	require.Equal(t, strings.Join(keep, "\n")+"\n", setup.Wanted(strings.Join(append(lose, keep...), "\n")+"\n"))
+}
+
+// What people write in functions and comments looks like SQL, like psql's commands, like anything.
+func TestTheSchemaComesAsItIs(t *testing.T) {
+	for _, x := range []struct{ name, ddl, question string }{
+		{"a function with a grant at the beginning of a line",
+			"CREATE FUNCTION month() RETURNS void LANGUAGE plpgsql AS $f$\nBEGIN\nGRANT SELECT ON nothing TO reporting;\nALTER TABLE x OWNER TO gone;\nCREATE SCHEMA public;\nEND $f$",
+			"SELECT prosrc FROM pg_proc WHERE proname = 'month'"},
+		{"a comment with a line that begins with a backslash", "COMMENT ON TABLE acct IS 'first\n\\second\nthird'", "SELECT obj_description('acct'::regclass)"},
+		{"a default of several lines", "ALTER TABLE acct ADD note text DEFAULT 'a\nSET transaction_timeout = 0;\n\\q\nb'",
+			"SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'acct'::regclass AND pg_get_expr(adbin, adrelid) LIKE '%timeout%'"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			r := pairtest.New(t)
+			r.Script(s, "SET check_function_bodies = off; "+x.ddl)
+			r.Prepare(1)
+			var here, there string
+			require.NoError(t, r.Query(s, &here, x.question))
+			require.NoError(t, r.Query(d, &there, x.question))
+			require.Equal(t, here, there)
+		})
+	}
+}
+
+func TestATablespaceThatAWSLacksIsNoObstacle(t *testing.T) {
+	pairtest.New(t) // or the tools are not here
+	o := pairtest.Options
+	o.Name, o.Settings = "spaces", map[string]string{"allow_in_place_tablespaces": "on"}
+	src, err := pg.Start(t.Context(), o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, src.Close()) })
+	require.NoError(t, src.Exec(t.Context(), "postgres", "CREATE TABLESPACE fast LOCATION ''"))
+	r := pairtest.NewOn(t, src, pairtest.AWS)
+	r.Must(s, "CREATE TABLE hot (tenant_id int NOT NULL, id int NOT NULL, PRIMARY KEY (tenant_id, id)) TABLESPACE fast")
+	r.Prepare(1)
+	require.EqualValues(t, 1, r.Num(d, "SELECT count(*) FROM pg_class WHERE relname = 'hot'"))
+}
+
+func TestAnExtensionThatAnotherRoleMadeOnAWSIsNoObstacle(t *testing.T) {
+	r := pairtest.New(t)
+	r.Script(s, "CREATE EXTENSION citext")
+	m := r.Planned()
+	r.Script(d, "CREATE EXTENSION citext")
+	p := m.Opened()
+	r.Prepare(1)
+	require.NoError(t, setup.DropAll(t.Context(), p, nil))
+}
+
+func TestWhoOwnsATableOwnsItOnAWSIfTheRoleThereMayActForAll(t *testing.T) {
+	r := pairtest.New(t)
+	role := r.DB + "_app"
+	for _, side := range []migration.Side{s, d} {
+		r.Script(side, "CREATE ROLE "+role)
+		at := map[migration.Side]*pg.Server{s: r.Src, d: r.Dst}[side]
+		t.Cleanup(func() {
+			require.NoError(t, at.Exec(context.Background(), r.DB, "DROP OWNED BY "+role+" CASCADE; DROP ROLE "+role))
+		})
+	}
+	r.Script(s, "ALTER TABLE acct OWNER TO "+role+"; GRANT SELECT ON blobs TO "+role)
+	r.Prepare(1)
+	require.EqualValues(t, 1, r.Num(d, "SELECT count(*) FROM pg_class WHERE relname = 'acct' AND pg_get_userbyid(relowner) = $1", role))
+	require.EqualValues(t, 1, r.Num(d, "SELECT has_table_privilege($1, 'blobs', 'SELECT')::int", role))
+}
+
+// What fails before leaves no table on premises another replica identity or index.
+func TestAPrepareThatCannotBringTheSchemaLeavesPremisesAsTheyWere(t *testing.T) {
+	r := pairtest.New(t)
+	const shape = `SELECT string_agg(concat_ws(' ', relname, relkind, relreplident), ',' ORDER BY relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace`
+	var before, after string
+	require.NoError(t, r.Query(s, &before, shape))
+	r.Script(d, "CREATE FUNCTION month() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+	r.Script(s, "CREATE FUNCTION month() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+	require.ErrorContains(t, setup.Prepare(t.Context(), r.Pair, []int64{1}, nil), "already exists")
+	require.NoError(t, r.Query(s, &after, shape))
+	require.Equal(t, before, after)
+	require.Zero(t, r.Num(d, "SELECT count(*) FROM pg_class WHERE relname = 'acct'"), "all of it or nothing")
+}
