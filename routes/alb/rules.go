@@ -105,6 +105,17 @@ func anchorHost(plan, workload string) string {
 	return strings.ToLower(groupName(plan, workload)) + ".invalid"
 }
 
+// Anchors are the hosts by which a route sends requests of no customer to its workloads on AWS.
+func Anchors(plan string, route migration.Route) (out []string) {
+	if route.ALB == nil {
+		return nil
+	}
+	for _, w := range slices.Sorted(maps.Keys(route.ALB.Workloads)) {
+		out = append(out, anchorHost(plan, w))
+	}
+	return out
+}
+
 // chunkPaths splits path patterns over rules. Of five values, 2 paths and 3 hosts (or 3 and 2) make the most of a rule.
 func chunkPaths(paths []string) [][]string {
 	if len(paths) == 0 || slices.Contains(paths, "/*") || slices.Contains(paths, "*") {
