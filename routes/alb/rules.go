@@ -152,7 +152,9 @@ type rule struct {
 	arn      string
 	priority int
 	hosts    []string
+	hostRE   []string // regular expressions of hosts
 	paths    []string // sorted
+	narrow   bool     // has conditions on more than hosts and path patterns
 	workload string   // by its tag
 	group    string   // where it sends everything
 	rest     string   // the group that is attached with weight 0
@@ -172,12 +174,17 @@ func parse(in types.Rule) *rule {
 			for _, v := range hostValues(c) {
 				r.hosts = append(r.hosts, strings.ToLower(v))
 			}
-		case aws.ToString(c.Field) == "path-pattern":
+			r.hostRE = append(r.hostRE, c.RegexValues...)
+			if c.HostHeaderConfig != nil {
+				r.hostRE = append(r.hostRE, c.HostHeaderConfig.RegexValues...)
+			}
+		case aws.ToString(c.Field) == "path-pattern" && len(c.RegexValues) == 0 && (c.PathPatternConfig == nil || len(c.PathPatternConfig.RegexValues) == 0):
 			r.paths = append(r.paths, pathValues(c)...)
-		default:
-			r.odd = true
+		default: // a regular expression of paths, a header, a query, a method, an address, or what ELB will learn yet
+			r.narrow = true
 		}
 	}
+	r.odd = r.narrow || len(r.hostRE) > 0 || len(in.Transforms) > 0
 	slices.Sort(r.paths)
 	if len(in.Actions) != 1 || in.Actions[0].Type != types.ActionTypeEnumForward {
 		r.odd = true
