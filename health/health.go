@@ -15,11 +15,13 @@ import (
 type Doctor struct {
 	backends Backends
 	prober   *prober
+	controls *controls
 }
 
 // New asks backends where to send probes. Names are resolved at dns ("host:port"), or as the machine does where it is empty.
 func New(backends Backends, dns string) *Doctor {
-	return &Doctor{backends: backends, prober: newProber(dns)}
+	p := newProber(dns)
+	return &Doctor{backends: backends, prober: p, controls: &controls{prober: p, last: map[string]*control{}}}
 }
 
 // CheckDestination asks every machine of the customer's workloads on one side directly, all at once, with the customer's host name: each
@@ -123,7 +125,8 @@ type Question struct {
 	Plan     string
 	Slice    migration.CustomerSlice
 	For      migration.Duration
-	Baseline *Baseline // nil: nothing is compared
+	Compare  bool      // hold what is seen against Baseline, as the plan says
+	Baseline *Baseline // nil: there is none
 }
 
 // Baseline is a customer's own numbers, before its fence: those of its http probes.
@@ -173,7 +176,8 @@ func (d *Doctor) MeasureBaseline(ctx context.Context, req Question, say func(sam
 }
 
 // Watch probes a customer through its route for a while and tells say how many answers it has. It answers early with fail when a probe
-// has failed as often in a row as the plan allows. Read-only: cut off and run again it watches anew, for the full time.
+// has failed as often in a row as the plan allows. A sample that failed counts only while control samples have an answer. Read-only: cut
+// off and run again it watches anew, for the full time. Cut off it answers what it would have said by then, and ctx's error.
 func (d *Doctor) Watch(ctx context.Context, req Question, say func(samples int)) (migration.Verdict, error) {
 	w, err := d.watcher(ctx, req, say)
 	if err != nil {

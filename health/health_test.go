@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -34,6 +35,8 @@ func (p places) Behind(_ context.Context, _ string, _ migration.Target, _ migrat
 	return p.behind[w.Name], p.err
 }
 
+func (p places) Anchors(string, migration.Route) []string { return nil }
+
 // site is a customer's application.
 type site struct {
 	*httptest.Server
@@ -45,6 +48,10 @@ func serve(t *testing.T, answer func(n int64, r *http.Request) int) *site {
 	t.Helper()
 	s := &site{}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.Host, ".invalid") { // a control sample: the default action
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
 		code := answer(s.asked.Add(1), r)
 		if code == 0 {
 			panic(http.ErrAbortHandler)
@@ -182,7 +189,7 @@ func TestAProbeThatNeverAnsweredWellIsInconclusive(t *testing.T) {
 	})
 	v := watch(t, places{front: s.at()}, Question{Slice: slice(httpProbe("/good", 1), httpProbe("/bad", 1000)), For: migration.Duration(300 * time.Millisecond)})
 	require.Equal(t, migration.Inconclusive, v.Outcome)
-	require.Equal(t, "probe http /bad expecting 200 had no good answer", v.Reason)
+	require.Equal(t, "probe http /bad expecting 200 had no good answer, last: HTTP 500", v.Reason)
 	require.Equal(t, "HTTP 500", v.LastAnswer)
 }
 

@@ -22,12 +22,21 @@ type Endpoint struct {
 	Reason  string // why not
 }
 
+func (e Endpoint) scheme() string {
+	if e.HTTPS {
+		return "https"
+	}
+	return "http"
+}
+
 // Backends says where a customer's requests go. The worker joins it to the router in use.
 type Backends interface {
 	// Front is where the route takes requests.
 	Front(ctx context.Context, target migration.Target, route migration.Route) (Endpoint, error)
 	// Behind lists the machines of a workload on one side.
 	Behind(ctx context.Context, plan string, target migration.Target, route migration.Route, workload migration.Workload, side migration.Side) ([]Endpoint, error)
+	// Anchors are host names of no customer that the route sends to a workload on AWS.
+	Anchors(plan string, route migration.Route) []string
 }
 
 // prober asks over connections of its own.
@@ -67,7 +76,7 @@ type sample struct {
 	answer string // what was answered, in a few words
 	ok     bool
 
-	unasked bool // AWS did not say whom to ask: that counts neither for nor against the customer
+	unasked bool // nobody could be asked, or this worker reaches nothing: that counts neither for nor against the customer
 }
 
 // http asks for the probe's path with the customer's host name, which TLS is told too: by it a load balancer chooses its certificate.
@@ -75,11 +84,7 @@ func (p *prober) http(ctx context.Context, client *http.Client, at Endpoint, hos
 	start := time.Now() // before the time-out begins: a probe that ran into it took at least that long
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, dialled{}, at.Address), probe.Timeout.D())
 	defer cancel()
-	scheme := "http"
-	if at.HTTPS {
-		scheme = "https"
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+host+probe.HTTP.Path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.scheme()+"://"+host+probe.HTTP.Path, nil)
 	if err != nil {
 		return sample{answer: err.Error()}
 	}

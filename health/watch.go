@@ -89,7 +89,7 @@ func (w *watcher) run(ctx context.Context) (migration.Verdict, error) {
 	for {
 		select {
 		case <-ctx.Done():
-			return migration.Verdict{}, ctx.Err()
+			return w.judge(), ctx.Err()
 		case a := <-answers:
 			w.add(a.probe, a.sample)
 			if p := w.req.Slice.Health.Probes[a.probe]; w.inRow[a.probe] >= max(p.FailAfter, 1) {
@@ -135,7 +135,7 @@ func (w *watcher) askAll(ctx context.Context, answers chan<- answered) {
 // ask asks one probe once: http through the route, the others at the machines on AWS.
 func (w *watcher) ask(ctx context.Context, p migration.Probe) sample {
 	if p.HTTP != nil {
-		return w.prober.http(ctx, w.prober.route, w.front, w.req.Slice.Customer.Hosts[0], p)
+		return w.controlled(ctx, w.prober.http(ctx, w.prober.route, w.front, w.req.Slice.Customer.Hosts[0], p))
 	}
 	for _, wl := range w.req.Slice.Workloads {
 		behind, err := w.behind(ctx, w.req.Plan, w.req.Slice, wl, migration.AWS)
@@ -146,12 +146,33 @@ func (w *watcher) ask(ctx context.Context, p migration.Probe) sample {
 			return sample{answer: wl.Name + " has no machine registered on " + string(migration.AWS)}
 		}
 		for _, b := range behind {
-			if s := w.attempt(ctx, b, w.req.Slice.Customer, migration.Probe{TCP: p.TCP, TargetGroup: p.TargetGroup, Timeout: p.Timeout, FailAfter: 1}); !s.ok {
-				return sample{answer: wl.Name + " at " + b.Address + ": " + s.answer}
+			s := w.attempt(ctx, b, w.req.Slice.Customer, migration.Probe{TCP: p.TCP, TargetGroup: p.TargetGroup, Timeout: p.Timeout, FailAfter: 1})
+			if s.ok {
+				continue
 			}
+			// The load balancer is the other observer: if it finds the machine healthy, only this worker does not reach it.
+			if p.TCP != nil && b.Healthy {
+				return sample{answer: fmt.Sprintf("%s at %s: %s, and the load balancer finds it healthy: this worker does not reach it", wl.Name, b.Address, s.answer), unasked: true}
+			}
+			return sample{answer: wl.Name + " at " + b.Address + ": " + s.answer}
 		}
 	}
 	return sample{ok: true, answer: "all well"}
+}
+
+// controlled lets a failure count only while control samples have an answer.
+func (w *watcher) controlled(ctx context.Context, s sample) sample {
+	if s.ok || ctx.Err() != nil {
+		return s
+	}
+	var hosts []string
+	for _, r := range w.req.Slice.Routes {
+		hosts = append(hosts, w.backends.Anchors(w.req.Plan, r)...)
+	}
+	if blind := w.controls.blind(ctx, w.front, hosts); blind != "" {
+		return sample{took: s.took, answer: blind + " (the customer's own sample: " + s.answer + ")", unasked: true}
+	}
+	return s
 }
 
 // judge compares the whole watch with the baseline.
@@ -167,7 +188,9 @@ func (w *watcher) judge() migration.Verdict {
 		return w.verdict(migration.Inconclusive, why, -1)
 	case silent >= 0:
 		// Too few failures for a fail, which is no reason to call it well.
-		return w.verdict(migration.Inconclusive, fmt.Sprintf("probe %s had no good answer", name(w.req.Slice.Health.Probes[silent])), silent)
+		return w.verdict(migration.Inconclusive, fmt.Sprintf("probe %s had no good answer, last: %s", name(w.req.Slice.Health.Probes[silent]), w.last[silent]), silent)
+	case c != nil && w.req.Compare && base == nil:
+		return w.verdict(migration.Inconclusive, "there is no baseline from before the fence to compare with", -1)
 	case c == nil || base == nil:
 		return w.verdict(migration.Pass, fmt.Sprintf("%d of %d samples good", w.total-w.errors, w.total), -1)
 	case now.Samples < c.MinSamples || base.Samples < c.MinSamples:

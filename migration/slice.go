@@ -1,5 +1,7 @@
 package migration
 
+import "slices"
+
 // CustomerSlice is all of a spec that concerns one customer: what travels with its Moves.
 type CustomerSlice struct {
 	Customer  Customer   `json:"customer"`
@@ -11,6 +13,36 @@ type CustomerSlice struct {
 	Routes    []Route    `json:"routes,omitempty"`
 	Health    Health     `json:"health"`
 	Policy    Policy     `json:"policy"`
+}
+
+// Slice is what a customer's workflows need of a spec; false: there is no such customer.
+func (s *Spec) Slice(customer string) (CustomerSlice, bool) {
+	c, ok := s.Customer(customer)
+	if !ok {
+		return CustomerSlice{}, false
+	}
+	out := CustomerSlice{Customer: c, Targets: s.Targets, Health: s.Health, Policy: s.Policy, Routes: s.Routes}
+	for _, b := range s.Batches {
+		if slices.Contains(b.Customers, c.ID) {
+			b.Customers = nil
+			out.Batch = b
+		}
+	}
+	for _, name := range c.Datasets {
+		switch d, _ := s.Dataset(name); {
+		case d.Postgres != nil:
+			out.Databases = append(out.Databases, d)
+		case d.Files != nil:
+			out.Files = append(out.Files, d)
+		}
+	}
+	for _, name := range c.Workloads {
+		if w, ok := s.Workload(name); ok && w.Ingress != nil {
+			w.Config = Config{} // large, and no Move's business
+			out.Workloads = append(out.Workloads, w)
+		}
+	}
+	return out, true
 }
 
 // Target finds a target that validation said exists.

@@ -107,6 +107,11 @@ func (b backends) Front(ctx context.Context, target migration.Target, route migr
 	return health.Endpoint{Address: net.JoinHostPort(host, strconv.Itoa(port)), HTTPS: https}, err
 }
 
+// Anchors are the hosts that attach the workloads' groups to the load balancer.
+func (b backends) Anchors(plan string, route migration.Route) []string {
+	return alb.Anchors(plan, route)
+}
+
 // Behind are the registered targets of the workload's group on a side.
 func (b backends) Behind(ctx context.Context, plan string, target migration.Target, route migration.Route, w migration.Workload, side migration.Side) (out []health.Endpoint, err error) {
 	if route.ALB == nil {

@@ -61,7 +61,7 @@ func newSystems(log hclog.Logger) *systems {
 	return &systems{
 		activities: []any{
 			state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, homes{pairs}, router), postgres.New(pairs),
-			healthactivities.New(health.New(backends{router}, os.Getenv(envDNS))),
+			healthactivities.New(health.New(backends{router}, os.Getenv(envDNS)), specs, router),
 			files.New(c, store, homes{pairs}), vsphereactivities.New(centers, log), disks.New(exporter{centers}, diskClients{c}, store, 0),
 		},
 		closers: []func(){pairs.Close, centers.Close},

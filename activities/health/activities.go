@@ -2,18 +2,39 @@ package health
 
 import (
 	"context"
+	"errors"
+
+	"go.temporal.io/sdk/temporal"
 
 	engine "github.com/drover-migration/drover/health"
 	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/routes"
 )
 
-// Activities are the Temporal activities of health. All of them only read, and heartbeat beside the probing, which may take as long as
+// Activities are the Temporal activities of health. All of them but WatchMany only read, and heartbeat beside the probing, which may take as long as
 // the plan allows a probe.
-type Activities struct{ doctor *engine.Doctor }
+type Activities struct {
+	doctor *engine.Doctor
+	specs  Specs
+	router Router
+}
+
+// Specs reads compiled plans.
+type Specs interface {
+	Spec(ctx context.Context, ref migration.SpecRef) (*migration.Spec, error)
+}
+
+// Router keeps customers' routes where they are wanted.
+type Router interface {
+	Reconcile(context.Context, *migration.Spec, []routes.Wanted) (map[string]routes.State, error)
+	Verify(context.Context, *migration.Spec, []routes.Wanted) (map[string]routes.State, error)
+}
 
 // New builds the activities.
-func New(doctor *engine.Doctor) *Activities { return &Activities{doctor: doctor} }
+func New(doctor *engine.Doctor, specs Specs, router Router) *Activities {
+	return &Activities{doctor: doctor, specs: specs, router: router}
+}
 
 // DestinationRequest asks whether a side could take a customer now.
 type DestinationRequest struct {
@@ -40,7 +61,8 @@ type WatchRequest struct {
 	Plan     string                  `json:"plan"`
 	Slice    migration.CustomerSlice `json:"slice"`
 	For      migration.Duration      `json:"for"`
-	Baseline *Baseline               `json:"baseline,omitempty"` // nil: nothing is compared
+	Compare  bool                    `json:"compare,omitempty"`  // what the plan compares needs a baseline, or the verdict is inconclusive
+	Baseline *Baseline               `json:"baseline,omitempty"` // nil: there is none
 }
 
 // Baseline is a customer's own numbers, before its fence.
@@ -54,9 +76,14 @@ func (a *Activities) MeasureBaseline(ctx context.Context, req WatchRequest) (Bas
 	return a.doctor.MeasureBaseline(ctx, engine.Question(req), say)
 }
 
-// WatchHealth probes a customer through its route for a while. Cut off and run again it watches anew, for the full time.
+// WatchHealth probes a customer through its route for a while. Cut off and run again it watches anew, for
+// the full time. Cancelled it answers temporal.CanceledError, whose details are the verdict by then.
 func (a *Activities) WatchHealth(ctx context.Context, req WatchRequest) (migration.Verdict, error) {
 	say, stop := heartbeat.Saying[int](ctx)
 	defer stop()
-	return a.doctor.Watch(ctx, engine.Question(req), say)
+	v, err := a.doctor.Watch(ctx, engine.Question(req), say)
+	if errors.Is(err, context.Canceled) {
+		return migration.Verdict{}, temporal.NewCanceledError(v)
+	}
+	return v, err
 }

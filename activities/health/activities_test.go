@@ -2,6 +2,7 @@ package health_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -12,11 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/drover-migration/drover/activities/health"
 	engine "github.com/drover-migration/drover/health"
+	"github.com/drover-migration/drover/internal/permanent"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/routes"
 )
 
 // front is a load balancer with nothing behind it.
@@ -29,6 +33,8 @@ func (f front) Front(context.Context, migration.Target, migration.Route) (engine
 func (f front) Behind(context.Context, string, migration.Target, migration.Route, migration.Workload, migration.Side) ([]engine.Endpoint, error) {
 	return nil, nil
 }
+
+func (f front) Anchors(string, migration.Route) []string { return nil }
 
 // Temporal takes a worker that does not heartbeat for a few seconds for dead, and a probe may take a minute.
 func TestTheHeartbeatsDoNotWaitForAProbe(t *testing.T) {
@@ -52,7 +58,7 @@ func TestTheHeartbeatsDoNotWaitForAProbe(t *testing.T) {
 				}
 			}))
 			t.Cleanup(s.Close)
-			a := health.New(engine.New(front{Address: s.Listener.Addr().String()}, ""))
+			a := health.New(engine.New(front{Address: s.Listener.Addr().String()}, ""), nil, nil)
 			var suite testsuite.WorkflowTestSuite
 			env := suite.NewTestActivityEnvironment()
 			env.RegisterActivity(a)
@@ -71,4 +77,108 @@ func TestTheHeartbeatsDoNotWaitForAProbe(t *testing.T) {
 			require.Zero(t, got.ErrorRate, "the first probe was answered, when there had been a heartbeat")
 		})
 	}
+}
+
+func TestACancelledWatchKeepsItsVerdict(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(s.Close)
+	a := health.New(engine.New(front{Address: s.Listener.Addr().String()}, ""), nil, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(300*time.Millisecond, cancel)
+	_, err := a.WatchHealth(ctx, health.WatchRequest{Slice: plan().slice("acme"), For: migration.Duration(time.Hour)})
+	var gone *temporal.CanceledError
+	require.ErrorAs(t, err, &gone)
+	require.True(t, gone.HasDetails())
+	var v migration.Verdict
+	require.NoError(t, gone.Details(&v))
+	require.Equal(t, migration.Pass, v.Outcome)
+	require.Positive(t, v.Samples)
+}
+
+// router is where customers are sent.
+type router struct {
+	rules  map[string]migration.Side
+	stuck  error
+	asked  int
+	looked int
+}
+
+func (r *router) Reconcile(_ context.Context, _ *migration.Spec, wanted []routes.Wanted) (map[string]routes.State, error) {
+	r.asked++
+	for _, w := range wanted {
+		if r.stuck == nil && w.Side != migration.NoHome {
+			r.rules[w.Customer] = w.Side
+		}
+	}
+	return nil, r.stuck
+}
+
+func (r *router) Verify(_ context.Context, _ *migration.Spec, wanted []routes.Wanted) (map[string]routes.State, error) {
+	r.looked++
+	out := map[string]routes.State{}
+	for _, w := range wanted {
+		s := routes.State{Customer: w.Customer, Home: w.Side}
+		if w.Side != migration.NoHome && r.rules[w.Customer] != w.Side {
+			s.Wrong = "it is sent to " + string(r.rules[w.Customer])
+		}
+		out[w.Customer] = s
+	}
+	return out, nil
+}
+
+type spec migration.Spec
+
+func (s *spec) Spec(context.Context, migration.SpecRef) (*migration.Spec, error) {
+	return (*migration.Spec)(s), nil
+}
+
+func (s *spec) slice(id string) migration.CustomerSlice {
+	c, _ := (*migration.Spec)(s).Slice(id)
+	return c
+}
+
+// plan has three customers behind one load balancer.
+func plan() *spec {
+	s := &spec{Plan: "p", Routes: []migration.Route{{Name: "public", ALB: &migration.ALB{}}},
+		Health: migration.Health{Probes: []migration.Probe{{HTTP: &migration.HTTPProbe{Path: "/", Expect: 200},
+			Every: migration.Duration(10 * time.Millisecond), Timeout: migration.Duration(time.Second), FailAfter: 2}}}}
+	for _, id := range []string{"acme", "zeta", "odd"} {
+		s.Customers = append(s.Customers, migration.Customer{ID: id, Hosts: []string{id + ".example.com"}})
+	}
+	return s
+}
+
+func TestOneLookJudgesManyAndSendsEachWhereItIsHomed(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Host == "zeta.example.com" {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	t.Cleanup(s.Close)
+	r := &router{rules: map[string]migration.Side{"acme": migration.OnPrem, "zeta": migration.AWS, "odd": migration.AWS}}
+	a := health.New(engine.New(front{Address: s.Listener.Addr().String()}, ""), plan(), r)
+	req := health.WatchManyRequest{Customers: []health.Soaking{
+		{Customer: "acme", Side: migration.AWS, Token: 2}, {Customer: "zeta", Side: migration.AWS, Token: 2}, {Customer: "odd"},
+	}}
+	for range 2 { // twice is once
+		got, err := a.WatchMany(t.Context(), req)
+		require.NoError(t, err)
+		require.Empty(t, got.Routes)
+		require.Empty(t, got.Blind)
+		require.Equal(t, migration.Pass, got.Verdicts["acme"].Outcome)
+		require.Equal(t, migration.Fail, got.Verdicts["zeta"].Outcome)
+		require.Equal(t, migration.Pass, got.Verdicts["odd"].Outcome)
+		require.Equal(t, migration.AWS, r.rules["acme"], "its route was healed")
+		require.Equal(t, migration.AWS, r.rules["odd"], "whose data names no home is left as it is")
+	}
+	require.Equal(t, []int{2, 2}, []int{r.asked, r.looked}, "one reconciliation and one reading each")
+
+	r.rules["acme"], r.stuck = migration.OnPrem, errors.New("the rule quota is used up")
+	got, err := a.WatchMany(t.Context(), req)
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"acme": "it is sent to onprem; it could not be set: the rule quota is used up"}, got.Routes)
+	require.Equal(t, migration.Pass, got.Verdicts["acme"].Outcome, "the route is one thing and the customer's health another")
+
+	_, err = a.WatchMany(t.Context(), health.WatchManyRequest{Customers: []health.Soaking{{Customer: "nobody"}}})
+	require.Equal(t, "NoCustomer", permanent.Kind(err))
 }

@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/drover-migration/drover/internal/objects"
+	"github.com/drover-migration/drover/internal/permanent"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -158,30 +159,9 @@ func (a *Activities) LoadCustomer(ctx context.Context, req LoadCustomerRequest) 
 	if err != nil {
 		return migration.CustomerSlice{}, err
 	}
-	c, ok := s.Customer(req.Customer)
+	out, ok := s.Slice(req.Customer)
 	if !ok {
-		return migration.CustomerSlice{}, temporal.NewNonRetryableApplicationError(fmt.Sprintf("plan %q revision %d has no customer %q", s.Plan, s.Revision, req.Customer), "NoSuchCustomer", nil)
-	}
-	out := migration.CustomerSlice{Customer: c, Targets: s.Targets, Health: s.Health, Policy: s.Policy, Routes: s.Routes}
-	for _, b := range s.Batches {
-		if slices.Contains(b.Customers, c.ID) {
-			b.Customers = nil
-			out.Batch = b
-		}
-	}
-	for _, name := range c.Datasets {
-		switch d, _ := s.Dataset(name); {
-		case d.Postgres != nil:
-			out.Databases = append(out.Databases, d)
-		case d.Files != nil:
-			out.Files = append(out.Files, d)
-		}
-	}
-	for _, name := range c.Workloads {
-		if w, ok := s.Workload(name); ok && w.Ingress != nil {
-			w.Config = migration.Config{} // large, and no Move's business
-			out.Workloads = append(out.Workloads, w)
-		}
+		return out, permanent.New("NoSuchCustomer", nil, "plan %q revision %d has no customer %q", s.Plan, s.Revision, req.Customer)
 	}
 	return out, nil
 }

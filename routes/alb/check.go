@@ -187,7 +187,7 @@ func (ch *check) claims(ctx context.Context, v *view) error {
 	for _, k := range ch.l.classes {
 		for _, i := range k.users {
 			for _, h := range ch.l.customers[i].Hosts {
-				if r, ok := ch.claimant(v, k, strings.ToLower(h)); ok && !told[complaint{r.arn, k.workload}] {
+				if r, ok := ch.claimant(v, k, ch.l.customers[i], strings.ToLower(h)); ok && !told[complaint{r.arn, k.workload}] {
 					told[complaint{r.arn, k.workload}] = true
 					ch.claimed(r, k, h, others[r.arn])
 				}
@@ -197,21 +197,18 @@ func (ch *check) claims(ctx context.Context, v *view) error {
 	return nil
 }
 
-// claimant is the first rule that takes the host's requests of a class and does not send them to the workload on premises.
-func (ch *check) claimant(v *view, k *class, host string) (*rule, bool) {
+// claimant is the first rule that takes the host's requests of a class and does not send them to the workload on premises as they are.
+func (ch *check) claimant(v *view, k *class, customer migration.Customer, host string) (*rule, bool) {
 	onprem := ch.l.route.ALB.Workloads[k.workload]
-	// A more specific workload of the route is asked before this one; its group is right for its own paths.
-	siblings := slices.Collect(maps.Values(ch.l.route.ALB.Workloads))
 	rules := slices.SortedFunc(slices.Values(v.foreign), func(a, b *rule) int { return a.priority - b.priority })
 	for _, r := range slices.Concat(rules, v.basis) {
 		if !r.mayTake(host, k.paths) {
 			continue
 		}
-		narrower := len(r.paths) > 0 && !slices.Equal(r.paths, k.paths)
-		if narrower && forwardsOnlyTo(r.raw.Actions, siblings...) {
+		if ch.siblings(r, k, customer) {
 			continue
 		}
-		if !forwardsOnlyTo(r.raw.Actions, onprem) {
+		if !forwardsOnlyTo(r.raw.Actions, onprem) || len(r.raw.Transforms) > 0 {
 			return r, true
 		}
 		if !r.partial(k) {
@@ -221,23 +218,73 @@ func (ch *check) claimant(v *view, k *class, host string) (*rule, bool) {
 	return nil, false
 }
 
+// siblings says whether a rule takes only requests that another workload of the route takes on AWS too, ahead of this class: its paths
+// are that workload's, and it does nothing else with them than forward them to that workload on premises.
+func (ch *check) siblings(r *rule, k *class, customer migration.Customer) bool {
+	if len(r.paths) == 0 || slices.Equal(r.paths, k.paths) || len(r.raw.Transforms) > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(r.paths, func(p string) bool {
+		return !slices.ContainsFunc(ch.l.classes, func(other *class) bool {
+			return other.workload != k.workload && slices.Contains(customer.Workloads, other.workload) &&
+				forwardsOnlyTo(r.raw.Actions, ch.l.route.ALB.Workloads[other.workload]) &&
+				slices.ContainsFunc(other.paths, func(q string) bool { return matches(q, p) })
+		})
+	})
+}
+
 // partial says whether the rule takes only some of the class's requests.
 func (r *rule) partial(k *class) bool {
-	others := slices.ContainsFunc(r.raw.Conditions, func(c types.RuleCondition) bool {
-		return !slices.Contains([]string{"host-header", "path-pattern"}, aws.ToString(c.Field))
-	})
-	return others || len(r.paths) > 0 && !slices.Equal(r.paths, k.paths)
+	return r.narrow || len(r.paths) > 0 && !slices.Equal(r.paths, k.paths)
 }
 
 func (ch *check) claimed(r *rule, k *class, host, otherPlan string) {
+	to := ch.l.route.ALB.Workloads[k.workload]
 	switch {
 	case otherPlan != "":
-		ch.find(migration.Blocker, "route-host-claimed", "rule %s of Drover's plan %q takes requests to %s", "finish or abort that plan, or take the customer out of one of the two", r.arn, otherPlan, host)
+		ch.find(migration.Blocker, "route-host-claimed", "rule %s of Drover's plan %q takes requests to %s", "finish or abort that plan, or take the customer out of one of the two",
+			r.arn, otherPlan, host)
 	case aws.ToBool(r.raw.IsDefault):
-		ch.find(migration.Blocker, "route-host-unserved", "requests to %s meet the listener's default action, which does not send them to workload %q on premises (%s)", "give the customer's host a rule that forwards to that target group, or correct the route's onprem group", host, k.workload, ch.l.route.ALB.Workloads[k.workload])
+		ch.find(migration.Blocker, "route-host-unserved", "requests to %s meet the listener's default action, which does not send them to workload %q on premises (%s)",
+			"give the customer's host a rule that forwards to that target group, or correct the route's onprem group", host, k.workload, to)
 	default:
-		ch.find(migration.Blocker, "route-host-claimed", "rule %s (priority %d) takes requests to %s of workload %q and does something else with them than forward them to %s; Drover's rules would be asked before it", "move what the rule does (sign-in, redirect, another service) to a workload of the route, or narrow its condition to other hosts", r.arn, r.priority, host, k.workload, ch.l.route.ALB.Workloads[k.workload])
+		ch.find(migration.Blocker, "route-host-claimed", "rule %s (priority %d) takes requests to %s of workload %q and %s, where %s should get them as they are; Drover's rules would be asked before it",
+			"move what the rule does (sign-in, redirect, rewrite, another service) to a workload of the route, or narrow its condition to other hosts",
+			r.arn, r.priority, host, k.workload, r.does(), to)
 	}
+}
+
+// does says in words what a rule does with requests.
+func (r *rule) does() string {
+	var what []string
+	for _, t := range r.raw.Transforms {
+		switch t.Type {
+		case types.TransformTypeEnumUrlRewrite:
+			what = append(what, "rewrites their path")
+		case types.TransformTypeEnumHostHeaderRewrite:
+			what = append(what, "rewrites their host")
+		default:
+			what = append(what, "changes them ("+string(t.Type)+")")
+		}
+	}
+	for _, a := range r.raw.Actions {
+		switch a.Type {
+		case types.ActionTypeEnumForward:
+		case types.ActionTypeEnumRedirect:
+			what = append(what, "redirects them")
+		case types.ActionTypeEnumFixedResponse:
+			what = append(what, "answers them itself")
+		case types.ActionTypeEnumAuthenticateOidc, types.ActionTypeEnumAuthenticateCognito:
+			what = append(what, "has clients sign in first")
+		default:
+			what = append(what, "does something else with them ("+string(a.Type)+")")
+		}
+	}
+	if groups := groupsOf(r.raw.Actions); len(groups) > 0 {
+		slices.Sort(groups)
+		what = append(what, "forwards them to "+strings.Join(slices.Compact(groups), " and "))
+	}
+	return strings.Join(what, ", ")
 }
 
 // otherPlans are the rules that other plans of Drover made: ARN -> plan.

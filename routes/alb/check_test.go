@@ -48,6 +48,56 @@ func TestCheckRoute(t *testing.T) {
 		{"a rule that signs in first", func(f *fakeELB, _ *routetest.ALB) {
 			add(f, 50, nil, append([]types.Action{{Type: types.ActionTypeEnumAuthenticateOidc}}, to("tg/web")...), host("*.app.example.com"))
 		}, []string{"route-host-claimed", "route-host-claimed"}},
+		{"a rule that redirects", func(f *fakeELB, _ *routetest.ALB) {
+			add(f, 50, nil, []types.Action{{Type: types.ActionTypeEnumRedirect}}, host("*.app.example.com"))
+		}, []string{"route-host-claimed", "route-host-claimed"}},
+		{"a rule that answers itself", func(f *fakeELB, _ *routetest.ALB) {
+			add(f, 50, nil, []types.Action{{Type: types.ActionTypeEnumFixedResponse}}, host("c00.app.example.com"))
+		}, []string{"route-host-claimed", "route-host-claimed"}},
+		{"a rule that checks tokens first, which ELB learnt later", func(f *fakeELB, _ *routetest.ALB) {
+			add(f, 50, nil, append([]types.Action{{Type: "jwt-validation"}}, to("tg/web")...), host("c00.app.example.com"))
+		}, []string{"route-host-claimed", "route-host-claimed"}},
+		{"rules that send some requests elsewhere, by what else ELB looks at", func(f *fakeELB, _ *routetest.ALB) {
+			for i, c := range []types.RuleCondition{
+				{Field: aws.String("http-header"), HttpHeaderConfig: &types.HttpHeaderConditionConfig{HttpHeaderName: aws.String("X-Beta"), Values: []string{"1"}}},
+				{Field: aws.String("query-string"), QueryStringConfig: &types.QueryStringConditionConfig{Values: []types.QueryStringKeyValuePair{{Value: aws.String("beta")}}}},
+				{Field: aws.String("source-ip"), SourceIpConfig: &types.SourceIpConditionConfig{Values: []string{"192.0.2.0/24"}}},
+				{Field: aws.String("http-request-method"), HttpRequestMethodConfig: &types.HttpRequestMethodConditionConfig{Values: []string{"POST"}}},
+				{Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{RegexValues: []string{"^/beta/[0-9]+"}}},
+				{Field: aws.String("something-new")},
+			} {
+				add(f, 50+i, nil, to("tg/other"), host("c0"+strconv.Itoa(i)+".app.example.com"), c)
+			}
+		}, slices.Repeat([]string{"route-host-claimed"}, 12)},
+		{"the same, to where the requests belong", func(f *fakeELB, _ *routetest.ALB) {
+			add(f, 50, nil, to("tg/web"), host("c00.app.example.com"), types.RuleCondition{Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{Values: []string{"/static/*"}}})
+			add(f, 60, nil, to("tg/api"), host("c00.app.example.com"), types.RuleCondition{Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{Values: []string{"/api/v1/*"}}})
+		}, nil},
+		{"paths of one workload that go to another today, and would not on AWS", func(f *fakeELB, _ *routetest.ALB) {
+			add(f, 50, nil, to("tg/api"), host("c00.app.example.com"), types.RuleCondition{Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{Values: []string{"/v2/*"}}})
+		}, []string{"route-host-claimed"}},
+		{"hosts by a regular expression", func(f *fakeELB, _ *routetest.ALB) {
+			add(f, 50, nil, to("tg/other"), types.RuleCondition{Field: aws.String("host-header"), HostHeaderConfig: &types.HostHeaderConditionConfig{RegexValues: []string{`^c0[34]\..*`}}})
+		}, []string{"route-host-claimed", "route-host-claimed"}},
+		{"hosts of others by a regular expression", func(f *fakeELB, _ *routetest.ALB) {
+			add(f, 50, nil, to("tg/other"), types.RuleCondition{Field: aws.String("host-header"), HostHeaderConfig: &types.HostHeaderConditionConfig{RegexValues: []string{`^shop\..*`}}})
+		}, nil},
+		{"a rule that spreads requests over two groups", func(f *fakeELB, _ *routetest.ALB) {
+			add(f, 50, nil, []types.Action{{Type: types.ActionTypeEnumForward, ForwardConfig: &types.ForwardActionConfig{TargetGroups: []types.TargetGroupTuple{
+				{TargetGroupArn: aws.String("tg/web"), Weight: aws.Int32(90)}, {TargetGroupArn: aws.String("tg/other"), Weight: aws.Int32(10)}}}}}, host("c00.app.example.com"))
+		}, []string{"route-host-claimed", "route-host-claimed"}},
+		{"a rule that keeps clients on a group", func(f *fakeELB, _ *routetest.ALB) {
+			add(f, 50, nil, []types.Action{{Type: types.ActionTypeEnumForward, ForwardConfig: &types.ForwardActionConfig{TargetGroups: []types.TargetGroupTuple{
+				{TargetGroupArn: aws.String("tg/other"), Weight: aws.Int32(1)}}, TargetGroupStickinessConfig: &types.TargetGroupStickinessConfig{Enabled: aws.Bool(true)}}}}, host("shop.example.com"))
+		}, []string{"route-stickiness"}},
+		{"a rule that rewrites the path", func(f *fakeELB, _ *routetest.ALB) {
+			add(f, 50, nil, to("tg/web"), host("*.app.example.com"))
+			f.rules[len(f.rules)-1].Transforms = []types.RuleTransform{{Type: types.TransformTypeEnumUrlRewrite}}
+		}, []string{"route-host-claimed", "route-host-claimed"}},
+		{"a rule that rewrites the host of a workload's paths", func(f *fakeELB, _ *routetest.ALB) {
+			add(f, 50, nil, to("tg/api"), host("*.app.example.com"), types.RuleCondition{Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{Values: []string{"/api/*"}}})
+			f.rules[len(f.rules)-1].Transforms = []types.RuleTransform{{Type: types.TransformTypeEnumHostHeaderRewrite}}
+		}, []string{"route-host-claimed", "route-host-claimed"}},
 		{"another plan's rule", func(f *fakeELB, _ *routetest.ALB) {
 			add(f, 50, []types.Tag{{Key: aws.String("drover:plan"), Value: aws.String("other")}}, to("tg/other"), host("c01.app.example.com"))
 		}, []string{"route-host-claimed", "route-host-claimed"}},
@@ -69,6 +119,40 @@ func TestCheckRoute(t *testing.T) {
 			require.Zero(t, f.writes(), "a check writes nothing")
 		})
 	}
+}
+
+func TestWhatARuleDoesIsSaid(t *testing.T) {
+	f := newFakeELB()
+	w := routetest.NewALB(t, place(f))
+	_, err := f.CreateRule(t.Context(), &elb.CreateRuleInput{Priority: aws.Int32(50), Actions: append([]types.Action{{Type: types.ActionTypeEnumAuthenticateOidc}}, to("tg/web")...)})
+	require.NoError(t, err)
+	f.rules[len(f.rules)-1].Transforms = []types.RuleTransform{{Type: types.TransformTypeEnumUrlRewrite}}
+	got, err := w.NewRouter().(*alb.Router).Check(t.Context(), w.Spec())
+	require.NoError(t, err)
+	require.Contains(t, got[0].Reason, "rewrites their path, has clients sign in first, forwards them to tg/web, where")
+}
+
+func TestARewriteThatSomebodyGaveDroversRuleIsTakenAway(t *testing.T) {
+	f := newFakeELB()
+	w := routetest.NewALB(t, place(f))
+	r := w.NewRouter()
+	require.NoError(t, r.Record(t.Context(), w.Spec()))
+	want := homed("c00", migration.AWS, 1)
+	_, err := r.Reconcile(t.Context(), w.Spec(), want)
+	require.NoError(t, err)
+	for i := range f.rules {
+		if len(f.tags[*f.rules[i].RuleArn]) > 0 {
+			f.rules[i].Transforms = []types.RuleTransform{{Type: types.TransformTypeEnumUrlRewrite}}
+		}
+	}
+	states, err := r.Verify(t.Context(), w.Spec(), want)
+	require.NoError(t, err)
+	require.NotEmpty(t, states["c00"].Wrong)
+	_, err = r.Reconcile(t.Context(), w.Spec(), want)
+	require.NoError(t, err)
+	states, err = r.Verify(t.Context(), w.Spec(), want)
+	require.NoError(t, err)
+	require.Empty(t, states["c00"].Wrong)
 }
 
 // homed is one customer's home record.

@@ -16,6 +16,7 @@ type change struct {
 	workload string
 	group    string // on AWS
 	hosts    []string
+	reset    bool // the rule rewrites what it forwards, and must not
 }
 
 // diff is what must change so that exactly the hosts of customers homed on AWS, and the anchors of workloads whose group there
@@ -76,7 +77,7 @@ func (l *layout) diffClass(k *class, homes map[string]migration.Side, mine []*ru
 		to := cmp.Or(group, r.group) // the group may be gone, when everything is taken down
 		right := !r.odd && r.group == to && r.rest == l.route.ALB.Workloads[k.workload]
 		if !right && len(keep[i]) > 0 || !slices.Equal(keep[i], r.hosts) {
-			out = append(out, change{arn: r.arn, class: k, workload: k.workload, group: to, hosts: keep[i]})
+			out = append(out, change{arn: r.arn, class: k, workload: k.workload, group: to, hosts: keep[i], reset: len(r.raw.Transforms) > 0})
 		}
 	}
 	return out, unplaced

@@ -166,6 +166,9 @@ func (f *fakeELB) ModifyRule(_ context.Context, in *elb.ModifyRuleInput, _ ...fu
 		return nil, &types.TargetGroupNotFoundException{}
 	}
 	f.rules[i].Conditions, f.rules[i].Actions = in.Conditions, in.Actions
+	if aws.ToBool(in.ResetTransforms) {
+		f.rules[i].Transforms = nil
+	}
 	return &elb.ModifyRuleOutput{}, nil
 }
 

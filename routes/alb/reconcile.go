@@ -294,7 +294,11 @@ func (rt *Router) write(ctx context.Context, c ELB, l *layout, ch change) error 
 			return fmt.Errorf("delete the empty rule %s: %w", ch.arn, err)
 		}
 	case ch.arn != "":
-		if _, err := c.ModifyRule(ctx, &elb.ModifyRuleInput{RuleArn: &ch.arn, Conditions: conditions(ch.hosts, ch.class.paths), Actions: forward(ch.group, rest)}); err != nil {
+		in := &elb.ModifyRuleInput{RuleArn: &ch.arn, Conditions: conditions(ch.hosts, ch.class.paths), Actions: forward(ch.group, rest)}
+		if ch.reset {
+			in.ResetTransforms = aws.Bool(true)
+		}
+		if _, err := c.ModifyRule(ctx, in); err != nil {
 			return fmt.Errorf("set the hosts of rule %s: %w", ch.arn, err)
 		}
 	default:

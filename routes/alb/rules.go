@@ -105,6 +105,17 @@ func anchorHost(plan, workload string) string {
 	return strings.ToLower(groupName(plan, workload)) + ".invalid"
 }
 
+// Anchors are the hosts by which a route sends requests of no customer to its workloads on AWS.
+func Anchors(plan string, route migration.Route) (out []string) {
+	if route.ALB == nil {
+		return nil
+	}
+	for _, w := range slices.Sorted(maps.Keys(route.ALB.Workloads)) {
+		out = append(out, anchorHost(plan, w))
+	}
+	return out
+}
+
 // chunkPaths splits path patterns over rules. Of five values, 2 paths and 3 hosts (or 3 and 2) make the most of a rule.
 func chunkPaths(paths []string) [][]string {
 	if len(paths) == 0 || slices.Contains(paths, "/*") || slices.Contains(paths, "*") {
@@ -141,7 +152,9 @@ type rule struct {
 	arn      string
 	priority int
 	hosts    []string
+	hostRE   []string // regular expressions of hosts
 	paths    []string // sorted
+	narrow   bool     // has conditions on more than hosts and path patterns
 	workload string   // by its tag
 	group    string   // where it sends everything
 	rest     string   // the group that is attached with weight 0
@@ -161,12 +174,17 @@ func parse(in types.Rule) *rule {
 			for _, v := range hostValues(c) {
 				r.hosts = append(r.hosts, strings.ToLower(v))
 			}
-		case aws.ToString(c.Field) == "path-pattern":
+			r.hostRE = append(r.hostRE, c.RegexValues...)
+			if c.HostHeaderConfig != nil {
+				r.hostRE = append(r.hostRE, c.HostHeaderConfig.RegexValues...)
+			}
+		case aws.ToString(c.Field) == "path-pattern" && len(c.RegexValues) == 0 && (c.PathPatternConfig == nil || len(c.PathPatternConfig.RegexValues) == 0):
 			r.paths = append(r.paths, pathValues(c)...)
-		default:
-			r.odd = true
+		default: // a regular expression of paths, a header, a query, a method, an address, or what ELB will learn yet
+			r.narrow = true
 		}
 	}
+	r.odd = r.narrow || len(r.hostRE) > 0 || len(in.Transforms) > 0
 	slices.Sort(r.paths)
 	if len(in.Actions) != 1 || in.Actions[0].Type != types.ActionTypeEnumForward {
 		r.odd = true

@@ -3,6 +3,7 @@ package alb
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -98,7 +99,9 @@ func (v *view) sends(l *layout, k *class, host, want string) error {
 
 // mayTake says whether a rule can match a request to host whose path is one of paths (none: any path).
 func (r *rule) mayTake(host string, paths []string) bool {
-	if len(r.hosts) > 0 && !slices.ContainsFunc(r.hosts, func(p string) bool { return matches(p, host) }) {
+	named := len(r.hosts) > 0 || len(r.hostRE) > 0
+	if named && !slices.ContainsFunc(r.hosts, func(p string) bool { return matches(p, host) }) &&
+		!slices.ContainsFunc(r.hostRE, func(p string) bool { return mayMatch(p, host) }) {
 		return false
 	}
 	if len(r.paths) == 0 || len(paths) == 0 {
@@ -132,6 +135,12 @@ func matches(pattern, s string) bool {
 		pattern, s = pattern[1:], s[1:]
 	}
 	return s == ""
+}
+
+// mayMatch says whether a host matches a regular expression of ELB's. One that Go does not understand may match anything.
+func mayMatch(expression, host string) bool {
+	re, err := regexp.Compile("(?i)" + expression)
+	return err != nil || re.MatchString(host)
 }
 
 // overlap says whether some text can match both patterns. It compares what comes before the first wildcards, and so may say yes
