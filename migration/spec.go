@@ -341,6 +341,7 @@ func (w Window) Closes() time.Time { return w.Opens.Add(w.For.D()) }
 // Policy is what holds for every batch that does not say otherwise.
 type Policy struct {
 	FreezeBudget Duration `json:"freezeBudget"` // predicted before the fence; the lease during it
+	Patience     Duration `json:"patience"`     // how long a write that meets a fence may wait for its end; 0: it is refused
 	Tries        int      `json:"tries"`        // tries of a Move before the customer is held
 	StopAfter    int      `json:"stopAfter"`    // customers rolled back or held before the migration pauses itself; 0: never
 	Soak         Duration `json:"soak"`

@@ -121,6 +121,28 @@ type MoveResult struct {
 	Predicted Duration    `json:"predicted,omitempty"` // the freeze as it was predicted before the fence
 	Rows      int64       `json:"rows,omitempty"`      // compared by the verification
 	Objects   int64       `json:"objects,omitempty"`   // compared by the last file pass
+	Took      FreezeTook  `json:"took,omitzero"`       // where the time of the freeze went
+}
+
+// FreezeTook says where the time of a freeze went, by the worker's clock, in the order in which it went.
+type FreezeTook struct {
+	Warm     Duration `json:"warm,omitempty"`     // warm file passes; like the next two before the fence
+	Turn     Duration `json:"turn,omitempty"`     // waiting for other customers' freezes in this process
+	Rehearse Duration `json:"rehearse,omitempty"` // preparing the connections
+	Fence    Duration `json:"fence,omitempty"`    // from its end on the customer cannot write
+	Drain    Duration `json:"drain,omitempty"`    // all of the next two, and the rows of both sides
+	Mark     Duration `json:"mark,omitempty"`     // the fence's mark, by replication; beside it the origin's rows are read
+	Files    Duration `json:"files,omitempty"`    // the longest of the last file passes
+	Seal     Duration `json:"seal,omitempty"`
+	Open     Duration `json:"open,omitempty"`
+}
+
+// Add is both together.
+func (t FreezeTook) Add(o FreezeTook) FreezeTook {
+	return FreezeTook{
+		Warm: t.Warm + o.Warm, Turn: t.Turn + o.Turn, Rehearse: t.Rehearse + o.Rehearse, Fence: t.Fence + o.Fence, Drain: t.Drain + o.Drain,
+		Mark: t.Mark + o.Mark, Files: t.Files + o.Files, Seal: t.Seal + o.Seal, Open: t.Open + o.Open,
+	}
 }
 
 // CustomerStatus is what anyone may know of a customer.

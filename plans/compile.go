@@ -24,7 +24,7 @@ func Compile(p *Plan) (*migration.Spec, error) {
 		Routes:    each(p.Routes, Route.compile),
 		Health:    p.Health.compile(),
 		Policy: migration.Policy{
-			FreezeBudget: p.Policy.FreezeBudget, Tries: p.Policy.Tries, StopAfter: p.Policy.StopAfter,
+			FreezeBudget: p.Policy.FreezeBudget, Patience: p.Policy.Patience, Tries: p.Policy.Tries, StopAfter: p.Policy.StopAfter,
 			Soak: p.Policy.Soak, MaxLag: p.Policy.MaxLag,
 		},
 	}

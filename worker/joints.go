@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 
+	"github.com/drover-migration/drover/activities/files"
+	"github.com/drover-migration/drover/activities/freeze"
 	"github.com/drover-migration/drover/health"
 	"github.com/drover-migration/drover/internal/secrets"
 	"github.com/drover-migration/drover/migration"
@@ -131,4 +133,24 @@ func (b backends) Behind(ctx context.Context, plan string, target migration.Targ
 		out = append(out, health.Endpoint{Address: net.JoinHostPort(s.ID, strconv.Itoa(s.Port)), HTTPS: w.Ingress.Protocol == "https", Healthy: s.State == "healthy", Reason: s.Reason})
 	}
 	return out, nil
+}
+
+// passes has a freeze make the last passes over files.
+type passes struct{ files files.Passes }
+
+// Begin begins one.
+func (p passes) Begin(ctx context.Context, t freeze.Tree, warm bool) (freeze.Pass, error) {
+	last, err := p.files.Begin(ctx, files.RequestFor(t.Spec, t.Slice, t.Dataset, t.From), warm)
+	if err != nil {
+		return nil, err
+	}
+	return pass{last}, nil
+}
+
+type pass struct{ *files.LastPass }
+
+// Final makes it.
+func (p pass) Final(ctx context.Context, allowed func(context.Context) error) (objects int64, err error) {
+	r, err := p.LastPass.Final(ctx, allowed)
+	return r.Objects, err
 }

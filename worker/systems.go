@@ -24,6 +24,7 @@ import (
 	computeactivities "github.com/drover-migration/drover/activities/compute"
 	"github.com/drover-migration/drover/activities/disks"
 	"github.com/drover-migration/drover/activities/files"
+	"github.com/drover-migration/drover/activities/freeze"
 	healthactivities "github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/state"
@@ -57,12 +58,14 @@ func newSystems(log hclog.Logger) *systems {
 	specs := state.NewSpecs(store)
 	pairs := &engine.Connector{Secrets: vault{resolver}, Instances: instances{c}}
 	centers := vsphere.NewPool(resolver, log)
+	trees := files.New(c, store, homes{pairs})
 	router := alb.New(alb.ClientsFunc(c.ELB), store)
 	return &systems{
 		activities: []any{
 			state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, homes{pairs}, router), postgres.New(pairs),
 			healthactivities.New(health.New(backends{router}, os.Getenv(envDNS)), specs, router),
-			files.New(c, store, homes{pairs}), vsphereactivities.New(centers, log), disks.New(exporter{centers}, diskClients{c}, store, 0),
+			trees, freeze.New(pairs, passes{files.NewPasses(trees)}), vsphereactivities.New(centers, log),
+			disks.New(exporter{centers}, diskClients{c}, store, 0),
 		},
 		closers: []func(){pairs.Close, centers.Close},
 	}

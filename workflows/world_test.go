@@ -18,7 +18,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/drover-migration/drover/activities/files"
+	"github.com/drover-migration/drover/activities/freeze"
 	"github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/state"
@@ -28,6 +28,7 @@ import (
 	"github.com/drover-migration/drover/workflows/customer"
 	"github.com/drover-migration/drover/workflows/mail"
 	"github.com/drover-migration/drover/workflows/move"
+	"github.com/drover-migration/drover/workflows/work"
 )
 
 // call is one call of an activity: the nth of its name upon one dataset.
@@ -91,19 +92,20 @@ type world struct {
 
 // tables are the databases, what happens to the calls upon them, and what happened.
 type tables struct {
-	now     func() time.Time
-	mu      sync.Mutex
-	cond    *sync.Cond
-	dbs     []*model.Database
-	slice   migration.CustomerSlice
-	verdict migration.Outcome
-	routed  migration.Side
-	faults  map[call]fault
-	death   death
-	silent  string         // the database that does not answer
-	behind  map[string]int // how many times an open of a database still finds that the mark has not arrived
-	ends    int            // the number of the call with which everything that runs Drover dies; 0: never
-	before  func(c call)   // before a call takes effect
+	now      func() time.Time
+	mu       sync.Mutex
+	cond     *sync.Cond
+	dbs      []*model.Database
+	slice    migration.CustomerSlice
+	verdict  migration.Outcome
+	routed   migration.Side
+	faults   map[call]fault
+	death    death
+	silent   string         // the database that does not answer
+	behind   map[string]int // how many times an open of a database still finds that the mark has not arrived
+	canceled bool           // a cancel has reached the activity under way
+	ends     int            // the number of the call with which everything that runs Drover dies; 0: never
+	before   func(c call)   // before a call takes effect
 
 	over    bool         // the play is: what a canceled workflow has left running does nothing any more
 	seen    map[call]int // nth, by step and dataset
@@ -255,6 +257,12 @@ func (w *tables) look(when string) {
 	}
 }
 
+func (w *tables) isCanceled() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.canceled
+}
+
 func (w *tables) isDead(id string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -279,30 +287,200 @@ func (w *world) ask(ctx context.Context, name, on string, take func() migration.
 	return word, err
 }
 
-func (w *world) FenceTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
-	return w.step(ctx, "FenceTenant", req, func(d *model.Database) migration.Word { return d.Fence(req.From, req.Try, req.Lease.D()) })
+// FreezeCustomer is the activity of that name over the model: the same steps in the same order, each of which may meet its mishap. The last
+// call is its answer.
+func (w *world) FreezeCustomer(ctx context.Context, req freeze.Request) (freeze.Result, error) {
+	r := freeze.Result{Step: migration.StepChecking}
+	on := slices.DeleteFunc(slices.Clone(req.Slice.Databases), func(d migration.Dataset) bool { return d.Site() != req.Site })
+	trees := slices.DeleteFunc(slices.Clone(req.Slice.Files), func(d migration.Dataset) bool { return d.Site() != req.Site })
+	steps := []migration.MoveStep{migration.StepFencing, migration.StepDraining, migration.StepSealing, migration.StepOpening}
+	for _, step := range steps[slices.Index(steps, req.First) : slices.Index(steps, req.Last)+1] {
+		if step == migration.StepSealing && w.isCanceled() {
+			r.Reason = "canceled"
+			break
+		}
+		r.Step = step
+		var err error
+		switch step {
+		case migration.StepFencing:
+			r.Fenced, err = w.now(), w.all(on, func(d migration.Dataset) error { return w.fence(ctx, req, d) })
+		case migration.StepDraining:
+			if err = w.all(on, func(d migration.Dataset) error { return w.drain(ctx, req, d) }); err == nil {
+				err = w.all(trees, func(d migration.Dataset) error { return w.lastPass(ctx, req, d) })
+			}
+		case migration.StepSealing:
+			err = w.all(on, func(d migration.Dataset) error { return w.seal(ctx, req, d) })
+		default:
+			r.Opened, r.RestOpen, err = w.open(ctx, req, on)
+		}
+		var said answered
+		switch {
+		case errors.As(err, &said):
+			r.Reason, r.Superseded = said.Error(), said.word == migration.WordSuperseded
+		case err != nil && r.Doubtful():
+			return r, err
+		case err != nil:
+			r.Reason = work.Reason(err)
+		}
+		if r.Reason != "" {
+			break
+		}
+	}
+	_, err := w.ask(ctx, "FreezeCustomer", "", func() migration.Word { return "" })
+	return r, err
 }
 
-func (w *world) SealTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
-	return w.step(ctx, "SealTenant", req, func(d *model.Database) migration.Word { return d.Seal(req.From, req.Try) })
+// answered is a word that ends a try.
+type answered struct {
+	step, on string
+	word     migration.Word
+}
+
+func (a answered) Error() string {
+	if a.word == migration.WordExpired {
+		return "the freeze budget was spent"
+	}
+	return fmt.Sprintf("%s %s: %s", a.step, a.on, a.word)
+}
+
+// all is a step on several datasets at once; the first error in their order counts.
+func (w *world) all(on []migration.Dataset, do func(migration.Dataset) error) error {
+	errs := make([]error, len(on))
+	var all sync.WaitGroup
+	for i, d := range on {
+		all.Go(func() { errs[i] = do(d) })
+	}
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fencePatience is how often FreezeCustomer tries a fence.
+const fencePatience = 12
+
+func (w *world) fence(ctx context.Context, req freeze.Request, on migration.Dataset) error {
+	d := w.db(on.Name)
+	for range fencePatience {
+		word, err := w.do(ctx, "FenceTenant", d.Name, req.From, func() migration.Word {
+			return d.Fence(req.From, req.Try, req.Slice.Policy.FreezeBudget.D())
+		})
+		switch {
+		case err != nil:
+			return err
+		case word == migration.WordFenced:
+			return nil
+		case word != migration.WordBusy:
+			return answered{"fence", d.Name, word}
+		}
+	}
+	return errors.New("writers did not finish in time")
+}
+
+// drain finds that the sides differ when the lease ran out and somebody wrote.
+func (w *world) drain(ctx context.Context, req freeze.Request, on migration.Dataset) error {
+	d := w.db(on.Name)
+	differ := false
+	word, err := w.do(ctx, "DrainTenant", d.Name, req.From, func() migration.Word {
+		from, to := d.Half(req.From), d.Half(req.From.Other())
+		d.Deliver(req.From)
+		if !d.Arrived(req.From.Other(), req.Try) {
+			return migration.WordBehind
+		}
+		differ = from.Has != to.Has
+		return migration.WordFenced
+	})
+	switch {
+	case err != nil:
+		return err
+	case word != migration.WordFenced:
+		return answered{"drain", d.Name, word}
+	case differ:
+		return errors.New(d.Name + ": the sides differ")
+	}
+	return nil
+}
+
+func (w *world) lastPass(ctx context.Context, req freeze.Request, on migration.Dataset) error {
+	word, err := w.ask(ctx, "FinalFiles", on.Name, func() migration.Word {
+		if r := w.db(on.Files.FencedBy).Record().Side(req.From); r.State != migration.Fenced || r.Expired || r.Token != req.Try.Token || r.Owner != req.Try.Owner {
+			return migration.WordNotFenced
+		}
+		return ""
+	})
+	if err == nil && word != "" {
+		err = errors.New("the fence of this try does not stand")
+	}
+	return err
+}
+
+func (w *world) seal(ctx context.Context, req freeze.Request, on migration.Dataset) error {
+	d := w.db(on.Name)
+	for {
+		word, err := w.do(ctx, "SealTenant", d.Name, req.From, func() migration.Word { return d.Seal(req.From, req.Try) })
+		switch {
+		case err != nil:
+			return err
+		case word == migration.WordSealed:
+			return nil
+		case word != migration.WordBusy:
+			return answered{"seal", d.Name, word}
+		}
+	}
+}
+
+// openPatience is how often FreezeCustomer finds a destination behind.
+const openPatience = 20
+
+func (w *world) open(ctx context.Context, req freeze.Request, on []migration.Dataset) (at time.Time, rest bool, err error) {
+	rest = true
+	for i, x := range on {
+		word := migration.WordBehind
+		for n := 0; n < openPatience && err == nil && (word == migration.WordBehind || word == migration.WordBusy); n++ {
+			word, err = w.openOn(ctx, req.From, req.Try, w.db(x.Name))
+		}
+		if err == nil && word != migration.WordOpen {
+			err = answered{"open", x.Name, word}
+		}
+		switch {
+		case err != nil && i == 0:
+			return at, false, err
+		case err != nil:
+			rest, err = false, nil
+		case i == 0:
+			at = w.now()
+		}
+	}
+	return at, rest, nil
 }
 
 // OpenTenant also holds the Move to its order: every origin is sealed, and the first database is open, before another opens. A repeat of
 // an open that has been carried out opens nothing.
 func (w *world) OpenTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
-	to := req.From.Other()
-	return w.step(ctx, "OpenTenant", req, func(d *model.Database) migration.Word {
+	word, err := w.openOn(ctx, req.From, req.Try, w.db(req.Dataset.Name))
+	if err != nil {
+		return postgres.StepResult{}, err
+	}
+	return postgres.StepResult{Word: word, At: w.now()}, nil
+}
+
+func (w *world) openOn(ctx context.Context, from migration.Side, try migration.Try, d *model.Database) (migration.Word, error) {
+	to := from.Other()
+	return w.do(ctx, "OpenTenant", d.Name, from, func() migration.Word {
 		was := d.Half(to).State
-		if would := *d; w.behind[d.Name] > 0 && was != migration.Open && would.Open(to, req.Try) == migration.WordOpen {
+		if would := *d; w.behind[d.Name] > 0 && was != migration.Open && would.Open(to, try) == migration.WordOpen {
 			w.behind[d.Name]--
 			return migration.WordBehind
 		}
-		word := d.Open(to, req.Try)
+		word := d.Open(to, try)
 		if word != migration.WordOpen || was == migration.Open {
 			return word
 		}
 		for _, o := range w.dbs {
-			if o.Half(req.From).State != migration.Sealed {
+			if o.Half(from).State != migration.Sealed {
 				w.wrong = append(w.wrong, fmt.Sprintf("%s opened on %s before %s was sealed", d.Name, to, o.Name))
 			}
 		}
@@ -349,49 +527,10 @@ func found[T any](w *world, out *T) T {
 	return *out
 }
 
-// DrainTenant finds that the sides differ when the lease ran out and somebody wrote.
-func (w *world) DrainTenant(ctx context.Context, req postgres.TenantMove) (postgres.DrainResult, error) {
-	var out postgres.DrainResult
-	r, err := w.step(ctx, "DrainTenant", req, func(d *model.Database) migration.Word {
-		from, to := d.Half(req.From), d.Half(req.From.Other())
-		d.Deliver(req.From)
-		if !d.Arrived(req.From.Other(), req.Try) {
-			return migration.WordBehind
-		}
-		out = postgres.DrainResult{Rows: int64(to.Has)}
-		if from.Has != to.Has {
-			out.Differences = []string{fmt.Sprintf("%s: %d rows and %d", d.Name, from.Has, to.Has)}
-		}
-		return migration.WordFenced
-	})
-	if r.Word == migration.WordBusy {
-		err = errNetwork
-	}
-	result := found(w, &out)
-	result.Word = r.Word
-	return result, err
-}
-
 func (w *world) ReadHome(ctx context.Context, req postgres.TenantRequest) (migration.HomeRecord, error) {
 	var out migration.HomeRecord
 	_, err := w.ask(ctx, "ReadHome", req.Dataset.Name, func() migration.Word { out = w.db(req.Dataset.Name).Record(); return "" })
 	return found(w, &out), err
-}
-
-func (w *world) FinalFiles(ctx context.Context, req files.FilesRequest) (files.FilesResult, error) {
-	word, err := w.ask(ctx, "FinalFiles", req.Dataset.Name, func() migration.Word {
-		if r := w.db(req.Fence.Name).Record().Side(req.From); r.State != migration.Fenced || r.Expired || r.Token != req.Try.Token || r.Owner != req.Try.Owner {
-			return migration.WordNotFenced
-		}
-		return ""
-	})
-	switch {
-	case err != nil:
-		return files.FilesResult{}, err
-	case word != "":
-		return files.FilesResult{}, temporal.NewNonRetryableApplicationError("the fence of this try does not stand", "NotFrozen", nil)
-	}
-	return files.FilesResult{Objects: 1}, nil
 }
 
 func (w *world) ReconcileRoute(ctx context.Context, _ traffic.ReconcileRouteRequest) (traffic.RouteState, error) {

@@ -2,7 +2,6 @@ package files
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -38,10 +37,21 @@ type FilesRequest struct {
 	State       migration.StateStore `json:"state"`
 	StateTarget migration.Target     `json:"stateTarget"`
 	Customer    migration.Customer   `json:"customer"`
-	From        migration.Side       `json:"from"`         // the home, as the caller knows it; the home record decides
-	Try         migration.Try        `json:"try,omitzero"` // FinalFiles: the try whose fence stands
-	Fence       *migration.Dataset   `json:"fence"`        // the database that fences these files
-	FenceTarget migration.Target     `json:"fenceTarget"`  // of that database
+	From        migration.Side       `json:"from"`        // the home, as the caller knows it; the home record decides
+	Fence       *migration.Dataset   `json:"fence"`       // the database that fences these files
+	FenceTarget migration.Target     `json:"fenceTarget"` // of that database
+}
+
+// RequestFor asks for a pass over one customer's files in d, away from the side from.
+func RequestFor(spec migration.SpecRef, slice migration.CustomerSlice, d migration.Dataset, from migration.Side) FilesRequest {
+	req := FilesRequest{
+		Plan: spec.Plan, Dataset: d, Target: slice.Target(d.Target()), State: spec.State, StateTarget: spec.Target,
+		Customer: slice.Customer, From: from, Fence: slice.Database(d.Files.FencedBy),
+	}
+	if req.Fence != nil {
+		req.FenceTarget = slice.Target(req.Fence.Target())
+	}
+	return req
 }
 
 // FilesResult is what a pass did.
@@ -67,28 +77,6 @@ func (a *Activities) CopyFiles(ctx context.Context, req FilesRequest) (FilesResu
 		return FilesResult{}, err
 	}
 	return a.pass(ctx, req, g.warm, (*engine.Job).Pass)
-}
-
-// FinalFiles makes the last pass inside a freeze: afterwards both sides are equal, held against
-// each other by checksums. It wants the fence of this very try to stand, before each effect and
-// when it is done.
-//
-// Run twice, the second finds nothing to carry. As a zombie, or after the lease, it changes
-// nothing: the record of the fence is no longer its own.
-func (a *Activities) FinalFiles(ctx context.Context, req FilesRequest) (FilesResult, error) {
-	g, err := a.guard(ctx, req)
-	if err != nil {
-		return FilesResult{}, err
-	}
-	res, err := a.pass(ctx, req, g.frozen, (*engine.Job).Final)
-	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = fmt.Errorf("the last pass did not end within the freeze budget: %w", err)
-	}
-	if err != nil {
-		return res, err
-	}
-	g.forget()
-	return res, g.frozen(ctx)
 }
 
 // beatEvery is how often a pass tells that it lives.

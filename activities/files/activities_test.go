@@ -3,6 +3,7 @@ package files_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,7 +83,26 @@ func (f *fixture) fence(token int64, owner string) {
 	} else {
 		f.home.OnPrem = side
 	}
-	f.req.Try = migration.Try{Token: token, Owner: owner}
+}
+
+var errNoFence = errors.New("the fence of this try does not stand")
+
+// final is the last pass, after a warm one, under a fence that stands or does not.
+func (f *fixture) final(t *testing.T, warm, stands bool) (files.FilesResult, error) {
+	t.Helper()
+	p, err := files.NewPasses(f.Activities).Begin(t.Context(), f.req, warm)
+	require.NoError(t, err)
+	defer p.Close()
+	if warm {
+		require.Positive(t, p.Predicted())
+	}
+	f.fence(1, "me")
+	return p.Final(t.Context(), func(context.Context) error {
+		if !stands {
+			return errNoFence
+		}
+		return nil
+	})
 }
 
 func kind(t *testing.T, err error) string {
@@ -99,14 +119,17 @@ func TestAWarmPassThenTheLastOneEachTwice(t *testing.T) {
 		require.Equal(t, copied, r.Copied)
 	}
 	f.write(t, "b.txt", "two")
-	f.fence(1, "me")
 	for _, copied := range []int64{1, 0} {
-		r, err := f.FinalFiles(t.Context(), f.req)
+		r, err := f.final(t, false, true)
 		require.NoError(t, err)
 		require.Equal(t, copied, r.Copied)
 		require.EqualValues(t, 2, r.Objects)
 	}
-	_, err := f.s3.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &f.req.Dataset.Files.Bucket, Key: aws.String("acme/b.txt")})
+	f.home.OnPrem = migration.SideRecord{State: migration.Open}
+	r, err := f.final(t, true, false)
+	require.NoError(t, err, "nothing is carried: nothing is asked")
+	require.EqualValues(t, 2, r.Objects)
+	_, err = f.s3.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &f.req.Dataset.Files.Bucket, Key: aws.String("acme/b.txt")})
 	require.NoError(t, err)
 }
 
@@ -127,16 +150,10 @@ func TestAWarmPassYieldsToAMove(t *testing.T) {
 
 func TestTheLastPassNeedsItsOwnFence(t *testing.T) {
 	f := setup(t)
-	_, err := f.FinalFiles(t.Context(), f.req)
-	require.Equal(t, "NotFenced", kind(t, err))
-	f.fence(2, "other")
-	f.req.Try = migration.Try{Token: 2, Owner: "me"}
-	_, err = f.FinalFiles(t.Context(), f.req)
-	require.Equal(t, "Superseded", kind(t, err))
-	f.fence(3, "me")
-	f.home.OnPrem.Expired = true
-	_, err = f.FinalFiles(t.Context(), f.req)
-	require.Equal(t, "NotFenced", kind(t, err))
+	_, err := f.final(t, false, false)
+	require.ErrorIs(t, err, errNoFence)
+	_, err = files.NewPasses(f.Activities).Begin(t.Context(), f.req, true)
+	require.ErrorContains(t, err, "yields", "a warm pass under a fence is none")
 	l, err := f.s3.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &f.req.Dataset.Files.Bucket})
 	require.NoError(t, err)
 	require.Empty(t, l.Contents)
@@ -161,12 +178,7 @@ func TestAPassThatLosesItsRightOnTheWayIsNotTriedAgain(t *testing.T) {
 	during := func(turn func()) *files.Activities {
 		return files.New(c, turning{&objects.Store{S3: c.S3}, turn}, f.home)
 	}
-	f.fence(1, "me")
-	_, err := during(func() { f.home.OnPrem.Expired = true }).FinalFiles(t.Context(), f.req)
-	require.Equal(t, "NotFenced", kind(t, err))
-	require.ErrorContains(t, err, "files of "+filepath.Join(f.dir, "acme"), "what was being done")
-	f.home.OnPrem = migration.SideRecord{State: migration.Open}
-	_, err = during(func() { f.home.OnPrem.State, f.home.AWS.State = migration.Sealed, migration.Open }).CopyFiles(t.Context(), f.req)
+	_, err := during(func() { f.home.OnPrem.State, f.home.AWS.State = migration.Sealed, migration.Open }).CopyFiles(t.Context(), f.req)
 	require.Equal(t, "NotHome", kind(t, err))
 	l, err := f.s3.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &f.req.Dataset.Files.Bucket})
 	require.NoError(t, err)
@@ -177,8 +189,9 @@ func TestAStrangerStopsTheLastPassForGood(t *testing.T) {
 	f := setup(t)
 	_, err := f.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &f.req.Dataset.Files.Bucket, Key: aws.String("acme/foreign"), Body: strings.NewReader("x")})
 	require.NoError(t, err)
-	f.fence(1, "me")
-	r, err := f.FinalFiles(t.Context(), f.req)
+	_, err = files.NewPasses(f.Activities).Begin(t.Context(), f.req, true)
+	require.Equal(t, "FilesDiffer", kind(t, err), "before the fence")
+	r, err := f.final(t, false, true)
 	require.Equal(t, "FilesDiffer", kind(t, err))
 	require.Len(t, r.Conflicts, 1)
 }

@@ -56,13 +56,6 @@ func (g *guard) home(ctx context.Context) (migration.HomeRecord, error) {
 	return h, nil
 }
 
-// forget makes the next question a real one.
-func (g *guard) forget() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.asked = time.Time{}
-}
-
 // warm allows a pass while the customer is homed where the request says and no Move has begun since
 // the pass did.
 func (g *guard) warm(ctx context.Context) error {
@@ -78,27 +71,6 @@ func (g *guard) warm(ctx context.Context) error {
 			g.req.Customer.ID, h.Home(), g.req.From)
 	case h.Token() != g.token || !h.Settled():
 		return fmt.Errorf("files of customer %q: a Move has begun: this pass yields to it", g.req.Customer.ID)
-	}
-	return nil
-}
-
-// frozen allows a pass while the fence of its own try stands.
-func (g *guard) frozen(ctx context.Context) error {
-	h, err := g.home(ctx)
-	if err != nil {
-		return err
-	}
-	side := h.Side(g.req.From)
-	switch {
-	case side.Token != g.req.Try.Token || side.Owner != g.req.Try.Owner:
-		return permanent.New("Superseded", nil,
-			"files of customer %q: try %s is not the one that fenced %s (token %d does)", g.req.Customer.ID, g.req.Try, g.req.From, side.Token)
-	case h.Undecided() != "":
-		return permanent.New("NoHome", nil, "files of customer %q: its data names no home: %s", g.req.Customer.ID, h.Undecided())
-	case side.State != migration.Fenced || side.Expired:
-		return permanent.New("NotFenced", nil,
-			"files of customer %q: the fence of try %s on %s no longer stands (%s, expired: %t)",
-			g.req.Customer.ID, g.req.Try, g.req.From, side.State, side.Expired)
 	}
 	return nil
 }

@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/drover-migration/drover/migration"
@@ -34,7 +32,7 @@ type TenantMove struct {
 	Tenant   int64              `json:"tenant"`
 	From     migration.Side     `json:"from"`
 	Try      migration.Try      `json:"try"`
-	Lease    migration.Duration `json:"lease"`  // of the fence: the freeze budget
+	Lease    migration.Duration `json:"lease"`  // of the fence to come: the freeze budget
 	MaxLag   migration.Duration `json:"maxLag"` // of either direction, before the fence
 }
 
@@ -65,65 +63,10 @@ type StepResult struct {
 // Each step below is one transaction that carries the try. Cut off after its effect and before its answer, it is repeated and answers
 // the same; a zombie with an older try is told superseded and changes nothing.
 
-// FenceTenant makes the origin refuse the tenant's writes until the lease runs out. A repeat never renews the lease. Busy: writers
-// were in the way for half a second; ask again.
-func (a *Activities) FenceTenant(ctx context.Context, req TenantMove) (StepResult, error) {
-	return a.step(ctx, req.PostgresRef, func(p *engine.Pair) (engine.Step, error) {
-		return p.Fence(ctx, req.From, req.Tenant, req.Try, req.Lease.D())
-	})
-}
-
-// answerIn is kept back of an activity's time so that Behind is an answer and not a time-out: a look at the mark takes a few milliseconds.
-const answerIn = 50 * time.Millisecond
-
-// DrainResult is what a drained tenant's comparison of both sides found. Word is fenced, or behind: then nothing was compared.
-type DrainResult struct {
-	Word        migration.Word `json:"word"`
-	Rows        int64          `json:"rows"`
-	Tables      int            `json:"tables"`
-	Differences []string       `json:"differences,omitempty"` // by table
-}
-
-// mostDifferences keeps a result small: who sees ten will look for the rest.
-const mostDifferences = 10
-
-// DrainTenant waits, for a lease at most, until the fence's mark has arrived at the destination, and then compares the tenant's rows on
-// both sides, which nobody writes any more. It only reads. Both are one activity because each round through Temporal is time in which
-// the customer cannot write. It heartbeats.
-func (a *Activities) DrainTenant(ctx context.Context, req TenantMove) (DrainResult, error) {
-	defer beat(ctx, "draining")()
-	limit := req.Lease.D()
-	if end, ok := ctx.Deadline(); ok {
-		limit = max(0, min(limit, time.Until(end)-answerIn))
-	}
-	mark, err := a.step(ctx, req.PostgresRef, func(p *engine.Pair) (engine.Step, error) {
-		return p.AwaitMark(ctx, req.From.Other(), req.Tenant, req.Try, limit)
-	})
-	if err != nil || mark.Word != migration.WordFenced {
-		return DrainResult{Word: mark.Word}, err
-	}
-	p, err := a.open(ctx, req.PostgresRef)
-	if err != nil {
-		return DrainResult{}, err
-	}
-	v, err := p.Verify(ctx, req.Tenant)
-	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return DrainResult{}, fmt.Errorf("the comparison of the customer's rows on both sides did not end within the freeze budget of %s: %w", req.Lease, err)
-	}
-	return DrainResult{Word: mark.Word, Rows: v.Rows, Tables: v.Tables, Differences: v.Differences[:min(len(v.Differences), mostDifferences)]}, classify(err)
-}
-
-// SealTenant closes the origin for good, while the lease lives.
-func (a *Activities) SealTenant(ctx context.Context, req TenantMove) (StepResult, error) {
-	return a.step(ctx, req.PostgresRef, func(p *engine.Pair) (engine.Step, error) {
-		return p.Seal(ctx, req.From, req.Tenant, req.Try)
-	})
-}
-
-// OpenTenant makes the destination the home: the commit point.
+// OpenTenant makes the destination the home of a database after the customer's first, which has opened: only forward is left.
 func (a *Activities) OpenTenant(ctx context.Context, req TenantMove) (StepResult, error) {
 	return a.step(ctx, req.PostgresRef, func(p *engine.Pair) (engine.Step, error) {
-		return p.Open(ctx, req.From.Other(), req.Tenant, req.Try)
+		return p.Freeze(engine.Attempt{From: req.From, Tenant: req.Tenant, Try: req.Try}).Open(ctx)
 	})
 }
 

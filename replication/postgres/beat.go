@@ -35,6 +35,9 @@ func (p *Pair) Lag(ctx context.Context) (Lag, error) {
 	return l, g.Wait()
 }
 
+// beatPoll is how often the other side is asked for a beat.
+const beatPoll = 2 * time.Millisecond
+
 // beat writes the heartbeat's row (tenant 0 of the publication) and waits for it on the other side. Beats of several workers
 // overwrite each other, so a later one counts as well.
 func (p *Pair) beat(ctx context.Context, from, to *Server) (time.Duration, error) {
@@ -46,7 +49,7 @@ func (p *Pair) beat(ctx context.Context, from, to *Server) (time.Duration, error
 	if err != nil {
 		return 0, fmt.Errorf("write a beat %s: %w", from.Where(), err)
 	}
-	tick, late := time.NewTicker(markPoll), time.NewTicker(renewEvery)
+	tick, late := time.NewTicker(beatPoll), time.NewTicker(renewEvery)
 	defer tick.Stop()
 	defer late.Stop()
 	for {

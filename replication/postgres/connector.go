@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"regexp"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -34,16 +36,24 @@ type Connector struct {
 	Instances Instances
 	PgDump    string // path of pg_dump; empty: found, see FindPgDump
 
-	mu   sync.Mutex
-	kept map[string]*opening
+	mu     sync.Mutex
+	kept   map[string]*opening
+	turn   *Turn
+	closed bool
 }
 
+// opening is a pair, or the attempt to connect it that is under way.
 type opening struct {
-	mu   sync.Mutex
+	done chan struct{} // closed when the attempt has ended
 	pair *Pair
+	err  error
 }
 
-// Open returns the pair of a dataset, connecting both pools the first time. A failed attempt is not kept.
+// connectLimit is how long an attempt to connect a pair may take: two secrets, the instance's address, four connections.
+const connectLimit = time.Minute
+
+// Open returns the pair of a dataset, connecting its pools the first time. An attempt goes on when ctx ends, so that a caller with little
+// time finds at its next call what it began; a failed one is not kept.
 func (c *Connector) Open(ctx context.Context, plan string, d migration.Dataset, target migration.Target) (*Pair, error) {
 	if d.Postgres == nil {
 		return nil, fmt.Errorf("dataset %q is not a PostgreSQL database", d.Name)
@@ -53,41 +63,63 @@ func (c *Connector) Open(ctx context.Context, plan string, d migration.Dataset, 
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	if c.kept == nil {
-		c.kept = map[string]*opening{}
+	o := c.opening(context.WithoutCancel(ctx), string(b), plan, d, target)
+	select {
+	case <-o.done:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("dataset %s: its databases are not connected yet: %w", d.Name, ctx.Err())
 	}
-	o := c.kept[string(b)]
-	if o == nil {
-		o = &opening{}
-		c.kept[string(b)] = o
+	if o.err != nil {
+		return nil, fmt.Errorf("dataset %s: %w", d.Name, o.err)
 	}
-	c.mu.Unlock()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.pair != nil {
-		return o.pair, nil
-	}
-	p, err := c.connect(ctx, plan, d, target)
-	if err != nil {
-		return nil, fmt.Errorf("dataset %s: %w", d.Name, err)
-	}
-	o.pair = p
-	return p, nil
+	return o.pair, nil
 }
 
-// Close closes every pair.
-func (c *Connector) Close() {
+// opening is the one of a key: kept, under way, or begun now.
+func (c *Connector) opening(ctx context.Context, key, plan string, d migration.Dataset, target migration.Target) *opening {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, o := range c.kept {
-		o.mu.Lock()
+	if o := c.kept[key]; o != nil {
+		return o
+	}
+	o := &opening{done: make(chan struct{})}
+	if c.closed {
+		o.err = errors.New("this worker is stopping")
+		close(o.done)
+		return o
+	}
+	if c.kept == nil {
+		c.kept, c.turn = map[string]*opening{}, newTurn()
+	}
+	c.kept[key] = o
+	turn := c.turn
+	go func() {
+		defer close(o.done)
+		ctx, cancel := context.WithTimeout(ctx, connectLimit)
+		defer cancel()
+		if o.pair, o.err = c.connect(ctx, plan, d, target); o.err != nil {
+			c.mu.Lock()
+			delete(c.kept, key)
+			c.mu.Unlock()
+			return
+		}
+		o.pair.turn = turn
+	}()
+	return o
+}
+
+// Close closes every pair, those whose attempt is under way when it ends. Nothing opens after it.
+func (c *Connector) Close() {
+	c.mu.Lock()
+	kept := c.kept
+	c.kept, c.closed = nil, true
+	c.mu.Unlock()
+	for _, o := range kept {
+		<-o.done
 		if o.pair != nil {
 			o.pair.Close()
 		}
-		o.mu.Unlock()
 	}
-	c.kept = nil
 }
 
 func (c *Connector) connect(ctx context.Context, plan string, d migration.Dataset, target migration.Target) (*Pair, error) {
@@ -110,7 +142,7 @@ func (c *Connector) connect(ctx context.Context, plan string, d migration.Datase
 	}
 	t, err := Connect(ctx, migration.AWS, aws, aws, func(ctx context.Context) (Address, error) { return c.credentials(ctx, *d.Postgres, target) })
 	if err != nil {
-		s.Pool.Close()
+		s.Close()
 		return nil, err
 	}
 	p := NewPair(plan, d, s, t)

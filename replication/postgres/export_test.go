@@ -20,3 +20,12 @@ func (s *Server) SealStale(ctx context.Context, tenant int64, stale, home migrat
 
 // Before compares two WAL positions.
 func Before(a, b string) bool { return before(a, b) }
+
+// Recent is the median of the freezes that this worker has seen.
+func (p *Pair) Recent() time.Duration { return p.recent.median() }
+
+// NewTurn is a turn that nobody has.
+func NewTurn() *Turn { return newTurn() }
+
+// PoolConns is how many connections all else than a freeze shares.
+const PoolConns = poolConns

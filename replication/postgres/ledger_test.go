@@ -128,6 +128,7 @@ type faults struct {
 	Lost   int           // the reply of this step is lost, and the step repeated; 0: none
 	Poison bool          // takes the open for doubtful though it may have happened
 	Lease  time.Duration // of the fence
+	Wait   time.Duration // how long it lets writes wait
 }
 
 var errDied = errors.New("died")
@@ -187,15 +188,19 @@ func (m *mover) move(ctx context.Context, tenant int64, f faults) error {
 	}
 	from, n := h.Home(), 0
 	k := migration.Try{Token: h.Token() + 1, Owner: uuid.NewString()}
-	w, err := m.call(ctx, f, &n, func(ctx context.Context) (postgres.Step, error) { return m.pair.Fence(ctx, from, tenant, k, f.Lease) })
+	w, err := m.call(ctx, f, &n, func(ctx context.Context) (postgres.Step, error) {
+		return pairtest.StepsOn(m.pair).FencePatiently(ctx, from, tenant, k, f.Lease, f.Wait)
+	})
 	if err != nil || w != migration.WordFenced {
 		return err
 	}
 	w, err = m.call(ctx, f, &n, func(ctx context.Context) (postgres.Step, error) {
-		return m.pair.AwaitMark(ctx, from.Other(), tenant, k, f.Lease)
+		return pairtest.StepsOn(m.pair).AwaitMark(ctx, from.Other(), tenant, k, f.Lease)
 	})
 	if err == nil && w == migration.WordFenced {
-		w, err = m.call(ctx, f, &n, func(ctx context.Context) (postgres.Step, error) { return m.pair.Seal(ctx, from, tenant, k) })
+		w, err = m.call(ctx, f, &n, func(ctx context.Context) (postgres.Step, error) {
+			return pairtest.StepsOn(m.pair).Seal(ctx, from, tenant, k)
+		})
 	}
 	if err != nil {
 		return err
@@ -206,7 +211,9 @@ func (m *mover) move(ctx context.Context, tenant int64, f faults) error {
 	}
 	if !f.Poison {
 		for {
-			w, err = m.call(ctx, f, &n, func(ctx context.Context) (postgres.Step, error) { return m.pair.Open(ctx, from.Other(), tenant, k) })
+			w, err = m.call(ctx, f, &n, func(ctx context.Context) (postgres.Step, error) {
+				return pairtest.StepsOn(m.pair).Open(ctx, from.Other(), tenant, k)
+			})
 			if err != nil || w != migration.WordBehind {
 				break
 			}

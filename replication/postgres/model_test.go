@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -28,6 +29,23 @@ func TestTheModelAnswersAsTheServersDo(t *testing.T) {
 		tenant++
 		now := time.Now()
 		d := model.New("orders", s, func() time.Time { return now })
+		waiting, lets := map[migration.Side]pairtest.Waiter{}, map[migration.Side]bool{}
+		// look has the writes that wait end as they must, once their fence has.
+		look := func(after string) {
+			for side, w := range waiting {
+				h := d.Half(side)
+				if h.State == migration.Fenced && !d.Accepts(side) {
+					continue
+				}
+				want, word := pairtest.Refused, "refused"
+				if d.Look(side) {
+					want, word = "", "taken"
+				}
+				require.Equal(rt, want, r.Ends(w), "the write that waited on %s, after %s", side, after)
+				delete(waiting, side)
+				words["wait: "+word]++
+			}
+		}
 		for range rapid.IntRange(20, 40).Draw(rt, "calls") {
 			side := rapid.SampledFrom([]migration.Side{s, cmp.Or(d.Record().Home(), s)}).Draw(rt, "side")
 			if rapid.Bool().Draw(rt, "other") {
@@ -43,21 +61,26 @@ func TestTheModelAnswersAsTheServersDo(t *testing.T) {
 			var want migration.Word
 			var err error
 			ctx := t.Context()
-			what := rapid.SampledFrom([]string{"fence", "fence", "seal", "seal", "open", "open", "poison", "poison", "reopen", "claim", "write", "the lease runs out"}).Draw(rt, "what")
+			what := rapid.SampledFrom([]string{"fence", "fence", "seal", "seal", "open", "open", "poison", "poison", "reopen", "claim", "write", "write", "the lease runs out"}).Draw(rt, "what")
 			switch what {
 			case "fence":
 				lease := rapid.SampledFrom([]time.Duration{time.Hour, time.Hour, 0}).Draw(rt, "lease")
+				patient := rapid.SampledFrom([]time.Duration{0, time.Hour, time.Hour}).Draw(rt, "patience")
+				again := d.Half(side).State == migration.Fenced && d.Half(side).Token == k.Token // a repeat changes nothing
 				want = d.Fence(side, k, lease)
-				if got, err = r.Pair.Fence(ctx, side, tenant, k, lease); err == nil && got.Word == migration.WordFenced {
+				if want == migration.WordFenced && !again {
+					lets[side] = patient > 0
+				}
+				if got, err = pairtest.StepsOn(r.Pair).FencePatiently(ctx, side, tenant, k, lease, patient); err == nil && got.Word == migration.WordFenced {
 					d.Deliver(side)
-					_, err = r.Pair.AwaitMark(ctx, side.Other(), tenant, k, pairtest.Patience)
+					_, err = pairtest.StepsOn(r.Pair).AwaitMark(ctx, side.Other(), tenant, k, pairtest.Patience)
 				}
 			case "seal":
 				want = d.Seal(side, k)
-				got, err = r.Pair.Seal(ctx, side, tenant, k)
+				got, err = pairtest.StepsOn(r.Pair).Seal(ctx, side, tenant, k)
 			case "open":
 				want = d.Open(side, k)
-				got, err = r.Pair.Open(ctx, side, tenant, k)
+				got, err = pairtest.StepsOn(r.Pair).Open(ctx, side, tenant, k)
 			case "poison":
 				want = d.Poison(side, k)
 				got, err = r.Pair.Poison(ctx, side, tenant, k)
@@ -68,6 +91,13 @@ func TestTheModelAnswersAsTheServersDo(t *testing.T) {
 				want = d.Claim(side, k)
 				got, err = r.Pair.Claim(ctx, side, tenant, k)
 			case "write":
+				if h := d.Half(side); h.State == migration.Fenced && !d.Accepts(side) && lets[side] {
+					if want, got.Word = "waits", "waits"; !h.Waits {
+						waiting[side] = r.Waits(side, pgx.ReadCommitted, tenant)
+					}
+					d.Wait(side)
+					break
+				}
 				if want = "refused"; d.Accepts(side) {
 					want = "taken"
 				}
@@ -83,6 +113,7 @@ func TestTheModelAnswersAsTheServersDo(t *testing.T) {
 			}
 			require.NoError(rt, err)
 			require.Equal(rt, want, got.Word, "%s on %s with %s", what, side, k)
+			look(what)
 			home, err := r.Pair.Home(ctx, tenant)
 			require.NoError(rt, err)
 			require.Equal(rt, d.Record(), home, "%s on %s with %s: %s", what, side, k, want)
@@ -93,12 +124,19 @@ func TestTheModelAnswersAsTheServersDo(t *testing.T) {
 			}
 			words[fmt.Sprintf("%s: %s", what, want)]++
 		}
+		for side := range waiting {
+			d.Half(side).Lease = now
+			_, err := r.Pair.Side(side).Pool.Exec(t.Context(), "UPDATE drover.fence SET lease_until = clock_timestamp() WHERE tenant = $1 AND state = 'fenced'", tenant)
+			require.NoError(rt, err)
+		}
+		look("the end")
 	})
 	t.Logf("%d tenants; %v", tenant, words)
 	for _, w := range []string{
 		"fence: fenced", "fence: expired", "fence: sealed", "fence: superseded", "seal: sealed", "seal: expired", "seal: not_fenced", "seal: superseded",
 		"open: open", "open: behind", "open: not_sealed", "open: superseded", "poison: poisoned", "poison: opened", "poison: superseded",
 		"reopen: open", "reopen: fenced", "reopen: superseded", "claim: open", "claim: sealed", "claim: superseded", "write: taken", "write: refused",
+		"write: waits", "wait: taken", "wait: refused",
 	} {
 		require.NotZero(t, words[w], "%s was never seen in %v", w, words)
 	}

@@ -53,6 +53,7 @@ CREATE TABLE IF NOT EXISTS drover.fence (
   token        bigint NOT NULL DEFAULT 0,
   owner        uuid,
   lease_until  timestamptz,                     -- only while fenced; this server's clock decides
+  patience     interval NOT NULL DEFAULT '0',   -- of the last fence(): how long a write may wait here for its end
   sealed_token bigint NOT NULL DEFAULT 0,       -- token of the last seal() here: of two sealed sides the higher was home last
   CHECK ((state = 'fenced') = (lease_until IS NOT NULL))
 ) WITH (fillfactor = 50);
@@ -86,9 +87,9 @@ CREATE TABLE IF NOT EXISTS drover.refused (                   -- what observe mo
 -- The shared lock lives until the writer's transaction ends (prepared transactions keep it too); fence() and seal() take it
 -- exclusively. Under READ COMMITTED the next statement has a snapshot younger than the lock. Under any other level the snapshot
 -- may be older than the fence: FOR SHARE turns that into 40001 (FOR KEY SHARE would not).
--- Called by the guard_* triggers only, which are SECURITY DEFINER: a role that writes needs no privilege on this schema.
-CREATE OR REPLACE FUNCTION drover.check_write(t int, rel text, op text) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE f drover.fence; m text; rc boolean := current_setting('transaction_isolation') = 'read committed';
+-- A fence that may still be taken back raises DR009 where the caller can wait for that, else DR001.
+CREATE OR REPLACE FUNCTION drover._enter(t int, rel text, op text, rc boolean, may_wait boolean) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE f drover.fence; m text;
 BEGIN
   PERFORM pg_advisory_xact_lock_shared(724, t);
   IF rc THEN SELECT * INTO f FROM drover.fence WHERE tenant = t;
@@ -108,8 +109,58 @@ BEGIN
       VALUES (t, rel, op, session_user, current_setting('application_name'), coalesce(f.state, 'unknown tenant'));
     RETURN;
   END IF;
+  IF may_wait AND f.state = 'fenced' AND f.patience > '0' THEN RAISE EXCEPTION USING ERRCODE = 'DR009'; END IF;
   RAISE EXCEPTION 'tenant % is not writable here (%)', t, coalesce(f.state, 'unknown tenant')
     USING ERRCODE = 'DR001', HINT = 'refresh the route and retry';
+END $$;
+
+-- Waits for the end of a tenant's fence: until the side is sealed or open again, the fence's patience ends, or its lease does. A quarter of
+-- the server's connections may wait at once (pg_locks shows them: advisory, classid 727); the next one does not. The server's log has a line for each.
+-- Whoever waits holds none of the locks above: a subtransaction that is rolled back lets go what it has locked, here as in check_write().
+CREATE OR REPLACE FUNCTION drover._await(t int, rc boolean) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE f drover.fence; until timestamptz; nap float8 := 0.002;
+BEGIN
+  SELECT * INTO f FROM drover.fence WHERE tenant = t;
+  IF f.state <> 'fenced' THEN RETURN; END IF;
+  until := least(statement_timestamp() + f.patience, f.lease_until);   -- writes of one row queue for it before they come here
+  PERFORM 1 FROM generate_series(1, greatest(1, current_setting('max_connections')::int / 4)) n WHERE pg_try_advisory_xact_lock(727, n) LIMIT 1;
+  IF NOT FOUND THEN RETURN; END IF;
+  RAISE LOG 'drover: a write of tenant % waits for the end of a fence, until % at the latest', t, until;
+  WHILE clock_timestamp() < until LOOP
+    PERFORM pg_sleep(least(nap, extract(epoch FROM until - clock_timestamp())));
+    nap := least(1.5 * nap, 0.02);
+    IF rc THEN
+      SELECT * INTO f FROM drover.fence WHERE tenant = t;
+      EXIT WHEN f.state <> 'fenced' OR f.lease_until <= clock_timestamp();
+    ELSE
+      BEGIN
+        PERFORM 1 FROM drover.fence WHERE tenant = t FOR SHARE SKIP LOCKED;   -- 40001 once the row is another than this snapshot's
+        RAISE EXCEPTION USING ERRCODE = 'DR009';
+      EXCEPTION WHEN SQLSTATE 'DR009' THEN NULL;
+      END;
+    END IF;
+  END LOOP;
+  RAISE EXCEPTION USING ERRCODE = 'DR009';
+EXCEPTION WHEN SQLSTATE 'DR009' THEN RETURN;
+END $$;
+
+-- Called by the guard_* triggers only, which are SECURITY DEFINER: a role that writes needs no privilege on this schema.
+-- READ COMMITTED looks in a subtransaction, which costs about a microsecond and no transaction id. FOR SHARE would cost it an id for every row:
+-- under any other level only a snapshot that shows a fence looks so; one that is older than the fence fails with 40001 and never waits.
+CREATE OR REPLACE FUNCTION drover.check_write(t int, rel text, op text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE rc boolean := current_setting('transaction_isolation') = 'read committed';
+BEGIN
+  IF NOT rc THEN
+    PERFORM 1 FROM drover.fence WHERE tenant = t AND state = 'fenced' AND lease_until > clock_timestamp();
+    IF NOT FOUND THEN PERFORM drover._enter(t, rel, op, rc, false); RETURN; END IF;
+  END IF;
+  BEGIN
+    PERFORM drover._enter(t, rel, op, rc, true);
+    RETURN;
+  EXCEPTION WHEN SQLSTATE 'DR009' THEN NULL;
+  END;
+  PERFORM drover._await(t, rc);
+  PERFORM drover._enter(t, rel, op, rc, false);
 END $$;
 
 -- What the guard_* triggers ask. Only a tenant of a plan has a fence, and its id fits an int. A newcomer takes the shared lock too, in case
@@ -265,9 +316,10 @@ CREATE OR REPLACE FUNCTION drover._fence_word(ids int[], p_token bigint, p_owner
 
 -- ---------------------------------------------------------------- protocol: steps
 
--- fenced | expired | sealed | superseded | mixed. Writers of these tenants queue from the moment this waits: keep wait_ms short,
+-- fenced | expired | sealed | superseded | mixed. Writes that meet the fence wait for its end, for p_patience at most; '0' refuses them.
+-- Writers of these tenants queue from the moment this waits: keep wait_ms short,
 -- below deadlock_timeout, and call again. The answer is looked up before the wait too, so that a zombie stalls nobody.
-CREATE OR REPLACE FUNCTION drover.fence(ids int[], p_token bigint, p_owner uuid, lease interval, wait_ms int DEFAULT 500) RETURNS text LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION drover.fence(ids int[], p_token bigint, p_owner uuid, lease interval, wait_ms int DEFAULT 500, p_patience interval DEFAULT '0') RETURNS text LANGUAGE plpgsql AS $$
 DECLARE w text;
 BEGIN
   PERFORM drover._begin(ids, wait_ms);
@@ -280,7 +332,7 @@ BEGIN
   IF w <> 'go' THEN RETURN w; END IF;
   INSERT INTO drover.beat(pub, tenant, token, owner) SELECT pub, tenant, p_token, p_owner FROM drover.direction WHERE tenant = ANY (ids) ORDER BY 1, 2
     ON CONFLICT (pub, tenant) DO UPDATE SET token = excluded.token, owner = excluded.owner, at = clock_timestamp();
-  UPDATE drover.fence SET state = 'fenced', token = p_token, owner = p_owner, lease_until = clock_timestamp() + lease WHERE tenant = ANY (ids);
+  UPDATE drover.fence SET state = 'fenced', token = p_token, owner = p_owner, lease_until = clock_timestamp() + lease, patience = p_patience WHERE tenant = ANY (ids);
   RETURN 'fenced';
 END $$;
 

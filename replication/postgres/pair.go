@@ -23,6 +23,8 @@ type Pair struct {
 
 	PgDump string // path of pg_dump; "": found
 
+	turn *Turn // of all pairs of a process
+
 	mu             sync.Mutex
 	referenceAlike time.Time          // when the tables of no tenant were last seen to be alike
 	tables         []Table            // what VerifyTenant compares, as last read
@@ -35,12 +37,22 @@ type Server struct {
 	Pool *pgxpool.Pool
 	Side migration.Side
 
+	lane *pgxpool.Pool // connections for the steps of Moves alone: no check, poll or copy takes them
+
 	peer  Address                                // how the other server reaches it
 	renew func(context.Context) (Address, error) // the user and password that hold now; nil: those of own and peer
 
 	mu  sync.Mutex
 	own Address // how the worker reaches it, with the user and password that were last known
 }
+
+// Connections of a worker to one side of a pair. Checks, beats, home records and everything that takes long share the first number; in a
+// lane of their own are one freeze, since one customer at a time has its turn, and the steps that repairs take beside it. A worker may take
+// both from a server's max_connections.
+const (
+	poolConns = 12
+	laneConns = 4
+)
 
 // settings are pinned on every connection: two servers must print a row alike for its hash to be alike, no statement
 // may hang, and what was answered must outlive a crash.
@@ -65,28 +77,45 @@ func Connect(ctx context.Context, side migration.Side, here, peer Address, renew
 	}
 	c.ConnConfig.ConnectTimeout = 10 * time.Second
 	c.BeforeConnect = s.logIn
-	c.MinConns, c.MaxConns = 2, 12
 	c.MaxConnLifetime, c.MaxConnIdleTime = 12*time.Hour, time.Hour
-	if s.Pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), c); err != nil {
-		return nil, fmt.Errorf("connect to the database %s (%s): %w", s.Where(), here, err)
-	}
-	if err := s.Pool.Ping(ctx); err != nil {
-		s.Pool.Close()
-		return nil, fmt.Errorf("connect to the database %s (%s): %w", s.Where(), here, err)
+	for _, pool := range []struct {
+		at  **pgxpool.Pool
+		max int32
+	}{{&s.Pool, poolConns}, {&s.lane, laneConns}} {
+		c.MinConns, c.MaxConns = 2, pool.max
+		if *pool.at, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), c.Copy()); err == nil {
+			err = (*pool.at).Ping(ctx)
+		}
+		if err != nil {
+			s.Close()
+			return nil, fmt.Errorf("connect to the database %s (%s): %w", s.Where(), here, err)
+		}
 	}
 	return s, nil
 }
 
+// Close closes both pools of a side.
+func (s *Server) Close() {
+	for _, p := range []*pgxpool.Pool{s.Pool, s.lane} {
+		if p != nil {
+			p.Close()
+		}
+	}
+}
+
 // NewPair joins two servers. The dataset names what is in the database.
 func NewPair(plan string, d migration.Dataset, onprem, aws *Server) *Pair {
-	return &Pair{OnPrem: onprem, AWS: aws, Dataset: *d.Postgres, Plan: plan, Name: d.Name, Names: NamesOf(plan, d.Name)}
+	return &Pair{OnPrem: onprem, AWS: aws, Dataset: *d.Postgres, Plan: plan, Name: d.Name, Names: NamesOf(plan, d.Name), turn: newTurn()}
 }
 
 // Close closes both pools.
 func (p *Pair) Close() {
-	p.OnPrem.Pool.Close()
-	p.AWS.Pool.Close()
+	p.OnPrem.Close()
+	p.AWS.Close()
 }
+
+// Turn is that of all freezes of this process.
+func (p *Pair) Turn() *Turn { return p.turn }
 
 // Side is one of the two servers.
 func (p *Pair) Side(s migration.Side) *Server {

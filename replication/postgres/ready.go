@@ -16,31 +16,16 @@ import (
 
 // recent keeps the freezes that this worker saw, by its own clock.
 type recent struct {
-	mu     sync.Mutex
-	fenced map[int64]time.Time
-	took   []time.Duration // the last few, oldest first
+	mu   sync.Mutex
+	took []time.Duration // the last few, oldest first
 }
 
 const keepRecent = 20
 
-func (r *recent) begin(tenant int64, at time.Time) {
+func (r *recent) add(took time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.fenced == nil {
-		r.fenced = map[int64]time.Time{}
-	}
-	r.fenced[tenant] = at
-}
-
-func (r *recent) end(tenant int64, opened bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	at, ok := r.fenced[tenant]
-	delete(r.fenced, tenant)
-	if !ok || !opened {
-		return
-	}
-	r.took = append(r.took, time.Since(at))
+	r.took = append(r.took, took)
 	r.took = r.took[max(0, len(r.took)-keepRecent):]
 }
 
@@ -56,8 +41,8 @@ func (r *recent) median() time.Duration {
 	return s[len(s)/2]
 }
 
-// stepsTake is what the four transactions of a freeze and the calls between them take where there is no history yet.
-const stepsTake = 60 * time.Millisecond
+// stepsTake is what fence, seal and open take where there is no history yet.
+const stepsTake = 30 * time.Millisecond
 
 // longWriter is how old a transaction that has written for the tenant may be. Fence waits half a second at a time and would stall the
 // tenant's other writers meanwhile.
@@ -110,7 +95,7 @@ func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, lea
 	if _, err := p.LoadTables(ctx); err != nil { // for the freeze
 		return r, err
 	}
-	v, err := p.Verify(ctx, tenant)
+	v, err := p.verifyInTurn(ctx, tenant)
 	if err != nil {
 		return r, err
 	}
@@ -120,6 +105,17 @@ func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, lea
 	}
 	r.temper(p.recent.median())
 	return r, nil
+}
+
+// verifyInTurn compares a tenant while nobody is frozen: both servers' processors would be taken from a customer who waits. The sides may
+// differ, since the tenant is written; what counts is how long it takes.
+func (p *Pair) verifyInTurn(ctx context.Context, tenant int64) (Verification, error) {
+	give, err := p.turn.Take(ctx)
+	if err != nil {
+		return Verification{}, fmt.Errorf("wait for the turn of other customers' freezes: %w", err)
+	}
+	defer give()
+	return p.Verify(ctx, tenant)
 }
 
 func (p *Pair) readyLag(ctx context.Context, r *Readiness, maxLag time.Duration, block func(check, reason, remedy string)) error {
@@ -215,14 +211,15 @@ func (p *Pair) readyLocks(ctx context.Context, s *Server, block func(check, reas
 	return fmt.Errorf("look for locks on tables %s: %w", s.Where(), err)
 }
 
-// predict adds up what a freeze consists of.
+// predict adds up what a freeze consists of: the origin is read while the mark travels, the destination after it.
 func (r *Readiness) predict(v Verification, from migration.Side) {
 	lag := r.Lag.Forward
 	if from == migration.AWS {
 		lag = r.Lag.Back
 	}
-	r.Predicted = lag + v.Took + stepsTake
-	r.How = fmt.Sprintf("beat %s %s + comparing %d rows %s + steps %s", direction(from), lag.Round(time.Millisecond), v.Rows, v.Took.Round(time.Millisecond), stepsTake)
+	r.Predicted = max(lag, v.Took) + v.Took + stepsTake
+	r.How = fmt.Sprintf("beat %s %s beside reading %d rows %s + reading them there %s + steps %s", direction(from), lag.Round(time.Millisecond), v.Rows,
+		v.Took.Round(time.Millisecond), v.Took.Round(time.Millisecond), stepsTake)
 }
 
 // temper makes the prediction no better than what was seen. That is said and blocks nothing: the slow Moves would be the last ones, and no

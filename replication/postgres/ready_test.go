@@ -185,7 +185,7 @@ func TestADroppedTableStopsNoMoveUnderWay(t *testing.T) {
 	for _, side := range []migration.Side{s, d} {
 		r.Must(side, "DROP TABLE audit")
 	}
-	require.Equal(t, migration.WordFenced, r.Word(r.Pair.AwaitMark(t.Context(), d, 1, pairtest.Try(1, 1), 10*time.Second)))
+	require.Equal(t, migration.WordFenced, r.Word(pairtest.StepsOn(r.Pair).AwaitMark(t.Context(), d, 1, pairtest.Try(1, 1), 10*time.Second)))
 	require.Equal(t, migration.WordSealed, r.Seal(s, 1, pairtest.Try(1, 1)))
 	require.Equal(t, migration.WordOpen, r.OpenAt(d, 1, pairtest.Try(1, 1)))
 	r.Sound()

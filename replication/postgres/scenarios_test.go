@@ -60,7 +60,7 @@ func TestTheDestinationOpensOnlyWithEverything(t *testing.T) {
 	r.Must(s, update, 2, 70)
 	r.Must(s, "INSERT INTO orders (tenant_id, amount) VALUES (2, 1)")
 	require.Equal(t, migration.WordFenced, r.Fence(s, 2, pairtest.Try(1, 1), 20*time.Second))
-	require.Equal(t, migration.WordBehind, r.Word(r.Pair.AwaitMark(t.Context(), d, 2, pairtest.Try(1, 1), 50*time.Millisecond)))
+	require.Equal(t, migration.WordBehind, r.Word(pairtest.StepsOn(r.Pair).AwaitMark(t.Context(), d, 2, pairtest.Try(1, 1), 50*time.Millisecond)))
 	require.Equal(t, migration.WordSealed, r.Seal(s, 2, pairtest.Try(1, 1)))
 	require.EqualValues(t, 0, r.Num(s, `SELECT count(*) FROM pg_publication p JOIN pg_publication_rel x ON x.prpubid = p.oid
 		WHERE pubname = $1 AND prrelid = 'acct'::regclass AND pg_get_expr(prqual, prrelid) !~ 'tenant_id >= 3'`, r.Pair.Names.Forward), "the filter is without 2")
@@ -203,7 +203,7 @@ func TestTheGuardRefusesWhatIsNotAtHome(t *testing.T) {
 		require.EqualValues(t, 1, r.Num(d, "SELECT count(*) FROM drover.refused WHERE tenant = 99 AND state = 'unknown tenant'"))
 		r.Must(d, "UPDATE drover.config SET mode = 'enforce'")
 		r.Must(s, "UPDATE drover.config SET mode = 'observe'")
-		_, err := r.Pair.Fence(t.Context(), s, 9, pairtest.Try(1, 1), time.Second)
+		_, err := pairtest.StepsOn(r.Pair).Fence(t.Context(), s, 9, pairtest.Try(1, 1), time.Second)
 		require.ErrorIs(t, err, postgres.ErrObserving)
 		ready, err := r.Pair.Ready(t.Context(), s, 9, 5*time.Second, 5*time.Second)
 		require.NoError(t, err)
@@ -220,7 +220,7 @@ func TestTheGuardRefusesWhatIsNotAtHome(t *testing.T) {
 		r.Must(s, "SELECT drover.rebuild($1)", r.Pair.Names.Forward)
 		r.Sound()
 	})
-	_, err := r.Pair.Fence(t.Context(), s, 99, pairtest.Try(1, 1), time.Second)
+	_, err := pairtest.StepsOn(r.Pair).Fence(t.Context(), s, 99, pairtest.Try(1, 1), time.Second)
 	require.ErrorIs(t, err, postgres.ErrNotPrepared)
 }
 

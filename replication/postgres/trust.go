@@ -60,7 +60,7 @@ func (s *Server) witness(ctx context.Context) (witness, error) {
 	b := &pgx.Batch{}
 	b.Queue(askServers)
 	b.Queue(askThisServer)
-	r := s.Pool.SendBatch(ctx, b)
+	r := s.lane.SendBatch(ctx, b) // repairs ask it
 	w, err := readWitness(r)
 	if cerr := r.Close(); err == nil {
 		err = cerr

@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/drover-migration/drover/migration"
 )
 
 // Verification is what a comparison of a tenant's rows found.
@@ -18,16 +20,13 @@ type Verification struct {
 	Took        time.Duration
 }
 
-// perSide is how many connections of a side a comparison uses.
-const perSide = 2
-
 // content is a table's rows of one tenant, whatever their order.
 type content struct {
 	rows int64
 	hash string
 }
 
-// LoadTables reads the catalogues for Verify, so that a freeze does not have to.
+// LoadTables reads the catalogues for comparisons, so that a freeze does not have to.
 func (p *Pair) LoadTables(ctx context.Context) ([]Table, error) {
 	tables, err := ReadTables(ctx, p.OnPrem.Pool, p.Dataset)
 	if err != nil {
@@ -40,6 +39,17 @@ func (p *Pair) LoadTables(ctx context.Context) ([]Table, error) {
 	return tables, nil
 }
 
+// comparedTables are the tables as last read.
+func (p *Pair) comparedTables(ctx context.Context) ([]Table, error) {
+	p.mu.Lock()
+	tables := p.tables
+	p.mu.Unlock()
+	if tables != nil {
+		return tables, nil
+	}
+	return p.LoadTables(ctx)
+}
+
 // Verify compares a tenant's rows in every table, both sides at once, by count and by a hash that does not depend on the order. It
 // means something while nothing writes them.
 func (p *Pair) Verify(ctx context.Context, tenant int64) (Verification, error) {
@@ -48,27 +58,27 @@ func (p *Pair) Verify(ctx context.Context, tenant int64) (Verification, error) {
 	if err != nil {
 		return Verification{}, err
 	}
-	p.mu.Lock()
-	tables := p.tables
-	p.mu.Unlock()
-	if tables == nil {
-		if tables, err = p.LoadTables(ctx); err != nil {
-			return Verification{}, err
-		}
+	tables, err := p.comparedTables(ctx)
+	if err != nil {
+		return Verification{}, err
 	}
-	found := [2][]content{make([]content, len(tables)), make([]content, len(tables))}
+	var onprem, aws []content
 	g, gctx := errgroup.WithContext(ctx)
-	for side, s := range p.Both() {
-		for w := range perSide {
-			g.Go(func() error { return s.contents(gctx, tables, found[side], id, w) })
-		}
-	}
+	g.Go(func() (err error) { onprem, err = p.OnPrem.contents(gctx, p.OnPrem.Pool, tables, id); return err })
+	g.Go(func() (err error) { aws, err = p.AWS.contents(gctx, p.AWS.Pool, tables, id); return err })
 	if err := g.Wait(); err != nil {
 		return Verification{}, fmt.Errorf("compare tenant %d: %w", tenant, err)
 	}
-	v := Verification{Tables: len(tables), Took: time.Since(begun)}
+	v := compare(tables, map[migration.Side][]content{migration.OnPrem: onprem, migration.AWS: aws})
+	v.Took = time.Since(begun)
+	return v, nil
+}
+
+// compare holds the sides' contents against each other.
+func compare(tables []Table, found map[migration.Side][]content) Verification {
+	v := Verification{Tables: len(tables)}
 	for i, t := range tables {
-		onprem, aws := found[0][i], found[1][i]
+		onprem, aws := found[migration.OnPrem][i], found[migration.AWS][i]
 		v.Rows += onprem.rows
 		switch {
 		case onprem.rows != aws.rows:
@@ -77,23 +87,30 @@ func (p *Pair) Verify(ctx context.Context, tenant int64) (Verification, error) {
 			v.Differences = append(v.Differences, fmt.Sprintf("table %s: %d rows on each side, with different content", t, onprem.rows))
 		}
 	}
-	return v, nil
+	return v
 }
 
-// contents reads every perSide-th table, from the first-th on.
-func (s *Server) contents(ctx context.Context, tables []Table, into []content, tenant int32, first int) error {
-	c, err := s.Pool.Acquire(ctx)
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.Where(), err)
+// contents reads a tenant's rows of all tables in one round trip.
+func (s *Server) contents(ctx context.Context, q batcher, tables []Table, tenant int32) ([]content, error) {
+	out := make([]content, len(tables))
+	b := &pgx.Batch{}
+	for i, t := range tables {
+		b.Queue(t.contentQuery(), tenant).QueryRow(func(r pgx.Row) error {
+			if err := r.Scan(&out[i].rows, &out[i].hash); err != nil {
+				return fmt.Errorf("table %s: %w", t, err)
+			}
+			return nil
+		})
 	}
-	defer c.Release()
-	for i := first; i < len(tables); i += perSide {
-		t := tables[i]
-		if err := c.QueryRow(ctx, t.contentQuery(), tenant).Scan(&into[i].rows, &into[i].hash); err != nil {
-			return fmt.Errorf("table %s %s: %w", t, s.Where(), err)
-		}
+	if err := q.SendBatch(ctx, b).Close(); err != nil {
+		return nil, fmt.Errorf("read the rows of tenant %d %s: %w", tenant, s.Where(), err)
 	}
-	return nil
+	return out, nil
+}
+
+// batcher is a connection or a pool.
+type batcher interface {
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
 // contentQuery sums a hash of each row's text. Columns are named, in alphabetical order: the sides may have them in different places.

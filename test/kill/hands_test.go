@@ -27,7 +27,7 @@ func TestNoHandInTheTemporalUIChangesTheOutcome(t *testing.T) {
 	id := b.lab.Shape.Customers()[0].ID
 
 	t.Run("a batch terminated while its customers move", func(t *testing.T) {
-		done := b.after("SealTenant", func(gate.Event) bool {
+		done := b.after("FreezeCustomer", func(gate.Event) bool {
 			b.terminate(ctx, t, migration.BatchID(plan, "all"))
 			return true
 		})
@@ -54,7 +54,7 @@ func TestNoHandInTheTemporalUIChangesTheOutcome(t *testing.T) {
 		require.Contains(t, says.GetCurrentDetails(), "rollback")
 	})
 	for _, to := range []migration.Side{migration.OnPrem, migration.AWS} {
-		for _, step := range []string{"FenceTenant", "SealTenant", "OpenTenant"} {
+		for _, step := range []string{"CheckTenant", "FreezeCustomer"} {
 			for _, hand := range []struct {
 				name string
 				act  func(gate.Event)
@@ -76,7 +76,7 @@ func TestNoHandInTheTemporalUIChangesTheOutcome(t *testing.T) {
 	}
 	t.Run("a customer terminated in the middle of its Move", func(t *testing.T) {
 		b.home(ctx, t, id, migration.AWS)
-		done := b.after("SealTenant", func(gate.Event) bool {
+		done := b.after("FreezeCustomer", func(gate.Event) bool {
 			b.terminate(ctx, t, migration.CustomerID(plan, id))
 			return true
 		})

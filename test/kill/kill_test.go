@@ -10,8 +10,9 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// steps of a Move, as activities. The worker dies when each has had its effect and has not said so.
-var steps = []string{"CheckTenant", "FenceTenant", "DrainTenant", "FinalFiles", "SealTenant", "OpenTenant", "ReconcileRoute", "VerifyRoute"}
+// steps of a Move, as activities. The worker dies when each has had its effect and has not said so. What is inside the freeze is killed at
+// its statements (test/freeze).
+var steps = []string{"CheckTenant", "FreezeCustomer", "ReconcileRoute", "VerifyRoute"}
 
 // settleLimit is far more than a killed Move takes to be tried again and to end.
 const settleLimit = 90 * time.Second

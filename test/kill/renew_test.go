@@ -40,7 +40,7 @@ func TestAMigrationThatContinuesAsNewAllTheTime(t *testing.T) {
 	require.NoError(t, err)
 	_, err = b.client.Resume(ctx, plan, by)
 	require.NoError(t, err)
-	killed := b.after("SealTenant", func(e gate.Event) bool { return b.kill(e) })
+	killed := b.after("FreezeCustomer", func(e gate.Event) bool { return b.kill(e) })
 	b.send(ctx, t, all[0].ID, migration.OnPrem)
 	b.reached(t, killed)
 	b.running(t)

@@ -27,7 +27,7 @@ func TestAMoveStaysWithTheVersionThatStartedIt(t *testing.T) {
 	require.Equal(t, "one", b.version(ctx, t, migration.CustomerID(plan, id)))
 
 	var frozen string
-	done := b.after("SealTenant", func(e gate.Event) bool {
+	done := b.after("FreezeCustomer", func(e gate.Event) bool {
 		frozen = e.WorkflowID
 		b.flags = []string{"--deployment", "drover", "--build-id", "two"}
 		b.startWorker(t)

@@ -15,7 +15,7 @@ import (
 
 // What is walked: a customer, up to three actors (Moves and repairs) that may stop anywhere, a network that loses any answer and delivers
 // any call that was ever sent again at any time, leases that run out, replication that takes its time, and an application that writes
-// wherever it is let. The walk ends because tokens do.
+// wherever it is let, or waits where a fence stands and looks again at any time. The walk ends because tokens do.
 
 const (
 	tokens = 4 // tries and repairs take no higher one
@@ -128,6 +128,7 @@ func (w *world) key() key {
 		put(int(h.SealedToken), tokens)
 		is(w.db.Record().Side(s).Expired)
 		is(h.Sends)
+		is(h.Waits)
 		try(h.Mark)
 		try(h.Came)
 		put(w.db.Acked-h.Has, 1)
@@ -153,6 +154,7 @@ const (
 	noToken  flaw = "an older token is taken like a newer one"
 	noLease  flaw = "a seal does not look whether the fence still stands"
 	noMark   flaw = "nobody looks for the mark"
+	noLook   flaw = "a write that has waited is taken without another look"
 	noPoison flaw = "an open in doubt is taken for one that did not happen"
 )
 
@@ -206,7 +208,22 @@ func (w *world) next(f flaw, found func(n world, happened func() string)) {
 			n.db.Half(s).Lease = dawn
 			found(n, func() string { return fmt.Sprintf("the lease on %s runs out", s) })
 		}
-		if w.db.Accepts(s) && other.Has == w.db.Acked && h.Has == w.db.Acked { // one write that is not everywhere is enough
+		room := other.Has == w.db.Acked && h.Has == w.db.Acked // one write that is not everywhere is enough
+		if h.State == migration.Fenced && !w.db.Accepts(s) && !h.Waits {
+			n := *w
+			n.db.Wait(s)
+			found(n, func() string { return fmt.Sprintf("a write waits on %s", s) })
+		}
+		if h.Waits && (room || !w.db.Accepts(s)) {
+			n := *w
+			taken := n.db.Look(s)
+			if f == noLook && !taken && room {
+				n.db.Acked++
+				n.db.Half(s).Has, taken = n.db.Acked, true
+			}
+			found(n, func() string { return fmt.Sprintf("the write that waits on %s looks again, taken: %t", s, taken) })
+		}
+		if w.db.Accepts(s) && room {
 			n := *w
 			n.db.Write(s)
 			found(n, func() string { return fmt.Sprintf("a write on %s", s) })
@@ -422,6 +439,7 @@ func TestWithoutAnyOneSafeguardTheWalkFindsABreak(t *testing.T) {
 		actors []actor
 	}{
 		{noToken, []actor{move, repair}}, {noLease, []actor{move}}, {noMark, []actor{move}}, {noPoison, []actor{move}},
+		{noLook, []actor{move}},
 	} {
 		t.Run(string(c.flaw), func(t *testing.T) {
 			_, broken := walk(c.flaw, c.actors...)

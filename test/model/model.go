@@ -19,6 +19,7 @@ type Half struct {
 	Marked               int           // how many writes were here at that mark
 	Came                 migration.Try // the last mark of the other side that has arrived here
 	Has                  int           // of all writes that were ever acknowledged the first so many are here
+	Waits                bool          // a write waits here for the end of a fence
 }
 
 // Database is both sides of one dataset, and the writes that an application was acknowledged. Its methods are the functions of move.sql;
@@ -196,6 +197,20 @@ func (d *Database) Write(side migration.Side) {
 	h.State = migration.Open
 	d.Acked++
 	h.Has = d.Acked
+}
+
+// Wait is a write that meets a fence which lets it wait. It keeps nothing of what it has seen, and nothing waits for it.
+func (d *Database) Wait(side migration.Side) {
+	h := d.Half(side)
+	h.Waits = h.State == migration.Fenced && !d.Accepts(side)
+}
+
+// Look ends the wait: what the side is now decides. It says whether the write was taken; where the fence still stands its patience has ended.
+func (d *Database) Look(side migration.Side) bool {
+	taken := d.Accepts(side)
+	d.Write(side)
+	d.Half(side).Waits = false
+	return taken
 }
 
 // Unsound says which of the invariants (docs/design.md, section 6) do not hold now for a customer who is in these databases.

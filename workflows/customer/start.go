@@ -6,6 +6,7 @@ import (
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/roll"
 	"github.com/drover-migration/drover/workflows/status"
+	"github.com/drover-migration/drover/workflows/work"
 )
 
 // Start starts a Customer that outlives its starter, visible from the first moment. One that runs already is as good.
@@ -14,6 +15,7 @@ func Start(ctx workflow.Context, in Input) {
 	if in.State != nil {
 		home, phase, waits = in.State.Home, in.State.Phase, in.State.Waiting
 	}
+	ctx = workflow.WithWorkflowTaskTimeout(ctx, work.TaskPatience)
 	roll.Start(ctx, in.Spec.Plan, migration.CustomerID(in.Spec.Plan, in.ID), "customer "+in.ID+" of batch "+in.Batch, Customer, in,
 		status.AttrCustomer.ValueSet(in.ID), status.AttrBatch.ValueSet(in.Batch), status.AttrHome.ValueSet(string(home)),
 		status.AttrPhase.ValueSet(string(phase)), status.AttrWaiting.ValueSet(string(waits)))

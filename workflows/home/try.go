@@ -14,7 +14,7 @@ import (
 
 const (
 	// BusyPause lies between two attempts at a step that found a customer's writers or catalog locks in its way.
-	BusyPause = 250 * time.Millisecond
+	BusyPause = 100 * time.Millisecond
 	// BehindPause lies between two attempts to open a destination that is behind.
 	BehindPause = 50 * time.Millisecond
 )

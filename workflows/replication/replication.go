@@ -247,7 +247,7 @@ func (r *replication) passCustomer(ctx workflow.Context, id string) (conflicts i
 	}
 	p := work.Pass.At(ctx, r.dataset.Site(), "files of "+id)
 	var res files.FilesResult
-	req := work.FilesRequest(r.in.Spec, slice, r.dataset, home, migration.Try{})
+	req := files.RequestFor(r.in.Spec, slice, r.dataset, home)
 	err = workflow.ExecuteActivity(p, work.Files.CopyFiles, req).Get(p, &res)
 	var said *temporal.ApplicationError
 	switch {

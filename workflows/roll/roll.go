@@ -50,7 +50,7 @@ func (r *Roll) Keep(ctx workflow.Context, every func() time.Duration, call func(
 // already, which is as good.
 func Start(ctx workflow.Context, plan, id, summary string, wf, in any, attrs ...temporal.SearchAttributeUpdate) bool {
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID: id, ParentClosePolicy: enums.PARENT_CLOSE_POLICY_ABANDON, WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowID: id, WorkflowTaskTimeout: workflow.GetChildWorkflowOptions(ctx).WorkflowTaskTimeout, ParentClosePolicy: enums.PARENT_CLOSE_POLICY_ABANDON, WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		StaticSummary: summary, TypedSearchAttributes: temporal.NewSearchAttributes(append(attrs, status.AttrPlan.ValueSet(plan))...),
 	})
 	err := workflow.ExecuteChildWorkflow(ctx, wf, in).GetChildWorkflowExecution().Get(ctx, nil)

@@ -4,6 +4,7 @@ import (
 	"github.com/drover-migration/drover/activities/compute"
 	"github.com/drover-migration/drover/activities/disks"
 	"github.com/drover-migration/drover/activities/files"
+	"github.com/drover-migration/drover/activities/freeze"
 	"github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/state"
@@ -16,6 +17,7 @@ var (
 	Compute  *compute.Activities
 	Disks    *disks.Activities
 	Files    *files.Activities
+	Freezer  *freeze.Activities
 	Health   *health.Activities
 	Postgres *postgres.Activities
 	State    *state.Activities

@@ -16,6 +16,7 @@ type work struct {
 	queue     func(site string) string
 	attempt   time.Duration // one attempt
 	total     time.Duration // all attempts, and the wait for a worker
+	begin     time.Duration // until a worker has begun it
 	heartbeat time.Duration // without one for so long: its worker is lost
 	retry     retry
 	finishes  bool // a cancel waits until the attempt has ended: it cleans up after itself
@@ -55,24 +56,25 @@ var (
 	// Probe asks a side's machines, which may take as long as the plan's probes.
 	Probe = There{work{queue: migration.SiteFreezeQueue, attempt: probeAttempt, total: 2 * probeAttempt, heartbeat: heartbeat, retry: patient(time.Second)}}
 	// DataQuestion is a question next to the data that has an answer within a minute, or whose time-out says what is wrong.
-	DataQuestion = There{work{queue: migration.SiteFreezeQueue, attempt: questionAttempt, total: time.Minute, retry: hurried(100*time.Millisecond, 5*time.Second)}}
+	DataQuestion = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, total: time.Minute, retry: closed}}
+	// Freeze is a customer's freeze. It is tried once: what it leaves is settled by writing. Its attempt has time for what comes before the
+	// fence, warm passes and the turn of others; from the fence on the lease and each step's own limit end it, and a lost worker its heartbeats.
+	Freeze = There{work{queue: migration.SiteFreezeQueue, attempt: 10 * time.Minute, begin: 30 * time.Second, heartbeat: FreezeHeartbeat, retry: retry{first: time.Second, grows: 1, attempts: 1}, finishes: true}}
 	// FreezeStep is a step of a Move next to the data: short attempts, given up for good after what Within says.
-	FreezeStep = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, retry: hurried(50*time.Millisecond, 500*time.Millisecond)}}
-	// FreezePass is a step of a Move that takes as long as there is data: one attempt may use all that Within says.
-	FreezePass = There{work{queue: migration.SiteFreezeQueue, heartbeat: FreezeHeartbeat, retry: hurried(50*time.Millisecond, 500*time.Millisecond)}}
+	FreezeStep = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, retry: closed}}
 	// Resolution is a step that must happen: after the commit point, or while an unknown outcome is resolved.
-	Resolution = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, retry: hurried(100*time.Millisecond, 5*time.Second)}}
+	Resolution = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, retry: closed}}
 	// RouteStep changes the route of a customer: some tens of milliseconds of calls, and their pace. It reads the home record, hence the site.
-	RouteStep = There{work{queue: migration.SiteFreezeQueue, attempt: 5 * time.Second, retry: hurried(100*time.Millisecond, 10*time.Second)}}
+	RouteStep = There{work{queue: migration.SiteFreezeQueue, attempt: 5 * time.Second, retry: hurried(100*time.Millisecond, time.Second)}}
 )
 
 const (
-	freezeAttempt   = 3 * time.Second  // one attempt at a short step inside a freeze
+	freezeAttempt   = 4 * time.Second  // one attempt at a step while a customer may be closed: a little longer than it waits for locks
 	probeAttempt    = 90 * time.Second // one attempt at probing all machines of a customer's workloads: a quarter of a minute, and the longest probe's time-out
 	questionAttempt = 10 * time.Second // one attempt at a question next to the data
 	heartbeat       = 5 * time.Second  // without a heartbeat of a probe's: its worker is lost
 
-	// FreezeHeartbeat is the time after which the worker of a long step inside a freeze is given up.
+	// FreezeHeartbeat is the time after which the worker of a freeze is given up.
 	FreezeHeartbeat = 3 * time.Second
 )
 
@@ -108,7 +110,7 @@ func (t There) At(ctx workflow.Context, site, summary string) workflow.Context {
 
 func (w work) options(ctx workflow.Context, site, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue: w.queue(site), StartToCloseTimeout: w.attempt, ScheduleToCloseTimeout: w.total, HeartbeatTimeout: w.heartbeat, WaitForCancellation: w.finishes, Summary: summary,
+		TaskQueue: w.queue(site), StartToCloseTimeout: w.attempt, ScheduleToCloseTimeout: w.total, ScheduleToStartTimeout: w.begin, HeartbeatTimeout: w.heartbeat, WaitForCancellation: w.finishes, Summary: summary,
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: w.retry.first, BackoffCoefficient: w.retry.grows, MaximumInterval: w.retry.most, MaximumAttempts: w.retry.attempts},
 	})
 }
@@ -119,6 +121,9 @@ func inMain(string) string { return migration.QueueMain }
 func patient(most time.Duration) retry {
 	return retry{first: 200 * time.Millisecond, most: most, grows: 2}
 }
+
+// closed retries for ever while a customer may be closed on both sides: nothing waits longer than it must.
+var closed = hurried(100*time.Millisecond, 400*time.Millisecond)
 
 // hurried retries for ever too, where a customer waits.
 func hurried(first, most time.Duration) retry { return retry{first: first, most: most, grows: 1.5} }

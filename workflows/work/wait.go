@@ -6,6 +6,10 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
+// TaskPatience is how long a worker may take over one task of a workflow for which a closed customer may wait. One that hangs is missed after
+// it, and another goes on.
+const TaskPatience = 3 * time.Second
+
 // Sleep is a timer that says in the UI what it is for.
 func Sleep(ctx workflow.Context, d time.Duration, summary string) error {
 	return workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary}).Get(ctx, nil)

@@ -251,22 +251,53 @@ func (r *Rig) Word(s postgres.Step, err error) migration.Word {
 	return s.Word
 }
 
+// Steps are those of a freeze one by one, each on any connection, as late and repeated calls come.
+type Steps struct{ pair *postgres.Pair }
+
+// StepsOn are those on a pair.
+func StepsOn(p *postgres.Pair) Steps { return Steps{p} }
+
+// Fence refuses writes at once.
+func (x Steps) Fence(ctx context.Context, from migration.Side, tenant int64, k migration.Try, lease time.Duration) (postgres.Step, error) {
+	return x.FencePatiently(ctx, from, tenant, k, lease, 0)
+}
+
+// FencePatiently lets writes wait.
+func (x Steps) FencePatiently(ctx context.Context, from migration.Side, tenant int64, k migration.Try, lease, patience time.Duration) (postgres.Step, error) {
+	return x.pair.Freeze(postgres.Attempt{From: from, Tenant: tenant, Try: k, Lease: lease, Patience: patience}).Fence(ctx)
+}
+
+// AwaitMark waits for the mark at the destination.
+func (x Steps) AwaitMark(ctx context.Context, to migration.Side, tenant int64, k migration.Try, limit time.Duration) (postgres.Step, error) {
+	return x.pair.Freeze(postgres.Attempt{From: to.Other(), Tenant: tenant, Try: k}).AwaitMark(ctx, limit)
+}
+
+// Seal seals the origin.
+func (x Steps) Seal(ctx context.Context, from migration.Side, tenant int64, k migration.Try) (postgres.Step, error) {
+	return x.pair.Freeze(postgres.Attempt{From: from, Tenant: tenant, Try: k}).Seal(ctx)
+}
+
+// Open opens the destination.
+func (x Steps) Open(ctx context.Context, to migration.Side, tenant int64, k migration.Try) (postgres.Step, error) {
+	return x.pair.Freeze(postgres.Attempt{From: to.Other(), Tenant: tenant, Try: k}).Open(ctx)
+}
+
 // Fence fences a tenant.
 func (r *Rig) Fence(side migration.Side, tenant int64, k migration.Try, lease time.Duration) migration.Word {
 	r.Helper()
-	return r.Word(r.Pair.Fence(r.Context(), side, tenant, k, lease))
+	return r.Word(StepsOn(r.Pair).Fence(r.Context(), side, tenant, k, lease))
 }
 
 // Seal seals a tenant.
 func (r *Rig) Seal(side migration.Side, tenant int64, k migration.Try) migration.Word {
 	r.Helper()
-	return r.Word(r.Pair.Seal(r.Context(), side, tenant, k))
+	return r.Word(StepsOn(r.Pair).Seal(r.Context(), side, tenant, k))
 }
 
 // OpenAt opens a tenant.
 func (r *Rig) OpenAt(side migration.Side, tenant int64, k migration.Try) migration.Word {
 	r.Helper()
-	return r.Word(r.Pair.Open(r.Context(), side, tenant, k))
+	return r.Word(StepsOn(r.Pair).Open(r.Context(), side, tenant, k))
 }
 
 // Move takes a tenant to the other side without a fault.
@@ -274,7 +305,7 @@ func (r *Rig) Move(from migration.Side, tenant int64, k migration.Try) {
 	r.Helper()
 	ctx := r.Context()
 	require.Equal(r, migration.WordFenced, r.Fence(from, tenant, k, 10*time.Second))
-	require.Equal(r, migration.WordFenced, r.Word(r.Pair.AwaitMark(ctx, from.Other(), tenant, k, 10*time.Second)))
+	require.Equal(r, migration.WordFenced, r.Word(StepsOn(r.Pair).AwaitMark(ctx, from.Other(), tenant, k, 10*time.Second)))
 	v, err := r.Pair.Verify(ctx, tenant)
 	require.NoError(r, err)
 	require.Empty(r, v.Differences)

@@ -1,0 +1,152 @@
+package freeze
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/drover-migration/drover/internal/heartbeat"
+	"github.com/drover-migration/drover/migration"
+	engine "github.com/drover-migration/drover/replication/postgres"
+)
+
+// Pairs opens a dataset's two servers and keeps them connected.
+type Pairs interface {
+	Open(ctx context.Context, plan string, d migration.Dataset, target migration.Target) (*engine.Pair, error)
+}
+
+// Files begins the last pass over a customer's files.
+type Files interface {
+	// Begin makes a warm pass, if warm, and keeps what the last pass needs of it. It changes nothing that a Move has begun to move.
+	Begin(ctx context.Context, of Tree, warm bool) (Pass, error)
+}
+
+// Tree is a customer's part of a file dataset.
+type Tree struct {
+	Spec    migration.SpecRef
+	Slice   migration.CustomerSlice
+	Dataset migration.Dataset
+	From    migration.Side // the home
+}
+
+// Pass is a last pass to come.
+type Pass interface {
+	// Predicted is how long Final takes if nothing changes until then; 0: not known.
+	Predicted() time.Duration
+	// Final makes both sides equal, or fails. allowed is asked before each effect.
+	Final(ctx context.Context, allowed func(context.Context) error) (objects int64, err error)
+	Close()
+}
+
+// Activities needs what the activities of its databases and files need.
+type Activities struct {
+	pairs Pairs
+	files Files
+}
+
+// New builds the activity over connections that live as long as the worker.
+func New(pairs Pairs, files Files) *Activities { return &Activities{pairs: pairs, files: files} }
+
+// Request is one try of a Move of a customer. A customer whose databases and files lie at one site has all steps in one activity; any other
+// has an activity at each site for each step.
+type Request struct {
+	Spec  migration.SpecRef       `json:"spec"`
+	Slice migration.CustomerSlice `json:"slice"`
+	From  migration.Side          `json:"from"`
+	Try   migration.Try           `json:"try"`
+	Site  string                  `json:"site"`  // only the databases and files that lie there
+	First migration.MoveStep      `json:"first"` // fencing, draining, sealing or opening
+	Last  migration.MoveStep      `json:"last"`  // the same; no earlier than First
+}
+
+// Result is how far the steps came.
+type Result struct {
+	Step       migration.MoveStep   `json:"step"`                 // the last that was begun; checking: the customer was not touched
+	Reason     string               `json:"reason,omitempty"`     // why the steps did not come to their end; empty: they did
+	Superseded bool                 `json:"superseded,omitempty"` // a newer try owns the customer: whoever hears it stops
+	RestOpen   bool                 `json:"restOpen,omitempty"`   // the databases after the first are open too
+	Fenced     time.Time            `json:"fenced,omitzero"`      // of the first database fenced, by its clock
+	Opened     time.Time            `json:"opened,omitzero"`      // of the first database, by its clock
+	Rows       int64                `json:"rows,omitempty"`       // compared on both sides
+	Objects    int64                `json:"objects,omitempty"`    // files compared on both sides
+	Took       migration.FreezeTook `json:"took,omitzero"`
+}
+
+// Doubtful says that the origin may be sealed: only writing finds out what holds.
+func (r Result) Doubtful() bool {
+	return r.Step == migration.StepSealing || r.Step == migration.StepOpening
+}
+
+// Beat is what a heartbeat says.
+type Beat struct {
+	Step migration.MoveStep `json:"step"`
+}
+
+// beatEvery is how often the activity says that it lives.
+const beatEvery = time.Second
+
+// FreezeCustomer carries out the steps from First to Last. An end that a step's answer explains is a result; an error, like a time-out,
+// leaves open how far the steps came. A cancel stops it before the seal and no later.
+//
+// Run twice at once, both answer the same or one hears superseded. Cut off after an effect, or a zombie of a later time, it is stopped by the
+// try that each step carries: whoever settled it meanwhile did so under a higher token.
+func (a *Activities) FreezeCustomer(ctx context.Context, req Request) (Result, error) {
+	var step atomic.Value
+	step.Store(migration.StepChecking)
+	stop := heartbeat.Beside(context.WithoutCancel(ctx), beatEvery, func() {
+		activity.RecordHeartbeat(ctx, Beat{Step: step.Load().(migration.MoveStep)}) //nolint:forcetypeassert // it is stored above
+	})
+	defer stop()
+	f := &freezing{req: req, files: a.files, say: func(p migration.MoveStep) {
+		step.Store(p)
+		activity.RecordHeartbeat(ctx, Beat{Step: p})
+	}}
+	defer f.release()
+	f.result.Step = migration.StepChecking
+	err := f.open(ctx, a.pairs)
+	if err == nil {
+		err = f.run(ctx)
+	}
+	var not *reversed
+	switch {
+	case err == nil:
+	case errors.As(err, &not):
+		f.result.Reason, f.result.Superseded = not.reason, not.superseded
+	case f.result.Doubtful():
+		return f.result, err
+	default:
+		f.result.Reason = err.Error()
+		if ctx.Err() != nil {
+			f.result.Reason = fmt.Sprintf("canceled: %s", err)
+		}
+	}
+	return f.result, nil
+}
+
+// reversed is an answer of a database that ends a try.
+type reversed struct {
+	reason     string
+	superseded bool
+}
+
+func (r *reversed) Error() string { return r.reason }
+
+// said is the end behind a word.
+func said(step, database string, w migration.Word) error {
+	r := &reversed{superseded: w == migration.WordSuperseded}
+	switch w {
+	case migration.WordSuperseded:
+		r.reason = fmt.Sprintf("%s %s: a newer try owns this customer", step, database)
+	case migration.WordExpired, migration.WordNotFenced:
+		r.reason = fmt.Sprintf("%s %s: the freeze budget was spent, and the origin is open again", step, database)
+	case migration.WordBehind:
+		r.reason = fmt.Sprintf("%s %s: the destination does not have everything", step, database)
+	default:
+		r.reason = fmt.Sprintf("%s %s: the database answered %q", step, database, w)
+	}
+	return r
+}
