@@ -7,8 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/lab/pg"
-	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/replication/postgres/pairtest"
 	"github.com/drover-migration/drover/replication/postgres/setup"
 )
@@ -72,15 +72,13 @@ func TestAnExtensionThatAnotherRoleMadeOnAWSIsNoObstacle(t *testing.T) {
 }
 
 func TestWhoOwnsATableOwnsItOnAWSIfTheRoleThereMayActForAll(t *testing.T) {
-	r := pairtest.New(t)
-	role := r.DB + "_app"
-	for _, side := range []migration.Side{s, d} {
-		r.Script(side, "CREATE ROLE "+role)
-		at := map[migration.Side]*pg.Server{s: r.Src, d: r.Dst}[side]
-		t.Cleanup(func() {
-			require.NoError(t, at.Exec(context.Background(), r.DB, "DROP OWNED BY "+role+" CASCADE; DROP ROLE "+role))
-		})
+	tooltest.Dir(t, "pg/bin/postgres")
+	const role = "owner_of_a_table"
+	for _, at := range []*pg.Server{pairtest.OnPrem, pairtest.AWS} {
+		require.NoError(t, at.Exec(t.Context(), "postgres", "CREATE ROLE "+role))
+		t.Cleanup(func() { require.NoError(t, at.Exec(context.Background(), "postgres", "DROP ROLE "+role)) }) // after its databases
 	}
+	r := pairtest.New(t)
 	r.Script(s, "ALTER TABLE acct OWNER TO "+role+"; GRANT SELECT ON blobs TO "+role)
 	r.Prepare(1)
 	require.EqualValues(t, 1, r.Num(d, "SELECT count(*) FROM pg_class WHERE relname = 'acct' AND pg_get_userbyid(relowner) = $1", role))
