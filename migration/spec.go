@@ -212,6 +212,7 @@ type Postgres struct {
 	Credentials       SecretRef `json:"credentials"` // JSON {"username": .., "password": ..} for the RDS instance
 	Column            string    `json:"column"`      // tenancy: the integer column that holds Customer.Tenant
 	Tables            []Table   `json:"tables,omitempty"`
+	NewCustomers      Side      `json:"newCustomers,omitempty"` // where tenants that the plan does not know may write; empty: on premises
 	WALBudgetBytes    int64     `json:"walBudgetBytes,omitempty"`
 	OnWALExceeded     string    `json:"onWALExceeded,omitempty"` // hold
 }

@@ -28,6 +28,11 @@ func Compile(p *Plan) (*migration.Spec, error) {
 			Soak: p.Policy.Soak, MaxLag: p.Policy.MaxLag,
 		},
 	}
+	for _, d := range s.Datasets {
+		if d.Postgres != nil {
+			d.Postgres.NewCustomers = migration.Side(p.Policy.NewCustomers)
+		}
+	}
 	for _, c := range p.Customers.List {
 		s.Customers = append(s.Customers, c.compile())
 	}

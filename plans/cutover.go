@@ -108,4 +108,5 @@ type Policy struct {
 	StopAfter    int                `json:"stopAfter,omitempty" jsonschema:"default=2,minimum=0,maximum=100000" jsonschema_description:"Customers rolled back or held before the migration pauses itself; 0: never."`
 	Soak         migration.Duration `json:"soak,omitempty" jsonschema:"default=72h" bounds:"0s..8760h" jsonschema_description:"Time after the bake during which going back still loses nothing and health still decides."`
 	MaxLag       migration.Duration `json:"maxLag,omitempty" jsonschema:"default=2s" bounds:"10ms..1h" jsonschema_description:"Lag of replication, in either direction, above which no fence goes up."`
+	NewCustomers Choice             `json:"newCustomers,omitempty" jsonschema:"enum=onprem,enum=aws,default=onprem" jsonschema_description:"The side where customers that the plan does not know may write, from the first minute to the plan's end. Their rows are carried to the other side."`
 }

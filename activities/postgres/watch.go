@@ -14,6 +14,8 @@ type WatchResult struct {
 	Both   []BothOpen  `json:"both,omitempty"`
 	Stale  []StaleSide `json:"stale,omitempty"`
 	Drift  []string    `json:"drift,omitempty"` // publications that were changed by hand
+	// WAL says of each direction that has lost its slot, or holds back more than the plan's walBudget.
+	WAL []string `json:"wal,omitempty"`
 }
 
 // BothOpen is a tenant whose writes both sides take, where nothing says which side is stale.
@@ -41,6 +43,13 @@ func (a *Activities) WatchPostgres(ctx context.Context, ref PostgresRef) (WatchR
 	defer beat(ctx, "auditing both sides")()
 	w, err := p.Watch(ctx)
 	out := WatchResult{Doubts: w.Doubts, Drift: w.Drift}
+	if err == nil {
+		var over []migration.Finding
+		over, err = p.OverBudget(ctx, ref.Dataset.Postgres.WALBudgetBytes)
+		for _, f := range over {
+			out.WAL = append(out.WAL, f.Subject+": "+f.Reason+" ("+f.Remedy+")")
+		}
+	}
 	for _, b := range w.Both {
 		out.Both = append(out.Both, BothOpen(b))
 	}

@@ -105,7 +105,10 @@ func (s *Server) Close() {
 
 // NewPair joins two servers. The dataset names what is in the database.
 func NewPair(plan string, d migration.Dataset, onprem, aws *Server) *Pair {
-	return &Pair{OnPrem: onprem, AWS: aws, Dataset: *d.Postgres, Plan: plan, Name: d.Name, Names: NamesOf(plan, d.Name), turn: newTurn()}
+	return &Pair{
+		OnPrem: onprem, AWS: aws, Dataset: *d.Postgres, Plan: plan, Name: d.Name, Names: NamesOf(plan, d.Name), NewCustomers: d.Postgres.NewCustomers,
+		turn: newTurn(),
+	}
 }
 
 // Close closes both pools.

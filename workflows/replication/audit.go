@@ -51,7 +51,8 @@ func (r *replication) audit(ctx workflow.Context) {
 		all = append(all, fmt.Sprintf("both sides take the writes of %d customers: see drover doctor", n))
 	}
 	all = append(all, w.Drift...)
-	r.trouble(ctx, strings.Join(all, "; "), len(w.Doubts) > 0)
+	all = append(all, w.WAL...)
+	r.trouble(ctx, strings.Join(all, "; "), len(w.Doubts)+len(w.WAL) > 0)
 }
 
 // troubles are the words for each tenant that a person must look at.

@@ -119,3 +119,15 @@ func TestAServerInDoubtStopsEveryMoveAndIsSaidUntilSomebodyHasAgreed(t *testing.
 	require.Equal(t, []bool{false, true, false}, stops)
 	require.Contains(t, pieces[len(pieces)-2].Piece.Detail, "lag to AWS", "afterwards it says how it stands")
 }
+
+func TestTooMuchWALStopsEveryMoveAndSaysWhatFollows(t *testing.T) {
+	_, _, pieces := audited(t, func(look int) postgres.WatchResult {
+		if look < 3 {
+			return postgres.WatchResult{}
+		}
+		return postgres.WatchResult{WAL: []string{"replication slot is gone: going back would lose what customers wrote on AWS"}}
+	})
+	last := pieces[len(pieces)-2] // the last says that the replication is done
+	require.True(t, last.Stop)
+	require.Contains(t, last.Piece.Detail, "going back would lose")
+}
