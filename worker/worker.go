@@ -1,8 +1,11 @@
 package worker
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -59,6 +62,9 @@ func Run(ctx context.Context, o Options) error {
 	if err := client.New(c).EnsureSearchAttributes(ctx, o.Client.Namespace); err != nil {
 		return err
 	}
+	if err := o.clock(ctx, c); err != nil {
+		return err
+	}
 	s := newSystems(o.Log)
 	defer s.close()
 	var workers []worker.Worker
@@ -82,11 +88,36 @@ func Run(ctx context.Context, o Options) error {
 			return fmt.Errorf("start the worker of queue %s: %w", q.name, err)
 		}
 		workers = append(workers, w)
-		o.Log.Info("working", "queue", q.name)
 	}
+	o.Log.Info("working: " + o.doing())
 	<-ctx.Done()
 	o.Log.Info("stopping")
 	return nil
+}
+
+// clock refuses a machine whose clock is off. A server that does not tell its time is no reason not to work.
+func (o Options) clock(ctx context.Context, c temporalclient.Client) error {
+	err := checkClock(ctx, c.WorkflowService(), o.namespace(), o.Identity, time.Now)
+	var off *clockError
+	if err == nil || errors.As(err, &off) {
+		return err
+	}
+	o.Log.Warn("the clock of this machine was not compared with that of Temporal's server", "why", err)
+	return nil
+}
+
+func (o Options) namespace() string {
+	return cmp.Or(o.Client.Namespace, temporalclient.DefaultNamespace)
+}
+
+// doing says in a line what the process polls, and where.
+func (o Options) doing() string {
+	var names []string
+	for _, q := range queues(o) {
+		names = append(names, q.name)
+	}
+	return fmt.Sprintf("polling %s at %s, namespace %s, as %s", strings.Join(names, ", "),
+		cmp.Or(o.Client.HostPort, temporalclient.DefaultHostPort), o.namespace(), o.Identity)
 }
 
 func (o Options) deployment() worker.DeploymentOptions {

@@ -6,7 +6,6 @@ import (
 	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/routes"
-	"github.com/drover-migration/drover/routes/alb"
 )
 
 // Specs reads compiled plans.
@@ -20,16 +19,29 @@ type Homes interface {
 	Wanted(ctx context.Context, spec *migration.Spec, customers []migration.Customer) ([]routes.Wanted, error)
 }
 
+// Router is a way of routing customers; *alb.Router is one.
+type Router interface {
+	Check(context.Context, *migration.Spec) ([]migration.Finding, error)
+	CheckTargets(context.Context, *migration.Spec) ([]migration.Finding, error)
+	Record(context.Context, *migration.Spec) error
+	Restore(context.Context, *migration.Spec, []routes.Wanted) (routes.Restored, error)
+	Reconcile(context.Context, *migration.Spec, []routes.Wanted) (map[string]routes.State, error)
+	Verify(context.Context, *migration.Spec, []routes.Wanted) (map[string]routes.State, error)
+	EnsureGroup(ctx context.Context, target migration.Target, plan string, w migration.Workload) (arn string, err error)
+	Register(ctx context.Context, target migration.Target, group string, addresses []string, port int) error
+	AwaitTargets(ctx context.Context, target migration.Target, group string, want int, say func(string)) error
+}
+
 // Activities are the Temporal activities of the route.
 type Activities struct {
 	specs  Specs
 	homes  Homes
-	router *alb.Router
+	router Router
 }
 
 // New builds the activities over a router. homes is asked by requests that do not say themselves what is
 // wanted.
-func New(specs Specs, homes Homes, router *alb.Router) *Activities {
+func New(specs Specs, homes Homes, router Router) *Activities {
 	return &Activities{specs: specs, homes: homes, router: router}
 }
 
