@@ -38,7 +38,8 @@ type CustomerPhase string
 
 // Phases of a customer.
 const (
-	CustomerWaiting    CustomerPhase = "waiting" // for its batch
+	CustomerFinding    CustomerPhase = "finding-home" // its data is asked where it is homed, and repaired
+	CustomerWaiting    CustomerPhase = "waiting"      // for its batch
 	CustomerMoving     CustomerPhase = "moving"
 	CustomerBaking     CustomerPhase = "baking"
 	CustomerSoaking    CustomerPhase = "soaking"
@@ -48,6 +49,25 @@ const (
 	CustomerFinished   CustomerPhase = "finished"
 	CustomerAborted    CustomerPhase = "aborted"
 )
+
+// Cause says why a customer goes back, or rests.
+type Cause string
+
+// Causes. Empty: Drover could not go on by itself.
+const (
+	ByVerdict Cause = "verdict" // its own health
+	ByRoute   Cause = "route"   // its route could not be set
+	ByBatch   Cause = "batch"   // another customer's verdict takes the batch back
+	ByOrder   Cause = "order"   // an operator took the batch or the migration back
+	ByHand    Cause = "hand"    // an operator named this customer
+	ByAudit   Cause = "audit"   // its fences were not as they must be
+)
+
+// Stays says whether only a retry that names the customer lets it go: a retry of its batch does not.
+func (c Cause) Stays() bool { return c == ByHand || c == ByAudit }
+
+// Unasked says whether no operator asked for it.
+func (c Cause) Unasked() bool { return c == ByVerdict || c == ByRoute || c == ByBatch }
 
 // MoveStep says where a Move stands.
 type MoveStep string

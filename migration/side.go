@@ -53,6 +53,14 @@ type SideRecord struct {
 	Owner       string     `json:"owner,omitempty"`
 	Expired     bool       `json:"expired,omitempty"` // fenced, and the lease has run out by that side's own clock
 	SealedToken int64      `json:"sealedToken"`       // token of the last seal here: of two sealed sides the higher was home last
+	Note        Note       `json:"note,omitzero"`     // as it stands there; HomeRecord.Note says whether it counts
+}
+
+// Note is what Drover remembers of a customer beside its fence: words of the Customer workflow.
+type Note struct {
+	Stay  int64  `json:"stay"` // of the customer on that side: the other side's SealedToken, which every Move to this side raises
+	N     int64  `json:"n"`    // of the notes of the stay; 0: there is none
+	Words string `json:"words,omitempty"`
 }
 
 // Accepts says whether the side takes the customer's writes.
@@ -73,6 +81,17 @@ func (h HomeRecord) Side(s Side) SideRecord {
 		return h.AWS
 	}
 	return h.OnPrem
+}
+
+// Stay numbers the customer's present or last stay on a side.
+func (h HomeRecord) Stay(s Side) int64 { return h.Side(s.Other()).SealedToken }
+
+// Note is what was remembered of the customer's present or last stay on a side; zero: nothing.
+func (h HomeRecord) Note(s Side) Note {
+	if n := h.Side(s).Note; n.Stay == h.Stay(s) {
+		return n
+	}
+	return Note{}
 }
 
 // Undecided says why the data names no home; "" where it names one. Two cases have none: both sides
@@ -135,5 +154,6 @@ const (
 	WordOpened     Word = "opened"     // the doubtful open had happened: go forward
 	WordSuperseded Word = "superseded" // a newer try owns the customer
 	WordMixed      Word = "mixed"      // the customers of one call do not agree; nothing was changed
+	WordNoted      Word = "noted"      // what is remembered of a customer is stored
 	WordBusy       Word = "busy"       // writers or catalog locks were in the way for longer than the step may wait; nothing was changed
 )

@@ -114,9 +114,10 @@ type MoveResult struct {
 	To        Side        `json:"to"`
 	Home      Side        `json:"home"`
 	Reason    string      `json:"reason,omitempty"`
-	Step      MoveStep    `json:"step,omitempty"`  // where it gave up
-	Fenced    time.Time   `json:"fenced,omitzero"` // commit of the fence, by the origin's clock
-	Opened    time.Time   `json:"opened,omitzero"` // commit of the open, by the destination's clock
+	Unrouted  string      `json:"unrouted,omitempty"` // of a Move that is done: why its route does not follow
+	Step      MoveStep    `json:"step,omitempty"`     // where it gave up
+	Fenced    time.Time   `json:"fenced,omitzero"`    // commit of the fence, by the origin's clock
+	Opened    time.Time   `json:"opened,omitzero"`    // commit of the open, by the destination's clock
 	Freeze    Duration    `json:"freeze,omitempty"`
 	Predicted Duration    `json:"predicted,omitempty"` // the freeze as it was predicted before the fence
 	Rows      int64       `json:"rows,omitempty"`      // compared by the verification
@@ -158,6 +159,7 @@ type CustomerStatus struct {
 	Token      int64         `json:"token"`
 	Tries      int           `json:"tries"` // of the Move under way, or of the last
 	Reason     string        `json:"reason,omitempty"`
+	Cause      Cause         `json:"cause,omitempty"` // why it goes back or rests
 	MayDo      []string      `json:"mayDo,omitempty"` // names of updates that would be accepted now
 	Verdict    *Verdict      `json:"verdict,omitempty"`
 	Moves      []MoveResult  `json:"moves,omitempty"`      // that changed the home, oldest first

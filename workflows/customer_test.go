@@ -62,8 +62,10 @@ func TestWhatIsAskedBeforeTheFirstTryIsHonoured(t *testing.T) {
 
 func TestAHoldThatARollbackOvertookIsForgotten(t *testing.T) {
 	s := newStage(t, 1, migration.OnPrem)
-	s.at(10*time.Second, func() { s.command(migration.UpdateHold) })
-	s.at(11*time.Second, func() { s.command(migration.UpdateRollback) })
+	s.at(10*time.Second, func() {
+		s.command(migration.UpdateHold)
+		s.command(migration.UpdateRollback)
+	})
 	s.at(10*time.Minute, func() {
 		require.Equal(t, migration.CustomerRolledBack, s.says().Phase)
 		s.command(migration.UpdateRetry)
@@ -155,17 +157,91 @@ func TestACustomerWhoseVerdictIsInconclusiveIsHeldOnAWS(t *testing.T) {
 	require.Equal(t, migration.CustomerFinished, c.Phase)
 }
 
-// A database that does not answer is named, and nobody waits for it without a word.
-func TestACustomerIsHeldWhileADatabaseDoesNotAnswer(t *testing.T) {
+// A database that does not answer is named, and holds nobody: the customer goes on by itself.
+func TestACustomerWaitsWhileADatabaseDoesNotAnswer(t *testing.T) {
 	s := newStage(t, 2, migration.OnPrem)
 	s.silent = "billing"
 	s.at(10*time.Minute, func() {
-		require.Equal(t, migration.CustomerHeld, s.says().Phase)
-		require.Equal(t, "its home cannot be read: database billing: connection reset by peer", s.says().Reason)
+		require.Equal(t, migration.CustomerFinding, s.says().Phase)
+		require.Equal(t, "its home cannot be read, and is asked again: database billing: connection reset by peer", s.says().Reason)
 		s.mended()
-		s.command(migration.UpdateRetry)
 	})
 	c := s.customer()
 	s.sound(c)
 	require.Equal(t, migration.CustomerFinished, c.Phase)
+}
+
+// Everything of the plan is terminated by one query while the customer is on AWS, and the plan is submitted again.
+func TestACustomerThatIsStartedAnewOnAWSIsWatchedThereAndCanBeTakenBack(t *testing.T) {
+	s := newStage(t, 1, migration.OnPrem)
+	s.slice.Policy.Soak = migration.Duration(72 * time.Hour)
+	require.Equal(t, migration.CustomerSoaking, s.customer().Phase)
+
+	s = s.again()
+	s.goes = 50 * time.Minute // its batch comes to it late
+	s.at(10*time.Minute, func() {
+		require.Equal(t, migration.AWS, s.says().Home)
+		require.Equal(t, migration.CustomerSoaking, s.says().Phase)
+		require.NotNil(t, s.says().Verdict, "it is watched")
+		s.command(migration.UpdateRollback)
+	})
+	c := s.customer()
+	s.sound(c)
+	require.Equal(t, migration.CustomerRolledBack, c.Phase)
+	require.Equal(t, migration.ByHand, c.Cause)
+
+	s = s.again() // and once more: its batch does not send out whom a person took home by name
+	c = s.customer()
+	s.sound(c)
+	require.Equal(t, migration.CustomerRolledBack, c.Phase)
+}
+
+func TestACustomerThatHadFinishedStaysFinished(t *testing.T) {
+	s := newStage(t, 1, migration.OnPrem)
+	require.Equal(t, migration.CustomerFinished, s.customer().Phase)
+	s = s.again()
+	moves := s.seen[call{step: "FenceTenant", on: "orders"}]
+	c := s.customer()
+	s.sound(c)
+	require.Equal(t, migration.CustomerFinished, c.Phase)
+	require.Equal(t, moves, s.seen[call{step: "FenceTenant", on: "orders"}])
+}
+
+// The end of the soak is what cannot be taken back: it waits for the database.
+func TestACustomerIsNotFinishedBeforeItsDataSaysSo(t *testing.T) {
+	s := newStage(t, 1, migration.OnPrem)
+	for nth := 3; nth < 100; nth++ { // after the bake and the beginning of the soak
+		s.faults[call{"NoteTenant", "orders", nth}] = fault{mishap: neverCame}
+	}
+	s.at(10*time.Minute, func() {
+		require.Equal(t, migration.CustomerSoaking, s.says().Phase)
+		require.Contains(t, s.says().Reason, "its database does not take note of it: permission denied")
+		require.Contains(t, s.says().MayDo, migration.UpdateRollback)
+		s.mended()
+	})
+	c := s.customer()
+	s.sound(c)
+	require.Equal(t, migration.CustomerFinished, c.Phase)
+}
+
+// Another person's decision would otherwise be reversed by anybody's retry of the batch.
+func TestACustomerThatAPersonTookHomeStaysThere(t *testing.T) {
+	s := newStage(t, 1, migration.OnPrem)
+	s.slice.Policy.Soak = migration.Duration(72 * time.Hour)
+	s.at(5*time.Minute, func() { s.command(migration.UpdateRollback) })
+	s.at(10*time.Minute, func() {
+		require.Equal(t, migration.CustomerRolledBack, s.says().Phase)
+		s.env.SignalWorkflow(mail.SignalGo, mail.Go{Round: 2})
+	})
+	s.at(15*time.Minute, func() {
+		require.Equal(t, migration.CustomerRolledBack, s.says().Phase)
+		s.command(migration.UpdateHold)
+	})
+	s.at(20*time.Minute, func() {
+		require.Equal(t, migration.CustomerHeld, s.says().Phase)
+		s.command(migration.UpdateRetry)
+	})
+	c := s.customer()
+	s.sound(c)
+	require.Equal(t, migration.CustomerSoaking, c.Phase)
 }

@@ -13,9 +13,11 @@ import (
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/freeze"
@@ -533,6 +535,11 @@ func (w *world) ReadHome(ctx context.Context, req postgres.TenantRequest) (migra
 	return found(w, &out), err
 }
 
+func (w *world) NoteTenant(ctx context.Context, req postgres.NoteRequest) (postgres.StepResult, error) {
+	word, err := w.ask(ctx, "NoteTenant", req.Dataset.Name, func() migration.Word { return w.db(req.Dataset.Name).WriteNote(req.Side, req.Note) })
+	return postgres.StepResult{Word: word}, err
+}
+
 func (w *world) ReconcileRoute(ctx context.Context, _ traffic.ReconcileRouteRequest) (traffic.RouteState, error) {
 	_, err := w.ask(ctx, "ReconcileRoute", "", func() migration.Word {
 		home := w.dbs[0].Record().Home()
@@ -579,6 +586,7 @@ type stage struct {
 	*world
 	env  *testsuite.TestWorkflowEnvironment
 	goes time.Duration // when the batch says go; 0: at once
+	said *summaries    // of all that the workflows ask for
 }
 
 // tester is a *testing.T, or rapid's.
@@ -608,7 +616,8 @@ func newEnvironment() *testsuite.TestWorkflowEnvironment {
 }
 
 func on(t tester, env *testsuite.TestWorkflowEnvironment, w *world) *stage {
-	s := &stage{tester: t, env: env, world: w}
+	s := &stage{tester: t, env: env, world: w, said: &summaries{}}
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{s.said}})
 	env.RegisterActivity(s.world)
 	env.RegisterWorkflow(life)
 	env.RegisterWorkflowWithOptions(s.move, workflow.RegisterOptions{Name: "Move"})
@@ -681,6 +690,8 @@ func (s *stage) customer() migration.CustomerStatus {
 	if last.Phase == "" {
 		last = ask()
 	}
+	require.Positive(s, s.said.n)
+	require.Empty(s, s.said.mute, "these say nothing of what they are for")
 	return last
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -117,8 +118,9 @@ type records struct {
 
 func (s *Server) records(ctx context.Context, ids []int32) (records, error) {
 	b := &pgx.Batch{}
-	b.Queue(`SELECT tenant, state, token, coalesce(owner::text, ''), coalesce(lease_until <= clock_timestamp(), false), sealed_token
-		FROM drover.fence WHERE tenant = ANY ($1)`, ids)
+	b.Queue(`SELECT f.tenant, f.state, f.token, coalesce(f.owner::text, ''), coalesce(f.lease_until <= clock_timestamp(), false), f.sealed_token,
+		coalesce(n.stay, 0), coalesce(n.n, 0), coalesce(n.words, '')
+		FROM drover.fence f LEFT JOIN drover.note n USING (tenant) WHERE f.tenant = ANY ($1)`, ids)
 	b.Queue(askServers)
 	b.Queue(askThisServer)
 	batch := s.Pool.SendBatch(ctx, b)
@@ -127,7 +129,7 @@ func (s *Server) records(ctx context.Context, ids []int32) (records, error) {
 		err = cerr
 	}
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && (pg.Code == "3F000" || pg.Code == "42P01") && !out.touched { // no schema, no table
+	if errors.As(err, &pg) && (pg.Code == "3F000" || pg.Code == "42P01") && !out.touched && !strings.Contains(pg.Message, "drover.note") { // no schema, no table
 		return records{}, nil
 	}
 	if err != nil {
@@ -144,7 +146,7 @@ func readRecords(b pgx.BatchResults) (records, error) {
 	}
 	var t int64
 	var r migration.SideRecord
-	_, err = pgx.ForEachRow(rows, []any{&t, &r.State, &r.Token, &r.Owner, &r.Expired, &r.SealedToken}, func() error { out.fences[t] = r; return nil })
+	_, err = pgx.ForEachRow(rows, []any{&t, &r.State, &r.Token, &r.Owner, &r.Expired, &r.SealedToken, &r.Note.Stay, &r.Note.N, &r.Note.Words}, func() error { out.fences[t] = r; return nil })
 	if err != nil {
 		return out, err
 	}

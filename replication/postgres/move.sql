@@ -487,6 +487,24 @@ BEGIN
   RETURN 'sealed';
 END $$;
 
+-- ---------------------------------------------------------------- notes
+
+-- What Drover remembers of a tenant, beside its fence, on the side that is home: whether it has finished, why it rests, that it is to
+-- come home. A note is of one stay: stay is the other side's sealed_token, which every Move to this side raises. A note of an earlier
+-- stay counts for nothing. Drover numbers the notes of a stay (n), so that a late writer does not bring an older one back.
+CREATE TABLE IF NOT EXISTS drover.note (
+  tenant int PRIMARY KEY, stay bigint NOT NULL, n bigint NOT NULL, words text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (fillfactor = 50);
+
+-- noted | superseded: a note of a later stay, or a later one of this stay, stands.
+CREATE OR REPLACE FUNCTION drover.write_note(t int, p_stay bigint, p_n bigint, p_words text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO drover.note AS o (tenant, stay, n, words) VALUES (t, p_stay, p_n, p_words)
+    ON CONFLICT (tenant) DO UPDATE SET stay = excluded.stay, n = excluded.n, words = excluded.words, at = clock_timestamp()
+    WHERE (o.stay, o.n) < (excluded.stay, excluded.n) OR (o.stay, o.n, o.words) = (excluded.stay, excluded.n, excluded.words);
+  RETURN CASE WHEN FOUND THEN 'noted' ELSE 'superseded' END;
+END $$;
+
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA drover FROM PUBLIC;
 GRANT USAGE ON SCHEMA drover TO PUBLIC;
 GRANT EXECUTE ON FUNCTION drover.is_home(int) TO PUBLIC;

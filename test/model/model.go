@@ -237,3 +237,13 @@ func Unsound(all ...*Database) (wrong []string) {
 	}
 	return wrong
 }
+
+// WriteNote keeps what is remembered of the tenant on a side, unless a later note stands.
+func (d *Database) WriteNote(side migration.Side, n migration.Note) migration.Word {
+	h := d.Half(side)
+	if o := h.Note; o != n && (o.Stay > n.Stay || o.Stay == n.Stay && o.N >= n.N) {
+		return migration.WordSuperseded
+	}
+	h.Note = n
+	return migration.WordNoted
+}

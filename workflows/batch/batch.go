@@ -81,7 +81,7 @@ func newBatch(in Input) *batch {
 			b.PauseOrder = b.Paused.Order
 		}
 		for _, id := range in.Batch.Customers {
-			b.Customers[id] = migration.CustomerStatus{ID: id, Batch: in.Batch.Name, Home: migration.OnPrem, Phase: migration.CustomerWaiting, WaitingFor: migration.WaitBatch}
+			b.Customers[id] = migration.CustomerStatus{ID: id, Batch: in.Batch.Name, Phase: migration.CustomerFinding, WaitingFor: migration.WaitData}
 		}
 	}
 	return b
@@ -104,7 +104,7 @@ func (b *batch) setup(ctx workflow.Context) error {
 		}
 	})
 	command := func(name, description string, apply func(workflow.Context, migration.Command)) status.Command {
-		return status.Command{Name: name, Description: description, Apply: apply, Allowed: func(k migration.Command) error { return b.allowed(name, k) }}
+		return status.Command{Name: name, Description: description, Apply: apply, But: b.pausedWords, Allowed: func(k migration.Command) error { return b.allowed(name, k) }}
 	}
 	return b.Handle(ctx,
 		command(migration.UpdateApprove, "Approve the batch. Each approver counts once.", b.approve),
@@ -115,6 +115,14 @@ func (b *batch) setup(ctx workflow.Context) error {
 			b.takeBackAll(mail.Wish{By: k.By, Reason: k.Reason})
 		}),
 	)
+}
+
+// pausedWords says what goes on only when somebody resumes.
+func (b *batch) pausedWords() string {
+	if b.Paused == nil {
+		return ""
+	}
+	return "the plan is paused: nobody goes to AWS before `drover resume " + b.in.Spec.Plan + "`"
 }
 
 // run goes from the gate to the last customer's end; a batch that was taken back waits for an operator and starts anew.
@@ -441,13 +449,14 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 	b.Orders[r.Status.ID] = r.Order
 	was := b.Customers[r.Status.ID]
 	b.Customers[r.Status.ID] = r.Status
-	b.Heard[r.Status.ID] = max(b.Heard[r.Status.ID], r.Round) // one that a round passes by does not hear of it
-	incident := r.Status.Phase == migration.CustomerHeld || r.Status.Phase == migration.CustomerMovingBack && r.Unasked
+	b.Heard[r.Status.ID] = max(b.Heard[r.Status.ID], r.Round)                                 // one that a round passes by does not hear of it
+	byHand := r.Status.Cause == migration.ByHand && was.Phase != migration.CustomerMovingBack // a rollback that fails is no hold
+	incident := r.Status.Phase == migration.CustomerHeld && !byHand || r.Status.Phase == migration.CustomerMovingBack && r.Status.Cause.Unasked()
 	if incident && was.Phase != r.Status.Phase {
 		b.Incidents++
 		b.Note(ctx, fmt.Sprintf("%s: %s", r.Status.ID, r.Status.Phase), migration.Command{Reason: r.Status.Reason})
 		goesOn := b.Phase == migration.BatchGate || b.Phase == migration.BatchCuttingOver || b.Phase == migration.BatchDone
-		if b.in.Batch.Rollback == migration.ReachBatch && r.ByHealth && b.TakeBack == nil && goesOn {
+		if b.in.Batch.Rollback == migration.ReachBatch && r.Status.Cause == migration.ByVerdict && b.TakeBack == nil && goesOn {
 			b.takeBackAll(mail.Wish{By: mail.ByDrover, Reason: fmt.Sprintf("customer %s is not healthy on AWS (%s), and the batch goes back together", r.Status.ID, r.Status.Reason)})
 		}
 	}
@@ -466,6 +475,11 @@ func (b *batch) tellMigration(ctx workflow.Context) {
 	s := b.status()
 	s.Customers = nil
 	b.Tell(ctx, migration.MigrationID(b.in.Spec.Plan), mail.SignalBatch, mail.BatchReport{Order: b.Stamp(ctx), Status: s, Incidents: b.Incidents, Closed: b.closed()})
+}
+
+// starting says that a customer which has been told to go has not begun to move.
+func starting(p migration.CustomerPhase) bool {
+	return p == migration.CustomerWaiting || p == migration.CustomerFinding
 }
 
 func moving(p migration.CustomerPhase) bool {
@@ -497,7 +511,7 @@ func (b *batch) newRound(goes func(migration.CustomerPhase) bool) {
 	b.Round++
 	for _, id := range b.in.Batch.Customers {
 		c := b.Customers[id]
-		b.Told[id] = c.Home != migration.OnPrem || !goes(c.Phase)
+		b.Told[id] = c.Home == migration.AWS || !goes(c.Phase)
 		if b.Told[id] {
 			b.Heard[id] = b.Round
 		}
@@ -509,7 +523,7 @@ func (b *batch) answered(id string) bool { return b.Heard[id] == b.Round }
 
 func (b *batch) inFlight() (n int) {
 	for _, id := range b.in.Batch.Customers {
-		if b.Told[id] && (!b.answered(id) || b.Customers[id].Phase == migration.CustomerWaiting || moving(b.Customers[id].Phase)) {
+		if b.Told[id] && (!b.answered(id) || starting(b.Customers[id].Phase) || moving(b.Customers[id].Phase)) {
 			n++
 		}
 	}

@@ -99,11 +99,10 @@ func (s *shop) ReadLag(postgres.PostgresRef) (postgres.Lag, error) {
 func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 	c := migration.CustomerStatus{ID: in.ID, Home: migration.OnPrem, Phase: migration.CustomerWaiting}
 	round, n := 0, 0
-	byHealth := false
 	report := func() {
 		n++
 		workflow.SignalExternalWorkflow(ctx, migration.BatchID("shop", "wave"), "", mail.SignalReport,
-			mail.CustomerReport{Order: mail.Order{At: workflow.Now(ctx).UnixNano(), N: n}, Status: c, Round: round, ByHealth: byHealth, Unasked: byHealth})
+			mail.CustomerReport{Order: mail.Order{At: workflow.Now(ctx).UnixNano(), N: n}, Status: c, Round: round})
 	}
 	set := func(p migration.CustomerPhase) { c.Phase = p; report() }
 	var goes, back, abort bool
@@ -134,7 +133,7 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 			set(migration.CustomerRolledBack)
 			continue
 		}
-		goes, byHealth = false, false
+		goes, c.Cause = false, ""
 		h.went = append(h.went, in.ID)
 		h.count(1, 1)
 		set(migration.CustomerMoving)
@@ -152,7 +151,9 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 				return nil
 			}
 		}
-		byHealth = !back && !abort
+		if !back && !abort {
+			c.Cause = migration.ByVerdict
+		}
 		set(migration.CustomerMovingBack)
 		_ = workflow.Sleep(ctx, moveTime+h.slow[in.ID])
 		back = false
@@ -201,7 +202,7 @@ func (h *herd) run() {
 	h.Helper()
 	h.at(24*time.Hour, func() {
 		h.finalSays = h.says()
-		h.signal(mail.SignalAbort, mail.Wish{By: "the test"})
+		_ = h.env.SignalWorkflowByID(migration.BatchID("shop", "wave"), mail.SignalAbort, mail.Wish{By: "the test"}) // it may have ended in this moment
 	})
 	h.env.ExecuteWorkflow(h.migration)
 	require.True(h, h.env.IsWorkflowCompleted())
@@ -406,6 +407,7 @@ func TestAnAbortedBatchWaitsUntilItsCustomersHaveEnded(t *testing.T) {
 func TestATakeBackIsTheLastWordOverARetryOfTheSameMoment(t *testing.T) {
 	b := newBatch(Input{Batch: migration.Batch{Name: "wave", Customers: []string{"acme"}}})
 	b.Phase = migration.BatchDone
+	b.Customers["acme"] = migration.CustomerStatus{ID: "acme", Home: migration.OnPrem, Phase: migration.CustomerRolledBack}
 	require.NoError(t, b.allowed(migration.UpdateRetry, migration.Command{By: "ann"}))
 	b.retry = &mail.Wish{By: "ann"}
 	b.takeBackAll(mail.Wish{By: "bob"})

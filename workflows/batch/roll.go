@@ -10,20 +10,23 @@ import (
 	"github.com/drover-migration/drover/workflows/customer"
 	"github.com/drover-migration/drover/workflows/mail"
 	"github.com/drover-migration/drover/workflows/roll"
+	"github.com/drover-migration/drover/workflows/work"
 )
 
+// gatherPatience is how long a batch waits for its customers to say where they stand: one that cannot must not keep the others.
+const gatherPatience = 30 * time.Second
+
 // gather asks every customer where it stands, before anything else: a batch may be started again beside customers that are under way.
-// Customers that do not run are started.
+// Customers that do not run are started. One that says nothing for long has no home yet, and is told to go in its turn all the same: it
+// goes, or says why not, when its data answers.
 func (b *batch) gather(ctx workflow.Context) {
-	here := map[string]bool{}
 	for _, id := range b.in.Batch.Customers {
 		b.TellOr(ctx, migration.CustomerID(b.in.Spec.Plan, id), mail.SignalAsk, mail.Ask{Report: true}, func(ctx workflow.Context) {
-			b.startCustomer(ctx, id, nil)
-			here[id] = true
+			customer.Start(ctx, b.customer(id))
 		})
 	}
-	_ = workflow.Await(ctx, func() bool {
-		return !slices.ContainsFunc(b.in.Batch.Customers, func(id string) bool { return !here[id] && b.Orders[id] == mail.Order{} })
+	work.AwaitFor(ctx, gatherPatience, "until every customer has said where it stands", func() bool {
+		return !slices.ContainsFunc(b.in.Batch.Customers, func(id string) bool { return b.Orders[id] == mail.Order{} })
 	})
 }
 
@@ -36,7 +39,9 @@ func (b *batch) begin(ctx workflow.Context) {
 	for _, id := range b.in.Batch.Customers { // they may have heard of a batch that was terminated
 		b.Round = max(b.Round, b.Heard[id])
 	}
-	b.newRound(func(p migration.CustomerPhase) bool { return p == migration.CustomerWaiting })
+	b.newRound(func(p migration.CustomerPhase) bool {
+		return p == migration.CustomerWaiting || p == migration.CustomerFinding
+	})
 	if was := b.in.Was; was != nil {
 		b.Approvals = was.Approvals
 		b.Note(ctx, "started again: it was terminated while "+string(was.Phase), migration.Command{})
@@ -68,13 +73,17 @@ func (b *batch) hear(ctx workflow.Context, p mail.Pause) {
 	}
 }
 
+// rollPace is the least time for each customer of a roll call of those that only soak or rest: one that was terminated is missed within
+// half a minute in a batch of a hundred, and a larger batch does not flood the server.
+const rollPace = 300 * time.Millisecond
+
 // rollEvery is how long to wait before the next roll call: short while somebody is under way.
 func (b *batch) rollEvery() time.Duration {
 	switch {
 	case b.unbaked() > 0, b.Phase == migration.BatchTakingBack:
 		return roll.Often
 	case slices.ContainsFunc(b.in.Batch.Customers, b.watched):
-		return roll.Seldom
+		return max(roll.Often, time.Duration(len(b.in.Batch.Customers))*rollPace)
 	default:
 		return 0
 	}
@@ -110,10 +119,8 @@ func (b *batch) tellCustomer(ctx workflow.Context, id, signal string, arg any) {
 		if over(last.Phase) {
 			return // it has ended, and its last report came first
 		}
-		st := customer.Again(ctx, last)
-		st.Round, st.Go = b.Round, b.Told[id] && !b.answered(id)
 		b.Note(ctx, id+" was terminated, and is started again", migration.Command{Reason: "it was " + string(last.Phase)})
-		b.startCustomer(ctx, id, st)
+		customer.Start(ctx, customer.Again(b.customer(id), last, b.Round, b.Told[id] && !b.answered(id)))
 		if signal != mail.SignalAsk && signal != mail.SignalGo { // go travels in the state
 			b.Tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signal, arg)
 		} else if b.Phase == migration.BatchTakingBack && b.Back != nil && b.mustComeBack(id) {
@@ -122,8 +129,9 @@ func (b *batch) tellCustomer(ctx workflow.Context, id, signal string, arg any) {
 	})
 }
 
-func (b *batch) startCustomer(ctx workflow.Context, id string, st *customer.State) {
-	customer.Start(ctx, customer.Input{Spec: b.in.Spec, ID: id, Batch: b.in.Batch.Name, State: st})
+// customer is how a Customer of the batch is started.
+func (b *batch) customer(id string) customer.Input {
+	return customer.Input{Spec: b.in.Spec, ID: id, Batch: b.in.Batch.Name}
 }
 
 // StartCustomer starts a Customer that its Batch has not seen yet.

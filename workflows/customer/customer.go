@@ -3,7 +3,6 @@
 package customer
 
 import (
-	"cmp"
 	"fmt"
 	"time"
 
@@ -22,6 +21,7 @@ type Input struct {
 	Spec  migration.SpecRef `json:"spec"`
 	ID    string            `json:"id"`
 	Batch string            `json:"batch"`
+	Was   *memory           `json:"was,omitempty"` // as it last reported, where its batch starts it again
 	State *State            `json:"state,omitempty"`
 }
 
@@ -30,21 +30,28 @@ type State struct {
 	status.Status[migration.CustomerPhase] `json:"standing"`
 	mail.Box                               `json:"mail"`
 
-	Home       migration.Side         `json:"home"`
-	Token      int64                  `json:"token"` // highest that any try of this customer used
-	Tries      int                    `json:"tries"`
-	Round      int                    `json:"round"` // of its batch, as it last heard: to go, or to come back
-	Go         bool                   `json:"told"`  // its batch has said go
+	Home   migration.Side  `json:"home"` // NoHome: not read yet
+	Cause  migration.Cause `json:"cause,omitempty"`
+	Orders orders          `json:"orders"`
+	Round  int             `json:"round"` // of its batch, as it last heard: to go, or to come back
+	Go     bool            `json:"told"`  // its batch has said go
+
+	Token  int64                   `json:"token"` // highest that any try of this customer used
+	Tries  int                     `json:"tries"` // of the Move under way, or of the last
+	Why    string                  `json:"why,omitempty"`
+	Resume migration.CustomerPhase `json:"resume,omitempty"` // where it goes on when its home is found
+	Stay   int64                   `json:"stay"`             // of its notes
+	Notes  int64                   `json:"notes"`
+
 	Moves      []migration.MoveResult `json:"moves,omitempty"`
 	RollbackMS []int64                `json:"rollbackMs,omitempty"`
 	Verdict    *migration.Verdict     `json:"verdict,omitempty"`
 	Baseline   *health.Baseline       `json:"baseline,omitempty"`
-	Ends       time.Time              `json:"ends,omitzero"`       // of the bake or the soak under way
-	BackSince  time.Time              `json:"backSince,omitzero"`  // when going back was decided
-	ByHealth   bool                   `json:"byHealth,omitempty"`  // by its own verdict
-	WithBatch  bool                   `json:"withBatch,omitempty"` // because another customer's verdict takes its batch back
-	ByHand     bool                   `json:"byHand,omitempty"`    // held by an operator: only a retry by name lets it go
-	Trouble    string                 `json:"trouble,omitempty"`   // what an audit found last; it holds the customer once
+	Unjudged   bool                   `json:"unjudged,omitempty"` // a person lets it go on without a baseline
+	Ends       time.Time              `json:"ends,omitzero"`      // of the bake or the soak under way
+	BackSince  time.Time              `json:"backSince,omitzero"` // when going back was decided
+	Unrouted   string                 `json:"unrouted,omitempty"` // why its route does not follow its home
+	Trouble    string                 `json:"trouble,omitempty"`  // what an audit found last; it holds the customer once
 }
 
 // Customer owns one customer from submit to the end of its soak. It serialises the Moves, watches what they led to, and is the only
@@ -62,17 +69,19 @@ type customer struct {
 	slice migration.CustomerSlice
 	State
 
-	back  *mail.Wish // take it back
-	hold  *mail.Wish // leave it where it is
-	abort *mail.Wish // end where it is
-	retry *mail.Wish // an operator said: again
-	asked map[string]bool
+	asked    map[string]bool // datasets whose passes have stepped aside
+	wasReset bool
 }
 
 func newCustomer(in Input) *customer {
 	c := &customer{in: in, asked: map[string]bool{}}
-	if in.State != nil {
+	switch {
+	case in.State != nil:
 		c.State = *in.State
+	case in.Was != nil && in.Was.Last != nil:
+		last := in.Was.Last
+		c.Round, c.Go = in.Was.Round, in.Was.Told
+		c.Token, c.Tries, c.Moves, c.RollbackMS, c.Verdict = last.Token, last.Tries, last.Moves, last.RollbackMS, last.Verdict
 	}
 	return c
 }
@@ -97,13 +106,17 @@ func (c *customer) setup(ctx workflow.Context) error {
 	mail.Listen(ctx, mail.SignalBack, "The batch takes the customer back.", func(_ workflow.Context, b mail.Back) {
 		if b.Round >= c.Round { // else it has been told to go again since
 			c.Round = b.Round
-			c.takeBack(b.Wish)
+			cause := migration.ByOrder
+			if b.By == mail.ByDrover {
+				cause = migration.ByBatch
+			}
+			c.order(back, b.Wish, cause)
 		}
 	})
-	mail.Listen(ctx, mail.SignalAbort, "The migration ends here.", func(_ workflow.Context, w mail.Wish) { c.abort = &w })
+	mail.Listen(ctx, mail.SignalAbort, "The migration ends here.", func(_ workflow.Context, w mail.Wish) { c.order(abort, w, migration.ByOrder) })
 	mail.Listen(ctx, mail.SignalDismiss, "The migration ends before it has touched anything.", func(_ workflow.Context, w mail.Wish) {
 		if c.Round == 0 {
-			c.abort = &w
+			c.order(abort, w, migration.ByOrder)
 		}
 	})
 	mail.Listen(ctx, mail.SignalAsk, "The batch calls the roll.", func(ctx workflow.Context, a mail.Ask) {
@@ -113,18 +126,28 @@ func (c *customer) setup(ctx workflow.Context) error {
 	})
 	mail.Listen(ctx, mail.SignalTrouble, "An audit found that its fences are not as they must be.", c.hearTrouble)
 	mail.Listen(ctx, mail.SignalYielded, "A file pass has stepped aside.", func(_ workflow.Context, y mail.Yielded) { c.asked[y.Dataset] = true })
-	command := func(name, description string, apply func(mail.Wish)) status.Command {
+	command := func(k kind, name, description string) status.Command {
 		return status.Command{
-			Name: name, Description: description, Allowed: func(k migration.Command) error { return c.allowed(name, k) },
-			Apply: func(_ workflow.Context, k migration.Command) { apply(mail.Wish{By: k.By, Reason: k.Reason}) },
+			Name: name, Description: description, Allowed: func(cmd migration.Command) error { return c.allowed(name, cmd) },
+			Apply: func(_ workflow.Context, cmd migration.Command) {
+				c.order(k, mail.Wish{By: cmd.By, Reason: cmd.Reason}, migration.ByHand)
+			},
 		}
 	}
 	return c.Handle(ctx,
-		command(migration.UpdateHold, "Leave the customer where it is, open, and do nothing by yourself until retry or rollback.", func(w mail.Wish) { c.hold = &w }),
-		command(migration.UpdateRetry, "Go on with a customer that is held or was rolled back.", func(w mail.Wish) { c.retry = &w }),
-		command(migration.UpdateRollback, "Move the customer back home, with everything written since.", c.takeBack),
+		command(hold, migration.UpdateHold, "Leave the customer where it is, open, and do nothing by yourself until retry or rollback."),
+		command(retry, migration.UpdateRetry, "Go on with a customer that is held or was rolled back."),
+		command(back, migration.UpdateRollback, "Move the customer back home, with everything written since."),
 	)
 }
+
+// order takes an order; the phase under way looks at it.
+func (c *customer) order(k kind, w mail.Wish, cause migration.Cause) {
+	c.Orders = c.Orders.add(k, order{Wish: w, Cause: cause})
+}
+
+// wanted says whether somebody wants something else than the phase under way.
+func (c *customer) wanted() bool { return c.Orders.first(c.Phase, c.Home) != none }
 
 // hearTrouble holds the customer for what an audit found, once for each finding.
 func (c *customer) hearTrouble(ctx workflow.Context, t mail.Trouble) {
@@ -137,11 +160,8 @@ func (c *customer) hearTrouble(ctx workflow.Context, t mail.Trouble) {
 		c.Set(ctx, c.Phase, migration.WaitOperator, t.Words)
 		return
 	}
-	c.hold = &mail.Wish{By: mail.ByDrover, Reason: t.Words}
+	c.order(hold, mail.Wish{By: mail.ByDrover, Reason: t.Words}, migration.ByAudit)
 }
-
-// takeBack is the last word: a retry from before it that nobody has acted on would send the customer out again.
-func (c *customer) takeBack(w mail.Wish) { c.back, c.retry = &w, nil }
 
 // run goes from one phase to the next; every phase leaves the customer open on one side.
 func (c *customer) run(ctx workflow.Context) error {
@@ -150,6 +170,8 @@ func (c *customer) run(ctx workflow.Context) error {
 	}
 	for {
 		switch c.Phase {
+		case migration.CustomerFinding:
+			c.find(ctx)
 		case migration.CustomerWaiting:
 			c.wait(ctx)
 		case migration.CustomerMoving:
@@ -167,18 +189,9 @@ func (c *customer) run(ctx workflow.Context) error {
 		default:
 			return fmt.Errorf("customer %s: phase %q has no story", c.in.ID, c.Phase)
 		}
-		if ctx.Err() != nil { // a customer is not given up by a click: what was under way has compensated, and a human decides
+		if ctx.Err() != nil {
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
-			switch c.Phase {
-			case migration.CustomerFinished, migration.CustomerAborted:
-			case migration.CustomerRolledBack:
-				c.Note(ctx, "canceled in Temporal: it rests already", migration.Command{})
-			case migration.CustomerHeld:
-				c.ByHand = true
-				c.Note(ctx, "canceled in Temporal", migration.Command{})
-			default:
-				c.heldByHand(ctx, "canceled in Temporal: nothing happens by itself until retry or rollback")
-			}
+			c.canceled(ctx)
 		}
 		if c.Renews(ctx, c.mustRenew) {
 			st := c.State
@@ -187,71 +200,50 @@ func (c *customer) run(ctx workflow.Context) error {
 	}
 }
 
-func (c *customer) mustRenew(ctx workflow.Context) bool {
-	return c.back == nil && c.hold == nil && c.abort == nil && c.retry == nil && mail.Renewable(ctx, mail.SignalGo, mail.SignalBack, mail.SignalAbort, mail.SignalDismiss, mail.SignalYielded, mail.SignalAsk, mail.SignalTrouble)
+// canceled is a click in Temporal, which gives no customer up: what was under way has compensated, and a human decides.
+func (c *customer) canceled(ctx workflow.Context) {
+	switch c.Phase {
+	case migration.CustomerFinished, migration.CustomerAborted:
+	case migration.CustomerFinding:
+		c.Note(ctx, "canceled in Temporal: its home is read first", migration.Command{})
+	case migration.CustomerRolledBack:
+		c.Note(ctx, "canceled in Temporal: it rests already", migration.Command{})
+	case migration.CustomerHeld:
+		c.Cause = migration.ByHand
+		c.Note(ctx, "canceled in Temporal", migration.Command{})
+	default:
+		c.Cause = migration.ByHand
+		c.held(ctx, "canceled in Temporal: nothing happens by itself until retry or rollback")
+	}
 }
 
-// begin reads what the plan says of this customer and where the data says it is homed.
+func (c *customer) mustRenew(ctx workflow.Context) bool {
+	return mail.Renewable(ctx, mail.SignalGo, mail.SignalBack, mail.SignalAbort, mail.SignalDismiss, mail.SignalYielded, mail.SignalAsk, mail.SignalTrouble)
+}
+
+// begin reads what the plan says of this customer. One that does not go on from an earlier run has no home until its data has said which.
 func (c *customer) begin(ctx workflow.Context) error {
 	l := work.Question.In(ctx, "read the plan's slice of "+c.in.ID)
 	if err := workflow.ExecuteActivity(l, work.State.LoadCustomer, state.LoadCustomerRequest{Spec: c.in.Spec, Customer: c.in.ID}).Get(l, &c.slice); err != nil {
 		return err
 	}
-	switch {
-	case mail.WasReset(ctx):
-		c.takeStock(ctx)
-	case c.in.State != nil:
+	c.wasReset = mail.WasReset(ctx)
+	if c.in.State != nil && !c.wasReset {
 		c.Show(ctx)
 		c.report(ctx)
-	default:
-		c.setHome(ctx, migration.OnPrem)
-		c.Set(ctx, migration.CustomerWaiting, migration.WaitBatch, "")
+		return nil
 	}
+	if c.Resume = ""; c.in.Was != nil {
+		c.Note(ctx, "started again: it was terminated while "+string(c.in.Was.Phase), migration.Command{})
+	}
+	c.SetDetails(ctx, migration.CustomerFinding, migration.WaitData) // nobody is told before it is known
 	return nil
 }
 
-// takeStock is the start of a customer that an operator reset: what it remembers is of an earlier day, the server has delivered all its
-// signals once more, and only the data says where it is homed. On AWS it is watched anew; at home it is held, unless it had not gone yet.
-func (c *customer) takeStock(ctx workflow.Context) {
-	rec, err := c.settledHome(ctx, "the customer was reset in the middle of a Move")
-	fresh := c.in.State == nil && !c.Go
-	c.Go, c.back, c.hold, c.abort, c.retry = false, nil, nil, nil, nil
-	if err != nil {
-		c.setHome(ctx, cmp.Or(c.Home, migration.OnPrem)) // as it remembers
-		c.held(ctx, "reset in Temporal, and its home cannot be read: "+work.Reason(err))
-		return
-	}
-	c.setHome(ctx, rec.Home())
-	c.Note(ctx, "reset in Temporal: homed on "+string(rec.Home()), migration.Command{})
-	switch {
-	case rec.Home() == migration.AWS:
-		c.startBake(ctx)
-	case fresh:
-		c.Set(ctx, migration.CustomerWaiting, migration.WaitBatch, "")
-	default:
-		c.heldByHand(ctx, "reset in Temporal: nothing happens by itself until retry")
-	}
-	c.release(ctx) // the Move that asked the passes over its files to step aside is no more
-}
-
-func (c *customer) setHome(ctx workflow.Context, home migration.Side) {
-	if c.Home == home {
-		return
-	}
-	c.Home = home
-	if err := workflow.UpsertTypedSearchAttributes(ctx, status.AttrHome.ValueSet(string(home))); err != nil {
+func (c *customer) upsertHome(ctx workflow.Context) {
+	if err := workflow.UpsertTypedSearchAttributes(ctx, status.AttrHome.ValueSet(string(c.Home))); err != nil {
 		workflow.GetLogger(ctx).Warn("search attributes were not updated", "error", err)
 	}
-}
-
-// take hands over a wish and forgets it.
-func (c *customer) take(w **mail.Wish) string {
-	v := *w
-	*w = nil
-	if v == nil {
-		return ""
-	}
-	return v.String()
 }
 
 func (c *customer) await(ctx workflow.Context, until func() bool) { _ = workflow.Await(ctx, until) }

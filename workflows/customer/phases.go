@@ -1,14 +1,13 @@
 package customer
 
 import (
+	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/migration"
-	"github.com/drover-migration/drover/workflows/home"
-	"github.com/drover-migration/drover/workflows/mail"
 	"github.com/drover-migration/drover/workflows/work"
 )
 
@@ -17,66 +16,74 @@ const (
 	soakLook     = time.Minute // between two looks at a customer that soaks
 )
 
-// wait is for the batch. A customer that an earlier run of this plan brought to AWS is not touched again.
+// wait is for the batch.
 func (c *customer) wait(ctx workflow.Context) {
-	c.await(ctx, func() bool { return c.Go || c.back != nil || c.hold != nil || c.abort != nil })
-	switch {
-	case c.ended(ctx):
-	case c.hold != nil:
-		c.Go = false
-		c.obeyHold(ctx)
-	case c.back != nil: // its batch takes back everyone it has told to go
-		c.Go = false
-		c.Set(ctx, migration.CustomerRolledBack, migration.WaitOperator, "never left: "+c.take(&c.back))
-	case c.Go:
-		c.Go = false
-		rec, err := c.readHome(ctx)
-		if err != nil {
-			c.held(ctx, "its home cannot be read: "+work.Reason(err))
-			return
-		}
-		c.setHome(ctx, rec.Home())
-		if rec.Home() == migration.AWS && rec.Settled() {
-			if err := home.Follow(ctx, c.in.Spec, c.slice); err != nil { // that run may have ended between the open and the route
-				c.held(ctx, "homed on AWS by an earlier run, and its route is not: "+work.Reason(err))
-				return
-			}
-			c.Note(ctx, "already homed on AWS by an earlier run: not touched", migration.Command{})
-			c.Set(ctx, migration.CustomerFinished, migration.WaitNothing, "homed on AWS by an earlier run of this plan")
-			return
-		}
-		c.Set(ctx, migration.CustomerMoving, migration.WaitNothing, "")
+	c.await(ctx, func() bool { return c.Go || c.wanted() })
+	if !c.wanted() && c.Go {
+		c.setOut(ctx)
+		return
 	}
+	c.obey(ctx)
+}
+
+// setOut begins the way to AWS.
+func (c *customer) setOut(ctx workflow.Context) {
+	c.Go, c.Tries, c.Why, c.Verdict, c.Cause, c.Unrouted, c.Unjudged = false, 0, "", nil, "", "", false
+	c.Set(ctx, migration.CustomerMoving, migration.WaitNothing, "")
 }
 
 // cutOver moves the customer to AWS; what comes after is decided by how that ended.
 func (c *customer) cutOver(ctx workflow.Context) {
-	if c.Baseline == nil && c.slice.Health.Compare != nil {
-		w := work.Watch.Lasting(time.Minute).In(ctx, "measure the baseline of "+c.in.ID)
-		var b health.Baseline
-		if err := workflow.ExecuteActivity(w, work.Health.MeasureBaseline, health.WatchRequest{Plan: c.in.Spec.Plan, Slice: c.slice}).Get(w, &b); err != nil {
-			c.held(ctx, "the baseline could not be measured: "+work.Reason(err))
-			return
-		}
-		c.Baseline = &b
+	if err := c.measure(ctx); err != nil {
+		c.Cause = ""
+		c.held(ctx, "the baseline could not be measured: "+work.Reason(err))
+		return
 	}
-	why, arrived := c.move(ctx, migration.AWS, c.slice.Policy.Tries)
-	switch {
+	switch c.move(ctx, migration.AWS, c.slice.Policy.Tries) {
+	case unknown:
 	case arrived:
-		c.startBake(ctx)
-	case c.ended(ctx):
-	case c.back != nil:
-		c.Set(ctx, migration.CustomerRolledBack, migration.WaitOperator, "never left: "+c.take(&c.back))
-	case c.hold != nil:
-		c.obeyHold(ctx)
-	default:
-		c.held(ctx, why)
+		c.arrived(ctx)
+	case stayed:
+		if !c.obey(ctx) {
+			c.Cause = ""
+			c.held(ctx, c.afterTries())
+		}
 	}
 }
 
-func (c *customer) startBake(ctx workflow.Context) {
+func (c *customer) afterTries() string {
+	if c.Tries == 0 {
+		return c.Why
+	}
+	return fmt.Sprintf("after %d tries: %s", c.Tries, c.Why)
+}
+
+// measure takes the customer's baseline, before it leaves home, and writes it down: it cannot be taken afterwards.
+func (c *customer) measure(ctx workflow.Context) error {
+	if c.Baseline != nil || c.slice.Health.Compare == nil || c.Home != migration.OnPrem || c.wanted() {
+		return nil
+	}
+	w := work.Watch.Lasting(time.Minute).In(ctx, "measure the baseline of "+c.in.ID)
+	var b health.Baseline
+	if err := workflow.ExecuteActivity(w, work.Health.MeasureBaseline, health.WatchRequest{Plan: c.in.Spec.Plan, Slice: c.slice}).Get(w, &b); err != nil {
+		return err
+	}
+	c.Baseline = &b
+	c.jot(ctx)
+	return nil
+}
+
+// arrived begins the bake of a customer that is homed on AWS. One whose route cannot be set is served by nobody there, and goes back: the
+// old route is right again then.
+func (c *customer) arrived(ctx workflow.Context) {
 	c.Ends = workflow.Now(ctx).Add(c.slice.Batch.Bake.D())
 	c.Set(ctx, migration.CustomerBaking, migration.WaitHealth, "")
+	c.jot(ctx)
+	if c.Unrouted != "" {
+		why := "its route to AWS could not be set: " + c.Unrouted
+		c.Unrouted = ""
+		c.goHome(ctx, migration.ByRoute, why)
+	}
 }
 
 // bake watches the customer's health right after the cutover, without a gap.
@@ -86,6 +93,7 @@ func (c *customer) bake(ctx workflow.Context) {
 		c.Note(ctx, "baked: healthy on AWS", migration.Command{})
 		c.Ends = workflow.Now(ctx).Add(c.slice.Policy.Soak.D())
 		c.Set(ctx, migration.CustomerSoaking, migration.WaitHealth, "going back still loses nothing")
+		c.jot(ctx)
 	}
 }
 
@@ -93,19 +101,33 @@ func (c *customer) bake(ctx workflow.Context) {
 func (c *customer) soak(ctx workflow.Context) {
 	left := c.Ends.Sub(workflow.Now(ctx))
 	if left <= 0 {
-		c.Set(ctx, migration.CustomerFinished, migration.WaitNothing, "")
+		c.finish(ctx)
 		return
 	}
-	work.AwaitFor(ctx, min(left, soakLook), "until the next look in the soak", func() bool { return c.back != nil || c.hold != nil || c.abort != nil })
-	if c.interrupted(ctx) {
+	work.AwaitFor(ctx, min(left, soakLook), "until the next look in the soak", c.wanted)
+	if c.obey(ctx) {
 		return
 	}
 	waits, why := migration.WaitHealth, "going back still loses nothing"
-	if err := home.Follow(ctx, c.in.Spec, c.slice); err != nil {
-		waits, why = migration.WaitOperator, "its route is left as it is: "+work.Reason(err)
+	if r := c.routed(ctx); r != "" {
+		waits, why = migration.WaitOperator, "its route is left as it is: "+r
+	}
+	if c.obey(ctx) {
+		return
 	}
 	c.Set(ctx, migration.CustomerSoaking, waits, why)
 	c.watched(ctx, glance(c.slice.Health.Probes), false)
+}
+
+// finish ends the soak. A customer has finished only when its own data says so: until then it soaks, and can go back.
+func (c *customer) finish(ctx workflow.Context) {
+	if err := c.write(ctx, memory{Phase: migration.CustomerFinished, Since: workflow.Now(ctx)}); err != nil {
+		c.Set(ctx, migration.CustomerSoaking, migration.WaitData, "the soak is over, and its database does not take note of it: "+work.Reason(err))
+		work.AwaitFor(ctx, findPause, "before the end of the soak is noted again", c.wanted)
+		c.obey(ctx)
+		return
+	}
+	c.Set(ctx, migration.CustomerFinished, migration.WaitNothing, "")
 }
 
 // glance is long enough for every probe to fail as often as a verdict of fail takes.
@@ -119,129 +141,177 @@ func glance(probes []migration.Probe) time.Duration {
 
 // watched probes for a while. It says whether all is well; otherwise the phase has changed.
 func (c *customer) watched(ctx workflow.Context, length time.Duration, compare bool) bool {
-	wctx, cancel := workflow.WithCancel(work.Watch.Lasting(length).In(ctx, "watch the health of "+c.in.ID+" on AWS"))
+	watching, cancel := workflow.WithCancel(work.Watch.Lasting(length).In(ctx, "watch the health of "+c.in.ID+" on AWS"))
+	f := workflow.ExecuteActivity(watching, work.Health.WatchHealth, c.watchRequest(length, compare))
+	c.await(ctx, func() bool { return f.IsReady() || c.wanted() })
+	if !f.IsReady() {
+		cancel()
+		c.obey(ctx)
+		return false
+	}
+	v := migration.Verdict{At: workflow.Now(ctx)}
+	if err := f.Get(ctx, &v); err != nil {
+		v.Outcome, v.Reason = migration.Inconclusive, "health could not be judged: "+work.Reason(err)
+	}
+	return c.judged(ctx, v, compare)
+}
+
+func (c *customer) watchRequest(length time.Duration, compare bool) health.WatchRequest {
 	req := health.WatchRequest{Plan: c.in.Spec.Plan, Slice: c.slice, For: migration.Duration(length)}
 	if compare {
 		req.Baseline = c.Baseline
 	}
-	f := workflow.ExecuteActivity(wctx, work.Health.WatchHealth, req)
-	c.await(ctx, func() bool { return f.IsReady() || c.back != nil || c.hold != nil || c.abort != nil })
-	if !f.IsReady() {
-		cancel()
-		c.interrupted(ctx)
-		return false
+	if c.Unjudged {
+		req.Slice.Health.Compare = nil
 	}
-	var v migration.Verdict
-	if err := f.Get(ctx, &v); err != nil {
-		v = migration.Verdict{Outcome: migration.Inconclusive, Reason: "health could not be judged: " + work.Reason(err), At: workflow.Now(ctx)}
+	return req
+}
+
+// judged acts on a verdict. Only a pass says that all is well.
+func (c *customer) judged(ctx workflow.Context, v migration.Verdict, compare bool) bool {
+	if compare && v.Outcome == migration.Pass && c.slice.Health.Compare != nil && c.Baseline == nil && !c.Unjudged {
+		v.Outcome = migration.Inconclusive
+		v.Reason = "there is no baseline from before the move to compare with; retry goes on without the comparison, rollback takes the customer home"
 	}
 	c.Verdict = &v
 	switch v.Outcome {
 	case migration.Pass:
 		return true
 	case migration.Fail:
-		c.ByHealth, c.WithBatch, c.BackSince = true, false, workflow.Now(ctx)
 		c.Note(ctx, "unhealthy on AWS: moving back", migration.Command{Reason: v.Reason})
-		c.Set(ctx, migration.CustomerMovingBack, migration.WaitNothing, v.Reason)
+		c.goHome(ctx, migration.ByVerdict, v.Reason)
 	default:
+		c.Cause = ""
 		c.held(ctx, v.Reason)
 	}
 	return false
 }
 
-// interrupted carries out what somebody asked for while the customer was watched.
-func (c *customer) interrupted(ctx workflow.Context) bool {
-	switch {
-	case c.back != nil:
-		c.ByHealth, c.WithBatch, c.BackSince = false, c.back.By == mail.ByDrover, workflow.Now(ctx)
-		c.Set(ctx, migration.CustomerMovingBack, migration.WaitNothing, "asked by "+c.take(&c.back))
-	case c.abort != nil: // nobody would look after it there
-		c.ByHealth, c.WithBatch, c.BackSince = false, false, workflow.Now(ctx)
-		c.Set(ctx, migration.CustomerMovingBack, migration.WaitNothing, "aborted by "+c.abort.By)
-	case c.hold != nil:
-		c.obeyHold(ctx)
-	default:
-		return false
-	}
-	return true
+// goHome begins the way back.
+func (c *customer) goHome(ctx workflow.Context, cause migration.Cause, why string) {
+	c.Cause, c.BackSince, c.Tries, c.Why = cause, workflow.Now(ctx), 0, ""
+	c.Set(ctx, migration.CustomerMovingBack, migration.WaitNothing, why)
+	c.jot(ctx) // whoever is terminated now, the customer comes home
 }
 
 // goBack is the same Move the other way.
 func (c *customer) goBack(ctx workflow.Context) {
-	why, arrived := c.move(ctx, migration.OnPrem, wayBackTries*c.slice.Policy.Tries)
-	if !arrived {
-		c.held(ctx, "cannot go back: "+why)
-		return
+	switch c.move(ctx, migration.OnPrem, wayBackTries*c.slice.Policy.Tries) {
+	case unknown:
+	case arrived:
+		c.cameHome(ctx, c.Reason)
+	case stayed:
+		if !c.obey(ctx) {
+			c.held(ctx, "cannot go back: "+c.afterTries())
+		}
 	}
-	c.back, c.Go = nil, false
-	c.RollbackMS = append(c.RollbackMS, workflow.Now(ctx).Sub(c.BackSince).Milliseconds())
-	c.Set(ctx, migration.CustomerRolledBack, migration.WaitOperator, c.Reason)
+}
+
+// cameHome is the end of the way back.
+func (c *customer) cameHome(ctx workflow.Context, why string) {
+	c.Orders.Back, c.Go = nil, false
+	if !c.BackSince.IsZero() {
+		c.RollbackMS, c.BackSince = append(c.RollbackMS, workflow.Now(ctx).Sub(c.BackSince).Milliseconds()), time.Time{}
+	}
+	c.rests(ctx, migration.CustomerRolledBack, why)
 }
 
 // rest is for a human, or for the batch to start anew.
 func (c *customer) rest(ctx workflow.Context) {
-	c.hold = nil // it is
-	c.await(ctx, func() bool {
-		return c.retry != nil || c.back != nil || c.abort != nil && c.Home == migration.OnPrem || c.Go && c.Home == migration.OnPrem
-	})
+	until := func() bool { return c.wanted() || c.Go && c.Home == migration.OnPrem }
+	if c.Unrouted != "" {
+		work.AwaitFor(ctx, routePause, "before the route of "+c.in.ID+" is set again", until)
+	} else {
+		c.await(ctx, until)
+	}
 	switch {
-	case ctx.Err() != nil:
-	case c.ended(ctx):
-	case c.back != nil && c.Home == migration.AWS:
-		c.interrupted(ctx)
-	case c.back != nil:
-		c.take(&c.back) // it is at home
-		c.Go = false
-		c.report(ctx)
-	case c.retry == nil && c.ByHand:
+	case ctx.Err() != nil || c.obey(ctx):
+	case c.Unrouted != "" && !until():
+		if c.Unrouted = c.routed(ctx); c.Unrouted == "" {
+			c.Set(ctx, c.Phase, migration.WaitOperator, c.Why)
+		}
+	case c.Go && c.Cause.Stays():
 		c.Go = false
 		c.report(ctx) // that it has heard, and stays
-	case c.Home == migration.AWS:
-		c.take(&c.retry)
-		c.restore(ctx)
-	default:
-		c.retry, c.Go, c.ByHand = nil, false, false
-		c.Verdict, c.ByHealth, c.WithBatch = nil, false, false
-		c.Set(ctx, migration.CustomerMoving, migration.WaitNothing, "")
+	case c.Go:
+		c.setOut(ctx)
 	}
 }
 
-// restore is the retry of a customer that is held on AWS: it is watched anew, once what a try or a route left unfinished is finished.
-func (c *customer) restore(ctx workflow.Context) {
-	c.ByHand = false
-	c.startBake(ctx)
-	rec, err := c.settledHome(ctx, "an earlier try did not finish")
-	if err == nil {
-		c.setHome(ctx, rec.Home())
-		err = home.Follow(ctx, c.in.Spec, c.slice)
+// obey carries out the first order that means something now, and says whether there was one.
+func (c *customer) obey(ctx workflow.Context) bool {
+	k := c.Orders.first(c.Phase, c.Home)
+	if k == none {
+		return false
 	}
+	if k == abort && c.Home == migration.AWS { // nobody would look after it there: it ends at home
+		c.goHome(ctx, migration.ByOrder, "aborted by "+c.Orders.Abort.By)
+		return true
+	}
+	w := c.Orders.take(k)
+	switch k {
+	case abort:
+		c.Set(ctx, migration.CustomerAborted, migration.WaitNothing, "aborted by "+w.String())
+	case hold:
+		c.Go, c.Cause = false, w.Cause
+		c.held(ctx, "held by "+w.String())
+	case retry:
+		c.again(ctx)
+	case back:
+		c.turn(ctx, w)
+	}
+	return true
+}
+
+// turn takes the customer back, or keeps it at home.
+func (c *customer) turn(ctx workflow.Context, w order) {
 	switch {
-	case err != nil:
-		c.held(ctx, "still not in order: "+work.Reason(err))
-	case c.Home == migration.OnPrem:
+	case c.Home == migration.AWS:
+		c.goHome(ctx, w.Cause, "asked by "+w.String())
+	case c.Phase == migration.CustomerHeld || c.Phase == migration.CustomerRolledBack:
 		c.Go = false
-		c.Set(ctx, migration.CustomerRolledBack, migration.WaitOperator, "a try to go back was finished by its repair")
+		if w.Cause == migration.ByHand {
+			c.Cause = migration.ByHand
+		}
+		c.report(ctx) // it is at home
+	default: // the batch takes back everyone whom it has told to go
+		c.Go, c.Cause = false, w.Cause
+		c.rests(ctx, migration.CustomerRolledBack, "never left: "+w.String())
 	}
 }
 
-func (c *customer) obeyHold(ctx workflow.Context) { c.heldByHand(ctx, "held by "+c.take(&c.hold)) }
-
-// heldByHand is what somebody asked for: its batch does not let it go again, only a retry of the customer itself does.
-func (c *customer) heldByHand(ctx workflow.Context, why string) {
-	c.ByHand = true
-	c.held(ctx, why)
+// again is a retry: at home the customer sets out, elsewhere what a try or a route left unfinished is finished, and it is watched anew.
+func (c *customer) again(ctx workflow.Context) {
+	c.Note(ctx, "goes on", migration.Command{})
+	c.Cause = ""
+	if c.Home == migration.OnPrem {
+		c.setOut(ctx)
+		return
+	}
+	c.Unjudged = c.Baseline == nil
+	c.Resume = c.Phase
+	c.Set(ctx, migration.CustomerFinding, migration.WaitData, "")
 }
 
 func (c *customer) held(ctx workflow.Context, why string) {
 	c.Note(ctx, "held on "+string(c.Home), migration.Command{Reason: why})
-	c.Set(ctx, migration.CustomerHeld, migration.WaitOperator, why)
+	c.rests(ctx, migration.CustomerHeld, why)
 }
 
-// ended carries out an abort, at home: what Drover made on AWS is removed after it.
-func (c *customer) ended(ctx workflow.Context) bool {
-	if c.abort == nil || c.Home != migration.OnPrem {
-		return false
+// rests is a phase that only a human, or the batch, ends.
+func (c *customer) rests(ctx workflow.Context, phase migration.CustomerPhase, why string) {
+	c.Orders.Hold, c.Why = nil, why
+	if c.Unrouted != "" {
+		why += "; its route could not be set, and is tried again: " + c.Unrouted
 	}
-	c.Set(ctx, migration.CustomerAborted, migration.WaitNothing, "aborted by "+c.take(&c.abort))
-	return true
+	c.Set(ctx, phase, migration.WaitOperator, why)
+	c.jot(ctx)
+}
+
+// jot remembers where the customer stands, if its database takes note of it. What is written next says it again.
+func (c *customer) jot(ctx workflow.Context) {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	if err := c.remember(ctx); err != nil {
+		workflow.GetLogger(ctx).Warn("not noted in the customer's data", "customer", c.in.ID, "error", err)
+	}
 }

@@ -2,7 +2,6 @@ package customer
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -16,7 +15,7 @@ import (
 func (c *customer) status() migration.CustomerStatus {
 	return migration.CustomerStatus{
 		ID: c.in.ID, Name: c.slice.Customer.Name, Batch: c.in.Batch, Home: c.Home, Phase: c.Phase, WaitingFor: c.Waiting, Since: c.Since, Until: c.until(),
-		Token: c.Token, Tries: c.Tries, Reason: c.Reason, MayDo: c.mayDo(), Verdict: c.Verdict, Moves: c.Moves, RollbackMS: c.RollbackMS,
+		Token: c.Token, Tries: c.Tries, Reason: c.Reason, MayDo: c.mayDo(), Verdict: c.Verdict, Moves: c.Moves, RollbackMS: c.RollbackMS, Cause: c.Cause,
 	}
 }
 
@@ -31,7 +30,7 @@ func (c *customer) until() time.Time {
 // report tells the batch.
 func (c *customer) report(ctx workflow.Context) {
 	c.Tell(ctx, migration.BatchID(c.in.Spec.Plan, c.in.Batch), mail.SignalReport, mail.CustomerReport{
-		Order: c.Stamp(ctx), Status: c.status(), Round: c.Round, ByHealth: c.ByHealth, Unasked: c.ByHealth || c.WithBatch,
+		Order: c.Stamp(ctx), Status: c.status(), Round: c.Round,
 	})
 }
 
@@ -44,22 +43,26 @@ func (c *customer) allowed(name string, cmd migration.Command) error {
 	if cmd.Token != 0 && cmd.Token != c.Token {
 		return fmt.Errorf("%s of try %d of customer %s: the last try is %d; look at its status and ask again", name, cmd.Token, c.in.ID, c.Token)
 	}
-	in := func(p ...migration.CustomerPhase) bool { return slices.Contains(p, c.Phase) }
 	switch name {
 	case migration.UpdateHold:
-		if in(migration.CustomerWaiting, migration.CustomerMoving, migration.CustomerBaking, migration.CustomerSoaking) {
+		if c.Phase != migration.CustomerHeld && !c.ended() {
 			return nil
 		}
 	case migration.UpdateRetry:
-		if in(migration.CustomerHeld, migration.CustomerRolledBack) && c.back == nil {
+		if (c.Phase == migration.CustomerHeld || c.Phase == migration.CustomerRolledBack) && c.Orders.Back == nil {
 			return nil
 		}
 	case migration.UpdateRollback:
-		if in(migration.CustomerMoving, migration.CustomerBaking, migration.CustomerSoaking) || in(migration.CustomerHeld) && c.Home == migration.AWS {
+		away := c.Home != migration.OnPrem || c.Phase == migration.CustomerMoving || c.Phase == migration.CustomerFinding
+		if away && c.Phase != migration.CustomerMovingBack && !c.ended() {
 			return nil
 		}
 	}
 	return fmt.Errorf("customer %s is %s, homed on %s: %s does not apply", c.in.ID, c.Phase, c.Home, name)
+}
+
+func (c *customer) ended() bool {
+	return c.Phase == migration.CustomerFinished || c.Phase == migration.CustomerAborted
 }
 
 func (c *customer) describe() string {

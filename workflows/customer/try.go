@@ -1,6 +1,7 @@
 package customer
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,80 +23,99 @@ const (
 	yieldPatience = 30 * time.Second // how long a running pass may take to step aside for a Move
 )
 
-// move tries until the customer is homed at to, the tries are spent, or somebody wants something else. It settles what a try left between
-// its steps before the next one, and after the last: the customer is open when it waits.
-func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) (why string, arrived bool) {
+// end is how the tries of a Move ended.
+type end int
+
+const (
+	arrived end = iota // at the destination
+	stayed             // at the origin, open: the tries are spent, or somebody wants something else
+	unknown            // its home has to be found
+)
+
+// move tries until the customer is homed at to, the tries are spent, or somebody wants something else. Before each try it settles what an
+// earlier one left between its steps. Why the last one failed is in c.Why.
+func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) end {
 	c.yield(ctx)
 	defer func() { c.release(ctx) }()
-	unwanted := func() bool { return to == migration.AWS && (c.abort != nil || c.back != nil || c.hold != nil) }
-	for c.Tries = 0; ; {
+	for {
 		rec, err := c.settledHome(ctx, "an earlier try did not finish")
-		if c.Tries > 0 && work.Unanswered(err) { // only the data knows what the try has done
-			c.Set(ctx, c.Phase, migration.WaitData, "what the last try did is asked until it is known: "+work.Reason(err))
-			continue
-		}
 		if err != nil {
-			return work.Reason(err), false
+			return c.lost(ctx, err)
 		}
 		moved := c.Home != rec.Home()
-		c.setHome(ctx, rec.Home())
-		if rec.Home() == to && rec.Settled() {
-			if err := home.Follow(ctx, c.in.Spec, c.slice); err != nil {
-				return work.Reason(err), false
-			}
+		c.learn(ctx, rec)
+		if rec.Home() == to {
 			if moved { // by a try that did not live to say so
-				c.Moves = append(c.Moves, migration.MoveResult{Outcome: migration.MoveDone, Try: migration.Try{Token: rec.Token()}, From: to.Other(), To: to, Home: to, Reason: why})
+				c.Moves = append(c.Moves, migration.MoveResult{
+					Outcome: migration.MoveDone, Try: migration.Try{Token: rec.Token()}, From: to.Other(), To: to, Home: to, Reason: c.Why,
+				})
 			}
-			return "", true
+			c.Unrouted = c.routed(ctx)
+			return arrived
 		}
-		if c.Tries > 0 && c.Tries < tries && !unwanted() {
-			c.Reason = why
+		if c.Tries > 0 && c.Tries < tries && !c.wanted() {
+			c.Reason = c.Why
 			c.Show(ctx)
-			work.AwaitFor(ctx, min(tryPause<<min(c.Tries-1, 10), tryPauseMost), "before the next try", unwanted)
+			work.AwaitFor(ctx, min(tryPause<<min(c.Tries-1, 10), tryPauseMost), "before the next try", c.wanted)
 		}
-		if c.Tries == 0 && unwanted() {
-			return "", false
-		}
-		if c.Tries > 0 && (c.Tries >= tries || unwanted()) {
-			why = fmt.Sprintf("after %d tries: %s", c.Tries, why)
-			if !rec.Settled() {
-				why += "; the last could not be repaired, and the customer may be closed on both sides: retry repairs it"
-			}
-			return why, false
-		}
-		if ctx.Err() != nil {
-			return "canceled", false
+		if c.Tries >= tries || c.wanted() || ctx.Err() != nil {
+			return stayed
 		}
 		c.Tries++
-		result := c.try(ctx, to)
-		c.Token = max(c.Token, result.Try.Token)
-		if result.Outcome == migration.MoveDone {
-			c.setHome(ctx, to)
-			c.Moves = append(c.Moves, result)
-			c.Note(ctx, fmt.Sprintf("homed on %s, frozen for %s, predicted %s", to, result.Freeze.D().Round(time.Millisecond), result.Predicted.D().Round(time.Millisecond)), migration.Command{})
-			return "", true
+		if c.try(ctx, to) {
+			return arrived
 		}
-		why = result.Reason
-		c.Note(ctx, fmt.Sprintf("try %d to %s %s while %s", c.Tries, to, result.Outcome, result.Step), migration.Command{Reason: why})
 	}
 }
 
-// try runs one Move, and repairs after one that did not say how it ended.
-func (c *customer) try(ctx workflow.Context, to migration.Side) migration.MoveResult {
+// lost is where nobody knows what the last try did: only the data knows, and it is asked until it answers.
+func (c *customer) lost(ctx workflow.Context, err error) end {
+	if errors.As(err, new(*home.UndecidedError)) {
+		c.Why = work.Reason(err)
+		return stayed
+	}
+	c.Resume = c.Phase
+	c.Set(ctx, migration.CustomerFinding, migration.WaitData, "its home cannot be read, and is asked again: "+work.Reason(err))
+	return unknown
+}
+
+// routed makes the route follow, and says why it does not; "": it does, or somebody wants something else first.
+func (c *customer) routed(ctx workflow.Context) string {
+	if err := c.follow(ctx); err != nil && !errors.Is(err, errOther) {
+		return work.Reason(err)
+	}
+	return ""
+}
+
+// try runs one Move and says whether it arrived. One that did not say how it ended is repaired.
+func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 	token := c.Token + 1
 	c.Token = token + 1 // a Move resolves its doubts under the token after its own
 	in := move.Input{Spec: c.in.Spec, Slice: c.slice, From: to.Other(), To: to, Token: token}
 	cctx := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: migration.MoveID(c.in.Spec.Plan, c.in.ID, token), WorkflowTaskTimeout: work.TaskPatience, WaitForCancellation: true, ParentClosePolicy: enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
 		StaticSummary: fmt.Sprintf("%s to %s, try %d", c.in.ID, to, c.Tries),
-		TypedSearchAttributes: temporal.NewSearchAttributes(status.AttrPlan.ValueSet(c.in.Spec.Plan), status.AttrCustomer.ValueSet(c.in.ID), status.AttrBatch.ValueSet(c.in.Batch),
-			status.AttrPhase.ValueSet(string(migration.StepChecking)), status.AttrWaiting.ValueSet(string(migration.WaitNothing)), status.AttrHome.ValueSet(string(c.Home))),
+		TypedSearchAttributes: temporal.NewSearchAttributes(status.AttrPlan.ValueSet(c.in.Spec.Plan), status.AttrCustomer.ValueSet(c.in.ID),
+			status.AttrBatch.ValueSet(c.in.Batch), status.AttrPhase.ValueSet(string(migration.StepChecking)),
+			status.AttrWaiting.ValueSet(string(migration.WaitNothing)), status.AttrHome.ValueSet(string(c.Home))),
 	})
 	var result migration.MoveResult
 	if err := workflow.ExecuteChildWorkflow(cctx, move.Move, in).Get(cctx, &result); err != nil {
-		return c.repair(ctx, in.From, work.Reason(err))
+		c.Why = "repaired after: " + work.Reason(err)
+		c.repair(ctx, in.From, work.Reason(err))
+		return false
 	}
-	return result
+	c.Token = max(c.Token, result.Try.Token)
+	if result.Outcome != migration.MoveDone {
+		c.Why = result.Reason
+		c.Note(ctx, fmt.Sprintf("try %d to %s %s while %s", c.Tries, to, result.Outcome, result.Step), migration.Command{Reason: c.Why})
+		return false
+	}
+	c.setHome(ctx, to)
+	c.Stay, c.Notes, c.Unrouted = token, 0, result.Unrouted
+	c.Moves = append(c.Moves, result)
+	c.Note(ctx, fmt.Sprintf("homed on %s, frozen for %s, predicted %s", to, result.Freeze.D().Round(time.Millisecond), result.Predicted.D().Round(time.Millisecond)), migration.Command{})
+	return true
 }
 
 // yield asks the file passes over this customer's data to step aside, and waits until they have.
@@ -108,7 +128,7 @@ func (c *customer) yield(ctx workflow.Context) {
 	work.AwaitFor(ctx, yieldPatience, "until the passes over the files step aside", func() bool {
 		for _, d := range c.slice.Files {
 			if !c.asked[d.Name] {
-				return false
+				return c.wanted()
 			}
 		}
 		return true
@@ -119,32 +139,4 @@ func (c *customer) release(ctx workflow.Context) {
 	for _, d := range c.slice.Files {
 		c.Tell(ctx, migration.ReplicationID(c.in.Spec.Plan, d.Name), mail.SignalRelease, mail.Release{Customer: c.in.ID, Home: c.Home, Token: c.Token})
 	}
-}
-
-// keeper reads and repairs the customer's home.
-func (c *customer) keeper() *home.Keeper {
-	return &home.Keeper{Spec: c.in.Spec, Slice: c.slice, Home: c.Home, Token: c.Token, Note: func(ctx workflow.Context, what, because string) {
-		c.Note(ctx, what, migration.Command{Reason: because})
-	}}
-}
-
-// readHome asks the data where the customer is homed.
-func (c *customer) readHome(ctx workflow.Context) (migration.HomeRecord, error) {
-	k := c.keeper()
-	defer func() { c.Token = k.Token }()
-	return k.Read(ctx)
-}
-
-// settledHome is readHome, after the repair of what a try left between its steps.
-func (c *customer) settledHome(ctx workflow.Context, why string) (migration.HomeRecord, error) {
-	k := c.keeper()
-	defer func() { c.Token = k.Token }()
-	return k.Settled(ctx, why)
-}
-
-// repair settles a Move that did not say how it ended.
-func (c *customer) repair(ctx workflow.Context, from migration.Side, why string) migration.MoveResult {
-	k := c.keeper()
-	defer func() { c.Token = k.Token }()
-	return k.Repair(ctx, from, why)
 }

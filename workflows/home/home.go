@@ -4,6 +4,7 @@
 package home
 
 import (
+	"errors"
 	"fmt"
 
 	"go.temporal.io/sdk/workflow"
@@ -12,6 +13,11 @@ import (
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/work"
 )
+
+// UndecidedError says that the data names no home: whatever was done now could be done on the wrong side, and a person has to look.
+type UndecidedError struct{ Words string }
+
+func (e *UndecidedError) Error() string { return e.Words }
 
 // Keeper reads and repairs the home of one customer.
 type Keeper struct {
@@ -38,11 +44,14 @@ func (k *Keeper) Read(ctx workflow.Context) (migration.HomeRecord, error) {
 	for i, f := range records {
 		var rec migration.HomeRecord
 		if err := f.Get(ctx, &rec); err != nil {
+			if words := work.Away(err, k.Slice.Databases[i].Site()); words != "" {
+				return rec, errors.New(words)
+			}
 			return rec, fmt.Errorf("database %s: %w", k.Slice.Databases[i].Name, err)
 		}
 		k.Token = max(k.Token, rec.Token())
 		if why := rec.Undecided(); why != "" { // whatever was done now could be done on the wrong side
-			return rec, fmt.Errorf("database %s: %s", k.Slice.Databases[i].Name, why)
+			return rec, &UndecidedError{Words: fmt.Sprintf("database %s: %s", k.Slice.Databases[i].Name, why)}
 		}
 		switch {
 		case i == 0 || home.Settled() && !rec.Settled():
@@ -56,14 +65,17 @@ func (k *Keeper) Read(ctx workflow.Context) (migration.HomeRecord, error) {
 }
 
 // Settled is Read, after the repair of a try that was terminated, reset or superseded between its steps. No cancel keeps it from that.
+// Without an error the customer is open on one side and sealed on the other.
 func (k *Keeper) Settled(ctx workflow.Context, why string) (migration.HomeRecord, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	rec, err := k.Read(ctx)
 	if err != nil || rec.Settled() {
 		return rec, err
 	}
-	if r := k.Repair(ctx, rec.Home(), why); r.Outcome == migration.MoveGaveUp {
-		k.Note(ctx, "the repair did not succeed", r.Reason)
+	r := k.Repair(ctx, rec.Home(), why)
+	rec, err = k.Read(ctx)
+	if err == nil && !rec.Settled() {
+		return rec, fmt.Errorf("it may be closed on both sides, and its repair did not succeed: %s", r.Reason)
 	}
-	return k.Read(ctx)
+	return rec, err
 }

@@ -41,7 +41,7 @@ func newOwner(ctx workflow.Context) string {
 }
 
 // claim is the repair's step on the origin and, where it was sealed, the resolution. dead is the try that sealed it: only under that one
-// do the databases after the first open.
+// do the databases after the first open. The route is not touched: who asked for the repair makes it follow.
 func (t Try) claim(ctx workflow.Context, dead migration.Try) (migration.MoveResult, error) {
 	result := migration.MoveResult{Outcome: migration.MoveReversed, Step: migration.StepResolving, Try: t.Try, From: t.From, To: t.From.Other(), Home: t.From}
 	sealed := false
@@ -53,7 +53,7 @@ func (t Try) claim(ctx workflow.Context, dead migration.Try) (migration.MoveResu
 		sealed = sealed || r.Word == migration.WordSealed
 	}
 	if !sealed {
-		return result, Follow(ctx, t.Spec, t.Slice)
+		return result, nil
 	}
 	opened, err := t.Settle(ctx, dead)
 	if err != nil {
@@ -62,7 +62,7 @@ func (t Try) claim(ctx workflow.Context, dead migration.Try) (migration.MoveResu
 	if opened {
 		result.Outcome, result.Home = migration.MoveDone, result.To
 	}
-	return result, Follow(ctx, t.Spec, t.Slice)
+	return result, nil
 }
 
 // Settle answers a doubt by writing, with poison and reopen over all databases. It says whether the destination was found open: by the

@@ -49,11 +49,9 @@ type Back struct {
 
 // CustomerReport is a Customer's news for its Batch.
 type CustomerReport struct {
-	Order    Order                    `json:"order"`
-	Status   migration.CustomerStatus `json:"status"`             // without timeline
-	Round    int                      `json:"round"`              // of the batch, that the customer has heard of
-	ByHealth bool                     `json:"byHealth,omitempty"` // it goes back because of its own verdict
-	Unasked  bool                     `json:"unasked,omitempty"`  // it goes back without an operator's asking: by its verdict, or with its batch
+	Order  Order                    `json:"order"`
+	Status migration.CustomerStatus `json:"status"` // without timeline
+	Round  int                      `json:"round"`  // of the batch, that the customer has heard of
 }
 
 // BatchReport is a Batch's news for its Migration.

@@ -1,7 +1,6 @@
 package migration
 
 import (
-	"slices"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -18,16 +17,8 @@ import (
 
 func (m *run) rollEvery() time.Duration {
 	switch m.Phase {
-	case migration.MigrationProvisioning, migration.MigrationReleasing, migration.MigrationAborting:
+	case migration.MigrationProvisioning, migration.MigrationReleasing, migration.MigrationSoak, migration.MigrationAborting:
 		return roll.Often
-	case migration.MigrationSoak:
-		if slices.ContainsFunc(m.Names, func(name string) bool {
-			p := m.Batches[name].Phase
-			return p == migration.BatchCuttingOver || p == migration.BatchTakingBack
-		}) {
-			return roll.Often
-		}
-		return roll.Seldom
 	default:
 		return 0
 	}

@@ -125,7 +125,7 @@ func (m *move) arrive(ctx workflow.Context) (migration.MoveResult, error) {
 	}
 	m.step(ctx, migration.StepRouting, migration.WaitAWS)
 	if err := home.Follow(ctx, m.Spec, m.Slice); err != nil {
-		return m.result, err
+		m.result.Unrouted = work.Reason(err) // its Customer decides what follows: the data is where it was to be
 	}
 	return m.ended(ctx, migration.MoveDone, nil)
 }

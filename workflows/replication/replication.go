@@ -72,6 +72,7 @@ type replication struct {
 	slices   map[string]migration.CustomerSlice // by customer, as read in this run
 	busy     string                             // the customer whose files a pass is copying now
 	stopped  bool
+	asides   int    // customers that wait for a pass to step aside, and have not been answered
 	auditing bool   // an audit is under way, and its answer is to be told
 	cancel   func() // what is under way
 }
@@ -102,9 +103,11 @@ func (r *replication) setup(ctx workflow.Context) {
 	})
 	mail.Listen(ctx, mail.SignalYield, "A Move begins: leave the customer's data alone.", func(ctx workflow.Context, v mail.Yield) {
 		r.Yielded[v.Customer] = v.ReplyTo
+		r.asides++
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			_ = workflow.Await(ctx, func() bool { return r.busy != v.Customer })
 			r.Tell(ctx, v.ReplyTo, mail.SignalYielded, mail.Yielded{Dataset: r.in.Dataset, Customer: v.Customer})
+			r.asides--
 		})
 	})
 }
@@ -141,7 +144,7 @@ func (r *replication) run(ctx workflow.Context) error {
 }
 
 func (r *replication) mustRenew(ctx workflow.Context) bool {
-	return !r.stopped && !r.auditing && mail.Renewable(ctx, mail.SignalYield, mail.SignalRelease, mail.SignalStop, mail.SignalAsk)
+	return !r.stopped && !r.auditing && r.asides == 0 && mail.Renewable(ctx, mail.SignalYield, mail.SignalRelease, mail.SignalStop, mail.SignalAsk)
 }
 
 // prepare sets up both databases, once, and waits for the first copy and for a beat to make the round trip.

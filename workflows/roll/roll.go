@@ -13,11 +13,8 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-// Between two roll calls.
-const (
-	Often  = 30 * time.Second // of those under way
-	Seldom = 10 * time.Minute // of those that only soak or wait
-)
+// Often lies between two roll calls of those that somebody may wait for.
+const Often = 30 * time.Second
 
 // Roll is part of a workflow's state: continue-as-new carries it over.
 type Roll struct {

@@ -14,6 +14,7 @@ type Command struct {
 	Name, Description string
 	Allowed           func(migration.Command) error // refuses with a reason that a person can act on
 	Apply             func(workflow.Context, migration.Command)
+	But               func() string // what an accepted command waits for; nil or empty: nothing
 }
 
 // Handle installs the commands. A repeat of a request id is accepted and does nothing.
@@ -58,7 +59,11 @@ func (s *Status[P]) take(ctx workflow.Context, c Command, cmd migration.Command)
 	s.Note(ctx, c.Name, cmd)
 	c.Apply(ctx, cmd)
 	s.Show(ctx)
-	return migration.Accepted{Message: c.Name + " accepted"}
+	said := c.Name + " accepted"
+	if c.But != nil && c.But() != "" {
+		said += "; " + c.But()
+	}
+	return migration.Accepted{Message: said}
 }
 
 // repeated says whether a command's request id was taken before, in this run or an earlier one, and remembers it.

@@ -56,7 +56,7 @@ var (
 	// Probe asks a side's machines, which may take as long as the plan's probes.
 	Probe = There{work{queue: migration.SiteFreezeQueue, attempt: probeAttempt, total: 2 * probeAttempt, heartbeat: heartbeat, retry: patient(time.Second)}}
 	// DataQuestion is a question next to the data that has an answer within a minute, or whose time-out says what is wrong.
-	DataQuestion = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, total: time.Minute, retry: closed}}
+	DataQuestion = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, total: time.Minute, begin: takenWithin, retry: closed}}
 	// Freeze is a customer's freeze. It is tried once: what it leaves is settled by writing. Its attempt has time for what comes before the
 	// fence, warm passes and the turn of others; from the fence on the lease and each step's own limit end it, and a lost worker its heartbeats.
 	Freeze = There{work{queue: migration.SiteFreezeQueue, attempt: 10 * time.Minute, begin: 30 * time.Second, heartbeat: FreezeHeartbeat, retry: retry{first: time.Second, grows: 1, attempts: 1}, finishes: true}}
@@ -64,14 +64,16 @@ var (
 	FreezeStep = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, retry: closed}}
 	// Resolution is a step that must happen: after the commit point, or while an unknown outcome is resolved.
 	Resolution = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, retry: closed}}
-	// RouteStep changes the route of a customer: some tens of milliseconds of calls, and their pace. It reads the home record, hence the site.
-	RouteStep = There{work{queue: migration.SiteFreezeQueue, attempt: 5 * time.Second, retry: hurried(100*time.Millisecond, time.Second)}}
+	// RouteStep changes the route of a customer: some tens of milliseconds of calls, and their pace. It reads the home record, hence the
+	// site. It has an end: nobody serves a customer whose route does not follow, and going back makes the old one right.
+	RouteStep = There{work{queue: migration.SiteFreezeQueue, attempt: 5 * time.Second, total: 30 * time.Second, retry: hurried(100*time.Millisecond, time.Second)}}
 )
 
 const (
 	freezeAttempt   = 4 * time.Second  // one attempt at a step while a customer may be closed: a little longer than it waits for locks
 	probeAttempt    = 90 * time.Second // one attempt at probing all machines of a customer's workloads: a quarter of a minute, and the longest probe's time-out
 	questionAttempt = 10 * time.Second // one attempt at a question next to the data
+	takenWithin     = 20 * time.Second // a worker polls all the time: what lies longer has none
 	heartbeat       = 5 * time.Second  // without a heartbeat of a probe's: its worker is lost
 
 	// FreezeHeartbeat is the time after which the worker of a freeze is given up.
@@ -89,6 +91,7 @@ func (t There) Within(total time.Duration) There {
 	if t.total = total; t.attempt == 0 || t.attempt > total {
 		t.attempt = total
 	}
+	t.begin = min(t.begin, total)
 	return t
 }
 

@@ -44,6 +44,22 @@ func Unanswered(err error) bool {
 	return errors.As(err, new(*temporal.TimeoutError)) || errors.As(err, &asked) && asked.RetryState() == enums.RETRY_STATE_TIMEOUT
 }
 
+// Is says whether an activity failed for good with an error of this type.
+func Is(err error, kind string) bool {
+	var app *temporal.ApplicationError
+	return errors.As(err, &app) && app.Type() == kind
+}
+
+// Away names the worker that is missing, where nobody took what was asked of a site within its time; "": somebody did.
+func Away(err error, site string) string {
+	var timeout *temporal.TimeoutError
+	if !errors.As(err, &timeout) || timeout.TimeoutType() != enums.TIMEOUT_TYPE_SCHEDULE_TO_START {
+		return ""
+	}
+	return fmt.Sprintf("no worker takes work from %s: start `drover worker --main=false --site %s` next to the data of %s; all goes on by itself then",
+		migration.SiteFreezeQueue(site), site, site)
+}
+
 // Refused turns blockers into the reason why something does not start; nil: there are none.
 func Refused(findings []migration.Finding) error {
 	var why []string

@@ -1,0 +1,160 @@
+package customer
+
+import (
+	"errors"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/home"
+	"github.com/drover-migration/drover/workflows/work"
+)
+
+const (
+	findPause  = 15 * time.Second // between two attempts to read a home
+	routePause = 30 * time.Second // between two attempts to set the route of a customer that rests
+)
+
+// find reads the customer's home, and repairs what a Move left between its steps, until that is known. A worker that is away or a database
+// that does not answer holds nobody: the customer goes on by itself.
+func (c *customer) find(ctx workflow.Context) {
+	rec, err := c.settledHome(ctx, "a try did not finish")
+	switch {
+	case err == nil:
+		c.found(ctx, rec)
+	case errors.As(err, new(*home.UndecidedError)):
+		c.Cause = ""
+		c.held(ctx, "its home cannot be read: "+work.Reason(err))
+	case c.Resume == "" && c.Token == 0 && work.Is(err, postgres.ErrorNotPrepared): // nobody can have moved
+		c.found(ctx, migration.HomeRecord{OnPrem: migration.SideRecord{State: migration.Open}, AWS: migration.SideRecord{State: migration.Sealed}})
+	case c.Round == 0 && c.Orders.Abort != nil: // its migration ends before it has touched anything
+		w := c.Orders.take(abort)
+		c.Set(ctx, migration.CustomerAborted, migration.WaitNothing, "aborted by "+w.String())
+	default:
+		c.Set(ctx, migration.CustomerFinding, migration.WaitData, "its home cannot be read, and is asked again: "+work.Reason(err))
+		work.AwaitFor(ctx, findPause, "before the home of "+c.in.ID+" is asked again", func() bool { return c.Round == 0 && c.Orders.Abort != nil })
+	}
+}
+
+// found goes on from what the data says.
+func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
+	began, was := c.Resume == "", c.Home
+	if c.in.Was != nil && c.in.Was.Last != nil && began {
+		was = c.in.Was.Last.Home
+	}
+	c.learn(ctx, rec)
+	m := recall(rec, c.in.Was)
+	phase, why := next(c.Home, c.Resume, m), ""
+	if began {
+		c.Baseline, c.Unjudged, c.Cause, c.Ends, why = m.Baseline, m.Unjudged, m.Cause, m.Ends, m.Reason
+	}
+	if c.wasReset {
+		phase, why = c.afterReset(ctx, phase, why)
+	}
+	if began && phase == m.Phase && !m.Since.IsZero() && phase == migration.CustomerMovingBack {
+		c.BackSince = m.Since
+	}
+	c.Resume, c.wasReset = "", false
+	if c.Token > 0 { // the Move that asked the passes over its files to step aside is no more, and may have ended before it set the route
+		c.release(ctx)
+		switch phase {
+		case migration.CustomerBaking, migration.CustomerRolledBack, migration.CustomerHeld, migration.CustomerFinished:
+			c.Unrouted = c.routed(ctx)
+		}
+	}
+	if was != migration.NoHome && was != c.Home {
+		c.Moves = append(c.Moves, migration.MoveResult{
+			Outcome: migration.MoveDone, Try: migration.Try{Token: rec.Token()}, From: was, To: c.Home, Home: c.Home, Reason: c.Why,
+		})
+	}
+	switch phase {
+	case migration.CustomerWaiting:
+		c.Set(ctx, phase, migration.WaitBatch, "")
+	case migration.CustomerMoving:
+		c.Set(ctx, phase, migration.WaitNothing, c.Why)
+	case migration.CustomerBaking:
+		c.arrived(ctx)
+	case migration.CustomerSoaking:
+		c.Set(ctx, phase, migration.WaitHealth, "going back still loses nothing")
+	case migration.CustomerMovingBack:
+		c.Set(ctx, phase, migration.WaitNothing, why)
+	case migration.CustomerRolledBack:
+		c.cameHome(ctx, why)
+	case migration.CustomerHeld:
+		c.rests(ctx, phase, why)
+	default:
+		c.Set(ctx, phase, migration.WaitNothing, why)
+	}
+}
+
+// afterReset forgets what the customer remembers: it is of an earlier day, and the server has delivered all its signals once more. At home
+// it is held, unless it had not gone yet.
+func (c *customer) afterReset(ctx workflow.Context, phase migration.CustomerPhase, why string) (migration.CustomerPhase, string) {
+	fresh := c.in.State == nil && !c.Go
+	c.Go, c.Orders = false, orders{}
+	c.Note(ctx, "reset in Temporal: homed on "+string(c.Home), migration.Command{})
+	if c.Home == migration.OnPrem && !fresh {
+		c.Cause = migration.ByHand
+		return migration.CustomerHeld, "reset in Temporal: nothing happens by itself until retry"
+	}
+	return phase, why
+}
+
+// learn takes over what the data says.
+func (c *customer) learn(ctx workflow.Context, rec migration.HomeRecord) {
+	c.setHome(ctx, rec.Home())
+	if stay := rec.Stay(c.Home); stay != c.Stay {
+		c.Stay, c.Notes = stay, 0
+	}
+	c.Notes = max(c.Notes, rec.Note(c.Home).N)
+}
+
+// keeper reads and repairs the customer's home.
+func (c *customer) keeper() *home.Keeper {
+	return &home.Keeper{Spec: c.in.Spec, Slice: c.slice, Home: c.Home, Token: c.Token, Note: func(ctx workflow.Context, what, because string) {
+		if n := len(c.Timeline); n > 0 && c.Timeline[n-1].What == what && c.Timeline[n-1].Why == because {
+			return // tried again, with the same outcome
+		}
+		c.Note(ctx, what, migration.Command{Reason: because})
+	}}
+}
+
+// settledHome asks the data where the customer is homed, after the repair of what a try left between its steps.
+func (c *customer) settledHome(ctx workflow.Context, why string) (migration.HomeRecord, error) {
+	k := c.keeper()
+	defer func() { c.Token = k.Token }()
+	return k.Settled(ctx, why)
+}
+
+// repair settles a Move that did not say how it ended. Only the data says what has become of it.
+func (c *customer) repair(ctx workflow.Context, from migration.Side, why string) {
+	k := c.keeper()
+	defer func() { c.Token = k.Token }()
+	k.Repair(ctx, from, why)
+}
+
+// errOther says that somebody wants something else.
+var errOther = errors.New("somebody wants something else")
+
+// follow makes the route follow the home record. It gives up after a while, and at once where somebody wants something else.
+func (c *customer) follow(ctx workflow.Context) error {
+	routing, cancel := workflow.WithCancel(ctx)
+	defer cancel()
+	f, set := workflow.NewFuture(ctx)
+	workflow.Go(routing, func(ctx workflow.Context) { set.Set(nil, home.Follow(ctx, c.in.Spec, c.slice)) })
+	c.await(ctx, func() bool { return f.IsReady() || c.wanted() })
+	if !f.IsReady() {
+		return errOther
+	}
+	return f.Get(ctx, nil)
+}
+
+func (c *customer) setHome(ctx workflow.Context, home migration.Side) {
+	if c.Home == home {
+		return
+	}
+	c.Home = home
+	c.upsertHome(ctx)
+}

@@ -1,0 +1,109 @@
+package customer
+
+import (
+	"encoding/json"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/activities/health"
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/work"
+)
+
+// notePatience is how long a note may take. What follows does not depend on it, but for the end of the soak.
+const notePatience = 10 * time.Second
+
+// memory is what is remembered of a customer beside its fence. A customer that is started again goes on from it, whoever was terminated.
+type memory struct {
+	Phase    migration.CustomerPhase `json:"phase"`
+	Since    time.Time               `json:"since"`
+	Reason   string                  `json:"reason,omitempty"`
+	Cause    migration.Cause         `json:"cause,omitempty"`
+	Ends     time.Time               `json:"ends,omitzero"`
+	Baseline *health.Baseline        `json:"baseline,omitempty"`
+	Unjudged bool                    `json:"unjudged,omitempty"`
+
+	// Of its batch's memory only.
+	Round int                       `json:"round,omitempty"`
+	Told  bool                      `json:"told,omitempty"`
+	Last  *migration.CustomerStatus `json:"last,omitempty"`
+}
+
+// remember writes down where the customer stands, in its own data.
+func (c *customer) remember(ctx workflow.Context) error {
+	if c.Home == migration.NoHome || len(c.slice.Databases) == 0 {
+		return nil
+	}
+	m := memory{Phase: c.Phase, Since: c.Since, Reason: c.Reason, Cause: c.Cause, Ends: c.Ends, Baseline: c.Baseline, Unjudged: c.Unjudged}
+	return c.write(ctx, m)
+}
+
+func (c *customer) write(ctx workflow.Context, m memory) error {
+	words, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	c.Notes++
+	d := c.slice.Databases[0]
+	req := postgres.NoteRequest{
+		TenantRequest: postgres.TenantRequest{
+			PostgresRef: postgres.PostgresRef{Plan: c.in.Spec.Plan, Dataset: d, Target: c.slice.Target(d.Target())},
+			Customer:    c.in.ID, Tenant: c.slice.Customer.Tenant,
+		},
+		Side: c.Home, Note: migration.Note{Stay: c.Stay, N: c.Notes, Words: string(words)},
+	}
+	n := work.DataQuestion.Within(notePatience).At(ctx, d.Site(), "note in "+d.Name+" that "+c.in.ID+" is "+string(m.Phase))
+	return workflow.ExecuteActivity(n, work.Postgres.NoteTenant, req).Get(n, nil)
+}
+
+// recall is what the data remembers of the present stay, or else of the stay that ended with the last Move; what the batch remembers counts
+// where it is newer.
+func recall(rec migration.HomeRecord, was *memory) (m memory) {
+	for _, side := range []migration.Side{rec.Home(), rec.Home().Other()} {
+		if n := rec.Note(side); n.N > 0 && json.Unmarshal([]byte(n.Words), &m) == nil {
+			break
+		}
+	}
+	if m.Phase == migration.CustomerMoving { // who sends a customer out has to say so again
+		m.Phase = migration.CustomerWaiting
+	}
+	if was != nil && (m.Phase == "" || was.Since.After(m.Since)) {
+		baseline, unjudged := m.Baseline, m.Unjudged
+		m = *was
+		m.Baseline, m.Unjudged = baseline, unjudged
+	}
+	return m
+}
+
+// next is the phase of a customer whose home has become known. resume is the phase in which it stopped being known; "": the customer has
+// just begun, and m is what is remembered of it.
+func next(home migration.Side, resume migration.CustomerPhase, m memory) migration.CustomerPhase {
+	if resume == "" {
+		resume = m.Phase
+	} else if resume == migration.CustomerHeld { // a retry
+		resume = ""
+	}
+	if home == migration.AWS {
+		switch resume {
+		case migration.CustomerFinished, migration.CustomerMovingBack, migration.CustomerHeld, migration.CustomerSoaking:
+			return resume
+		default:
+			return migration.CustomerBaking
+		}
+	}
+	switch resume {
+	case migration.CustomerMoving, migration.CustomerHeld:
+		return resume
+	case migration.CustomerWaiting:
+		return migration.CustomerWaiting
+	case "":
+		if m.Phase == "" {
+			return migration.CustomerWaiting
+		}
+		return migration.CustomerRolledBack
+	default: // it was on AWS, or on its way from there
+		return migration.CustomerRolledBack
+	}
+}
