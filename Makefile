@@ -8,7 +8,8 @@ PYTHON ?= python3
 # The lab and the tests find their tools here.
 export DROVER_TOOLS := $(CURDIR)/.cache
 
-.PHONY: help setup setup-lab setup-lint build demo lab test lint cover clean
+BENCHES := bench-freeze performance
+.PHONY: $(BENCHES) help setup setup-lab setup-lint build demo lab test lint cover clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -38,6 +39,13 @@ test: setup-lab ## unit, conformance, replay and end-to-end tests with -race; pr
 
 lint: setup-lint ## formatting, linters, import rules, workflow determinism
 	@exec tools/lint.sh
+
+bench-freeze: setup-lab ## how long customers cannot write, beside the bare SQL; writes out/freeze.json and docs/performance.md
+	go run ./bench/freeze
+	@$(MAKE) --no-print-directory performance
+
+performance: ## write docs/performance.md from the results in out/
+	go run ./bench/report
 
 cover: test ## the same, then coverage by function in out/coverage.txt and by line in out/coverage.html
 	go tool cover -func=out/coverage.out >out/coverage.txt
