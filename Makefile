@@ -8,7 +8,8 @@ PYTHON ?= python3
 # The lab and the tests find their tools here.
 export DROVER_TOOLS := $(CURDIR)/.cache
 
-.PHONY: help setup setup-lab setup-lint build demo lab test test-tree lint cover clean
+BENCHES := bench-freeze performance
+.PHONY: $(BENCHES) help setup setup-lab setup-lint build demo lab test test-tree lint cover clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -41,6 +42,13 @@ test-tree: setup-lab ## the last pass over a tree of 200,000 files, there and ba
 
 lint: setup-lint ## formatting, linters, import rules, workflow determinism
 	@exec tools/lint.sh
+
+bench-freeze: setup-lab ## how long customers cannot write, beside the bare SQL; writes out/freeze.json and docs/performance.md
+	go run ./bench/freeze
+	@$(MAKE) --no-print-directory performance
+
+performance: ## write docs/performance.md from the results in out/
+	go run ./bench/report
 
 cover: test ## the same, then coverage by function in out/coverage.txt and by line in out/coverage.html
 	go tool cover -func=out/coverage.out >out/coverage.txt

@@ -216,6 +216,7 @@ func TestACustomerFreezesOnceAndIsHomedOnTheOtherSideInEveryDatabase(t *testing.
 		require.Equal(t, migration.StepOpening, r.Step)
 		require.True(t, r.RestOpen)
 		require.Positive(t, r.Opened.Sub(r.Fenced))
+		require.Less(t, r.Opened.Sub(r.Fenced), time.Minute)
 		require.EqualValues(t, 2, r.Rows, "an account in each database")
 		require.EqualValues(t, 3, r.Objects)
 		require.Positive(t, r.Took.Mark)

@@ -229,6 +229,7 @@ var errBusy = errors.New("the customer's writers did not finish in time: look fo
 func (f *freezing) fence(ctx context.Context) error {
 	defer measure(&f.result.Took.Fence)()
 	fenced := make([]bool, len(f.databases))
+	var mu sync.Mutex
 	for range fencePatience {
 		f.lease = time.Now().Add(f.req.Slice.Policy.FreezeBudget.D())
 		busy := errors.New("busy")
@@ -242,7 +243,12 @@ func (f *freezing) fence(ctx context.Context) error {
 			case r.Word != migration.WordFenced:
 				return said("fence", d.name, r.Word)
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			fenced[slices.Index(f.databases, d)] = true
+			if f.result.Fenced.IsZero() || r.At.Before(f.result.Fenced) {
+				f.result.Fenced = r.At
+			}
 			return nil
 		})
 		if !errors.Is(err, busy) {

@@ -137,7 +137,7 @@ func (m *move) begun(r round, err error) bool {
 // take keeps what an activity has found.
 func (m *move) take(res freeze.Result) {
 	m.result.Step = res.Step
-	if m.result.Fenced.IsZero() || !res.Fenced.IsZero() && res.Fenced.Before(m.result.Fenced) {
+	if !res.Fenced.IsZero() && (m.result.Fenced.IsZero() || res.Fenced.Before(m.result.Fenced)) {
 		m.result.Fenced = res.Fenced
 	}
 	if !res.Opened.IsZero() {
