@@ -30,7 +30,9 @@ func newWorld(side migration.Side) *world {
 
 func (w *world) activities() *traffic.Activities { return traffic.New(w, w, w) }
 
-func (w *world) Spec(context.Context, migration.SpecRef) (*migration.Spec, error) { return &w.spec, nil }
+func (w *world) Spec(context.Context, migration.SpecRef) (*migration.Spec, error) {
+	return &w.spec, nil
+}
 
 func (w *world) Wanted(context.Context, *migration.Spec, []migration.Customer) ([]routes.Wanted, error) {
 	w.reads++
