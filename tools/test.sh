@@ -33,12 +33,12 @@ stage() { # stage NAME COMMAND...: runs it, prints how long it took, remembers a
 units() {
   # The timeout is a package's. Databases and mock servers start in many of them, on two cores.
   # shellcheck disable=SC2046
-  go test -race -timeout 8m -cover -coverpkg="$covered" $(go list ./... | grep -v '/test/') -args -test.gocoverdir="$data/units"
+  go test -race -timeout 20m -cover -coverpkg="$covered" $(go list ./... | grep -v '/test/') -args -test.gocoverdir="$data/units"
 }
 
 end_to_end() {
   export DROVER_BIN=$out/test-bin GOCOVERDIR=$data/binaries
-  go test -race -p 1 -timeout 15m -cover -coverpkg="$covered" ./test/... -args -test.gocoverdir="$data/e2e"
+  go test -race -p 1 -timeout 20m -cover -coverpkg="$covered" ./test/... -args -test.gocoverdir="$data/e2e"
 }
 
 binaries() {

@@ -398,7 +398,7 @@ func TestAStoreThatRefusesConnectionsEndsTheLastPassAtOnce(t *testing.T) {
 	p := newPair(t)
 	p.write("a", "one")
 	down := &refusing{}
-	var use s3.HTTPClient = p.s3.Options().HTTPClient
+	use := p.s3.Options().HTTPClient
 	j := p.job(migration.OnPrem)
 	j.S3 = s3.New(p.s3.Options(), func(o *s3.Options) {
 		o.HTTPClient = switched(func(r *http.Request) (*http.Response, error) { return use.Do(r) })

@@ -41,6 +41,7 @@ func (c *customer) remember(ctx workflow.Context) error {
 }
 
 func (c *customer) write(ctx workflow.Context, m memory) error {
+	//workflowcheck:ignore the same value has the same words
 	words, err := json.Marshal(m)
 	if err != nil {
 		return err
@@ -62,7 +63,12 @@ func (c *customer) write(ctx workflow.Context, m memory) error {
 // where it is newer.
 func recall(rec migration.HomeRecord, was *memory) (m memory) {
 	for _, side := range []migration.Side{rec.Home(), rec.Home().Other()} {
-		if n := rec.Note(side); n.N > 0 && json.Unmarshal([]byte(n.Words), &m) == nil {
+		n := rec.Note(side)
+		if n.N == 0 {
+			continue
+		}
+		//workflowcheck:ignore the same words have the same value
+		if err := json.Unmarshal([]byte(n.Words), &m); err == nil {
 			break
 		}
 	}
@@ -80,9 +86,10 @@ func recall(rec migration.HomeRecord, was *memory) (m memory) {
 // next is the phase of a customer whose home has become known. resume is the phase in which it stopped being known; "": the customer has
 // just begun, and m is what is remembered of it.
 func next(home migration.Side, resume migration.CustomerPhase, m memory) migration.CustomerPhase {
-	if resume == "" {
+	switch resume {
+	case "":
 		resume = m.Phase
-	} else if resume == migration.CustomerHeld { // a retry
+	case migration.CustomerHeld: // a retry
 		resume = ""
 	}
 	if home == migration.AWS {
