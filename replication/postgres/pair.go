@@ -94,6 +94,15 @@ func Connect(ctx context.Context, side migration.Side, here, peer Address, renew
 	return s, nil
 }
 
+// Reset has every connection to the server made anew: those that it has ended fail once each otherwise.
+func (s *Server) Reset() {
+	for _, p := range []*pgxpool.Pool{s.Pool, s.lane} {
+		if p != nil {
+			p.Reset()
+		}
+	}
+}
+
 // Close closes both pools of a side.
 func (s *Server) Close() {
 	for _, p := range []*pgxpool.Pool{s.Pool, s.lane} {

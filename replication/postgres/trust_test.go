@@ -40,8 +40,12 @@ func home(r *pairtest.Rig, tenant int64) migration.HomeRecord {
 
 func watch(r *pairtest.Rig) postgres.Watch {
 	r.Helper()
-	w, err := r.Pair.Watch(r.Context())
-	require.NoError(r, err)
+	var w postgres.Watch
+	r.Until("a look at both sides", func() bool { // connections of the time before a restart fail once each
+		var err error
+		w, err = r.Pair.Watch(r.Context())
+		return err == nil
+	})
 	return w
 }
 

@@ -58,5 +58,5 @@ func (r *Rig) Ends(w Waiter) string {
 // FencePatiently fences tenant 1, and lets its writes wait.
 func (r *Rig) FencePatiently(side migration.Side, k migration.Try, lease, patience time.Duration) {
 	r.Helper()
-	require.Equal(r, migration.WordFenced, r.Word(StepsOn(r.Pair).FencePatiently(r.Context(), side, 1, k, lease, Patience)))
+	require.Equal(r, migration.WordFenced, r.Word(StepsOn(r.Pair).FencePatiently(r.Context(), side, 1, k, lease, patience)))
 }

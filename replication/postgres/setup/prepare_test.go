@@ -133,7 +133,7 @@ func TestAPasswordThatIsRotatedWhileCustomersMove(t *testing.T) {
 
 	m.Rotate("rotated-secret")
 	for _, x := range p.Both() {
-		x.Pool.Reset() // what the servers have ended the pool may not know yet
+		x.Reset() // what the servers have ended the pool may not know yet
 		require.NoError(t, x.Pool.Ping(ctx), "a new connection %s", x.Where())
 	}
 	r.Synced()
@@ -145,19 +145,19 @@ func TestAPasswordThatIsRotatedWhileCustomersMove(t *testing.T) {
 	// Who prepares again need not wait for a beat to be late.
 	m.Rotate("rotated-again")
 	for _, x := range p.Both() {
-		x.Pool.Reset()
+		x.Reset()
 	}
 	r.Prepare(1)
 	r.Synced()
 
 	m.Vault.Set("awssm://orders", "hunter2")
-	p.AWS.Pool.Reset()
+	p.AWS.Reset()
 	require.NoError(t, p.AWS.Pool.Ping(ctx), "a secret that cannot be read leaves what was known last")
 	_, err := preflight.Check(ctx, p, []int64{1})
 	require.ErrorContains(t, err, `log in to the database on AWS: the secret awssm://orders is not JSON {"username": .., "password": ..}`)
 	require.NotContains(t, err.Error(), "hunter2")
 	m.Keep(r.Dst, "wrong-secret")
-	p.AWS.Pool.Reset()
+	p.AWS.Reset()
 	err = p.AWS.Pool.Ping(ctx)
 	require.Equal(t, "28P01", pairtest.Code(err))
 	m.Keep(r.Dst, "rotated-again")
