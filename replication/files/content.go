@@ -61,7 +61,7 @@ func (t *tree) content(ctx context.Context, p string, l Local) (content, Digest,
 		return nil, d, err
 	}
 	var small bytes.Buffer
-	into := io.Writer(io.Discard)
+	into := io.Discard
 	if l.Size <= smallFile {
 		small.Grow(int(l.Size) + 1)
 		into = &small
