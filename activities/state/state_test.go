@@ -19,6 +19,7 @@ import (
 
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/internal/objects"
+	"github.com/drover-migration/drover/internal/permanent"
 	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/replication/files/s3test"
@@ -251,7 +252,7 @@ func TestACustomersSliceHasWhatItsMovesNeedAndNothingOfOthers(t *testing.T) {
 func TestACustomerThatThePlanDoesNotHaveIsRefusedByName(t *testing.T) {
 	a, ref := save(t, plan(t))
 	_, err := a.LoadCustomer(t.Context(), state.LoadCustomerRequest{Spec: ref, Customer: "nobody"})
-	require.Equal(t, "NoSuchCustomer", kind(t, err))
+	require.Equal(t, "NoSuchCustomer", permanent.Kind(err))
 	require.ErrorContains(t, err, `plan "shop" revision 3 has no customer "nobody"`)
 }
 

@@ -3,6 +3,8 @@ package heartbeat
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,15 +34,25 @@ func TestHeartbeatsGoOnUntilTheyAreStoppedOrTheActivityIsOver(t *testing.T) {
 
 func TestWhatIsSaidIsSentAtOnceAndAgainUntilItIsStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // both the caller and the goroutine beside it send
 		var sent []string
-		say, stop := saying[string](t.Context(), func(details ...any) { sent = append(sent, fmt.Sprint(details...)) })
+		so := func() []string {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(sent)
+		}
+		say, stop := saying[string](t.Context(), func(details ...any) {
+			mu.Lock()
+			defer mu.Unlock()
+			sent = append(sent, fmt.Sprint(details...))
+		})
 		synctest.Wait()
-		require.Equal(t, []string{""}, sent, "at once, with nothing said yet")
+		require.Equal(t, []string{""}, so(), "at once, with nothing said yet")
 		say("copying")
-		require.Equal(t, []string{"", "copying"}, sent)
+		require.Equal(t, []string{"", "copying"}, so())
 		time.Sleep(2*Every + time.Millisecond)
 		stop()
-		require.Equal(t, []string{"", "copying", "copying", "copying"}, sent, "though nothing more was said")
+		require.Equal(t, []string{"", "copying", "copying", "copying"}, so(), "though nothing more was said")
 	})
 }
 
