@@ -137,6 +137,7 @@ func TestACrashDoesNotTakeBackAFirstCopyThatWasAwaited(t *testing.T) {
 	r.Synced()
 	require.NoError(t, r.Dst.Kill9())
 	require.NoError(t, r.Dst.Restart(t.Context()))
+	r.Pair.AWS.Reset() // a connection that the crash has ended fails once
 	r.Until("the worker is connected again", func() bool { return r.Pair.AWS.Pool.Ping(t.Context()) == nil })
 	sync, err := r.Pair.Sync(t.Context())
 	require.NoError(t, err)
