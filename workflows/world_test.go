@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stretchr/testify/mock"
@@ -385,14 +386,14 @@ func (w *world) fence(ctx context.Context, req freeze.Request, on migration.Data
 // drain finds that the sides differ when the lease ran out and somebody wrote.
 func (w *world) drain(ctx context.Context, req freeze.Request, on migration.Dataset) error {
 	d := w.db(on.Name)
-	differ := false
+	var differ atomic.Bool // a late effect writes it beside its reader
 	word, err := w.do(ctx, "DrainTenant", d.Name, req.From, func() migration.Word {
 		from, to := d.Half(req.From), d.Half(req.From.Other())
 		d.Deliver(req.From)
 		if !d.Arrived(req.From.Other(), req.Try) {
 			return migration.WordBehind
 		}
-		differ = from.Has != to.Has
+		differ.Store(from.Has != to.Has)
 		return migration.WordFenced
 	})
 	switch {
@@ -400,7 +401,7 @@ func (w *world) drain(ctx context.Context, req freeze.Request, on migration.Data
 		return err
 	case word != migration.WordFenced:
 		return answered{"drain", d.Name, word}
-	case differ:
+	case differ.Load():
 		return errors.New(d.Name + ": the sides differ")
 	}
 	return nil

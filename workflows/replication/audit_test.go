@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 
 // ledgerRoom is a database of two customers. Its exported methods are the activities.
 type ledgerRoom struct {
-	looks int
+	looks atomic.Int64
 	found func(look int) postgres.WatchResult
 }
 
@@ -46,8 +47,7 @@ func (*ledgerRoom) NameCustomers(_ context.Context, req state.NameCustomersReque
 }
 
 func (l *ledgerRoom) WatchPostgres(context.Context, postgres.PostgresRef) (postgres.WatchResult, error) {
-	l.looks++
-	return l.found(l.looks), nil
+	return l.found(int(l.looks.Add(1))), nil
 }
 
 // audited runs the Replication for ten minutes and answers what it told whom.
@@ -76,7 +76,7 @@ func audited(t *testing.T, found func(look int) postgres.WatchResult) (room *led
 
 func TestBothSidesAreAuditedEachMinuteFromPrepareToTheEnd(t *testing.T) {
 	room, told, pieces := audited(t, func(int) postgres.WatchResult { return postgres.WatchResult{} })
-	require.Greater(t, room.looks, 10)
+	require.Greater(t, room.looks.Load(), int64(10))
 	require.Empty(t, told)
 	for _, p := range pieces {
 		require.False(t, p.Stop)
