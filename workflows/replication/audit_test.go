@@ -2,6 +2,8 @@ package replication
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -57,8 +59,11 @@ func audited(t *testing.T, found func(look int) postgres.WatchResult) (room *led
 	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
 	env.RegisterWorkflow(Replication)
 	env.RegisterActivity(room)
+	var mu sync.Mutex
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(
 		func(_, id, _, signal string, arg any) error {
+			mu.Lock() // each signal has a goroutine of its own
+			defer mu.Unlock()
 			switch v := arg.(type) {
 			case mail.Trouble:
 				told[id] = append(told[id], v.Words)
@@ -71,6 +76,12 @@ func audited(t *testing.T, found func(look int) postgres.WatchResult) (room *led
 	env.ExecuteWorkflow(Replication, Input{Spec: migration.SpecRef{Plan: "p"}, Dataset: "orders"})
 	require.True(t, env.IsWorkflowCompleted())
 	require.NoError(t, env.GetWorkflowError())
+	slices.SortFunc(pieces, func(a, b mail.PieceReport) int {
+		if a.Order.Newer(b.Order) {
+			return 1
+		}
+		return -1
+	})
 	return room, told, pieces
 }
 
