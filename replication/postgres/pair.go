@@ -149,9 +149,4 @@ func (p *Pair) Newcomers() migration.Side {
 func (p *Pair) Both() []*Server { return []*Server{p.OnPrem, p.AWS} }
 
 // Where is "on premises" or "on AWS".
-func (s *Server) Where() string {
-	if s.Side == migration.AWS {
-		return "on AWS"
-	}
-	return "on premises"
-}
+func (s *Server) Where() string { return where(s.Side) }

@@ -43,11 +43,11 @@ type StaleSide struct {
 // Then it writes down how far both servers have come. Run twice, it finds nothing more to do.
 func (p *Pair) Watch(ctx context.Context) (Watch, error) {
 	var w Watch
-	servers, err := p.Servers(ctx)
+	onprem, aws, err := p.witnesses(ctx)
 	if err != nil {
 		return w, err
 	}
-	for _, s := range servers {
+	for _, s := range []ServerState{judge(migration.OnPrem, onprem, aws), judge(migration.AWS, aws, onprem)} {
 		if s.Doubt != "" {
 			w.Doubts = append(w.Doubts, s.Doubt)
 		}
@@ -74,7 +74,7 @@ func (p *Pair) Watch(ctx context.Context) (Watch, error) {
 		w.Drift = append(w.Drift, drift...)
 	}
 	if len(w.Doubts) == 0 {
-		err = p.Remember(ctx)
+		err = p.remember(ctx, onprem, aws)
 	}
 	return w, err
 }

@@ -175,6 +175,12 @@ func (p *Pair) Remember(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return p.remember(ctx, onprem, aws)
+}
+
+// remember is Remember of what was read a moment ago: a server that has changed since keeps its row, which
+// names another identity.
+func (p *Pair) remember(ctx context.Context, onprem, aws witness) error {
 	if d := doubts([]ServerState{judge(migration.OnPrem, onprem, aws), judge(migration.AWS, aws, onprem)}); d != "" {
 		return fmt.Errorf("%w: %s", ErrDoubtedServer, d)
 	}
