@@ -19,7 +19,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// DefaultTimeout is how long a request waits for an answer where the caller's context sets no deadline.
+// DefaultTimeout is how long a request waits for an answer where the caller's context sets no
+// deadline.
 const DefaultTimeout = 10 * time.Second
 
 // Client talks to the migrations of one Temporal namespace.
@@ -43,8 +44,9 @@ var (
 	attrPhase = temporal.NewSearchAttributeKeyKeyword(migration.AttrPhase)
 )
 
-// EnsureSearchAttributes registers Drover's search attributes in the client's namespace and waits until the server takes them. It
-// may be repeated, also by several workers at once. Where the caller may not register any but all are there, it succeeds.
+// EnsureSearchAttributes registers Drover's search attributes in the client's namespace and waits
+// until the server takes them. It may be repeated, also by several workers at once. Where the
+// caller may not register any but all are there, it succeeds.
 func (c *Client) EnsureSearchAttributes(ctx context.Context, namespace string) error {
 	const doing = "register search attributes"
 	ctx, cancel := within(ctx, 30*time.Second)
@@ -57,11 +59,13 @@ func (c *Client) EnsureSearchAttributes(ctx context.Context, namespace string) e
 	for _, a := range missing {
 		add[a] = enumspb.INDEXED_VALUE_TYPE_KEYWORD
 	}
-	_, err = c.temporal.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{SearchAttributes: add, Namespace: namespace})
+	_, err = c.temporal.OperatorService().AddSearchAttributes(ctx,
+		&operatorservice.AddSearchAttributesRequest{SearchAttributes: add, Namespace: namespace})
 	var exists *serviceerror.AlreadyExists
 	if err != nil && !errors.As(err, &exists) {
 		return &Problem{Doing: doing, Why: err.Error(), Err: err,
-			Next: "let an administrator run `temporal operator search-attribute create` for " + strings.Join(missing, ", ") + " (type Keyword)"}
+			Next: "let an administrator run `temporal operator search-attribute create` for " + strings.Join(missing, ", ") +
+				" (type Keyword)"}
 	}
 	return problem(doing, c.awaitAttributes(ctx, namespace))
 }
@@ -110,7 +114,8 @@ type PlanSummary struct {
 	Closed    time.Time                `json:"closed,omitzero"`
 }
 
-// List gives every plan that was submitted and is still in Temporal's retention, the newest run of each, newest first.
+// List gives every plan that was submitted and is still in Temporal's retention, the newest run of
+// each, newest first.
 func (c *Client) List(ctx context.Context) ([]PlanSummary, error) {
 	const doing = "list plans"
 	ctx, cancel := within(ctx, DefaultTimeout)
@@ -129,7 +134,8 @@ func (c *Client) List(ctx context.Context) ([]PlanSummary, error) {
 				continue // an older run: the list comes newest first
 			}
 			seen[id] = true
-			s := PlanSummary{Plan: strings.TrimPrefix(id, migration.MigrationID("")), Execution: e.GetStatus().String(), Started: e.GetStartTime().AsTime()}
+			s := PlanSummary{Plan: strings.TrimPrefix(id, migration.MigrationID("")), Execution: e.GetStatus().String(),
+				Started: e.GetStartTime().AsTime()}
 			if t := e.GetCloseTime(); t != nil {
 				s.Closed = t.AsTime()
 			}
@@ -144,7 +150,8 @@ func (c *Client) List(ctx context.Context) ([]PlanSummary, error) {
 	}
 }
 
-// Workers are the identities of the workers that have asked a queue for activities lately: within some minutes, as Temporal keeps them.
+// Workers are the identities of the workers that have asked a queue for activities lately: within
+// some minutes, as Temporal keeps them.
 func (c *Client) Workers(ctx context.Context, queue string) ([]string, error) {
 	ctx, cancel := within(ctx, DefaultTimeout)
 	defer cancel()

@@ -41,9 +41,10 @@ func run(m *testing.M) int {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	dev, err := testsuite.StartDevServer(ctx, testsuite.DevServerOptions{
-		ExistingPath:  tooltest.Path("bin/temporal"),
-		ClientOptions: &temporalclient.Options{Namespace: namespace, DataConverter: codec.DataConverter(), FailureConverter: codec.FailureConverter(), Logger: quiet},
-		LogLevel:      "error",
+		ExistingPath: tooltest.Path("bin/temporal"),
+		ClientOptions: &temporalclient.Options{Namespace: namespace, DataConverter: codec.DataConverter(),
+			FailureConverter: codec.FailureConverter(), Logger: quiet},
+		LogLevel: "error",
 	})
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "start Temporal's dev server from %s: %v (run `make setup`)\n", tooltest.Path("bin/temporal"), err)
@@ -86,7 +87,8 @@ func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
 	}); err != nil {
 		return err
 	}
-	if err := handle(ctx, migration.UpdatePause, func() error { return nil }, func(migration.Command) { status.Paused = true }); err != nil {
+	if err := handle(ctx, migration.UpdatePause, func() error { return nil },
+		func(migration.Command) { status.Paused = true }); err != nil {
 		return err
 	}
 	err := handle(ctx, migration.UpdateResume, func() error {
@@ -137,7 +139,8 @@ func standInCheck(_ workflow.Context, in migration.CheckInput) (migration.Invent
 	if in.Kind != migration.CheckInventory {
 		return migration.InventoryReport{}, errors.New("unknown kind")
 	}
-	return migration.InventoryReport{Sites: []migration.SiteInventory{{Site: in.Spec.Sites[0].Name, VMs: []migration.VM{{Name: "web-01"}}}}}, nil
+	return migration.InventoryReport{Sites: []migration.SiteInventory{{Site: in.Spec.Sites[0].Name,
+		VMs: []migration.VM{{Name: "web-01"}}}}}, nil
 }
 
 func statusQuery[T any](ctx workflow.Context, answer func(migration.Page) (T, error)) error {
@@ -179,7 +182,8 @@ func spec(t *testing.T, customers int) *migration.Spec {
 
 func start(t *testing.T, id, name string, args ...any) {
 	t.Helper()
-	_, err := server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{ID: id, TaskQueue: migration.QueueMain}, name, args...)
+	_, err := server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{ID: id, TaskQueue: migration.QueueMain}, name,
+		args...)
 	require.NoError(t, err)
 }
 
@@ -242,7 +246,8 @@ func TestAnotherContentIsRefusedWhileCustomersWorkByTheFormer(t *testing.T) {
 
 	other := spec(t, 3)
 	require.EventuallyWithT(t, func(t *assert.CollectT) {
-		n, err := server.CountWorkflow(context.Background(), &workflowservice.CountWorkflowExecutionsRequest{Query: "WorkflowId = '" + customer.GetID() + "'"})
+		n, err := server.CountWorkflow(context.Background(),
+			&workflowservice.CountWorkflowExecutionsRequest{Query: "WorkflowId = '" + customer.GetID() + "'"})
 		require.NoError(t, err)
 		require.EqualValues(t, 1, n.GetCount())
 	}, 10*time.Second, 100*time.Millisecond)
@@ -410,7 +415,8 @@ func TestAnInventoryIsAnsweredByTheWorkers(t *testing.T) {
 
 func TestAWorkerThatDoesNotAnswerIsUnreachable(t *testing.T) {
 	_, err := server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{
-		ID: migration.MigrationID(t.Name()), TaskQueue: "nobody-polls-this", WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		ID: migration.MigrationID(t.Name()), TaskQueue: "nobody-polls-this",
+		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 	}, migration.WorkflowMigration, migration.MigrationInput{Spec: spec(t, 1)})
 	require.NoError(t, err)
 	c := client.New(server)

@@ -84,7 +84,8 @@ func problem(doing string, err error) error {
 	case errors.As(err, &precondition) && strings.Contains(err.Error(), "poller"), errors.As(err, &notReady):
 		p.Kind, p.Why, p.Next = ErrUnreachable, "no worker polls the task queue", nextWorker
 	case strings.Contains(err.Error(), "no mapping defined for search attribute"):
-		p.Kind, p.Why, p.Next = ErrUnreachable, "this namespace does not know Drover's search attributes: no worker has been here", nextWorker
+		p.Kind, p.Why, p.Next = ErrUnreachable, "this namespace does not know Drover's search attributes: no worker has been here",
+			nextWorker
 	case errors.As(err, &unavailable):
 		p.Kind, p.Next = ErrUnreachable, nextServer
 	case errors.As(err, &app):
@@ -101,7 +102,8 @@ var remedies = []struct{ says, next string }{
 		"set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the authority that signed the server's certificate"},
 	{"certificate is valid for", "set TEMPORAL_TLS_SERVER_NAME to a name that the server's certificate has, or correct TEMPORAL_ADDRESS"},
 	{"certificate required", "set TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH: the server wants a client's certificate"},
-	{"bad certificate", "the server refuses the client's certificate: check TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH"},
+	{"bad certificate",
+		"the server refuses the client's certificate: check TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH"},
 	{"first record does not look like a TLS handshake",
 		"the server speaks no TLS: set TEMPORAL_TLS=false, or unset TEMPORAL_API_KEY, which switches TLS on"},
 	{"too many colons in address", "write TEMPORAL_ADDRESS as host:port, without https:// in front"},

@@ -33,9 +33,9 @@ type Submitted struct {
 	Already  bool   `json:"already"` // the same plan was running before; nothing was changed
 }
 
-// Submit starts the migration of a compiled plan. Submitting what runs already changes nothing and says so; another content under
-// the name of a running plan is ErrAlreadyRunning. A plan that has ended may be submitted again: customers that are finished are
-// not touched by it.
+// Submit starts the migration of a compiled plan. Submitting what runs already changes nothing and
+// says so; another content under the name of a running plan is ErrAlreadyRunning. A plan that has
+// ended may be submitted again: customers that are finished are not touched by it.
 func (c *Client) Submit(ctx context.Context, spec *migration.Spec, opts SubmitOptions) (Submitted, error) {
 	doing := fmt.Sprintf("submit plan %s", spec.Plan)
 	digest, err := spec.Digest()
@@ -55,8 +55,10 @@ func (c *Client) Submit(ctx context.Context, spec *migration.Spec, opts SubmitOp
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		Memo:                                     map[string]any{memoDigest: digest},
-		TypedSearchAttributes:                    temporal.NewSearchAttributes(attrPlan.ValueSet(spec.Plan), attrPhase.ValueSet(string(migration.MigrationAccepted))),
-		StaticSummary:                            fmt.Sprintf("%s: %d customers in %d batches", spec.Plan, len(spec.Customers), len(spec.Batches)),
+		TypedSearchAttributes: temporal.NewSearchAttributes(attrPlan.ValueSet(spec.Plan),
+			attrPhase.ValueSet(string(migration.MigrationAccepted))),
+		StaticSummary: fmt.Sprintf("%s: %d customers in %d batches", spec.Plan, len(spec.Customers),
+			len(spec.Batches)),
 	}, migration.WorkflowMigration, migration.MigrationInput{Spec: spec, By: opts.By})
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
@@ -70,14 +72,17 @@ func (c *Client) Submit(ctx context.Context, spec *migration.Spec, opts SubmitOp
 	}
 }
 
-// othersRun refuses a plan whose earlier content still has customers, batches or copies at work, after its migration has ended otherwise
-// than done or aborted: they would go on by what they were told.
+// othersRun refuses a plan whose earlier content still has customers, batches or copies at work,
+// after its migration has ended otherwise than done or aborted: they would go on by what they were
+// told.
 func (c *Client) othersRun(ctx context.Context, doing, plan, digest string) error {
 	last, info, err := c.submitted(ctx, doing, migration.MigrationID(plan))
-	if err != nil || last == "" || last == digest || info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING { // a running one is asked by starting it
+	// a running one is asked by starting it
+	if err != nil || last == "" || last == digest || info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
 		return err
 	}
-	query := fmt.Sprintf("%s = '%s' AND ExecutionStatus = 'Running' AND WorkflowType IN ('Batch', 'Customer', 'Workload', 'Replication')", migration.AttrPlan, plan)
+	query := fmt.Sprintf("%s = '%s' AND ExecutionStatus = 'Running' AND WorkflowType IN ('Batch', 'Customer', 'Workload', 'Replication')",
+		migration.AttrPlan, plan)
 	n, err := c.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Query: query})
 	if err != nil {
 		return problem(doing, err)
@@ -87,12 +92,15 @@ func (c *Client) othersRun(ctx context.Context, doing, plan, digest string) erro
 	}
 	return &Problem{
 		Kind: ErrAlreadyRunning, Doing: doing,
-		Why:  fmt.Sprintf("%d workflows of this plan still work by the content submitted before (digest %.12s, this file's is %.12s)", n.GetCount(), last, digest),
-		Next: fmt.Sprintf("if its migration has just ended, try again in a moment; else submit the former content again and end it with `drover abort %s`", plan),
+		Why: fmt.Sprintf("%d workflows of this plan still work by the content submitted before (digest %.12s, this file's is %.12s)",
+			n.GetCount(), last, digest),
+		Next: fmt.Sprintf("if its migration has just ended, try again in a moment; else submit the former content again and end it with "+
+			"`drover abort %s`", plan),
 	}
 }
 
-// submitted is the digest of the newest content submitted under a migration's id, and its run; empty if there is none.
+// submitted is the digest of the newest content submitted under a migration's id, and its run;
+// empty if there is none.
 func (c *Client) submitted(ctx context.Context, doing, id string) (digest string, run *workflowpb.WorkflowExecutionInfo, err error) {
 	d, err := c.temporal.DescribeWorkflowExecution(ctx, id, "")
 	var none *serviceerror.NotFound
@@ -124,25 +132,28 @@ func (c *Client) alreadyRunning(ctx context.Context, doing string, out Submitted
 	return Submitted{}, &Problem{
 		Kind: ErrAlreadyRunning, Doing: doing,
 		Why: fmt.Sprintf("a plan of this name is running with other content (digest %.12s, this file's is %.12s)", running, out.Digest),
-		Next: fmt.Sprintf("look at it with `drover status %s`; wait until it ends or end it with `drover abort %s`; another name only helps a plan of other customers and databases",
+		Next: fmt.Sprintf("look at it with `drover status %s`; wait until it ends or end it with `drover abort %s`; another name only "+
+			"helps a plan of other customers and databases",
 			out.Plan, out.Plan),
 	}
 }
 
-// Inventory asks the workers of the plan's sites what the plan's machines look like and what stands in their way. It changes
-// nothing. A newer inventory of the same plan replaces one that still runs. It waits as long as ctx allows.
+// Inventory asks the workers of the plan's sites what the plan's machines look like and what stands
+// in their way. It changes nothing. A newer inventory of the same plan replaces one that still
+// runs. It waits as long as ctx allows.
 func (c *Client) Inventory(ctx context.Context, spec *migration.Spec) (migration.InventoryReport, error) {
 	var report migration.InventoryReport
 	err := c.ask(ctx, question{
 		doing: "take the inventory of plan " + spec.Plan, id: migration.CheckID(spec.Plan, migration.CheckInventory), plan: spec.Plan,
-		summary: "inventory of " + spec.Plan, workflow: migration.WorkflowCheck, in: migration.CheckInput{Kind: migration.CheckInventory, Spec: spec},
+		summary: "inventory of " + spec.Plan, workflow: migration.WorkflowCheck,
+		in: migration.CheckInput{Kind: migration.CheckInventory, Spec: spec},
 	}, &report)
 	return report, err
 }
 
-// Doctor asks the workers of the plan's sites what the plan's databases say of its customers, whether or
-// not a migration runs. It changes nothing but what agree says; nil: nothing. A newer question replaces
-// one that still runs. It waits as long as ctx allows.
+// Doctor asks the workers of the plan's sites what the plan's databases say of its customers,
+// whether or not a migration runs. It changes nothing but what agree says; nil: nothing. A newer
+// question replaces one that still runs. It waits as long as ctx allows.
 func (c *Client) Doctor(ctx context.Context, spec *migration.Spec, agree *migration.AgreeToServer) (migration.DoctorReport, error) {
 	var report migration.DoctorReport
 	err := c.ask(ctx, question{
@@ -178,12 +189,14 @@ func (c *Client) ask(ctx context.Context, q question, answer any) error {
 	}
 	var failed *temporal.WorkflowExecutionError
 	if errors.As(err, &failed) {
-		return &Problem{Doing: q.doing, Why: cause(err), Err: err, Next: "read the history of workflow " + run.GetID() + " in the Temporal UI"}
+		return &Problem{Doing: q.doing, Why: cause(err), Err: err, Next: "read the history of workflow " + run.GetID() +
+			" in the Temporal UI"}
 	}
 	return problem(q.doing, err)
 }
 
-// cause is the innermost message of a failed workflow: the layers around it name workflows and activities, not the trouble.
+// cause is the innermost message of a failed workflow: the layers around it name workflows and
+// activities, not the trouble.
 func cause(err error) string {
 	var app *temporal.ApplicationError
 	if errors.As(err, &app) {

@@ -21,8 +21,9 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Check reads what the workloads will need in their target and says what is missing. It writes nothing. When the credentials are of
-// another account, that is all it says: every other answer would be about the wrong place.
+// Check reads what the workloads will need in their target and says what is missing. It writes
+// nothing. When the credentials are of another account, that is all it says: every other answer
+// would be about the wrong place.
 func (mk *Maker) Check(ctx context.Context, target migration.Target, workloads []migration.Workload) ([]migration.Finding, error) {
 	ch := &check{mk: mk, t: target}
 	if err := ch.account(ctx); err != nil || len(ch.findings) > 0 {
@@ -48,7 +49,8 @@ type check struct {
 }
 
 func (ch *check) block(name, subject, remedy, reason string, args ...any) {
-	ch.findings = append(ch.findings, migration.Finding{Severity: migration.Blocker, Check: name, Subject: subject, Reason: fmt.Sprintf(reason, args...), Remedy: remedy})
+	ch.findings = append(ch.findings, migration.Finding{Severity: migration.Blocker, Check: name, Subject: subject,
+		Reason: fmt.Sprintf(reason, args...), Remedy: remedy})
 }
 
 func (ch *check) target() string { return "target " + ch.t.Name }
@@ -60,7 +62,8 @@ func (ch *check) account(ctx context.Context) error {
 	}
 	who, err := c.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if has(err, "AccessDenied") {
-		ch.block("aws-role", ch.target(), "let the worker's own identity assume the role (its trust policy, and the external id)", "AWS refuses the worker the role that the target names")
+		ch.block("aws-role", ch.target(), "let the worker's own identity assume the role (its trust policy, and the external id)",
+			"AWS refuses the worker the role that the target names")
 		return nil
 	}
 	if err != nil {
@@ -87,7 +90,8 @@ func (ch *check) network(ctx context.Context) error {
 		return classify(err, "look for VPC %s", ch.t.VPC)
 	}
 	if len(vpcs.Vpcs) == 0 {
-		ch.block("aws-vpc", ch.target(), "correct the target's vpc or region", "there is no VPC %s in region %s of account %s", ch.t.VPC, ch.t.Region, ch.t.Account)
+		ch.block("aws-vpc", ch.target(), "correct the target's vpc or region", "there is no VPC %s in region %s of account %s", ch.t.VPC,
+			ch.t.Region, ch.t.Account)
 		return nil
 	}
 	got, err := c.DescribeSubnets(ctx, &ec2.DescribeSubnetsInput{Filters: []ec2types.Filter{filter("vpc-id", ch.t.VPC)}})
@@ -119,14 +123,17 @@ func (ch *check) key(ctx context.Context) error {
 	}
 	out, err := c.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &ch.t.KMSKey})
 	if has(err, "NotFoundException", "InvalidArnException") {
-		ch.block("aws-kms-key", ch.target(), "create it or correct the target's kmsKey", "there is no KMS key %s in region %s", ch.t.KMSKey, ch.t.Region)
+		ch.block("aws-kms-key", ch.target(), "create it or correct the target's kmsKey", "there is no KMS key %s in region %s", ch.t.KMSKey,
+			ch.t.Region)
 		return nil
 	}
 	if err != nil {
 		return classify(err, "look for KMS key %s", ch.t.KMSKey)
 	}
-	if k := out.KeyMetadata; k.KeyState != kmstypes.KeyStateEnabled || k.KeyUsage != "" && k.KeyUsage != kmstypes.KeyUsageTypeEncryptDecrypt {
-		ch.block("aws-kms-key", ch.target(), "enable it, or name an enabled key for encryption", "KMS key %s is %s, for %s", ch.t.KMSKey, k.KeyState, k.KeyUsage)
+	if k := out.KeyMetadata; k.KeyState != kmstypes.KeyStateEnabled || k.KeyUsage != "" &&
+		k.KeyUsage != kmstypes.KeyUsageTypeEncryptDecrypt {
+		ch.block("aws-kms-key", ch.target(), "enable it, or name an enabled key for encryption", "KMS key %s is %s, for %s", ch.t.KMSKey,
+			k.KeyState, k.KeyUsage)
 	}
 	return nil
 }
@@ -154,7 +161,8 @@ func (ch *check) workload(ctx context.Context, w migration.Workload) error {
 		return err
 	}
 	for _, g := range missing {
-		ch.block("aws-security-group", "workload "+w.Name, "create it, or correct the workload's securityGroups", "VPC %s has no security group %s", ch.t.VPC, g)
+		ch.block("aws-security-group", "workload "+w.Name, "create it, or correct the workload's securityGroups",
+			"VPC %s has no security group %s", ch.t.VPC, g)
 	}
 	return nil
 }
@@ -171,7 +179,8 @@ func (ch *check) profile(ctx context.Context, w migration.Workload) error {
 	out, err := c.GetInstanceProfile(ctx, &iam.GetInstanceProfileInput{InstanceProfileName: &name})
 	switch {
 	case has(err, "NoSuchEntity"):
-		ch.block("aws-instance-profile", "workload "+w.Name, "create it, or correct the workload's profile", "account %s has no instance profile %q", ch.t.Account, name)
+		ch.block("aws-instance-profile", "workload "+w.Name, "create it, or correct the workload's profile",
+			"account %s has no instance profile %q", ch.t.Account, name)
 	case err != nil:
 		return classify(err, "look for instance profile %q of workload %q", name, w.Name)
 	case len(out.InstanceProfile.Roles) == 0:
@@ -181,7 +190,8 @@ func (ch *check) profile(ctx context.Context, w migration.Workload) error {
 }
 
 // image is REGISTRY/REPOSITORY with a tag or a digest, as a task definition takes it.
-var image = regexp.MustCompile(`^([a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]+)?/)?[a-z0-9][a-z0-9._-]*(/[a-z0-9._-]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`)
+var image = regexp.MustCompile(
+	`^([a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]+)?/)?[a-z0-9][a-z0-9._-]*(/[a-z0-9._-]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`)
 
 // fargateMemory is the memory in MiB, from, to and step, that Fargate allows for each size of CPU
 // (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html).
@@ -196,12 +206,15 @@ func (ch *check) fargate(ctx context.Context, w migration.Workload) error {
 		ch.block("aws-image", subject, "write it as registry/repository:tag", "%q is not a container image", f.Image)
 	}
 	if m, ok := fargateMemory[f.CPU]; !ok {
-		ch.block("aws-fargate-size", subject, "use one of 256, 512, 1024, 2048, 4096, 8192, 16384 CPU units", "Fargate has no tasks of %d CPU units", f.CPU)
+		ch.block("aws-fargate-size", subject, "use one of 256, 512, 1024, 2048, 4096, 8192, 16384 CPU units",
+			"Fargate has no tasks of %d CPU units", f.CPU)
 	} else if f.Memory < m[0] || f.Memory > m[1] || f.Memory%m[2] != 0 || f.CPU == 256 && f.Memory == 1536 {
-		ch.block("aws-fargate-size", subject, "change cpu or memory", "Fargate tasks of %d CPU units have %d to %d MiB in steps of %d, not %d", f.CPU, m[0], m[1], m[2], f.Memory)
+		ch.block("aws-fargate-size", subject, "change cpu or memory", "Fargate tasks of %d CPU units have %d to %d MiB in steps of %d, "+
+			"not %d", f.CPU, m[0], m[1], m[2], f.Memory)
 	}
 	if len(w.Config.Secrets) > 0 && f.ExecutionRole == "" {
-		ch.block("aws-execution-role", subject, "name an executionRole that may read the secrets", "its tasks have secrets and no execution role to read them by")
+		ch.block("aws-execution-role", subject, "name an executionRole that may read the secrets", "its tasks have secrets and no "+
+			"execution role to read them by")
 	}
 	if err := ch.cluster(ctx, f.Cluster, subject); err != nil {
 		return err
@@ -233,7 +246,8 @@ func (ch *check) cluster(ctx context.Context, cluster, subject string) error {
 			return nil
 		}
 	}
-	ch.block("aws-cluster", subject, "create it, or correct the workload's cluster", "there is no active ECS cluster %q in region %s", cluster, ch.t.Region)
+	ch.block("aws-cluster", subject, "create it, or correct the workload's cluster", "there is no active ECS cluster %q in region %s",
+		cluster, ch.t.Region)
 	return nil
 }
 
@@ -248,7 +262,8 @@ func (ch *check) role(ctx context.Context, role, subject string) error {
 	name := role[strings.LastIndex(role, "/")+1:]
 	_, err = c.GetRole(ctx, &iam.GetRoleInput{RoleName: &name})
 	if has(err, "NoSuchEntity") {
-		ch.block("aws-task-role", subject, "create it, trusted by ecs-tasks.amazonaws.com, or correct the plan", "account %s has no role %q", ch.t.Account, name)
+		ch.block("aws-task-role", subject, "create it, trusted by ecs-tasks.amazonaws.com, or correct the plan",
+			"account %s has no role %q", ch.t.Account, name)
 		return nil
 	}
 	return classify(err, "look for role %q", name)

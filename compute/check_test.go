@@ -24,16 +24,21 @@ type asked struct {
 // ready is an account that has everything, and a request that wants it.
 func ready() (*account, *asked) {
 	a := &account{
-		id: owner, vpcs: []string{"vpc-1"}, subnets: map[string]int32{"subnet-a": 10, "subnet-b": 1}, groups: map[string]string{"web": "sg-01234567"},
-		keys:     map[string]kmstypes.KeyMetadata{"alias/disks": {KeyState: kmstypes.KeyStateEnabled, KeyUsage: kmstypes.KeyUsageTypeEncryptDecrypt}},
-		profiles: map[string][]iamtypes.Role{"web": {{}}}, roles: []string{"task", "execution"}, clusters: map[string]string{"shop": "ACTIVE"},
-		secrets: map[string]string{"db": "arn:aws:secretsmanager:eu-west-1:" + owner + ":secret:db-AbCdEf"}, errs: map[string]error{},
+		id: owner, vpcs: []string{"vpc-1"}, subnets: map[string]int32{"subnet-a": 10, "subnet-b": 1},
+		groups: map[string]string{"web": "sg-01234567"},
+		keys: map[string]kmstypes.KeyMetadata{"alias/disks": {KeyState: kmstypes.KeyStateEnabled,
+			KeyUsage: kmstypes.KeyUsageTypeEncryptDecrypt}},
+		profiles: map[string][]iamtypes.Role{"web": {{}}}, roles: []string{"task", "execution"},
+		clusters: map[string]string{"shop": "ACTIVE"},
+		secrets:  map[string]string{"db": "arn:aws:secretsmanager:eu-west-1:" + owner + ":secret:db-AbCdEf"}, errs: map[string]error{},
 	}
 	return a, &asked{
-		Target: migration.Target{Name: "main", Account: owner, Region: "eu-west-1", VPC: "vpc-1", Subnets: []string{"subnet-a", "subnet-b"}, KMSKey: "alias/disks"},
+		Target: migration.Target{Name: "main", Account: owner, Region: "eu-west-1", VPC: "vpc-1", Subnets: []string{"subnet-a", "subnet-b"},
+			KMSKey: "alias/disks"},
 		Workloads: []migration.Workload{
 			{Name: "web", EC2: &migration.EC2{SecurityGroups: []string{"web", "sg-01234567"}, Profile: "web"}},
-			{Name: "api", Fargate: &migration.Fargate{Cluster: "shop", Image: "registry.example.com/shop/api:1.2", CPU: 256, Memory: 512, TaskRole: "task",
+			{Name: "api", Fargate: &migration.Fargate{Cluster: "shop", Image: "registry.example.com/shop/api:1.2", CPU: 256, Memory: 512,
+				TaskRole:      "task",
 				ExecutionRole: "arn:aws:iam::" + owner + ":role/service/execution", SecurityGroups: []string{"web"}},
 				Config: migration.Config{Secrets: map[string]string{"DSN": "awssm://db#dsn", "KEY": "ssm:///shop/key"}}},
 		},
@@ -49,8 +54,10 @@ func TestCheckCompute(t *testing.T) {
 		{"an account that has everything", func(*account, *asked) {}, nil},
 		{"a role that the worker may not assume", func(a *account, _ *asked) { a.errs["GetCallerIdentity"] = api("AccessDenied") },
 			[]string{"aws-role: target main: AWS refuses the worker the role that the target names"}},
-		{"credentials of another account, of which nothing more is asked", func(a *account, r *asked) { a.id, a.vpcs, r.Target.Subnets = "999999999999", nil, nil },
-			[]string{"aws-account: target main: the credentials are of account 999999999999 (arn:aws:iam::999999999999:user/drover) and the target is account " + owner}},
+		{"credentials of another account, of which nothing more is asked",
+			func(a *account, r *asked) { a.id, a.vpcs, r.Target.Subnets = "999999999999", nil, nil },
+			[]string{"aws-account: target main: the credentials are of account 999999999999 (arn:aws:iam::999999999999:user/drover) and " +
+				"the target is account " + owner}},
 		{"a target that names no account", func(a *account, r *asked) { a.id, r.Target.Account = "999999999999", "" }, nil},
 		{"no VPC", func(_ *account, r *asked) { r.Target.VPC = "" }, []string{"aws-vpc: target main: it names no VPC"}},
 		{"a VPC that is not there", func(a *account, _ *asked) { a.vpcs = nil },
@@ -64,30 +71,35 @@ func TestCheckCompute(t *testing.T) {
 		{"a key that is not there", func(_ *account, r *asked) { r.Target.KMSKey = "alias/none" },
 			[]string{"aws-kms-key: target main: there is no KMS key alias/none in region eu-west-1"}},
 		{"a key that is going", func(a *account, _ *asked) {
-			a.keys["alias/disks"] = kmstypes.KeyMetadata{KeyState: kmstypes.KeyStatePendingDeletion, KeyUsage: kmstypes.KeyUsageTypeEncryptDecrypt}
+			a.keys["alias/disks"] = kmstypes.KeyMetadata{KeyState: kmstypes.KeyStatePendingDeletion,
+				KeyUsage: kmstypes.KeyUsageTypeEncryptDecrypt}
 		}, []string{"aws-kms-key: target main: KMS key alias/disks is PendingDeletion, for ENCRYPT_DECRYPT"}},
 		{"a key that signs", func(a *account, _ *asked) {
 			a.keys["alias/disks"] = kmstypes.KeyMetadata{KeyState: kmstypes.KeyStateEnabled, KeyUsage: kmstypes.KeyUsageTypeSignVerify}
 		}, []string{"aws-kms-key: target main: KMS key alias/disks is Enabled, for SIGN_VERIFY"}},
 		{"security groups by name and by id that the VPC does not have", func(_ *account, r *asked) {
 			r.Workloads[0].EC2.SecurityGroups = []string{"sg-76543210", "web", "db"}
-		}, []string{"aws-security-group: workload web: VPC vpc-1 has no security group sg-76543210", "aws-security-group: workload web: VPC vpc-1 has no security group db"}},
+		}, []string{"aws-security-group: workload web: VPC vpc-1 has no security group sg-76543210", "aws-security-group: workload web: " +
+			"VPC vpc-1 has no security group db"}},
 		{"a profile that is not there", func(_ *account, r *asked) { r.Workloads[0].EC2.Profile = "none" },
 			[]string{`aws-instance-profile: workload web: account ` + owner + ` has no instance profile "none"`}},
 		{"a profile by its ARN", func(_ *account, r *asked) {
 			r.Workloads[0].EC2.Profile = "arn:aws:iam::" + owner + ":instance-profile/web"
 		}, nil},
-		{"a profile without a role", func(a *account, _ *asked) { a.profiles["web"] = nil }, []string{`aws-instance-profile: workload web: instance profile "web" holds no role`}},
+		{"a profile without a role", func(a *account, _ *asked) { a.profiles["web"] = nil },
+			[]string{`aws-instance-profile: workload web: instance profile "web" holds no role`}},
 		{"a cluster that is not there", func(a *account, _ *asked) { a.clusters = nil },
 			[]string{`aws-cluster: workload api: there is no active ECS cluster "shop" in region eu-west-1`}},
 		{"a cluster that is going", func(a *account, _ *asked) { a.clusters["shop"] = "DEPROVISIONING" },
 			[]string{`aws-cluster: workload api: there is no active ECS cluster "shop" in region eu-west-1`}},
 		{"roles that are not there", func(a *account, _ *asked) { a.roles = nil },
-			[]string{`aws-task-role: workload api: account ` + owner + ` has no role "task"`, `aws-task-role: workload api: account ` + owner + ` has no role "execution"`}},
+			[]string{`aws-task-role: workload api: account ` + owner + ` has no role "task"`, `aws-task-role: workload api: account ` +
+				owner + ` has no role "execution"`}},
 		{"secrets that nobody may read", func(_ *account, r *asked) { r.Workloads[1].Fargate.ExecutionRole = "" },
 			[]string{"aws-execution-role: workload api: its tasks have secrets and no execution role to read them by"}},
 		{"a secret that is not there", func(a *account, _ *asked) { a.secrets = nil },
-			[]string{`aws-secret: workload api: there is no secret "db" in account ` + owner + `, region eu-west-1; create it or correct the reference`}},
+			[]string{`aws-secret: workload api: there is no secret "db" in account ` + owner +
+				`, region eu-west-1; create it or correct the reference`}},
 		{"a secret that AWS cannot read", func(_ *account, r *asked) { r.Workloads[1].Config.Secrets["DSN"] = "env://DSN" },
 			[]string{"aws-secret: workload api: a task's secret must be an awssm:// or ssm:// reference: AWS resolves it, not Drover"}},
 	} {
@@ -160,7 +172,8 @@ func TestContainerImages(t *testing.T) {
 	for name, want := range map[string]bool{
 		"nginx": true, "nginx:1.27": true, "library/nginx": true, "registry.example.com:5000/shop/web_app:V1.2-rc": true,
 		owner + ".dkr.ecr.eu-west-1.amazonaws.com/shop/web" + digest: true, "nginx:1.27" + digest: true,
-		"": false, "nginx:": false, "nginx:-1": false, "nginx:5000:1": false, "Nginx": false, "https://example.com/web": false, "shop/web app": false, "/web": false, "shop//web": false,
+		"": false, "nginx:": false, "nginx:-1": false, "nginx:5000:1": false, "Nginx": false, "https://example.com/web": false,
+		"shop/web app": false, "/web": false, "shop//web": false,
 		"nginx@sha256:0123": false, "nginx" + digest + ":1": false,
 	} {
 		require.Equal(t, want, image.MatchString(name), "%q", name)

@@ -33,16 +33,18 @@ func classify(err error, format string, args ...any) error {
 	switch {
 	case permanent.Kind(err) != "": // it says what to do
 	case has(err, "UnauthorizedOperation", "AccessDenied", "AccessDeniedException"):
-		return permanent.New("AccessDenied", err, "%s: AWS refuses it to the role that Drover uses; docs/aws-calls.md lists what to allow", what)
-	case has(err, "InvalidParameterValue", "InvalidParameterCombination", "InvalidParameterException", "ClientException", "InvalidSnapshot.NotFound",
+		return permanent.New("AccessDenied", err, "%s: AWS refuses it to the role that Drover uses; docs/aws-calls.md lists what to allow",
+			what)
+	case has(err, "InvalidParameterValue", "InvalidParameterCombination", "InvalidParameterException", "ClientException",
+		"InvalidSnapshot.NotFound",
 		"InvalidSubnetID.NotFound", "InvalidGroup.NotFound", "InvalidAMIID.NotFound", "InvalidBlockDeviceMapping", "Unsupported"):
 		return permanent.New("Refused", err, "%s: AWS refuses what was asked; correct the workload's target in the plan", what)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// shared runs work once for all calls of this worker that ask for the same at the same time. A caller that was cancelled while it did the
-// work for others makes one of them do it.
+// shared runs work once for all calls of this worker that ask for the same at the same time. A
+// caller that was cancelled while it did the work for others makes one of them do it.
 func shared[T any](ctx context.Context, mk *Maker, key string, work func() (T, error)) (T, error) {
 	for {
 		v, err, joined := mk.one.Do(key, func() (any, error) { return work() })

@@ -25,7 +25,8 @@ import (
 
 func api(code string) error { return &smithy.GenericAPIError{Code: code, Message: "said AWS"} }
 
-// account is one on AWS, as far as a check or an image asks it. A call that it does not have panics.
+// account is one on AWS, as far as a check or an image asks it. A call that it does not have
+// panics.
 type account struct {
 	id       string
 	vpcs     []string
@@ -81,8 +82,10 @@ type (
 	secretsOf struct{ a *account }
 )
 
-func (s stsOf) GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
-	return &sts.GetCallerIdentityOutput{Account: &s.a.id, Arn: aws.String("arn:aws:iam::" + s.a.id + ":user/drover")}, s.a.errs["GetCallerIdentity"]
+func (s stsOf) GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput,
+	...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
+	return &sts.GetCallerIdentityOutput{Account: &s.a.id, Arn: aws.String("arn:aws:iam::" + s.a.id + ":user/drover")},
+		s.a.errs["GetCallerIdentity"]
 }
 
 func (k kmsOf) DescribeKey(_ context.Context, in *kms.DescribeKeyInput, _ ...func(*kms.Options)) (*kms.DescribeKeyOutput, error) {
@@ -93,7 +96,8 @@ func (k kmsOf) DescribeKey(_ context.Context, in *kms.DescribeKeyInput, _ ...fun
 	return &kms.DescribeKeyOutput{KeyMetadata: &key}, k.a.errs["DescribeKey"]
 }
 
-func (i iamOf) GetInstanceProfile(_ context.Context, in *iam.GetInstanceProfileInput, _ ...func(*iam.Options)) (*iam.GetInstanceProfileOutput, error) {
+func (i iamOf) GetInstanceProfile(_ context.Context, in *iam.GetInstanceProfileInput,
+	_ ...func(*iam.Options)) (*iam.GetInstanceProfileOutput, error) {
 	roles, ok := i.a.profiles[*in.InstanceProfileName]
 	if !ok {
 		return nil, api("NoSuchEntity")
@@ -108,7 +112,8 @@ func (i iamOf) GetRole(_ context.Context, in *iam.GetRoleInput, _ ...func(*iam.O
 	return &iam.GetRoleOutput{}, i.a.errs["GetRole"]
 }
 
-func (s secretsOf) DescribeSecret(_ context.Context, in *secretsmanager.DescribeSecretInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error) {
+func (s secretsOf) DescribeSecret(_ context.Context, in *secretsmanager.DescribeSecretInput,
+	_ ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error) {
 	arn, ok := s.a.secrets[*in.SecretId]
 	if !ok {
 		return nil, api("ResourceNotFoundException")
@@ -116,7 +121,8 @@ func (s secretsOf) DescribeSecret(_ context.Context, in *secretsmanager.Describe
 	return &secretsmanager.DescribeSecretOutput{ARN: &arn}, nil
 }
 
-func (e ecsOf) DescribeClusters(_ context.Context, in *ecs.DescribeClustersInput, _ ...func(*ecs.Options)) (*ecs.DescribeClustersOutput, error) {
+func (e ecsOf) DescribeClusters(_ context.Context, in *ecs.DescribeClustersInput,
+	_ ...func(*ecs.Options)) (*ecs.DescribeClustersOutput, error) {
 	out := &ecs.DescribeClustersOutput{}
 	for _, name := range in.Clusters {
 		if status, ok := e.a.clusters[name]; ok {
@@ -142,7 +148,8 @@ func (e ec2Of) DescribeSubnets(context.Context, *ec2.DescribeSubnetsInput, ...fu
 	return out, nil
 }
 
-func (e ec2Of) DescribeSecurityGroups(context.Context, *ec2.DescribeSecurityGroupsInput, ...func(*ec2.Options)) (*ec2.DescribeSecurityGroupsOutput, error) {
+func (e ec2Of) DescribeSecurityGroups(context.Context, *ec2.DescribeSecurityGroupsInput,
+	...func(*ec2.Options)) (*ec2.DescribeSecurityGroupsOutput, error) {
 	out := &ec2.DescribeSecurityGroupsOutput{}
 	for name, id := range e.a.groups {
 		out.SecurityGroups = append(out.SecurityGroups, ec2types.SecurityGroup{GroupName: aws.String(name), GroupId: aws.String(id)})
@@ -194,12 +201,14 @@ func (e ec2Of) RegisterImage(_ context.Context, in *ec2.RegisterImageInput, _ ..
 	}
 	id := fmt.Sprintf("ami-%d", len(e.a.images))
 	e.a.registered = append(e.a.registered, in)
-	e.a.images = append(e.a.images, ec2types.Image{ImageId: &id, Name: in.Name, State: state, Tags: in.TagSpecifications[0].Tags, StateReason: &ec2types.StateReason{Message: aws.String("no boot sector")}})
+	e.a.images = append(e.a.images, ec2types.Image{ImageId: &id, Name: in.Name, State: state, Tags: in.TagSpecifications[0].Tags,
+		StateReason: &ec2types.StateReason{Message: aws.String("no boot sector")}})
 	return &ec2.RegisterImageOutput{ImageId: &id}, nil
 }
 
 // DescribeInstances finds by id, or by tags.
-func (e ec2Of) DescribeInstances(_ context.Context, in *ec2.DescribeInstancesInput, _ ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error) {
+func (e ec2Of) DescribeInstances(_ context.Context, in *ec2.DescribeInstancesInput,
+	_ ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error) {
 	e.a.mu.Lock()
 	defer e.a.mu.Unlock()
 	if err := e.a.errs["DescribeInstances"]; err != nil {
@@ -217,7 +226,8 @@ func (e ec2Of) DescribeInstances(_ context.Context, in *ec2.DescribeInstancesInp
 				i.State = stateOf(ec2types.InstanceStateNameRunning)
 			}
 		}
-		if slices.Contains(in.InstanceIds, *i.InstanceId) || len(in.InstanceIds) == 0 && !slices.ContainsFunc(in.Filters, func(f ec2types.Filter) bool { return !tagged(i.Tags, f) }) {
+		if slices.Contains(in.InstanceIds, *i.InstanceId) || len(in.InstanceIds) == 0 &&
+			!slices.ContainsFunc(in.Filters, func(f ec2types.Filter) bool { return !tagged(i.Tags, f) }) {
 			out.Reservations = append(out.Reservations, ec2types.Reservation{Instances: []ec2types.Instance{*i}})
 		}
 	}
@@ -232,7 +242,8 @@ func stateOf(name ec2types.InstanceStateName) *ec2types.InstanceState {
 	return &ec2types.InstanceState{Name: name}
 }
 
-func (e ec2Of) DescribeInstanceStatus(context.Context, *ec2.DescribeInstanceStatusInput, ...func(*ec2.Options)) (*ec2.DescribeInstanceStatusOutput, error) {
+func (e ec2Of) DescribeInstanceStatus(context.Context, *ec2.DescribeInstanceStatusInput,
+	...func(*ec2.Options)) (*ec2.DescribeInstanceStatusOutput, error) {
 	ok := &ec2types.InstanceStatusSummary{Status: ec2types.SummaryStatusOk}
 	return &ec2.DescribeInstanceStatusOutput{InstanceStatuses: []ec2types.InstanceStatus{{InstanceStatus: ok, SystemStatus: ok}}}, nil
 }
@@ -255,8 +266,10 @@ func (e ec2Of) RunInstances(_ context.Context, in *ec2.RunInstancesInput, _ ...f
 	}
 	use.instance = fmt.Sprintf("i-%d", len(e.a.instances))
 	i := ec2types.Instance{
-		InstanceId: &use.instance, ImageId: in.ImageId, InstanceType: in.InstanceType, Tags: in.TagSpecifications[0].Tags, State: stateOf(ec2types.InstanceStateNamePending),
-		PrivateIpAddress: aws.String(fmt.Sprintf("10.0.0.%d", len(e.a.instances))), LaunchTime: aws.Time(time.Unix(int64(len(e.a.instances)), 0)),
+		InstanceId: &use.instance, ImageId: in.ImageId, InstanceType: in.InstanceType, Tags: in.TagSpecifications[0].Tags,
+		State:            stateOf(ec2types.InstanceStateNamePending),
+		PrivateIpAddress: aws.String(fmt.Sprintf("10.0.0.%d", len(e.a.instances))),
+		LaunchTime:       aws.Time(time.Unix(int64(len(e.a.instances)), 0)),
 	}
 	if e.a.tokens == nil {
 		e.a.tokens = map[string]tokenUse{}

@@ -20,7 +20,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// ImageRequest names the disks of a VM as they stand in EBS. It boots from the one that its boot order names, else from the first.
+// ImageRequest names the disks of a VM as they stand in EBS. It boots from the one that its boot
+// order names, else from the first.
 type ImageRequest struct {
 	Plan     string
 	Target   migration.Target
@@ -29,15 +30,17 @@ type ImageRequest struct {
 	Disks    []migration.DiskImage
 }
 
-// RegisterImage makes an AMI of replicated disks and waits until it can be launched. Its name follows from plan, VM and
-// snapshots, and AWS allows a name once: a second call, in the same worker or another, finds the first one's image. Cut off after
-// its effect, the next call finds it too.
+// RegisterImage makes an AMI of replicated disks and waits until it can be launched. Its name
+// follows from plan, VM and snapshots, and AWS allows a name once: a second call, in the same
+// worker or another, finds the first one's image. Cut off after its effect, the next call finds it
+// too.
 func (mk *Maker) RegisterImage(ctx context.Context, req ImageRequest, say func(string)) (id string, err error) {
 	if len(req.Disks) == 0 {
 		return "", permanent.New("NoDisks", nil, "register an image of VM %q: it has no replicated disk", req.VM.Name)
 	}
 	if len(req.Disks) > mostDisks {
-		return "", permanent.New("TooManyDisks", nil, "register an image of VM %q: it has %d disks, and an image has names for %d", req.VM.Name, len(req.Disks), mostDisks)
+		return "", permanent.New("TooManyDisks", nil, "register an image of VM %q: it has %d disks, and an image has names for %d",
+			req.VM.Name, len(req.Disks), mostDisks)
 	}
 	c, err := mk.clients.EC2(ctx, req.Target)
 	if err != nil {
@@ -68,8 +71,9 @@ func imageKey(req ImageRequest) string {
 	return hex.EncodeToString(h.Sum(nil))[:32]
 }
 
-// findImage finds the image by its tag; "" if there is none. One that failed keeps its name, so that no other can be registered in its
-// place: it is an error until somebody has looked at it and taken it away.
+// findImage finds the image by its tag; "" if there is none. One that failed keeps its name, so
+// that no other can be registered in its place: it is an error until somebody has looked at it and
+// taken it away.
 func findImage(ctx context.Context, c EC2, req ImageRequest) (string, error) {
 	images, err := describeImages(ctx, c, req, filter("tag:"+tagImage, imageKey(req)))
 	if err != nil {
@@ -93,14 +97,16 @@ func findImage(ctx context.Context, c EC2, req ImageRequest) (string, error) {
 }
 
 func describeImages(ctx context.Context, c EC2, req ImageRequest, by types.Filter) ([]types.Image, error) {
-	out, err := c.DescribeImages(ctx, &ec2.DescribeImagesInput{Owners: []string{"self"}, Filters: []types.Filter{by}, IncludeDisabled: aws.Bool(true)})
+	out, err := c.DescribeImages(ctx, &ec2.DescribeImagesInput{Owners: []string{"self"}, Filters: []types.Filter{by},
+		IncludeDisabled: aws.Bool(true)})
 	if err != nil {
 		return nil, classify(err, "look for the image of VM %q", req.VM.Name)
 	}
 	return out.Images, nil
 }
 
-// useless says whether an image will not become one that can be launched, unless somebody does something about it.
+// useless says whether an image will not become one that can be launched, unless somebody does
+// something about it.
 func useless(i types.Image) bool {
 	switch i.State {
 	case types.ImageStateFailed, types.ImageStateInvalid, types.ImageStateError, types.ImageStateDeregistered, types.ImageStateDisabled:
@@ -116,12 +122,15 @@ func imageError(req ImageRequest, i types.Image) error {
 		why = cmp.Or(aws.ToString(i.StateReason.Message), why)
 	}
 	if i.State == types.ImageStateDisabled {
-		return permanent.New("ImageDisabled", nil, "image %s of VM %q is disabled; enable it (aws ec2 enable-image --image-id %s) and submit the plan again", id, req.VM.Name, id)
+		return permanent.New("ImageDisabled", nil, "image %s of VM %q is disabled; enable it (aws ec2 enable-image --image-id %s) and "+
+			"submit the plan again", id, req.VM.Name, id)
 	}
-	return permanent.New("ImageFailed", nil, "image %s of VM %q is %s: %s; mend the cause, deregister the image, which keeps its name (aws ec2 deregister-image --image-id %s), and submit the plan again", id, req.VM.Name, i.State, why, id)
+	return permanent.New("ImageFailed", nil, "image %s of VM %q is %s: %s; mend the cause, deregister the image, which keeps its name "+
+		"(aws ec2 deregister-image --image-id %s), and submit the plan again", id, req.VM.Name, i.State, why, id)
 }
 
-// takenBy finds what keeps a name from being registered: the image itself, that another worker made, or somebody else's.
+// takenBy finds what keeps a name from being registered: the image itself, that another worker
+// made, or somebody else's.
 func takenBy(ctx context.Context, c EC2, req ImageRequest, name string) (string, error) {
 	id, err := findImage(ctx, c, req)
 	if err != nil || id != "" {
@@ -136,11 +145,13 @@ func takenBy(ctx context.Context, c EC2, req ImageRequest, name string) (string,
 			return aws.ToString(t.Key) == tagImage && aws.ToString(t.Value) == imageKey(req)
 		})
 		if !mine && i.State != types.ImageStateDeregistered {
-			return "", permanent.New("ImageNameTaken", nil, "register an image of VM %q: the name %s is taken by image %s, which is not tagged %s=%s as Drover tags its own; deregister that image, or tag it so if Drover made it",
+			return "", permanent.New("ImageNameTaken", nil, "register an image of VM %q: the name %s is taken by image %s, which is not "+
+				"tagged %s=%s as Drover tags its own; deregister that image, or tag it so if Drover made it",
 				req.VM.Name, name, aws.ToString(i.ImageId), tagImage, imageKey(req))
 		}
 	}
-	// It may show up in the tags' index a moment later; the name of one that was deregistered is free a moment later.
+	// It may show up in the tags' index a moment later; the name of one that was deregistered is
+	// free a moment later.
 	return "", fmt.Errorf("register an image of VM %q: the name %s is taken, and the image does not show yet", req.VM.Name, name)
 }
 
@@ -158,10 +169,12 @@ func registerImage(ctx context.Context, c EC2, req ImageRequest) (string, error)
 		EnaSupport:         aws.Bool(true),
 		BootMode:           boot,
 		RootDeviceName:     aws.String(deviceName(0)),
-		TagSpecifications:  tagSpecs(tags(req.Target, req.Plan, req.Workload.Name, map[string]string{tagVM: req.VM.UUID, tagImage: key}), types.ResourceTypeImage),
+		TagSpecifications: tagSpecs(tags(req.Target, req.Plan, req.Workload.Name, map[string]string{tagVM: req.VM.UUID, tagImage: key}),
+			types.ResourceTypeImage),
 	}
 	for i, d := range bootFirst(req.Disks, req.VM.BootDisk) {
-		// Encrypted is not said: a snapshot's volumes are encrypted as the snapshot is, and AWS refuses to hear it here.
+		// Encrypted is not said: a snapshot's volumes are encrypted as the snapshot is, and AWS
+		// refuses to hear it here.
 		in.BlockDeviceMappings = append(in.BlockDeviceMappings, types.BlockDeviceMapping{
 			DeviceName: aws.String(deviceName(i)),
 			Ebs: &types.EbsBlockDevice{
@@ -229,7 +242,8 @@ func imageName(plan, vm, key string) string {
 // mostDisks of a VM: the root, and /dev/sdf to /dev/sdz.
 const mostDisks = 22
 
-// deviceName is where a disk appears: the root as /dev/sda1, further ones from /dev/sdf on, as AWS recommends for HVM.
+// deviceName is where a disk appears: the root as /dev/sda1, further ones from /dev/sdf on, as AWS
+// recommends for HVM.
 func deviceName(i int) string {
 	if i == 0 {
 		return "/dev/sda1"

@@ -24,8 +24,9 @@ func quiet(string) {}
 func imageRequest() ImageRequest {
 	return ImageRequest{
 		Plan: "shop", Target: migration.Target{Name: "main", Tags: map[string]string{"owner": "ops", tagPlan: "not yours"}},
-		Workload: migration.Workload{Name: "web", State: migration.StateDatasets}, VM: migration.VM{Name: "web-01", UUID: "5029", Firmware: "bios"},
-		Disks: []migration.DiskImage{{Key: 2000, Snapshot: "snap-1", Bytes: 1 << 30}, {Key: 2001, Snapshot: "snap-2", Bytes: 1<<30 + 1}},
+		Workload: migration.Workload{Name: "web", State: migration.StateDatasets},
+		VM:       migration.VM{Name: "web-01", UUID: "5029", Firmware: "bios"},
+		Disks:    []migration.DiskImage{{Key: 2000, Snapshot: "snap-1", Bytes: 1 << 30}, {Key: 2001, Snapshot: "snap-2", Bytes: 1<<30 + 1}},
 	}
 }
 
@@ -58,7 +59,8 @@ func TestAnImageIsWhatItsVMWas(t *testing.T) {
 	for _, tag := range in.TagSpecifications[0].Tags {
 		tags[*tag.Key] = *tag.Value
 	}
-	require.Equal(t, map[string]string{"owner": "ops", tagPlan: "shop", tagWorkload: "web", tagVM: "5029", tagImage: imageKey(imageRequest())}, tags)
+	require.Equal(t, map[string]string{"owner": "ops", tagPlan: "shop", tagWorkload: "web", tagVM: "5029",
+		tagImage: imageKey(imageRequest())}, tags)
 }
 
 func TestAnImageFollowsItsVM(t *testing.T) {
@@ -71,7 +73,8 @@ func TestAnImageFollowsItsVM(t *testing.T) {
 }
 
 func TestAnImageBootsFromTheDiskThatItsVMBootsFrom(t *testing.T) {
-	for boot, want := range map[int32][]string{0: {"snap-1", "snap-2", "snap-3"}, 2000: {"snap-1", "snap-2", "snap-3"}, 2016: {"snap-3", "snap-1", "snap-2"}, 9: {"snap-1", "snap-2", "snap-3"}} {
+	for boot, want := range map[int32][]string{0: {"snap-1", "snap-2", "snap-3"}, 2000: {"snap-1", "snap-2", "snap-3"},
+		2016: {"snap-3", "snap-1", "snap-2"}, 9: {"snap-1", "snap-2", "snap-3"}} {
 		acc, req := emptyAccount(), imageRequest()
 		req.VM.BootDisk, req.Disks = boot, append(req.Disks, migration.DiskImage{Key: 2016, Snapshot: "snap-3", Bytes: 1 << 30})
 		_, err := New(acc).RegisterImage(t.Context(), req, quiet)
@@ -172,7 +175,8 @@ func TestAnImageThatFailedSaysWhyEachTimeUntilItIsTakenAway(t *testing.T) {
 		for range 2 { // the second finds the first's image, whose name AWS does not give again
 			_, err := New(acc).RegisterImage(t.Context(), imageRequest(), quiet)
 			require.Equal(t, "ImageFailed", permanent.Kind(err), "%v", err)
-			require.ErrorContains(t, err, fmt.Sprintf(`image ami-0 of VM "web-01" is %s: no boot sector; mend the cause, deregister the image`, state))
+			require.ErrorContains(t, err,
+				fmt.Sprintf(`image ami-0 of VM "web-01" is %s: no boot sector; mend the cause, deregister the image`, state))
 			require.ErrorContains(t, err, "aws ec2 deregister-image --image-id ami-0")
 		}
 		require.Len(t, acc.registered, 1)
@@ -313,7 +317,8 @@ type lookedAt struct {
 	look func()
 }
 
-func (l lookedAt) DescribeImages(ctx context.Context, in *ec2.DescribeImagesInput, o ...func(*ec2.Options)) (*ec2.DescribeImagesOutput, error) {
+func (l lookedAt) DescribeImages(ctx context.Context, in *ec2.DescribeImagesInput,
+	o ...func(*ec2.Options)) (*ec2.DescribeImagesOutput, error) {
 	if len(in.ImageIds) > 0 {
 		l.look()
 	}

@@ -39,11 +39,13 @@ type Instance struct {
 	Type      string
 }
 
-// LaunchInstance finds or launches the instance of a VM and waits until it runs and passes EC2's status checks.
+// LaunchInstance finds or launches the instance of a VM and waits until it runs and passes EC2's
+// status checks.
 //
-// A second call finds the first one's instance by its tags, whichever image that was launched from: one of a run that was ended while it
-// launched is as good. Calls at the same time, or a repeat that does not see the tags yet, carry the same client token, which AWS answers
-// with the same instance. A subnet or zone without room is passed over for the next.
+// A second call finds the first one's instance by its tags, whichever image that was launched from:
+// one of a run that was ended while it launched is as good. Calls at the same time, or a repeat
+// that does not see the tags yet, carry the same client token, which AWS answers with the same
+// instance. A subnet or zone without room is passed over for the next.
 func (mk *Maker) LaunchInstance(ctx context.Context, req LaunchRequest, say func(string)) (Instance, error) {
 	if req.Workload.EC2 == nil {
 		return Instance{}, permanent.New("NotEC2", nil, "launch VM %q: workload %q has no ec2 target", req.VM.Name, req.Workload.Name)
@@ -61,7 +63,8 @@ func (mk *Maker) LaunchInstance(ctx context.Context, req LaunchRequest, say func
 			return aws.ToString(living[0].InstanceId), nil
 		}
 		made, err := mk.launch(ctx, c, req, ofImage(dead, req.Image))
-		// Another worker may have been first, with this image or another, or an answer was lost on its way.
+		// Another worker may have been first, with this image or another, or an answer was lost on
+		// its way.
 		if late, _, lookErr := findInstances(ctx, c, req.Plan, req.Workload, req.VM); lookErr == nil && len(late) > 0 {
 			return aws.ToString(late[0].InstanceId), nil
 		}
@@ -91,10 +94,11 @@ type Found struct {
 	Others   []string // ids of younger ones, where there is more than one
 }
 
-// FindInstance finds the living instance of a VM, from whatever image it was launched, and waits until it runs and passes EC2's status
-// checks. It changes nothing. Of several it takes the oldest and names the others. One that is stopped is an error for as long as it is:
-// a second one beside it is never the answer. One that is terminated counts as none; one that is while it is waited for is an error, and
-// the repeat finds none.
+// FindInstance finds the living instance of a VM, from whatever image it was launched, and waits
+// until it runs and passes EC2's status checks. It changes nothing. Of several it takes the oldest
+// and names the others. One that is stopped is an error for as long as it is: a second one beside
+// it is never the answer. One that is terminated counts as none; one that is while it is waited for
+// is an error, and the repeat finds none.
 func (mk *Maker) FindInstance(ctx context.Context, req Machine, say func(string)) (Found, error) {
 	c, err := mk.clients.EC2(ctx, req.Target)
 	if err != nil {
@@ -112,10 +116,13 @@ func (mk *Maker) FindInstance(ctx context.Context, req Machine, say func(string)
 	return out, err
 }
 
-// findInstances finds the living instances of a VM, oldest first, and terminated ones, which AWS shows for about an hour.
-func findInstances(ctx context.Context, c EC2, plan string, w migration.Workload, vm migration.VM) (living, dead []types.Instance, err error) {
+// findInstances finds the living instances of a VM, oldest first, and terminated ones, which AWS
+// shows for about an hour.
+func findInstances(ctx context.Context, c EC2, plan string, w migration.Workload,
+	vm migration.VM) (living, dead []types.Instance, err error) {
 	if vm.UUID == "" {
-		return nil, nil, permanent.New("NoUUID", nil, "look for the instance of VM %q: vCenter gives it no UUID to find it by; look at the machine in vCenter: it may be orphaned or inaccessible", vm.Name)
+		return nil, nil, permanent.New("NoUUID", nil, "look for the instance of VM %q: vCenter gives it no UUID to find it by; look at "+
+			"the machine in vCenter: it may be orphaned or inaccessible", vm.Name)
 	}
 	pages := ec2.NewDescribeInstancesPaginator(c, &ec2.DescribeInstancesInput{Filters: []types.Filter{
 		filter("tag:"+tagPlan, plan), filter("tag:"+tagWorkload, w.Name), filter("tag:"+tagVM, vm.UUID),
@@ -141,7 +148,8 @@ func findInstances(ctx context.Context, c EC2, plan string, w migration.Workload
 	return living, dead, nil
 }
 
-// born is when an instance was first launched: its launch time is that of its last start, and its disks were attached at the first.
+// born is when an instance was first launched: its launch time is that of its last start, and its
+// disks were attached at the first.
 func born(i types.Instance) time.Time {
 	at := aws.ToTime(i.LaunchTime)
 	for _, m := range i.BlockDeviceMappings {
@@ -167,7 +175,8 @@ func gone(i types.Instance) bool {
 	return i.State != nil && (i.State.Name == types.InstanceStateNameTerminated || i.State.Name == types.InstanceStateNameShuttingDown)
 }
 
-// launch runs the instance in the first subnet that has room. VMs of a workload begin at different subnets.
+// launch runs the instance in the first subnet that has room. VMs of a workload begin at different
+// subnets.
 func (mk *Maker) launch(ctx context.Context, c EC2, req LaunchRequest, dead []string) (*types.Instance, error) {
 	in, err := mk.runInput(ctx, c, req)
 	if err != nil {
@@ -191,11 +200,12 @@ func (mk *Maker) launch(ctx context.Context, c EC2, req LaunchRequest, dead []st
 		}
 		full = append(full, fmt.Errorf("subnet %s: %w", subnet, err))
 	}
-	return nil, fmt.Errorf("launch VM %q of workload %q as %s: no subnet has room: %w", req.VM.Name, req.Workload.Name, in.InstanceType, errors.Join(full...))
+	return nil, fmt.Errorf("launch VM %q of workload %q as %s: no subnet has room: %w", req.VM.Name, req.Workload.Name, in.InstanceType,
+		errors.Join(full...))
 }
 
-// runIn launches under a token that stands for exactly this. AWS answers the token of an instance that has been terminated with that
-// instance; the next token then counts it in.
+// runIn launches under a token that stands for exactly this. AWS answers the token of an instance
+// that has been terminated with that instance; the next token then counts it in.
 func runIn(ctx context.Context, c EC2, in *ec2.RunInstancesInput, subnet string, dead []string) (*types.Instance, error) {
 	for range 5 {
 		try := *in
@@ -222,7 +232,8 @@ func token(in *ec2.RunInstancesInput, dead []string) string {
 	if in.IamInstanceProfile != nil {
 		profile = aws.ToString(in.IamInstanceProfile.Name) + aws.ToString(in.IamInstanceProfile.Arn)
 	}
-	parts := []string{aws.ToString(in.ImageId), string(in.InstanceType), aws.ToString(in.SubnetId), strings.Join(in.SecurityGroupIds, ","), profile, aws.ToString(in.UserData), strings.Join(dead, ",")}
+	parts := []string{aws.ToString(in.ImageId), string(in.InstanceType), aws.ToString(in.SubnetId), strings.Join(in.SecurityGroupIds, ","),
+		profile, aws.ToString(in.UserData), strings.Join(dead, ",")}
 	for _, t := range in.TagSpecifications[0].Tags {
 		parts = append(parts, aws.ToString(t.Key), aws.ToString(t.Value))
 	}
@@ -242,7 +253,8 @@ func (mk *Maker) runInput(ctx context.Context, c EC2, req LaunchRequest) (*ec2.R
 		return nil, err
 	}
 	if len(missing) > 0 {
-		return nil, permanent.New("NoSecurityGroup", nil, "launch VM %q of workload %q: VPC %s has no security group %s", req.VM.Name, req.Workload.Name, req.Target.VPC, strings.Join(missing, ", "))
+		return nil, permanent.New("NoSecurityGroup", nil, "launch VM %q of workload %q: VPC %s has no security group %s", req.VM.Name,
+			req.Workload.Name, req.Target.VPC, strings.Join(missing, ", "))
 	}
 	disks, err := mk.mappings(ctx, c, req)
 	if err != nil {
@@ -252,7 +264,8 @@ func (mk *Maker) runInput(ctx context.Context, c EC2, req LaunchRequest) (*ec2.R
 	in := &ec2.RunInstancesInput{
 		ImageId: &req.Image, InstanceType: types.InstanceType(kind), MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
 		SecurityGroupIds: groups, BlockDeviceMappings: disks,
-		MetadataOptions:   &types.InstanceMetadataOptionsRequest{HttpTokens: types.HttpTokensStateRequired, HttpEndpoint: types.InstanceMetadataEndpointStateEnabled},
+		MetadataOptions: &types.InstanceMetadataOptionsRequest{HttpTokens: types.HttpTokensStateRequired,
+			HttpEndpoint: types.InstanceMetadataEndpointStateEnabled},
 		TagSpecifications: tagSpecs(all, types.ResourceTypeInstance, types.ResourceTypeVolume, types.ResourceTypeNetworkInterface),
 	}
 	switch p := req.Workload.EC2.Profile; {
@@ -285,7 +298,8 @@ func (mk *Maker) mappings(ctx context.Context, c EC2, req LaunchRequest) ([]type
 		if m.Ebs == nil {
 			continue
 		}
-		ebs := &types.EbsBlockDevice{SnapshotId: m.Ebs.SnapshotId, VolumeSize: m.Ebs.VolumeSize, VolumeType: types.VolumeTypeGp3, DeleteOnTermination: aws.Bool(req.Workload.State != migration.StateDisk), Encrypted: aws.Bool(true)}
+		ebs := &types.EbsBlockDevice{SnapshotId: m.Ebs.SnapshotId, VolumeSize: m.Ebs.VolumeSize, VolumeType: types.VolumeTypeGp3,
+			DeleteOnTermination: aws.Bool(req.Workload.State != migration.StateDisk), Encrypted: aws.Bool(true)}
 		if key != "" {
 			ebs.KmsKeyId = &key
 		}
@@ -296,7 +310,8 @@ func (mk *Maker) mappings(ctx context.Context, c EC2, req LaunchRequest) ([]type
 
 var groupID = regexp.MustCompile(`^sg-([0-9a-f]{8}|[0-9a-f]{17})$`)
 
-// securityGroups resolves ids and names in the target's VPC, in order; missing are those it does not have.
+// securityGroups resolves ids and names in the target's VPC, in order; missing are those it does
+// not have.
 func securityGroups(ctx context.Context, c EC2, t migration.Target, wanted []string) (ids, missing []string, err error) {
 	if len(wanted) == 0 {
 		return nil, nil, nil
@@ -370,7 +385,8 @@ func statusOK(ctx context.Context, c EC2, id string) (bool, string, error) {
 	return false, fmt.Sprintf("its status checks: instance %s, system %s", s.InstanceStatus.Status, s.SystemStatus.Status), nil
 }
 
-// retireInstances terminates every living instance of the workload and then deregisters its images; snapshots stay.
+// retireInstances terminates every living instance of the workload and then deregisters its images;
+// snapshots stay.
 func retireInstances(ctx context.Context, c EC2, req Placed) error {
 	mine := []types.Filter{filter("tag:"+tagPlan, req.Plan), filter("tag:"+tagWorkload, req.Workload.Name)}
 	ids := map[string]bool{}
@@ -399,7 +415,8 @@ func retireInstances(ctx context.Context, c EC2, req Placed) error {
 		return classify(err, "look for the images of workload %q", req.Workload.Name)
 	}
 	for _, i := range images.Images {
-		if _, err := c.DeregisterImage(ctx, &ec2.DeregisterImageInput{ImageId: i.ImageId}); err != nil && !has(err, "InvalidAMIID.Unavailable", "InvalidAMIID.NotFound") {
+		if _, err := c.DeregisterImage(ctx, &ec2.DeregisterImageInput{ImageId: i.ImageId}); err != nil &&
+			!has(err, "InvalidAMIID.Unavailable", "InvalidAMIID.NotFound") {
 			return classify(err, "deregister image %s of workload %q", aws.ToString(i.ImageId), req.Workload.Name)
 		}
 	}

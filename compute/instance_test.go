@@ -19,7 +19,8 @@ func imaged() *account {
 	acc := emptyAccount()
 	for _, id := range []string{"ami-a", "ami-b"} {
 		acc.images = append(acc.images, ec2types.Image{ImageId: aws.String(id), Name: aws.String(id), State: ec2types.ImageStateAvailable,
-			BlockDeviceMappings: []ec2types.BlockDeviceMapping{{DeviceName: aws.String("/dev/sda1"), Ebs: &ec2types.EbsBlockDevice{SnapshotId: aws.String("snap-" + id), VolumeSize: aws.Int32(1)}}}})
+			BlockDeviceMappings: []ec2types.BlockDeviceMapping{{DeviceName: aws.String("/dev/sda1"),
+				Ebs: &ec2types.EbsBlockDevice{SnapshotId: aws.String("snap-" + id), VolumeSize: aws.Int32(1)}}}})
 	}
 	return acc
 }
@@ -31,8 +32,9 @@ func launchRequest(image string) LaunchRequest {
 
 func findRequest() Machine {
 	return Machine{
-		Plan: "shop", Target: migration.Target{Name: "main", Subnets: []string{"subnet-a"}}, Workload: migration.Workload{Name: "web", EC2: &migration.EC2{InstanceType: "auto"}},
-		VM: migration.VM{Name: "web-01", UUID: "5029", CPUs: 1, MemoryMB: 512},
+		Plan: "shop", Target: migration.Target{Name: "main", Subnets: []string{"subnet-a"}},
+		Workload: migration.Workload{Name: "web", EC2: &migration.EC2{InstanceType: "auto"}},
+		VM:       migration.VM{Name: "web-01", UUID: "5029", CPUs: 1, MemoryMB: 512},
 	}
 }
 
@@ -125,7 +127,8 @@ func TestOfTwoInstancesTheOldestIsTakenAndTheOthersAreNamed(t *testing.T) {
 		"after it was stopped and started": func() {
 			for n := range acc.instances {
 				if i := &acc.instances[n]; *i.InstanceId == first.ID {
-					i.BlockDeviceMappings = []ec2types.InstanceBlockDeviceMapping{{Ebs: &ec2types.EbsInstanceBlockDevice{AttachTime: i.LaunchTime}}}
+					i.BlockDeviceMappings = []ec2types.InstanceBlockDeviceMapping{
+						{Ebs: &ec2types.EbsInstanceBlockDevice{AttachTime: i.LaunchTime}}}
 					i.LaunchTime = aws.Time(time.Unix(1000, 0))
 				}
 			}

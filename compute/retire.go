@@ -13,9 +13,10 @@ type Placed struct {
 	Workload migration.Workload
 }
 
-// Retire takes away what Drover made for the workload, found by its tags or its name, and nothing else: instances and
-// images, or the service and its task definitions. Snapshots stay, since they are the copy of the disks. What is gone already is no
-// error, so it can run twice and be cut off anywhere.
+// Retire takes away what Drover made for the workload, found by its tags or its name, and nothing
+// else: instances and images, or the service and its task definitions. Snapshots stay, since they
+// are the copy of the disks. What is gone already is no error, so it can run twice and be cut off
+// anywhere.
 func (mk *Maker) Retire(ctx context.Context, req Placed) error {
 	if req.Workload.Fargate != nil {
 		c, err := mk.clients.ECS(ctx, req.Target)

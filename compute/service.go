@@ -24,7 +24,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// ServiceRequest names a Fargate workload and, where it has an ingress, the target group its tasks join.
+// ServiceRequest names a Fargate workload and, where it has an ingress, the target group its tasks
+// join.
 type ServiceRequest struct {
 	Plan        string
 	Target      migration.Target
@@ -41,9 +42,10 @@ type Service struct {
 // graceSeconds is how long ECS ignores the load balancer's opinion of a new task.
 const graceSeconds = 60
 
-// EnsureService makes the workload's service run what the plan says. The task definition is registered once for its content; the
-// service's name follows from plan and workload, and a cluster has a name once. Twice, it finds both as they should be and
-// writes nothing; cut off between the two, the next call finds the first.
+// EnsureService makes the workload's service run what the plan says. The task definition is
+// registered once for its content; the service's name follows from plan and workload, and a cluster
+// has a name once. Twice, it finds both as they should be and writes nothing; cut off between the
+// two, the next call finds the first.
 func (mk *Maker) EnsureService(ctx context.Context, req ServiceRequest) (Service, error) {
 	if req.Workload.Fargate == nil {
 		return Service{}, permanent.New("NotFargate", nil, "workload %q has no fargate target", req.Workload.Name)
@@ -52,7 +54,8 @@ func (mk *Maker) EnsureService(ctx context.Context, req ServiceRequest) (Service
 	if err != nil {
 		return Service{}, err
 	}
-	return shared(ctx, mk, "service "+short(32, req.Target.Account, req.Target.Region, req.Workload.Fargate.Cluster, name(req.Plan, req.Workload.Name)), func() (Service, error) {
+	return shared(ctx, mk, "service "+short(32, req.Target.Account, req.Target.Region, req.Workload.Fargate.Cluster,
+		name(req.Plan, req.Workload.Name)), func() (Service, error) {
 		definition, err := mk.ensureTaskDefinition(ctx, c, req)
 		if err != nil {
 			return Service{}, err
@@ -64,12 +67,14 @@ func (mk *Maker) EnsureService(ctx context.Context, req ServiceRequest) (Service
 
 var notInServiceName = regexp.MustCompile(`[^A-Za-z0-9_-]`)
 
-// name is that of the service and of the family of its task definitions: at most 255 characters of these.
+// name is that of the service and of the family of its task definitions: at most 255 characters of
+// these.
 func name(plan, workload string) string {
 	return "drover-" + notInServiceName.ReplaceAllString(plan+"-"+workload, "-") + "-" + short(6, plan, workload)
 }
 
-// ensureTaskDefinition answers the family's latest definition when its content is what is wanted, and else registers it.
+// ensureTaskDefinition answers the family's latest definition when its content is what is wanted,
+// and else registers it.
 func (mk *Maker) ensureTaskDefinition(ctx context.Context, c ECS, req ServiceRequest) (string, error) {
 	in, err := mk.wanted(ctx, req)
 	if err != nil {
@@ -106,7 +111,8 @@ func (d definition) is(hash string) bool {
 }
 
 func described(ctx context.Context, c ECS, id string) (definition, error) {
-	out, err := c.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: &id, Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags}})
+	out, err := c.DescribeTaskDefinition(ctx,
+		&ecs.DescribeTaskDefinitionInput{TaskDefinition: &id, Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags}})
 	if has(err, "ClientException", "InvalidParameterException") { // how ECS says that there is none
 		return definition{}, nil
 	}
@@ -116,8 +122,8 @@ func described(ctx context.Context, c ECS, id string) (definition, error) {
 	return definition{out.TaskDefinition, out.Tags}, nil
 }
 
-// lowest is the first of the revisions with the same content that lie right below d: ECS numbers whatever it is given, and workers that
-// register the same at once must all come to use the same.
+// lowest is the first of the revisions with the same content that lie right below d: ECS numbers
+// whatever it is given, and workers that register the same at once must all come to use the same.
 func lowest(ctx context.Context, c ECS, d definition, hash string) (string, error) {
 	for d.Revision > 1 {
 		before, err := described(ctx, c, fmt.Sprintf("%s:%d", aws.ToString(d.Family), d.Revision-1))
@@ -134,9 +140,11 @@ func lowest(ctx context.Context, c ECS, d definition, hash string) (string, erro
 
 func (mk *Maker) wanted(ctx context.Context, req ServiceRequest) (*ecs.RegisterTaskDefinitionInput, error) {
 	f, cfg := req.Workload.Fargate, req.Workload.Config
-	container := types.ContainerDefinition{Name: &req.Workload.Name, Image: &f.Image, Essential: aws.Bool(true), Cpu: int32(f.CPU), Memory: aws.Int32(int32(f.Memory))} //nolint:gosec // Fargate's sizes are small
+	container := types.ContainerDefinition{Name: &req.Workload.Name, Image: &f.Image, Essential: aws.Bool(true), Cpu: int32(f.CPU),
+		Memory: aws.Int32(int32(f.Memory))} //nolint:gosec // Fargate's sizes are small
 	if in := req.Workload.Ingress; in != nil {
-		container.PortMappings = []types.PortMapping{{ContainerPort: aws.Int32(int32(in.Port)), Protocol: types.TransportProtocolTcp}} //nolint:gosec // a port
+		container.PortMappings = []types.PortMapping{{ContainerPort: aws.Int32(int32(in.Port)),
+			Protocol: types.TransportProtocolTcp}} //nolint:gosec // a port
 	}
 	for _, k := range slices.Sorted(maps.Keys(cfg.Env)) {
 		container.Environment = append(container.Environment, types.KeyValuePair{Name: aws.String(k), Value: aws.String(cfg.Env[k])})
@@ -181,8 +189,8 @@ func partition(region string) string {
 	return "aws"
 }
 
-// secretARN translates a reference to what ECS reads a secret by. A secret's ARN ends in six characters that only Secrets Manager
-// knows; a member of its JSON is named after it.
+// secretARN translates a reference to what ECS reads a secret by. A secret's ARN ends in six
+// characters that only Secrets Manager knows; a member of its JSON is named after it.
 func (mk *Maker) secretARN(ctx context.Context, t migration.Target, ref migration.SecretRef) (string, error) {
 	kind, id, _ := strings.Cut(string(ref), "://")
 	switch kind {
@@ -200,7 +208,8 @@ func (mk *Maker) secretARN(ctx context.Context, t migration.Target, ref migratio
 		}
 		out, err := c.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
 		if has(err, "ResourceNotFoundException") {
-			return "", permanent.New("NoSecret", nil, "there is no secret %q in account %s, region %s; create it or correct the reference", id, t.Account, t.Region)
+			return "", permanent.New("NoSecret", nil, "there is no secret %q in account %s, region %s; create it or correct the reference",
+				id, t.Account, t.Region)
 		}
 		if err != nil {
 			return "", classify(err, "find the ARN of secret %q", id)
@@ -213,8 +222,9 @@ func (mk *Maker) secretARN(ctx context.Context, t migration.Target, ref migratio
 	return "", permanent.New("BadSecret", nil, "a task's secret must be an awssm:// or ssm:// reference: AWS resolves it, not Drover")
 }
 
-// ensureService finds, creates or updates the service. A rollout that ECS gave up stays so until it is told to begin another one, though what
-// was wrong may be no part of the service: an image that was not there, a role, a secret.
+// ensureService finds, creates or updates the service. A rollout that ECS gave up stays so until it
+// is told to begin another one, though what was wrong may be no part of the service: an image that
+// was not there, a role, a secret.
 func (mk *Maker) ensureService(ctx context.Context, c ECS, req ServiceRequest, definition string) (string, error) {
 	f := req.Workload.Fargate
 	s, err := findService(ctx, c, f.Cluster, name(req.Plan, req.Workload.Name))
@@ -238,7 +248,8 @@ func (mk *Maker) ensureService(ctx context.Context, c ECS, req ServiceRequest, d
 		return aws.ToString(s.ServiceArn), nil
 	}
 	_, err = c.UpdateService(ctx, &ecs.UpdateServiceInput{
-		Cluster: &f.Cluster, Service: s.ServiceArn, TaskDefinition: &definition, DesiredCount: aws.Int32(int32(f.Count)), //nolint:gosec // small
+		Cluster: &f.Cluster, Service: s.ServiceArn, TaskDefinition: &definition, DesiredCount: aws.Int32(int32(f.Count)),
+		//nolint:gosec // small
 		ForceNewDeployment: failed,
 	})
 	return aws.ToString(s.ServiceArn), classify(err, "update the service of workload %q in cluster %q", req.Workload.Name, f.Cluster)
@@ -274,11 +285,13 @@ func (mk *Maker) createService(ctx context.Context, c ECS, req ServiceRequest, d
 		NetworkConfiguration: network, PropagateTags: types.PropagateTagsService,
 		ClientToken: aws.String(short(32, req.Plan, req.Workload.Name, definition, strconv.Itoa(f.Count), req.TargetGroup)),
 		Tags:        ecsTags(tags(req.Target, req.Plan, req.Workload.Name, nil)),
-		// A rollout that never becomes healthy ends, and says so, instead of starting tasks for ever.
+		// A rollout that never becomes healthy ends, and says so, instead of starting tasks for
+		// ever.
 		DeploymentConfiguration: &types.DeploymentConfiguration{DeploymentCircuitBreaker: &types.DeploymentCircuitBreaker{Enable: true}},
 	}
 	if req.TargetGroup != "" && req.Workload.Ingress != nil {
-		in.LoadBalancers = []types.LoadBalancer{{TargetGroupArn: &req.TargetGroup, ContainerName: &req.Workload.Name, ContainerPort: aws.Int32(int32(req.Workload.Ingress.Port))}} //nolint:gosec // a port
+		in.LoadBalancers = []types.LoadBalancer{{TargetGroupArn: &req.TargetGroup, ContainerName: &req.Workload.Name,
+			ContainerPort: aws.Int32(int32(req.Workload.Ingress.Port))}} //nolint:gosec // a port
 		in.HealthCheckGracePeriodSeconds = aws.Int32(graceSeconds)
 	}
 	out, err := c.CreateService(ctx, in)
@@ -294,7 +307,8 @@ func (mk *Maker) createService(ctx context.Context, c ECS, req ServiceRequest, d
 
 func (mk *Maker) network(ctx context.Context, req ServiceRequest) (*types.NetworkConfiguration, error) {
 	if len(req.Target.Subnets) == 0 {
-		return nil, permanent.New("NoSubnets", nil, "service of workload %q: target %q names no subnets", req.Workload.Name, req.Target.Name)
+		return nil, permanent.New("NoSubnets", nil, "service of workload %q: target %q names no subnets", req.Workload.Name,
+			req.Target.Name)
 	}
 	c, err := mk.clients.EC2(ctx, req.Target)
 	if err != nil {
@@ -305,12 +319,14 @@ func (mk *Maker) network(ctx context.Context, req ServiceRequest) (*types.Networ
 		return nil, err
 	}
 	if len(missing) > 0 {
-		return nil, permanent.New("NoSecurityGroup", nil, "service of workload %q: VPC %s has no security group %s", req.Workload.Name, req.Target.VPC, strings.Join(missing, ", "))
+		return nil, permanent.New("NoSecurityGroup", nil, "service of workload %q: VPC %s has no security group %s", req.Workload.Name,
+			req.Target.VPC, strings.Join(missing, ", "))
 	}
 	if groups == nil {
 		groups = []string{} // said, not left out: the VPC's default group
 	}
-	return &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: req.Target.Subnets, SecurityGroups: groups, AssignPublicIp: types.AssignPublicIpDisabled}}, nil
+	return &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: req.Target.Subnets, SecurityGroups: groups,
+		AssignPublicIp: types.AssignPublicIpDisabled}}, nil
 }
 
 // ServiceRef names a service by its ARN.
@@ -321,8 +337,9 @@ type ServiceRef struct {
 	Service  string
 }
 
-// AwaitService waits until the service is steady: one deployment, completed, with as many tasks as wanted. It only reads. A failed rollout,
-// or the time-out coming near, is an error with ECS's own reasons: the service's last events and why its tasks stopped.
+// AwaitService waits until the service is steady: one deployment, completed, with as many tasks as
+// wanted. It only reads. A failed rollout, or the time-out coming near, is an error with ECS's own
+// reasons: the service's last events and why its tasks stopped.
 func (mk *Maker) AwaitService(ctx context.Context, req ServiceRef, say func(string)) (addrs []string, err error) {
 	c, err := mk.clients.ECS(ctx, req.Target)
 	if err != nil {
@@ -338,7 +355,8 @@ func (mk *Maker) AwaitService(ctx context.Context, req ServiceRef, say func(stri
 			return false, "", err
 		}
 		if s == nil {
-			return false, "", permanent.New("NoService", nil, "service %s of workload %q is not active in cluster %q; somebody deleted it", req.Service, req.Workload.Name, cluster)
+			return false, "", permanent.New("NoService", nil, "service %s of workload %q is not active in cluster %q; somebody deleted it",
+				req.Service, req.Workload.Name, cluster)
 		}
 		waiting, failed := rollout(*s)
 		if waiting == "" {
@@ -352,7 +370,8 @@ func (mk *Maker) AwaitService(ctx context.Context, req ServiceRef, say func(stri
 			waiting += "; " + why
 		}
 		if failed {
-			return false, "", permanent.New("RolloutFailed", nil, "service of workload %q: %s; correct the image, its configuration or its roles, and retry", req.Workload.Name, waiting)
+			return false, "", permanent.New("RolloutFailed", nil, "service of workload %q: %s; correct the image, its configuration or "+
+				"its roles, and retry", req.Workload.Name, waiting)
 		}
 		return false, waiting, nil
 	})
@@ -460,7 +479,8 @@ func retireService(ctx context.Context, c ECS, req Placed) error {
 		return err
 	}
 	if s != nil {
-		if _, err := c.DeleteService(ctx, &ecs.DeleteServiceInput{Cluster: &f.Cluster, Service: s.ServiceArn, Force: aws.Bool(true)}); err != nil && !has(err, "ServiceNotFoundException", "ServiceNotActiveException") {
+		if _, err := c.DeleteService(ctx, &ecs.DeleteServiceInput{Cluster: &f.Cluster, Service: s.ServiceArn,
+			Force: aws.Bool(true)}); err != nil && !has(err, "ServiceNotFoundException", "ServiceNotActiveException") {
 			return classify(err, "delete the service of workload %q", req.Workload.Name)
 		}
 	}

@@ -14,10 +14,12 @@ type instanceType struct {
 	price  int // relative: what its order of preference is made of
 }
 
-// The compute (c7i, 2 GiB a vCPU), general (m7i, 4 GiB) and memory (r7i, 8 GiB) families, in the sizes that
-// https://docs.aws.amazon.com/ec2/latest/instancetypes/ lists for them. All are Nitro instances of x86_64 that boot by legacy BIOS and by
-// UEFI (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-boot.html), so a VM's firmware does not narrow the choice.
-// The relative prices are those of us-east-1 on demand; elsewhere they differ by little and in the same order.
+// The compute (c7i, 2 GiB a vCPU), general (m7i, 4 GiB) and memory (r7i, 8 GiB) families, in the
+// sizes that https://docs.aws.amazon.com/ec2/latest/instancetypes/ lists for them. All are Nitro
+// instances of x86_64 that boot by legacy BIOS and by UEFI
+// (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-boot.html), so a VM's firmware does not
+// narrow the choice. The relative prices are those of us-east-1 on demand; elsewhere they differ by
+// little and in the same order.
 var (
 	families = []struct {
 		name  string
@@ -30,11 +32,13 @@ var (
 		name string
 		cpus int
 	}{
-		{"large", 2}, {"xlarge", 4}, {"2xlarge", 8}, {"4xlarge", 16}, {"8xlarge", 32}, {"12xlarge", 48}, {"16xlarge", 64}, {"24xlarge", 96}, {"48xlarge", 192},
+		{"large", 2}, {"xlarge", 4}, {"2xlarge", 8}, {"4xlarge", 16}, {"8xlarge", 32}, {"12xlarge", 48}, {"16xlarge", 64}, {"24xlarge", 96},
+		{"48xlarge", 192},
 	}
 )
 
-// chooseType is the type that was asked for or, for "auto", the cheapest that has at least the VM's CPUs and memory.
+// chooseType is the type that was asked for or, for "auto", the cheapest that has at least the VM's
+// CPUs and memory.
 func chooseType(asked string, vm migration.VM) (string, error) {
 	if asked != "" && asked != "auto" {
 		return asked, nil
@@ -49,7 +53,8 @@ func chooseType(asked string, vm migration.VM) (string, error) {
 		}
 	}
 	if best.name == "" {
-		return "", fmt.Errorf("no instance type has %d CPUs and %d MB of memory; name one as the workload's instanceType", vm.CPUs, vm.MemoryMB)
+		return "", fmt.Errorf("no instance type has %d CPUs and %d MB of memory; name one as the workload's instanceType", vm.CPUs,
+			vm.MemoryMB)
 	}
 	return best.name, nil
 }

@@ -55,7 +55,8 @@ func TestNoCheaperTypeWouldDo(t *testing.T) {
 			for _, f := range families {
 				for _, s := range sizes {
 					if s.cpus >= cpus && s.cpus*f.gib*1024 >= memory {
-						require.LessOrEqual(t, paid, s.cpus*f.price, "%s for %d CPUs and %d MB, where %s.%s would do", got, cpus, memory, f.name, s.name)
+						require.LessOrEqual(t, paid, s.cpus*f.price, "%s for %d CPUs and %d MB, where %s.%s would do", got, cpus, memory,
+							f.name, s.name)
 					}
 				}
 			}

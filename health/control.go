@@ -18,10 +18,10 @@ const (
 	controlFresh = 250 * time.Millisecond
 )
 
-// controls take a sample that has nothing to do with a customer whenever a customer's sample failed:
-// over the same resolver and the same load balancer, for hosts that no customer has. Any answer counts,
-// since even an error page shows that this worker reaches the load balancer. If none comes, the worker
-// reaches nothing, and the customer's failure says nothing about the customer.
+// controls take a sample that has nothing to do with a customer whenever a customer's sample
+// failed: over the same resolver and the same load balancer, for hosts that no customer has. Any
+// answer counts, since even an error page shows that this worker reaches the load balancer. If none
+// comes, the worker reaches nothing, and the customer's failure says nothing about the customer.
 type controls struct {
 	prober *prober
 

@@ -27,7 +27,8 @@ func TestAWorkerThatReachesNothingJudgesNobody(t *testing.T) {
 	require.Zero(t, v.Errors, "nothing counts against the customer")
 }
 
-// A blip of the worker's own network: the customer's samples and the control samples fail together, and then neither does.
+// A blip of the worker's own network: the customer's samples and the control samples fail together,
+// and then neither does.
 func TestABlipOfTheWorkerCountsAgainstNobody(t *testing.T) {
 	var n atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -42,7 +43,8 @@ func TestABlipOfTheWorkerCountsAgainstNobody(t *testing.T) {
 	require.Zero(t, v.Errors)
 }
 
-// Everything on AWS hangs, for its anchor too, and the load balancer's default action answers: customers go back.
+// Everything on AWS hangs, for its anchor too, and the load balancer's default action answers:
+// customers go back.
 func TestASideThatHangsForEveryoneIsNotTheWorkersFault(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Host != controlHost {
@@ -53,7 +55,8 @@ func TestASideThatHangsForEveryoneIsNotTheWorkersFault(t *testing.T) {
 	t.Cleanup(s.Close)
 	p := httpProbe("/", 2)
 	p.Timeout = migration.Duration(50 * time.Millisecond)
-	v := watch(t, places{front: Endpoint{Address: s.Listener.Addr().String()}}, Question{Slice: slice(p), For: migration.Duration(time.Minute)})
+	v := watch(t, places{front: Endpoint{Address: s.Listener.Addr().String()}},
+		Question{Slice: slice(p), For: migration.Duration(time.Minute)})
 	require.Equal(t, migration.Fail, v.Outcome, v.Reason)
 }
 
@@ -84,7 +87,8 @@ func TestAWatchThatIsCutOffSaysWhatItWouldHaveSaid(t *testing.T) {
 		}
 		return 200
 	})
-	v, err := New(places{front: s.at()}, "").Watch(ctx, Question{Slice: slice(httpProbe("/", 1)), For: migration.Duration(time.Hour)}, quiet)
+	v, err := New(places{front: s.at()}, "").Watch(ctx, Question{Slice: slice(httpProbe("/", 1)), For: migration.Duration(time.Hour)},
+		quiet)
 	require.ErrorIs(t, err, context.Canceled)
 	require.Equal(t, migration.Pass, v.Outcome)
 	require.Positive(t, v.Samples)
@@ -113,7 +117,8 @@ func TestALookAtManyHasAVerdictOfEach(t *testing.T) {
 		return 200
 	})
 	said := 0
-	verdicts, blind, err := New(places{front: s.at()}, "").Look(t.Context(), "p", many(300, httpProbe("/healthz", 2)), func(n int) { said = max(said, n) })
+	verdicts, blind, err := New(places{front: s.at()}, "").Look(t.Context(), "p", many(300, httpProbe("/healthz", 2)),
+		func(n int) { said = max(said, n) })
 	require.NoError(t, err)
 	require.Empty(t, blind)
 	require.Len(t, verdicts, 300)

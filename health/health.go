@@ -11,23 +11,27 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Doctor examines customers. It needs elasticloadbalancing:Describe* and the network that customers use. It is safe for concurrent use.
+// Doctor examines customers. It needs elasticloadbalancing:Describe* and the network that customers
+// use. It is safe for concurrent use.
 type Doctor struct {
 	backends Backends
 	prober   *prober
 	controls *controls
 }
 
-// New asks backends where to send probes. Names are resolved at dns ("host:port"), or as the machine does where it is empty.
+// New asks backends where to send probes. Names are resolved at dns ("host:port"), or as the
+// machine does where it is empty.
 func New(backends Backends, dns string) *Doctor {
 	p := newProber(dns)
 	return &Doctor{backends: backends, prober: p, controls: &controls{prober: p, last: map[string]*control{}}}
 }
 
-// CheckDestination asks every machine of the customer's workloads on one side directly, all at once, with the customer's host name: each
-// must answer every probe at least once in as many attempts as the probe allows failures, or as there is time for. It answers a blocker
-// for each thing that is not well there. Read-only.
-func (d *Doctor) CheckDestination(ctx context.Context, plan string, slice migration.CustomerSlice, side migration.Side) (out []migration.Finding, err error) {
+// CheckDestination asks every machine of the customer's workloads on one side directly, all at
+// once, with the customer's host name: each must answer every probe at least once in as many
+// attempts as the probe allows failures, or as there is time for. It answers a blocker for each
+// thing that is not well there. Read-only.
+func (d *Doctor) CheckDestination(ctx context.Context, plan string, slice migration.CustomerSlice,
+	side migration.Side) (out []migration.Finding, err error) {
 	type question struct {
 		workload string
 		at       Endpoint
@@ -73,7 +77,8 @@ func (d *Doctor) CheckDestination(ctx context.Context, plan string, slice migrat
 }
 
 // behind lists a workload's machines on a side, over all routes.
-func (d *Doctor) behind(ctx context.Context, plan string, slice migration.CustomerSlice, w migration.Workload, side migration.Side) (out []Endpoint, err error) {
+func (d *Doctor) behind(ctx context.Context, plan string, slice migration.CustomerSlice, w migration.Workload,
+	side migration.Side) (out []Endpoint, err error) {
 	for _, r := range slice.Routes {
 		b, err := d.backends.Behind(ctx, plan, slice.Target(w.Target), r, w, side)
 		if err != nil {
@@ -139,8 +144,9 @@ type Baseline struct {
 // baselinePace is the least time between two samples of a baseline.
 const baselinePace = 25 * time.Millisecond
 
-// MeasureBaseline takes as many samples through the route as the comparison wants, of every http probe, or as many as it has the time
-// for before ctx's deadline: with too few the verdict is inconclusive. It tells say how many there are. Read-only.
+// MeasureBaseline takes as many samples through the route as the comparison wants, of every http
+// probe, or as many as it has the time for before ctx's deadline: with too few the verdict is
+// inconclusive. It tells say how many there are. Read-only.
 func (d *Doctor) MeasureBaseline(ctx context.Context, req Question, say func(samples int)) (Baseline, error) {
 	w, err := d.watcher(ctx, req, say)
 	if err != nil {
@@ -175,9 +181,11 @@ func (d *Doctor) MeasureBaseline(ctx context.Context, req Question, say func(sam
 	return w.baseline(), nil
 }
 
-// Watch probes a customer through its route for a while and tells say how many answers it has. It answers early with fail when a probe
-// has failed as often in a row as the plan allows. A sample that failed counts only while control samples have an answer. Read-only: cut
-// off and run again it watches anew, for the full time. Cut off it answers what it would have said by then, and ctx's error.
+// Watch probes a customer through its route for a while and tells say how many answers it has. It
+// answers early with fail when a probe has failed as often in a row as the plan allows. A sample
+// that failed counts only while control samples have an answer. Read-only: cut off and run again it
+// watches anew, for the full time. Cut off it answers what it would have said by then, and ctx's
+// error.
 func (d *Doctor) Watch(ctx context.Context, req Question, say func(samples int)) (migration.Verdict, error) {
 	w, err := d.watcher(ctx, req, say)
 	if err != nil {

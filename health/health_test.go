@@ -31,7 +31,8 @@ func (p places) Front(context.Context, migration.Target, migration.Route) (Endpo
 	return p.front, p.err
 }
 
-func (p places) Behind(_ context.Context, _ string, _ migration.Target, _ migration.Route, w migration.Workload, _ migration.Side) ([]Endpoint, error) {
+func (p places) Behind(_ context.Context, _ string, _ migration.Target, _ migration.Route, w migration.Workload,
+	_ migration.Side) ([]Endpoint, error) {
 	return p.behind[w.Name], p.err
 }
 
@@ -78,7 +79,8 @@ func nobody(t *testing.T) Endpoint {
 }
 
 func httpProbe(path string, failAfter int) migration.Probe {
-	return migration.Probe{HTTP: &migration.HTTPProbe{Path: path, Expect: 200}, Every: migration.Duration(10 * time.Millisecond), Timeout: migration.Duration(2 * time.Second), FailAfter: failAfter}
+	return migration.Probe{HTTP: &migration.HTTPProbe{Path: path, Expect: 200}, Every: migration.Duration(10 * time.Millisecond),
+		Timeout: migration.Duration(2 * time.Second), FailAfter: failAfter}
 }
 
 func tcpProbe(failAfter int) migration.Probe {
@@ -187,7 +189,8 @@ func TestAProbeThatNeverAnsweredWellIsInconclusive(t *testing.T) {
 		}
 		return 500
 	})
-	v := watch(t, places{front: s.at()}, Question{Slice: slice(httpProbe("/good", 1), httpProbe("/bad", 1000)), For: migration.Duration(300 * time.Millisecond)})
+	v := watch(t, places{front: s.at()}, Question{Slice: slice(httpProbe("/good", 1), httpProbe("/bad", 1000)),
+		For: migration.Duration(300 * time.Millisecond)})
 	require.Equal(t, migration.Inconclusive, v.Outcome)
 	require.Equal(t, "probe http /bad expecting 200 had no good answer, last: HTTP 500", v.Reason)
 	require.Equal(t, "HTTP 500", v.LastAnswer)
@@ -227,13 +230,15 @@ func TestTheMachinesOnAWSAreWatchedToo(t *testing.T) {
 		answer string
 	}{
 		{"a port that takes connections", tcpProbe(2), []Endpoint{up}, migration.Pass, ""},
-		{"one port of two that takes none", tcpProbe(2), []Endpoint{up, down}, migration.Fail, "web at " + down.Address + ": dial: connect: connection refused"},
+		{"one port of two that takes none", tcpProbe(2), []Endpoint{up, down}, migration.Fail,
+			"web at " + down.Address + ": dial: connect: connection refused"},
 		{"a target that is healthy", groupProbe(2), []Endpoint{up}, migration.Pass, ""},
 		{"one target of two that is not", groupProbe(2), []Endpoint{up, sick}, migration.Fail, "web at 10.0.0.7:80: Target.Timeout"},
 		{"no target at all", groupProbe(2), nil, migration.Fail, "web has no machine registered on aws"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			v := watch(t, places{behind: map[string][]Endpoint{"web": c.behind}}, Question{Slice: slice(c.probe), For: migration.Duration(300 * time.Millisecond)})
+			v := watch(t, places{behind: map[string][]Endpoint{"web": c.behind}},
+				Question{Slice: slice(c.probe), For: migration.Duration(300 * time.Millisecond)})
 			require.Equal(t, c.want, v.Outcome, v.Reason)
 			require.Equal(t, c.answer, v.LastAnswer)
 		})
@@ -247,14 +252,16 @@ type throttled struct {
 	always bool
 }
 
-func (p throttled) Behind(ctx context.Context, plan string, t migration.Target, r migration.Route, w migration.Workload, side migration.Side) ([]Endpoint, error) {
+func (p throttled) Behind(ctx context.Context, plan string, t migration.Target, r migration.Route, w migration.Workload,
+	side migration.Side) ([]Endpoint, error) {
 	if p.asked.Add(1)%2 == 0 || p.always {
 		return nil, errors.New("ThrottlingException: Rate exceeded")
 	}
 	return p.places.Behind(ctx, plan, t, r, w, side)
 }
 
-// A question that AWS does not answer says nothing of the customer: it is neither moved back for it nor called well.
+// A question that AWS does not answer says nothing of the customer: it is neither moved back for it
+// nor called well.
 func TestAnAnswerThatAWSOwesCountsNeitherWay(t *testing.T) {
 	up := serve(t, always(200)).at()
 	up.Healthy = true
@@ -264,7 +271,8 @@ func TestAnAnswerThatAWSOwesCountsNeitherWay(t *testing.T) {
 		reason string
 	}{
 		{false, migration.Pass, " samples good"},
-		{true, migration.Inconclusive, "no probe has answered; last: not asked: machines of workload \"web\" on aws: ThrottlingException: Rate exceeded"},
+		{true, migration.Inconclusive, "no probe has answered; last: not asked: machines of workload \"web\" on aws: " +
+			"ThrottlingException: Rate exceeded"},
 	} {
 		a := New(throttled{places{behind: map[string][]Endpoint{"web": {up}}}, &atomic.Int64{}, c.always}, "")
 		v, err := a.Watch(t.Context(), Question{Slice: slice(groupProbe(1)), For: migration.Duration(300 * time.Millisecond)}, quiet)
@@ -275,12 +283,14 @@ func TestAnAnswerThatAWSOwesCountsNeitherWay(t *testing.T) {
 	}
 }
 
-// watched is a watcher with samples: of good answers and bad ones that took a millisecond each, and of slow good ones that took 100.
+// watched is a watcher with samples: of good answers and bad ones that took a millisecond each, and
+// of slow good ones that took 100.
 func watched(c *migration.Compare, b *Baseline, good, bad, slow int) *watcher {
 	s := slice(httpProbe("/", 1000))
 	s.Health.Compare = c
 	w, _ := New(places{}, "").watcher(context.Background(), Question{Slice: s, Baseline: b}, quiet)
-	for n, one := range map[*int]sample{&good: {took: time.Millisecond, ok: true}, &bad: {took: time.Millisecond}, &slow: {took: 100 * time.Millisecond, ok: true}} {
+	for n, one := range map[*int]sample{&good: {took: time.Millisecond, ok: true}, &bad: {took: time.Millisecond},
+		&slow: {took: 100 * time.Millisecond, ok: true}} {
 		for range *n {
 			w.add(0, one)
 		}
@@ -299,14 +309,24 @@ func TestACustomerIsJudgedAgainstItsOwnNumbers(t *testing.T) {
 		reason          string
 	}{
 		{"without a comparison the probes decide", nil, &Baseline{Samples: 100}, 10, 10, 0, migration.Pass, "10 of 20 samples good"},
-		{"without a baseline the probes decide", &migration.Compare{ErrorRate: rate, MinSamples: 100}, nil, 10, 10, 0, migration.Pass, "10 of 20 samples good"},
-		{"too few samples on AWS", &migration.Compare{ErrorRate: rate, MinSamples: 100}, &Baseline{Samples: 100}, 99, 0, 0, migration.Inconclusive, "99 samples on AWS and 100 before; the comparison wants 100 of each"},
-		{"too few samples before", &migration.Compare{ErrorRate: rate, MinSamples: 100}, &Baseline{Samples: 99}, 100, 0, 0, migration.Inconclusive, "100 samples on AWS and 99 before; the comparison wants 100 of each"},
-		{"as many as wanted, and an error rate at the bound", &migration.Compare{ErrorRate: rate, MinSamples: 100}, &Baseline{Samples: 100, ErrorRate: 0.01}, 97, 3, 0, migration.Pass, "100 samples: error rate 3.0% (before 1.0%), p95 1ms (before 0s)"},
-		{"an error rate above the bound", &migration.Compare{ErrorRate: rate, MinSamples: 100}, &Baseline{Samples: 100, ErrorRate: 0.01}, 96, 4, 0, migration.Fail, "error rate 4.0% on AWS, 1.0% before; allowed <= 1x + 0.02"},
-		{"a p95 above the bound", &migration.Compare{P95: p95, MinSamples: 100}, &Baseline{Samples: 100, P95: 0.04}, 94, 0, 6, migration.Fail, "p95 100ms on AWS, 40ms before; allowed <= 2x + 0"},
-		{"a p95 within the bound, with slow answers beyond it", &migration.Compare{P95: p95, MinSamples: 100}, &Baseline{Samples: 100, P95: 0.04}, 95, 0, 5, migration.Pass, "100 samples: error rate 0.0% (before 0.0%), p95 1ms (before 40ms)"},
-		{"errors are said before slowness", &migration.Compare{ErrorRate: rate, P95: p95, MinSamples: 100}, &Baseline{Samples: 100, P95: 0.04}, 84, 6, 10, migration.Fail, "error rate 6.0% on AWS, 0.0% before; allowed <= 1x + 0.02"},
+		{"without a baseline the probes decide", &migration.Compare{ErrorRate: rate, MinSamples: 100}, nil, 10, 10, 0, migration.Pass,
+			"10 of 20 samples good"},
+		{"too few samples on AWS", &migration.Compare{ErrorRate: rate, MinSamples: 100}, &Baseline{Samples: 100}, 99, 0, 0,
+			migration.Inconclusive, "99 samples on AWS and 100 before; the comparison wants 100 of each"},
+		{"too few samples before", &migration.Compare{ErrorRate: rate, MinSamples: 100}, &Baseline{Samples: 99}, 100, 0, 0,
+			migration.Inconclusive, "100 samples on AWS and 99 before; the comparison wants 100 of each"},
+		{"as many as wanted, and an error rate at the bound", &migration.Compare{ErrorRate: rate, MinSamples: 100},
+			&Baseline{Samples: 100, ErrorRate: 0.01}, 97, 3, 0, migration.Pass, "100 samples: error rate 3.0% (before 1.0%), p95 1ms " +
+				"(before 0s)"},
+		{"an error rate above the bound", &migration.Compare{ErrorRate: rate, MinSamples: 100}, &Baseline{Samples: 100, ErrorRate: 0.01},
+			96, 4, 0, migration.Fail, "error rate 4.0% on AWS, 1.0% before; allowed <= 1x + 0.02"},
+		{"a p95 above the bound", &migration.Compare{P95: p95, MinSamples: 100}, &Baseline{Samples: 100, P95: 0.04}, 94, 0, 6,
+			migration.Fail, "p95 100ms on AWS, 40ms before; allowed <= 2x + 0"},
+		{"a p95 within the bound, with slow answers beyond it", &migration.Compare{P95: p95, MinSamples: 100},
+			&Baseline{Samples: 100, P95: 0.04}, 95, 0, 5, migration.Pass, "100 samples: error rate 0.0% (before 0.0%), p95 1ms (before " +
+				"40ms)"},
+		{"errors are said before slowness", &migration.Compare{ErrorRate: rate, P95: p95, MinSamples: 100},
+			&Baseline{Samples: 100, P95: 0.04}, 84, 6, 10, migration.Fail, "error rate 6.0% on AWS, 0.0% before; allowed <= 1x + 0.02"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := watched(c.compare, c.base, c.good, c.bad, c.slow).judge()
@@ -321,7 +341,8 @@ func TestACustomerIsJudgedAgainstItsOwnNumbers(t *testing.T) {
 	}
 }
 
-// The baseline is of http probes alone: a thousand good connections must not thin out a customer's errors, nor bad ones make them.
+// The baseline is of http probes alone: a thousand good connections must not thin out a customer's
+// errors, nor bad ones make them.
 func TestOnlyTheSamplesThatHaveABaselineAreCompared(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -330,11 +351,14 @@ func TestOnlyTheSamplesThatHaveABaselineAreCompared(t *testing.T) {
 		want   migration.Outcome
 		reason string
 	}{
-		{"good connections beside bad answers", sample{ok: true}, 10, migration.Fail, "error rate 10.0% on AWS, 0.0% before; allowed <= 1x + 0.02"},
-		{"bad connections beside good answers", sample{}, 0, migration.Pass, "100 samples: error rate 0.0% (before 0.0%), p95 1ms (before 0s)"},
+		{"good connections beside bad answers", sample{ok: true}, 10, migration.Fail, "error rate 10.0% on AWS, 0.0% before; allowed <= " +
+			"1x + 0.02"},
+		{"bad connections beside good answers", sample{}, 0, migration.Pass, "100 samples: error rate 0.0% (before 0.0%), p95 1ms " +
+			"(before 0s)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := watched(&migration.Compare{ErrorRate: &migration.Bound{Times: 1, Plus: 0.02}, MinSamples: 100}, &Baseline{Samples: 100}, 100-c.bad, c.bad, 0)
+			w := watched(&migration.Compare{ErrorRate: &migration.Bound{Times: 1, Plus: 0.02}, MinSamples: 100}, &Baseline{Samples: 100},
+				100-c.bad, c.bad, 0)
 			w.req.Slice.Health.Probes = append(w.req.Slice.Health.Probes, tcpProbe(1000))
 			w.good, w.inRow, w.last = append(w.good, 1), append(w.inRow, 0), append(w.last, "")
 			for range 900 {
@@ -418,9 +442,12 @@ func TestCheckDestination(t *testing.T) {
 	}{
 		{"every machine answers", []Endpoint{well.at(), well.at()}, httpProbe("/healthz", 2), nil},
 		{"no machine", nil, httpProbe("/healthz", 2), []string{"workload web: it has no machine registered on aws"}},
-		{"one machine of two answers badly", []Endpoint{well.at(), ill.at()}, httpProbe("/healthz", 2), []string{"workload web at " + ill.at().Address + ": probe http /healthz expecting 200: HTTP 503"}},
-		{"a machine that is not there", []Endpoint{down}, tcpProbe(1), []string{"workload web at " + down.Address + ": probe tcp: dial: connect: connection refused"}},
-		{"a target that the load balancer finds unhealthy", []Endpoint{{Address: "10.0.0.7:80", Reason: "Target.Timeout"}}, groupProbe(1), []string{"workload web at 10.0.0.7:80: probe target group: Target.Timeout"}},
+		{"one machine of two answers badly", []Endpoint{well.at(), ill.at()}, httpProbe("/healthz", 2),
+			[]string{"workload web at " + ill.at().Address + ": probe http /healthz expecting 200: HTTP 503"}},
+		{"a machine that is not there", []Endpoint{down}, tcpProbe(1),
+			[]string{"workload web at " + down.Address + ": probe tcp: dial: connect: connection refused"}},
+		{"a target that the load balancer finds unhealthy", []Endpoint{{Address: "10.0.0.7:80", Reason: "Target.Timeout"}}, groupProbe(1),
+			[]string{"workload web at 10.0.0.7:80: probe target group: Target.Timeout"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := New(places{behind: map[string][]Endpoint{"web": c.behind}}, "")
@@ -466,7 +493,8 @@ func TestAMachineIsAskedOnlyForThePathsOfItsWorkload(t *testing.T) {
 	require.EqualValues(t, 1, api.asked.Load())
 }
 
-// What a load balancer would do: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_PathPatternConditionConfig.html
+// What a load balancer would do:
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_PathPatternConditionConfig.html
 func TestAProbeGoesWhereTheLoadBalancerWouldSendIt(t *testing.T) {
 	all := []migration.Workload{workload("web", "/*"), workload("api", "/api/*", "/v?/api"), workload("health", "/api/*/health")}
 	for at, want := range map[string]string{
@@ -489,7 +517,8 @@ func TestAProbeGoesWhereTheLoadBalancerWouldSendIt(t *testing.T) {
 	require.Empty(t, server(all[1:], "/healthz"))
 }
 
-// A machine that is dead costs its own patience once, however many there are: a check that runs out of time names none of them.
+// A machine that is dead costs its own patience once, however many there are: a check that runs out
+// of time names none of them.
 func TestTheMachinesAreAskedAllAtOnce(t *testing.T) {
 	const n = 20
 	var all sync.WaitGroup
@@ -536,7 +565,8 @@ func TestAnAnswerThatDoesNotComeInTimeIsSaidSo(t *testing.T) {
 	require.GreaterOrEqual(t, got.took, 20*time.Millisecond)
 }
 
-// A load balancer chooses its certificate by the name that TLS is told, and has none for the address that it is reached by.
+// A load balancer chooses its certificate by the name that TLS is told, and has none for the
+// address that it is reached by.
 func TestTheRouteIsAskedForTheCustomersCertificate(t *testing.T) {
 	var told atomic.Value
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

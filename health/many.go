@@ -15,10 +15,10 @@ import (
 // lookAtOnce is how many customers a look asks at the same time.
 const lookAtOnce = 32
 
-// Look asks each customer every probe once, and again while the answer is bad, until there is a good one
-// (pass) or as many failures in a row as the probe allows (fail). Nothing is compared. It tells say how
-// many customers are done. blind is not empty when this worker reaches nothing: why, in words; each
-// verdict that it could not come to is inconclusive then. Read-only.
+// Look asks each customer every probe once, and again while the answer is bad, until there is a
+// good one (pass) or as many failures in a row as the probe allows (fail). Nothing is compared. It
+// tells say how many customers are done. blind is not empty when this worker reaches nothing: why,
+// in words; each verdict that it could not come to is inconclusive then. Read-only.
 func (d *Doctor) Look(ctx context.Context, plan string, customers []migration.CustomerSlice, say func(done int),
 ) (verdicts map[string]migration.Verdict, blind string, err error) {
 	verdicts = map[string]migration.Verdict{}
@@ -77,10 +77,12 @@ func (d *Doctor) glance(ctx context.Context, q Question) (v migration.Verdict, b
 			}
 		}
 		if w.inRow[i] >= max(p.FailAfter, 1) {
-			return w.verdict(migration.Fail, fmt.Sprintf("probe %s failed %d times in a row, last: %s", name(p), w.inRow[i], w.last[i]), i), "", nil
+			return w.verdict(migration.Fail, fmt.Sprintf("probe %s failed %d times in a row, last: %s", name(p), w.inRow[i], w.last[i]), i),
+				"", nil
 		}
 		if w.good[i] == 0 {
-			return w.verdict(migration.Inconclusive, fmt.Sprintf("probe %s had no good answer, last: %s", name(p), w.last[i]), i), blind, nil
+			return w.verdict(migration.Inconclusive, fmt.Sprintf("probe %s had no good answer, last: %s", name(p), w.last[i]), i), blind,
+				nil
 		}
 	}
 	return w.verdict(migration.Pass, "every probe had a good answer", -1), "", nil

@@ -34,7 +34,8 @@ type Backends interface {
 	// Front is where the route takes requests.
 	Front(ctx context.Context, target migration.Target, route migration.Route) (Endpoint, error)
 	// Behind lists the machines of a workload on one side.
-	Behind(ctx context.Context, plan string, target migration.Target, route migration.Route, workload migration.Workload, side migration.Side) ([]Endpoint, error)
+	Behind(ctx context.Context, plan string, target migration.Target, route migration.Route, workload migration.Workload,
+		side migration.Side) ([]Endpoint, error)
 	// Anchors are host names of no customer that the route sends to a workload on AWS.
 	Anchors(plan string, route migration.Route) []string
 }
@@ -49,8 +50,9 @@ type prober struct {
 // dialled is the context's key of the address that a request goes to, whatever host it names.
 type dialled struct{}
 
-// newProber resolves names at dns ("host:port"), or as the machine does where it is empty. An answer from a connection that was
-// kept open says little about the next customer's, so none is kept.
+// newProber resolves names at dns ("host:port"), or as the machine does where it is empty. An
+// answer from a connection that was kept open says little about the next customer's, so none is
+// kept.
 func newProber(dns string) *prober {
 	d := &net.Dialer{}
 	if dns != "" {
@@ -60,10 +62,11 @@ func newProber(dns string) *prober {
 	}
 	client := func(c *tls.Config) *http.Client {
 		return &http.Client{
-			Transport: &http.Transport{TLSClientConfig: c, DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				at, _ := ctx.Value(dialled{}).(string)
-				return d.DialContext(ctx, network, at)
-			}},
+			Transport: &http.Transport{TLSClientConfig: c, DisableKeepAlives: true,
+				DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+					at, _ := ctx.Value(dialled{}).(string)
+					return d.DialContext(ctx, network, at)
+				}},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
@@ -79,7 +82,8 @@ type sample struct {
 	unasked bool // nobody could be asked, or this worker reaches nothing: that counts neither for nor against the customer
 }
 
-// http asks for the probe's path with the customer's host name, which TLS is told too: by it a load balancer chooses its certificate.
+// http asks for the probe's path with the customer's host name, which TLS is told too: by it a load
+// balancer chooses its certificate.
 func (p *prober) http(ctx context.Context, client *http.Client, at Endpoint, host string, probe migration.Probe) sample {
 	start := time.Now() // before the time-out begins: a probe that ran into it took at least that long
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, dialled{}, at.Address), probe.Timeout.D())

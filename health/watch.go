@@ -93,7 +93,8 @@ func (w *watcher) run(ctx context.Context) (migration.Verdict, error) {
 		case a := <-answers:
 			w.add(a.probe, a.sample)
 			if p := w.req.Slice.Health.Probes[a.probe]; w.inRow[a.probe] >= max(p.FailAfter, 1) {
-				return w.verdict(migration.Fail, fmt.Sprintf("probe %s failed %d times in a row, last: %s", name(p), w.inRow[a.probe], a.answer), a.probe), nil
+				return w.verdict(migration.Fail, fmt.Sprintf("probe %s failed %d times in a row, last: %s", name(p), w.inRow[a.probe],
+					a.answer), a.probe), nil
 			}
 		case <-end.C:
 			return w.judge(), nil
@@ -146,13 +147,16 @@ func (w *watcher) ask(ctx context.Context, p migration.Probe) sample {
 			return sample{answer: wl.Name + " has no machine registered on " + string(migration.AWS)}
 		}
 		for _, b := range behind {
-			s := w.attempt(ctx, b, w.req.Slice.Customer, migration.Probe{TCP: p.TCP, TargetGroup: p.TargetGroup, Timeout: p.Timeout, FailAfter: 1})
+			s := w.attempt(ctx, b, w.req.Slice.Customer,
+				migration.Probe{TCP: p.TCP, TargetGroup: p.TargetGroup, Timeout: p.Timeout, FailAfter: 1})
 			if s.ok {
 				continue
 			}
-			// The load balancer is the other observer: if it finds the machine healthy, only this worker does not reach it.
+			// The load balancer is the other observer: if it finds the machine healthy, only this
+			// worker does not reach it.
 			if p.TCP != nil && b.Healthy {
-				return sample{answer: fmt.Sprintf("%s at %s: %s, and the load balancer finds it healthy: this worker does not reach it", wl.Name, b.Address, s.answer), unasked: true}
+				return sample{answer: fmt.Sprintf("%s at %s: %s, and the load balancer finds it healthy: this worker does not reach it",
+					wl.Name, b.Address, s.answer), unasked: true}
 			}
 			return sample{answer: wl.Name + " at " + b.Address + ": " + s.answer}
 		}
@@ -188,19 +192,24 @@ func (w *watcher) judge() migration.Verdict {
 		return w.verdict(migration.Inconclusive, why, -1)
 	case silent >= 0:
 		// Too few failures for a fail, which is no reason to call it well.
-		return w.verdict(migration.Inconclusive, fmt.Sprintf("probe %s had no good answer, last: %s", name(w.req.Slice.Health.Probes[silent]), w.last[silent]), silent)
+		return w.verdict(migration.Inconclusive,
+			fmt.Sprintf("probe %s had no good answer, last: %s", name(w.req.Slice.Health.Probes[silent]), w.last[silent]), silent)
 	case c != nil && w.req.Compare && base == nil:
 		return w.verdict(migration.Inconclusive, "there is no baseline from before the fence to compare with", -1)
 	case c == nil || base == nil:
 		return w.verdict(migration.Pass, fmt.Sprintf("%d of %d samples good", w.total-w.errors, w.total), -1)
 	case now.Samples < c.MinSamples || base.Samples < c.MinSamples:
-		return w.verdict(migration.Inconclusive, fmt.Sprintf("%d samples on AWS and %d before; the comparison wants %d of each", now.Samples, base.Samples, c.MinSamples), -1)
+		return w.verdict(migration.Inconclusive,
+			fmt.Sprintf("%d samples on AWS and %d before; the comparison wants %d of each", now.Samples, base.Samples, c.MinSamples), -1)
 	case c.ErrorRate != nil && !c.ErrorRate.Allows(now.ErrorRate, base.ErrorRate):
-		return w.verdict(migration.Fail, fmt.Sprintf("error rate %.1f%% on AWS, %.1f%% before; allowed %s", 100*now.ErrorRate, 100*base.ErrorRate, c.ErrorRate), -1)
+		return w.verdict(migration.Fail, fmt.Sprintf("error rate %.1f%% on AWS, %.1f%% before; allowed %s", 100*now.ErrorRate,
+			100*base.ErrorRate, c.ErrorRate), -1)
 	case c.P95 != nil && !c.P95.Allows(now.P95, base.P95):
-		return w.verdict(migration.Fail, fmt.Sprintf("p95 %s on AWS, %s before; allowed %s", seconds(now.P95), seconds(base.P95), c.P95), -1)
+		return w.verdict(migration.Fail, fmt.Sprintf("p95 %s on AWS, %s before; allowed %s", seconds(now.P95), seconds(base.P95), c.P95),
+			-1)
 	}
-	return w.verdict(migration.Pass, fmt.Sprintf("%d samples: error rate %.1f%% (before %.1f%%), p95 %s (before %s)", now.Samples, 100*now.ErrorRate, 100*base.ErrorRate, seconds(now.P95), seconds(base.P95)), -1)
+	return w.verdict(migration.Pass, fmt.Sprintf("%d samples: error rate %.1f%% (before %.1f%%), p95 %s (before %s)", now.Samples,
+		100*now.ErrorRate, 100*base.ErrorRate, seconds(now.P95), seconds(base.P95)), -1)
 }
 
 func seconds(s float64) string {

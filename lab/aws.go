@@ -32,7 +32,8 @@ const (
 
 // config is what an engineer's shell in this account would have.
 func (l *Lab) config() aws.Config {
-	return aws.Config{Region: Region, BaseEndpoint: aws.String(l.motoURL), Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, "")}
+	return aws.Config{Region: Region, BaseEndpoint: aws.String(l.motoURL),
+		Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, "")}
 }
 
 // S3 is a client of the lab's object store.
@@ -74,20 +75,23 @@ func (l *Lab) buildNetwork(ctx context.Context) error {
 	}
 	l.VPC = *vpc.Vpc.VpcId
 	for i, zone := range []string{"a", "b"} {
-		s, err := c.CreateSubnet(ctx, &ec2.CreateSubnetInput{VpcId: &l.VPC, CidrBlock: aws.String(l.net.subnet(i)), AvailabilityZone: aws.String(Region + zone)})
+		s, err := c.CreateSubnet(ctx, &ec2.CreateSubnetInput{VpcId: &l.VPC, CidrBlock: aws.String(l.net.subnet(i)),
+			AvailabilityZone: aws.String(Region + zone)})
 		if err != nil {
 			return err
 		}
 		l.Subnets = append(l.Subnets, *s.Subnet.SubnetId)
 	}
-	g, err := c.CreateSecurityGroup(ctx, &ec2.CreateSecurityGroupInput{VpcId: &l.VPC, GroupName: aws.String("web"), Description: aws.String("web")})
+	g, err := c.CreateSecurityGroup(ctx, &ec2.CreateSecurityGroupInput{VpcId: &l.VPC, GroupName: aws.String("web"),
+		Description: aws.String("web")})
 	if err != nil {
 		return err
 	}
-	_, err = c.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{GroupId: g.GroupId, IpPermissions: []ec2types.IpPermission{{
-		IpProtocol: aws.String("tcp"), FromPort: aws.Int32(int32(l.ports.app)), ToPort: aws.Int32(int32(l.ports.app)),
-		IpRanges: []ec2types.IpRange{{CidrIp: aws.String("0.0.0.0/0")}},
-	}}})
+	_, err = c.AuthorizeSecurityGroupIngress(ctx,
+		&ec2.AuthorizeSecurityGroupIngressInput{GroupId: g.GroupId, IpPermissions: []ec2types.IpPermission{{
+			IpProtocol: aws.String("tcp"), FromPort: aws.Int32(int32(l.ports.app)), ToPort: aws.Int32(int32(l.ports.app)),
+			IpRanges: []ec2types.IpRange{{CidrIp: aws.String("0.0.0.0/0")}},
+		}}})
 	return err
 }
 
@@ -97,7 +101,8 @@ func (l *Lab) buildIdentity(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := k.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: aws.String("alias/drover"), TargetKeyId: key.KeyMetadata.KeyId}); err != nil {
+	if _, err := k.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: aws.String("alias/drover"),
+		TargetKeyId: key.KeyMetadata.KeyId}); err != nil {
 		return err
 	}
 	i := iam.NewFromConfig(l.config())
@@ -110,7 +115,8 @@ func (l *Lab) buildIdentity(ctx context.Context) error {
 	if _, err := i.CreateInstanceProfile(ctx, &iam.CreateInstanceProfileInput{InstanceProfileName: aws.String("web")}); err != nil {
 		return err
 	}
-	_, err = i.AddRoleToInstanceProfile(ctx, &iam.AddRoleToInstanceProfileInput{InstanceProfileName: aws.String("web"), RoleName: aws.String("web")})
+	_, err = i.AddRoleToInstanceProfile(ctx,
+		&iam.AddRoleToInstanceProfileInput{InstanceProfileName: aws.String("web"), RoleName: aws.String("web")})
 	return err
 }
 
@@ -139,11 +145,13 @@ func (l *Lab) putSecret(ctx context.Context, database string, who role) error {
 		return err
 	}
 	number, _ := strconv.Atoi(port)
-	body, err := json.Marshal(map[string]any{"engine": "postgres", "host": host, "port": number, "dbname": database, "username": who.name, "password": who.password})
+	body, err := json.Marshal(map[string]any{"engine": "postgres", "host": host, "port": number, "dbname": database, "username": who.name,
+		"password": who.password})
 	if err != nil {
 		return err
 	}
-	_, err = secretsmanager.NewFromConfig(l.config()).CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: aws.String(database + "/" + who.name), SecretString: aws.String(string(body))})
+	_, err = secretsmanager.NewFromConfig(l.config()).CreateSecret(ctx,
+		&secretsmanager.CreateSecretInput{Name: aws.String(database + "/" + who.name), SecretString: aws.String(string(body))})
 	return err
 }
 
@@ -158,7 +166,8 @@ const ownRule = 40000
 // buildEdge makes the load balancer as it stands before the migration: everything goes home.
 func (l *Lab) buildEdge(ctx context.Context) error {
 	c := elb.NewFromConfig(l.config())
-	b, err := c.CreateLoadBalancer(ctx, &elb.CreateLoadBalancerInput{Name: aws.String("public"), Subnets: l.Subnets, Type: elbtypes.LoadBalancerTypeEnumApplication})
+	b, err := c.CreateLoadBalancer(ctx, &elb.CreateLoadBalancerInput{Name: aws.String("public"), Subnets: l.Subnets,
+		Type: elbtypes.LoadBalancerTypeEnumApplication})
 	if err != nil {
 		return err
 	}
@@ -194,7 +203,8 @@ func (l *Lab) buildEdge(ctx context.Context) error {
 	}
 	l.Listener = *listener.Listeners[0].ListenerArn
 	_, err = c.CreateRule(ctx, &elb.CreateRuleInput{ListenerArn: &l.Listener, Priority: aws.Int32(ownRule),
-		Conditions: []elbtypes.RuleCondition{{Field: aws.String("path-pattern"), PathPatternConfig: &elbtypes.PathPatternConditionConfig{Values: []string{"/api/*"}}}},
-		Actions:    []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: &l.GroupAPI}}})
+		Conditions: []elbtypes.RuleCondition{{Field: aws.String("path-pattern"),
+			PathPatternConfig: &elbtypes.PathPatternConditionConfig{Values: []string{"/api/*"}}}},
+		Actions: []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: &l.GroupAPI}}})
 	return err
 }

@@ -81,7 +81,8 @@ ALTER DEFAULT PRIVILEGES FOR ROLE drover IN SCHEMA public GRANT ALL ON SEQUENCES
 // EmptyRDS drops what a migration has copied into the databases on AWS.
 func (l *Lab) EmptyRDS(ctx context.Context) error {
 	for _, name := range l.databases() {
-		if err := l.rds.Exec(ctx, name, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO PUBLIC; "+grants); err != nil {
+		if err := l.rds.Exec(ctx, name, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO PUBLIC; "+
+			grants); err != nil {
 			return err
 		}
 	}
@@ -102,9 +103,11 @@ INSERT INTO ref_currency SELECT 'C' || g, g * 1.01 FROM generate_series(1, 50) g
 INSERT INTO tenants SELECT g, 'tenant ' || g, jsonb_build_object('plan', g %% 3) FROM generate_series(1, %[1]d) g;
 INSERT INTO acct SELECT g, 0 FROM generate_series(1, %[1]d) g;
 INSERT INTO orders (tenant_id, token, amount, body, created_at)
-  SELECT 1 + g %% %[1]d, gen_random_uuid(), (g %% 10000) / 100.0, jsonb_build_object('sku', md5(g::text)), now() - (g %% 500) * interval '1 hour' FROM generate_series(1, %[2]d) g;
+  SELECT 1 + g %% %[1]d, gen_random_uuid(), (g %% 10000) / 100.0, jsonb_build_object('sku', md5(g::text)), now() - (g %% 500) * interval
+  '1 hour' FROM generate_series(1, %[2]d) g;
 INSERT INTO order_items (tenant_id, order_id, sku, qty) SELECT tenant_id, id, md5(id::text), (id %% 9)::int FROM orders;
-INSERT INTO events (ts, tenant_id, token, doc) SELECT '2024-06-01'::timestamptz + (g %% 900) * interval '1 day', 1 + g %% %[1]d, gen_random_uuid(), jsonb_build_object('k', g) FROM generate_series(1, %[2]d) g;
+INSERT INTO events (ts, tenant_id, token, doc) SELECT '2024-06-01'::timestamptz + (g %% 900) * interval '1 day', 1 + g %% %[1]d,
+gen_random_uuid(), jsonb_build_object('k', g) FROM generate_series(1, %[2]d) g;
 INSERT INTO audit SELECT 1 + g %% %[1]d, now(), gen_random_uuid(), md5(g::text) FROM generate_series(1, %[2]d / 2) g;
 INSERT INTO blobs (tenant_id, data) SELECT 1 + g %% %[1]d, decode(repeat(md5(g::text), 64), 'hex') FROM generate_series(1, %[1]d * 4) g;
 ANALYZE`, n, n*rowsEach)
@@ -112,8 +115,10 @@ ANALYZE`, n, n*rowsEach)
 		return err
 	}
 	if l.Shape.Archive {
-		const entries = `CREATE TABLE entries (tenant_id int NOT NULL, id bigserial, token text NOT NULL, PRIMARY KEY (tenant_id, id)); GRANT ALL ON ALL TABLES IN SCHEMA public TO app;
-GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO app; INSERT INTO entries (tenant_id, token) SELECT 1 + g %% %d, 'old ' || g FROM generate_series(1, %d) g; ANALYZE`
+		const entries = `CREATE TABLE entries (tenant_id int NOT NULL, id bigserial, token text NOT NULL, PRIMARY KEY (tenant_id, id));
+			GRANT ALL ON ALL TABLES IN SCHEMA public TO app;
+GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO app; INSERT INTO entries (tenant_id, token) SELECT 1 + g %% %d, 'old ' || g FROM
+generate_series(1, %d) g; ANALYZE`
 		if err := l.onprem.Exec(ctx, archive, fmt.Sprintf(entries, n, n*rowsEach)); err != nil {
 			return err
 		}

@@ -163,7 +163,8 @@ func (l *Lab) startTemporal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if l.temporal, err = temporal.Start(ctx, temporal.Options{Tools: l.opts.Tools, Dir: dir, UI: l.opts.UI, HistoryEvents: l.opts.HistoryEvents}); err != nil {
+	if l.temporal, err = temporal.Start(ctx,
+		temporal.Options{Tools: l.opts.Tools, Dir: dir, UI: l.opts.UI, HistoryEvents: l.opts.HistoryEvents}); err != nil {
 		return err
 	}
 	l.later(l.temporal.Kill)
@@ -226,7 +227,8 @@ func (l *Lab) startVCenter(ctx context.Context) error {
 // Machines are the three virtual machines of the application, without addresses.
 func Machines() (out []vcenter.VM) {
 	for _, name := range []string{"web-01", "web-02", "api-01"} {
-		out = append(out, vcenter.VM{Name: name, CPUs: 2, MemoryMB: 4096, DiskBytes: []int64{diskBytes}, Folder: "production", Tags: []string{"tier:" + name[:3]}})
+		out = append(out, vcenter.VM{Name: name, CPUs: 2, MemoryMB: 4096, DiskBytes: []int64{diskBytes}, Folder: "production",
+			Tags: []string{"tier:" + name[:3]}})
 	}
 	return out
 }
@@ -317,7 +319,8 @@ func (d disks) Exported(digest string) bool {
 
 // writeUserData writes what a converted machine is told on AWS.
 func (l *Lab) writeUserData() error {
-	text := "#!/bin/sh\n# what this machine is told on AWS that it was told otherwise at home\nexport DB_SECRET=orders/app\nexport FILES='s3://attachments/{customer}'\n"
+	text := "#!/bin/sh\n# what this machine is told on AWS that it was told otherwise at home\nexport DB_SECRET=orders/app\nexport " +
+		"FILES='s3://attachments/{customer}'\n"
 	return os.WriteFile(filepath.Join(l.opts.Dir, "web-userdata.sh"), []byte(text), 0o644)
 }
 
@@ -443,7 +446,8 @@ func (l *Lab) StartWorker(name, binary, at string, args ...string) (*process.Pro
 	if err != nil {
 		return nil, err
 	}
-	p, err := process.Start(process.Options{Name: name, Path: binary, Args: append([]string{"worker"}, args...), Env: env, LogDir: dir, Dir: l.opts.Dir})
+	p, err := process.Start(process.Options{Name: name, Path: binary, Args: append([]string{"worker"}, args...), Env: env, LogDir: dir,
+		Dir: l.opts.Dir})
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,8 @@ type Customer struct {
 }
 
 // names of the lab's customers.
-var names = strings.Fields("acme birch cedar delta ember fjord grove haven indigo juniper kestrel lotus maple nectar onyx pine quartz raven sable tulip")
+var names = strings.Fields("acme birch cedar delta ember fjord grove haven indigo juniper kestrel lotus maple nectar onyx pine quartz " +
+	"raven sable tulip")
 
 // NewCustomer is the i-th customer, from 0.
 func NewCustomer(i int) Customer {
@@ -95,7 +96,8 @@ func (l *Lab) writePlan() error {
 	return f.Close()
 }
 
-// SmallShape is one batch that needs no approval, at a quick pace: what a test moves back and forth.
+// SmallShape is one batch that needs no approval, at a quick pace: what a test moves back and
+// forth.
 func SmallShape(customers int) Shape {
 	b := Batch{Name: "all", Rollback: "customer", Concurrency: customers}
 	for i := range customers {

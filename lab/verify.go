@@ -112,7 +112,8 @@ func (l *Lab) stale(ctx context.Context) (out []string, err error) {
 
 // copies are the completed snapshots that a migration made of disks.
 func (l *Lab) copies(ctx context.Context) (out []verify.Snapshot, err error) {
-	got, err := ec2.NewFromConfig(l.config()).DescribeSnapshots(ctx, &ec2.DescribeSnapshotsInput{Filters: []types.Filter{{Name: aws.String("tag-key"), Values: []string{"drover:plan"}}}})
+	got, err := ec2.NewFromConfig(l.config()).DescribeSnapshots(ctx,
+		&ec2.DescribeSnapshotsInput{Filters: []types.Filter{{Name: aws.String("tag-key"), Values: []string{"drover:plan"}}}})
 	if err != nil {
 		return nil, fmt.Errorf("list the copies of disks: %w", err)
 	}
@@ -135,7 +136,8 @@ func (l *Lab) copies(ctx context.Context) (out []verify.Snapshot, err error) {
 // name; copies of disks and the objects in the state bucket are kept on purpose.
 func (l *Lab) Remains(ctx context.Context) (out []string, err error) {
 	const made = `SELECT 'slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
-UNION ALL SELECT 'subscription ' || subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database()
+UNION ALL SELECT 'subscription ' || subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+WHERE d.datname = current_database()
 UNION ALL SELECT 'publication ' || pubname FROM pg_publication
 UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname = 'drover'
 UNION ALL SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass FROM pg_trigger WHERE tgname LIKE 'drover%'`
@@ -152,7 +154,8 @@ UNION ALL SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass FROM pg_tri
 		}
 	}
 	machines, err := ec2.NewFromConfig(l.config()).DescribeInstances(ctx, &ec2.DescribeInstancesInput{Filters: []types.Filter{
-		{Name: aws.String("tag-key"), Values: []string{"drover:plan"}}, {Name: aws.String("instance-state-name"), Values: []string{"pending", "running", "stopping", "stopped"}},
+		{Name: aws.String("tag-key"), Values: []string{"drover:plan"}},
+		{Name: aws.String("instance-state-name"), Values: []string{"pending", "running", "stopping", "stopped"}},
 	}})
 	if err != nil {
 		return nil, fmt.Errorf("list the instances: %w", err)
@@ -193,7 +196,8 @@ func (l *Lab) OpenSides(ctx context.Context) (map[int][]string, error) {
 
 func (l *Lab) openSides(ctx context.Context, name string) (map[int][]string, error) {
 	out := map[int][]string{}
-	const homes = `SELECT f.tenant, drover.is_home(f.tenant), bool_or(d.is_on) FROM drover.fence f JOIN drover.direction d USING (tenant) GROUP BY 1, 2`
+	const homes = `SELECT f.tenant, drover.is_home(f.tenant), bool_or(d.is_on)
+		FROM drover.fence f JOIN drover.direction d USING (tenant) GROUP BY 1, 2`
 	err := l.onBoth(ctx, name, homes, func(side migration.Side, rows pgx.Rows) error {
 		var tenant int
 		var open, on bool

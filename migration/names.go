@@ -2,7 +2,8 @@ package migration
 
 import "fmt"
 
-// Task queues. Work next to the data runs on the site's worker; the steps inside a freeze never wait behind a bulk copy.
+// Task queues. Work next to the data runs on the site's worker; the steps inside a freeze never
+// wait behind a bulk copy.
 const (
 	QueueMain   = "drover"
 	QueueFreeze = "drover-freeze"
@@ -36,7 +37,8 @@ func WorkloadID(plan, workload string) string { return "workload/" + plan + "/" 
 // ReplicationID is the id of a Replication workflow.
 func ReplicationID(plan, dataset string) string { return "replication/" + plan + "/" + dataset }
 
-// DisksID is the id of a ReplicateVM workflow: by the VM's UUID, since names are free in vSphere, and two folders or sites can have one each.
+// DisksID is the id of a ReplicateVM workflow: by the VM's UUID, since names are free in vSphere,
+// and two folders or sites can have one each.
 func DisksID(plan, uuid string) string { return "disks/" + plan + "/" + uuid }
 
 // CheckID is the id of a Check workflow.

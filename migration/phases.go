@@ -1,6 +1,7 @@
 package migration
 
-// Phases say where a workflow stands. Every workflow has a type of its own, whose set is closed: the search attribute takes its string.
+// Phases say where a workflow stands. Every workflow has a type of its own, whose set is closed:
+// the search attribute takes its string.
 
 // MigrationPhase says where a migration stands.
 type MigrationPhase string
@@ -63,7 +64,8 @@ const (
 	ByAudit   Cause = "audit"   // its fences were not as they must be
 )
 
-// Stays says whether only a retry that names the customer lets it go: a retry of its batch does not.
+// Stays says whether only a retry that names the customer lets it go: a retry of its batch does
+// not.
 func (c Cause) Stays() bool { return c == ByHand || c == ByAudit }
 
 // Unasked says whether no operator asked for it.

@@ -25,7 +25,8 @@ func (s Side) Other() Side {
 // Valid says whether s is one of the two sides.
 func (s Side) Valid() bool { return s == OnPrem || s == AWS }
 
-// Try names one try of a Move. Every effect of the try carries it, and an effect of an older token never overrides one of a newer.
+// Try names one try of a Move. Every effect of the try carries it, and an effect of an older token
+// never overrides one of a newer.
 type Try struct {
 	Token int64  `json:"token"` // grows by every try of a customer, repairs included
 	Owner string `json:"owner"` // a UUID, new for every try: two tries that were given the same token by mistake still differ
@@ -102,16 +103,17 @@ func (h HomeRecord) Undecided() string {
 	case h.Doubt != "":
 		return h.Doubt
 	case h.OnPrem.State != Sealed && h.AWS.State != Sealed:
-		return fmt.Sprintf("both sides take its writes: premises are %s at token %d, AWS is %s at token %d; drover doctor shows who wrote what",
+		return fmt.Sprintf("both sides take its writes: premises are %s at token %d, AWS is %s at token %d; drover doctor shows who "+
+			"wrote what",
 			h.OnPrem.State, h.OnPrem.Token, h.AWS.State, h.AWS.Token)
 	default:
 		return ""
 	}
 }
 
-// Home is the side whose writes count: the one that is not sealed, or of two sealed ones the one that
-// was sealed last. An unfinished Move therefore counts for its origin until the destination opened.
-// It is NoHome where the data does not say (see Undecided).
+// Home is the side whose writes count: the one that is not sealed, or of two sealed ones the one
+// that was sealed last. An unfinished Move therefore counts for its origin until the destination
+// opened. It is NoHome where the data does not say (see Undecided).
 func (h HomeRecord) Home() Side {
 	switch {
 	case h.Undecided() != "":
@@ -138,7 +140,8 @@ func (h HomeRecord) Settled() bool {
 // Token is the highest token either side has stored: the next try must take a greater one.
 func (h HomeRecord) Token() int64 { return max(h.OnPrem.Token, h.AWS.Token) }
 
-// Word is what a step of a Move answers. A step never fails silently: whoever hears Superseded stops.
+// Word is what a step of a Move answers. A step never fails silently: whoever hears Superseded
+// stops.
 type Word string
 
 // The words of the steps (design, section 6).

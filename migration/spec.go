@@ -29,7 +29,8 @@ func (d *Duration) UnmarshalText(b []byte) error {
 // SecretRef names a secret and never holds one: env://NAME, file:///path, awssm://name, ssm://name.
 type SecretRef string
 
-// Spec is a compiled plan: everything resolved, every list in a fixed order, every default filled in. It holds no secret.
+// Spec is a compiled plan: everything resolved, every list in a fixed order, every default filled
+// in. It holds no secret.
 type Spec struct {
 	Plan      string     `json:"plan"`
 	Revision  int        `json:"revision"`
@@ -126,8 +127,8 @@ type Ingress struct {
 	HealthPath string `json:"healthPath,omitempty"` // what the load balancer asks; empty: /healthz
 }
 
-// PathMatches says whether a load balancer sends a request for path to a rule with this pattern: * is any text, slashes too, ? is any
-// character, and the query is not looked at
+// PathMatches says whether a load balancer sends a request for path to a rule with this pattern: *
+// is any text, slashes too, ? is any character, and the query is not looked at
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-listeners.html#path-conditions).
 func PathMatches(pattern, path string) bool {
 	form := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
@@ -276,7 +277,8 @@ type TCPProbe struct{}
 // TargetGroupProbe wants every target of the workload's group healthy.
 type TargetGroupProbe struct{}
 
-// Compare holds the customer's numbers at the destination against its own at the origin: value <= Times*baseline + Plus.
+// Compare holds the customer's numbers at the destination against its own at the origin: value <=
+// Times*baseline + Plus.
 type Compare struct {
 	ErrorRate  *Bound `json:"errorRate,omitempty"` // a fraction of the http samples
 	P95        *Bound `json:"p95,omitempty"`       // seconds
@@ -392,7 +394,8 @@ func find[T any](in []T, is func(T) bool) (T, bool) {
 // Encode is the canonical form whose SHA-256 names the spec in the state bucket.
 func (s *Spec) Encode() ([]byte, error) { return json.Marshal(s) }
 
-// SpecRef names a compiled spec in the state bucket. It is what travels between workflows instead of the spec.
+// SpecRef names a compiled spec in the state bucket. It is what travels between workflows instead
+// of the spec.
 type SpecRef struct {
 	Plan     string     `json:"plan"`
 	Revision int        `json:"revision"`

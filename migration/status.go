@@ -65,12 +65,13 @@ type Command struct {
 	Reason    string `json:"reason,omitempty"` // why
 	Token     int64  `json:"token,omitempty"`  // rollback, retry: the try it means; 0: whichever is the last
 
-	// Until is when the one who asked stops waiting, by the clock of the machine that asked: whoever takes the command later
-	// refuses it. Zero: it is good whenever it is taken.
+	// Until is when the one who asked stops waiting, by the clock of the machine that asked:
+	// whoever takes the command later refuses it. Zero: it is good whenever it is taken.
 	Until time.Time `json:"until,omitzero"`
 }
 
-// Late refuses a command that is taken after its Until; nil: it is in time. Now is the workflow's time.
+// Late refuses a command that is taken after its Until; nil: it is in time. Now is the workflow's
+// time.
 func (c Command) Late(now time.Time) error {
 	if c.Until.IsZero() || !now.After(c.Until) {
 		return nil
@@ -125,7 +126,8 @@ type MoveResult struct {
 	Took      FreezeTook  `json:"took,omitzero"`       // where the time of the freeze went
 }
 
-// FreezeTook says where the time of a freeze went, by the worker's clock, in the order in which it went.
+// FreezeTook says where the time of a freeze went, by the worker's clock, in the order in which it
+// went.
 type FreezeTook struct {
 	Warm     Duration `json:"warm,omitempty"`     // warm file passes; like the next two before the fence
 	Turn     Duration `json:"turn,omitempty"`     // waiting for other customers' freezes in this process

@@ -2,24 +2,26 @@ package migration
 
 // VM is a virtual machine as the inventory saw it: what a migration needs of it.
 type VM struct {
-	Ref        string    `json:"ref"` // managed object id: "vm-57"
-	Name       string    `json:"name"`
-	UUID       string    `json:"uuid"` // instance UUID
-	Folder     string    `json:"folder,omitempty"`
-	Host       string    `json:"host,omitempty"`
-	Tags       []string  `json:"tags,omitempty"` // "category:tag"
-	PoweredOn  bool      `json:"poweredOn"`
-	CPUs       int       `json:"cpus"`
-	MemoryMB   int       `json:"memoryMb"`
-	Firmware   string    `json:"firmware"` // bios | efi
-	SecureBoot bool      `json:"secureBoot,omitempty"`
-	Guest      string    `json:"guest,omitempty"`   // guest id: "ubuntu64Guest"
-	Address    string    `json:"address,omitempty"` // primary address, as the guest tools say
-	ToolsOK    bool      `json:"toolsOk"`
-	Tracking   bool      `json:"changeTracking"`
-	Disks      []Disk    `json:"disks"`
-	BootDisk   int32     `json:"bootDisk,omitempty"` // device key of the disk that its boot order names first; 0: it names none, and the first disk boots
-	Findings   []Finding `json:"findings,omitempty"`
+	Ref        string   `json:"ref"` // managed object id: "vm-57"
+	Name       string   `json:"name"`
+	UUID       string   `json:"uuid"` // instance UUID
+	Folder     string   `json:"folder,omitempty"`
+	Host       string   `json:"host,omitempty"`
+	Tags       []string `json:"tags,omitempty"` // "category:tag"
+	PoweredOn  bool     `json:"poweredOn"`
+	CPUs       int      `json:"cpus"`
+	MemoryMB   int      `json:"memoryMb"`
+	Firmware   string   `json:"firmware"` // bios | efi
+	SecureBoot bool     `json:"secureBoot,omitempty"`
+	Guest      string   `json:"guest,omitempty"`   // guest id: "ubuntu64Guest"
+	Address    string   `json:"address,omitempty"` // primary address, as the guest tools say
+	ToolsOK    bool     `json:"toolsOk"`
+	Tracking   bool     `json:"changeTracking"`
+	Disks      []Disk   `json:"disks"`
+	// device key of the disk that its boot order names first; 0: it names none, and the first disk
+	// boots
+	BootDisk int32     `json:"bootDisk,omitempty"`
+	Findings []Finding `json:"findings,omitempty"`
 }
 
 // Disk is a virtual disk.

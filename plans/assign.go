@@ -6,9 +6,10 @@ import (
 	"slices"
 )
 
-// assign freezes who belongs to which batch: as indexes into the customers, in the order in which they are told to go. Listed
-// customers come first and in their order; then selections choose among the rest, batch after batch, those with the lowest
-// tenants: neighbouring tenants make short filters, hence short freezes.
+// assign freezes who belongs to which batch: as indexes into the customers, in the order in which
+// they are told to go. Listed customers come first and in their order; then selections choose among
+// the rest, batch after batch, those with the lowest tenants: neighbouring tenants make short
+// filters, hence short freezes.
 func (p *Plan) assign(report func(*node, Problem)) [][]int {
 	byID, byTenant := map[Name]int{}, make([]int, len(p.Customers.List))
 	for i, c := range p.Customers.List {
@@ -33,7 +34,8 @@ func (p *Plan) assign(report func(*node, Problem)) [][]int {
 				continue
 			}
 			if first, taken := owner[c]; taken {
-				report(at.item(j), Problem{Message: fmt.Sprintf("customer %q is in batch %q already", id, p.Batches[first].Name), Want: "each customer in one batch"})
+				report(at.item(j), Problem{Message: fmt.Sprintf("customer %q is in batch %q already", id, p.Batches[first].Name),
+					Want: "each customer in one batch"})
 				continue
 			}
 			owner[c] = i
@@ -80,8 +82,8 @@ func (p *Plan) membersKnown() bool {
 	return true
 }
 
-// mostHints is up to how many problems a customer is looked for among all that was meant: who mistypes more has mistyped them alike, and each
-// look is at every customer.
+// mostHints is up to how many problems a customer is looked for among all that was meant: who
+// mistypes more has mistyped them alike, and each look is at every customer.
 const mostHints = 200
 
 func (p *Plan) unknownCustomer(at *node, id Name, ids index, report func(*node, Problem)) {
@@ -118,7 +120,8 @@ func (s Selection) matches(c Customer) bool {
 	return true
 }
 
-// reportLeftOut names the customers of no batch: to forget one is the mistake that nobody would notice.
+// reportLeftOut names the customers of no batch: to forget one is the mistake that nobody would
+// notice.
 func (p *Plan) reportLeftOut(owner map[int]int, ids index, report func(*node, Problem)) {
 	if !ids.complete || !p.membersKnown() {
 		return
@@ -126,7 +129,8 @@ func (p *Plan) reportLeftOut(owner map[int]int, ids index, report func(*node, Pr
 	for i, c := range p.Customers.List {
 		at := root.at("customers").item(i)
 		if _, in := owner[i]; !in && c.ID != "" && !p.src.incomplete(at) { // else a selection might take it
-			report(at, Problem{Message: fmt.Sprintf("customer %q is in no batch", c.ID), Want: "it in a batch, or out of the plan", Hint: "a last batch with customers: {} takes all who are left"})
+			report(at, Problem{Message: fmt.Sprintf("customer %q is in no batch", c.ID), Want: "it in a batch, or out of the plan",
+				Hint: "a last batch with customers: {} takes all who are left"})
 		}
 	}
 }

@@ -8,8 +8,9 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Compile turns a plan that Parse or Load has accepted into a spec. Equal plans give equal specs, whatever the order of their
-// mappings: named things are sorted by name, customers by tenant. The spec's revision is 0 until submit numbers it.
+// Compile turns a plan that Parse or Load has accepted into a spec. Equal plans give equal specs,
+// whatever the order of their mappings: named things are sorted by name, customers by tenant. The
+// spec's revision is 0 until submit numbers it.
 func Compile(p *Plan) (*migration.Spec, error) {
 	if p == nil || p.src == nil || len(p.src.problems) > 0 {
 		return nil, errors.New("compile plan: it has not passed validation: load it with plans.Load or plans.Parse")
@@ -157,7 +158,8 @@ func (d Postgres) compile() *migration.Postgres {
 	}
 	for _, name := range sortedKeys(d.Tables) {
 		t := d.Tables[name]
-		out.Tables = append(out.Tables, migration.Table{Name: string(name), Column: string(t.Column), Reference: migration.Side(t.Reference), Exclude: t.Exclude})
+		out.Tables = append(out.Tables, migration.Table{Name: string(name), Column: string(t.Column),
+			Reference: migration.Side(t.Reference), Exclude: t.Exclude})
 	}
 	if b := d.WALBudget; b != nil {
 		out.WALBudgetBytes, out.OnWALExceeded = int64(b.Bytes), string(b.OnExceeded)
@@ -188,7 +190,8 @@ func (h Health) compile() migration.Health {
 		out.Probes = append(out.Probes, c)
 	}
 	if c := h.Compare; c != nil {
-		out.Compare = &migration.Compare{ErrorRate: (*migration.Bound)(c.ErrorRate), P95: (*migration.Bound)(c.P95), MinSamples: c.MinSamples}
+		out.Compare = &migration.Compare{ErrorRate: (*migration.Bound)(c.ErrorRate), P95: (*migration.Bound)(c.P95),
+			MinSamples: c.MinSamples}
 	}
 	return out
 }

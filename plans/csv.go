@@ -14,7 +14,8 @@ import (
 	"unicode/utf8"
 )
 
-// Columns of a customers file. Lists are separated by semicolons; label.KEY columns give labels, empty cells none.
+// Columns of a customers file. Lists are separated by semicolons; label.KEY columns give labels,
+// empty cells none.
 const (
 	colID        = "id"
 	colTenant    = "tenant"
@@ -58,7 +59,8 @@ func (c *csvPositions) locate(steps []*node) (file string, line, column int) {
 	return c.file, row[at][0], row[at][1]
 }
 
-// readCustomersFile decodes customers from CSV, as spreadsheets write it. Its problems carry lines of that file.
+// readCustomersFile decodes customers from CSV, as spreadsheets write it. Its problems carry lines
+// of that file.
 func (s *source) readCustomersFile(file string, text []byte) []Customer {
 	text, bad := asUTF8(text)
 	if bad != nil {
@@ -90,7 +92,8 @@ func (s *source) readCustomersFile(file string, text []byte) []Customer {
 	return all
 }
 
-// readRecords reads the customers below the header. It is not whole if the file could not be read to its end.
+// readRecords reads the customers below the header. It is not whole if the file could not be read
+// to its end.
 func (s *source) readRecords(file string, r *csv.Reader, header []string, lines [][]byte) (all []Customer, whole bool) {
 	for {
 		record, err := r.Read()
@@ -113,7 +116,8 @@ func (s *source) readRecords(file string, r *csv.Reader, header []string, lines 
 		at := (*node)(nil).at("customers").item(len(all))
 		if len(record) < len(header) || filled(record) > len(header) {
 			// Which of the cells is missing, or too many, nobody knows: none is read.
-			s.fail(at, Problem{Message: "wrong number of cells", Found: fmt.Sprint(len(record)), Want: fmt.Sprintf("%d, as in the header", len(header))})
+			s.fail(at, Problem{Message: "wrong number of cells", Found: fmt.Sprint(len(record)),
+				Want: fmt.Sprintf("%d, as in the header", len(header))})
 			all = append(all, Customer{})
 			continue
 		}
@@ -130,8 +134,8 @@ func filled(record []string) int {
 	return n
 }
 
-// separator is what stands between the cells: a comma, or where the first line has more of them, a semicolon or a tab. A spreadsheet
-// takes what its country writes.
+// separator is what stands between the cells: a comma, or where the first line has more of them, a
+// semicolon or a tab. A spreadsheet takes what its country writes.
 func separator(text []byte) rune {
 	first, _, _ := bytes.Cut(text, []byte("\n"))
 	best := ','
@@ -145,8 +149,8 @@ func separator(text []byte) rune {
 
 const saveAs = `save it from the spreadsheet as "CSV UTF-8 (comma delimited)"`
 
-// asUTF8 is the text of a file that a spreadsheet may have written in UTF-16. A workbook, and a text in the characters of one country,
-// are a problem with its remedy.
+// asUTF8 is the text of a file that a spreadsheet may have written in UTF-16. A workbook, and a
+// text in the characters of one country, are a problem with its remedy.
 func asUTF8(text []byte) ([]byte, *Problem) {
 	switch {
 	case bytes.HasPrefix(text, []byte("PK\x03\x04")), bytes.HasPrefix(text, []byte("\xd0\xcf\x11\xe0")):
@@ -164,7 +168,8 @@ func asUTF8(text []byte) ([]byte, *Problem) {
 	return text, nil
 }
 
-// fromUTF16 gives the replacement character for what is no UTF-16, and so for an odd byte at the end.
+// fromUTF16 gives the replacement character for what is no UTF-16, and so for an odd byte at the
+// end.
 func fromUTF16(text []byte, order binary.ByteOrder) []byte {
 	units := make([]uint16, 0, len(text)/2+1)
 	for ; len(text) > 1; text = text[2:] {
@@ -205,7 +210,8 @@ func (s *source) checkHeader(r *csv.Reader, header []string) bool {
 		case strings.HasPrefix(h, labelColumn):
 			p.Message, p.Found, p.Want = "not valid", quoted(h), labelColumn+"KEY, where KEY is "+scalars[typeOf[Name]()].want
 		default:
-			p.Message, p.Hint, p.Want = "unknown column "+quoted(h), didYouMean(h, known), "one of "+listed(append(known, labelColumn+"KEY"))
+			p.Message, p.Hint, p.Want = "unknown column "+quoted(h), didYouMean(h, known),
+				"one of "+listed(append(known, labelColumn+"KEY"))
 		}
 		ok = false
 		s.add(p)

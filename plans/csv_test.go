@@ -36,17 +36,18 @@ func inUTF16(s string, order binary.AppendByteOrder) (out []byte) {
 
 func TestWhatSpreadsheetsWriteIsUnderstood(t *testing.T) {
 	for name, text := range map[string]string{
-		"commas":                    head + acme,
-		"semicolons":                strings.ReplaceAll(head, ",", ";") + "acme;17;acme.example.com;web;\"orders;attachments\"\n",
-		"tabs":                      strings.ReplaceAll(head+acme, ",", "\t"),
-		"empty rows at the end":     head + acme + ",,,,\n , , , , \n",
-		"empty columns at the end":  "id,tenant,host,workloads,datasets,,\nacme,17,acme.example.com,web,orders;attachments,,\n",
-		"a mark of the byte order":  "\ufeff" + head + acme,
-		"UTF-16, low byte first":    string(inUTF16(head+acme, binary.LittleEndian)),
-		"UTF-16, high byte first":   string(inUTF16(head+acme, binary.BigEndian)),
-		"lines that end in CR LF":   strings.ReplaceAll(head+acme, "\n", "\r\n"),
-		"no end of the last line":   strings.TrimSuffix(head+acme, "\n"),
-		"a name in quotes":          "id,name,tenant,host,workloads,datasets\nacme,\"Acme, Inc.\",17,acme.example.com,web,orders;attachments\n",
+		"commas":                   head + acme,
+		"semicolons":               strings.ReplaceAll(head, ",", ";") + "acme;17;acme.example.com;web;\"orders;attachments\"\n",
+		"tabs":                     strings.ReplaceAll(head+acme, ",", "\t"),
+		"empty rows at the end":    head + acme + ",,,,\n , , , , \n",
+		"empty columns at the end": "id,tenant,host,workloads,datasets,,\nacme,17,acme.example.com,web,orders;attachments,,\n",
+		"a mark of the byte order": "\ufeff" + head + acme,
+		"UTF-16, low byte first":   string(inUTF16(head+acme, binary.LittleEndian)),
+		"UTF-16, high byte first":  string(inUTF16(head+acme, binary.BigEndian)),
+		"lines that end in CR LF":  strings.ReplaceAll(head+acme, "\n", "\r\n"),
+		"no end of the last line":  strings.TrimSuffix(head+acme, "\n"),
+		"a name in quotes": "id,name,tenant,host,workloads,datasets\nacme,\"Acme, " +
+			"Inc.\",17,acme.example.com,web,orders;attachments\n",
 		"four hosts, as many as is": head + strings.Replace(acme, "acme.example.com", "a.x.example;b.x.example;c.x.example;d.x.example", 1),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -81,7 +82,8 @@ func TestWhatIsNoCSVIsToldInOneMessageWithItsRemedy(t *testing.T) {
 			`customers.csv:1:35: not valid: found "label.Tier!"; want label.KEY, where KEY is a name of lower-case letters, digits and hyphens that starts with a letter or digit, at most 63 long`},
 		"a quote left open": {head + acme + "globex,18,\"globex.example.com,web,orders\n" +
 			strings.Repeat("x,19,x.example.com,web,orders;attachments\n", 5),
-			"customers.csv:3:1: not CSV: a quote that begins in this line's row is not closed; want a header id,tenant,host,workloads,datasets and a line a customer"},
+			"customers.csv:3:1: not CSV: a quote that begins in this line's row is not closed; want a header " +
+				"id,tenant,host,workloads,datasets and a line a customer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, problems := withCustomers(t, []byte(c.text))
@@ -96,7 +98,8 @@ func TestOneCauseIsOneMessageHoweverManyCustomersItMeets(t *testing.T) {
 		text += id + "," + string(rune('1'+id[0]-'a')) + "," + id + ".example.com,wbe,orders;attachments\n"
 	}
 	_, problems := withCustomers(t, []byte(text))
-	require.Equal(t, `customers.csv:2:19: customers[0].uses.workloads[0]: no such workload: found "wbe"; want one of web; did you mean "web"?; the same in 5 places that follow`, problems.Error())
+	require.Equal(t,
+		`customers.csv:2:19: customers[0].uses.workloads[0]: no such workload: found "wbe"; want one of web; did you mean "web"?; the same in 5 places that follow`, problems.Error())
 
 	src, err := os.ReadFile("testdata/invalid/csv-mistakes.yaml")
 	require.NoError(t, err)

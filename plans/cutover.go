@@ -10,12 +10,13 @@ type Health struct {
 
 // Probe is one question asked again and again: exactly one of http, tcp and targetGroup.
 type Probe struct {
-	HTTP        *HTTPProbe         `json:"http,omitempty" jsonschema_description:"Ask for a page, with the customer's host name. {} for its defaults."`
-	TCP         *struct{}          `json:"tcp,omitempty" jsonschema_description:"Open a connection to the workload's port. Write {}."`
-	TargetGroup *struct{}          `json:"targetGroup,omitempty" jsonschema_description:"Want every target of the workload's target group healthy. Write {}."`
-	Every       migration.Duration `json:"every,omitempty" jsonschema:"default=500ms" bounds:"100ms..1h" jsonschema_description:"Time between two samples."`
-	Timeout     migration.Duration `json:"timeout,omitempty" jsonschema:"default=1s" bounds:"10ms..1m" jsonschema_description:"A sample without an answer by then has failed."`
-	FailAfter   int                `json:"failAfter,omitempty" jsonschema:"default=3,minimum=1,maximum=1000" jsonschema_description:"Failures in a row that make the verdict fail."`
+	HTTP        *HTTPProbe `json:"http,omitempty" jsonschema_description:"Ask for a page, with the customer's host name. {} for its defaults."`
+	TCP         *struct{}  `json:"tcp,omitempty" jsonschema_description:"Open a connection to the workload's port. Write {}."`
+	TargetGroup *struct {
+	} `json:"targetGroup,omitempty" jsonschema_description:"Want every target of the workload's target group healthy. Write {}."`
+	Every     migration.Duration `json:"every,omitempty" jsonschema:"default=500ms" bounds:"100ms..1h" jsonschema_description:"Time between two samples."`
+	Timeout   migration.Duration `json:"timeout,omitempty" jsonschema:"default=1s" bounds:"10ms..1m" jsonschema_description:"A sample without an answer by then has failed."`
+	FailAfter int                `json:"failAfter,omitempty" jsonschema:"default=3,minimum=1,maximum=1000" jsonschema_description:"Failures in a row that make the verdict fail."`
 }
 
 // HTTPProbe asks for a page.
@@ -73,8 +74,8 @@ type Batch struct {
 	Ticket      Text                `json:"ticket,omitempty" jsonschema_description:"Change ticket, for display."`
 }
 
-// Members are a batch's customers: listed, or selected. Selections choose, batch after batch, among the customers that no batch
-// lists.
+// Members are a batch's customers: listed, or selected. Selections choose, batch after batch, among
+// the customers that no batch lists.
 type Members struct {
 	IDs    []Name
 	Select *Selection

@@ -118,7 +118,8 @@ func (s *source) readEntries(n ast.Node, at *node) []entry {
 	for _, e := range s.entries(n) {
 		if f, twice := first[e.name]; twice {
 			line, _ := position(f.key, nil)
-			s.atKey(e, at, Problem{Message: fmt.Sprintf("key %s is given twice", quoted(e.name)), Hint: fmt.Sprintf("the first is in line %d", line)})
+			s.atKey(e, at, Problem{Message: fmt.Sprintf("key %s is given twice", quoted(e.name)),
+				Hint: fmt.Sprintf("the first is in line %d", line)})
 			continue
 		}
 		first[e.name] = e
@@ -270,7 +271,8 @@ func (s *source) readInt(text string, out reflect.Value, at *node, f field) {
 	}
 }
 
-// wrongType names the type that was found and never the value, which may be a secret in the wrong place.
+// wrongType names the type that was found and never the value, which may be a secret in the wrong
+// place.
 func (s *source) wrongType(n ast.Node, at *node, want string, quotes bool) {
 	p := Problem{Message: "wrong type", Found: typeName(n), Want: want}
 	switch n.(type) {

@@ -10,7 +10,8 @@ import (
 	"reflect"
 )
 
-// Load reads and checks the plan in a file, and the files it names beside it. A plan with mistakes gives Problems.
+// Load reads and checks the plan in a file, and the files it names beside it. A plan with mistakes
+// gives Problems.
 func Load(path string) (*Plan, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -41,8 +42,8 @@ func tooLarge(file string, size int64) Problem {
 	}
 }
 
-// Parse reads and checks a plan. name is how its problems call the file; dir is where the files it names stand, "" if it may
-// name none. With problems there is no plan.
+// Parse reads and checks a plan. name is how its problems call the file; dir is where the files it
+// names stand, "" if it may name none. With problems there is no plan.
 func Parse(name string, src []byte, dir string) (*Plan, Problems) {
 	s := readSource(name, src)
 	if s.root == nil {
@@ -98,10 +99,12 @@ func (p *Plan) readFiles(dir string) {
 			text, ok := p.src.readFile(dir, string(u.File), maxUserData, at)
 			u.text = string(text)
 			if ok && firstBad(text) >= 0 {
-				p.src.report(at, Problem{Message: "the file is not a text in UTF-8", Want: "a script or cloud-init's YAML", Hint: "let it fetch what is compressed or binary"})
+				p.src.report(at, Problem{Message: "the file is not a text in UTF-8", Want: "a script or cloud-init's YAML",
+					Hint: "let it fetch what is compressed or binary"})
 			}
 			if checkNoSecret(u.text) != nil {
-				p.src.report(at, Problem{Message: "the file holds a secret in clear (not shown)", Want: "a script that fetches it with the instance's role", Hint: "user data can be read by everyone on the instance"})
+				p.src.report(at, Problem{Message: "the file holds a secret in clear (not shown)", Want: "a script that fetches it with " +
+					"the instance's role", Hint: "user data can be read by everyone on the instance"})
 			}
 		}
 	}

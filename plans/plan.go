@@ -2,7 +2,8 @@ package plans
 
 import "github.com/drover-migration/drover/migration"
 
-// Plan is the plan as it is written. Parse fills the defaults; Compile turns it into a migration.Spec.
+// Plan is the plan as it is written. Parse fills the defaults; Compile turns it into a
+// migration.Spec.
 type Plan struct {
 	Version   int               `json:"version" jsonschema:"required,enum=1" jsonschema_description:"Version of this format."`
 	Name      Name              `json:"name" jsonschema:"required" jsonschema_description:"Name of the migration; part of every workflow id, tag and path."`
@@ -22,7 +23,8 @@ type Plan struct {
 	src *source
 }
 
-// Reserved is a key of the design that this version does not carry out: to give it is a mistake, not a silent no-op.
+// Reserved is a key of the design that this version does not carry out: to give it is a mistake,
+// not a silent no-op.
 type Reserved struct{}
 
 // State is the bucket of checkpoints, manifests, compiled specs and evidence.

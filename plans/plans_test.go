@@ -106,7 +106,8 @@ func TestListedCustomersStayOutOfSelectionsWhichTakeLowTenantsFirst(t *testing.T
 
 func TestAWindowInAnHourThatComesTwiceOpensAtTheFirst(t *testing.T) {
 	spec := compiled(t, "testdata/valid/selections.yaml")
-	require.Equal(t, time.Date(2026, 10, 25, 0, 30, 0, 0, time.UTC), spec.Batches[2].Window.Opens, "03:30 in Kyiv is 00:30 UTC before the clocks go back and 01:30 after")
+	require.Equal(t, time.Date(2026, 10, 25, 0, 30, 0, 0, time.UTC), spec.Batches[2].Window.Opens, "03:30 in Kyiv is 00:30 UTC before "+
+		"the clocks go back and 01:30 after")
 }
 
 func TestATooLargeFileIsRefusedUnread(t *testing.T) {
@@ -114,7 +115,8 @@ func TestATooLargeFileIsRefusedUnread(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("version: 1\n"), 0o600))
 	require.NoError(t, os.Truncate(file, 50<<20))
 	_, err := Load(file)
-	require.EqualError(t, err, file+": the file is too large: found 52428800 bytes or more; want at most 16 MiB; put the customers into a CSV file")
+	require.EqualError(t, err, file+": the file is too large: found 52428800 bytes or more; want at most 16 MiB; put the customers into "+
+		"a CSV file")
 	_, problems := Parse("large.yaml", make([]byte, maxBytes+1), "")
 	require.Len(t, problems, 1)
 	require.Contains(t, problems.Error(), "too large")
@@ -150,7 +152,8 @@ func TestTenThousandCustomersAreCheckedInSecondsEvenIfAllAreWrong(t *testing.T) 
 	var b strings.Builder
 	b.WriteString(head + "customers:\n")
 	for i := range 10_000 {
-		fmt.Fprintf(&b, "  - {id: c%d, tenant: x%d, match: {host: [c%d.example.com]}, uses: {workloads: [wbe], datasets: [orders]}}\n", i, i, i)
+		fmt.Fprintf(&b, "  - {id: c%d, tenant: x%d, match: {host: [c%d.example.com]}, uses: {workloads: [wbe], datasets: [orders]}}\n", i,
+			i, i)
 	}
 	b.WriteString("batches:\n  - {name: all, customers: {}}\n")
 	start := time.Now()
@@ -183,7 +186,8 @@ func TestASymbolicLinkOutOfThePlansDirectoryIsRefused(t *testing.T) {
 func TestUserDataIsText(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "ud.gz"), []byte("\x1f\x8b\x08\x00packed"), 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "ud.sh"), []byte("#!/bin/sh\nexport PGPASSWORD=\"$(aws secretsmanager get-secret-value --secret-id db)\"\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "ud.sh"),
+		[]byte("#!/bin/sh\nexport PGPASSWORD=\"$(aws secretsmanager get-secret-value --secret-id db)\"\n"), 0o600))
 	src, err := os.ReadFile("testdata/valid/defaults.yaml")
 	require.NoError(t, err)
 	with := func(file string) []byte {
@@ -220,7 +224,8 @@ func TestOnlyAValidatedPlanCompiles(t *testing.T) {
 	require.ErrorContains(t, err, "has not passed validation")
 }
 
-// The order of mappings and of customers says nothing: it must not change what a plan compiles to, nor its digest.
+// The order of mappings and of customers says nothing: it must not change what a plan compiles to,
+// nor its digest.
 func TestCompileDoesNotDependOnTheOrderOfTheFile(t *testing.T) {
 	src, err := os.ReadFile("testdata/valid/selections.yaml")
 	require.NoError(t, err)

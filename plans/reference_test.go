@@ -82,7 +82,8 @@ func (r *referenceWriter) section(path string, t reflect.Type) {
 		if f.byDef != "" {
 			byDef = "`" + f.byDef + "`"
 		}
-		fmt.Fprintf(&r.b, "| `%s` | %s | %s | %s | %s | %s |\n", f.name, kindName(f.kind), required, byDef, cell(f.meaning), cell(allowed(f)))
+		fmt.Fprintf(&r.b, "| `%s` | %s | %s | %s | %s | %s |\n", f.name, kindName(f.kind), required, byDef, cell(f.meaning),
+			cell(allowed(f)))
 	}
 	r.b.WriteString("\n")
 	if path == "The plan" {

@@ -65,7 +65,8 @@ type (
 // Bytes is a size.
 type Bytes int64
 
-// scalar is the form of a text: what the decoder accepts, the schema declares and the reference explains.
+// scalar is the form of a text: what the decoder accepts, the schema declares and the reference
+// explains.
 type scalar struct {
 	want    string         // completes "want ..."
 	pattern *regexp.Regexp // nil: any text
@@ -78,47 +79,73 @@ type scalar struct {
 const customerVar = "{customer}"
 
 var scalars = map[reflect.Type]scalar{
-	typeOf[Name]():                {want: "a name of lower-case letters, digits and hyphens that starts with a letter or digit, at most 63 long", pattern: re(`^[a-z0-9][a-z0-9-]{0,62}$`)},
-	typeOf[Text]():                {want: "text", pattern: re(`^[^\x00-\x1f\x7f]+$`)},
-	typeOf[Choice]():              {want: "one word"},
-	typeOf[Bucket]():              {want: "a bucket name: 3 to 63 lower-case letters, digits, dots and hyphens", pattern: re(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)},
-	typeOf[Prefix]():              {want: `a prefix that ends in "/" and does not start with it`, pattern: re(`^([A-Za-z0-9!_.*'()=-]+/)+$`)},
-	typeOf[HTTPSURL]():            {want: "an https:// address without user name and password (http:// only to this machine)", pattern: re(`^https?://[^\s@]+$`), check: checkURL, secret: true},
-	typeOf[AbsolutePath]():        {want: "an absolute path", pattern: re(`^/[^\x00-\x1f]*$`), check: checkClean},
-	typeOf[RelativePath]():        {want: "a path relative to the plan, inside its directory", pattern: re(`^[^/\\\x00-\x1f][^\\\x00-\x1f]*$`), check: checkInside},
-	typeOf[Thumbprint]():          {want: "20 or 32 bytes in hex, separated by colons", pattern: re(`^([0-9A-Fa-f]{2}:){19}([0-9A-Fa-f]{2})$|^([0-9A-Fa-f]{2}:){31}([0-9A-Fa-f]{2})$`)},
-	typeOf[Account]():             {want: `12 digits in quotes, like "123456789012"`, pattern: re(`^[0-9]{12}$`)},
-	typeOf[Region]():              {want: "a region, like us-east-1", pattern: re(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)},
-	typeOf[VPC]():                 {want: "a VPC id, like vpc-0a1b2c3d", pattern: re(`^vpc-[0-9a-z]+$`)},
-	typeOf[Subnet]():              {want: "a subnet id, like subnet-0a1b2c3d", pattern: re(`^subnet-[0-9a-z]+$`)},
-	typeOf[SecurityGroup]():       {want: "a security group's id, like sg-0a1b2c3d, or its name in the target's VPC", pattern: re(`^[A-Za-z0-9._:/()#,@+=&;!$*-][A-Za-z0-9 ._:/()#,@+=&;!$*-]{0,254}$`)},
-	typeOf[KMSKey]():              {want: "a key's ARN, alias/NAME or id", pattern: re(`^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[A-Za-z0-9/_-]+|alias/[A-Za-z0-9/_-]+|(mrk-)?[0-9a-f]{8,}[0-9a-f-]*)$`)},
-	typeOf[TagKey]():              {want: "a tag key of at most 128 characters that does not start with aws: or drover", pattern: re(`^[A-Za-z0-9 _.:/=+@-]{1,128}$`), check: checkTagKey},
-	typeOf[TagVal]():              {want: "a tag value of at most 256 characters", pattern: re(`^[A-Za-z0-9 _.:/=+@-]{0,256}$`)},
-	typeOf[RoleARN]():             {want: "an ARN like arn:aws:iam::123456789012:role/NAME", pattern: re(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$`)},
-	typeOf[RoleRef]():             {want: "a role's name or ARN", pattern: re(`^(arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+|[A-Za-z0-9+=,.@_-]{1,64})$`)},
-	typeOf[IAMName]():             {want: "a name of letters, digits and +=,.@_-", pattern: re(`^[A-Za-z0-9+=,.@_-]{1,128}$`)},
-	typeOf[InstanceType]():        {want: "auto, or a type like m7i.large", pattern: re(`^(auto|[a-z][a-z0-9-]*\.[a-z0-9-]+)$`)},
-	typeOf[VMPattern]():           {want: `a pattern of VM names: "*" and "?" for any characters, [ab] and [^a-c] for one of these or none of them, and a backslash before a character that is itself meant`, pattern: re(`^[^\x00-\x1f\x7f]+$`), check: checkVMPattern},
-	typeOf[PathPattern]():         {want: `an ALB path pattern that starts with "/", at most 128 long`, pattern: re(`^/[A-Za-z0-9_.$/~"'@:+&*?-]{0,127}$`)},
-	typeOf[URLPath]():             {want: `a path that starts with "/"`, pattern: re(`^/[^\s\x00-\x1f]*$`)},
-	typeOf[EnvName]():             {want: "a variable name of letters, digits and underscores", pattern: re(`^[A-Za-z_][A-Za-z0-9_]*$`)},
-	typeOf[EnvValue]():            {want: "text that is no secret (put secrets under secrets)", check: checkNoSecret, secret: true, max: 8192},
-	typeOf[AWSSecret]():           {want: "a reference awssm://NAME or ssm://NAME", pattern: re(`^(awssm|ssm)://[A-Za-z0-9/_+=.@:-]+$`), secret: true},
-	typeOf[migration.SecretRef](): {want: "a reference to a secret: env://NAME, file:///PATH, awssm://NAME or ssm://NAME", pattern: re(`^(env://[A-Za-z_][A-Za-z0-9_]*|file:///[^\x00-\x1f]+|(awssm|ssm)://[A-Za-z0-9/_+=.@:-]+)$`), secret: true},
-	typeOf[HostPort]():            {want: "HOST:PORT", pattern: re(`^[A-Za-z0-9.:\[\]-]+:[0-9]{1,5}$`), check: checkHostPort},
-	typeOf[RDSName]():             {want: "an RDS instance identifier", pattern: re(`^[a-z][a-z0-9-]{0,62}$`)},
-	typeOf[Column]():              {want: "a column name of lower-case letters, digits and underscores", pattern: re(`^[a-z_][a-z0-9_]{0,62}$`)},
-	typeOf[TableName]():           {want: "a table, or schema.table, of lower-case letters, digits and underscores", pattern: re(`^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$`)},
-	typeOf[CustomerPath]():        {want: "an absolute path with " + customerVar + " as one of its folders", pattern: re(`^/[^\x00-\x1f]*$`), check: checkCustomerPath},
-	typeOf[CustomerPrefix]():      {want: "a prefix that ends in \"/\", with " + customerVar + " as one of its folders", pattern: re(`^[A-Za-z0-9!_.*'()={}/-]+/$`), check: checkCustomerPrefix},
-	typeOf[ListenerARN]():         {want: "the ARN of an ALB's listener, like arn:aws:elasticloadbalancing:REGION:ACCOUNT:listener/app/NAME/ID/ID", pattern: re(`^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:listener/app/[A-Za-z0-9-]+/[0-9a-f]+/[0-9a-f]+$`)},
-	typeOf[TargetGroupARN]():      {want: "the ARN of a target group, like arn:aws:elasticloadbalancing:REGION:ACCOUNT:targetgroup/NAME/ID", pattern: re(`^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:targetgroup/[A-Za-z0-9-]+/[0-9a-f]+$`)},
-	typeOf[Host]():                {want: "a host name in lower case, without * and without port, at most 128 long", pattern: re(`^([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`), max: 128},
-	typeOf[LabelVal]():            {want: "a label of letters, digits and ._-, at most 63 long", pattern: re(`^[A-Za-z0-9._-]{1,63}$`)},
-	typeOf[Zone]():                {want: "an IANA zone, like Europe/Kyiv or UTC", pattern: re(`^[A-Za-z0-9+_/-]+$`), check: checkZone},
-	typeOf[LocalTime]():           {want: `a local time, like "2026-12-02 22:00"`, pattern: re(`^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}$`), check: checkLocalTime},
-	typeOf[Bytes]():               {want: "a size, like 50GiB (B, KiB, MiB, GiB, TiB)", pattern: re(`^[0-9]{1,12}(B|KiB|MiB|GiB|TiB)$`), parse: parseBytes},
+	typeOf[Name](): {want: "a name of lower-case letters, digits and hyphens that starts with a letter or digit, at most " +
+		"63 long", pattern: re(`^[a-z0-9][a-z0-9-]{0,62}$`)},
+	typeOf[Text]():   {want: "text", pattern: re(`^[^\x00-\x1f\x7f]+$`)},
+	typeOf[Choice](): {want: "one word"},
+	typeOf[Bucket](): {want: "a bucket name: 3 to 63 lower-case letters, digits, dots and hyphens",
+		pattern: re(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)},
+	typeOf[Prefix](): {want: `a prefix that ends in "/" and does not start with it`,
+		pattern: re(`^([A-Za-z0-9!_.*'()=-]+/)+$`)},
+	typeOf[HTTPSURL](): {want: "an https:// address without user name and password (http:// only to this machine)",
+		pattern: re(`^https?://[^\s@]+$`), check: checkURL, secret: true},
+	typeOf[AbsolutePath](): {want: "an absolute path", pattern: re(`^/[^\x00-\x1f]*$`), check: checkClean},
+	typeOf[RelativePath](): {want: "a path relative to the plan, inside its directory",
+		pattern: re(`^[^/\\\x00-\x1f][^\\\x00-\x1f]*$`), check: checkInside},
+	typeOf[Thumbprint](): {want: "20 or 32 bytes in hex, separated by colons",
+		pattern: re(`^([0-9A-Fa-f]{2}:){19}([0-9A-Fa-f]{2})$|^([0-9A-Fa-f]{2}:){31}([0-9A-Fa-f]{2})$`)},
+	typeOf[Account](): {want: `12 digits in quotes, like "123456789012"`, pattern: re(`^[0-9]{12}$`)},
+	typeOf[Region]():  {want: "a region, like us-east-1", pattern: re(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)},
+	typeOf[VPC]():     {want: "a VPC id, like vpc-0a1b2c3d", pattern: re(`^vpc-[0-9a-z]+$`)},
+	typeOf[Subnet]():  {want: "a subnet id, like subnet-0a1b2c3d", pattern: re(`^subnet-[0-9a-z]+$`)},
+	typeOf[SecurityGroup](): {want: "a security group's id, like sg-0a1b2c3d, or its name in the target's VPC",
+		pattern: re(`^[A-Za-z0-9._:/()#,@+=&;!$*-][A-Za-z0-9 ._:/()#,@+=&;!$*-]{0,254}$`)},
+	typeOf[KMSKey](): {want: "a key's ARN, alias/NAME or id",
+		pattern: re(
+			`^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[A-Za-z0-9/_-]+|alias/[A-Za-z0-9/_-]+|(mrk-)?[0-9a-f]{8,}[0-9a-f-]*)$`)},
+	typeOf[TagKey](): {want: "a tag key of at most 128 characters that does not start with aws: or drover",
+		pattern: re(`^[A-Za-z0-9 _.:/=+@-]{1,128}$`), check: checkTagKey},
+	typeOf[TagVal](): {want: "a tag value of at most 256 characters", pattern: re(`^[A-Za-z0-9 _.:/=+@-]{0,256}$`)},
+	typeOf[RoleARN](): {want: "an ARN like arn:aws:iam::123456789012:role/NAME",
+		pattern: re(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$`)},
+	typeOf[RoleRef](): {want: "a role's name or ARN",
+		pattern: re(`^(arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+|[A-Za-z0-9+=,.@_-]{1,64})$`)},
+	typeOf[IAMName]():      {want: "a name of letters, digits and +=,.@_-", pattern: re(`^[A-Za-z0-9+=,.@_-]{1,128}$`)},
+	typeOf[InstanceType](): {want: "auto, or a type like m7i.large", pattern: re(`^(auto|[a-z][a-z0-9-]*\.[a-z0-9-]+)$`)},
+	typeOf[VMPattern]():    {want: `a pattern of VM names: "*" and "?" for any characters, [ab] and [^a-c] for one of these or none of them, and a backslash before a character that is itself meant`, pattern: re(`^[^\x00-\x1f\x7f]+$`), check: checkVMPattern},
+	typeOf[PathPattern](): {want: `an ALB path pattern that starts with "/", at most 128 long`,
+		pattern: re(`^/[A-Za-z0-9_.$/~"'@:+&*?-]{0,127}$`)},
+	typeOf[URLPath](): {want: `a path that starts with "/"`, pattern: re(`^/[^\s\x00-\x1f]*$`)},
+	typeOf[EnvName](): {want: "a variable name of letters, digits and underscores", pattern: re(`^[A-Za-z_][A-Za-z0-9_]*$`)},
+	typeOf[EnvValue](): {want: "text that is no secret (put secrets under secrets)", check: checkNoSecret, secret: true,
+		max: 8192},
+	typeOf[AWSSecret](): {want: "a reference awssm://NAME or ssm://NAME", pattern: re(`^(awssm|ssm)://[A-Za-z0-9/_+=.@:-]+$`),
+		secret: true},
+	typeOf[migration.SecretRef](): {want: "a reference to a secret: env://NAME, file:///PATH, awssm://NAME or ssm://NAME",
+		pattern: re(`^(env://[A-Za-z_][A-Za-z0-9_]*|file:///[^\x00-\x1f]+|(awssm|ssm)://[A-Za-z0-9/_+=.@:-]+)$`), secret: true},
+	typeOf[HostPort](): {want: "HOST:PORT", pattern: re(`^[A-Za-z0-9.:\[\]-]+:[0-9]{1,5}$`), check: checkHostPort},
+	typeOf[RDSName]():  {want: "an RDS instance identifier", pattern: re(`^[a-z][a-z0-9-]{0,62}$`)},
+	typeOf[Column](): {want: "a column name of lower-case letters, digits and underscores",
+		pattern: re(`^[a-z_][a-z0-9_]{0,62}$`)},
+	typeOf[TableName](): {want: "a table, or schema.table, of lower-case letters, digits and underscores",
+		pattern: re(`^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$`)},
+	typeOf[CustomerPath](): {want: "an absolute path with " + customerVar + " as one of its folders",
+		pattern: re(`^/[^\x00-\x1f]*$`), check: checkCustomerPath},
+	typeOf[CustomerPrefix](): {want: "a prefix that ends in \"/\", with " + customerVar + " as one of its folders",
+		pattern: re(`^[A-Za-z0-9!_.*'()={}/-]+/$`), check: checkCustomerPrefix},
+	typeOf[ListenerARN](): {want: "the ARN of an ALB's listener, like " +
+		"arn:aws:elasticloadbalancing:REGION:ACCOUNT:listener/app/NAME/ID/ID",
+		pattern: re(`^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:listener/app/[A-Za-z0-9-]+/[0-9a-f]+/[0-9a-f]+$`)},
+	typeOf[TargetGroupARN](): {want: "the ARN of a target group, like arn:aws:elasticloadbalancing:REGION:ACCOUNT:targetgroup/NAME/ID",
+		pattern: re(`^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:targetgroup/[A-Za-z0-9-]+/[0-9a-f]+$`)},
+	typeOf[Host](): {want: "a host name in lower case, without * and without port, at most 128 long",
+		pattern: re(`^([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`), max: 128},
+	typeOf[LabelVal](): {want: "a label of letters, digits and ._-, at most 63 long", pattern: re(`^[A-Za-z0-9._-]{1,63}$`)},
+	typeOf[Zone]():     {want: "an IANA zone, like Europe/Kyiv or UTC", pattern: re(`^[A-Za-z0-9+_/-]+$`), check: checkZone},
+	typeOf[LocalTime](): {want: `a local time, like "2026-12-02 22:00"`,
+		pattern: re(`^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}$`), check: checkLocalTime},
+	typeOf[Bytes](): {want: "a size, like 50GiB (B, KiB, MiB, GiB, TiB)", pattern: re(`^[0-9]{1,12}(B|KiB|MiB|GiB|TiB)$`),
+		parse: parseBytes},
 	typeOf[migration.Duration](): {want: "a duration without spaces, like 500ms, 10m or 72h (units ms, s, m, h)",
 		pattern: re(`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`),
 		parse:   func(s string) (any, error) { d, err := time.ParseDuration(s); return migration.Duration(d), err }},
@@ -201,9 +228,11 @@ func checkTagKey(s string) error {
 	return nil
 }
 
-// credentialsIn recognises what people paste by mistake: an address with a password in it, or a setting of one, such as libpq's or a
-// shell's. One that is set to a variable or to what a command says ($, a backquote) is no secret.
-var credentialsIn = re(`(?i)://[^/\s:@]*:[^/\s@]+@|(password|secret_access_key)["']?[ \t]*[=:][ \t]*["']?[^\s"'$` + "`" + `]|-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b`)
+// credentialsIn recognises what people paste by mistake: an address with a password in it, or a
+// setting of one, such as libpq's or a shell's. One that is set to a variable or to what a command
+// says ($, a backquote) is no secret.
+var credentialsIn = re(`(?i)://[^/\s:@]*:[^/\s@]+@|(password|secret_access_key)["']?[ \t]*[=:][ \t]*["']?[^\s"'$` + "`" +
+	`]|-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b`)
 
 func checkNoSecret(s string) error {
 	if credentialsIn.MatchString(s) {
@@ -234,7 +263,8 @@ func checkCustomerPrefix(s string) error {
 	return checkOneVar(strings.Split(strings.TrimSuffix(s, "/"), "/"))
 }
 
-// checkOneVar wants {customer} to be a whole folder: "a{customer}" would let customer "b" of one tree meet "ab" of another.
+// checkOneVar wants {customer} to be a whole folder: "a{customer}" would let customer "b" of one
+// tree meet "ab" of another.
 func checkOneVar(folders []string) error {
 	n := 0
 	for _, f := range folders {

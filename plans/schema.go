@@ -22,7 +22,8 @@ func Schema() ([]byte, error) {
 	return append(out, '\n'), nil
 }
 
-// definition reflects a type that only a union below leads to, and lends its own definitions to the others.
+// definition reflects a type that only a union below leads to, and lends its own definitions to the
+// others.
 func definition[T any](r *jsonschema.Reflector, all jsonschema.Definitions) *jsonschema.Schema {
 	one := r.ReflectFromType(typeOf[T]())
 	for name, d := range one.Definitions {

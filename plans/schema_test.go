@@ -56,7 +56,8 @@ func TestTheSchemaAcceptsWhatDroverAccepts(t *testing.T) {
 
 func TestTheSchemaRefusesWhatAnEditorCanSee(t *testing.T) {
 	s := compiledSchema(t)
-	for _, name := range []string{"unknown-keys", "wrong-types", "empty-values", "everything-missing", "reserved-keys", "ids", "secret-references", "bounds", "five-hosts", "durations-and-sizes"} {
+	for _, name := range []string{"unknown-keys", "wrong-types", "empty-values", "everything-missing", "reserved-keys", "ids",
+		"secret-references", "bounds", "five-hosts", "durations-and-sizes"} {
 		require.Error(t, againstSchema(t, s, "testdata/invalid/"+name+".yaml"), name)
 	}
 }

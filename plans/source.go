@@ -14,7 +14,8 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Limits of a plan's text. They stand against accidents and bombs; a plan of 10,000 customers takes about 2 MB.
+// Limits of a plan's text. They stand against accidents and bombs; a plan of 10,000 customers takes
+// about 2 MB.
 const (
 	maxBytes    = 16 << 20
 	maxDepth    = 64        // nested lists and mappings; the parser's stack and time grow with it
@@ -31,7 +32,9 @@ type source struct {
 	csv     *csvPositions        // of customers that stand in a file of their own
 
 	problems Problems
-	broken   map[string]int // places at or below which something could not be decoded, and how many steps below at least: nothing that follows from its absence is reported
+	// places at or below which something could not be decoded, and how many steps below at least:
+	// nothing that follows from its absence is reported
+	broken map[string]int
 }
 
 // readSource parses src. Without a root there are problems, and nothing more to say.
@@ -155,7 +158,8 @@ func (s *source) pickDocument(f *ast.File) {
 		}
 		if s.root != nil {
 			line, column := position(d.Body, nil)
-			s.add(Problem{Line: line, Column: column, Message: "a second document in the file", Want: "one plan a file", Hint: "remove the line --- or split the file"})
+			s.add(Problem{Line: line, Column: column, Message: "a second document in the file", Want: "one plan a file",
+				Hint: "remove the line --- or split the file"})
 			continue
 		}
 		s.root = d.Body
@@ -165,7 +169,8 @@ func (s *source) pickDocument(f *ast.File) {
 	}
 }
 
-// resolveAliases finds the anchor of each alias, and refuses loops and bombs before anything is expanded.
+// resolveAliases finds the anchor of each alias, and refuses loops and bombs before anything is
+// expanded.
 func (s *source) resolveAliases() bool {
 	r := resolver{source: s, anchors: map[string]*ast.AnchorNode{}, sizes: map[*ast.AnchorNode]int{}}
 	r.size(s.root)
@@ -246,7 +251,8 @@ func (r *resolver) checkMerge(n ast.Node) {
 	for _, i := range items {
 		if _, ok := r.content(i).(*ast.MappingNode); !ok && pairs(r.content(i)) == nil {
 			line, column := position(i, nil)
-			r.source.add(Problem{Line: line, Column: column, Message: "only a mapping can be merged with <<", Found: typeName(r.content(i))})
+			r.source.add(Problem{Line: line, Column: column, Message: "only a mapping can be merged with <<",
+				Found: typeName(r.content(i))})
 			r.failed = true
 			return
 		}
@@ -281,7 +287,8 @@ type entry struct {
 	value ast.Node
 }
 
-// entries are the keys of a mapping, its own and then those merged in (<<), whose names are not its own.
+// entries are the keys of a mapping, its own and then those merged in (<<), whose names are not its
+// own.
 func (s *source) entries(n ast.Node) []entry {
 	if known, ok := s.read[n]; ok || n == nil {
 		return known
@@ -376,7 +383,8 @@ func isBlock(n ast.Node) bool {
 	return false
 }
 
-// locate finds the file, line and column of a place, or of the nearest place around it that is written.
+// locate finds the file, line and column of a place, or of the nearest place around it that is
+// written.
 func (s *source) locate(at *node) (file string, line, column int) {
 	n, steps := s.root, at.steps()
 	line, column = position(n, nil)
@@ -448,7 +456,8 @@ func (s *source) incomplete(at *node) bool {
 	return lost
 }
 
-// incompleteKeys says whether the mapping or list at a place, or one of its items as a whole, could not be decoded.
+// incompleteKeys says whether the mapping or list at a place, or one of its items as a whole, could
+// not be decoded.
 func (s *source) incompleteKeys(at *node) bool {
 	depth, lost := s.broken[at.String()]
 	return lost && depth <= 1

@@ -12,7 +12,8 @@ import (
 
 var root *node // the plan itself
 
-// validate checks what no single value shows: references, and that the plan can be carried out at all.
+// validate checks what no single value shows: references, and that the plan can be carried out at
+// all.
 func (p *Plan) validate() {
 	p.refer(root.ats("state", "target"), "target", p.State.Target, known(p, "targets", p.Targets))
 	p.validateSites()
@@ -48,7 +49,8 @@ func (p *Plan) refer(at *node, kind string, name Name, to index) bool {
 		return true
 	}
 	if to.complete {
-		pr := Problem{Message: "no such " + kind, Found: quoted(string(name)), Want: "one of " + listed(to.names), Hint: didYouMean(string(name), to.names)}
+		pr := Problem{Message: "no such " + kind, Found: quoted(string(name)), Want: "one of " + listed(to.names),
+			Hint: didYouMean(string(name), to.names)}
 		if len(to.names) == 0 {
 			pr.Want = "a " + kind + " that the plan describes"
 		}
@@ -75,7 +77,8 @@ func (p *Plan) exactlyOne(at *node, of []string, given ...bool) bool {
 	return n == 1
 }
 
-// has says whether one of the keys stands in a mapping: a reserved one has been reported, and explains what is missing.
+// has says whether one of the keys stands in a mapping: a reserved one has been reported, and
+// explains what is missing.
 func (p *Plan) has(at *node, keys ...string) bool {
 	n := p.src.root
 	for _, step := range at.steps() {
@@ -95,7 +98,8 @@ func (p *Plan) validateSites() {
 	for _, name := range sortedKeys(p.Sites) {
 		v := p.Sites[name].VSphere
 		if v != nil && v.CAFile != "" && v.Thumbprint != "" {
-			p.src.report(root.ats("sites", string(name), "vsphere", "thumbprint"), Problem{Message: "a thumbprint beside a caFile", Want: "one of the two"})
+			p.src.report(root.ats("sites", string(name), "vsphere", "thumbprint"),
+				Problem{Message: "a thumbprint beside a caFile", Want: "one of the two"})
 		}
 	}
 }
@@ -104,10 +108,12 @@ func (p *Plan) validateTargets() {
 	for _, name := range sortedKeys(p.Targets) {
 		t, at := p.Targets[name], root.ats("targets", string(name))
 		if t.Role != nil && t.Role.ARN != "" && t.Account != "" && arnPart(string(t.Role.ARN), 4) != string(t.Account) {
-			p.src.report(at.ats("role", "arn"), Problem{Message: "the role is in another account", Found: arnPart(string(t.Role.ARN), 4), Want: string(t.Account)})
+			p.src.report(at.ats("role", "arn"), Problem{Message: "the role is in another account", Found: arnPart(string(t.Role.ARN), 4),
+				Want: string(t.Account)})
 		}
 		if len(t.Tags) > 40 {
-			p.src.report(at.at("tags"), Problem{Message: "too many tags", Found: fmt.Sprint(len(t.Tags)), Want: "at most 40: AWS allows 50, and Drover adds its own"})
+			p.src.report(at.at("tags"), Problem{Message: "too many tags", Found: fmt.Sprint(len(t.Tags)),
+				Want: "at most 40: AWS allows 50, and Drover adds its own"})
 		}
 		p.noRepeats(at.at("subnets"), strs(t.Subnets))
 	}

@@ -14,18 +14,22 @@ func (p *Plan) validateCustomers() {
 	for i, c := range p.Customers.List {
 		at := root.at("customers").item(i)
 		if first, ok := ids[c.ID]; ok && c.ID != "" {
-			p.src.report(at.at("id"), Problem{Message: fmt.Sprintf("customer %q is there twice", c.ID), Hint: "the first is " + p.where(first)})
+			p.src.report(at.at("id"), Problem{Message: fmt.Sprintf("customer %q is there twice", c.ID),
+				Hint: "the first is " + p.where(first)})
 		} else {
 			ids[c.ID] = i
 		}
 		if first, ok := tenants[c.Tenant]; ok && c.Tenant != 0 {
-			p.src.report(at.at("tenant"), Problem{Message: fmt.Sprintf("tenant %d is customer %q's already", c.Tenant, p.Customers.List[first].ID), Hint: "it is " + p.where(first)})
+			p.src.report(at.at("tenant"), Problem{Message: fmt.Sprintf("tenant %d is customer %q's already", c.Tenant,
+				p.Customers.List[first].ID), Hint: "it is " + p.where(first)})
 		} else {
 			tenants[c.Tenant] = i
 		}
 		for j, h := range c.Match.Host {
 			if first, ok := hosts[h]; ok && h != "" {
-				p.src.report(at.ats("match", "host").item(j), Problem{Message: fmt.Sprintf("host %s is customer %q's already", quoted(string(h)), p.Customers.List[first].ID), Hint: "it is " + p.where(first)})
+				p.src.report(at.ats("match", "host").item(j),
+					Problem{Message: fmt.Sprintf("host %s is customer %q's already", quoted(string(h)), p.Customers.List[first].ID),
+						Hint: "it is " + p.where(first)})
 			} else {
 				hosts[h] = i
 			}
@@ -71,12 +75,14 @@ func (p *Plan) validateUses(c Customer, at *node, workloads, datasets index, rou
 		if routed[w] {
 			reached = true
 		} else if routed != nil && p.Workloads[w].Ingress != nil {
-			p.src.report(place, Problem{Message: fmt.Sprintf("no route carries workload %q, which takes requests", w), Want: "it under workloads of a route, or no ingress"})
+			p.src.report(place, Problem{Message: fmt.Sprintf("no route carries workload %q, which takes requests", w),
+				Want: "it under workloads of a route, or no ingress"})
 			reached = true
 		}
 	}
 	if !reached {
-		p.src.report(at.at("workloads"), Problem{Message: fmt.Sprintf("no route reaches customer %q", c.ID), Found: strings.Join(strs(c.Uses.Workloads), ", "), Want: "at least one workload that a route carries: a cutover turns a route"})
+		p.src.report(at.at("workloads"), Problem{Message: fmt.Sprintf("no route reaches customer %q", c.ID),
+			Found: strings.Join(strs(c.Uses.Workloads), ", "), Want: "at least one workload that a route carries: a cutover turns a route"})
 	}
 	p.validateUsedData(c, at.at("datasets"), datasets)
 }
@@ -97,13 +103,16 @@ func (p *Plan) validateUsedData(c Customer, at *node, datasets index) {
 		if d.Postgres != nil || p.src.incomplete(root.ats("datasets", string(name))) {
 			database = true
 		}
-		if d.Files != nil && slices.Contains(datasets.names, string(d.Files.FencedBy)) && !slices.Contains(c.Uses.Datasets, d.Files.FencedBy) {
-			p.src.report(at.item(i), Problem{Message: fmt.Sprintf("dataset %q is fenced by %q, which the customer does not use", name, d.Files.FencedBy), Want: fmt.Sprintf("%q beside it", d.Files.FencedBy)})
+		if d.Files != nil && slices.Contains(datasets.names, string(d.Files.FencedBy)) &&
+			!slices.Contains(c.Uses.Datasets, d.Files.FencedBy) {
+			p.src.report(at.item(i), Problem{Message: fmt.Sprintf("dataset %q is fenced by %q, which the customer does not use", name,
+				d.Files.FencedBy), Want: fmt.Sprintf("%q beside it", d.Files.FencedBy)})
 			database = true
 		}
 	}
 	if !database {
-		p.src.report(at, Problem{Message: "a customer without a database is " + reservedMessage, Want: "at least one postgres dataset: it holds the customer's home"})
+		p.src.report(at, Problem{Message: "a customer without a database is " + reservedMessage, Want: "at least one postgres dataset: " +
+			"it holds the customer's home"})
 	}
 }
 
@@ -113,7 +122,8 @@ func (p *Plan) validateBatches() {
 	for i, b := range p.Batches {
 		at := root.at("batches").item(i)
 		if first, ok := seen[b.Name]; ok && b.Name != "" {
-			p.src.report(at.at("name"), Problem{Message: fmt.Sprintf("batch %q is there twice", b.Name), Hint: "the first is " + root.at("batches").item(first).String()})
+			p.src.report(at.at("name"), Problem{Message: fmt.Sprintf("batch %q is there twice", b.Name),
+				Hint: "the first is " + root.at("batches").item(first).String()})
 		}
 		seen[b.Name] = i
 		if b.Window != nil && !p.src.incomplete(at.at("window")) && !p.src.incomplete(at.at("bake")) {
@@ -129,8 +139,8 @@ type span struct {
 	opens, closes time.Time
 }
 
-// validateWindow wants a window that exists, is long enough and can come after those of the batches before. It answers the latest
-// opening so far.
+// validateWindow wants a window that exists, is long enough and can come after those of the batches
+// before. It answers the latest opening so far.
 func (p *Plan) validateWindow(b Batch, at *node, last *span) *span {
 	opens, err := b.Window.opens()
 	if err != nil {
@@ -139,13 +149,15 @@ func (p *Plan) validateWindow(b Batch, at *node, last *span) *span {
 	}
 	now := &span{batch: b.Name, opens: opens, closes: opens.Add(b.Window.For.D())}
 	if b.Window.For < b.bake() {
-		p.src.report(at.at("for"), Problem{Message: "the window closes before the first customer has baked", Found: short(b.Window.For.D()), Want: "at least the bake of " + short(b.bake().D())})
+		p.src.report(at.at("for"), Problem{Message: "the window closes before the first customer has baked", Found: short(b.Window.For.D()),
+			Want: "at least the bake of " + short(b.bake().D())})
 	}
 	if last == nil {
 		return now
 	}
 	if !now.closes.After(last.opens) {
-		p.src.report(at.at("opens"), Problem{Message: fmt.Sprintf("the window closes before that of batch %q, which goes first, opens", last.batch), Hint: "batches are released in the order of the plan"})
+		p.src.report(at.at("opens"), Problem{Message: fmt.Sprintf("the window closes before that of batch %q, which goes first, opens",
+			last.batch), Hint: "batches are released in the order of the plan"})
 	}
 	if last.opens.After(now.opens) {
 		return last
@@ -153,7 +165,8 @@ func (p *Plan) validateWindow(b Batch, at *node, last *span) *span {
 	return now
 }
 
-// opens is the instant at which the window opens. Of a time that the zone has twice it takes the first.
+// opens is the instant at which the window opens. Of a time that the zone has twice it takes the
+// first.
 func (w Window) opens() (time.Time, error) {
 	zone, err := time.LoadLocation(string(w.Zone))
 	if err != nil {

@@ -15,7 +15,8 @@ func (p *Plan) validateDatasets() {
 	for _, name := range sortedKeys(p.Datasets) {
 		d, at := p.Datasets[name], root.ats("datasets", string(name))
 		if _, taken := p.Workloads[name]; taken {
-			p.src.report(at, Problem{Message: fmt.Sprintf("workload %q has this name already", name), Want: "another name for one of them: a migration follows both by name"})
+			p.src.report(at, Problem{Message: fmt.Sprintf("workload %q has this name already", name), Want: "another name for one of " +
+				"them: a migration follows both by name"})
 		}
 		p.exactlyOne(at, []string{"postgres", "files"}, d.Postgres != nil, d.Files != nil)
 		if d.Postgres != nil {
@@ -26,7 +27,8 @@ func (p *Plan) validateDatasets() {
 			p.validateFence(*d.Files, at)
 			p.unique(at.at("path"), trees, string(d.Files.Site)+":"+string(d.Files.Path), name)
 			p.ownTrees(at.at("path"), folders, name, *d.Files)
-			prefixes = p.ownPrefix(at.at("target"), prefixes, bucketPrefix{string(d.Files.Target.Bucket), string(d.Files.Target.Prefix), fmt.Sprintf("dataset %q", name)})
+			prefixes = p.ownPrefix(at.at("target"), prefixes,
+				bucketPrefix{string(d.Files.Target.Bucket), string(d.Files.Target.Prefix), fmt.Sprintf("dataset %q", name)})
 		}
 	}
 }
@@ -42,7 +44,8 @@ func (p *Plan) validatePostgres(name Name, d Postgres, at *node, sources map[str
 	}
 	for _, table := range sortedKeys(d.Tables) {
 		t := d.Tables[table]
-		p.exactlyOne(at.ats("tables", string(table)), []string{"column", "reference", "exclude"}, t.Column != "", t.Reference != "", t.Exclude)
+		p.exactlyOne(at.ats("tables", string(table)), []string{"column", "reference", "exclude"}, t.Column != "", t.Reference != "",
+			t.Exclude)
 	}
 }
 
@@ -55,7 +58,8 @@ func (p *Plan) unique(at *node, seen map[string]Name, what string, name Name) {
 	seen[what] = name
 }
 
-// validateFence wants a database, reached by the same worker, that the application asks before it writes a file.
+// validateFence wants a database, reached by the same worker, that the application asks before it
+// writes a file.
 func (p *Plan) validateFence(f Files, at *node) {
 	p.refer(at.at("site"), "site", f.Site, known(p, "sites", p.Sites))
 	p.refer(at.ats("target", "name"), "target", f.Target.Name, known(p, "targets", p.Targets))
@@ -77,12 +81,13 @@ func (p *Plan) validateFence(f Files, at *node) {
 	case d == nil && !p.src.incomplete(root.ats("datasets", string(f.FencedBy))):
 		p.src.report(at, Problem{Message: fmt.Sprintf("dataset %q is no fence", f.FencedBy), Want: "a postgres dataset"})
 	case d != nil && d.Site != "" && f.Site != "" && d.Site != f.Site:
-		p.src.report(at, Problem{Message: fmt.Sprintf("dataset %q is reached at site %q, the files at %q", f.FencedBy, d.Site, f.Site), Want: "a database at the same site: one worker does the last pass and asks the fence"})
+		p.src.report(at, Problem{Message: fmt.Sprintf("dataset %q is reached at site %q, the files at %q", f.FencedBy, d.Site, f.Site),
+			Want: "a database at the same site: one worker does the last pass and asks the fence"})
 	}
 }
 
-// ownTrees wants no customer's folder of one dataset to lie in one of another: two passes would carry the same files, each by what its own
-// bucket says.
+// ownTrees wants no customer's folder of one dataset to lie in one of another: two passes would
+// carry the same files, each by what its own bucket says.
 func (p *Plan) ownTrees(at *node, folders map[string]Name, name Name, f Files) {
 	var mine []string
 	for _, c := range p.Customers.List {
@@ -102,13 +107,15 @@ func (p *Plan) ownTrees(at *node, folders map[string]Name, name Name, f Files) {
 	}
 	for _, folder := range mine {
 		if other, ok := within(folder, folders); ok {
-			p.src.report(at, Problem{Message: fmt.Sprintf("a customer's folder lies within one of dataset %q", other), Want: "trees of which none is part of another"})
+			p.src.report(at, Problem{Message: fmt.Sprintf("a customer's folder lies within one of dataset %q", other),
+				Want: "trees of which none is part of another"})
 			break
 		}
 	}
 	for _, folder := range sortedKeys(folders) {
 		if _, ok := within(folder, own); ok {
-			p.src.report(at, Problem{Message: fmt.Sprintf("a customer's folder of dataset %q lies within it", folders[folder]), Want: "trees of which none is part of another"})
+			p.src.report(at, Problem{Message: fmt.Sprintf("a customer's folder of dataset %q lies within it", folders[folder]),
+				Want: "trees of which none is part of another"})
 			break
 		}
 	}
@@ -130,7 +137,8 @@ func (p *Plan) ownPrefix(at *node, taken []bucketPrefix, mine bucketPrefix) []bu
 	for _, t := range taken {
 		a, b := literal(t.prefix), literal(mine.prefix)
 		if t.bucket == mine.bucket && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a)) {
-			p.src.report(at, Problem{Message: "its keys would mix with those of " + t.owner, Want: "another bucket, or prefixes of which none begins with the other"})
+			p.src.report(at, Problem{Message: "its keys would mix with those of " + t.owner, Want: "another bucket, or prefixes of " +
+				"which none begins with the other"})
 			break
 		}
 	}
@@ -170,16 +178,20 @@ func (p *Plan) validateALB(a ALB, at *node) {
 		w := p.Workloads[name]
 		if w.Ingress == nil {
 			if !p.src.incomplete(root.ats("workloads", string(name))) {
-				p.src.report(place, Problem{Message: fmt.Sprintf("workload %q has no ingress", name), Want: "ingress: where it takes the route's requests"})
+				p.src.report(place, Problem{Message: fmt.Sprintf("workload %q has no ingress", name), Want: "ingress: where it takes " +
+					"the route's requests"})
 			}
 			continue
 		}
-		if targets := known(p, "targets", p.Targets).names; w.Target.Name != a.Target && slices.Contains(targets, string(w.Target.Name)) && slices.Contains(targets, string(a.Target)) {
-			p.src.report(place, Problem{Message: fmt.Sprintf("workload %q goes to target %q, the load balancer is in %q", name, w.Target.Name, a.Target), Want: "one target for both"})
+		if targets := known(p, "targets", p.Targets).names; w.Target.Name != a.Target && slices.Contains(targets, string(w.Target.Name)) &&
+			slices.Contains(targets, string(a.Target)) {
+			p.src.report(place, Problem{Message: fmt.Sprintf("workload %q goes to target %q, the load balancer is in %q", name,
+				w.Target.Name, a.Target), Want: "one target for both"})
 		}
 		for _, path := range w.Ingress.Paths {
 			if other, ok := paths[path]; ok && path != "" && other != name {
-				p.src.report(place, Problem{Message: fmt.Sprintf("workloads %q and %q both take path %s", other, name, quoted(string(path))), Want: "different ingress.paths on one route"})
+				p.src.report(place, Problem{Message: fmt.Sprintf("workloads %q and %q both take path %s", other, name,
+					quoted(string(path))), Want: "different ingress.paths on one route"})
 			}
 			paths[path] = name
 		}

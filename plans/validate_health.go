@@ -11,7 +11,8 @@ func (p *Plan) validateHealth() {
 	at := root.at("health")
 	for i, pr := range p.Health.Probes {
 		place := at.at("probes").item(i)
-		if p.exactlyOne(place, []string{"http", "tcp", "targetGroup"}, pr.HTTP != nil, pr.TCP != nil, pr.TargetGroup != nil) && pr.HTTP != nil && !p.src.incomplete(place) {
+		if p.exactlyOne(place, []string{"http", "tcp", "targetGroup"}, pr.HTTP != nil, pr.TCP != nil, pr.TargetGroup != nil) &&
+			pr.HTTP != nil && !p.src.incomplete(place) {
 			p.validateProbePath(pr.HTTP.Path, place.ats("http", "path"))
 		}
 	}
@@ -20,7 +21,8 @@ func (p *Plan) validateHealth() {
 	}
 }
 
-// validateProbePath wants a path that some workload of every customer takes: sent to nobody, a probe says nothing about the customer.
+// validateProbePath wants a path that some workload of every customer takes: sent to nobody, a
+// probe says nothing about the customer.
 func (p *Plan) validateProbePath(path URLPath, at *node) {
 	if p.Workloads == nil || p.src.incomplete(root.at("workloads")) || p.src.incompleteKeys(root.ats("health", "probes")) {
 		return // what is missing may take it
@@ -28,7 +30,8 @@ func (p *Plan) validateProbePath(path URLPath, at *node) {
 	takes := map[Name]bool{} // workloads that listen
 	for name, w := range p.Workloads {
 		if w.Ingress != nil {
-			takes[name] = slices.ContainsFunc(w.Ingress.Paths, func(pattern PathPattern) bool { return migration.PathMatches(string(pattern), string(path)) })
+			takes[name] = slices.ContainsFunc(w.Ingress.Paths,
+				func(pattern PathPattern) bool { return migration.PathMatches(string(pattern), string(path)) })
 		}
 	}
 	hint := ""
@@ -50,7 +53,8 @@ func (p *Plan) validateProbePath(path URLPath, at *node) {
 		return
 	}
 	for i, c := range p.Customers.List {
-		if listen := p.listening(c, root.at("customers").item(i), takes); len(listen) > 0 && !slices.ContainsFunc(listen, func(w Name) bool { return takes[w] }) {
+		if listen := p.listening(c, root.at("customers").item(i), takes); len(listen) > 0 &&
+			!slices.ContainsFunc(listen, func(w Name) bool { return takes[w] }) {
 			refuse(fmt.Sprintf("no workload of customer %q", c.ID), listen)
 			return // for the other customers it is the same mistake
 		}

@@ -11,8 +11,10 @@ func (p *Plan) validateWorkloads() {
 	owner := map[string]Name{} // "site/vm" -> workload
 	for _, name := range sortedKeys(p.Workloads) {
 		w, at := p.Workloads[name], root.ats("workloads", string(name))
-		if p.refer(at.at("site"), "site", w.Site, known(p, "sites", p.Sites)) && p.Sites[w.Site].VSphere == nil && !p.src.incomplete(root.ats("sites", string(w.Site))) {
-			p.src.report(at.at("site"), Problem{Message: fmt.Sprintf("site %q has no vsphere", w.Site), Want: "a site whose vCenter has the workload's VMs"})
+		if p.refer(at.at("site"), "site", w.Site, known(p, "sites", p.Sites)) && p.Sites[w.Site].VSphere == nil &&
+			!p.src.incomplete(root.ats("sites", string(w.Site))) {
+			p.src.report(at.at("site"), Problem{Message: fmt.Sprintf("site %q has no vsphere", w.Site),
+				Want: "a site whose vCenter has the workload's VMs"})
 		}
 		p.validateVMs(name, w, at.at("vms"), owner)
 		p.validateState(w, at)
@@ -33,7 +35,8 @@ func (p *Plan) validateVMs(name Name, w Workload, at *node, owner map[string]Nam
 	for i, vm := range w.VMs.Names {
 		key := string(w.Site) + "/" + string(vm)
 		if other, ok := owner[key]; ok && vm != "" {
-			p.src.report(at.at("names").item(i), Problem{Message: fmt.Sprintf("VM %s belongs to workload %q already", quoted(string(vm)), other), Hint: "a VM moves once"})
+			p.src.report(at.at("names").item(i), Problem{Message: fmt.Sprintf("VM %s belongs to workload %q already", quoted(string(vm)),
+				other), Hint: "a VM moves once"})
 			continue
 		}
 		owner[key] = name
@@ -53,7 +56,8 @@ func (p *Plan) validateState(w Workload, at *node) {
 	}
 }
 
-// secretName is how variables are called that hold a password or a key themselves, and not its name or file.
+// secretName is how variables are called that hold a password or a key themselves, and not its name
+// or file.
 var secretName = re(`(?i)(^|_)(password|passwd|passphrase|pwd|secret_key|secret_access_key|private_key|api_key|access_token|api_token)$`)
 
 func (p *Plan) validateWorkloadTarget(t WorkloadTarget, at *node) {
@@ -69,21 +73,25 @@ func (p *Plan) validateWorkloadTarget(t WorkloadTarget, at *node) {
 		place := root.ats("targets", string(t.Name))
 		target := p.Targets[t.Name]
 		if target.VPC == "" && !p.src.incomplete(place) {
-			p.src.report(at.at("name"), Problem{Message: fmt.Sprintf("target %q has no vpc", t.Name), Want: "vpc: the workload's target group needs one"})
+			p.src.report(at.at("name"), Problem{Message: fmt.Sprintf("target %q has no vpc", t.Name), Want: "vpc: the workload's target " +
+				"group needs one"})
 		}
 		if len(target.Subnets) == 0 && !p.src.incomplete(place) {
-			p.src.report(at.at("name"), Problem{Message: fmt.Sprintf("target %q has no subnets", t.Name), Want: "subnets: the workload runs in them"})
+			p.src.report(at.at("name"), Problem{Message: fmt.Sprintf("target %q has no subnets", t.Name),
+				Want: "subnets: the workload runs in them"})
 		}
 	}
 	if t.EC2 != nil && len(t.Config.Secrets) > 0 {
-		p.src.report(at.ats("config", "secrets"), Problem{Message: "secrets are filled in by ECS, not on EC2", Want: "user data that reads them with the instance's profile"})
+		p.src.report(at.ats("config", "secrets"),
+			Problem{Message: "secrets are filled in by ECS, not on EC2", Want: "user data that reads them with the instance's profile"})
 	}
 	if t.Fargate != nil && t.Config.UserData != nil {
 		p.src.report(at.ats("config", "userData"), Problem{Message: "a container has no user data", Want: "env and secrets"})
 	}
 	for _, k := range sortedKeys(t.Config.Secrets) {
 		if _, twice := t.Config.Env[k]; twice {
-			p.src.report(at.ats("config", "secrets", string(k)), Problem{Message: fmt.Sprintf("variable %s is in env too", quoted(string(k)))})
+			p.src.report(at.ats("config", "secrets", string(k)),
+				Problem{Message: fmt.Sprintf("variable %s is in env too", quoted(string(k)))})
 		}
 	}
 	if t.Fargate != nil {
@@ -100,9 +108,11 @@ var fargateMemory = map[int]struct{ from, to, step int }{
 
 func (p *Plan) validateFargate(f Fargate, secrets bool, at *node) {
 	if m, ok := fargateMemory[f.CPU]; ok && (f.Memory < m.from || f.Memory > m.to || f.Memory%m.step != 0) {
-		p.src.report(at.at("memory"), Problem{Message: fmt.Sprintf("Fargate does not allow it with cpu %d", f.CPU), Found: fmt.Sprint(f.Memory), Want: fmt.Sprintf("%d to %d in steps of %d", m.from, m.to, m.step)})
+		p.src.report(at.at("memory"), Problem{Message: fmt.Sprintf("Fargate does not allow it with cpu %d", f.CPU),
+			Found: fmt.Sprint(f.Memory), Want: fmt.Sprintf("%d to %d in steps of %d", m.from, m.to, m.step)})
 	} else if f.CPU == 256 && !slices.Contains([]int{512, 1024, 2048}, f.Memory) {
-		p.src.report(at.at("memory"), Problem{Message: "Fargate does not allow it with cpu 256", Found: fmt.Sprint(f.Memory), Want: "512, 1024 or 2048"})
+		p.src.report(at.at("memory"), Problem{Message: "Fargate does not allow it with cpu 256", Found: fmt.Sprint(f.Memory),
+			Want: "512, 1024 or 2048"})
 	}
 	if secrets && f.ExecutionRole == "" && !p.src.incomplete(at) {
 		p.src.report(at, Problem{Message: "secrets without an executionRole", Want: "executionRole: ECS reads the secrets with it"})

@@ -1,6 +1,6 @@
-// Package routes has the words that every way of routing customers speaks in. The ways themselves are
-// below it, one folder each (alb); routetest is the suite that all of them pass. None of them knows
-// Temporal, and none reads where a customer is homed: it is told.
+// Package routes has the words that every way of routing customers speaks in. The ways themselves
+// are below it, one folder each (alb); routetest is the suite that all of them pass. None of them
+// knows Temporal, and none reads where a customer is homed: it is told.
 package routes
 
 import "github.com/drover-migration/drover/migration"
@@ -20,8 +20,8 @@ type State struct {
 	Wrong    string         `json:"wrong,omitempty"` // of a verification: what is not as wanted
 }
 
-// Restored says what was taken away, and what is not as it was recorded although Drover never touched
-// it.
+// Restored says what was taken away, and what is not as it was recorded although Drover never
+// touched it.
 type Restored struct {
 	Deleted     int      `json:"deleted"` // rules
 	Differences []string `json:"differences,omitempty"`

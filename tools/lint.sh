@@ -3,7 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=$PWD/.cache/bin
-# The linter's cache remembers the paths of the checkout that filled it, and reports another checkout's problems without its nolint comments.
+# The linter's cache remembers the paths of the checkout that filled it, and reports another
+# checkout's problems without its nolint comments.
 export GOLANGCI_LINT_CACHE=$PWD/.cache/golangci-lint
 failed=()
 
@@ -43,6 +44,7 @@ check "golangci-lint" "$bin/golangci-lint" run ./...
 check "imports" imports
 check "workflowcheck" workflow_determinism
 check "package names" names
+check "widths" go run ./tools/widths
 
 if ((${#failed[@]})); then
   printf '== make lint: FAILED (%s)\n' "$(IFS=,; echo "${failed[*]}")"

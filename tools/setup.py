@@ -109,7 +109,8 @@ class Job:
         os.replace(written, self.stamp)
 
 
-# --- Go tools ---------------------------------------------------------------------------------------------------------
+# --- Go tools
+# ------------------------------------------------------------
 
 
 def go_job(name, package, version, flags):
@@ -120,7 +121,8 @@ def go_job(name, package, version, flags):
             return
         say("building %s, once: 2 to 10 minutes" % job.label)
         with scratch() as folder:
-            # The tool is built as its own module, whatever this checkout, a workspace or the caller's flags say.
+            # The tool is built as its own module, whatever this checkout, a workspace or the
+            # caller's flags say.
             env = dict(os.environ, GOBIN=folder, GOTMPDIR=folder, GOWORK="off", GOFLAGS="")
             for cross in ("GOOS", "GOARCH"):
                 env.pop(cross, None)
@@ -143,7 +145,8 @@ def built_as(binary, package, version):
 def check_go():
     if not shutil.which("go"):
         raise SetupError("Go is not on the PATH: install Go %s or newer" % wanted_go())
-    # Outside the module, so that the answer is the installed Go's own and no toolchain is fetched to give it.
+    # Outside the module, so that the answer is the installed Go's own and no toolchain is fetched
+    # to give it.
     out = subprocess.run(["go", "env", "GOVERSION"], cwd=CACHE, env=dict(os.environ, GOTOOLCHAIN="local", GOWORK="off"),
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout.strip()
     found = re.search(r"go(\d+(?:\.\d+)*)", out)
@@ -168,7 +171,8 @@ def number(version):
     return [int(part) for part in re.findall(r"\d+", version)]
 
 
-# --- Python ------------------------------------------------------------------------------------------------------------
+# --- Python
+# ------------------------------------------------------------
 
 
 def venv_key():
@@ -205,7 +209,8 @@ def find_python():
                      (*MOTO_PYTHON, platform.python_version()))
 
 
-# --- PostgreSQL --------------------------------------------------------------------------------------------------------
+# --- PostgreSQL
+# ------------------------------------------------------------
 
 
 def postgres_key():
@@ -232,7 +237,8 @@ def install_postgres(job):
         os.replace(unpacked, final)
 
 
-# --- Shared ------------------------------------------------------------------------------------------------------------
+# --- Shared
+# ------------------------------------------------------------
 
 
 @contextlib.contextmanager

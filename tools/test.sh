@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Runs the tests in two stages and prints the coverage of workflows/ and replication/ over both. `make test` calls it.
+# Runs the tests in two stages and prints the coverage of workflows/ and replication/ over both.
+# `make test` calls it.
 #
 #   units        every package but test/..., under the race detector
-#   end to end   test/..., one package at a time: each starts a whole lab, and two labs on two cores only time each other out.
-#                What runs in the lab is the shipped binary (out/test-bin, by DROVER_BIN), built to record its coverage.
+#   end to end   test/..., one package at a time: each starts a whole lab, and two labs on two
+#                cores only time each other out. What runs in the lab is the shipped binary
+#                (out/test-bin, by DROVER_BIN), built to record its coverage.
 #
-# Coverage is recorded as data folders and merged, so that no test runs twice and what one package's tests reach of another counts.
+# Coverage is recorded as data folders and merged, so that no test runs twice and what one package's
+# tests reach of another counts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

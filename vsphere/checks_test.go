@@ -49,7 +49,8 @@ func also(d types.BaseVirtualDevice) func(*mo.VirtualMachine) {
 
 func tree(name, description string) func(*mo.VirtualMachine) {
 	return func(m *mo.VirtualMachine) {
-		m.Snapshot = &types.VirtualMachineSnapshotInfo{RootSnapshotList: []types.VirtualMachineSnapshotTree{{Name: name, Description: description}}}
+		m.Snapshot = &types.VirtualMachineSnapshotInfo{RootSnapshotList: []types.VirtualMachineSnapshotTree{{Name: name,
+			Description: description}}}
 	}
 }
 
@@ -64,7 +65,8 @@ func TestChecks(t *testing.T) {
 	}{
 		{"disk-raw-device-mapping", migration.Blocker, only(aDisk(&types.VirtualDiskRawDiskMappingVer1BackingInfo{}))},
 		{"disk-raw-device-mapping", migration.Blocker, only(aDisk(&types.VirtualDiskRawDiskVer2BackingInfo{}))},
-		{"disk-independent", migration.Blocker, flat(func(b *types.VirtualDiskFlatVer2BackingInfo) { b.DiskMode = "independent_persistent" })},
+		{"disk-independent", migration.Blocker,
+			flat(func(b *types.VirtualDiskFlatVer2BackingInfo) { b.DiskMode = "independent_persistent" })},
 		{"disk-independent", migration.Blocker, flat(func(b *types.VirtualDiskFlatVer2BackingInfo) { b.DiskMode = "nonpersistent" })},
 		{"disk-shared", migration.Blocker, flat(func(b *types.VirtualDiskFlatVer2BackingInfo) { b.Sharing = "sharingMultiWriter" })},
 		{"disk-encrypted", migration.Blocker, flat(func(b *types.VirtualDiskFlatVer2BackingInfo) { b.KeyId = &types.CryptoKeyId{} })},
@@ -73,7 +75,8 @@ func TestChecks(t *testing.T) {
 		{"vm-encrypted", migration.Blocker, func(m *mo.VirtualMachine) { m.Config.KeyId = &types.CryptoKeyId{} }},
 		{"vm-passthrough", migration.Blocker, also(&types.VirtualPCIPassthrough{})},
 		{"vm-passthrough", migration.Blocker, also(&types.VirtualSCSIPassthrough{})},
-		{"vm-disconnected", migration.Blocker, func(m *mo.VirtualMachine) { m.Runtime.ConnectionState = types.VirtualMachineConnectionStateOrphaned }},
+		{"vm-disconnected", migration.Blocker,
+			func(m *mo.VirtualMachine) { m.Runtime.ConnectionState = types.VirtualMachineConnectionStateOrphaned }},
 		{"vm-template", migration.Blocker, func(m *mo.VirtualMachine) { m.Config.Template = true }},
 		{"vm-no-configuration", migration.Blocker, func(m *mo.VirtualMachine) { m.Config = nil }},
 		{"vm-no-disk", migration.Blocker, func(m *mo.VirtualMachine) { m.Config.Hardware.Device = nil }},

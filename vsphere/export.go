@@ -19,20 +19,24 @@ import (
 	"github.com/drover-migration/drover/vsphere/vmdk"
 )
 
-// leaseBeat is how often a lease is reported on at most; vCenter ends one that nobody reports on for its time-out, usually five minutes.
+// leaseBeat is how often a lease is reported on at most; vCenter ends one that nobody reports on
+// for its time-out, usually five minutes.
 const leaseBeat = 10 * time.Second
 
 // ErrInventoryStale says that a machine's disks are not those that the inventory saw.
 var ErrInventoryStale = errors.New("the machine's disks have changed since the inventory: take it again")
 
-// Grains hands the disk's parts that are not zero to emit, from the beginning to the end, and answers with its capacity in bytes. The
-// data is valid until emit returns.
+// Grains hands the disk's parts that are not zero to emit, from the beginning to the end, and
+// answers with its capacity in bytes. The data is valid until emit returns.
 type Grains = func(emit func(off int64, data []byte) error) (capacity int64, err error)
 
-// ExportDisks reads the disks of a machine's snapshot, in the order of vm.Disks, over one NFC lease that is kept alive meanwhile. An empty
-// snapshot reads the machine itself, which is powered off then. A lease that is broken off is aborted, and the next export has its own.
-// It waits while too many exports run on the machine's host.
-func (s *Session) ExportDisks(ctx context.Context, vm migration.VM, snapshot string, each func(ctx context.Context, disk migration.Disk, grains func(emit func(off int64, data []byte) error) (capacity int64, err error)) error) (err error) {
+// ExportDisks reads the disks of a machine's snapshot, in the order of vm.Disks, over one NFC lease
+// that is kept alive meanwhile. An empty snapshot reads the machine itself, which is powered off
+// then. A lease that is broken off is aborted, and the next export has its own. It waits while too
+// many exports run on the machine's host.
+func (s *Session) ExportDisks(ctx context.Context, vm migration.VM, snapshot string,
+	each func(ctx context.Context, disk migration.Disk,
+		grains func(emit func(off int64, data []byte) error) (capacity int64, err error)) error) (err error) {
 	done, err := s.hosts.enter(ctx, vm.Host)
 	if err != nil {
 		return fmt.Errorf("export VM %q: wait for a place on host %s: %w", vm.Name, vm.Host, err)
@@ -91,8 +95,8 @@ func snapshotRef(id string) types.ManagedObjectReference {
 	return types.ManagedObjectReference{Type: "VirtualMachineSnapshot", Value: id}
 }
 
-// endLease completes a lease whose disks were all read, and aborts one that failed, even where the caller has been cancelled: the host
-// keeps the disks open until then.
+// endLease completes a lease whose disks were all read, and aborts one that failed, even where the
+// caller has been cancelled: the host keeps the disks open until then.
 func endLease(ctx context.Context, lease *nfc.Lease, vm migration.VM, failed error) error {
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
@@ -113,7 +117,8 @@ func beatOf(seconds int32) time.Duration {
 	return min(leaseBeat, time.Duration(seconds)*time.Second/4)
 }
 
-// keepLease reports progress until the export is over. A lease that vCenter has ended ends the export.
+// keepLease reports progress until the export is over. A lease that vCenter has ended ends the
+// export.
 func keepLease(ctx context.Context, stop context.CancelCauseFunc, lease *nfc.Lease, beat time.Duration, percent *atomic.Int32) {
 	tick := time.NewTicker(beat)
 	defer tick.Stop()

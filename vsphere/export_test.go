@@ -8,7 +8,8 @@ func (s *Session) PageBy(n int32) { s.page = n }
 // At sets the pool's clock.
 func (p *Pool) At(now func() time.Time) { p.now = now }
 
-// ConnectKeeping is Connect with another time between two calls that keep the session alive, which KeepAlive is otherwise.
+// ConnectKeeping is Connect with another time between two calls that keep the session alive, which
+// KeepAlive is otherwise.
 var ConnectKeeping = connect
 
 const KeepAlive = keepAlive

@@ -5,14 +5,16 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// MachineGone says whether vCenter answered that it has no such machine: it was removed, or the inventory is old.
+// MachineGone says whether vCenter answered that it has no such machine: it was removed, or the
+// inventory is old.
 func MachineGone(err error) bool { return goneKind(err) == "VirtualMachine" }
 
-// SnapshotGone says whether vCenter answered that it has no such snapshot: it was removed, with its machine or alone.
+// SnapshotGone says whether vCenter answered that it has no such snapshot: it was removed, with its
+// machine or alone.
 func SnapshotGone(err error) bool { return goneKind(err) == "VirtualMachineSnapshot" }
 
-// goneKind is the kind of object that vCenter does not have; empty for other errors. Views, collectors and leases go with a session, and
-// say nothing about a machine.
+// goneKind is the kind of object that vCenter does not have; empty for other errors. Views,
+// collectors and leases go with a session, and say nothing about a machine.
 func goneKind(err error) string {
 	var gone *types.ManagedObjectNotFound
 	if _, ok := fault.As(err, &gone); !ok {

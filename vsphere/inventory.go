@@ -21,7 +21,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// pageSize is the measured best for vCenter: one call for all buffers everything, one a machine is several times slower.
+// pageSize is the measured best for vCenter: one call for all buffers everything, one a machine is
+// several times slower.
 const pageSize = 500
 
 // wanted are the properties that a migration needs of a machine.
@@ -32,8 +33,9 @@ var wanted = []string{
 	"config.keyId", "config.cpuAffinity", "config.version", "config.hardware",
 }
 
-// Inventory lists the machines of a datacenter that match, sorted by name, with findings. onPage, which may be nil, is told how many were
-// read so far; a listing that breaks off starts again from the beginning, since its tokens belong to the session.
+// Inventory lists the machines of a datacenter that match, sorted by name, with findings. onPage,
+// which may be nil, is told how many were read so far; a listing that breaks off starts again from
+// the beginning, since its tokens belong to the session.
 func (s *Session) Inventory(ctx context.Context, sel migration.VMSelector, onPage func(int)) ([]migration.VM, error) {
 	if _, err := path.Match(sel.Name, ""); err != nil {
 		return nil, fmt.Errorf("select machines by name %q: %w: correct the workload's vms.match.name", sel.Name, ErrPattern)
@@ -100,10 +102,12 @@ func (s *Session) datacenter(ctx context.Context) (*object.Datacenter, error) {
 			names += ", " + plain(dc.Name())
 		}
 	}
-	return nil, fmt.Errorf("datacenter %q of vCenter %s: %w; it shows %s: correct the site's datacenter, or let user %s read it", s.conf.Datacenter, s.URL().Host, ErrDatacenter, names, s.user.Username())
+	return nil, fmt.Errorf("datacenter %q of vCenter %s: %w; it shows %s: correct the site's datacenter, or let user %s read it",
+		s.conf.Datacenter, s.URL().Host, ErrDatacenter, names, s.user.Username())
 }
 
-// list reads all machines below a datacenter. When the session is lost on the way, the view is gone with it, and it starts again, once.
+// list reads all machines below a datacenter. When the session is lost on the way, the view is gone
+// with it, and it starts again, once.
 func (s *Session) list(ctx context.Context, dc types.ManagedObjectReference, onPage func(int)) ([]mo.VirtualMachine, error) {
 	before, _ := s.state()
 	all, err := s.listOnce(ctx, dc, onPage)
@@ -126,8 +130,9 @@ func (s *Session) listOnce(ctx context.Context, dc types.ManagedObjectReference,
 func (s *Session) pages(ctx context.Context, in types.ManagedObjectReference, onPage func(int)) ([]mo.VirtualMachine, error) {
 	req := types.RetrievePropertiesEx{This: s.ServiceContent.PropertyCollector, Options: types.RetrieveOptions{MaxObjects: s.page},
 		SpecSet: []types.PropertyFilterSpec{{
-			ObjectSet: []types.ObjectSpec{{Obj: in, Skip: types.NewBool(true), SelectSet: []types.BaseSelectionSpec{&types.TraversalSpec{Type: "ContainerView", Path: "view"}}}},
-			PropSet:   []types.PropertySpec{{Type: "VirtualMachine", PathSet: wanted}},
+			ObjectSet: []types.ObjectSpec{{Obj: in, Skip: types.NewBool(true),
+				SelectSet: []types.BaseSelectionSpec{&types.TraversalSpec{Type: "ContainerView", Path: "view"}}}},
+			PropSet: []types.PropertySpec{{Type: "VirtualMachine", PathSet: wanted}},
 		}}}
 	res, err := methods.RetrievePropertiesEx(ctx, s, &req)
 	if err != nil {
@@ -146,7 +151,8 @@ func (s *Session) pages(ctx context.Context, in types.ManagedObjectReference, on
 		if page.Token == "" {
 			break
 		}
-		more, err := methods.ContinueRetrievePropertiesEx(ctx, s, &types.ContinueRetrievePropertiesEx{This: s.ServiceContent.PropertyCollector, Token: page.Token})
+		more, err := methods.ContinueRetrievePropertiesEx(ctx, s,
+			&types.ContinueRetrievePropertiesEx{This: s.ServiceContent.PropertyCollector, Token: page.Token})
 		if err != nil {
 			return nil, err
 		}
@@ -234,7 +240,8 @@ func (s *Session) tags(ctx context.Context, vms []mo.VirtualMachine) (map[string
 
 // describe is a machine as a migration needs it.
 func describe(m mo.VirtualMachine) migration.VM {
-	vm := migration.VM{Ref: m.Self.Value, Name: m.Name, PoweredOn: m.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn, Host: ref(m.Runtime.Host)}
+	vm := migration.VM{Ref: m.Self.Value, Name: m.Name, PoweredOn: m.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn,
+		Host: ref(m.Runtime.Host)}
 	if m.Guest != nil {
 		vm.Address = m.Guest.IpAddress
 		vm.ToolsOK = m.Guest.ToolsRunningStatus == string(types.VirtualMachineToolsRunningStatusGuestToolsRunning)
@@ -242,7 +249,8 @@ func describe(m mo.VirtualMachine) migration.VM {
 	if m.Config == nil {
 		return vm
 	}
-	vm.UUID, vm.CPUs, vm.MemoryMB, vm.Firmware, vm.Guest = m.Config.InstanceUuid, int(m.Config.Hardware.NumCPU), int(m.Config.Hardware.MemoryMB), m.Config.Firmware, m.Config.GuestId
+	vm.UUID, vm.CPUs, vm.MemoryMB, vm.Firmware, vm.Guest = m.Config.InstanceUuid, int(m.Config.Hardware.NumCPU),
+		int(m.Config.Hardware.MemoryMB), m.Config.Firmware, m.Config.GuestId
 	if vm.Firmware == "" {
 		vm.Firmware = string(types.GuestOsDescriptorFirmwareTypeBios)
 	}
@@ -284,7 +292,8 @@ func disksOf(m mo.VirtualMachine) (out []*types.VirtualDisk) {
 	return out
 }
 
-// matches says whether a machine is selected: by exact name, or by all of the other conditions together. An empty selector takes all.
+// matches says whether a machine is selected: by exact name, or by all of the other conditions
+// together. An empty selector takes all.
 func matches(sel migration.VMSelector, vm migration.VM) bool {
 	if len(sel.Names) > 0 {
 		return slices.Contains(sel.Names, vm.Name)

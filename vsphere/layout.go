@@ -35,8 +35,8 @@ func (s *Session) layout(ctx context.Context, vm migration.VM, snapshot string) 
 	return m.Config.Hardware.Device, nil
 }
 
-// match finds the download of each of the inventory's disks. vCenter promises no order, but a download's key ends in the place of the
-// disk: "/vm-57/ParaVirtualSCSIController0:1".
+// match finds the download of each of the inventory's disks. vCenter promises no order, but a
+// download's key ends in the place of the disk: "/vm-57/ParaVirtualSCSIController0:1".
 func match(vm migration.VM, there []types.BaseVirtualDevice, urls []types.HttpNfcLeaseDeviceUrl) ([]types.HttpNfcLeaseDeviceUrl, error) {
 	var offered []types.HttpNfcLeaseDeviceUrl
 	for _, u := range urls {
@@ -114,7 +114,8 @@ func distinct(disks []migration.Disk) bool {
 	return true
 }
 
-// Exports at once: a host has 48 MB of NFC buffers for all its connections, and vCenter passes on 52 connections.
+// Exports at once: a host has 48 MB of NFC buffers for all its connections, and vCenter passes on
+// 52 connections.
 const (
 	exportsPerHost    = 8
 	exportsPerVCenter = 48

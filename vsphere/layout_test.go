@@ -26,7 +26,8 @@ func TestDisksAreToldApart(t *testing.T) {
 	url := func(key string) types.HttpNfcLeaseDeviceUrl { return types.HttpNfcLeaseDeviceUrl{Key: key} }
 	nvram := types.HttpNfcLeaseDeviceUrl{Key: "/vm-1/nvram", Disk: types.NewBool(false)}
 
-	got, err := match(vm, there, []types.HttpNfcLeaseDeviceUrl{nvram, url("/vm-1/VirtualLsiLogicController1:0"), url("/vm-1/VirtualLsiLogicController0:0")})
+	got, err := match(vm, there, []types.HttpNfcLeaseDeviceUrl{nvram, url("/vm-1/VirtualLsiLogicController1:0"),
+		url("/vm-1/VirtualLsiLogicController0:0")})
 	require.NoError(t, err)
 	require.Equal(t, "/vm-1/VirtualLsiLogicController0:0", got[0].Key)
 	require.Equal(t, "/vm-1/VirtualLsiLogicController1:0", got[1].Key)

@@ -28,7 +28,8 @@ type Pool struct {
 	kept map[migration.VSphere]*slot
 }
 
-// slot is the place of one vCenter's session: a vCenter that does not answer keeps nobody from another.
+// slot is the place of one vCenter's session: a vCenter that does not answer keeps nobody from
+// another.
 type slot struct {
 	turn    chan struct{} // holds one token: a mutex that can be waited for with a context
 	session *Session
@@ -40,8 +41,9 @@ type slot struct {
 // ErrSecret says that a secret has not the form of credentials.
 var ErrSecret = errors.New(`is not JSON {"username": .., "password": ..}`)
 
-// refusedFor is how long a refused secret is not tried again, unless it changes. By vCenter's default five refusals within three minutes
-// lock an account, for five minutes (https://docs.vmware.com: "Edit the vCenter Single Sign-On Lockout Policy").
+// refusedFor is how long a refused secret is not tried again, unless it changes. By vCenter's
+// default five refusals within three minutes lock an account, for five minutes
+// (https://docs.vmware.com: "Edit the vCenter Single Sign-On Lockout Policy").
 const refusedFor = 5 * time.Minute
 
 // NewPool returns an empty pool.
@@ -49,9 +51,10 @@ func NewPool(secrets Secrets, log hclog.Logger) *Pool {
 	return &Pool{secrets: secrets, log: log, now: time.Now, kept: map[migration.VSphere]*slot{}}
 }
 
-// Session returns the session of a site's vCenter, logging in the first time, and again with the secret as it is now when vCenter has
-// refused the one it had. A secret that was refused is not tried again until it changes, or five minutes have passed: others who use it
-// would be locked out. The secret is JSON {"username": .., "password": ..}.
+// Session returns the session of a site's vCenter, logging in the first time, and again with the
+// secret as it is now when vCenter has refused the one it had. A secret that was refused is not
+// tried again until it changes, or five minutes have passed: others who use it would be locked out.
+// The secret is JSON {"username": .., "password": ..}.
 func (p *Pool) Session(ctx context.Context, site migration.Site) (*Session, error) {
 	if site.VSphere == nil {
 		return nil, fmt.Errorf("site %q has no vsphere", site.Name)
@@ -95,7 +98,8 @@ func (p *Pool) connect(ctx context.Context, at *slot, conf migration.VSphere) er
 		return err
 	}
 	if at.refusal != nil && at.secret == text && p.now().Sub(at.at) < refusedFor {
-		return fmt.Errorf("%w; until it changes it is not tried again before %s", at.refusal, at.at.Add(refusedFor).UTC().Format("15:04:05 MST"))
+		return fmt.Errorf("%w; until it changes it is not tried again before %s", at.refusal,
+			at.at.Add(refusedFor).UTC().Format("15:04:05 MST"))
 	}
 	var who struct{ Username, Password string }
 	if json.Unmarshal([]byte(text), &who) != nil || who.Username == "" { // the error would quote the secret

@@ -13,14 +13,16 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// ErrStillRunning says that the guest did not shut down in time and that the plan forbids to stop it hard.
+// ErrStillRunning says that the guest did not shut down in time and that the plan forbids to stop
+// it hard.
 var ErrStillRunning = errors.New("the guest did not shut down in time")
 
 // errNoTools is why a guest could not even be asked.
 var errNoTools = errors.New("VMware Tools do not run in it")
 
-// Shutdown asks the guest to shut down and waits for up to patience; then, where hard is allowed, powers it off. A machine that is off is
-// no error. It is powered off only because its guest cannot be asked or did not listen, never because vCenter did not answer.
+// Shutdown asks the guest to shut down and waits for up to patience; then, where hard is allowed,
+// powers it off. A machine that is off is no error. It is powered off only because its guest cannot
+// be asked or did not listen, never because vCenter did not answer.
 func (s *Session) Shutdown(ctx context.Context, vm migration.VM, patience time.Duration, hard bool) error {
 	m := s.machine(vm)
 	if off, err := s.is(ctx, m, types.VirtualMachinePowerStatePoweredOff); err != nil || off {
@@ -65,7 +67,8 @@ func (s *Session) PowerOn(ctx context.Context, vm migration.VM) error {
 }
 
 // settled forgives an error when the machine is where it was to be: somebody else was faster.
-func (s *Session) settled(ctx context.Context, m *object.VirtualMachine, want types.VirtualMachinePowerState, what, name string, err error) error {
+func (s *Session) settled(ctx context.Context, m *object.VirtualMachine, want types.VirtualMachinePowerState, what, name string,
+	err error) error {
 	if err == nil {
 		return nil
 	}

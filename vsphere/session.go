@@ -27,7 +27,8 @@ const keepAlive = 5 * time.Minute
 // ErrCredentials says that vCenter refused the user: trying again locks accounts.
 var ErrCredentials = errors.New("vCenter refused the credentials")
 
-// Session is a logged-in connection to a vCenter. It logs in again when vCenter has forgotten it. It is safe for concurrent use.
+// Session is a logged-in connection to a vCenter. It logs in again when vCenter has forgotten it.
+// It is safe for concurrent use.
 type Session struct {
 	*vim25.Client
 	conf migration.VSphere
@@ -44,7 +45,8 @@ type Session struct {
 	hosts exports
 }
 
-// Connect logs in. TLS is verified against conf.Thumbprint, else conf.CAFile, else the machine's own authorities. It uses no proxy.
+// Connect logs in. TLS is verified against conf.Thumbprint, else conf.CAFile, else the machine's
+// own authorities. It uses no proxy.
 func Connect(ctx context.Context, conf migration.VSphere, username, password string) (*Session, error) {
 	return connect(ctx, conf, username, password, keepAlive)
 }
@@ -101,8 +103,8 @@ func (s *Session) logIn(ctx context.Context, seen int) error {
 	return nil
 }
 
-// logInTo logs in to another of vCenter's services with the same user, one caller at a time: of a password that has changed it must hear
-// once, and not once for each caller.
+// logInTo logs in to another of vCenter's services with the same user, one caller at a time: of a
+// password that has changed it must hear once, and not once for each caller.
 func (s *Session) logInTo(ctx context.Context, service string, login func(context.Context, *url.Userinfo) error) error {
 	s.login.Lock()
 	defer s.login.Unlock()
@@ -147,7 +149,8 @@ func (s *Session) stayAlive(ctx context.Context, every time.Duration) {
 // leave gives the session up to those who still read by it: vCenter ends it when it is idle.
 func (s *Session) leave() { s.stop() }
 
-// Close logs out. Nothing logs in again behind it: the call that keeps the session alive has ended first.
+// Close logs out. Nothing logs in again behind it: the call that keeps the session alive has ended
+// first.
 func (s *Session) Close() {
 	s.stop()
 	<-s.over

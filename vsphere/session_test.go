@@ -115,7 +115,8 @@ func TestSessionsThatAreLostAreRenewedOnce(t *testing.T) {
 func sessions(t *testing.T, s *vsphere.Session) int {
 	t.Helper()
 	var sm mo.SessionManager
-	require.NoError(t, property.DefaultCollector(s.Client).RetrieveOne(t.Context(), *s.ServiceContent.SessionManager, []string{"sessionList"}, &sm))
+	require.NoError(t, property.DefaultCollector(s.Client).RetrieveOne(t.Context(), *s.ServiceContent.SessionManager,
+		[]string{"sessionList"}, &sm))
 	return len(sm.SessionList)
 }
 
@@ -128,7 +129,8 @@ func TestASessionThatNobodyUsesStaysAlive(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2, sessions(t, watcher))
 	require.NoError(t, v.DropSessions(t.Context()))
-	require.Eventually(t, func() bool { return sessions(t, watcher) == 2 }, 10*time.Second, 5*time.Millisecond, "a call that keeps it alive finds it gone, and opens it again")
+	require.Eventually(t, func() bool { return sessions(t, watcher) == 2 }, 10*time.Second, 5*time.Millisecond,
+		"a call that keeps it alive finds it gone, and opens it again")
 	idle.Close()
 	require.NoError(t, v.DropSessions(t.Context()))
 	for range 20 {
@@ -152,7 +154,8 @@ func TestWaitsOnOneSession(t *testing.T) {
 		all.Go(func() {
 			for range 4 {
 				_, err := s.Snapshot(ctx, vm, "drover-x")
-				errs <- errors.Join(err, s.RemoveSnapshot(ctx, vm, "drover-x"), s.Shutdown(ctx, vm, 20*time.Second, false), s.PowerOn(ctx, vm))
+				errs <- errors.Join(err, s.RemoveSnapshot(ctx, vm, "drover-x"), s.Shutdown(ctx, vm, 20*time.Second, false),
+					s.PowerOn(ctx, vm))
 			}
 		})
 	}
@@ -197,7 +200,8 @@ func TestPool(t *testing.T) {
 	require.ErrorContains(t, err, `"dc2" has no vsphere`)
 }
 
-// A session outlives the password that it was opened with; the inventory's tags are read with the password each time.
+// A session outlives the password that it was opened with; the inventory's tags are read with the
+// password each time.
 func TestAPasswordThatIsRotatedIsRefusedOnceAndThenReadAnew(t *testing.T) {
 	v, conf := start(t, vcenter.Options{VMs: []vcenter.VM{small("a")}})
 	known := &secrets{text: `{"username":"admin","password":"right"}`}
@@ -267,7 +271,8 @@ func TestARefusedSecretIsTriedAgainWhenTheAccountMayHaveBeenMended(t *testing.T)
 func TestInventoryPages(t *testing.T) {
 	var machines []vcenter.VM
 	for i := range 12 {
-		machines = append(machines, vcenter.VM{Name: fmt.Sprintf("vm-%03d", i), CPUs: 1, MemoryMB: 64, DiskBytes: []int64{512}, Folder: "deep/er"})
+		machines = append(machines, vcenter.VM{Name: fmt.Sprintf("vm-%03d", i), CPUs: 1, MemoryMB: 64, DiskBytes: []int64{512},
+			Folder: "deep/er"})
 	}
 	_, conf := start(t, vcenter.Options{VMs: machines})
 	var pages []int
@@ -321,7 +326,8 @@ func TestTheDiskThatAMachineBootsFrom(t *testing.T) {
 			}
 		}
 		m.Config.BootOptions = &types.VirtualMachineBootOptions{BootOrder: []types.BaseVirtualMachineBootOptionsBootableDevice{
-			&types.VirtualMachineBootOptionsBootableCdromDevice{}, &types.VirtualMachineBootOptionsBootableDiskDevice{DeviceKey: key}, &types.VirtualMachineBootOptionsBootableDiskDevice{DeviceKey: 1},
+			&types.VirtualMachineBootOptionsBootableCdromDevice{}, &types.VirtualMachineBootOptionsBootableDiskDevice{DeviceKey: key},
+			&types.VirtualMachineBootOptionsBootableDiskDevice{DeviceKey: 1},
 		}}
 	}
 	_, conf := start(t, vcenter.Options{VMs: []vcenter.VM{plain, second}})
@@ -338,11 +344,14 @@ func TestOnlyOurSnapshotsAreTouched(t *testing.T) {
 	s := connect(t, conf)
 	vm := list(t, s)[0]
 	create := func(name string) {
-		res, err := methods.CreateSnapshot_Task(t.Context(), s, &types.CreateSnapshot_Task{This: types.ManagedObjectReference{Type: "VirtualMachine", Value: vm.Ref}, Name: name, Description: "by hand"})
+		res, err := methods.CreateSnapshot_Task(t.Context(), s,
+			&types.CreateSnapshot_Task{This: types.ManagedObjectReference{Type: "VirtualMachine", Value: vm.Ref}, Name: name,
+				Description: "by hand"})
 		require.NoError(t, err)
 		require.Eventually(t, func() bool {
 			var task mo.Task
-			return property.DefaultCollector(s.Client).RetrieveOne(t.Context(), res.Returnval, []string{"info"}, &task) == nil && task.Info.State == types.TaskInfoStateSuccess
+			return property.DefaultCollector(s.Client).RetrieveOne(t.Context(), res.Returnval, []string{"info"}, &task) == nil &&
+				task.Info.State == types.TaskInfoStateSuccess
 		}, 5*time.Second, 5*time.Millisecond)
 	}
 	create("backup")
@@ -373,9 +382,11 @@ func TestShutdown(t *testing.T) {
 }
 
 // read collects the disks of an export. pause is made before each grain.
-func read(ctx context.Context, s *vsphere.Session, vm migration.VM, snapshot string, pause func(migration.Disk) error) (map[int32][]byte, []int32, error) {
+func read(ctx context.Context, s *vsphere.Session, vm migration.VM, snapshot string,
+	pause func(migration.Disk) error) (map[int32][]byte, []int32, error) {
 	out, order := map[int32][]byte{}, []int32(nil)
-	err := s.ExportDisks(ctx, vm, snapshot, func(_ context.Context, d migration.Disk, grains func(func(int64, []byte) error) (int64, error)) error {
+	err := s.ExportDisks(ctx, vm, snapshot, func(_ context.Context, d migration.Disk,
+		grains func(func(int64, []byte) error) (int64, error)) error {
 		order = append(order, d.Key)
 		data := make([]byte, d.Bytes)
 		_, err := grains(func(off int64, b []byte) error {
@@ -463,7 +474,8 @@ func TestAnExportThatFailsIsAborted(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestNamesAreThoseThatPeopleSee selects machines, and shows them, by names that vCenter's API escapes.
+// TestNamesAreThoseThatPeopleSee selects machines, and shows them, by names that vCenter's API
+// escapes.
 func TestNamesAreThoseThatPeopleSee(t *testing.T) {
 	called := func(as string, in vcenter.VM) vcenter.VM {
 		in.Awkward = func(m *mo.VirtualMachine) { m.Name = as }

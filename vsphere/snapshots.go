@@ -15,7 +15,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// A snapshot is Drover's if its name begins with prefix and its description with mark. Nothing else is ever removed or read.
+// A snapshot is Drover's if its name begins with prefix and its description with mark. Nothing else
+// is ever removed or read.
 const (
 	prefix = "drover-"
 	mark   = "Made by Drover"
@@ -28,18 +29,21 @@ func ours(t types.VirtualMachineSnapshotTree) bool {
 	return strings.HasPrefix(t.Name, prefix) && strings.HasPrefix(t.Description, mark)
 }
 
-// machine is the VM as govmomi has it. Wait for its tasks with Wait, never WaitEx: that shares one property collector among all callers of a
-// session, and one of two that wait at once may wait for ever.
+// machine is the VM as govmomi has it. Wait for its tasks with Wait, never WaitEx: that shares one
+// property collector among all callers of a session, and one of two that wait at once may wait for
+// ever.
 func (s *Session) machine(vm migration.VM) *object.VirtualMachine {
 	return object.NewVirtualMachine(s.Client, types.ManagedObjectReference{Type: "VirtualMachine", Value: vm.Ref})
 }
 
-// Snapshot finds or makes the machine's snapshot of this name, without memory and without quiescing, and answers with its reference.
+// Snapshot finds or makes the machine's snapshot of this name, without memory and without
+// quiescing, and answers with its reference.
 func (s *Session) Snapshot(ctx context.Context, vm migration.VM, name string) (string, error) {
 	if found, err := s.findSnapshot(ctx, vm, name); err != nil || found != nil {
 		return ref(found), err
 	}
-	t, err := s.machine(vm).CreateSnapshot(ctx, name, mark+" to copy the disks of this machine. It removes it by itself; if no migration runs, remove it by hand.", false, false)
+	t, err := s.machine(vm).CreateSnapshot(ctx, name, mark+" to copy the disks of this machine. It removes it by itself; if no "+
+		"migration runs, remove it by hand.", false, false)
 	if err != nil {
 		return "", fmt.Errorf("snapshot VM %q: %w", vm.Name, err)
 	}
@@ -54,8 +58,8 @@ func (s *Session) Snapshot(ctx context.Context, vm migration.VM, name string) (s
 	return made.Value, nil
 }
 
-// RemoveSnapshot removes Drover's snapshots of this name and consolidates. There can be two, if two workers made one at once. One that
-// is gone already is no error, nor is a machine that is.
+// RemoveSnapshot removes Drover's snapshots of this name and consolidates. There can be two, if two
+// workers made one at once. One that is gone already is no error, nor is a machine that is.
 func (s *Session) RemoveSnapshot(ctx context.Context, vm migration.VM, name string) error {
 	last := ""
 	for {
@@ -84,7 +88,8 @@ func (s *Session) removeSnapshot(ctx context.Context, at types.ManagedObjectRefe
 	return object.NewTask(s.Client, res.Returnval).Wait(ctx)
 }
 
-// findSnapshot finds one of Drover's snapshots by name; nil if there is none. One of that name that somebody else made is ErrNotOurs.
+// findSnapshot finds one of Drover's snapshots by name; nil if there is none. One of that name that
+// somebody else made is ErrNotOurs.
 func (s *Session) findSnapshot(ctx context.Context, vm migration.VM, name string) (*types.ManagedObjectReference, error) {
 	if !strings.HasPrefix(name, prefix) {
 		return nil, fmt.Errorf("snapshot %q of VM %q: %w", name, vm.Name, ErrNotOurs)

@@ -16,8 +16,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// ErrUntrusted says that nobody vouches for a certificate, or that the plan cannot say who does: somebody has to look, a repetition does not
-// help.
+// ErrUntrusted says that nobody vouches for a certificate, or that the plan cannot say who does:
+// somebody has to look, a repetition does not help.
 var ErrUntrusted = errors.New("it cannot be trusted")
 
 // Lengths of thumbprints as vCenter writes them, "AB:CD:..".
@@ -35,10 +35,12 @@ type verifier struct {
 	dialer net.Dialer
 }
 
-// trust makes a client verify what it talks to. govmomi's own dialler would accept any certificate that the machine's authorities
-// signed even where the plan names a thumbprint, and it cannot be interrupted.
+// trust makes a client verify what it talks to. govmomi's own dialler would accept any certificate
+// that the machine's authorities signed even where the plan names a thumbprint, and it cannot be
+// interrupted.
 func trust(sc *soap.Client, u *url.URL, conf migration.VSphere) error {
-	v := &verifier{client: sc, home: address(u), pin: strings.ToUpper(strings.TrimSpace(conf.Thumbprint)), dialer: net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}}
+	v := &verifier{client: sc, home: address(u), pin: strings.ToUpper(strings.TrimSpace(conf.Thumbprint)),
+		dialer: net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}}
 	if v.pin != "" && len(v.pin) != sha1Length && len(v.pin) != sha256Length {
 		return fmt.Errorf("%w: thumbprint %q is neither a SHA-1 nor a SHA-256 in colon-separated hex", ErrUntrusted, conf.Thumbprint)
 	}
@@ -63,8 +65,9 @@ func address(u *url.URL) string {
 	return u.Host
 }
 
-// dial connects to vCenter, or to a host that a lease names: that one is verified by the same authorities, or by the thumbprint that the
-// lease gave, which came over a connection that was verified.
+// dial connects to vCenter, or to a host that a lease names: that one is verified by the same
+// authorities, or by the thumbprint that the lease gave, which came over a connection that was
+// verified.
 func (v *verifier) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	if addr == v.home && v.pin != "" {
 		return v.pinned(ctx, network, addr, v.pin)

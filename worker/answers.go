@@ -12,9 +12,10 @@ import (
 	"github.com/drover-migration/drover/internal/permanent"
 )
 
-// answers makes of an activity's end what its workflow and its operators can use. An error stays permanent under what was wrapped around it:
-// Temporal looks at the outermost error only, and would try again for ever what says that trying again does not help. And an activity that
-// runs out of time ends a little before Temporal ends it: a time-out does not say what was waited for.
+// answers makes of an activity's end what its workflow and its operators can use. An error stays
+// permanent under what was wrapped around it: Temporal looks at the outermost error only, and would
+// try again for ever what says that trying again does not help. And an activity that runs out of
+// time ends a little before Temporal ends it: a time-out does not say what was waited for.
 type answers struct {
 	interceptor.WorkerInterceptorBase
 }
@@ -42,7 +43,8 @@ func (a *answering) ExecuteActivity(ctx context.Context, in *interceptor.Execute
 	return out, final(err)
 }
 
-// final makes what is permanent anywhere in err permanent for Temporal, with the words of everything around it.
+// final makes what is permanent anywhere in err permanent for Temporal, with the words of
+// everything around it.
 func final(err error) error {
 	var p *permanent.Error
 	var inner *temporal.ApplicationError

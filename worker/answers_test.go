@@ -28,11 +28,14 @@ func TestAPermanentErrorIsNotTriedAgainWhateverIsWrappedAroundIt(t *testing.T) {
 		text  string
 	}{
 		{"permanent", never, 1, "NoSuchBucket", "there is no bucket"},
-		{"permanent below two layers", fmt.Errorf("copy files: %w", fmt.Errorf("put: %w", never)), 1, "NoSuchBucket", "copy files: put: there is no bucket"},
+		{"permanent below two layers", fmt.Errorf("copy files: %w", fmt.Errorf("put: %w", never)), 1, "NoSuchBucket",
+			"copy files: put: there is no bucket"},
 		{"permanent beside another", errors.Join(errors.New("close: EOF"), never), 1, "NoSuchBucket", "close: EOF\nthere is no bucket"},
 		{"permanent below one that is not", temporal.NewApplicationErrorWithCause("look again", "Later", never), 3, "Later", "look again"},
-		{"an engine's", permanent.New("NoRole", errors.New("403"), "the role is missing; create it"), 1, "NoRole", "the role is missing; create it"},
-		{"an engine's below two layers", fmt.Errorf("launch: %w", fmt.Errorf("run: %w", permanent.New("NoRole", errors.New("403"), "the role is missing"))),
+		{"an engine's", permanent.New("NoRole", errors.New("403"), "the role is missing; create it"), 1, "NoRole",
+			"the role is missing; create it"},
+		{"an engine's below two layers", fmt.Errorf("launch: %w",
+			fmt.Errorf("run: %w", permanent.New("NoRole", errors.New("403"), "the role is missing"))),
 			1, "NoRole", "launch: run: the role is missing"},
 		{"not permanent", temporal.NewApplicationError("look again", "Later"), 3, "Later", "look again"},
 		{"none of Temporal's", errors.New("EOF"), 3, "", "EOF"},
@@ -44,7 +47,8 @@ func TestAPermanentErrorIsNotTriedAgainWhateverIsWrappedAroundIt(t *testing.T) {
 			tries := 0
 			env.RegisterActivityWithOptions(func(context.Context) error { tries++; return c.err }, activity.RegisterOptions{Name: "act"})
 			env.ExecuteWorkflow(func(ctx workflow.Context) error {
-				ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Second, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 3}})
+				ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Second,
+					RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 3}})
 				return workflow.ExecuteActivity(ctx, "act").Get(ctx, nil)
 			})
 			var app *temporal.ApplicationError

@@ -10,9 +10,9 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 )
 
-// clockMayBeOff is how far a worker's clock may be from that of Temporal's server. The SDK works out the
-// deadline of an activity from the server's times by the worker's clock: an activity shorter than the
-// difference is over before it begins, and steps of a Move take seconds.
+// clockMayBeOff is how far a worker's clock may be from that of Temporal's server. The SDK works
+// out the deadline of an activity from the server's times by the worker's clock: an activity
+// shorter than the difference is over before it begins, and steps of a Move take seconds.
 const clockMayBeOff = time.Second
 
 const (
@@ -36,9 +36,9 @@ func (e *clockError) Error() string {
 		off.Round(time.Millisecond), word, e.here.UTC().Format(form), e.server.UTC().Format(form), clockMayBeOff)
 }
 
-// checkClock compares now with the clock of Temporal's server and answers a *clockError when they differ
-// by more than is allowed. No answer of the server carries its time, but it remembers by its own clock
-// when a poll came: this polls a queue for a moment and asks.
+// checkClock compares now with the clock of Temporal's server and answers a *clockError when they
+// differ by more than is allowed. No answer of the server carries its time, but it remembers by its
+// own clock when a poll came: this polls a queue for a moment and asks.
 func checkClock(ctx context.Context, s workflowservice.WorkflowServiceClient, namespace, identity string, now func() time.Time) error {
 	queue := &taskqueue.TaskQueue{Name: clockQueue, Kind: enums.TASK_QUEUE_KIND_NORMAL}
 	var err error
@@ -62,19 +62,22 @@ func checkClock(ctx context.Context, s workflowservice.WorkflowServiceClient, na
 }
 
 // polledAt polls and answers when that came, by the server's clock.
-func polledAt(ctx context.Context, s workflowservice.WorkflowServiceClient, namespace, identity string, q *taskqueue.TaskQueue) (time.Time, error) {
+func polledAt(ctx context.Context, s workflowservice.WorkflowServiceClient, namespace, identity string,
+	q *taskqueue.TaskQueue) (time.Time, error) {
 	polling, stop := context.WithTimeout(ctx, time.Minute) // the server refuses polls that wait for seconds only
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, clockPatience)
 	defer cancel()
 	mine := fmt.Sprintf("%s clock %d", identity, time.Now().UnixNano()) // not a poll of before
 	go func() {
-		_, _ = s.PollActivityTaskQueue(polling, &workflowservice.PollActivityTaskQueueRequest{Namespace: namespace, TaskQueue: q, Identity: mine})
+		_, _ = s.PollActivityTaskQueue(polling, &workflowservice.PollActivityTaskQueueRequest{Namespace: namespace, TaskQueue: q,
+			Identity: mine})
 	}()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		out, err := s.DescribeTaskQueue(ctx, &workflowservice.DescribeTaskQueueRequest{Namespace: namespace, TaskQueue: q, TaskQueueType: enums.TASK_QUEUE_TYPE_ACTIVITY})
+		out, err := s.DescribeTaskQueue(ctx, &workflowservice.DescribeTaskQueueRequest{Namespace: namespace, TaskQueue: q,
+			TaskQueueType: enums.TASK_QUEUE_TYPE_ACTIVITY})
 		if err != nil {
 			return time.Time{}, err
 		}

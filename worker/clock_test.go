@@ -17,7 +17,8 @@ import (
 func TestAWorkerWhoseClockIsOffIsRefusedByName(t *testing.T) {
 	binary := tooltest.Dir(t, "bin/temporal") + "/bin/temporal"
 	quiet := log.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
-	dev, err := testsuite.StartDevServer(t.Context(), testsuite.DevServerOptions{ExistingPath: binary, LogLevel: "error", ClientOptions: &client.Options{Logger: quiet}})
+	dev, err := testsuite.StartDevServer(t.Context(),
+		testsuite.DevServerOptions{ExistingPath: binary, LogLevel: "error", ClientOptions: &client.Options{Logger: quiet}})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = dev.Stop() })
 	for _, c := range []struct {
@@ -33,7 +34,8 @@ func TestAWorkerWhoseClockIsOffIsRefusedByName(t *testing.T) {
 		{"five seconds behind", -5 * time.Second, "s behind that of Temporal's server"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := checkClock(t.Context(), dev.Client().WorkflowService(), "default", "me", func() time.Time { return time.Now().Add(c.off) })
+			err := checkClock(t.Context(), dev.Client().WorkflowService(), "default", "me",
+				func() time.Time { return time.Now().Add(c.off) })
 			if c.says == "" {
 				require.NoError(t, err)
 				return

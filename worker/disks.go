@@ -13,7 +13,8 @@ import (
 type exporter struct{ centers *vsphere.Pool }
 
 func (e exporter) ExportDisks(ctx context.Context, site migration.Site, vm migration.VM, snapshot string,
-	each func(ctx context.Context, disk migration.Disk, grains func(emit func(off int64, data []byte) error) (capacity int64, err error)) error) error {
+	each func(ctx context.Context, disk migration.Disk,
+		grains func(emit func(off int64, data []byte) error) (capacity int64, err error)) error) error {
 	s, err := e.centers.Session(ctx, site)
 	if err != nil {
 		return err

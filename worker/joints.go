@@ -50,7 +50,8 @@ func (v vault) Resolve(ctx context.Context, in migration.Target, ref migration.S
 type homes struct{ pairs *engine.Connector }
 
 // Home reads one tenant's record.
-func (h homes) Home(ctx context.Context, plan string, fence migration.Dataset, target migration.Target, tenant int64) (migration.HomeRecord, error) {
+func (h homes) Home(ctx context.Context, plan string, fence migration.Dataset, target migration.Target,
+	tenant int64) (migration.HomeRecord, error) {
 	p, err := h.pairs.Open(ctx, plan, fence, target)
 	if err != nil {
 		return migration.HomeRecord{}, err
@@ -58,8 +59,9 @@ func (h homes) Home(ctx context.Context, plan string, fence migration.Dataset, t
 	return p.Home(ctx, tenant)
 }
 
-// Wanted reads those of many customers in one question for each database. A customer's first database
-// says where it is homed; one whose data names no home, or that no database speaks for, has no side.
+// Wanted reads those of many customers in one question for each database. A customer's first
+// database says where it is homed; one whose data names no home, or that no database speaks for,
+// has no side.
 func (h homes) Wanted(ctx context.Context, spec *migration.Spec, customers []migration.Customer) ([]routes.Wanted, error) {
 	byDatabase := map[string][]migration.Customer{}
 	for _, c := range customers {
@@ -115,7 +117,8 @@ func (b backends) Anchors(plan string, route migration.Route) []string {
 }
 
 // Behind are the registered targets of the workload's group on a side.
-func (b backends) Behind(ctx context.Context, plan string, target migration.Target, route migration.Route, w migration.Workload, side migration.Side) (out []health.Endpoint, err error) {
+func (b backends) Behind(ctx context.Context, plan string, target migration.Target, route migration.Route, w migration.Workload,
+	side migration.Side) (out []health.Endpoint, err error) {
 	if route.ALB == nil {
 		return nil, nil
 	}
@@ -130,7 +133,8 @@ func (b backends) Behind(ctx context.Context, plan string, target migration.Targ
 		return nil, err
 	}
 	for _, s := range states {
-		out = append(out, health.Endpoint{Address: net.JoinHostPort(s.ID, strconv.Itoa(s.Port)), HTTPS: w.Ingress.Protocol == "https", Healthy: s.State == "healthy", Reason: s.Reason})
+		out = append(out, health.Endpoint{Address: net.JoinHostPort(s.ID, strconv.Itoa(s.Port)), HTTPS: w.Ingress.Protocol == "https",
+			Healthy: s.State == "healthy", Reason: s.Reason})
 	}
 	return out, nil
 }

@@ -83,8 +83,8 @@ func (s *systems) close() {
 	}
 }
 
-// s3Connections is how many connections to S3 a worker keeps open: up to 64 files of a customer travel at a
-// time. The SDK keeps ten, and makes a new one for each request beyond them.
+// s3Connections is how many connections to S3 a worker keeps open: up to 64 files of a customer
+// travel at a time. The SDK keeps ten, and makes a new one for each request beyond them.
 const s3Connections = 256
 
 // clients gives one AWS client of a kind for each target.
@@ -120,7 +120,10 @@ func newClients(c *awsconf.Configs) *clients {
 			return s3.NewFromConfig(awsconf.Bulk.Within(a), func(o *s3.Options) {
 				o.UsePathStyle = own
 				if c, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
-					o.HTTPClient = c.WithTransportOptions(func(t *http.Transport) { t.MaxIdleConns, t.MaxIdleConnsPerHost = s3Connections, s3Connections })
+					o.HTTPClient = c.WithTransportOptions(func(t *http.Transport) {
+						t.MaxIdleConns, t.MaxIdleConnsPerHost = s3Connections,
+							s3Connections
+					})
 				}
 			})
 		}),

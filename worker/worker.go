@@ -24,31 +24,36 @@ type Options struct {
 	Main     bool                   // carry the workflows and talk to AWS
 	Sites    []string               // work next to the data of these sites
 	Identity string                 // the worker's name in the Temporal UI
-	// Deployment and BuildID are this worker's version for Temporal's worker versioning; empty: workers are not versioned.
+	// Deployment and BuildID are this worker's version for Temporal's worker versioning; empty:
+	// workers are not versioned.
 	Deployment, BuildID string
 	Log                 hclog.Logger
 }
 
-// How much a process does at a time. Watching a customer's health is one activity that mostly waits.
+// How much a process does at a time. Watching a customer's health is one activity that mostly
+// waits.
 const (
 	mainAtOnce   = 1000
 	siteAtOnce   = 50
 	freezeAtOnce = 200
 )
 
-// How many polls of a queue a process keeps waiting. Temporal splits a queue into four partitions, unless it is told otherwise, and a task comes
-// to one of them: where no poll waits there it is forwarded, ten times a second at most, and else lies for up to two seconds
-// (matching.numTaskqueueReadPartitions, matching.forwarderMaxRatePerSecond; MustOffer in the server's service/matching). With the SDK's two polls
-// a queue that was the longest part of a freeze when four customers moved at once. Not more than that takes: a poll of a worker whose network
-// was cut can be given a task that nobody hears of.
+// How many polls of a queue a process keeps waiting. Temporal splits a queue into four partitions,
+// unless it is told otherwise, and a task comes to one of them: where no poll waits there it is
+// forwarded, ten times a second at most, and else lies for up to two seconds
+// (matching.numTaskqueueReadPartitions, matching.forwarderMaxRatePerSecond; MustOffer in the
+// server's service/matching). With the SDK's two polls a queue that was the longest part of a
+// freeze when four customers moved at once. Not more than that takes: a poll of a worker whose
+// network was cut can be given a task that nobody hears of.
 const (
 	freezePolls = 16
 	mainPolls   = 16
 	sitePolls   = 8
 )
 
-// stickyPatience is how long Temporal waits for the worker that has a workflow in memory before it asks another: after a crash in a
-// freeze, every second of it is one in which neither side takes writes.
+// stickyPatience is how long Temporal waits for the worker that has a workflow in memory before it
+// asks another: after a crash in a freeze, every second of it is one in which neither side takes
+// writes.
 const stickyPatience = time.Second
 
 // Run works until ctx ends, then finishes what it has in hand.
@@ -95,7 +100,8 @@ func Run(ctx context.Context, o Options) error {
 	return nil
 }
 
-// clock refuses a machine whose clock is off. A server that does not tell its time is no reason not to work.
+// clock refuses a machine whose clock is off. A server that does not tell its time is no reason not
+// to work.
 func (o Options) clock(ctx context.Context, c temporalclient.Client) error {
 	err := checkClock(ctx, c.WorkflowService(), o.namespace(), o.Identity, time.Now)
 	var off *clockError
@@ -124,7 +130,8 @@ func (o Options) deployment() worker.DeploymentOptions {
 	if o.Deployment == "" {
 		return worker.DeploymentOptions{}
 	}
-	return worker.DeploymentOptions{UseVersioning: true, Version: worker.WorkerDeploymentVersion{DeploymentName: o.Deployment, BuildID: o.BuildID}}
+	return worker.DeploymentOptions{UseVersioning: true,
+		Version: worker.WorkerDeploymentVersion{DeploymentName: o.Deployment, BuildID: o.BuildID}}
 }
 
 type queue struct {
@@ -134,13 +141,16 @@ type queue struct {
 	polls     int
 }
 
-// queues are the task queues of a process. Steps inside a freeze have queues of their own: they never wait behind a bulk copy.
+// queues are the task queues of a process. Steps inside a freeze have queues of their own: they
+// never wait behind a bulk copy.
 func queues(o Options) (out []queue) {
 	if o.Main {
-		out = append(out, queue{migration.QueueMain, true, mainAtOnce, mainPolls}, queue{migration.QueueFreeze, false, freezeAtOnce, freezePolls})
+		out = append(out, queue{migration.QueueMain, true, mainAtOnce, mainPolls},
+			queue{migration.QueueFreeze, false, freezeAtOnce, freezePolls})
 	}
 	for _, site := range o.Sites {
-		out = append(out, queue{migration.SiteQueue(site), false, siteAtOnce, sitePolls}, queue{migration.SiteFreezeQueue(site), false, freezeAtOnce, freezePolls})
+		out = append(out, queue{migration.SiteQueue(site), false, siteAtOnce, sitePolls},
+			queue{migration.SiteFreezeQueue(site), false, freezeAtOnce, freezePolls})
 	}
 	return out
 }

@@ -44,9 +44,11 @@ func TestACustomerThatWasHeldByHandIsNotLetGoByItsBatch(t *testing.T) {
 	require.Equal(t, migration.CustomerFinished, c.Phase)
 }
 
-// Before its first try a customer waits for its file passes, which do not answer here, for half a minute.
+// Before its first try a customer waits for its file passes, which do not answer here, for half a
+// minute.
 func TestWhatIsAskedBeforeTheFirstTryIsHonoured(t *testing.T) {
-	for name, want := range map[string]migration.CustomerPhase{migration.UpdateHold: migration.CustomerHeld, migration.UpdateRollback: migration.CustomerRolledBack} {
+	for name, want := range map[string]migration.CustomerPhase{migration.UpdateHold: migration.CustomerHeld,
+		migration.UpdateRollback: migration.CustomerRolledBack} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, 1, migration.OnPrem)
 			s.at(10*time.Second, func() { s.command(name) })
@@ -171,7 +173,8 @@ func TestACustomerWaitsWhileADatabaseDoesNotAnswer(t *testing.T) {
 	require.Equal(t, migration.CustomerFinished, c.Phase)
 }
 
-// Everything of the plan is terminated by one query while the customer is on AWS, and the plan is submitted again.
+// Everything of the plan is terminated by one query while the customer is on AWS, and the plan is
+// submitted again.
 func TestACustomerThatIsStartedAnewOnAWSIsWatchedThereAndCanBeTakenBack(t *testing.T) {
 	s := newStage(t, 1, migration.OnPrem)
 	s.slice.Policy.Soak = migration.Duration(72 * time.Hour)

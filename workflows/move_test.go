@@ -94,7 +94,8 @@ func TestMoveWithAWriterThatDoesNotFinishGivesUp(t *testing.T) {
 	})
 }
 
-// A freeze is tried once, and a lost worker is missed within seconds, however long the customer's data may take.
+// A freeze is tried once, and a lost worker is missed within seconds, however long the customer's
+// data may take.
 func TestMoveFreezesInOneAttempt(t *testing.T) {
 	s := newStage(t, 1, migration.OnPrem)
 	s.slice.Policy.FreezeBudget = migration.Duration(time.Minute)
@@ -114,7 +115,8 @@ func TestMoveFreezesInOneAttempt(t *testing.T) {
 // What a heartbeat said last is where the Move says that it ended.
 func TestMoveWhoseWorkerIsLostIsResolvedAndSaysWhereItWas(t *testing.T) {
 	s := newStage(t, 1, migration.OnPrem)
-	s.env.OnActivity("FreezeCustomer", mock.Anything, mock.Anything).Return(func(_ context.Context, req freeze.Request) (freeze.Result, error) {
+	s.env.OnActivity("FreezeCustomer", mock.Anything,
+		mock.Anything).Return(func(_ context.Context, req freeze.Request) (freeze.Result, error) {
 		require.Equal(t, migration.WordFenced, s.dbs[0].Fence(req.From, req.Try, time.Minute))
 		return freeze.Result{}, temporal.NewHeartbeatTimeoutError(freeze.Beat{Step: migration.StepDraining})
 	})
@@ -124,7 +126,8 @@ func TestMoveWhoseWorkerIsLostIsResolvedAndSaysWhereItWas(t *testing.T) {
 	require.Equal(t, migration.OnPrem, settledOn(s.dbs))
 }
 
-// A customer whose databases lie at two sites has an activity at each for each step, and its prediction says what that costs.
+// A customer whose databases lie at two sites has an activity at each for each step, and its
+// prediction says what that costs.
 func TestMoveOfACustomerAtTwoSites(t *testing.T) {
 	apart := func(t *testing.T, n int) *stage {
 		s := newStage(t, n, migration.OnPrem)
@@ -158,7 +161,8 @@ func TestMoveOfACustomerAtTwoSites(t *testing.T) {
 	}
 }
 
-// A Move that finds its lease spent when it wants to seal goes no further, whatever the other databases said.
+// A Move that finds its lease spent when it wants to seal goes no further, whatever the other
+// databases said.
 func TestMoveWhoseLeaseIsSpentIsReversed(t *testing.T) {
 	forEach(t, func(t *testing.T, n int) {
 		for spent := range n {
@@ -200,7 +204,8 @@ func TestMoveThatIsSupersededUndoesNothing(t *testing.T) {
 	})
 }
 
-// A Move that was superseded in its last try leaves nothing closed: whoever superseded it may have died since.
+// A Move that was superseded in its last try leaves nothing closed: whoever superseded it may have
+// died since.
 func TestCustomerWhoseLastTryWasSupersededIsOpen(t *testing.T) {
 	forEach(t, func(t *testing.T, n int) {
 		s := newStage(t, n, migration.OnPrem)
@@ -240,7 +245,8 @@ func records(dbs []*model.Database) string {
 }
 
 func TestMoveThatIsCanceledIsSettledWhereverItWas(t *testing.T) {
-	// The test's Temporal answers a cancel at once, while the activity goes on: the Move then finds out by writing how far it comes.
+	// The test's Temporal answers a cancel at once, while the activity goes on: the Move then finds
+	// out by writing how far it comes.
 	want := map[string][]migration.MoveOutcome{
 		"CheckTenant": {migration.MoveNotStarted}, "FenceTenant": {migration.MoveReversed}, "DrainTenant": {migration.MoveReversed},
 		"SealTenant": {migration.MoveReversed, migration.MoveDone}, "OpenTenant": {migration.MoveReversed, migration.MoveDone},

@@ -22,7 +22,8 @@ import (
 	whole "github.com/drover-migration/drover/workflows/migration"
 )
 
-// systems are what a preflight asks. Its exported methods are the activities, under the names that the workflows call.
+// systems are what a preflight asks. Its exported methods are the activities, under the names that
+// the workflows call.
 type systems struct {
 	plan  state.Plan
 	vms   map[string][]migration.VM // by site
@@ -45,7 +46,8 @@ func (s *systems) ListVMs(_ context.Context, req vsphere.ListVMsRequest) (out vs
 		return out, answers[0]
 	}
 	for _, vm := range s.vms[req.Site.Name] {
-		if sel := req.Selector; len(sel.Names) > 0 && slices.Contains(sel.Names, vm.Name) || len(sel.Names) == 0 && sel.Folder == vm.Folder {
+		if sel := req.Selector; len(sel.Names) > 0 && slices.Contains(sel.Names, vm.Name) || len(sel.Names) == 0 &&
+			sel.Folder == vm.Folder {
 			out.VMs = append(out.VMs, vm)
 		}
 	}
@@ -114,7 +116,8 @@ func TestAVMThatIsNamedInOneWorkloadAndMatchedByOthersBlocks(t *testing.T) {
 		migration.Workload{Name: "batch", Site: "dc1", Target: "prod", EC2: &migration.EC2{}, VMs: folder},
 		migration.Workload{Name: "jobs", Site: "dc1", Target: "prod", Fargate: &migration.Fargate{}, VMs: folder})
 	require.Equal(t, []migration.Finding{{
-		Severity: migration.Blocker, Check: "vm-in-several-workloads", Subject: "vm web-01", Reason: "VM web-01 of site dc1 belongs to workloads web, batch and jobs",
+		Severity: migration.Blocker, Check: "vm-in-several-workloads", Subject: "vm web-01", Reason: "VM web-01 of site dc1 belongs to " +
+			"workloads web, batch and jobs",
 		Remedy: "a VM moves once: leave it to one of them, by its vms.names or a narrower vms.match",
 	}}, s.preflight(t))
 }
@@ -123,7 +126,8 @@ func TestANameThatTwoVMsHaveBlocks(t *testing.T) {
 	s := twoSites()
 	s.vms["dc1"] = append(s.vms["dc1"], migration.VM{Name: "web-01", Ref: "vm-9", UUID: "u9", Folder: "archive"})
 	require.Equal(t, []migration.Finding{{
-		Severity: migration.Blocker, Check: "vm-name-twice", Subject: "workload web", Reason: "site dc1 has 2 VMs named web-01, in the folders shop, archive",
+		Severity: migration.Blocker, Check: "vm-name-twice", Subject: "workload web", Reason: "site dc1 has 2 VMs named web-01, in the " +
+			"folders shop, archive",
 		Remedy: "say which by vms.match.folder, or rename the others",
 	}}, s.preflight(t))
 }
@@ -146,7 +150,8 @@ func everything() *systems {
 	return s
 }
 
-// migrate plays a Migration to the first change that it makes, and says why it ended and which activities and workflows it had begun.
+// migrate plays a Migration to the first change that it makes, and says why it ended and which
+// activities and workflows it had begun.
 func (s *systems) migrate(t *testing.T) (activities, children []string, end error) {
 	t.Helper()
 	env := newEnvironment()
@@ -160,7 +165,8 @@ func (s *systems) migrate(t *testing.T) (activities, children []string, end erro
 	if s.running {
 		gone = nil
 	}
-	env.OnSignalExternalWorkflow(mock.Anything, migration.BatchID("shop", "canary"), mock.Anything, mock.Anything, mock.Anything).Return(gone)
+	env.OnSignalExternalWorkflow(mock.Anything, migration.BatchID("shop", "canary"), mock.Anything, mock.Anything,
+		mock.Anything).Return(gone)
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil)
 	env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
 		activities = append(activities, info.ActivityType.Name)
@@ -179,18 +185,21 @@ func TestABlockedVMStopsTheMigrationBeforeAnythingIsTouched(t *testing.T) {
 	s := everything()
 	s.vms["dc1"][0].Findings = []migration.Finding{
 		{Severity: migration.Warning, Check: "efi", Subject: "vm web-01", Reason: "it boots by UEFI"},
-		{Severity: migration.Blocker, Check: "vm-encrypted", Subject: "vm web-01", Reason: "an encrypted machine's disks are read encrypted", Remedy: "decrypt it, or copy it from inside"},
+		{Severity: migration.Blocker, Check: "vm-encrypted", Subject: "vm web-01",
+			Reason: "an encrypted machine's disks are read encrypted", Remedy: "decrypt it, or copy it from inside"},
 	}
 	activities, children, end := s.migrate(t)
 	require.ErrorContains(t, end, "preflight: ")
 	require.ErrorContains(t, end, "vm web-01: an encrypted machine's disks are read encrypted")
 	require.ErrorContains(t, end, "decrypt it, or copy it from inside")
 	require.NotContains(t, end.Error(), "UEFI", "a warning stops nothing")
-	require.Equal(t, []string{"CheckCompute", "CheckPostgres", "CheckRoute", "ListVMs", "LoadPlan", "SaveSpec"}, activities, "the plan is stored, and the rest only reads")
+	require.Equal(t, []string{"CheckCompute", "CheckPostgres", "CheckRoute", "ListVMs", "LoadPlan", "SaveSpec"}, activities,
+		"the plan is stored, and the rest only reads")
 	require.Equal(t, []string{"Customer", "Preflight"}, children, "customers are shown from the first minute, and nothing is brought up")
 }
 
-// The Migration was terminated, and its plan is submitted again, beside a batch that knows better where its customers are than a new start.
+// The Migration was terminated, and its plan is submitted again, beside a batch that knows better
+// where its customers are than a new start.
 func TestABatchThatRunsLooksAfterItsCustomers(t *testing.T) {
 	s := everything()
 	s.running = true
@@ -201,7 +210,8 @@ func TestABatchThatRunsLooksAfterItsCustomers(t *testing.T) {
 
 func TestAVMWithAWarningIsMigrated(t *testing.T) {
 	s := everything()
-	s.vms["dc1"][0].Findings = []migration.Finding{{Severity: migration.Warning, Check: "efi", Subject: "vm web-01", Reason: "it boots by UEFI"}}
+	s.vms["dc1"][0].Findings = []migration.Finding{{Severity: migration.Warning, Check: "efi", Subject: "vm web-01",
+		Reason: "it boots by UEFI"}}
 	activities, _, end := s.migrate(t)
 	require.ErrorContains(t, end, errTouched.Error())
 	require.Contains(t, activities, "RecordRoute")
@@ -212,14 +222,16 @@ func TestASiteWhoseVCenterCannotBeReadIsAFindingAmongTheOthers(t *testing.T) {
 	web := s.plan.Workloads[0]
 	web.Name = "batch"
 	s.plan.Workloads = append(s.plan.Workloads, web)
-	refused := temporal.NewNonRetryableApplicationError(`site "dc1": vCenter refused the credentials: correct the secret env://VSPHERE`, "Credentials", nil)
+	refused := temporal.NewNonRetryableApplicationError(`site "dc1": vCenter refused the credentials: correct the secret env://VSPHERE`,
+		"Credentials", nil)
 	s.wrong = map[string][]error{"dc1": {refused, refused}}
 	s.vms["dc2"][0].Findings = []migration.Finding{{Severity: migration.Blocker, Check: "vm-encrypted", Subject: "vm web-01"}}
 	s.database = []migration.Finding{{Severity: migration.Blocker, Check: "postgres-version", Subject: "dataset orders"}}
 	found := s.preflight(t)
 	require.Len(t, found, 3)
 	require.Equal(t, migration.Finding{
-		Severity: migration.Blocker, Check: "vcenter-inventory", Subject: "site dc1", Reason: `site "dc1": vCenter refused the credentials: correct the secret env://VSPHERE`,
+		Severity: migration.Blocker, Check: "vcenter-inventory", Subject: "site dc1",
+		Reason: `site "dc1": vCenter refused the credentials: correct the secret env://VSPHERE`,
 		Remedy: "correct the site in the plan, its secret, or what its user may read, and submit the plan again",
 	}, found[0])
 	require.Equal(t, "vm-encrypted", found[1].Check, "of the other site")

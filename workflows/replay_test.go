@@ -17,8 +17,8 @@ import (
 	"github.com/drover-migration/drover/workflows"
 )
 
-// Today's code goes the way of recorded histories, and says on it what each activity, timer and child is for: an operator reads that in the
-// Temporal UI without opening an event.
+// Today's code goes the way of recorded histories, and says on it what each activity, timer and
+// child is for: an operator reads that in the Temporal UI without opening an event.
 func TestRecordedHistoriesReplayAndEveryCommandSaysWhatItIsFor(t *testing.T) {
 	files, err := filepath.Glob("testdata/replay/*.json")
 	require.NoError(t, err)
@@ -27,7 +27,8 @@ func TestRecordedHistoriesReplayAndEveryCommandSaysWhatItIsFor(t *testing.T) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			said := &summaries{}
 			r, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
-				DataConverter: codec.DataConverter(), FailureConverter: codec.FailureConverter(), Interceptors: []interceptor.WorkerInterceptor{said},
+				DataConverter: codec.DataConverter(), FailureConverter: codec.FailureConverter(),
+				Interceptors: []interceptor.WorkerInterceptor{said},
 			})
 			require.NoError(t, err)
 			workflows.Register(r)
@@ -55,7 +56,8 @@ type summaries struct {
 	mute []string // commands that say nothing
 }
 
-func (s *summaries) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+func (s *summaries) InterceptWorkflow(_ workflow.Context,
+	next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
 	return &inbound{WorkflowInboundInterceptorBase: interceptor.WorkflowInboundInterceptorBase{Next: next}, s: s}
 }
 

@@ -49,7 +49,8 @@ func TestCustomerRepairsAMoveThatWasTerminatedIn(t *testing.T) {
 	})
 }
 
-// remains is what a dead Move leaves: how many of the databases, or which of them, had each step carried out.
+// remains is what a dead Move leaves: how many of the databases, or which of them, had each step
+// carried out.
 type remains struct {
 	fenced, sealed           int // bits
 	opened, poisoned, reopen int // the first so many
@@ -146,8 +147,8 @@ func TestCustomerRepairsWhatADeadMoveLeft(t *testing.T) {
 	})
 }
 
-// Workers, Temporal and all workflows are lost at any moment, with a call under way that takes effect or not; then somebody submits the
-// plan again.
+// Workers, Temporal and all workflows are lost at any moment, with a call under way that takes
+// effect or not; then somebody submits the plan again.
 func TestCustomerStartedAnewAfterEverythingWasLost(t *testing.T) {
 	forEach(t, func(t *testing.T, n int) {
 		calls := roundTrip(t, n)
@@ -170,7 +171,8 @@ func TestCustomerStartedAnewAfterEverythingWasLost(t *testing.T) {
 	})
 }
 
-// TestNoSeriesOfMishapsLeavesACustomerBetweenTheSides draws a death, and a few mishaps upon the calls of any step. rapid prints the seed of what fails.
+// TestNoSeriesOfMishapsLeavesACustomerBetweenTheSides draws a death, and a few mishaps upon the
+// calls of any step. rapid prints the seed of what fails.
 func TestNoSeriesOfMishapsLeavesACustomerBetweenTheSides(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(1, 3).Draw(rt, "databases")
@@ -183,7 +185,8 @@ func TestNoSeriesOfMishapsLeavesACustomerBetweenTheSides(t *testing.T) {
 		lasts := 0
 		for range rapid.IntRange(0, 6).Draw(rt, "mishaps") {
 			on := s.dbs[rapid.IntRange(0, n-1).Draw(rt, "on")].Name
-			step := rapid.SampledFrom([]string{"CheckTenant", "FenceTenant", "DrainTenant", "SealTenant", "OpenTenant", "PoisonTenant", "ReopenTenant", "ClaimTenant",
+			step := rapid.SampledFrom([]string{"CheckTenant", "FenceTenant", "DrainTenant", "SealTenant", "OpenTenant", "PoisonTenant",
+				"ReopenTenant", "ClaimTenant",
 				"UnfenceTenant", "FinalFiles", "ReconcileRoute", "VerifyRoute"}).Draw(rt, "step")
 			switch step {
 			case "FinalFiles":
@@ -191,7 +194,8 @@ func TestNoSeriesOfMishapsLeavesACustomerBetweenTheSides(t *testing.T) {
 			case "ReconcileRoute", "VerifyRoute":
 				on = ""
 			}
-			f := fault{rapid.SampledFrom([]mishap{answerLost, runsTwice, comesBack, foundBusy, neverHeard, neverCame, tooLate}).Draw(rt, "mishap"), rapid.IntRange(1, 30).Draw(rt, "after")}
+			f := fault{rapid.SampledFrom([]mishap{answerLost, runsTwice, comesBack, foundBusy, neverHeard, neverCame, tooLate}).Draw(rt,
+				"mishap"), rapid.IntRange(1, 30).Draw(rt, "after")}
 			if !f.passes() {
 				if lasts++; lasts > s.slice.Policy.Tries {
 					continue
@@ -214,7 +218,8 @@ func TestNoSeriesOfMishapsLeavesACustomerBetweenTheSides(t *testing.T) {
 	})
 }
 
-// What stops a customer is mended by somebody. Where it waits, it goes on by itself then; where it rests, somebody says retry.
+// What stops a customer is mended by somebody. Where it waits, it goes on by itself then; where it
+// rests, somebody says retry.
 func TestACustomerThatIsStoppedGoesOnWhenItsCauseIsMended(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -229,10 +234,14 @@ func TestACustomerThatIsStoppedGoesOnWhenItsCauseIsMended(t *testing.T) {
 			"its home cannot be read, and is asked again: database orders: permission denied", migration.CustomerFinished},
 		{"the load balancer refuses to be written", call{step: "ReconcileRoute"}, death{}, migration.CustomerRolledBack, migration.OnPrem,
 			"its route could not be set, and is tried again: permission denied", migration.CustomerFinished},
-		{"a Move dies after its seal, and cannot be repaired", call{step: "ClaimTenant", on: "orders"}, death{"SealTenant", migration.OnPrem, 7},
-			migration.CustomerFinding, migration.OnPrem, "it may be closed on both sides, and its repair did not succeed: permission denied", migration.CustomerFinished},
-		{"a Move back dies after its seal, and cannot be repaired", call{step: "ClaimTenant", on: "orders"}, death{"SealTenant", migration.AWS, 7},
-			migration.CustomerFinding, migration.AWS, "it may be closed on both sides, and its repair did not succeed: permission denied", migration.CustomerRolledBack},
+		{"a Move dies after its seal, and cannot be repaired", call{step: "ClaimTenant", on: "orders"},
+			death{"SealTenant", migration.OnPrem, 7},
+			migration.CustomerFinding, migration.OnPrem,
+			"it may be closed on both sides, and its repair did not succeed: permission denied", migration.CustomerFinished},
+		{"a Move back dies after its seal, and cannot be repaired", call{step: "ClaimTenant", on: "orders"},
+			death{"SealTenant", migration.AWS, 7},
+			migration.CustomerFinding, migration.AWS, "it may be closed on both sides, and its repair did not succeed: permission denied",
+			migration.CustomerRolledBack},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			forEach(t, func(t *testing.T, n int) {

@@ -14,9 +14,11 @@ import (
 	"github.com/drover-migration/drover/workflows/replication"
 )
 
-// What a workflow carries over continue-as-new comes back as it was: with everything in it, and with empty maps, into which it writes.
+// What a workflow carries over continue-as-new comes back as it was: with everything in it, and
+// with empty maps, into which it writes.
 func TestAStateComesBackAsItWasCarriedOver(t *testing.T) {
-	for name, in := range map[string]any{"migration": migration.Input{}, "batch": batch.Input{}, "customer": customer.Input{}, "replication": replication.Input{}} {
+	for name, in := range map[string]any{"migration": migration.Input{}, "batch": batch.Input{}, "customer": customer.Input{},
+		"replication": replication.Input{}} {
 		for what, set := range map[string]func(reflect.Value){"filled": fill, "with empty maps": emptyMaps} {
 			t.Run(name+" "+what, func(t *testing.T) {
 				from := reflect.New(reflect.TypeOf(in)).Elem()

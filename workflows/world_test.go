@@ -73,8 +73,9 @@ type fault struct {
 	after int // calls between the mishap and its late effect
 }
 
-// death ends the first Move from one side in one of its steps, as a termination does. The first took databases have carried the step
-// out; where a step runs on all databases at once, took is a set of bits instead.
+// death ends the first Move from one side in one of its steps, as a termination does. The first
+// took databases have carried the step out; where a step runs on all databases at once, took is a
+// set of bits instead.
 type death struct {
 	step string
 	from migration.Side
@@ -88,7 +89,8 @@ var (
 	errPermanent = temporal.NewNonRetryableApplicationError("permission denied", postgres.ErrorRefused, nil)
 )
 
-// world is all that a Customer touches. Its exported methods are the activities, under the names that the workflows call.
+// world is all that a Customer touches. Its exported methods are the activities, under the names
+// that the workflows call.
 type world struct {
 	tables
 }
@@ -128,7 +130,8 @@ type zombie struct {
 
 // newWorld has n databases and one file tree.
 func newWorld(n int, home migration.Side, now func() time.Time) *world {
-	w := &world{tables{now: now, faults: map[call]fault{}, behind: map[string]int{}, seen: map[call]int{}, verdict: migration.Pass, routed: home}}
+	w := &world{tables{now: now, faults: map[call]fault{}, behind: map[string]int{}, seen: map[call]int{}, verdict: migration.Pass,
+		routed: home}}
 	w.cond = sync.NewCond(&w.mu)
 	w.slice = migration.CustomerSlice{
 		Customer: migration.Customer{ID: "acme", Tenant: 17},
@@ -138,7 +141,8 @@ func newWorld(n int, home migration.Side, now func() time.Time) *world {
 		Policy:   migration.Policy{FreezeBudget: migration.Duration(5 * time.Second), Tries: 3},
 	}
 	for _, name := range []string{"orders", "billing", "audit"}[:n] {
-		w.slice.Databases = append(w.slice.Databases, migration.Dataset{Name: name, Postgres: &migration.Postgres{Site: "dc1", Target: "prod"}})
+		w.slice.Databases = append(w.slice.Databases,
+			migration.Dataset{Name: name, Postgres: &migration.Postgres{Site: "dc1", Target: "prod"}})
 		w.dbs = append(w.dbs, model.New(name, home, func() time.Time { return w.now() }))
 	}
 	return w
@@ -148,7 +152,8 @@ func (w *tables) db(name string) *model.Database {
 	return w.dbs[slices.IndexFunc(w.dbs, func(d *model.Database) bool { return d.Name == name })]
 }
 
-// do is every call: it meets its mishap, if it has one, and the invariants are looked at before and after.
+// do is every call: it meets its mishap, if it has one, and the invariants are looked at before and
+// after.
 func (w *tables) do(ctx context.Context, step, on string, from migration.Side, effect func() migration.Word) (migration.Word, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -207,7 +212,8 @@ func (w *tables) do(ctx context.Context, step, on string, from migration.Side, e
 	return word, nil
 }
 
-// die carries out the step of death on a database that it reached, and says whether the Move is dead then: it heard no answer.
+// die carries out the step of death on a database that it reached, and says whether the Move is
+// dead then: it heard no answer.
 func (w *tables) die(id, on string, effect func() migration.Word) (migration.Word, error) {
 	w.dying++
 	i := slices.IndexFunc(w.dbs, func(d *model.Database) bool { return d.Name == on })
@@ -272,7 +278,8 @@ func (w *tables) isDead(id string) bool {
 	return w.dead == id
 }
 
-func (w *world) step(ctx context.Context, name string, req postgres.TenantMove, take func(*model.Database) migration.Word) (postgres.StepResult, error) {
+func (w *world) step(ctx context.Context, name string, req postgres.TenantMove,
+	take func(*model.Database) migration.Word) (postgres.StepResult, error) {
 	d := w.db(req.Dataset.Name)
 	word, err := w.do(ctx, name, d.Name, req.From, func() migration.Word { return take(d) })
 	if err != nil {
@@ -290,8 +297,8 @@ func (w *world) ask(ctx context.Context, name, on string, take func() migration.
 	return word, err
 }
 
-// FreezeCustomer is the activity of that name over the model: the same steps in the same order, each of which may meet its mishap. The last
-// call is its answer.
+// FreezeCustomer is the activity of that name over the model: the same steps in the same order,
+// each of which may meet its mishap. The last call is its answer.
 func (w *world) FreezeCustomer(ctx context.Context, req freeze.Request) (freeze.Result, error) {
 	r := freeze.Result{Step: migration.StepChecking}
 	on := slices.DeleteFunc(slices.Clone(req.Slice.Databases), func(d migration.Dataset) bool { return d.Site() != req.Site })
@@ -409,7 +416,8 @@ func (w *world) drain(ctx context.Context, req freeze.Request, on migration.Data
 
 func (w *world) lastPass(ctx context.Context, req freeze.Request, on migration.Dataset) error {
 	word, err := w.ask(ctx, "FinalFiles", on.Name, func() migration.Word {
-		if r := w.db(on.Files.FencedBy).Record().Side(req.From); r.State != migration.Fenced || r.Expired || r.Token != req.Try.Token || r.Owner != req.Try.Owner {
+		if r := w.db(on.Files.FencedBy).Record().Side(req.From); r.State != migration.Fenced || r.Expired || r.Token != req.Try.Token ||
+			r.Owner != req.Try.Owner {
 			return migration.WordNotFenced
 		}
 		return ""
@@ -460,8 +468,8 @@ func (w *world) open(ctx context.Context, req freeze.Request, on []migration.Dat
 	return at, rest, nil
 }
 
-// OpenTenant also holds the Move to its order: every origin is sealed, and the first database is open, before another opens. A repeat of
-// an open that has been carried out opens nothing.
+// OpenTenant also holds the Move to its order: every origin is sealed, and the first database is
+// open, before another opens. A repeat of an open that has been carried out opens nothing.
 func (w *world) OpenTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
 	word, err := w.openOn(ctx, req.From, req.Try, w.db(req.Dataset.Name))
 	if err != nil {
@@ -510,7 +518,8 @@ func (w *world) ClaimTenant(ctx context.Context, req postgres.TenantMove) (postg
 	return w.step(ctx, "ClaimTenant", req, func(d *model.Database) migration.Word { return d.Claim(req.From, req.Try) })
 }
 
-// CheckTenant refuses what engine.Pair.Ready refuses: a database that is in the middle of something.
+// CheckTenant refuses what engine.Pair.Ready refuses: a database that is in the middle of
+// something.
 func (w *world) CheckTenant(ctx context.Context, req postgres.TenantMove) (postgres.Readiness, error) {
 	var out postgres.Readiness
 	_, err := w.step(ctx, "CheckTenant", req, func(d *model.Database) migration.Word {
@@ -537,7 +546,8 @@ func (w *world) ReadHome(ctx context.Context, req postgres.TenantRequest) (migra
 }
 
 func (w *world) NoteTenant(ctx context.Context, req postgres.NoteRequest) (postgres.StepResult, error) {
-	word, err := w.ask(ctx, "NoteTenant", req.Dataset.Name, func() migration.Word { return w.db(req.Dataset.Name).WriteNote(req.Side, req.Note) })
+	word, err := w.ask(ctx, "NoteTenant", req.Dataset.Name,
+		func() migration.Word { return w.db(req.Dataset.Name).WriteNote(req.Side, req.Note) })
 	return postgres.StepResult{Word: word}, err
 }
 
@@ -669,7 +679,8 @@ func (s *stage) try(from migration.Side, token int64) (result migration.MoveResu
 	return result
 }
 
-// customer plays a Customer from its batch's go until it waits for a human or has finished, and says where it says it stands.
+// customer plays a Customer from its batch's go until it waits for a human or has finished, and
+// says where it says it stands.
 func (s *stage) customer() migration.CustomerStatus {
 	s.Helper()
 	var last migration.CustomerStatus
@@ -696,7 +707,8 @@ func (s *stage) customer() migration.CustomerStatus {
 	return last
 }
 
-// sound holds the world to everything that must be true whatever happened, when the customer says that it stands at c.
+// sound holds the world to everything that must be true whatever happened, when the customer says
+// that it stands at c.
 func (s *stage) sound(c migration.CustomerStatus) {
 	s.Helper()
 	for _, z := range s.zombies {
@@ -724,7 +736,8 @@ func (s *stage) story() string {
 	return b.String()
 }
 
-// settledOn says on which side all of a customer's databases are open, and sealed on the other; "" if that is not so.
+// settledOn says on which side all of a customer's databases are open, and sealed on the other; ""
+// if that is not so.
 func settledOn(dbs []*model.Database) migration.Side {
 	for _, s := range []migration.Side{migration.OnPrem, migration.AWS} {
 		if !slices.ContainsFunc(dbs, func(d *model.Database) bool { return !d.Accepts(s) || d.Half(s.Other()).State != migration.Sealed }) {

@@ -8,8 +8,9 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Activities are the Temporal activities of images, instances and services. Each can run twice, at once, or be cut off after its
-// effect and before its answer, and there is one of each thing: the engine finds what it made.
+// Activities are the Temporal activities of images, instances and services. Each can run twice, at
+// once, or be cut off after its effect and before its answer, and there is one of each thing: the
+// engine finds what it made.
 type Activities struct{ maker *engine.Maker }
 
 // New builds the activities.
@@ -32,7 +33,8 @@ func (a *Activities) CheckCompute(ctx context.Context, req CheckComputeRequest) 
 	return CheckComputeResult{Findings: found}, err
 }
 
-// RegisterImageRequest names the disks of a VM as they stand in EBS. It boots from the one that its boot order names, else from the first.
+// RegisterImageRequest names the disks of a VM as they stand in EBS. It boots from the one that its
+// boot order names, else from the first.
 type RegisterImageRequest struct {
 	Plan     string                `json:"plan"`
 	Target   migration.Target      `json:"target"`
@@ -70,7 +72,8 @@ type Instance struct {
 	Type      string `json:"type"`
 }
 
-// LaunchInstance finds or launches the instance of a VM and waits until it runs and passes EC2's status checks.
+// LaunchInstance finds or launches the instance of a VM and waits until it runs and passes EC2's
+// status checks.
 func (a *Activities) LaunchInstance(ctx context.Context, req LaunchInstanceRequest) (Instance, error) {
 	say, stop := heartbeat.Saying[string](ctx)
 	defer stop()
@@ -93,8 +96,8 @@ type FindInstanceResult struct {
 	Others   []string `json:"others,omitempty"` // ids of younger ones, where there is more than one
 }
 
-// FindInstance finds the living instance of a VM, from whatever image it was launched, and waits until it runs and passes EC2's status
-// checks. It changes nothing.
+// FindInstance finds the living instance of a VM, from whatever image it was launched, and waits
+// until it runs and passes EC2's status checks. It changes nothing.
 func (a *Activities) FindInstance(ctx context.Context, req FindInstanceRequest) (FindInstanceResult, error) {
 	say, stop := heartbeat.Saying[string](ctx)
 	defer stop()
@@ -102,7 +105,8 @@ func (a *Activities) FindInstance(ctx context.Context, req FindInstanceRequest) 
 	return FindInstanceResult{Instance: Instance(got.Instance), Image: got.Image, Others: got.Others}, err
 }
 
-// EnsureServiceRequest names a Fargate workload and, where it has an ingress, the target group its tasks join.
+// EnsureServiceRequest names a Fargate workload and, where it has an ingress, the target group its
+// tasks join.
 type EnsureServiceRequest struct {
 	Plan        string             `json:"plan"`
 	Target      migration.Target   `json:"target"`
@@ -116,7 +120,8 @@ type Service struct {
 	TaskDefinition string `json:"taskDefinition"`
 }
 
-// EnsureService makes the workload's service run what the plan says. Twice, it finds it so and writes nothing.
+// EnsureService makes the workload's service run what the plan says. Twice, it finds it so and
+// writes nothing.
 func (a *Activities) EnsureService(ctx context.Context, req EnsureServiceRequest) (Service, error) {
 	got, err := a.maker.EnsureService(ctx, engine.ServiceRequest(req))
 	return Service(got), err
@@ -150,7 +155,8 @@ type RetireWorkloadRequest struct {
 	Workload migration.Workload `json:"workload"`
 }
 
-// RetireWorkload takes away what Drover made for the workload, and nothing else. What is gone already is no error.
+// RetireWorkload takes away what Drover made for the workload, and nothing else. What is gone
+// already is no error.
 func (a *Activities) RetireWorkload(ctx context.Context, req RetireWorkloadRequest) error {
 	return a.maker.Retire(ctx, engine.Placed(req))
 }

@@ -1,2 +1,3 @@
-// Package compute has the activities that make and unmake what workloads run on at AWS. How that is done is the engine's, compute.
+// Package compute has the activities that make and unmake what workloads run on at AWS. How that is
+// done is the engine's, compute.
 package compute

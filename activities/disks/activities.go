@@ -35,7 +35,8 @@ type Activities struct {
 	limit    *rate.Limiter
 }
 
-// New makes the activities of one worker. bytesPerSecond limits all its copies together; 0: no limit.
+// New makes the activities of one worker. bytesPerSecond limits all its copies together; 0: no
+// limit.
 func New(exporter Exporter, clients Clients, bucket objects.Bucket, bytesPerSecond int64) *Activities {
 	a := &Activities{exporter: exporter, clients: clients, bucket: bucket}
 	if bytesPerSecond > 0 {
@@ -44,7 +45,8 @@ func New(exporter Exporter, clients Clients, bucket objects.Bucket, bytesPerSeco
 	return a
 }
 
-// ReplicateDisksRequest names the snapshot of a VM that is copied. Pass tells copies of one snapshot apart.
+// ReplicateDisksRequest names the snapshot of a VM that is copied. Pass tells copies of one
+// snapshot apart.
 type ReplicateDisksRequest struct {
 	Plan        string               `json:"plan"`
 	Site        migration.Site       `json:"site"`
@@ -61,11 +63,12 @@ type ReplicateDisksResult struct {
 	Disks []migration.DiskImage `json:"disks"`
 }
 
-// ReplicateDisks copies every disk of a VM's snapshot into a completed EBS snapshot that was read back. It heartbeats a
-// migration.Progress over all disks.
+// ReplicateDisks copies every disk of a VM's snapshot into a completed EBS snapshot that was read
+// back. It heartbeats a migration.Progress over all disks.
 //
-// Run twice, it finds the first run's snapshots by client token and returns what it recorded. Cut off anywhere, the next run reads the
-// stream again and puts only blocks that its checkpoint does not have. Of two at once the one that writes its checkpoint first goes on.
+// Run twice, it finds the first run's snapshots by client token and returns what it recorded. Cut
+// off anywhere, the next run reads the stream again and puts only blocks that its checkpoint does
+// not have. Of two at once the one that writes its checkpoint first goes on.
 func (a *Activities) ReplicateDisks(ctx context.Context, req ReplicateDisksRequest) (res ReplicateDisksResult, err error) {
 	copier, key, err := a.copier(ctx, req.Target)
 	if err != nil {
@@ -73,17 +76,19 @@ func (a *Activities) ReplicateDisks(ctx context.Context, req ReplicateDisksReque
 	}
 	p := newProgress(req.VM)
 	defer p.run(ctx)()
-	err = a.exporter.ExportDisks(ctx, req.Site, req.VM, req.Snapshot, func(ctx context.Context, d migration.Disk, grains func(func(int64, []byte) error) (int64, error)) error {
-		image, err := copier.Copy(ctx, d, grains, a.checkpoint(req, d), a.options(req, d, key, p))
-		if err != nil {
-			return err
-		}
-		p.finished(d)
-		res.Disks = append(res.Disks, image)
-		return nil
-	})
+	err = a.exporter.ExportDisks(ctx, req.Site, req.VM, req.Snapshot,
+		func(ctx context.Context, d migration.Disk, grains func(func(int64, []byte) error) (int64, error)) error {
+			image, err := copier.Copy(ctx, d, grains, a.checkpoint(req, d), a.options(req, d, key, p))
+			if err != nil {
+				return err
+			}
+			p.finished(d)
+			res.Disks = append(res.Disks, image)
+			return nil
+		})
 	if err != nil {
-		return ReplicateDisksResult{}, classify(fmt.Errorf("replicate the disks of VM %q (snapshot %s): %w", req.VM.Name, req.Snapshot, err))
+		return ReplicateDisksResult{}, classify(fmt.Errorf("replicate the disks of VM %q (snapshot %s): %w", req.VM.Name, req.Snapshot,
+			err))
 	}
 	return res, nil
 }
@@ -109,7 +114,8 @@ func name(req ReplicateDisksRequest, d migration.Disk) string {
 }
 
 func (a *Activities) checkpoint(req ReplicateDisksRequest, d migration.Disk) *checkpoint {
-	return &checkpoint{bucket: a.bucket, store: req.State, target: req.StateTarget, prefix: "disks/" + name(req, d) + "/", etags: map[string]string{}}
+	return &checkpoint{bucket: a.bucket, store: req.State, target: req.StateTarget, prefix: "disks/" + name(req, d) + "/",
+		etags: map[string]string{}}
 }
 
 func (a *Activities) options(req ReplicateDisksRequest, d migration.Disk, key string, p *progress) disks.Options {

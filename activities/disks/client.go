@@ -13,10 +13,11 @@ import (
 
 // Exporter plays the disks of a VM's snapshot, one after the other.
 type Exporter interface {
-	// ExportDisks calls each for every disk. grains plays the disk's stream once and returns its capacity in bytes; each may leave it
-	// unplayed.
+	// ExportDisks calls each for every disk. grains plays the disk's stream once and returns its
+	// capacity in bytes; each may leave it unplayed.
 	ExportDisks(ctx context.Context, site migration.Site, vm migration.VM, snapshot string,
-		each func(ctx context.Context, disk migration.Disk, grains func(emit func(off int64, data []byte) error) (capacity int64, err error)) error) error
+		each func(ctx context.Context, disk migration.Disk,
+			grains func(emit func(off int64, data []byte) error) (capacity int64, err error)) error) error
 }
 
 // Clients are a target's. *ebs.Client, *ec2.Client and *kms.Client satisfy what they return.
@@ -29,8 +30,8 @@ type Clients interface {
 // KMS finds the ARN of a key: EBS direct takes nothing else.
 type KMS = awsconf.KMS
 
-// checkpoint is one disk's objects in the state bucket. A write holds only against the version that this worker read or wrote last: a
-// worker that was cut off and comes back finds itself overtaken.
+// checkpoint is one disk's objects in the state bucket. A write holds only against the version that
+// this worker read or wrote last: a worker that was cut off and comes back finds itself overtaken.
 type checkpoint struct {
 	bucket objects.Bucket
 	store  migration.StateStore

@@ -49,7 +49,8 @@ func newAccount(t *testing.T) *account {
 	s, err := lab.Start(t.Context(), lab.Options{Dir: t.TempDir()})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
-	c := ebs.New(ebs.Options{Region: "eu-west-1", BaseEndpoint: aws.String(s.Endpoint()), Credentials: credentials.NewStaticCredentialsProvider("k", "s", "")})
+	c := ebs.New(ebs.Options{Region: "eu-west-1", BaseEndpoint: aws.String(s.Endpoint()),
+		Credentials: credentials.NewStaticCredentialsProvider("k", "s", "")})
 	return &account{store: s, ebs: c}
 }
 
@@ -72,7 +73,8 @@ func (s starts) StartSnapshot(ctx context.Context, in *ebs.StartSnapshotInput, o
 	return s.EBS.StartSnapshot(ctx, in, o...)
 }
 
-func (a *account) DescribeSnapshots(_ context.Context, in *ec2.DescribeSnapshotsInput, _ ...func(*ec2.Options)) (*ec2.DescribeSnapshotsOutput, error) {
+func (a *account) DescribeSnapshots(_ context.Context, in *ec2.DescribeSnapshotsInput,
+	_ ...func(*ec2.Options)) (*ec2.DescribeSnapshotsOutput, error) {
 	state := a.store.State(in.SnapshotIds[0])
 	if state == "" {
 		return nil, &smithy.GenericAPIError{Code: "InvalidSnapshot.NotFound"}
@@ -105,7 +107,8 @@ func (b *bucket) Get(_ context.Context, _ migration.StateStore, _ migration.Targ
 	return body, fmt.Sprint(b.version[key]), nil
 }
 
-func (b *bucket) Put(ctx context.Context, at migration.StateStore, target migration.Target, key string, body []byte, ifMatch string) (string, error) {
+func (b *bucket) Put(ctx context.Context, at migration.StateStore, target migration.Target, key string, body []byte,
+	ifMatch string) (string, error) {
 	b.mu.Lock()
 	if before := b.before; before != nil {
 		b.before = nil
@@ -228,7 +231,8 @@ func TestEveryDiskBecomesASnapshotOfTheTarget(t *testing.T) {
 		for _, tag := range in.Tags {
 			tags[*tag.Key] = *tag.Value
 		}
-		require.Equal(t, map[string]string{"owner": "ops", tagPlan: "shop", tagVM: "web-01", tagDisk: fmt.Sprint(2000 + i), disks.TagBytes: fmt.Sprint(diskBytes)}, tags)
+		require.Equal(t, map[string]string{"owner": "ops", tagPlan: "shop", tagVM: "web-01", tagDisk: fmt.Sprint(2000 + i),
+			disks.TagBytes: fmt.Sprint(diskBytes)}, tags)
 		require.Equal(t, fmt.Sprintf("Drover shop: web-01 Hard disk %d", i+1), *in.Description)
 	}
 	require.ElementsMatch(t, []string{"disks/shop/5029/1/2000/snapshot-7/head.json", "disks/shop/5029/1/2000/snapshot-7/blocks-0000",
@@ -310,7 +314,8 @@ func TestACopyThatAnotherWorkerHasTakenOverEnds(t *testing.T) {
 
 func TestACheckpointIsWrittenOnlyOverWhatItsWorkerKnows(t *testing.T) {
 	b := newBucket()
-	mine, other := &checkpoint{bucket: b, prefix: "k/", etags: map[string]string{}}, &checkpoint{bucket: b, prefix: "k/", etags: map[string]string{}}
+	mine, other := &checkpoint{bucket: b, prefix: "k/", etags: map[string]string{}},
+		&checkpoint{bucket: b, prefix: "k/", etags: map[string]string{}}
 	for _, c := range []*checkpoint{mine, other} {
 		body, err := c.Read(t.Context(), "head")
 		require.NoError(t, err)
@@ -398,7 +403,8 @@ func TestAMachineThatWasRemovedFromVCenterIsNotAskedForForEver(t *testing.T) {
 		VMs: []vcenter.VM{{Name: "web-01", CPUs: 1, MemoryMB: 512, DiskBytes: []int64{diskBytes}}}})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, vc.Close()) })
-	s, err := vsphere.Connect(t.Context(), migration.VSphere{URL: vc.URL(), Datacenter: "DC0", Thumbprint: vc.Thumbprint()}, "admin", "right")
+	s, err := vsphere.Connect(t.Context(), migration.VSphere{URL: vc.URL(), Datacenter: "DC0", Thumbprint: vc.Thumbprint()}, "admin",
+		"right")
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
 	all, err := s.Inventory(t.Context(), migration.VMSelector{}, nil)

@@ -16,13 +16,15 @@ var permanent = map[string]bool{
 	"UnrecognizedClientException": true,
 }
 
-// changed are how AWS says that a client token was used before with other parameters: EBS direct with the first, EC2 with the second
-// (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-direct-api-idempotency.html). The request of a copy follows from its name but for
-// what the plan and the key's alias may say otherwise later.
+// changed are how AWS says that a client token was used before with other parameters: EBS direct
+// with the first, EC2 with the second
+// (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-direct-api-idempotency.html). The request
+// of a copy follows from its name but for what the plan and the key's alias may say otherwise
+// later.
 var changed = map[string]bool{"ConflictException": true, "IdempotentParameterMismatch": true}
 
-// classify makes an error permanent that an operator has to do something about, and says what. All others are tried again: a copy goes on
-// where it was.
+// classify makes an error permanent that an operator has to do something about, and says what. All
+// others are tried again: a copy goes on where it was.
 func classify(err error) error {
 	var api smithy.APIError
 	var code, kind, remedy string
@@ -39,13 +41,16 @@ func classify(err error) error {
 	case errors.Is(err, vsphere.ErrUntrusted):
 		kind = "Untrusted"
 	case vsphere.MachineGone(err):
-		kind, remedy = "MachineGone", "vCenter has no such machine any more; take it out of the plan's workload, or bring it back, and submit the plan again"
+		kind, remedy = "MachineGone", "vCenter has no such machine any more; take it out of the plan's workload, or bring it back, and "+
+			"submit the plan again"
 	case vsphere.SnapshotGone(err):
-		kind, remedy = "SnapshotGone", "vCenter has no such snapshot any more: somebody removed it, alone or with its machine; submit the plan again, and a new snapshot is copied from the beginning"
+		kind, remedy = "SnapshotGone", "vCenter has no such snapshot any more: somebody removed it, alone or with its machine; submit "+
+			"the plan again, and a new snapshot is copied from the beginning"
 	case errors.Is(err, vsphere.ErrInventoryStale):
 		kind, remedy = "InventoryStale", "submit the plan again for that"
 	case changed[code]:
-		kind, remedy = "Changed", "the copy was begun with other parameters; give the target back the kmsKey (and its alias the key) and the tags that it had, or submit the plan again, and a new copy is begun"
+		kind, remedy = "Changed", "the copy was begun with other parameters; give the target back the kmsKey (and its alias the key) "+
+			"and the tags that it had, or submit the plan again, and a new copy is begun"
 	case permanent[code]:
 		kind = "Refused"
 	default:

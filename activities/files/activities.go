@@ -83,7 +83,8 @@ func (a *Activities) CopyFiles(ctx context.Context, req FilesRequest) (FilesResu
 const beatEvery = time.Second
 
 func (a *Activities) pass(
-	ctx context.Context, req FilesRequest, allowed func(context.Context) error, run func(*engine.Job, context.Context) (engine.Result, error),
+	ctx context.Context, req FilesRequest, allowed func(context.Context) error,
+	run func(*engine.Job, context.Context) (engine.Result, error),
 ) (FilesResult, error) {
 	job, err := a.job(ctx, req, allowed)
 	if err != nil {
@@ -107,7 +108,8 @@ func (a *Activities) job(ctx context.Context, req FilesRequest, allowed func(con
 	}
 	f := req.Dataset.Files
 	return &engine.Job{
-		Root: place(f.Path, req.Customer.ID), S3: client, Bucket: f.Bucket, Prefix: folder(place(f.Prefix, req.Customer.ID)), From: req.From,
+		Root: place(f.Path, req.Customer.ID), S3: client, Bucket: f.Bucket, Prefix: folder(place(f.Prefix, req.Customer.ID)),
+		From:  req.From,
 		Store: &manifests{bucket: a.bucket, req: req}, Allowed: allowed,
 	}, nil
 }

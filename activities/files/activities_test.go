@@ -52,7 +52,9 @@ type fixture struct {
 
 func setup(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{s3: objectStore(t), dir: t.TempDir(), home: &record{migration.HomeRecord{OnPrem: migration.SideRecord{State: migration.Open}, AWS: migration.SideRecord{State: migration.Sealed}}}}
+	f := &fixture{s3: objectStore(t), dir: t.TempDir(),
+		home: &record{migration.HomeRecord{OnPrem: migration.SideRecord{State: migration.Open},
+			AWS: migration.SideRecord{State: migration.Sealed}}}}
 	name := strings.ToLower(rand.Text()[:12])
 	for _, b := range []string{"files-" + name, "state-" + name} {
 		_, err := f.s3.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &b})
@@ -62,8 +64,9 @@ func setup(t *testing.T) *fixture {
 	f.Activities = files.New(c, &objects.Store{S3: c.S3}, f.home)
 	f.req = files.FilesRequest{
 		Plan: "p", Customer: migration.Customer{ID: "acme", Tenant: 17}, From: migration.OnPrem, Fence: &migration.Dataset{Name: "orders"},
-		State:   migration.StateStore{Bucket: "state-" + name, Prefix: "drover"},
-		Dataset: migration.Dataset{Name: "attachments", Files: &migration.Files{Path: filepath.Join(f.dir, "{customer}"), Bucket: "files-" + name, Prefix: "{customer}"}},
+		State: migration.StateStore{Bucket: "state-" + name, Prefix: "drover"},
+		Dataset: migration.Dataset{Name: "attachments",
+			Files: &migration.Files{Path: filepath.Join(f.dir, "{customer}"), Bucket: "files-" + name, Prefix: "{customer}"}},
 	}
 	require.NoError(t, os.Mkdir(filepath.Join(f.dir, "acme"), 0o755))
 	f.write(t, "a.txt", "one")
@@ -187,7 +190,8 @@ func TestAPassThatLosesItsRightOnTheWayIsNotTriedAgain(t *testing.T) {
 
 func TestAStrangerStopsTheLastPassForGood(t *testing.T) {
 	f := setup(t)
-	_, err := f.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &f.req.Dataset.Files.Bucket, Key: aws.String("acme/foreign"), Body: strings.NewReader("x")})
+	_, err := f.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &f.req.Dataset.Files.Bucket, Key: aws.String("acme/foreign"),
+		Body: strings.NewReader("x")})
 	require.NoError(t, err)
 	_, err = files.NewPasses(f.Activities).Begin(t.Context(), f.req, true)
 	require.Equal(t, "FilesDiffer", kind(t, err), "before the fence")
@@ -199,7 +203,8 @@ func TestAStrangerStopsTheLastPassForGood(t *testing.T) {
 func TestTheCheckNamesEverythingAtOnce(t *testing.T) {
 	f := setup(t)
 	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "acme", "bell\a"), nil, 0o600))
-	r, err := f.CheckFiles(t.Context(), files.CheckFilesRequest{Dataset: f.req.Dataset, Customers: []migration.Customer{{ID: "acme"}, {ID: "nobody"}}})
+	r, err := f.CheckFiles(t.Context(), files.CheckFilesRequest{Dataset: f.req.Dataset,
+		Customers: []migration.Customer{{ID: "acme"}, {ID: "nobody"}}})
 	require.NoError(t, err)
 	var checks []string
 	for _, x := range r.Findings {

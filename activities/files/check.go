@@ -82,7 +82,8 @@ func checkTree(ctx context.Context, dir, prefix, customer string) (found []migra
 	refused, err := engine.Survey(ctx, dir, prefix)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return []migration.Finding{{Severity: migration.Warning, Check: "files-folder", Subject: subject, Reason: "there is no folder " + dir,
+		return []migration.Finding{{Severity: migration.Warning, Check: "files-folder", Subject: subject,
+			Reason: "there is no folder " + dir,
 			Remedy: "none, if the customer has no files yet; else mount the file system on the site's worker"}}, nil
 	case errors.Is(err, fs.ErrPermission):
 		return []migration.Finding{{Severity: migration.Blocker, Check: "files-readable", Subject: subject, Reason: err.Error(),

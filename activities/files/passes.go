@@ -7,7 +7,8 @@ import (
 	engine "github.com/drover-migration/drover/replication/files"
 )
 
-// Passes begins the last passes of Moves, for the activity that a freeze is. It uses what the activities have.
+// Passes begins the last passes of Moves, for the activity that a freeze is. It uses what the
+// activities have.
 type Passes struct{ of *Activities }
 
 // NewPasses builds on the activities.
@@ -19,7 +20,8 @@ type LastPass struct {
 	run *engine.Run // nil: no warm pass was made before it
 }
 
-// Begin makes a warm pass, if warm, which refuses if the home record names another home, and stops as soon as a Move begins. Call Close.
+// Begin makes a warm pass, if warm, which refuses if the home record names another home, and stops
+// as soon as a Move begins. Call Close.
 func (p Passes) Begin(ctx context.Context, req FilesRequest, warm bool) (*LastPass, error) {
 	g, err := p.of.guard(ctx, req)
 	if err != nil {
@@ -44,9 +46,11 @@ func (p *LastPass) Predicted() time.Duration {
 	return p.run.Predicted()
 }
 
-// Final makes both sides equal, held against each other by checksums, or fails. allowed is asked immediately before every effect.
+// Final makes both sides equal, held against each other by checksums, or fails. allowed is asked
+// immediately before every effect.
 //
-// Run twice, the second finds nothing to carry. As a zombie, or after the lease, it changes nothing: the fence is no longer its own.
+// Run twice, the second finds nothing to carry. As a zombie, or after the lease, it changes
+// nothing: the fence is no longer its own.
 func (p *LastPass) Final(ctx context.Context, allowed func(context.Context) error) (FilesResult, error) {
 	var r engine.Result
 	var err error

@@ -21,7 +21,8 @@ type Pairs interface {
 
 // Files begins the last pass over a customer's files.
 type Files interface {
-	// Begin makes a warm pass, if warm, and keeps what the last pass needs of it. It changes nothing that a Move has begun to move.
+	// Begin makes a warm pass, if warm, and keeps what the last pass needs of it. It changes
+	// nothing that a Move has begun to move.
 	Begin(ctx context.Context, of Tree, warm bool) (Pass, error)
 }
 
@@ -51,8 +52,8 @@ type Activities struct {
 // New builds the activity over connections that live as long as the worker.
 func New(pairs Pairs, files Files) *Activities { return &Activities{pairs: pairs, files: files} }
 
-// Request is one try of a Move of a customer. A customer whose databases and files lie at one site has all steps in one activity; any other
-// has an activity at each site for each step.
+// Request is one try of a Move of a customer. A customer whose databases and files lie at one site
+// has all steps in one activity; any other has an activity at each site for each step.
 type Request struct {
 	Spec  migration.SpecRef       `json:"spec"`
 	Slice migration.CustomerSlice `json:"slice"`
@@ -89,11 +90,13 @@ type Beat struct {
 // beatEvery is how often the activity says that it lives.
 const beatEvery = time.Second
 
-// FreezeCustomer carries out the steps from First to Last. An end that a step's answer explains is a result; an error, like a time-out,
-// leaves open how far the steps came. A cancel stops it before the seal and no later.
+// FreezeCustomer carries out the steps from First to Last. An end that a step's answer explains is
+// a result; an error, like a time-out, leaves open how far the steps came. A cancel stops it before
+// the seal and no later.
 //
-// Run twice at once, both answer the same or one hears superseded. Cut off after an effect, or a zombie of a later time, it is stopped by the
-// try that each step carries: whoever settled it meanwhile did so under a higher token.
+// Run twice at once, both answer the same or one hears superseded. Cut off after an effect, or a
+// zombie of a later time, it is stopped by the try that each step carries: whoever settled it
+// meanwhile did so under a higher token.
 func (a *Activities) FreezeCustomer(ctx context.Context, req Request) (Result, error) {
 	var step atomic.Value
 	step.Store(migration.StepChecking)

@@ -89,7 +89,8 @@ func database(ctx context.Context, name string) (*engine.Pair, error) {
 		}
 		sides = append(sides, x)
 	}
-	if err := servers[migration.OnPrem].Exec(ctx, name, fmt.Sprintf("%s; INSERT INTO acct SELECT g, g FROM generate_series(1, %d) g", pg.Schema, customers)); err != nil {
+	if err := servers[migration.OnPrem].Exec(ctx, name,
+		fmt.Sprintf("%s; INSERT INTO acct SELECT g, g FROM generate_series(1, %d) g", pg.Schema, customers)); err != nil {
 		return nil, err
 	}
 	p := engine.NewPair("p-"+name, migration.Dataset{Name: name, Postgres: &migration.Postgres{
@@ -145,7 +146,8 @@ func newWorld(t *testing.T) *world {
 	tooltest.Dir(t, "pg/bin/postgres")
 	w := &world{T: t, trees: &trees{}}
 	for _, name := range []string{"orders", "billing"} {
-		w.slice.Databases = append(w.slice.Databases, migration.Dataset{Name: name, Postgres: &migration.Postgres{Site: "dc1", Target: "prod"}})
+		w.slice.Databases = append(w.slice.Databases,
+			migration.Dataset{Name: name, Postgres: &migration.Postgres{Site: "dc1", Target: "prod"}})
 	}
 	w.slice.Customer = migration.Customer{ID: "acme", Tenant: tenants.Add(1)}
 	w.slice.Files = []migration.Dataset{{Name: "attachments", Files: &migration.Files{Site: "dc1", Target: "prod", FencedBy: "orders"}}}
@@ -161,14 +163,16 @@ func newWorld(t *testing.T) *world {
 // exec runs a statement past the guard, in which %d is the customer's tenant.
 func (w *world) exec(side migration.Side, database, sql string) {
 	w.Helper()
-	require.NoError(w, servers[side].Exec(w.Context(), database, "SET session_replication_role = replica; "+strings.ReplaceAll(sql, "%d", strconv.FormatInt(w.slice.Customer.Tenant, 10))))
+	require.NoError(w, servers[side].Exec(w.Context(), database, "SET session_replication_role = replica; "+
+		strings.ReplaceAll(sql, "%d", strconv.FormatInt(w.slice.Customer.Tenant, 10))))
 }
 
 // request is the next try of a whole freeze.
 func (w *world) request(from migration.Side) freeze.Request {
 	w.token++
 	return freeze.Request{
-		Spec: migration.SpecRef{Plan: "p"}, Slice: w.slice, From: from, Try: migration.Try{Token: w.token, Owner: uuid.NewString()}, Site: "dc1",
+		Spec: migration.SpecRef{Plan: "p"}, Slice: w.slice, From: from, Try: migration.Try{Token: w.token, Owner: uuid.NewString()},
+		Site:  "dc1",
 		First: migration.StepFencing, Last: migration.StepOpening,
 	}
 }
@@ -182,7 +186,8 @@ func (w *world) freeze(req freeze.Request) freeze.Result {
 	return r
 }
 
-// home is where all databases say that the customer is; "" where they do not agree or are in the middle of a try.
+// home is where all databases say that the customer is; "" where they do not agree or are in the
+// middle of a try.
 func (w *world) home() (side migration.Side) {
 	w.Helper()
 	for i, d := range w.slice.Databases {
@@ -314,7 +319,8 @@ func TestTheStepsOneByOneAreTheSameFreeze(t *testing.T) {
 		}
 	}
 	require.Equal(t, []bool{true, false}, w.trees.begun, "a warm pass before the fence, none after it")
-	r, err := pairs["billing"].Freeze(engine.Attempt{From: migration.OnPrem, Tenant: w.slice.Customer.Tenant, Try: req.Try}).Open(t.Context())
+	r, err := pairs["billing"].Freeze(engine.Attempt{From: migration.OnPrem, Tenant: w.slice.Customer.Tenant,
+		Try: req.Try}).Open(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, migration.WordOpen, r.Word)
 	require.Equal(t, migration.AWS, w.home())
@@ -333,7 +339,9 @@ func TestABusyFenceGivesTheTurnAway(t *testing.T) {
 	go func() { done <- w.freeze(req) }()
 	locks := func(granted bool) bool {
 		var n int
-		require.NoError(t, pairs["orders"].OnPrem.Pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 724 AND objid = $2::int4::oid AND mode = 'ExclusiveLock' AND granted = $1", granted, w.slice.Customer.Tenant).Scan(&n))
+		require.NoError(t, pairs["orders"].OnPrem.Pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' "+
+			"AND classid = 724 AND objid = $2::int4::oid AND mode = 'ExclusiveLock' AND granted = $1", granted,
+			w.slice.Customer.Tenant).Scan(&n))
 		return n > 0
 	}
 	require.Eventually(t, func() bool { return locks(false) }, 20*time.Second, time.Millisecond, "the fence waits for the writer")

@@ -55,7 +55,8 @@ type pass struct {
 // steps in their order.
 var steps = []migration.MoveStep{migration.StepFencing, migration.StepDraining, migration.StepSealing, migration.StepOpening}
 
-// run is the freeze. Up to the seal a cancel stops it; from there on both sides may be closed, and it goes to its end.
+// run is the freeze. Up to the seal a cancel stops it; from there on both sides may be closed, and
+// it goes to its end.
 func (f *freezing) run(ctx context.Context) error {
 	first, last := slices.Index(steps, f.req.First), slices.Index(steps, f.req.Last)
 	if first < 0 || last < first {
@@ -123,7 +124,8 @@ func (f *freezing) open(ctx context.Context, pairs Pairs) error {
 
 func (f *freezing) attempt() engine.Attempt {
 	policy := f.req.Slice.Policy
-	return engine.Attempt{From: f.req.From, Tenant: f.req.Slice.Customer.Tenant, Try: f.req.Try, Lease: policy.FreezeBudget.D(), Patience: policy.Patience.D()}
+	return engine.Attempt{From: f.req.From, Tenant: f.req.Slice.Customer.Tenant, Try: f.req.Try, Lease: policy.FreezeBudget.D(),
+		Patience: policy.Patience.D()}
 }
 
 // warm makes the passes over files that take their time, while the customer writes.
@@ -134,7 +136,8 @@ func (f *freezing) warm(ctx context.Context) error {
 	}
 	for _, p := range f.passes {
 		if d := p.Predicted(); d > f.req.Slice.Policy.FreezeBudget.D() {
-			return fmt.Errorf("the last pass over %s would take %s, and the budget is %s: raise policy.freezeBudget", p.Name, d.Round(time.Millisecond), f.req.Slice.Policy.FreezeBudget)
+			return fmt.Errorf("the last pass over %s would take %s, and the budget is %s: raise policy.freezeBudget", p.Name,
+				d.Round(time.Millisecond), f.req.Slice.Policy.FreezeBudget)
 		}
 	}
 	return nil
@@ -155,7 +158,8 @@ func (f *freezing) begin(ctx context.Context, warm bool) error {
 	return g.Wait()
 }
 
-// hold takes the turn of all freezes of this process, then connections of each side, and rehearses the steps on them.
+// hold takes the turn of all freezes of this process, then connections of each side, and rehearses
+// the steps on them.
 func (f *freezing) hold(ctx context.Context, rehearse bool) error {
 	if len(f.databases) == 0 {
 		return nil
@@ -207,7 +211,8 @@ func (f *freezing) release() {
 	}
 }
 
-// each asks every database of the site for a step at once, and says the first error in the plan's order.
+// each asks every database of the site for a step at once, and says the first error in the plan's
+// order.
 func (f *freezing) each(do func(*database) error) error {
 	errs := make([]error, len(f.databases))
 	var all sync.WaitGroup
@@ -225,7 +230,8 @@ func (f *freezing) each(do func(*database) error) error {
 
 var errBusy = errors.New("the customer's writers did not finish in time: look for long transactions of its tenant")
 
-// fence closes the origin to the customer. While writers under way keep all its databases open, others have the turn.
+// fence closes the origin to the customer. While writers under way keep all its databases open,
+// others have the turn.
 func (f *freezing) fence(ctx context.Context) error {
 	defer measure(&f.result.Took.Fence)()
 	fenced := make([]bool, len(f.databases))
@@ -272,8 +278,9 @@ func (f *freezing) fence(ctx context.Context) error {
 	return errBusy
 }
 
-// drain waits until everything written before the fence is at the destination, rows by replication and files by the last pass, and
-// compares the customer's rows and files on both sides while nobody writes them.
+// drain waits until everything written before the fence is at the destination, rows by replication
+// and files by the last pass, and compares the customer's rows and files on both sides while nobody
+// writes them.
 func (f *freezing) drain(ctx context.Context) error {
 	defer measure(&f.result.Took.Drain)()
 	ctx, cancel := context.WithDeadline(ctx, f.lease)
@@ -297,13 +304,15 @@ func (f *freezing) drain(ctx context.Context) error {
 			f.result.Took.Mark = max(f.result.Took.Mark, migration.Duration(found.Mark))
 			switch {
 			case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
-				return fmt.Errorf("verify %s: the comparison of the customer's rows on both sides did not end within the freeze budget: %w", d.name, err)
+				return fmt.Errorf("verify %s: the comparison of the customer's rows on both sides did not end within the freeze budget: %w",
+					d.name, err)
 			case err != nil:
 				return err
 			case found.Word != migration.WordFenced:
 				return fmt.Errorf("drain %s: the mark did not arrive within the freeze budget: replication is behind", d.name)
 			case len(found.Differences) > 0:
-				return fmt.Errorf("verify %s: the sides differ: %s", d.name, strings.Join(found.Differences[:min(len(found.Differences), mostDifferences)], "; "))
+				return fmt.Errorf("verify %s: the sides differ: %s", d.name,
+					strings.Join(found.Differences[:min(len(found.Differences), mostDifferences)], "; "))
 			}
 			return nil
 		})
@@ -370,8 +379,9 @@ func (f *freezing) seal(ctx context.Context) error {
 	})
 }
 
-// openAll makes the destination the home. The customer's first database is the commit point; the others open after it and only roll
-// forward, which the workflow goes on with where this does not come to the end.
+// openAll makes the destination the home. The customer's first database is the commit point; the
+// others open after it and only roll forward, which the workflow goes on with where this does not
+// come to the end.
 func (f *freezing) openAll(ctx context.Context) error {
 	defer measure(&f.result.Took.Open)()
 	f.result.RestOpen = true

@@ -12,8 +12,8 @@ import (
 	"github.com/drover-migration/drover/routes"
 )
 
-// Activities are the Temporal activities of health. All of them but WatchMany only read, and heartbeat beside the probing, which may take as long as
-// the plan allows a probe.
+// Activities are the Temporal activities of health. All of them but WatchMany only read, and
+// heartbeat beside the probing, which may take as long as the plan allows a probe.
 type Activities struct {
 	doctor *engine.Doctor
 	specs  Specs
@@ -68,16 +68,17 @@ type WatchRequest struct {
 // Baseline is a customer's own numbers, before its fence.
 type Baseline = engine.Baseline
 
-// MeasureBaseline takes as many samples through the route as the comparison wants, or as many as it has the time for. Run twice, the
-// later numbers count.
+// MeasureBaseline takes as many samples through the route as the comparison wants, or as many as it
+// has the time for. Run twice, the later numbers count.
 func (a *Activities) MeasureBaseline(ctx context.Context, req WatchRequest) (Baseline, error) {
 	say, stop := heartbeat.Saying[int](ctx)
 	defer stop()
 	return a.doctor.MeasureBaseline(ctx, engine.Question(req), say)
 }
 
-// WatchHealth probes a customer through its route for a while. Cut off and run again it watches anew, for
-// the full time. Cancelled it answers temporal.CanceledError, whose details are the verdict by then.
+// WatchHealth probes a customer through its route for a while. Cut off and run again it watches
+// anew, for the full time. Cancelled it answers temporal.CanceledError, whose details are the
+// verdict by then.
 func (a *Activities) WatchHealth(ctx context.Context, req WatchRequest) (migration.Verdict, error) {
 	say, stop := heartbeat.Saying[int](ctx)
 	defer stop()

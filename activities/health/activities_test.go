@@ -30,13 +30,15 @@ func (f front) Front(context.Context, migration.Target, migration.Route) (engine
 	return engine.Endpoint(f), nil
 }
 
-func (f front) Behind(context.Context, string, migration.Target, migration.Route, migration.Workload, migration.Side) ([]engine.Endpoint, error) {
+func (f front) Behind(context.Context, string, migration.Target, migration.Route, migration.Workload,
+	migration.Side) ([]engine.Endpoint, error) {
 	return nil, nil
 }
 
 func (f front) Anchors(string, migration.Route) []string { return nil }
 
-// Temporal takes a worker that does not heartbeat for a few seconds for dead, and a probe may take a minute.
+// Temporal takes a worker that does not heartbeat for a few seconds for dead, and a probe may take
+// a minute.
 func TestTheHeartbeatsDoNotWaitForAProbe(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -1,2 +1,3 @@
-// Package health has the activities that ask how customers are. How that is found out is the engine's, health.
+// Package health has the activities that ask how customers are. How that is found out is the
+// engine's, health.
 package health

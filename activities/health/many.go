@@ -30,7 +30,8 @@ type WatchManyResult struct {
 	Verdicts map[string]migration.Verdict `json:"verdicts"`
 	// Routes says of a customer what is wrong with its route; who is not in it is routed as wanted.
 	Routes map[string]string `json:"routes,omitempty"`
-	// Blind is not empty when this worker reaches nothing: why, in words. No verdict is a fail then.
+	// Blind is not empty when this worker reaches nothing: why, in words. No verdict is a fail
+	// then.
 	Blind string `json:"blind,omitempty"`
 }
 
@@ -40,9 +41,10 @@ type lookedAt struct {
 	Of   int `json:"of"`
 }
 
-// WatchMany looks once at many customers: it sends each where it is wanted, in one reconciliation, reads
-// the rules once, and asks every customer its probes meanwhile. It can run twice, at once, or be cut off
-// anywhere. A route that cannot be read or set is no customer's verdict: it is said in Routes, of all.
+// WatchMany looks once at many customers: it sends each where it is wanted, in one reconciliation,
+// reads the rules once, and asks every customer its probes meanwhile. It can run twice, at once, or
+// be cut off anywhere. A route that cannot be read or set is no customer's verdict: it is said in
+// Routes, of all.
 func (a *Activities) WatchMany(ctx context.Context, req WatchManyRequest) (WatchManyResult, error) {
 	say, stop := heartbeat.Saying[lookedAt](ctx)
 	defer stop()

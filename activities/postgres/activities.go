@@ -17,13 +17,14 @@ type Pairs interface {
 	Open(ctx context.Context, plan string, d migration.Dataset, target migration.Target) (*engine.Pair, error)
 }
 
-// Activities needs, on each server, a role that may create schemas, publications and subscriptions and that owns the tables; see
-// preflight.Check.
+// Activities needs, on each server, a role that may create schemas, publications and subscriptions
+// and that owns the tables; see preflight.Check.
 type Activities struct {
 	pairs Pairs
 }
 
-// New builds the activities over connections that live as long as the worker: a freeze has no time to connect.
+// New builds the activities over connections that live as long as the worker: a freeze has no time
+// to connect.
 func New(pairs Pairs) *Activities { return &Activities{pairs: pairs} }
 
 // PostgresRef names a dataset of a plan.
@@ -68,8 +69,9 @@ type PreparePostgresRequest struct {
 	Tenants []int64 `json:"tenants"`
 }
 
-// PreparePostgres sets up schema, functions, fences, publications, id ranges and subscriptions. Every part looks at what is there
-// first: cut off anywhere, or run twice at once, it ends in the same state.
+// PreparePostgres sets up schema, functions, fences, publications, id ranges and subscriptions.
+// Every part looks at what is there first: cut off anywhere, or run twice at once, it ends in the
+// same state.
 func (a *Activities) PreparePostgres(ctx context.Context, req PreparePostgresRequest) error {
 	p, err := a.open(ctx, req.PostgresRef)
 	if err != nil {
@@ -80,8 +82,8 @@ func (a *Activities) PreparePostgres(ctx context.Context, req PreparePostgresReq
 	return classify(setup.Prepare(ctx, p, req.Tenants, say))
 }
 
-// AwaitPostgresSync waits until every table of both directions replicates and a beat has made the way in each. It only reads, and
-// writes a beat: a second run overwrites the first's.
+// AwaitPostgresSync waits until every table of both directions replicates and a beat has made the
+// way in each. It only reads, and writes a beat: a second run overwrites the first's.
 func (a *Activities) AwaitPostgresSync(ctx context.Context, ref PostgresRef) error {
 	p, err := a.open(ctx, ref)
 	if err != nil {
@@ -100,7 +102,8 @@ type Lag struct {
 	BackBytes    int64              `json:"backBytes"`
 }
 
-// ReadLag sends a beat in each direction. A beat that never arrives is an error at the activity's time-out.
+// ReadLag sends a beat in each direction. A beat that never arrives is an error at the activity's
+// time-out.
 func (a *Activities) ReadLag(ctx context.Context, ref PostgresRef) (Lag, error) {
 	p, err := a.open(ctx, ref)
 	if err != nil {
@@ -108,11 +111,12 @@ func (a *Activities) ReadLag(ctx context.Context, ref PostgresRef) (Lag, error) 
 	}
 	defer beat(ctx, "waiting for a beat")()
 	l, err := p.Lag(ctx)
-	return Lag{Forward: migration.Duration(l.Forward), Back: migration.Duration(l.Back), ForwardBytes: l.ForwardBytes, BackBytes: l.BackBytes}, classify(err)
+	return Lag{Forward: migration.Duration(l.Forward), Back: migration.Duration(l.Back), ForwardBytes: l.ForwardBytes,
+		BackBytes: l.BackBytes}, classify(err)
 }
 
-// DropPostgres takes away everything Drover made in the two databases, when every tenant is homed on premises. What is gone already
-// stays gone: cut off anywhere, it is run again.
+// DropPostgres takes away everything Drover made in the two databases, when every tenant is homed
+// on premises. What is gone already stays gone: cut off anywhere, it is run again.
 func (a *Activities) DropPostgres(ctx context.Context, ref PostgresRef) error {
 	p, err := a.open(ctx, ref)
 	if err != nil {
@@ -132,7 +136,8 @@ func (a *Activities) open(ctx context.Context, ref PostgresRef) (*engine.Pair, e
 }
 
 func badDataset(ref PostgresRef) (migration.Finding, bool) {
-	return migration.Finding{Severity: migration.Blocker, Check: "postgres-dataset", Subject: "dataset " + ref.Dataset.Name, Reason: "it is not a PostgreSQL database", Remedy: "this is a mistake in Drover, or in the plan's dataset"},
+	return migration.Finding{Severity: migration.Blocker, Check: "postgres-dataset", Subject: "dataset " + ref.Dataset.Name,
+			Reason: "it is not a PostgreSQL database", Remedy: "this is a mistake in Drover, or in the plan's dataset"},
 		ref.Dataset.Postgres == nil
 }
 

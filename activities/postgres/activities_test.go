@@ -55,14 +55,16 @@ func world(t *testing.T) (*postgres.Activities, postgres.PostgresRef, *pg.Server
 	password, err := servers[1].CreateRole(ctx, "drover", "SUPERUSER")
 	require.NoError(t, err)
 	l := lab{aws: servers[1], secrets: map[migration.SecretRef]string{
-		"env://ORDERS": servers[0].DSN("app"), "awssm://orders": `{"username": "drover", "password": "` + password + `", "sslmode": "disable"}`,
+		"env://ORDERS": servers[0].DSN("app"), "awssm://orders": `{"username": "drover", "password": "` + password +
+			`", "sslmode": "disable"}`,
 	}}
 	pairs := &engine.Connector{Secrets: l, Instances: l}
 	t.Cleanup(pairs.Close)
-	return postgres.New(pairs), postgres.PostgresRef{Plan: "p", Target: migration.Target{Name: "prod"}, Dataset: migration.Dataset{Name: "orders", Postgres: &migration.Postgres{
-		DSN: "env://ORDERS", Credentials: "awssm://orders", RDS: "orders", AddressFromTarget: servers[0].Address(), Column: "tenant_id",
-		Tables: []migration.Table{{Name: "ref_currency", Reference: migration.OnPrem}},
-	}}}, servers[0], pairs
+	return postgres.New(pairs), postgres.PostgresRef{Plan: "p", Target: migration.Target{Name: "prod"},
+		Dataset: migration.Dataset{Name: "orders", Postgres: &migration.Postgres{
+			DSN: "env://ORDERS", Credentials: "awssm://orders", RDS: "orders", AddressFromTarget: servers[0].Address(), Column: "tenant_id",
+			Tables: []migration.Table{{Name: "ref_currency", Reference: migration.OnPrem}},
+		}}}, servers[0], pairs
 }
 
 // twice runs an activity two times, as Temporal may, and answers what the second said.
@@ -84,14 +86,16 @@ func TestEveryActivityMayRunTwice(t *testing.T) {
 	env := suite.NewTestActivityEnvironment()
 	env.RegisterActivity(a)
 	tenants := []int64{1, 2, 3}
-	require.Empty(t, migration.Blockers(twice[postgres.CheckPostgresResult](t, env, a.CheckPostgres, postgres.CheckPostgresRequest{PostgresRef: ref, Tenants: tenants}).Findings))
+	require.Empty(t, migration.Blockers(twice[postgres.CheckPostgresResult](t, env, a.CheckPostgres,
+		postgres.CheckPostgresRequest{PostgresRef: ref, Tenants: tenants}).Findings))
 	twice[any](t, env, a.PreparePostgres, postgres.PreparePostgresRequest{PostgresRef: ref, Tenants: tenants})
 	twice[any](t, env, a.AwaitPostgresSync, ref)
 	lag := twice[postgres.Lag](t, env, a.ReadLag, ref)
 	require.Positive(t, lag.Forward)
 	require.Positive(t, lag.Back)
 
-	move := postgres.TenantMove{PostgresRef: ref, Customer: "acme", Tenant: 1, From: migration.OnPrem, Try: migration.Try{Token: 1, Owner: uuid.NewString()},
+	move := postgres.TenantMove{PostgresRef: ref, Customer: "acme", Tenant: 1, From: migration.OnPrem,
+		Try:   migration.Try{Token: 1, Owner: uuid.NewString()},
 		Lease: migration.Duration(5 * time.Second), MaxLag: migration.Duration(5 * time.Second)}
 	ready := twice[postgres.Readiness](t, env, a.CheckTenant, move)
 	require.Empty(t, ready.Findings)

@@ -39,8 +39,8 @@ var permanent = map[error]string{
 	engine.ErrOtherServer:   ErrorOtherServer,
 }
 
-// classify marks the errors that a repeat does not cure. Lost connections, restarts and time-outs are not among them, nor is
-// anything unknown.
+// classify marks the errors that a repeat does not cure. Lost connections, restarts and time-outs
+// are not among them, nor is anything unknown.
 func classify(err error) error {
 	if err == nil {
 		return nil

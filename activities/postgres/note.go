@@ -13,8 +13,8 @@ type NoteRequest struct {
 	Note migration.Note `json:"note"`
 }
 
-// NoteTenant keeps a note beside the customer's fence: Noted, or Superseded where a later one stands. Run twice, it answers the same; a
-// zombie with an older note changes nothing.
+// NoteTenant keeps a note beside the customer's fence: Noted, or Superseded where a later one
+// stands. Run twice, it answers the same; a zombie with an older note changes nothing.
 func (a *Activities) NoteTenant(ctx context.Context, req NoteRequest) (StepResult, error) {
 	p, err := a.open(ctx, req.PostgresRef)
 	if err != nil {

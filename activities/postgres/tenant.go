@@ -25,7 +25,8 @@ func (a *Activities) ReadHome(ctx context.Context, req TenantRequest) (migration
 	return r, classify(err)
 }
 
-// TenantMove is one try of a Move of a tenant. The steps on the origin act on From, those on the destination on its other side.
+// TenantMove is one try of a Move of a tenant. The steps on the origin act on From, those on the
+// destination on its other side.
 type TenantMove struct {
 	PostgresRef
 	Customer string             `json:"customer"`
@@ -60,10 +61,12 @@ type StepResult struct {
 	At   time.Time      `json:"at"`
 }
 
-// Each step below is one transaction that carries the try. Cut off after its effect and before its answer, it is repeated and answers
-// the same; a zombie with an older try is told superseded and changes nothing.
+// Each step below is one transaction that carries the try. Cut off after its effect and before its
+// answer, it is repeated and answers the same; a zombie with an older try is told superseded and
+// changes nothing.
 
-// OpenTenant makes the destination the home of a database after the customer's first, which has opened: only forward is left.
+// OpenTenant makes the destination the home of a database after the customer's first, which has
+// opened: only forward is left.
 func (a *Activities) OpenTenant(ctx context.Context, req TenantMove) (StepResult, error) {
 	return a.step(ctx, req.PostgresRef, func(p *engine.Pair) (engine.Step, error) {
 		return p.Freeze(engine.Attempt{From: req.From, Tenant: req.Tenant, Try: req.Try}).Open(ctx)
@@ -77,7 +80,8 @@ func (a *Activities) UnfenceTenant(ctx context.Context, req TenantMove) (StepRes
 	})
 }
 
-// PoisonTenant resolves a doubtful open at the destination. Try is above the doubtful one: the caller passes Try.Next().
+// PoisonTenant resolves a doubtful open at the destination. Try is above the doubtful one: the
+// caller passes Try.Next().
 func (a *Activities) PoisonTenant(ctx context.Context, req TenantMove) (StepResult, error) {
 	return a.step(ctx, req.PostgresRef, func(p *engine.Pair) (engine.Step, error) {
 		return p.Poison(ctx, req.From.Other(), req.Tenant, req.Try)

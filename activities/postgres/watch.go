@@ -14,7 +14,8 @@ type WatchResult struct {
 	Both   []BothOpen  `json:"both,omitempty"`
 	Stale  []StaleSide `json:"stale,omitempty"`
 	Drift  []string    `json:"drift,omitempty"` // publications that were changed by hand
-	// WAL says of each direction that has lost its slot, or holds back more than the plan's walBudget.
+	// WAL says of each direction that has lost its slot, or holds back more than the plan's
+	// walBudget.
 	WAL []string `json:"wal,omitempty"`
 }
 
@@ -24,7 +25,8 @@ type BothOpen struct {
 	Why    string `json:"why"`
 }
 
-// StaleSide is a side that was closed for a tenant, since it had forgotten that the tenant moved away.
+// StaleSide is a side that was closed for a tenant, since it had forgotten that the tenant moved
+// away.
 type StaleSide struct {
 	Tenant int64          `json:"tenant"`
 	Side   migration.Side `json:"side"`
@@ -33,8 +35,8 @@ type StaleSide struct {
 	Writes string         `json:"writes"` // what had been written there and is nowhere else
 }
 
-// WatchPostgres audits the fences of every tenant of a dataset on both sides and closes stale sides.
-// What it closed stays in the database, so that an answer that was lost is given again.
+// WatchPostgres audits the fences of every tenant of a dataset on both sides and closes stale
+// sides. What it closed stays in the database, so that an answer that was lost is given again.
 func (a *Activities) WatchPostgres(ctx context.Context, ref PostgresRef) (WatchResult, error) {
 	p, err := a.open(ctx, ref)
 	if err != nil {
@@ -65,8 +67,8 @@ type ExamineRequest struct {
 	Tenants []int64 `json:"tenants"`
 }
 
-// ExamineResult is a dataset as both databases have it now. Homes are of the tenants that are not open
-// on exactly one side: a plan may have ten thousand that are.
+// ExamineResult is a dataset as both databases have it now. Homes are of the tenants that are not
+// open on exactly one side: a plan may have ten thousand that are.
 type ExamineResult struct {
 	Whole   int                            `json:"whole"`
 	Servers []migration.ServerState        `json:"servers"`
@@ -117,7 +119,8 @@ type AgreeRequest struct {
 	Reason string                   `json:"reason"`
 }
 
-// AgreeServer writes down, on both sides, that a server with a new identity may be believed. Twice is once.
+// AgreeServer writes down, on both sides, that a server with a new identity may be believed. Twice
+// is once.
 func (a *Activities) AgreeServer(ctx context.Context, req AgreeRequest) error {
 	p, err := a.open(ctx, req.PostgresRef)
 	if err != nil {

@@ -46,8 +46,8 @@ type SaveSpecRequest struct {
 	Spec *migration.Spec `json:"spec"`
 }
 
-// SaveSpec stores a spec under the digest of its bytes and names it. The same spec again is the same object: run twice, or cut off
-// after its effect, it changes nothing.
+// SaveSpec stores a spec under the digest of its bytes and names it. The same spec again is the
+// same object: run twice, or cut off after its effect, it changes nothing.
 func (a *Activities) SaveSpec(ctx context.Context, req SaveSpecRequest) (migration.SpecRef, error) {
 	body, err := req.Spec.Encode()
 	if err != nil {
@@ -55,10 +55,13 @@ func (a *Activities) SaveSpec(ctx context.Context, req SaveSpecRequest) (migrati
 	}
 	target, ok := req.Spec.Target(req.Spec.State.Target)
 	if !ok {
-		return migration.SpecRef{}, temporal.NewNonRetryableApplicationError(fmt.Sprintf("plan %q: state.target %q is not among the targets", req.Spec.Plan, req.Spec.State.Target), "BadSpec", nil)
+		return migration.SpecRef{},
+			temporal.NewNonRetryableApplicationError(fmt.Sprintf("plan %q: state.target %q is not among the targets", req.Spec.Plan,
+				req.Spec.State.Target), "BadSpec", nil)
 	}
 	sum := sha256.Sum256(body)
-	ref := migration.SpecRef{Plan: req.Spec.Plan, Revision: req.Spec.Revision, Digest: hex.EncodeToString(sum[:]), State: req.Spec.State, Target: target}
+	ref := migration.SpecRef{Plan: req.Spec.Plan, Revision: req.Spec.Revision, Digest: hex.EncodeToString(sum[:]), State: req.Spec.State,
+		Target: target}
 	_, err = a.objects.Put(ctx, ref.State, ref.Target, key(ref), body, "")
 	if errors.Is(err, objects.ErrConflict) {
 		_, err = a.specs.Spec(ctx, ref) // somebody was first, or only tried to be
@@ -84,11 +87,13 @@ func (a *Specs) Spec(ctx context.Context, ref migration.SpecRef) (*migration.Spe
 		return nil, fmt.Errorf("plan %q revision %d: %w", ref.Plan, ref.Revision, err)
 	}
 	if sum := sha256.Sum256(body); hex.EncodeToString(sum[:]) != ref.Digest {
-		return nil, temporal.NewNonRetryableApplicationError(fmt.Sprintf("plan %q: s3://%s/%s is not what its name says; restore the object's first version", ref.Plan, ref.State.Bucket, key(ref)), "SpecCorrupt", nil)
+		return nil, temporal.NewNonRetryableApplicationError(fmt.Sprintf("plan %q: s3://%s/%s is not what its name says; restore the "+
+			"object's first version", ref.Plan, ref.State.Bucket, key(ref)), "SpecCorrupt", nil)
 	}
 	spec = new(migration.Spec)
 	if err := json.Unmarshal(body, spec); err != nil {
-		return nil, temporal.NewNonRetryableApplicationError(fmt.Sprintf("plan %q: the stored spec cannot be read", ref.Plan), "SpecCorrupt", err)
+		return nil, temporal.NewNonRetryableApplicationError(fmt.Sprintf("plan %q: the stored spec cannot be read", ref.Plan),
+			"SpecCorrupt", err)
 	}
 	a.mu.Lock()
 	a.kept[ref.Digest] = spec
@@ -135,7 +140,8 @@ func (a *Activities) LoadPlan(ctx context.Context, ref migration.SpecRef) (Plan,
 	if err != nil {
 		return Plan{}, err
 	}
-	p := Plan{Sites: s.Sites, Targets: s.Targets, Workloads: s.Workloads, Datasets: s.Datasets, Batches: s.Batches, Policy: s.Policy, Routed: len(s.Routes) > 0, Tenants: map[string][]int64{}}
+	p := Plan{Sites: s.Sites, Targets: s.Targets, Workloads: s.Workloads, Datasets: s.Datasets, Batches: s.Batches, Policy: s.Policy,
+		Routed: len(s.Routes) > 0, Tenants: map[string][]int64{}}
 	for _, c := range s.Customers {
 		for _, d := range c.Datasets {
 			p.Tenants[d] = append(p.Tenants[d], c.Tenant)

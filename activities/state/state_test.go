@@ -46,13 +46,15 @@ func plan(t *testing.T) *migration.Spec {
 	bucket := "state-" + strings.ToLower(rand.Text()[:12])
 	_, err := objectStore(t).CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &bucket})
 	require.NoError(t, err)
-	web := migration.Workload{Name: "web", Target: "main", Ingress: &migration.Ingress{Port: 80, Paths: []string{"/*"}}, Config: migration.Config{UserData: "#!/bin/sh"}}
+	web := migration.Workload{Name: "web", Target: "main", Ingress: &migration.Ingress{Port: 80, Paths: []string{"/*"}},
+		Config: migration.Config{UserData: "#!/bin/sh"}}
 	return &migration.Spec{
 		Plan: "shop", Revision: 3,
-		State:     migration.StateStore{Target: "main", Bucket: bucket, Prefix: "drover"},
-		Sites:     []migration.Site{{Name: "dc1"}},
-		Targets:   []migration.Target{{Name: "other", Region: "us-east-1"}, {Name: "main", Region: "eu-west-1"}},
-		Workloads: []migration.Workload{web, {Name: "batch", Target: "main"}, {Name: "api", Target: "main", Ingress: &migration.Ingress{Port: 81}}},
+		State:   migration.StateStore{Target: "main", Bucket: bucket, Prefix: "drover"},
+		Sites:   []migration.Site{{Name: "dc1"}},
+		Targets: []migration.Target{{Name: "other", Region: "us-east-1"}, {Name: "main", Region: "eu-west-1"}},
+		Workloads: []migration.Workload{web, {Name: "batch", Target: "main"},
+			{Name: "api", Target: "main", Ingress: &migration.Ingress{Port: 81}}},
 		Datasets: []migration.Dataset{
 			{Name: "orders", Postgres: &migration.Postgres{Column: "tenant"}},
 			{Name: "stock", Postgres: &migration.Postgres{Column: "tenant"}},
@@ -61,12 +63,14 @@ func plan(t *testing.T) *migration.Spec {
 		Routes: []migration.Route{{Name: "public", ALB: &migration.ALB{Target: "main"}}},
 		Health: migration.Health{Probes: []migration.Probe{{TCP: &migration.TCPProbe{}}}},
 		Customers: []migration.Customer{
-			{ID: "zeta", Tenant: 9, Hosts: []string{"zeta.example.com"}, Workloads: []string{"web", "batch"}, Datasets: []string{"orders", "attachments"}},
+			{ID: "zeta", Tenant: 9, Hosts: []string{"zeta.example.com"}, Workloads: []string{"web", "batch"},
+				Datasets: []string{"orders", "attachments"}},
 			{ID: "acme", Tenant: 4, Hosts: []string{"acme.example.com"}, Workloads: []string{"api"}, Datasets: []string{"orders", "stock"}},
 			{ID: "beta", Tenant: 7, Hosts: []string{"beta.example.com"}, Datasets: []string{"attachments"}},
 		},
-		Batches: []migration.Batch{{Name: "first", Customers: []string{"acme"}, Concurrency: 1}, {Name: "second", Customers: []string{"beta", "zeta"}, Concurrency: 2}},
-		Policy:  migration.Policy{Tries: 5},
+		Batches: []migration.Batch{{Name: "first", Customers: []string{"acme"}, Concurrency: 1},
+			{Name: "second", Customers: []string{"beta", "zeta"}, Concurrency: 2}},
+		Policy: migration.Policy{Tries: 5},
 	}
 }
 
@@ -148,8 +152,10 @@ func TestASpecIsSavedOnlyWhenItIsThere(t *testing.T) {
 		}
 	}))
 	t.Cleanup(srv.Close)
-	a := worker(s3.New(s3.Options{Region: "us-east-1", UsePathStyle: true, BaseEndpoint: &srv.URL, Credentials: credentials.NewStaticCredentialsProvider("k", "s", ""), RetryMaxAttempts: 1}))
-	spec := &migration.Spec{Plan: "shop", State: migration.StateStore{Target: "main", Bucket: "b"}, Targets: []migration.Target{{Name: "main"}}}
+	a := worker(s3.New(s3.Options{Region: "us-east-1", UsePathStyle: true, BaseEndpoint: &srv.URL,
+		Credentials: credentials.NewStaticCredentialsProvider("k", "s", ""), RetryMaxAttempts: 1}))
+	spec := &migration.Spec{Plan: "shop", State: migration.StateStore{Target: "main", Bucket: "b"},
+		Targets: []migration.Target{{Name: "main"}}}
 	_, err := a.SaveSpec(t.Context(), state.SaveSpecRequest{Spec: spec})
 	require.ErrorIs(t, err, objects.ErrNotFound, "the next try saves it")
 	_, err = a.SaveSpec(t.Context(), state.SaveSpecRequest{Spec: spec})
@@ -165,7 +171,8 @@ func TestASpecThatSomebodyChangedIsNotUsed(t *testing.T) {
 			_, err := a.LoadPlan(ctx, ref)
 			return err
 		}},
-		{"a worker that would save it again", func(ctx context.Context, a *state.Activities, spec *migration.Spec, _ migration.SpecRef) error {
+		{"a worker that would save it again", func(ctx context.Context, a *state.Activities, spec *migration.Spec,
+			_ migration.SpecRef) error {
 			_, err := a.SaveSpec(ctx, state.SaveSpecRequest{Spec: spec})
 			return err
 		}},
@@ -174,7 +181,8 @@ func TestASpecThatSomebodyChangedIsNotUsed(t *testing.T) {
 			spec := plan(t)
 			a, ref := save(t, spec)
 			key := "drover/plans/shop/specs/" + ref.Digest + ".json"
-			_, err := objectStore(t).PutObject(t.Context(), &s3.PutObjectInput{Bucket: &spec.State.Bucket, Key: aws.String(key), Body: strings.NewReader("{}")})
+			_, err := objectStore(t).PutObject(t.Context(),
+				&s3.PutObjectInput{Bucket: &spec.State.Bucket, Key: aws.String(key), Body: strings.NewReader("{}")})
 			require.NoError(t, err)
 			err = c.do(t.Context(), a, spec, ref)
 			require.Equal(t, "SpecCorrupt", kind(t, err))
@@ -197,7 +205,8 @@ func TestASpecIsReadOnce(t *testing.T) {
 	a, ref := save(t, spec)
 	first, err := a.LoadPlan(t.Context(), ref)
 	require.NoError(t, err)
-	_, err = objectStore(t).DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &spec.State.Bucket, Key: aws.String("drover/plans/shop/specs/" + ref.Digest + ".json")})
+	_, err = objectStore(t).DeleteObject(t.Context(),
+		&s3.DeleteObjectInput{Bucket: &spec.State.Bucket, Key: aws.String("drover/plans/shop/specs/" + ref.Digest + ".json")})
 	require.NoError(t, err)
 	again, err := a.LoadPlan(t.Context(), ref)
 	require.NoError(t, err, "a spec never changes under its digest")

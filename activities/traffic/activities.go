@@ -13,8 +13,8 @@ type Specs interface {
 	Spec(ctx context.Context, ref migration.SpecRef) (*migration.Spec, error)
 }
 
-// Homes reads where customers are homed, in one question for many. A customer that it cannot speak for
-// has no side, or is left out.
+// Homes reads where customers are homed, in one question for many. A customer that it cannot speak
+// for has no side, or is left out.
 type Homes interface {
 	Wanted(ctx context.Context, spec *migration.Spec, customers []migration.Customer) ([]routes.Wanted, error)
 }
@@ -39,8 +39,8 @@ type Activities struct {
 	router Router
 }
 
-// New builds the activities over a router. homes is asked by requests that do not say themselves what is
-// wanted.
+// New builds the activities over a router. homes is asked by requests that do not say themselves
+// what is wanted.
 func New(specs Specs, homes Homes, router Router) *Activities {
 	return &Activities{specs: specs, homes: homes, router: router}
 }
@@ -70,7 +70,8 @@ type CheckTargetsRequest struct {
 	Spec migration.SpecRef `json:"spec"`
 }
 
-// CheckTargetsResult is what keeps customers from being sent to AWS; nothing found: every routed workload serves there.
+// CheckTargetsResult is what keeps customers from being sent to AWS; nothing found: every routed
+// workload serves there.
 type CheckTargetsResult struct {
 	Findings []migration.Finding `json:"findings,omitempty"`
 }
@@ -90,8 +91,8 @@ type RecordRouteRequest struct {
 	Spec migration.SpecRef `json:"spec"`
 }
 
-// RecordRoute keeps what stands on every listener, and then attaches the workloads' target groups on AWS to it. Run twice, or cut off
-// anywhere, it ends the same: the first record stays.
+// RecordRoute keeps what stands on every listener, and then attaches the workloads' target groups
+// on AWS to it. Run twice, or cut off anywhere, it ends the same: the first record stays.
 func (a *Activities) RecordRoute(ctx context.Context, req RecordRouteRequest) error {
 	spec, err := a.specs.Spec(ctx, req.Spec)
 	if err != nil {
@@ -138,7 +139,8 @@ type AwaitTargetsRequest struct {
 	Want        int              `json:"want"`
 }
 
-// AwaitTargets waits until Want targets are healthy, or none registered is unhealthy and Want is 0. It only reads.
+// AwaitTargets waits until Want targets are healthy, or none registered is unhealthy and Want is 0.
+// It only reads.
 func (a *Activities) AwaitTargets(ctx context.Context, req AwaitTargetsRequest) error {
 	say, stop := heartbeat.Saying[string](ctx)
 	defer stop()

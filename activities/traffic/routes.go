@@ -25,7 +25,8 @@ func wanted(in []WantedRoute) []routes.Wanted {
 }
 
 // ReconcileRouteRequest names a customer of a spec, and what is wanted of it and of others. Without
-// Wanted the activity reads the customer's home itself, and so must run where the databases are reached.
+// Wanted the activity reads the customer's home itself, and so must run where the databases are
+// reached.
 type ReconcileRouteRequest struct {
 	Spec     migration.SpecRef `json:"spec"`
 	Customer string            `json:"customer"`
@@ -35,9 +36,10 @@ type ReconcileRouteRequest struct {
 // RouteState is where the routes send a customer.
 type RouteState = routes.State
 
-// ReconcileRoute makes the rules of every listener send the wanted customers to their sides, and answers
-// for the request's customer. It may run any number of times, at once and late: see
-// alb.Router.Reconcile. Where it reads the home itself, it reads it again at the end and follows a change.
+// ReconcileRoute makes the rules of every listener send the wanted customers to their sides, and
+// answers for the request's customer. It may run any number of times, at once and late: see
+// alb.Router.Reconcile. Where it reads the home itself, it reads it again at the end and follows a
+// change.
 func (a *Activities) ReconcileRoute(ctx context.Context, req ReconcileRouteRequest) (RouteState, error) {
 	spec, err := a.specs.Spec(ctx, req.Spec)
 	if err != nil {
@@ -144,19 +146,20 @@ func (a *Activities) VerifyRoutes(ctx context.Context, req VerifyRoutesRequest) 
 	return out, err
 }
 
-// RestoreRouteRequest names the spec whose routes are restored, and says where all its customers are
-// homed. Without Wanted the activity reads that itself.
+// RestoreRouteRequest names the spec whose routes are restored, and says where all its customers
+// are homed. Without Wanted the activity reads that itself.
 type RestoreRouteRequest struct {
 	Spec   migration.SpecRef `json:"spec"`
 	Wanted []WantedRoute     `json:"wanted,omitempty"`
 }
 
-// RestoreRouteResult says what was done, and what is not as it was recorded although Drover never touched
-// it.
+// RestoreRouteResult says what was done, and what is not as it was recorded although Drover never
+// touched it.
 type RestoreRouteResult = routes.Restored
 
-// RestoreRoute takes Drover's rules and target groups off every listener. It refuses while a customer is
-// homed on AWS. Run twice it deletes nothing more; cut off, the next run deletes the rest.
+// RestoreRoute takes Drover's rules and target groups off every listener. It refuses while a
+// customer is homed on AWS. Run twice it deletes nothing more; cut off, the next run deletes the
+// rest.
 func (a *Activities) RestoreRoute(ctx context.Context, req RestoreRouteRequest) (RestoreRouteResult, error) {
 	spec, err := a.specs.Spec(ctx, req.Spec)
 	if err != nil {

@@ -24,7 +24,8 @@ type world struct {
 }
 
 func newWorld(side migration.Side) *world {
-	return &world{spec: migration.Spec{Plan: "p", Customers: []migration.Customer{{ID: "acme"}}}, home: routes.Wanted{Customer: "acme", Side: side, Token: 1},
+	return &world{spec: migration.Spec{Plan: "p", Customers: []migration.Customer{{ID: "acme"}}},
+		home: routes.Wanted{Customer: "acme", Side: side, Token: 1},
 		sent: map[string]migration.Side{"acme": migration.OnPrem}}
 }
 
@@ -99,7 +100,8 @@ func TestARequestThatSaysNothingFollowsTheHomeAlsoWhereItTurnsMeanwhile(t *testi
 func TestWhoseDataNamesNoHomeIsLeftAsItIs(t *testing.T) {
 	w := newWorld(migration.NoHome)
 	w.sent["acme"] = migration.AWS
-	for _, req := range []traffic.ReconcileRouteRequest{{Customer: "acme"}, {Customer: "acme", Wanted: []traffic.WantedRoute{{Customer: "acme"}}}} {
+	for _, req := range []traffic.ReconcileRouteRequest{{Customer: "acme"},
+		{Customer: "acme", Wanted: []traffic.WantedRoute{{Customer: "acme"}}}} {
 		_, err := w.activities().ReconcileRoute(t.Context(), req)
 		require.Equal(t, "NoHome", permanent.Kind(err))
 		_, err = w.activities().VerifyRoute(t.Context(), req)

@@ -61,8 +61,9 @@ type SnapshotVMResult struct {
 	Snapshot string `json:"snapshot"`
 }
 
-// SnapshotVM finds or makes the snapshot. Run twice, or cut off after its effect, it finds the one it made. Two at the same moment can make
-// two of one name: either is a frozen state, and RemoveVMSnapshot removes both.
+// SnapshotVM finds or makes the snapshot. Run twice, or cut off after its effect, it finds the one
+// it made. Two at the same moment can make two of one name: either is a frozen state, and
+// RemoveVMSnapshot removes both.
 func (a *Activities) SnapshotVM(ctx context.Context, req SnapshotVMRequest) (SnapshotVMResult, error) {
 	s, err := a.open(ctx, req.Site)
 	if err != nil {
@@ -80,8 +81,8 @@ type RemoveVMSnapshotRequest struct {
 	Name string         `json:"name"`
 }
 
-// RemoveVMSnapshot removes it; one that is gone is as good. Nobody else's snapshot is touched. Cut off, vCenter goes on consolidating, and
-// the next run finds nothing or waits for its turn.
+// RemoveVMSnapshot removes it; one that is gone is as good. Nobody else's snapshot is touched. Cut
+// off, vCenter goes on consolidating, and the next run finds nothing or waits for its turn.
 func (a *Activities) RemoveVMSnapshot(ctx context.Context, req RemoveVMSnapshotRequest) error {
 	s, err := a.open(ctx, req.Site)
 	if err != nil {
@@ -99,7 +100,8 @@ type ShutdownVMRequest struct {
 	HardStop bool               `json:"hardStop"`
 }
 
-// ShutdownVM asks the guest to shut down. Run twice, the second finds it off; cut off while it waits, the next asks and waits anew.
+// ShutdownVM asks the guest to shut down. Run twice, the second finds it off; cut off while it
+// waits, the next asks and waits anew.
 func (a *Activities) ShutdownVM(ctx context.Context, req ShutdownVMRequest) error {
 	s, err := a.open(ctx, req.Site)
 	if err != nil {
@@ -133,7 +135,8 @@ func (a *Activities) open(ctx context.Context, site migration.Site) (*vsphere.Se
 // beatEvery is well below the time after which a worker that does not heartbeat counts as lost.
 const beatEvery = 5 * time.Second
 
-// beat heartbeats until the returned function is called, after a cancel too: consolidating a snapshot takes as long as the guest wrote.
+// beat heartbeats until the returned function is called, after a cancel too: consolidating a
+// snapshot takes as long as the guest wrote.
 func beat(ctx context.Context) (stop func()) {
 	return heartbeat.Beside(context.WithoutCancel(ctx), beatEvery, func() { activity.RecordHeartbeat(ctx) })
 }

@@ -33,7 +33,8 @@ type site struct {
 // start runs a vCenter and the activities against it.
 func start(t *testing.T, says secret, vms ...vcenter.VM) *site {
 	t.Helper()
-	vc, err := vcenter.Start(t.Context(), vcenter.Options{Listen: "127.0.0.1:0", Dir: t.TempDir(), VMs: vms, Username: "admin", Password: "right"})
+	vc, err := vcenter.Start(t.Context(), vcenter.Options{Listen: "127.0.0.1:0", Dir: t.TempDir(), VMs: vms, Username: "admin",
+		Password: "right"})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, vc.Close()) })
 	ca := filepath.Join(t.TempDir(), "ca.pem")
@@ -42,7 +43,8 @@ func start(t *testing.T, says secret, vms ...vcenter.VM) *site {
 	t.Cleanup(pool.Close)
 	var suite testsuite.WorkflowTestSuite
 	s := &site{T: t, vc: vc, env: suite.NewTestActivityEnvironment(), a: New(pool, hclog.NewNullLogger())}
-	s.site = migration.Site{Name: "dc1", VSphere: &migration.VSphere{URL: vc.URL(), Datacenter: "DC0", Credentials: "env://VSPHERE", CAFile: ca}}
+	s.site = migration.Site{Name: "dc1", VSphere: &migration.VSphere{URL: vc.URL(), Datacenter: "DC0", Credentials: "env://VSPHERE",
+		CAFile: ca}}
 	s.env.RegisterActivity(s.a)
 	return s
 }
@@ -104,7 +106,8 @@ func TestWhatNoRepetitionMends(t *testing.T) {
 	deaf.Deaf = true
 	s := start(t, right, deaf)
 	vm := s.list(migration.VMSelector{})[0]
-	s.permanent(s.do(s.a.ShutdownVM, ShutdownVMRequest{Site: s.site, VM: vm, Timeout: migration.Duration(100 * time.Millisecond)}), "StillRunning")
+	s.permanent(s.do(s.a.ShutdownVM, ShutdownVMRequest{Site: s.site, VM: vm, Timeout: migration.Duration(100 * time.Millisecond)}),
+		"StillRunning")
 	s.permanent(s.do(s.a.SnapshotVM, SnapshotVMRequest{Site: s.site, VM: vm, Name: "backup"}), "NotOurs")
 	gone := vm
 	gone.Ref = "vm-9999"

@@ -1,5 +1,6 @@
 // Package vsphere are the activities next to a site's vCenter: inventory, snapshots and power.
 //
-// Privileges: read-only on the datacenter for ListVMs; VirtualMachine.State.* for SnapshotVM and RemoveVMSnapshot;
-// VirtualMachine.Interact.PowerOff and PowerOn for ShutdownVM and PowerOnVM. Reading disks needs more: see package disks.
+// Privileges: read-only on the datacenter for ListVMs; VirtualMachine.State.* for SnapshotVM and
+// RemoveVMSnapshot; VirtualMachine.Interact.PowerOff and PowerOn for ShutdownVM and PowerOnVM.
+// Reading disks needs more: see package disks.
 package vsphere

@@ -10,8 +10,8 @@ import (
 	"github.com/drover-migration/drover/vsphere"
 )
 
-// mistakes are what no repetition mends: somebody has to correct the plan, a secret or the machine. Refused credentials also lock an
-// account when they are tried again and again.
+// mistakes are what no repetition mends: somebody has to correct the plan, a secret or the machine.
+// Refused credentials also lock an account when they are tried again and again.
 var mistakes = map[error]string{
 	vsphere.ErrCredentials:  "Credentials",
 	vsphere.ErrSecret:       "BadSecret",
@@ -22,7 +22,8 @@ var mistakes = map[error]string{
 	vsphere.ErrStillRunning: "StillRunning",
 }
 
-// classify makes mistakes permanent. What is left is retried: a vCenter that restarts, a task that another one blocks.
+// classify makes mistakes permanent. What is left is retried: a vCenter that restarts, a task that
+// another one blocks.
 func classify(err error) error {
 	permanent := func(kind string) error { return temporal.NewNonRetryableApplicationError(err.Error(), kind, err) }
 	if err == nil {

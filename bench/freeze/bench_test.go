@@ -24,7 +24,8 @@ func TestTheBenchMeasuresBothWays(t *testing.T) {
 		for _, way := range []string{"out", "back"} {
 			w := ways[way]
 			require.Equal(t, 3, w.N)
-			for _, ms := range []float64{w.P50, w.P99, w.BareP50, w.BareP99, w.Steps["fence"], w.Steps["mark"], w.Steps["drain"], w.Steps["seal"], w.Steps["open"]} {
+			for _, ms := range []float64{w.P50, w.P99, w.BareP50, w.BareP99, w.Steps["fence"], w.Steps["mark"], w.Steps["drain"],
+				w.Steps["seal"], w.Steps["open"]} {
 				require.Positive(t, ms, "%+v", w)
 			}
 			require.LessOrEqual(t, w.P50, w.P99)

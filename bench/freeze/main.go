@@ -1,5 +1,6 @@
-// Command freeze measures how long customers cannot write: Moves through Temporal, workflow and worker, beside the bare SQL functions on
-// warm connections, in the same run on the same two servers. `make bench-freeze` runs it.
+// Command freeze measures how long customers cannot write: Moves through Temporal, workflow and
+// worker, beside the bare SQL functions on warm connections, in the same run on the same two
+// servers. `make bench-freeze` runs it.
 package main
 
 import (
@@ -33,7 +34,8 @@ func main() {
 // Both ways are measured with each number of customers: {"1": {"out": .., "back": ..}, ..}.
 type results map[string]map[string]Way
 
-// Way is a number of customers that moved at once in one direction. Steps are medians by the worker's clock; the freezes are by the servers'.
+// Way is a number of customers that moved at once in one direction. Steps are medians by the
+// worker's clock; the freezes are by the servers'.
 type Way struct {
 	N       int                `json:"n"`
 	P50     float64            `json:"p50_ms"`

@@ -17,12 +17,16 @@ type one struct {
 }
 
 func sum(whole, bare []one) Way {
-	w := Way{N: len(whole), P50: at(whole, 50), P99: at(whole, 99), BareP50: at(bare, 50), BareP99: at(bare, 99), Steps: map[string]float64{}}
+	w := Way{N: len(whole), P50: at(whole, 50), P99: at(whole, 99), BareP50: at(bare, 50), BareP99: at(bare, 99),
+		Steps: map[string]float64{}}
 	for name, of := range map[string]func(migration.FreezeTook) migration.Duration{
-		"turn": func(t migration.FreezeTook) migration.Duration { return t.Turn }, "rehearse": func(t migration.FreezeTook) migration.Duration { return t.Rehearse },
-		"fence": func(t migration.FreezeTook) migration.Duration { return t.Fence }, "mark": func(t migration.FreezeTook) migration.Duration { return t.Mark },
-		"drain": func(t migration.FreezeTook) migration.Duration { return t.Drain }, "seal": func(t migration.FreezeTook) migration.Duration { return t.Seal },
-		"open": func(t migration.FreezeTook) migration.Duration { return t.Open },
+		"turn":     func(t migration.FreezeTook) migration.Duration { return t.Turn },
+		"rehearse": func(t migration.FreezeTook) migration.Duration { return t.Rehearse },
+		"fence":    func(t migration.FreezeTook) migration.Duration { return t.Fence },
+		"mark":     func(t migration.FreezeTook) migration.Duration { return t.Mark },
+		"drain":    func(t migration.FreezeTook) migration.Duration { return t.Drain },
+		"seal":     func(t migration.FreezeTook) migration.Duration { return t.Seal },
+		"open":     func(t migration.FreezeTook) migration.Duration { return t.Open },
 	} {
 		var all []time.Duration
 		for _, x := range whole {
@@ -55,7 +59,8 @@ func (r results) table(n int) string {
 	var b strings.Builder
 	for _, way := range []string{"out", "back"} {
 		w := r[strconv.Itoa(n)][way]
-		fmt.Fprintf(&b, "%3d at once, %-4s  n %4d  freeze p50 %7.1f ms  p99 %7.1f ms   bare p50 %7.1f ms  p99 %7.1f ms  ", n, way, w.N, w.P50, w.P99, w.BareP50, w.BareP99)
+		fmt.Fprintf(&b, "%3d at once, %-4s  n %4d  freeze p50 %7.1f ms  p99 %7.1f ms   bare p50 %7.1f ms  p99 %7.1f ms  ", n, way, w.N,
+			w.P50, w.P99, w.BareP50, w.BareP99)
 		for _, s := range []string{"turn", "rehearse", "fence", "mark", "drain", "seal", "open"} {
 			fmt.Fprintf(&b, " %s %.1f", s, w.Steps[s])
 		}

@@ -59,7 +59,8 @@ func start(ctx context.Context, tools string, customers int) (*surroundings, err
 		return nil, err
 	}
 	s := &surroundings{dir: dir, tokens: map[int64]int64{}, closers: []func(){func() { _ = os.RemoveAll(dir) }}}
-	if err := errors.Join(os.Chmod(dir, 0o755), s.databases(ctx, tools, customers)); err != nil { //nolint:gosec // the servers run as another user
+	if err := errors.Join(os.Chmod(dir, 0o755),
+		s.databases(ctx, tools, customers)); err != nil { //nolint:gosec // the servers run as another user
 		s.close()
 		return nil, err
 	}
@@ -74,7 +75,8 @@ func (s *surroundings) databases(ctx context.Context, tools string, customers in
 	_ = os.Setenv(setup.BinEnv, filepath.Join(tools, "pg", "bin"))
 	var sides []*engine.Server
 	for _, side := range []migration.Side{migration.OnPrem, migration.AWS} {
-		x, err := pg.Start(ctx, pg.Options{Tools: tools, Dir: s.dir, Name: string(side), Settings: map[string]string{"max_connections": "300"}})
+		x, err := pg.Start(ctx, pg.Options{Tools: tools, Dir: s.dir, Name: string(side),
+			Settings: map[string]string{"max_connections": "300"}})
 		if err != nil {
 			return err
 		}
@@ -140,7 +142,8 @@ func (s *surroundings) worker(ctx context.Context, tools string) error {
 		return err
 	}
 	for _, q := range []string{migration.QueueMain, migration.SiteFreezeQueue(site)} {
-		w := worker.New(s.client, q, worker.Options{MaxConcurrentActivityTaskPollers: 16, MaxConcurrentWorkflowTaskPollers: 16, DisableWorkflowWorker: q != migration.QueueMain})
+		w := worker.New(s.client, q, worker.Options{MaxConcurrentActivityTaskPollers: 16, MaxConcurrentWorkflowTaskPollers: 16,
+			DisableWorkflowWorker: q != migration.QueueMain})
 		if q == migration.QueueMain {
 			workflows.Register(w)
 		}
@@ -163,7 +166,8 @@ func (s *surroundings) next(tenant int64) int64 {
 }
 
 // measured has n customers move there and back at once, rounds times.
-func measured(ctx context.Context, n, rounds int, move func(ctx context.Context, tenant int64, from migration.Side) (one, error)) (map[migration.Side][]one, error) {
+func measured(ctx context.Context, n, rounds int,
+	move func(ctx context.Context, tenant int64, from migration.Side) (one, error)) (map[migration.Side][]one, error) {
 	var mu sync.Mutex
 	found := map[migration.Side][]one{}
 	g, gctx := errgroup.WithContext(ctx)
@@ -196,7 +200,8 @@ func (s *surroundings) whole(ctx context.Context, n, rounds int) (map[migration.
 			Policy:    migration.Policy{FreezeBudget: migration.Duration(budget), MaxLag: migration.Duration(budget)},
 		}}
 		var r migration.MoveResult
-		w, err := s.client.ExecuteWorkflow(ctx, temporalclient.StartWorkflowOptions{ID: migration.MoveID("bench", in.Slice.Customer.ID, token), TaskQueue: migration.QueueMain}, move.Move, in)
+		w, err := s.client.ExecuteWorkflow(ctx, temporalclient.StartWorkflowOptions{ID: migration.MoveID("bench", in.Slice.Customer.ID,
+			token), TaskQueue: migration.QueueMain}, move.Move, in)
 		if err == nil {
 			err = w.Get(ctx, &r)
 		}
@@ -207,7 +212,8 @@ func (s *surroundings) whole(ctx context.Context, n, rounds int) (map[migration.
 	})
 }
 
-// bare calls the same functions with nothing around them, on two connections a customer that have done so before.
+// bare calls the same functions with nothing around them, on two connections a customer that have
+// done so before.
 func (s *surroundings) bare(ctx context.Context, n, rounds int) (map[migration.Side][]one, error) {
 	conns := make([][2]*pgx.Conn, n)
 	for i := range conns {
@@ -230,7 +236,8 @@ func (s *surroundings) bare(ctx context.Context, n, rounds int) (map[migration.S
 }
 
 func (s *surroundings) bareMove(ctx context.Context, on [2]*pgx.Conn, tenant int64, from migration.Side) (one, error) {
-	f := s.pair.FreezeOn(engine.Attempt{From: from, Tenant: tenant, Try: migration.Try{Token: s.next(tenant), Owner: uuid.NewString()}, Lease: budget}, on[0], on[1])
+	f := s.pair.FreezeOn(engine.Attempt{From: from, Tenant: tenant, Try: migration.Try{Token: s.next(tenant), Owner: uuid.NewString()},
+		Lease: budget}, on[0], on[1])
 	fenced, err := until(ctx, migration.WordFenced, f.Fence)
 	if err != nil {
 		return one{}, err

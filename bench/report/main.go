@@ -1,5 +1,5 @@
-// Command report writes docs/performance.md from the results of the benches: one table for each file that is there. A bench adds its table to
-// the list below.
+// Command report writes docs/performance.md from the results of the benches: one table for each
+// file that is there. A bench adds its table to the list below.
 package main
 
 import (
@@ -85,8 +85,11 @@ func freezeTable(raw []byte) (string, error) {
 	slices.Sort(movers)
 	steps := []string{"turn", "rehearse", "fence", "mark", "drain", "seal", "open"}
 	var b strings.Builder
-	b.WriteString("Fence to open by the servers' clocks, in milliseconds. Bare: the same SQL functions at the same concurrency on warm connections, without Temporal, in the same run. Steps: medians by the worker's clock; turn and rehearse come before the fence, drain contains mark.\n\n")
-	fmt.Fprintf(&b, "| at once | way | Moves | p50 | p99 | bare p50 | bare p99 | %s |\n|%s\n", strings.Join(steps, " | "), strings.Repeat("---|", 7+len(steps)))
+	b.WriteString("Fence to open by the servers' clocks, in milliseconds. Bare: the same SQL functions at the same concurrency on warm " +
+		"connections, without Temporal, in the same run. Steps: medians by the worker's clock; turn and rehearse come before the fence, " +
+		"drain contains mark.\n\n")
+	fmt.Fprintf(&b, "| at once | way | Moves | p50 | p99 | bare p50 | bare p99 | %s |\n|%s\n", strings.Join(steps, " | "),
+		strings.Repeat("---|", 7+len(steps)))
 	for _, n := range movers {
 		for _, way := range []string{"out", "back"} {
 			w := found[strconv.Itoa(n)][way]

@@ -12,7 +12,8 @@ import (
 	"github.com/drover-migration/drover/client"
 )
 
-// confirm asks before something that moves customers, if a person is there to answer. Scripts are taken at their word.
+// confirm asks before something that moves customers, if a person is there to answer. Scripts are
+// taken at their word.
 func (a *app) confirm(ctx context.Context, question string, yes bool) error {
 	if yes || !isTerminal(a.in) {
 		return nil
@@ -34,7 +35,8 @@ func (a *app) confirm(ctx context.Context, question string, yes bool) error {
 			return nil
 		}
 	}
-	return &client.Problem{Kind: client.ErrRefused, Doing: strings.TrimSuffix(question, "?"), Why: "not confirmed", Next: "answer y, or give --yes"}
+	return &client.Problem{Kind: client.ErrRefused, Doing: strings.TrimSuffix(question, "?"), Why: "not confirmed",
+		Next: "answer y, or give --yes"}
 }
 
 // isTerminal says whether a stream is a person's terminal.

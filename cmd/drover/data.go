@@ -4,9 +4,10 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// What programs read (-o json and yaml): times are RFC 3339 in UTC and left out where there is none, durations are numbers of
-// milliseconds whose keys end in Ms. Each type here has all that it embeds, but for the keys it writes otherwise: a field of the same key
-// that is left out hides the embedded one.
+// What programs read (-o json and yaml): times are RFC 3339 in UTC and left out where there is
+// none, durations are numbers of milliseconds whose keys end in Ms. Each type here has all that it
+// embeds, but for the keys it writes otherwise: a field of the same key that is left out hides the
+// embedded one.
 
 // hidden leaves a key of an embedded type out.
 type hidden *struct{}

@@ -48,15 +48,16 @@ changes no route because of it. After that look, say so by name:
 					return err
 				}
 			}
-			return a.withPlan(cmd.Context(), args[0], output, func(ctx context.Context, c *client.Client, spec *migration.Spec, format printer.Format) error {
-				ctx, cancel := context.WithTimeout(ctx, limit)
-				defer cancel()
-				report, err := c.Doctor(ctx, spec, say)
-				if err != nil {
-					return err
-				}
-				return a.printDoctor(format, args[0], report)
-			})
+			return a.withPlan(cmd.Context(), args[0], output,
+				func(ctx context.Context, c *client.Client, spec *migration.Spec, format printer.Format) error {
+					ctx, cancel := context.WithTimeout(ctx, limit)
+					defer cancel()
+					report, err := c.Doctor(ctx, spec, say)
+					if err != nil {
+						return err
+					}
+					return a.printDoctor(format, args[0], report)
+				})
 		},
 	}
 	f := cmd.Flags()
@@ -88,12 +89,14 @@ func agreement(agree, server string, w wish) (*migration.AgreeToServer, error) {
 		return nil, inputError(next, "--agree needs a --reason: it is kept in both databases")
 	}
 	return &migration.AgreeToServer{
-		Dataset: dataset, Side: migration.Side(side), Seen: migration.ServerIdentity{SystemID: system, Timeline: n}, By: w.by, Reason: w.reason,
+		Dataset: dataset, Side: migration.Side(side), Seen: migration.ServerIdentity{SystemID: system, Timeline: n}, By: w.by,
+		Reason: w.reason,
 	}, nil
 }
 
 func (a *app) printDoctor(format printer.Format, plan string, report migration.DoctorReport) error {
-	t := &printer.Table{Columns: []printer.Column{{Name: "DATASET"}, {Name: "SIDE"}, {Name: "SERVER"}, {Name: "KNOWN AS"}, {Name: "AGREED BY", Give: true, Least: 4}, {Name: "FOUND", Right: true}}}
+	t := &printer.Table{Columns: []printer.Column{{Name: "DATASET"}, {Name: "SIDE"}, {Name: "SERVER"}, {Name: "KNOWN AS"},
+		{Name: "AGREED BY", Give: true, Least: 4}, {Name: "FOUND", Right: true}}}
 	found := 0
 	for _, d := range report.Datasets {
 		if d.Error != "" {
@@ -141,7 +144,8 @@ func writeDoctor(w io.Writer, plan string, report migration.DoctorReport) error 
 			if s.Doubt != "" {
 				fmt.Fprintf(&b, "\ndataset %s, side %s\n", d.Dataset, s.Side)
 				b.WriteString(printer.Wrap("  ", s.Doubt))
-				fmt.Fprintf(&b, "  when it may be believed:\n    drover doctor %s --agree %s/%s --server %s --reason \"...\"\n", quoted(plan), d.Dataset, s.Side, s.Now)
+				fmt.Fprintf(&b, "  when it may be believed:\n    drover doctor %s --agree %s/%s --server %s --reason \"...\"\n",
+					quoted(plan), d.Dataset, s.Side, s.Now)
 			}
 		}
 		for _, c := range d.Customers {

@@ -131,5 +131,6 @@ func nextStep(err error) string {
 
 // exitCodesTopic is `drover help exit-codes`.
 func exitCodesTopic() *cobra.Command {
-	return &cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: "Exit codes of every command:\n\n" + strings.TrimRight(exitTable(), "\n")}
+	return &cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: "Exit codes of every command:\n\n" +
+		strings.TrimRight(exitTable(), "\n")}
 }

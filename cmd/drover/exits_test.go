@@ -8,7 +8,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// exits runs a command and wants a certain exit code: testscript itself only tells success from failure.
+// exits runs a command and wants a certain exit code: testscript itself only tells success from
+// failure.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE command [args...]")

@@ -30,17 +30,18 @@ from such a machine stops in preflight, before anything is touched.`,
   drover inventory plan.yaml -o csv`,
 		Args: asInput(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withPlan(cmd.Context(), args[0], output, func(ctx context.Context, c *client.Client, spec *migration.Spec, format printer.Format) error {
-				ctx, cancel := context.WithTimeout(ctx, within)
-				defer cancel()
-				patience := time.AfterFunc(inventoryPatience, func() { a.tellWhyItWaits(ctx, c, spec, within) })
-				defer patience.Stop()
-				report, err := c.Inventory(ctx, spec)
-				if err != nil {
-					return err
-				}
-				return a.printInventory(format, report)
-			})
+			return a.withPlan(cmd.Context(), args[0], output,
+				func(ctx context.Context, c *client.Client, spec *migration.Spec, format printer.Format) error {
+					ctx, cancel := context.WithTimeout(ctx, within)
+					defer cancel()
+					patience := time.AfterFunc(inventoryPatience, func() { a.tellWhyItWaits(ctx, c, spec, within) })
+					defer patience.Stop()
+					report, err := c.Inventory(ctx, spec)
+					if err != nil {
+						return err
+					}
+					return a.printInventory(format, report)
+				})
 		},
 	}
 	cmd.Flags().DurationVar(&within, "within", 10*time.Minute, "how long the sites may take to answer")
@@ -48,7 +49,8 @@ from such a machine stops in preflight, before anything is touched.`,
 	return cmd
 }
 
-// inventoryPatience is how long nothing is said while the sites' workers are asked: hundreds of machines take a few seconds.
+// inventoryPatience is how long nothing is said while the sites' workers are asked: hundreds of
+// machines take a few seconds.
 const inventoryPatience = 10 * time.Second
 
 // tellWhyItWaits names the sites that no worker is near, or says that the workers still read.
@@ -91,13 +93,16 @@ func (a *app) printInventory(format printer.Format, report migration.InventoryRe
 
 func inventoryTable(report migration.InventoryReport) *printer.Table {
 	t := &printer.Table{Columns: []printer.Column{
-		{Name: "SITE", Give: true, Least: 6}, {Name: "VM", Give: true, Least: 12}, {Name: "POWER"}, {Name: "CPU", Right: true}, {Name: "MEMORY", Right: true},
-		{Name: "DISKS", Right: true}, {Name: "SIZE", Right: true}, {Name: "GUEST", Give: true, Least: 6}, {Name: "BLOCK", Right: true}, {Name: "WARN", Right: true},
+		{Name: "SITE", Give: true, Least: 6}, {Name: "VM", Give: true, Least: 12}, {Name: "POWER"}, {Name: "CPU", Right: true},
+		{Name: "MEMORY", Right: true},
+		{Name: "DISKS", Right: true}, {Name: "SIZE", Right: true}, {Name: "GUEST", Give: true, Least: 6}, {Name: "BLOCK", Right: true},
+		{Name: "WARN", Right: true},
 	}}
 	for _, s := range report.Sites {
 		for _, vm := range s.VMs {
 			blockers := len(migration.Blockers(vm.Findings))
-			t.Add(s.Site, vm.Name, power(vm), vm.CPUs, printer.Bytes(int64(vm.MemoryMB)<<20), len(vm.Disks), printer.Bytes(diskBytes(vm)), vm.Guest,
+			t.Add(s.Site, vm.Name, power(vm), vm.CPUs, printer.Bytes(int64(vm.MemoryMB)<<20), len(vm.Disks), printer.Bytes(diskBytes(vm)),
+				vm.Guest,
 				blockers, len(vm.Findings)-blockers)
 		}
 	}
@@ -107,12 +112,14 @@ func inventoryTable(report migration.InventoryReport) *printer.Table {
 // inventoryRows is for programs: bytes are numbers, and findings are listed by name.
 func inventoryRows(report migration.InventoryReport) *printer.Table {
 	t := &printer.Table{Columns: []printer.Column{
-		{Name: "site"}, {Name: "vm"}, {Name: "uuid"}, {Name: "powered_on"}, {Name: "cpus"}, {Name: "memory_mb"}, {Name: "disks"}, {Name: "disk_bytes"},
+		{Name: "site"}, {Name: "vm"}, {Name: "uuid"}, {Name: "powered_on"}, {Name: "cpus"}, {Name: "memory_mb"}, {Name: "disks"},
+		{Name: "disk_bytes"},
 		{Name: "firmware"}, {Name: "guest"}, {Name: "address"}, {Name: "blockers"}, {Name: "warnings"},
 	}}
 	for _, s := range report.Sites {
 		for _, vm := range s.VMs {
-			t.Add(s.Site, vm.Name, vm.UUID, vm.PoweredOn, vm.CPUs, vm.MemoryMB, len(vm.Disks), diskBytes(vm), vm.Firmware, vm.Guest, vm.Address,
+			t.Add(s.Site, vm.Name, vm.UUID, vm.PoweredOn, vm.CPUs, vm.MemoryMB, len(vm.Disks), diskBytes(vm), vm.Firmware, vm.Guest,
+				vm.Address,
 				checksOf(vm, migration.Blocker), checksOf(vm, migration.Warning))
 		}
 	}
@@ -154,7 +161,8 @@ func countFindings(report migration.InventoryReport) (blockers, warnings int) {
 	return blockers, warnings
 }
 
-// writeFindings prints each finding with its reason and remedy below the table: they do not fit in it.
+// writeFindings prints each finding with its reason and remedy below the table: they do not fit in
+// it.
 func writeFindings(w io.Writer, report migration.InventoryReport, blockers, warnings int) error {
 	var b strings.Builder
 	for _, s := range report.Sites {

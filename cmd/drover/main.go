@@ -1,5 +1,5 @@
-// Command drover moves customers to AWS in batches, and back: it checks and submits plans, shows where everything stands, takes
-// operators' wishes, and runs the workers.
+// Command drover moves customers to AWS in batches, and back: it checks and submits plans, shows
+// where everything stands, takes operators' wishes, and runs the workers.
 package main
 
 import "os"

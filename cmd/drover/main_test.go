@@ -14,8 +14,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"drover": main})
 }
 
-// TestSessions runs what a person would type, in testdata: what is printed, where, and the exit code. `exits N command...` wants
-// a command to end with exit code N.
+// TestSessions runs what a person would type, in testdata: what is printed, where, and the exit
+// code. `exits N command...` wants a command to end with exit code N.
 func TestSessions(t *testing.T) {
 	examples, err := filepath.Abs("../../plans/examples")
 	if err != nil {

@@ -12,9 +12,10 @@ import (
 func (a *app) pauseCommand() *cobra.Command {
 	var w wish
 	cmd := &cobra.Command{
-		Use:     "pause PLAN",
-		Short:   "Let no further customer start to move",
-		Long:    "Stops the admission of customers to their Moves. Moves that run go on to their\nend, and unhealthy customers still go back.",
+		Use:   "pause PLAN",
+		Short: "Let no further customer start to move",
+		Long: "Stops the admission of customers to their Moves. Moves that run go on to their\nend, and unhealthy customers still go " +
+			"back.",
 		Example: `  drover pause orders --reason "incident 77"`,
 		Args:    asInput(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -58,12 +58,14 @@ standard output, for programs.`,
 	return cmd
 }
 
-// warnOfClosedWindows tells of batches whose window is over: no mistake where they have moved already, and else they would wait for ever.
+// warnOfClosedWindows tells of batches whose window is over: no mistake where they have moved
+// already, and else they would wait for ever.
 func (a *app) warnOfClosedWindows(spec *migration.Spec, now time.Time) {
 	for _, b := range spec.Batches {
 		if b.Window != nil && !b.Window.Closes().After(now) {
 			_, _ = fmt.Fprintf(a.err, "%s  drover retry %s --batch %s\n",
-				printer.Wrap("", fmt.Sprintf("warning: the window of batch %s is over (%s); its customers move only when somebody says", b.Name, window(*b.Window))), spec.Plan, b.Name)
+				printer.Wrap("", fmt.Sprintf("warning: the window of batch %s is over (%s); its customers move only when somebody says",
+					b.Name, window(*b.Window))), spec.Plan, b.Name)
 		}
 	}
 }
@@ -75,7 +77,8 @@ func (a *app) listMistakes(format printer.Format, err error) error {
 		return err
 	}
 	t := &printer.Table{Columns: []printer.Column{
-		{Name: "file"}, {Name: "line"}, {Name: "column"}, {Name: "path"}, {Name: "message"}, {Name: "found"}, {Name: "want"}, {Name: "hint"},
+		{Name: "file"}, {Name: "line"}, {Name: "column"}, {Name: "path"}, {Name: "message"}, {Name: "found"}, {Name: "want"},
+		{Name: "hint"},
 	}}
 	for _, p := range problems {
 		t.Add(p.File, p.Line, p.Column, p.Path, p.Message, p.Found, p.Want, p.Hint)

@@ -247,7 +247,8 @@ func (a *app) send(ctx context.Context, subject string, do func(context.Context,
 	})
 }
 
-// whilePaused adds to what was accepted that a paused plan moves nobody to AWS. Where the plan cannot be asked in time, nothing is added.
+// whilePaused adds to what was accepted that a paused plan moves nobody to AWS. Where the plan
+// cannot be asked in time, nothing is added.
 func whilePaused(ctx context.Context, c *client.Client, plan string, got migration.Accepted, err error) (migration.Accepted, error) {
 	if err != nil {
 		return got, err

@@ -100,9 +100,11 @@ func standInCheck(_ workflow.Context, in migration.CheckInput) (migration.Invent
 	vm := migration.VM{Name: "web-01", PoweredOn: true, CPUs: 2, MemoryMB: 4096}
 	switch in.Spec.Plan {
 	case "minimal":
-		vm.Findings = []migration.Finding{{Severity: migration.Warning, Check: "tools-missing", Subject: "vm web-01", Reason: "no tools", Remedy: "install them"}}
+		vm.Findings = []migration.Finding{{Severity: migration.Warning, Check: "tools-missing", Subject: "vm web-01", Reason: "no tools",
+			Remedy: "install them"}}
 	case "lab":
-		vm.Findings = []migration.Finding{{Severity: migration.Blocker, Check: "disk-independent", Subject: "vm web-01", Reason: "no snapshots", Remedy: "change its mode"}}
+		vm.Findings = []migration.Finding{{Severity: migration.Blocker, Check: "disk-independent", Subject: "vm web-01",
+			Reason: "no snapshots", Remedy: "change its mode"}}
 	default:
 		return migration.InventoryReport{}, temporal.NewNonRetryableApplicationError("vCenter does not know the password", "Login", nil)
 	}
@@ -116,7 +118,8 @@ func startTemporal(t *testing.T) temporalclient.Client {
 	quiet := sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	dev, err := testsuite.StartDevServer(t.Context(), testsuite.DevServerOptions{
 		ExistingPath: filepath.Join(tooltest.Dir(t, "bin/temporal"), "bin", "temporal"), LogLevel: "error",
-		ClientOptions: &temporalclient.Options{DataConverter: codec.DataConverter(), FailureConverter: codec.FailureConverter(), Logger: quiet},
+		ClientOptions: &temporalclient.Options{DataConverter: codec.DataConverter(), FailureConverter: codec.FailureConverter(),
+			Logger: quiet},
 	})
 	require.NoError(t, err, "run `make setup`")
 	t.Cleanup(func() { _ = dev.Stop() })
@@ -151,7 +154,8 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 		{"submit " + plan, exitDone, "was submitted before and is running; nothing was changed", ""},
 		{"status minimal --watch", exitHeld, "plan minimal: soak", ""},
 		{"status minimal -o yaml", exitDone, "phase: soak", ""},
-		{"pause minimal", exitRefused, "", "error: pause plan minimal: say why\nnext: see what may be done now with `drover status minimal`"},
+		{"pause minimal", exitRefused, "",
+			"error: pause plan minimal: say why\nnext: see what may be done now with `drover status minimal`"},
 		{"pause minimal --reason lunch", exitDone, "plan minimal: pause accepted from ann", ""},
 		{"status minimal --customer acme", exitNotFound, "", "the plan has no customer \"acme\""},
 	} {
@@ -170,7 +174,8 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 func TestWhatACommandTellsAWorkflow(t *testing.T) {
 	server := startTemporal(t)
 	start := func(id, name string, args ...any) {
-		_, err := server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{ID: id, TaskQueue: migration.QueueMain}, name, args...)
+		_, err := server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{ID: id, TaskQueue: migration.QueueMain}, name,
+			args...)
 		require.NoError(t, err)
 	}
 	plan, canary, acme := migration.MigrationID("minimal"), migration.BatchID("minimal", "canary"), migration.CustomerID("minimal", "acme")
@@ -198,62 +203,95 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 		stdout string
 		stderr string // in one line
 	}{
-		{args: "approve minimal canary --reason CHG-1", at: canary, hears: heard{"approve", migration.Command{By: "ann", Reason: "CHG-1"}}, stdout: "batch canary of plan minimal: approve accepted from ann\n"},
-		{args: "approve minimal canary --reason CHG-2 --by bob --request-id r1", at: canary, hears: heard{"approve", migration.Command{RequestID: "r1", By: "bob", Reason: "CHG-2"}}, stdout: "accepted from bob\n"},
-		{args: "approve minimal canary --reason late", code: exitRefused, stderr: "error: approve batch canary of plan minimal: not now next: see what may be done now with `drover status minimal --batch canary`"},
+		{args: "approve minimal canary --reason CHG-1", at: canary, hears: heard{"approve", migration.Command{By: "ann", Reason: "CHG-1"}},
+			stdout: "batch canary of plan minimal: approve accepted from ann\n"},
+		{args: "approve minimal canary --reason CHG-2 --by bob --request-id r1", at: canary,
+			hears: heard{"approve", migration.Command{RequestID: "r1", By: "bob", Reason: "CHG-2"}}, stdout: "accepted from bob\n"},
+		{args: "approve minimal canary --reason late", code: exitRefused, stderr: "error: approve batch canary of plan minimal: not now " +
+			"next: see what may be done now with `drover status minimal --batch canary`"},
 		{args: "approve minimal nobody --reason x", code: exitNotFound,
 			stderr: "the plan has no batch \"nobody\" next: list the batches with `drover status minimal`"},
 		{args: "approve minimal first --reason x", code: exitRefused,
-			stderr: "it has ended (Terminated) next: it is started again within half a minute, from what its data says; see that with `drover status minimal --batch first`, then repeat the command"},
+			stderr: "it has ended (Terminated) next: it is started again within half a minute, from what its data says; see that with " +
+				"`drover status minimal --batch first`, then repeat the command"},
 		{args: "approve minimal", code: exitInput, stderr: "next: usage: drover approve PLAN BATCH [flags]; see `drover approve --help`"},
 
-		{args: "pause minimal --reason lunch", at: plan, hears: heard{"pause", migration.Command{By: "ann", Reason: "lunch"}}, stdout: "plan minimal: pause accepted from ann\n"},
-		{args: "resume minimal --reason repaired --by bob", at: plan, hears: heard{"resume", migration.Command{By: "bob", Reason: "repaired"}}, stdout: "plan minimal: resume accepted from bob\n"},
-		{args: "resume minimal --reason late", code: exitRefused, stderr: "error: resume plan minimal: not now next: see what may be done now with `drover status minimal`"},
+		{args: "pause minimal --reason lunch", at: plan, hears: heard{"pause", migration.Command{By: "ann", Reason: "lunch"}},
+			stdout: "plan minimal: pause accepted from ann\n"},
+		{args: "resume minimal --reason repaired --by bob", at: plan,
+			hears: heard{"resume", migration.Command{By: "bob", Reason: "repaired"}}, stdout: "plan minimal: resume accepted from bob\n"},
+		{args: "resume minimal --reason late", code: exitRefused, stderr: "error: resume plan minimal: not now next: see what may be " +
+			"done now with `drover status minimal`"},
 		{args: "resume nowhere --reason x", code: exitNotFound,
 			stderr: "no plan \"nowhere\" was submitted next: list the plans with `drover status`"},
 		{args: "resume old --reason x", code: exitRefused,
-			stderr: "it has ended (Terminated) next: the migration does not run any more, and nobody starts it again: submit the plan again, then repeat the command"},
+			stderr: "it has ended (Terminated) next: the migration does not run any more, and nobody starts it again: submit the plan " +
+				"again, then repeat the command"},
 
 		{args: "hold minimal --customer acme --reason exams --yes", at: acme, hears: heard{"hold", migration.Command{By: "ann",
 			Reason: "exams"}}, stdout: "customer acme of plan minimal: hold accepted from ann\n"},
 		{args: "retry minimal --customer acme --reason repaired --yes", at: acme, hears: heard{"retry", migration.Command{By: "ann",
 			Reason: "repaired"}}, stdout: "customer acme of plan minimal: retry accepted"},
-		{args: "hold minimal acme --reason exams", at: acme, hears: heard{"hold", migration.Command{By: "ann", Reason: "exams"}}, stdout: "customer acme of plan minimal: hold accepted from ann\n"},
-		{args: "hold minimal acme", code: exitRefused, stderr: "error: hold customer acme of plan minimal: say why next: see what may be done now with `drover status minimal --customer acme`"},
+		{args: "hold minimal acme --reason exams", at: acme, hears: heard{"hold", migration.Command{By: "ann", Reason: "exams"}},
+			stdout: "customer acme of plan minimal: hold accepted from ann\n"},
+		{args: "hold minimal acme", code: exitRefused, stderr: "error: hold customer acme of plan minimal: say why next: see what may " +
+			"be done now with `drover status minimal --customer acme`"},
 		{args: "hold minimal nobody --reason x", code: exitNotFound,
 			stderr: "the plan has no customer \"nobody\", or it has not started next: list the customers with `drover status minimal`"},
 		{args: "hold minimal gone --reason x", code: exitRefused,
-			stderr: "it has ended (Terminated) next: it is started again within half a minute, from what its data says; see that with `drover status minimal --customer gone`"},
+			stderr: "it has ended (Terminated) next: it is started again within half a minute, from what its data says; see that with " +
+				"`drover status minimal --customer gone`"},
 
-		{args: "retry minimal --customer acme --reason repaired --token 7", at: acme, hears: heard{"retry", migration.Command{By: "ann", Reason: "repaired", Token: 7}}, stdout: "customer acme of plan minimal: retry accepted"},
-		{args: "retry minimal --batch canary --reason repaired", at: canary, hears: heard{"retry", migration.Command{By: "ann", Reason: "repaired"}}, stdout: "batch canary of plan minimal: retry accepted"},
-		{args: "retry minimal --batch canary --reason late", code: exitRefused, stderr: "error: retry batch canary of plan minimal: not now next: see what may be done now with `drover status minimal --batch canary`"},
-		{args: "retry minimal --reason repaired", code: exitInput, stderr: "error: retry what of plan minimal next: give one of --customer ID and --batch NAME"},
+		{args: "retry minimal --customer acme --reason repaired --token 7", at: acme,
+			hears: heard{"retry", migration.Command{By: "ann", Reason: "repaired", Token: 7}}, stdout: "customer acme of plan minimal: " +
+				"retry accepted"},
+		{args: "retry minimal --batch canary --reason repaired", at: canary,
+			hears:  heard{"retry", migration.Command{By: "ann", Reason: "repaired"}},
+			stdout: "batch canary of plan minimal: retry accepted"},
+		{args: "retry minimal --batch canary --reason late", code: exitRefused, stderr: "error: retry batch canary of plan minimal: not " +
+			"now next: see what may be done now with `drover status minimal --batch canary`"},
+		{args: "retry minimal --reason repaired", code: exitInput, stderr: "error: retry what of plan minimal next: give one of " +
+			"--customer ID and --batch NAME"},
 		{args: "retry minimal --batch canary --customer acme", code: exitInput, stderr: "next: give one of --customer ID and --batch NAME"},
 
-		{args: "rollback minimal --customer acme --reason sick --token 3 --by bob", at: acme, hears: heard{"rollback", migration.Command{By: "bob", Reason: "sick", Token: 3}}, stdout: "customer acme of plan minimal: rollback accepted from bob\n"},
-		{args: "rollback minimal --batch canary --reason sick", at: canary, hears: heard{"rollback", migration.Command{By: "ann", Reason: "sick"}}, stdout: "batch canary of plan minimal: rollback accepted"},
-		{args: "rollback minimal --all --reason sick --yes", at: plan, hears: heard{"rollback", migration.Command{By: "ann", Reason: "sick"}}, stdout: "all customers of plan minimal: rollback accepted"},
-		{args: "rollback minimal --customer acme --reason late", code: exitRefused, stderr: "error: rollback customer acme of plan minimal: not now next: see what may be done now with `drover status minimal --customer acme`"},
-		{args: "rollback minimal --batch canary --reason late", code: exitRefused, stderr: "next: see what may be done now with `drover status minimal --batch canary`"},
-		{args: "rollback minimal --all --reason late", code: exitRefused, stderr: "next: see what may be done now with `drover status minimal`"},
-		{args: "rollback minimal --all", code: exitInput, stderr: "error: a rollback needs a reason next: say why with --reason: it is kept in the customer's timeline"},
+		{args: "rollback minimal --customer acme --reason sick --token 3 --by bob", at: acme,
+			hears: heard{"rollback", migration.Command{By: "bob", Reason: "sick", Token: 3}}, stdout: "customer acme of plan minimal: " +
+				"rollback accepted from bob\n"},
+		{args: "rollback minimal --batch canary --reason sick", at: canary,
+			hears: heard{"rollback", migration.Command{By: "ann", Reason: "sick"}}, stdout: "batch canary of plan minimal: rollback " +
+				"accepted"},
+		{args: "rollback minimal --all --reason sick --yes", at: plan,
+			hears: heard{"rollback", migration.Command{By: "ann", Reason: "sick"}}, stdout: "all customers of plan minimal: rollback " +
+				"accepted"},
+		{args: "rollback minimal --customer acme --reason late", code: exitRefused, stderr: "error: rollback customer acme of plan " +
+			"minimal: not now next: see what may be done now with `drover status minimal --customer acme`"},
+		{args: "rollback minimal --batch canary --reason late", code: exitRefused, stderr: "next: see what may be done now with `drover " +
+			"status minimal --batch canary`"},
+		{args: "rollback minimal --all --reason late", code: exitRefused, stderr: "next: see what may be done now with `drover status " +
+			"minimal`"},
+		{args: "rollback minimal --all", code: exitInput, stderr: "error: a rollback needs a reason next: say why with --reason: it is " +
+			"kept in the customer's timeline"},
 		{args: "rollback minimal --reason sick", code: exitInput,
 			stderr: "error: a rollback of plan minimal without saying whose next: give one of --customer ID, --batch NAME and --all"},
-		{args: "rollback minimal --all --batch canary --reason sick", code: exitInput, stderr: "next: give one of --customer ID, --batch NAME and --all"},
+		{args: "rollback minimal --all --batch canary --reason sick", code: exitInput, stderr: "next: give one of --customer ID, " +
+			"--batch NAME and --all"},
 
 		{args: "retry stopped --batch canary --reason repaired",
 			stdout: "retry accepted from ann; the plan is paused, and nobody moves to AWS until `drover resume stopped`\n"},
 
-		{args: "abort minimal --reason over --yes", at: plan, hears: heard{"abort", migration.Command{By: "ann", Reason: "over"}}, stdout: "plan minimal: abort accepted from ann\n"},
-		{args: "abort minimal --reason late", code: exitRefused, stderr: "error: abort plan minimal: not now next: see what may be done now with `drover status minimal`"},
+		{args: "abort minimal --reason over --yes", at: plan, hears: heard{"abort", migration.Command{By: "ann", Reason: "over"}},
+			stdout: "plan minimal: abort accepted from ann\n"},
+		{args: "abort minimal --reason late", code: exitRefused, stderr: "error: abort plan minimal: not now next: see what may be done " +
+			"now with `drover status minimal`"},
 		{args: "abort nowhere --reason over", code: exitNotFound,
 			stderr: "no plan \"nowhere\" was submitted next: list the plans with `drover status`"},
 
 		{args: "inventory ../../plans/examples/minimal.yaml", stdout: "0 blockers, 1 warning\n"},
-		{args: "inventory ../../plans/examples/lab.yaml", code: exitBlocked, stdout: "remedy: change its mode\n\n1 blocker, 0 warnings: preflight stops a plan that moves such a machine\n"},
-		{args: "inventory ../../plans/examples/platform.yaml", code: exitFailed, stderr: "error: take the inventory of plan realtime-platform: vCenter does not know the password next: read the history of workflow check/realtime-platform/inventory in the Temporal UI"},
+		{args: "inventory ../../plans/examples/lab.yaml", code: exitBlocked, stdout: "remedy: change its mode\n\n1 blocker, 0 warnings: " +
+			"preflight stops a plan that moves such a machine\n"},
+		{args: "inventory ../../plans/examples/platform.yaml", code: exitFailed, stderr: "error: take the inventory of plan " +
+			"realtime-platform: vCenter does not know the password next: read the history of workflow check/realtime-platform/inventory " +
+			"in the Temporal UI"},
 		{args: "inventory ../../plans/examples/minimal.yaml -o csv", stdout: "dc1,web-01,"},
 		{args: "status minimal --customer acme", stdout: "customer acme"},
 		{args: "status minimal --customer gone", stdout: "WORKFLOW TERMINATED: what follows is the last that was known of this customer"},

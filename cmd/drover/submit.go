@@ -38,19 +38,20 @@ how it ended.`,
 					return inputError("leave one of them out", "--wait shows the migration as lines: no -o %s", output)
 				}
 			}
-			return a.withPlan(cmd.Context(), args[0], output, func(ctx context.Context, c *client.Client, spec *migration.Spec, format printer.Format) error {
-				short, cancel := a.patience(ctx)
-				defer cancel()
-				got, err := c.Submit(short, spec, client.SubmitOptions{By: config.Who(by)})
-				if err != nil {
-					return err
-				}
-				a.warnOfClosedWindows(spec, time.Now())
-				if err := a.printSubmitted(format, got); err != nil || !wait {
-					return err
-				}
-				return a.watch(ctx, c, got.Plan, watch)
-			})
+			return a.withPlan(cmd.Context(), args[0], output,
+				func(ctx context.Context, c *client.Client, spec *migration.Spec, format printer.Format) error {
+					short, cancel := a.patience(ctx)
+					defer cancel()
+					got, err := c.Submit(short, spec, client.SubmitOptions{By: config.Who(by)})
+					if err != nil {
+						return err
+					}
+					a.warnOfClosedWindows(spec, time.Now())
+					if err := a.printSubmitted(format, got); err != nil || !wait {
+						return err
+					}
+					return a.watch(ctx, c, got.Plan, watch)
+				})
 		},
 	}
 	cmd.Flags().StringVar(&by, "by", "", "who submits (default $USER)")
@@ -60,9 +61,10 @@ how it ended.`,
 	return cmd
 }
 
-// withPlan hands a plan's file to use, compiled, with the client and the format to print in. Mistakes in either are told before anything
-// is dialled.
-func (a *app) withPlan(ctx context.Context, path, output string, use func(context.Context, *client.Client, *migration.Spec, printer.Format) error) error {
+// withPlan hands a plan's file to use, compiled, with the client and the format to print in.
+// Mistakes in either are told before anything is dialled.
+func (a *app) withPlan(ctx context.Context, path, output string,
+	use func(context.Context, *client.Client, *migration.Spec, printer.Format) error) error {
 	format, err := parseOutput(output)
 	if err != nil {
 		return err
@@ -80,7 +82,8 @@ func (a *app) printSubmitted(format printer.Format, got client.Submitted) error 
 		return printer.Print(a.out, format, got, nil)
 	}
 	if format == printer.AsCSV {
-		t := &printer.Table{Columns: []printer.Column{{Name: "PLAN"}, {Name: "REVISION"}, {Name: "DIGEST"}, {Name: "WORKFLOW"}, {Name: "ALREADY"}}}
+		t := &printer.Table{Columns: []printer.Column{{Name: "PLAN"}, {Name: "REVISION"}, {Name: "DIGEST"}, {Name: "WORKFLOW"},
+			{Name: "ALREADY"}}}
 		t.Add(got.Plan, got.Revision, got.Digest, got.Workflow, got.Already)
 		return printer.Print(a.out, format, got, t)
 	}
@@ -88,6 +91,7 @@ func (a *app) printSubmitted(format printer.Format, got client.Submitted) error 
 	if got.Already {
 		what = "was submitted before and is running; nothing was changed"
 	}
-	_, err := fmt.Fprintf(a.out, "plan %s (digest %.12s): %s\nfollow it with: drover status %s --watch\n", got.Plan, got.Digest, what, got.Plan)
+	_, err := fmt.Fprintf(a.out, "plan %s (digest %.12s): %s\nfollow it with: drover status %s --watch\n", got.Plan, got.Digest, what,
+		got.Plan)
 	return err
 }

@@ -10,13 +10,16 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// What people read: every line at most printer.Width characters. Times are ages against now, so that a view can be compared in tests.
+// What people read: every line at most printer.Width characters. Times are ages against now, so
+// that a view can be compared in tests.
 
-// recent is how many events of a plan's timeline a status shows; -o json has all that the workflow keeps.
+// recent is how many events of a plan's timeline a status shows; -o json has all that the workflow
+// keeps.
 const recent = 10
 
 func planList(plans []client.PlanSummary, now time.Time, format printer.Format) *printer.Table {
-	t := &printer.Table{Columns: []printer.Column{{Name: "PLAN", Give: true, Least: 12}, {Name: "PHASE"}, {Name: "WORKFLOW"}, {Name: "STARTED"}, {Name: "ENDED"}}}
+	t := &printer.Table{Columns: []printer.Column{{Name: "PLAN", Give: true, Least: 12}, {Name: "PHASE"}, {Name: "WORKFLOW"},
+		{Name: "STARTED"}, {Name: "ENDED"}}}
 	for _, p := range plans {
 		t.Add(p.Plan, dash(string(p.Phase)), p.Execution, when(p.Started, now, format), when(p.Closed, now, format))
 	}
@@ -62,12 +65,14 @@ func mayDo(names []string) string {
 	return printer.Wrap("  ", "may be done now: "+strings.Join(names, ", "))
 }
 
-// stopped tells of a migration that somebody ended in Temporal: its last status would look alive for ever.
+// stopped tells of a migration that somebody ended in Temporal: its last status would look alive
+// for ever.
 func stopped(plan string, s migration.MigrationStatus, execution string) string {
 	if execution == client.Running || over(s.Phase) {
 		return ""
 	}
-	return printer.Wrap("", fmt.Sprintf("WORKFLOW %s: the migration's workflow has ended before the plan did. What follows is the last that was known of %s; "+
+	return printer.Wrap("", fmt.Sprintf("WORKFLOW %s: the migration's workflow has ended before the plan did. What follows is the last "+
+		"that was known of %s; "+
 		"customers keep the home they have. Submit the plan again to go on.", strings.ToUpper(execution), plan)) + "\n"
 }
 
@@ -80,8 +85,10 @@ func endedEarly(what, execution string) string {
 
 func batchTable(batches []migration.BatchStatus) *printer.Table {
 	t := &printer.Table{Columns: []printer.Column{
-		{Name: "BATCH", Give: true, Least: 8}, {Name: "PHASE", Give: true, Least: 8}, {Name: "WAITS FOR"}, {Name: "ALL", Right: true}, {Name: "WAIT", Right: true},
-		{Name: "MOVE", Right: true}, {Name: "BAKE", Right: true}, {Name: "AWS", Right: true}, {Name: "BACK", Right: true}, {Name: "HELD", Right: true},
+		{Name: "BATCH", Give: true, Least: 8}, {Name: "PHASE", Give: true, Least: 8}, {Name: "WAITS FOR"}, {Name: "ALL", Right: true},
+		{Name: "WAIT", Right: true},
+		{Name: "MOVE", Right: true}, {Name: "BAKE", Right: true}, {Name: "AWS", Right: true}, {Name: "BACK", Right: true},
+		{Name: "HELD", Right: true},
 	}}
 	for _, b := range batches {
 		n := b.Counts
@@ -102,7 +109,8 @@ func waitsCell(b migration.BatchStatus) string {
 }
 
 func pieceTable(s migration.MigrationStatus) *printer.Table {
-	t := &printer.Table{Columns: []printer.Column{{Name: "PIECE", Give: true, Least: 12}, {Name: "PHASE"}, {Name: "COPIED"}, {Name: "LEFT"}, {Name: "DETAIL", Give: true}}}
+	t := &printer.Table{Columns: []printer.Column{{Name: "PIECE", Give: true, Least: 12}, {Name: "PHASE"}, {Name: "COPIED"}, {Name: "LEFT"},
+		{Name: "DETAIL", Give: true}}}
 	for _, w := range s.Workloads {
 		addPiece(t, "workload "+w.Name, w)
 	}
@@ -131,7 +139,8 @@ func addPiece(t *printer.Table, name string, p migration.PieceStatus) {
 
 func customerTable(customers []migration.CustomerStatus, now time.Time) *printer.Table {
 	t := &printer.Table{Columns: []printer.Column{
-		{Name: "CUSTOMER", Give: true, Least: 10}, {Name: "BATCH", Give: true, Least: 6}, {Name: "HOME"}, {Name: "PHASE"}, {Name: "WAITS FOR"}, {Name: "FOR", Right: true},
+		{Name: "CUSTOMER", Give: true, Least: 10}, {Name: "BATCH", Give: true, Least: 6}, {Name: "HOME"}, {Name: "PHASE"},
+		{Name: "WAITS FOR"}, {Name: "FOR", Right: true},
 		{Name: "TRY", Right: true},
 	}}
 	for _, c := range customers {
@@ -140,7 +149,8 @@ func customerTable(customers []migration.CustomerStatus, now time.Time) *printer
 	return t
 }
 
-// customerList is the table of customers, and below it why those that need somebody are where they are, in full.
+// customerList is the table of customers, and below it why those that need somebody are where they
+// are, in full.
 func customerList(customers []migration.CustomerStatus, now time.Time) string {
 	if len(customers) == 0 {
 		return ""
@@ -209,7 +219,8 @@ func batchView(s migration.BatchStatus, now time.Time) string {
 		for _, e := range s.Approvals {
 			by = append(by, e.By)
 		}
-		b.WriteString(printer.Wrap("  ", strings.TrimSpace(fmt.Sprintf("approvals: %d of %d %s", len(s.Approvals), s.Needs, strings.Join(by, ", ")))))
+		b.WriteString(printer.Wrap("  ", strings.TrimSpace(fmt.Sprintf("approvals: %d of %d %s", len(s.Approvals), s.Needs,
+			strings.Join(by, ", ")))))
 	}
 	if s.Window != nil {
 		b.WriteString(printer.Wrap("  ", "window: "+window(*s.Window)))
@@ -238,7 +249,8 @@ func customerView(s migration.CustomerStatus, now time.Time) string {
 	if s.Name != "" {
 		name = " (" + s.Name + ")"
 	}
-	b.WriteString(printer.Wrap("", fmt.Sprintf("customer %s%s of batch %s: %s%s%s", s.ID, name, s.Batch, s.Phase, waits(s.WaitingFor), lasting(s.Since, now))))
+	b.WriteString(printer.Wrap("", fmt.Sprintf("customer %s%s of batch %s: %s%s%s", s.ID, name, s.Batch, s.Phase, waits(s.WaitingFor),
+		lasting(s.Since, now))))
 	b.WriteString(reasonLine(s.Reason))
 	b.WriteString(printer.Wrap("  ", fmt.Sprintf("homed on %s, token %d, %s", s.Home, s.Token, tries(s.Tries))))
 	b.WriteString(ends(s))
@@ -301,7 +313,8 @@ func millis(seconds float64) string {
 
 func moveTable(moves []migration.MoveResult) *printer.Table {
 	t := &printer.Table{Columns: []printer.Column{
-		{Name: "TOKEN", Right: true}, {Name: "FROM"}, {Name: "TO"}, {Name: "OUTCOME"}, {Name: "FREEZE", Right: true}, {Name: "ROWS", Right: true},
+		{Name: "TOKEN", Right: true}, {Name: "FROM"}, {Name: "TO"}, {Name: "OUTCOME"}, {Name: "FREEZE", Right: true},
+		{Name: "ROWS", Right: true},
 		{Name: "OBJECTS", Right: true}, {Name: "WHY", Give: true},
 	}}
 	for _, m := range moves {

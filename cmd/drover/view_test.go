@@ -20,7 +20,8 @@ var now = time.Date(2026, 12, 2, 22, 0, 0, 0, time.UTC)
 
 func ago(d time.Duration) time.Time { return now.Add(-d) }
 
-// golden compares with a file in testdata/golden, or writes it with UPDATE_GOLDEN=1, and holds every line to 80 characters.
+// golden compares with a file in testdata/golden, or writes it with UPDATE_GOLDEN=1, and holds
+// every line to 80 characters.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	for l := range strings.Lines(got) {
@@ -40,16 +41,21 @@ func held() migration.CustomerStatus {
 	return migration.CustomerStatus{
 		ID: "initech", Name: "Initech Ltd", Batch: "week-49", Home: migration.OnPrem, Phase: migration.CustomerHeld,
 		WaitingFor: migration.WaitOperator,
-		Since:      ago(4 * time.Minute), Token: 7, Tries: 3, Reason: "the predicted freeze of 7.2s is longer than the budget of 5s: 41 MB behind on orders",
-		MayDo:   []string{"retry"},
-		Verdict: &migration.Verdict{Outcome: migration.Inconclusive, Reason: "12 samples are fewer than 100", At: ago(5 * time.Minute), Probe: "http /healthz", Samples: 12, P95: 0.012, BaselineP95: 0.0094, LastAnswer: "200 OK"},
+		Since:      ago(4 * time.Minute), Token: 7, Tries: 3, Reason: "the predicted freeze of 7.2s is longer than the budget of 5s: 41 " +
+			"MB behind on orders",
+		MayDo: []string{"retry"},
+		Verdict: &migration.Verdict{Outcome: migration.Inconclusive, Reason: "12 samples are fewer than 100", At: ago(5 * time.Minute),
+			Probe: "http /healthz", Samples: 12, P95: 0.012, BaselineP95: 0.0094, LastAnswer: "200 OK"},
 		Moves: []migration.MoveResult{
-			{Outcome: migration.MoveDone, Try: migration.Try{Token: 2}, From: migration.OnPrem, To: migration.AWS, Freeze: migration.Duration(18 * time.Millisecond), Rows: 120345, Objects: 12},
-			{Outcome: migration.MoveDone, Try: migration.Try{Token: 4}, From: migration.AWS, To: migration.OnPrem, Freeze: migration.Duration(22 * time.Millisecond), Rows: 120411, Objects: 12, Reason: "3 probes of 3 failed"},
+			{Outcome: migration.MoveDone, Try: migration.Try{Token: 2}, From: migration.OnPrem, To: migration.AWS,
+				Freeze: migration.Duration(18 * time.Millisecond), Rows: 120345, Objects: 12},
+			{Outcome: migration.MoveDone, Try: migration.Try{Token: 4}, From: migration.AWS, To: migration.OnPrem,
+				Freeze: migration.Duration(22 * time.Millisecond), Rows: 120411, Objects: 12, Reason: "3 probes of 3 failed"},
 		},
 		Timeline: []migration.Event{
 			{At: ago(9 * time.Minute), What: "cut over: homed on aws"},
-			{At: ago(8 * time.Minute), What: "rollback", By: "ann", Why: "the customer calls: reports are empty, although every probe passes; to be looked at by the platform team tomorrow"},
+			{At: ago(8 * time.Minute), What: "rollback", By: "ann", Why: "the customer calls: reports are empty, although every probe " +
+				"passes; to be looked at by the platform team tomorrow"},
 		},
 	}
 }
@@ -60,7 +66,8 @@ func shop() migration.MigrationStatus {
 	return migration.MigrationStatus{
 		Plan: "shop", Revision: 1, Phase: migration.MigrationReleasing, WaitingFor: migration.WaitResume, Since: ago(26 * time.Hour),
 		Paused: true,
-		Reason: "2 customers were rolled back or held (policy.stopAfter: 2); look at why, then resume", MayDo: []string{"resume", "rollback"},
+		Reason: "2 customers were rolled back or held (policy.stopAfter: 2); look at why, then resume",
+		MayDo:  []string{"resume", "rollback"},
 		Batches: []migration.BatchStatus{
 			{Name: "canary", Phase: migration.BatchDone, WaitingFor: migration.WaitNothing, Counts: migration.Counts{Customers: 1,
 				OnAWS: 1},
@@ -76,7 +83,8 @@ func shop() migration.MigrationStatus {
 			Progress: migration.Progress{Done: 3 << 30, Total: 40 << 30, Rate: 1 << 20, ETA: migration.Duration(10 * time.Hour)}}},
 		Datasets: []migration.PieceStatus{{Name: "orders", Phase: migration.PieceReady}, {Name: "attachments",
 			Phase: migration.PieceReplicating, Progress: migration.Progress{Done: 1 << 20, Measuring: true}}},
-		Timeline: []migration.Event{{At: ago(26 * time.Hour), What: "plan accepted: 10003 customers in 3 batches", By: "ann"}, {At: ago(time.Minute), What: "the migration pauses itself", Why: "2 customers rolled back or held; the plan stops after 2"}},
+		Timeline: []migration.Event{{At: ago(26 * time.Hour), What: "plan accepted: 10003 customers in 3 batches", By: "ann"},
+			{At: ago(time.Minute), What: "the migration pauses itself", Why: "2 customers rolled back or held; the plan stops after 2"}},
 	}
 }
 
@@ -91,7 +99,8 @@ func TestABatchFitsATerminal(t *testing.T) {
 	golden(t, "batch.txt", batchView(b, now))
 }
 
-// TestProgramsReadOneStyleOfTimes holds what -o json writes: a time is RFC 3339 in UTC or absent, a duration a number of milliseconds.
+// TestProgramsReadOneStyleOfTimes holds what -o json writes: a time is RFC 3339 in UTC or absent, a
+// duration a number of milliseconds.
 func TestProgramsReadOneStyleOfTimes(t *testing.T) {
 	s := shop()
 	s.Batches[2].Window = &migration.Window{Opens: now, For: migration.Duration(4 * time.Hour), Zone: "Europe/Kyiv"}
@@ -132,10 +141,16 @@ func TestTheListOfPlansFitsATerminal(t *testing.T) {
 func TestAnInventoryShowsEveryFindingWhole(t *testing.T) {
 	report := migration.InventoryReport{Sites: []migration.SiteInventory{{Site: "dc1", VMs: []migration.VM{
 		{Name: "web-01", PoweredOn: true, CPUs: 2, MemoryMB: 4096, Guest: "ubuntu64Guest", Disks: []migration.Disk{{Bytes: 40 << 30}}},
-		{Name: "db-raw-01", CPUs: 16, MemoryMB: 65536, Guest: "rhel8_64Guest", Disks: []migration.Disk{{Bytes: 40 << 30}, {Bytes: 2 << 40}}, Findings: []migration.Finding{
-			{Severity: migration.Blocker, Check: "disk-raw-device-mapping", Subject: "vm db-raw-01", Reason: "disk \"Hard disk 2\" is a raw device mapping in physical mode: snapshots leave it out", Remedy: "convert it to a virtual disk, or move its data as a dataset"},
-			{Severity: migration.Warning, Check: "tools", Subject: "vm db-raw-01", Reason: "VMware Tools do not run", Remedy: "install or start them"},
-		}},
+		{Name: "db-raw-01", CPUs: 16, MemoryMB: 65536, Guest: "rhel8_64Guest", Disks: []migration.Disk{{Bytes: 40 << 30}, {Bytes: 2 << 40}},
+			Findings: []migration.Finding{
+				{Severity: migration.Blocker, Check: "disk-raw-device-mapping", Subject: "vm db-raw-01",
+					Reason: "disk \"Hard disk 2\" is a " +
+						"raw device mapping in physical mode: snapshots leave it out",
+					Remedy: "convert it to a virtual disk, or move its " +
+						"data as a dataset"},
+				{Severity: migration.Warning, Check: "tools", Subject: "vm db-raw-01", Reason: "VMware Tools do not run",
+					Remedy: "install or start them"},
+			}},
 	}}}}
 	var out bytes.Buffer
 	a := &app{out: &out}

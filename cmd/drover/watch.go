@@ -82,7 +82,8 @@ func over(p migration.MigrationPhase) bool {
 func (a *app) finish(plan string, s migration.MigrationStatus, execution string) error {
 	switch {
 	case s.Phase == migration.MigrationFailed:
-		return &client.Problem{Doing: "plan " + plan, Why: "the migration failed: " + s.Reason, Next: "remove the cause, then submit the plan again"}
+		return &client.Problem{Doing: "plan " + plan, Why: "the migration failed: " + s.Reason, Next: "remove the cause, then submit " +
+			"the plan again"}
 	case s.Phase == migration.MigrationAborted:
 		_, err := fmt.Fprintf(a.out, "plan %s was aborted\n", plan)
 		return errors.Join(ended{exitAborted}, err)
@@ -91,7 +92,8 @@ func (a *app) finish(plan string, s migration.MigrationStatus, execution string)
 			Next: "submit the plan again to go on; customers keep the home they have"}
 	}
 	code, n := outcome(s)
-	_, err := fmt.Fprintf(a.out, "plan %s: every batch is through: %d on AWS, %d rolled back, %d held\n", plan, n.OnAWS+n.Baking, n.RolledBack, n.Held)
+	_, err := fmt.Fprintf(a.out, "plan %s: every batch is through: %d on AWS, %d rolled back, %d held\n", plan, n.OnAWS+n.Baking,
+		n.RolledBack, n.Held)
 	if err != nil || code == exitDone {
 		return err
 	}

@@ -43,7 +43,8 @@ env:// and file:// are resolved here, on the worker that uses them.`,
 			}
 			o.Client = opts
 			if o.Deployment != "" && o.BuildID == "" {
-				return inputError("give --build-id ID: the version of this binary, which `drover version` prints", "--deployment without --build-id does not say which version this is")
+				return inputError("give --build-id ID: the version of this binary, which `drover version` prints",
+					"--deployment without --build-id does not say which version this is")
 			}
 			if o.Identity == "" {
 				o.Identity = defaultIdentity()
@@ -57,7 +58,8 @@ env:// and file:// are resolved here, on the worker that uses them.`,
 	f.StringArrayVar(&o.Sites, "site", nil, "work next to the data of this site; may be repeated")
 	f.BoolVar(&o.Main, "main", true, "carry the workflows and talk to AWS")
 	f.StringVar(&o.Identity, "identity", "", "the worker's name in the Temporal UI (default PID@HOST)")
-	f.StringVar(&o.Deployment, "deployment", os.Getenv("TEMPORAL_DEPLOYMENT_NAME"), "worker deployment that this worker is of a version of (TEMPORAL_DEPLOYMENT_NAME)")
+	f.StringVar(&o.Deployment, "deployment", os.Getenv("TEMPORAL_DEPLOYMENT_NAME"), "worker deployment that this worker is of a version "+
+		"of (TEMPORAL_DEPLOYMENT_NAME)")
 	f.StringVar(&o.BuildID, "build-id", os.Getenv("TEMPORAL_WORKER_BUILD_ID"), "the version (TEMPORAL_WORKER_BUILD_ID)")
 	return cmd
 }

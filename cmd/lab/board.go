@@ -151,9 +151,11 @@ func (b *board) print(w io.Writer) {
 	fmt.Fprintf(w, "  acknowledged writes %d: lost %d, doubled %d; rows misplaced %d, unknown %d\n",
 		b.AckedWrites, b.LostWrites, b.DuplicateWrites, b.MisplacedRows, b.UnknownRows)
 	fmt.Fprintf(w, "  requests %d: failed %d, retried %d\n", b.Requests, b.FailedRequests, b.RetriedRequests)
-	fmt.Fprintf(w, "  freeze p50 %d ms, p99 %d ms, max %d ms; going back p50 %d ms, max %d ms\n", *b.FreezeMS.P50, *b.FreezeMS.P99, *b.FreezeMS.Max, *b.RollbackMS.P50, *b.RollbackMS.Max)
+	fmt.Fprintf(w, "  freeze p50 %d ms, p99 %d ms, max %d ms; going back p50 %d ms, max %d ms\n", *b.FreezeMS.P50, *b.FreezeMS.P99,
+		*b.FreezeMS.Max, *b.RollbackMS.P50, *b.RollbackMS.Max)
 	fmt.Fprintf(w, "  longest wait of a client %d ms; of a broken customer's %d ms\n", *b.ClientStallMS.Max, *b.FaultedStallMS.Max)
-	fmt.Fprintf(w, "  verified: %d disk blocks, %d objects, %d rows; %.0f s\n", b.DiskBlocksVerified, b.ObjectsVerified, b.RowsVerified, b.WallS)
+	fmt.Fprintf(w, "  verified: %d disk blocks, %d objects, %d rows; %.0f s\n", b.DiskBlocksVerified, b.ObjectsVerified, b.RowsVerified,
+		b.WallS)
 	fmt.Fprintf(w, "  machine: %s\n", b.machine)
 	for _, v := range slices.Concat(b.Violations, b.Failures) {
 		fmt.Fprint(w, strings.Replace(printer.Wrap("    ", v), "    ", "  ! ", 1))

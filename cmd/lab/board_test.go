@@ -31,7 +31,8 @@ type demonstration struct {
 func whole() *demonstration {
 	d := &demonstration{
 		shape: lab.DemoShape(), told: map[string]migration.CustomerStatus{}, wall: 151.5,
-		sum:   load.Summary{Requests: 17000, RetriedRequests: 80, AckedWrites: 12000, StallP99: 1200, StallMax: 1300, FaultedStallMax: 4100},
+		sum: load.Summary{Requests: 17000, RetriedRequests: 80, AckedWrites: 12000, StallP99: 1200, StallMax: 1300,
+			FaultedStallMax: 4100},
 		truth: verify.Result{AckedWrites: 12000, RowsVerified: 40000, ObjectsVerified: 300, DiskBlocksVerified: 96},
 	}
 	for _, c := range d.shape.Customers() {
@@ -108,16 +109,19 @@ func TestADemonstrationIsJudgedByWhatNoMachinesSpeedExcuses(t *testing.T) {
 		"a write is doubled":         {func(d *demonstration) { d.truth.DuplicateWrites = 2 }, "2 duplicate writes"},
 		"a row is on the wrong side": {func(d *demonstration) { d.truth.MisplacedRows = 3 }, "3 misplaced rows"},
 		"a request failed":           {func(d *demonstration) { d.sum.FailedRequests = 4 }, "4 failed requests"},
-		"something else is wrong":    {func(d *demonstration) { d.truth.Violations = []string{"replication does not stand"} }, "1 violations"},
+		"something else is wrong": {func(d *demonstration) { d.truth.Violations = []string{"replication does not stand"} },
+			"1 violations"},
 		"a broken customer never answered": {func(d *demonstration) { d.sum.Unanswered = []string{"birch"} },
 			"1 customers without an answer"},
-		"a row is nobody's":             {func(d *demonstration) { d.truth.UnknownRows = 5 }, "5 unknown rows"},
-		"no customer went home alone":   {func(d *demonstration) { d.stayed(d.shape.Batches[1].Customers[1].ID) }, "0 customers that went home by themselves: at least 1"},
-		"a batch went home but for one": {func(d *demonstration) { d.stayed(d.shape.Batches[2].Customers[3].ID) }, "0 batches that went home whole: at least 1"},
-		"too few writes":                {func(d *demonstration) { d.sum.AckedWrites = 9_999 }, "9999 acknowledged writes: at least 10000"},
-		"no disk was looked at":         {func(d *demonstration) { d.truth.DiskBlocksVerified = 0 }, "0 disk blocks verified: at least 1"},
-		"no object was looked at":       {func(d *demonstration) { d.truth.ObjectsVerified = 0 }, "0 objects verified: at least 1"},
-		"no row was looked at":          {func(d *demonstration) { d.truth.RowsVerified = 0 }, "0 rows verified: at least 1"},
+		"a row is nobody's": {func(d *demonstration) { d.truth.UnknownRows = 5 }, "5 unknown rows"},
+		"no customer went home alone": {func(d *demonstration) { d.stayed(d.shape.Batches[1].Customers[1].ID) },
+			"0 customers that went home by themselves: at least 1"},
+		"a batch went home but for one": {func(d *demonstration) { d.stayed(d.shape.Batches[2].Customers[3].ID) },
+			"0 batches that went home whole: at least 1"},
+		"too few writes":          {func(d *demonstration) { d.sum.AckedWrites = 9_999 }, "9999 acknowledged writes: at least 10000"},
+		"no disk was looked at":   {func(d *demonstration) { d.truth.DiskBlocksVerified = 0 }, "0 disk blocks verified: at least 1"},
+		"no object was looked at": {func(d *demonstration) { d.truth.ObjectsVerified = 0 }, "0 objects verified: at least 1"},
+		"no row was looked at":    {func(d *demonstration) { d.truth.RowsVerified = 0 }, "0 rows verified: at least 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := whole()
@@ -141,9 +145,18 @@ func TestABusyMachineIsAWarningAndNoFailure(t *testing.T) {
 			st := d.told[d.shape.Batches[0].Customers[0].ID]
 			st.Moves[0].Freeze = migration.Duration(500 * time.Millisecond)
 		},
-		"warning: the longest wait of a client took 3000 ms; on an otherwise idle machine it is under 3000 ms":                   func(d *demonstration) { d.sum.StallMax = 3000 },
-		"warning: the longest wait of a broken customer's client took 8000 ms; on an otherwise idle machine it is under 8000 ms": func(d *demonstration) { d.sum.FaultedStallMax = 8000 },
-		"warning: the whole run took 300500 ms; on an otherwise idle machine it is under 300000 ms":                              func(d *demonstration) { d.wall = 300.5 },
+		"warning: the longest wait of a client took 3000 ms; on an otherwise idle machine it is under 3000 ms": func(
+			d *demonstration) {
+			d.sum.StallMax = 3000
+		},
+		"warning: the longest wait of a broken customer's client took 8000 ms; on an otherwise idle machine it is under 8000 ms": func(
+			d *demonstration) {
+			d.sum.FaultedStallMax = 8000
+		},
+		"warning: the whole run took 300500 ms; on an otherwise idle machine it is under 300000 ms": func(
+			d *demonstration) {
+			d.wall = 300.5
+		},
 	} {
 		d := whole()
 		slow(d)
@@ -190,7 +203,8 @@ func TestWhatDidNotComeInTimeOnABusyMachineIsAVerdictOfItsOwn(t *testing.T) {
 
 func TestALineOfTheStoryIsBrokenAtSpacesAndKeepsItsColumns(t *testing.T) {
 	require.Equal(t, " 90.7s    cedar            baking\n", broken(" 90.7s  ", "  cedar            baking"))
-	require.Equal(t, " 90.7s    cedar            moving-back: probe http /api/healthz expecting 200\n            failed 3 times in a row, last: HTTP 500\n",
+	require.Equal(t, " 90.7s    cedar            moving-back: probe http /api/healthz expecting 200\n            failed 3 times in a "+
+		"row, last: HTTP 500\n",
 		broken(" 90.7s  ", "  cedar            moving-back: probe http /api/healthz expecting 200 failed 3 times in a row, last: HTTP 500"))
 	long := strings.Repeat("x", 100)
 	require.Equal(t, " 90.7s  "+long+"\n", broken(" 90.7s  ", long))

@@ -113,7 +113,8 @@ func (s *story) say(format string, args ...any) {
 	fmt.Print(broken(fmt.Sprintf("%5.1fs  ", time.Since(s.began).Seconds()), fmt.Sprintf(format, args...)))
 }
 
-// broken is a line, broken at spaces where it is wider than the terminal; its first part keeps its columns.
+// broken is a line, broken at spaces where it is wider than the terminal; its first part keeps its
+// columns.
 func broken(lead, text string) string {
 	at := strings.LastIndexByte(text[:min(len(text), max(printer.Width-len(lead), 1))], ' ')
 	if len(lead)+len(text) <= printer.Width || at <= 0 {

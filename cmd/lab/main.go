@@ -22,10 +22,12 @@ func main() {
 	printer.FitTerminal(os.Stdout)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	root := &cobra.Command{Use: "lab", Short: "A data centre and an AWS account on the loopback network", SilenceUsage: true, SilenceErrors: true}
+	root := &cobra.Command{Use: "lab", Short: "A data centre and an AWS account on the loopback network", SilenceUsage: true,
+		SilenceErrors: true}
 	root.AddCommand(upCommand(), demoCommand(), envCommand(), faultCommand(), loadCommand(), verifyCommand(), vcenterCommand(),
-		&cobra.Command{Use: "app", Short: "Run the orders application, as every machine of the lab does", DisableFlagParsing: true, Hidden: true,
-			RunE: func(cmd *cobra.Command, args []string) error { return app.Main(cmd.Context(), args) }})
+		&cobra.Command{Use: "app", Short: "Run the orders application, as every machine of the lab does", DisableFlagParsing: true,
+			Hidden: true,
+			RunE:   func(cmd *cobra.Command, args []string) error { return app.Main(cmd.Context(), args) }})
 	if err := root.ExecuteContext(ctx); err != nil {
 		if ctx.Err() != nil {
 			fmt.Fprintln(os.Stderr, "lab: interrupted")

@@ -114,7 +114,8 @@ func vcenterCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "vcenter", Short: "Run the vCenter simulator alone", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			v, err := vcenter.Start(cmd.Context(), vcenter.Options{Listen: listen, Dir: dir, VMs: lab.Machines(), Username: user, Password: password})
+			v, err := vcenter.Start(cmd.Context(), vcenter.Options{Listen: listen, Dir: dir, VMs: lab.Machines(), Username: user,
+				Password: password})
 			if err != nil {
 				return err
 			}

@@ -10,8 +10,9 @@ import (
 // askEvery is the time between two questions.
 const askEvery = time.Second
 
-// Until asks once a second until ask answers done or an error, and tells say each time what it waits for. When ctx ends first, it
-// answers an error that names what was awaited and what was still missing.
+// Until asks once a second until ask answers done or an error, and tells say each time what it
+// waits for. When ctx ends first, it answers an error that names what was awaited and what was
+// still missing.
 func Until(ctx context.Context, what string, say func(string), ask func() (done bool, waitingFor string, err error)) error {
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()

@@ -29,7 +29,8 @@ type Configs struct {
 	kept map[identity]aws.Config
 }
 
-// identity is the part of a target that decides its configuration; a target's VPC or tags may change without a new session.
+// identity is the part of a target that decides its configuration; a target's VPC or tags may
+// change without a new session.
 type identity struct {
 	region, role string
 	externalID   migration.SecretRef
@@ -42,15 +43,16 @@ func identityOf(t migration.Target) identity {
 	return identity{region: t.Region, role: t.Role.ARN, externalID: t.Role.ExternalID}
 }
 
-// New returns an empty set of configurations. The external id of a role is resolved by secrets, which must not itself need
-// that role: env:// or file://.
+// New returns an empty set of configurations. The external id of a role is resolved by secrets,
+// which must not itself need that role: env:// or file://.
 func New(secrets Secrets) *Configs {
 	return &Configs{secrets: secrets, kept: map[identity]aws.Config{}}
 }
 
-// Config is the configuration of clients for t. An empty region is the ambient one. Retries are adaptive: a throttled account slows the client
-// down instead of exhausting its attempts. The limiter lives in each client, so keep clients (see Factory) rather than build one
-// for every call. Errors: the external id cannot be resolved, or the ambient configuration is malformed.
+// Config is the configuration of clients for t. An empty region is the ambient one. Retries are
+// adaptive: a throttled account slows the client down instead of exhausting its attempts. The
+// limiter lives in each client, so keep clients (see Factory) rather than build one for every call.
+// Errors: the external id cannot be resolved, or the ambient configuration is malformed.
 func (c *Configs) Config(ctx context.Context, t migration.Target) (aws.Config, error) {
 	id := identityOf(t)
 	c.mu.Lock()
@@ -94,9 +96,12 @@ func (c *Configs) build(ctx context.Context, id identity) (aws.Config, error) {
 	return cfg, nil
 }
 
-// Factory returns a function that gives the one client of a kind for a target, building it at first use:
+// Factory returns a function that gives the one client of a kind for a target, building it at first
+// use:
 //
-//	ec2For := awsconf.Factory(configs, func(c aws.Config) *ec2.Client { return ec2.NewFromConfig(c) })
+//	ec2For := awsconf.Factory(configs, func(c aws.Config) *ec2.Client {
+//		return ec2.NewFromConfig(c)
+//	})
 func Factory[C any](configs *Configs, build func(aws.Config) C) func(context.Context, migration.Target) (C, error) {
 	var mu sync.Mutex
 	kept := map[identity]C{}

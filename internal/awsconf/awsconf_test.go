@@ -43,7 +43,8 @@ func TestConfigAssumesTheTargetsRole(t *testing.T) {
 		require.Equal(t, migration.SecretRef("env://EXTERNAL"), ref)
 		return "external-1", nil
 	}))
-	target := migration.Target{Name: "prod", Region: "eu-west-1", Role: &migration.Role{ARN: "arn:aws:iam::123456789012:role/drover", ExternalID: "env://EXTERNAL"}}
+	target := migration.Target{Name: "prod", Region: "eu-west-1",
+		Role: &migration.Role{ARN: "arn:aws:iam::123456789012:role/drover", ExternalID: "env://EXTERNAL"}}
 	for range 2 {
 		cfg, err := configs.Config(context.Background(), target)
 		require.NoError(t, err)

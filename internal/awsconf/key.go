@@ -15,8 +15,9 @@ type KMS interface {
 	DescribeKey(context.Context, *kms.DescribeKeyInput, ...func(*kms.Options)) (*kms.DescribeKeyOutput, error)
 }
 
-// KeyARN is the ARN of the key that encrypts a target's disks, which a plan may name by id or alias too: EBS direct takes nothing
-// else. "" is the account's default key. Errors are those of client and of KMS, for the caller to classify.
+// KeyARN is the ARN of the key that encrypts a target's disks, which a plan may name by id or alias
+// too: EBS direct takes nothing else. "" is the account's default key. Errors are those of client
+// and of KMS, for the caller to classify.
 func KeyARN(ctx context.Context, t migration.Target, client func(context.Context, migration.Target) (KMS, error)) (string, error) {
 	if t.KMSKey == "" || strings.HasPrefix(t.KMSKey, "arn:") && strings.Contains(t.KMSKey, ":key/") {
 		return t.KMSKey, nil

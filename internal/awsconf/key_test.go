@@ -60,6 +60,7 @@ func TestKeyARN(t *testing.T) {
 
 func TestKeyARNNeedsAClient(t *testing.T) {
 	broken := errors.New("no credentials")
-	_, err := KeyARN(t.Context(), migration.Target{KMSKey: "alias/disks"}, func(context.Context, migration.Target) (KMS, error) { return nil, broken })
+	_, err := KeyARN(t.Context(), migration.Target{KMSKey: "alias/disks"},
+		func(context.Context, migration.Target) (KMS, error) { return nil, broken })
 	require.ErrorIs(t, err, broken)
 }

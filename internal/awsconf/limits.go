@@ -9,7 +9,8 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
-// Limits bound the calls of a client. A call that AWS never answers must not hold up what waits for it.
+// Limits bound the calls of a client. A call that AWS never answers must not hold up what waits for
+// it.
 type Limits struct {
 	Answer   time.Duration // from the end of the request to the beginning of its answer, of each attempt
 	Attempts int           // of one call

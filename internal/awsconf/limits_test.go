@@ -27,7 +27,8 @@ func swallowing(t *testing.T, first int64) (endpoint string, calls *atomic.Int64
 			<-r.Context().Done()
 			return
 		}
-		_, _ = fmt.Fprint(w, `<GetCallerIdentityResponse><GetCallerIdentityResult><Account>1</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`)
+		_, _ = fmt.Fprint(w,
+			`<GetCallerIdentityResponse><GetCallerIdentityResult><Account>1</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`)
 	}))
 	t.Cleanup(s.Close)
 	return s.URL, calls
@@ -35,7 +36,8 @@ func swallowing(t *testing.T, first int64) (endpoint string, calls *atomic.Int64
 
 func ask(t *testing.T, l awsconf.Limits, endpoint string) error {
 	t.Helper()
-	c := sts.NewFromConfig(l.Within(aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")}))
+	c := sts.NewFromConfig(l.Within(aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint,
+		Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")}))
 	_, err := c.GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
 	return err
 }

@@ -1,5 +1,5 @@
-// Package codec is how payloads look on their way to Temporal and in its database: what is large is compressed. The client and
-// the worker must use the same converter, so both take it from here.
+// Package codec is how payloads look on their way to Temporal and in its database: what is large is
+// compressed. The client and the worker must use the same converter, so both take it from here.
 //
 // It is not for search attributes: they bypass codecs.
 package codec
@@ -17,9 +17,10 @@ import (
 const (
 	// Encoding marks a compressed payload in its metadata.
 	Encoding = "binary/zstd"
-	// Threshold is the size in bytes up to which a payload stays as it is. The Temporal UI cannot unpack: with this, what a workflow says
-	// of itself there (its details travel as a query's answer, of some kilobytes with the handlers' descriptions) is always readable, and
-	// what grows with the number of customers is compressed.
+	// Threshold is the size in bytes up to which a payload stays as it is. The Temporal UI cannot
+	// unpack: with this, what a workflow says of itself there (its details travel as a query's
+	// answer, of some kilobytes with the handlers' descriptions) is always readable, and what grows
+	// with the number of customers is compressed.
 	Threshold = 16 << 10
 	// mostDecoded bounds what one payload may unpack to; Temporal takes at most 2 MiB packed.
 	mostDecoded = 256 << 20
@@ -30,9 +31,11 @@ func DataConverter() converter.DataConverter {
 	return converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), New())
 }
 
-// FailureConverter sends the messages and stack traces of failures through the codec as well: they may quote a payload.
+// FailureConverter sends the messages and stack traces of failures through the codec as well: they
+// may quote a payload.
 func FailureConverter() converter.FailureConverter {
-	return temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{DataConverter: DataConverter(), EncodeCommonAttributes: true})
+	return temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{DataConverter: DataConverter(),
+		EncodeCommonAttributes: true})
 }
 
 // Zstd compresses payloads. It is safe for concurrent use.

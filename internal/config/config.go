@@ -1,5 +1,6 @@
-// Package config reads what a person sets around Drover's commands: the settings that every Temporal tool shares, the form of the
-// logs, and who is asking. What a plan says is not its business.
+// Package config reads what a person sets around Drover's commands: the settings that every
+// Temporal tool shares, the form of the logs, and who is asking. What a plan says is not its
+// business.
 package config
 
 import (
@@ -24,15 +25,18 @@ const (
 	DefaultNamespace = "default"
 )
 
-// bareWord is how the configuration file's parser quotes a value that has no quotes in the file: it may be a key.
+// bareWord is how the configuration file's parser quotes a value that has no quotes in the file: it
+// may be a key.
 var bareWord = regexp.MustCompile(`found "[^"]*"`)
 
-// Temporal gives the options to dial Temporal with: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_PROFILE, TEMPORAL_API_KEY, the
-// TEMPORAL_TLS variables, and the configuration file they may name. Payloads and failures go through Drover's codec.
+// Temporal gives the options to dial Temporal with: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,
+// TEMPORAL_PROFILE, TEMPORAL_API_KEY, the TEMPORAL_TLS variables, and the configuration file they
+// may name. Payloads and failures go through Drover's codec.
 func Temporal(log hclog.Logger) (client.Options, error) {
 	opts, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
-		return opts, fmt.Errorf("read the Temporal settings (TEMPORAL_* variables and profile): %s", bareWord.ReplaceAllString(err.Error(), "found a word without quotes"))
+		return opts, fmt.Errorf("read the Temporal settings (TEMPORAL_* variables and profile): %s",
+			bareWord.ReplaceAllString(err.Error(), "found a word without quotes"))
 	}
 	if opts.HostPort == "" {
 		opts.HostPort = DefaultAddress
@@ -60,10 +64,12 @@ func Logger(level, format string, w io.Writer) (hclog.Logger, error) {
 	if !slices.Contains(Formats, format) {
 		return nil, fmt.Errorf("log format %q is none of %s", format, strings.Join(Formats, ", "))
 	}
-	return hclog.New(&hclog.LoggerOptions{Name: "drover", Level: hclog.LevelFromString(level), JSONFormat: format == "json", Output: w}), nil
+	return hclog.New(&hclog.LoggerOptions{Name: "drover", Level: hclog.LevelFromString(level), JSONFormat: format == "json", Output: w}),
+		nil
 }
 
-// Who is the person or program behind a command: what was given, or $USER, or the operating system's name for the user.
+// Who is the person or program behind a command: what was given, or $USER, or the operating
+// system's name for the user.
 func Who(given string) string {
 	if given != "" {
 		return given

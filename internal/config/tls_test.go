@@ -41,7 +41,8 @@ type frontend struct {
 
 type greeting struct{ client, authorization string }
 
-func (f *frontend) GetSystemInfo(ctx context.Context, _ *workflowservice.GetSystemInfoRequest) (*workflowservice.GetSystemInfoResponse, error) {
+func (f *frontend) GetSystemInfo(ctx context.Context,
+	_ *workflowservice.GetSystemInfoRequest) (*workflowservice.GetSystemInfoResponse, error) {
 	var g greeting
 	if md, ok := metadata.FromIncomingContext(ctx); ok {
 		g.authorization = strings.Join(md.Get("authorization"), ",")
@@ -58,7 +59,8 @@ func (f *frontend) GetSystemInfo(ctx context.Context, _ *workflowservice.GetSyst
 // serverName is in the frontend's certificate, and nowhere in its address.
 const serverName = "temporal.example.com"
 
-// newFrontend listens with a certificate of its own authority. With mutual, it lets in only clients whose certificate is of the same.
+// newFrontend listens with a certificate of its own authority. With mutual, it lets in only clients
+// whose certificate is of the same.
 func newFrontend(t *testing.T, mutual bool) *frontend {
 	t.Helper()
 	f := &frontend{folder: t.TempDir(), greeted: make(chan greeting, 10)}
@@ -71,7 +73,8 @@ func newFrontend(t *testing.T, mutual bool) *frontend {
 	require.NoError(t, err)
 	f.keep(t, "client.key", "PRIVATE KEY", der)
 
-	conf := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{server.Raw}, PrivateKey: serverKey}}, MinVersion: tls.VersionTLS12}
+	conf := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{server.Raw}, PrivateKey: serverKey}},
+		MinVersion: tls.VersionTLS12}
 	if mutual {
 		conf.ClientAuth, conf.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
 		conf.ClientCAs.AddCert(ca)
@@ -100,7 +103,8 @@ func certificate(t *testing.T, name string, parent *x509.Certificate, parentKey 
 	c := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{serverName},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true, IsCA: parent == nil,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	if parent == nil {
 		parent, parentKey = c, key
@@ -170,7 +174,8 @@ func TestTheCertificatesOfTheProfileAreThoseOfTheConnection(t *testing.T) {
 	bare(t)
 	f := newFrontend(t, true)
 	f.profile(t, fmt.Sprintf("address = %q", f.address), "[profile.prod.tls]", fmt.Sprintf("server_name = %q", serverName),
-		fmt.Sprintf("server_ca_cert_path = %q", f.path("ca.pem")), fmt.Sprintf("client_cert_path = %q", f.path("client.pem")), fmt.Sprintf("client_key_path = %q", f.path("client.key")))
+		fmt.Sprintf("server_ca_cert_path = %q", f.path("ca.pem")), fmt.Sprintf("client_cert_path = %q", f.path("client.pem")),
+		fmt.Sprintf("client_key_path = %q", f.path("client.key")))
 	g, err := f.greet(t)
 	require.NoError(t, err)
 	require.Equal(t, "drover's client", g.client)

@@ -1,4 +1,5 @@
-// Package heartbeat lets an activity say that it lives beside work that does not return for a while.
+// Package heartbeat lets an activity say that it lives beside work that does not return for a
+// while.
 package heartbeat
 
 import (
@@ -9,11 +10,13 @@ import (
 	"go.temporal.io/sdk/activity"
 )
 
-// Every is the time between two heartbeats. It is well below the time after which a worker that does not heartbeat counts as lost.
+// Every is the time between two heartbeats. It is well below the time after which a worker that
+// does not heartbeat counts as lost.
 const Every = time.Second
 
-// Beside calls send at once and then at every interval, until stop is called or ctx ends. After stop it is not called any more.
-// An activity that must be taken for alive while it finishes something after a cancel gives a context.WithoutCancel.
+// Beside calls send at once and then at every interval, until stop is called or ctx ends. After
+// stop it is not called any more. An activity that must be taken for alive while it finishes
+// something after a cancel gives a context.WithoutCancel.
 func Beside(ctx context.Context, every time.Duration, send func()) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -32,8 +35,9 @@ func Beside(ctx context.Context, every time.Duration, send func()) (stop func())
 	return func() { cancel(); <-done }
 }
 
-// Saying heartbeats at once and then every second, until stop is called or ctx ends. Each heartbeat carries what was last given to
-// say, and what is given to say is sent at once. Outside of an activity both do nothing.
+// Saying heartbeats at once and then every second, until stop is called or ctx ends. Each heartbeat
+// carries what was last given to say, and what is given to say is sent at once. Outside of an
+// activity both do nothing.
 func Saying[T any](ctx context.Context) (say func(T), stop func()) {
 	if !activity.IsActivity(ctx) {
 		return func(T) {}, func() {}

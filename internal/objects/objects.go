@@ -34,7 +34,8 @@ type Bucket interface {
 	Get(ctx context.Context, at migration.StateStore, target migration.Target, key string) (body []byte, etag string, err error)
 	// Put writes an object if its ETag is ifMatch; "" wants it not to exist, Any does not care. It
 	// answers the new ETag, or ErrConflict.
-	Put(ctx context.Context, at migration.StateStore, target migration.Target, key string, body []byte, ifMatch string) (etag string, err error)
+	Put(ctx context.Context, at migration.StateStore, target migration.Target, key string, body []byte, ifMatch string) (etag string,
+		err error)
 }
 
 var _ Bucket = (*Store)(nil)
@@ -70,12 +71,14 @@ func (s *Store) Get(ctx context.Context, at migration.StateStore, target migrati
 // The answer to a first request may be lost. The client sends it again, and its own write breaks
 // the condition. So an object that has exactly these bytes is taken for written. Two writers that
 // must know of each other therefore write different bytes.
-func (s *Store) Put(ctx context.Context, at migration.StateStore, target migration.Target, key string, body []byte, ifMatch string) (string, error) {
+func (s *Store) Put(ctx context.Context, at migration.StateStore, target migration.Target, key string, body []byte,
+	ifMatch string) (string, error) {
 	c, err := s.S3(ctx, target)
 	if err != nil {
 		return "", err
 	}
-	in := &s3.PutObjectInput{Bucket: &at.Bucket, Key: aws.String(path.Join(at.Prefix, key)), Body: bytes.NewReader(body), ChecksumAlgorithm: types.ChecksumAlgorithmSha256}
+	in := &s3.PutObjectInput{Bucket: &at.Bucket, Key: aws.String(path.Join(at.Prefix, key)), Body: bytes.NewReader(body),
+		ChecksumAlgorithm: types.ChecksumAlgorithmSha256}
 	switch ifMatch {
 	case "":
 		in.IfNoneMatch = aws.String("*")
@@ -122,7 +125,8 @@ func wrap(verb string, at migration.StateStore, key string, err error) error {
 		case "PreconditionFailed", "ConditionalRequestConflict":
 			kind = ErrConflict
 		case "NoSuchBucket":
-			return fmt.Errorf("%s s3://%s/%s: the state bucket does not exist; create it, versioned, before the plan is submitted: %w", verb, at.Bucket, path.Join(at.Prefix, key), err)
+			return fmt.Errorf("%s s3://%s/%s: the state bucket does not exist; create it, versioned, before the plan is submitted: %w",
+				verb, at.Bucket, path.Join(at.Prefix, key), err)
 		}
 	}
 	return fmt.Errorf("%s s3://%s/%s: %w", verb, at.Bucket, path.Join(at.Prefix, key), kind)

@@ -106,7 +106,8 @@ func TestAPutHoldsOnlyOnItsCondition(t *testing.T) {
 	}
 }
 
-// The client sends a request again whose answer was lost. Its condition does not hold any more, by its own doing.
+// The client sends a request again whose answer was lost. Its condition does not hold any more, by
+// its own doing.
 func TestAPutWhoseAnswerWasLostIsOurOwn(t *testing.T) {
 	s, at := bucket(t)
 	first, err := s.Put(t.Context(), at, target, "k", []byte("one"), "")
@@ -168,7 +169,8 @@ func answering(t *testing.T, status int, code string) (*objects.Store, func() ht
 		}
 	}))
 	t.Cleanup(srv.Close)
-	c := s3.New(s3.Options{Region: "us-east-1", UsePathStyle: true, BaseEndpoint: &srv.URL, Credentials: credentials.NewStaticCredentialsProvider("k", "s", ""), RetryMaxAttempts: 1})
+	c := s3.New(s3.Options{Region: "us-east-1", UsePathStyle: true, BaseEndpoint: &srv.URL,
+		Credentials: credentials.NewStaticCredentialsProvider("k", "s", ""), RetryMaxAttempts: 1})
 	return over(c), func() http.Header { return asked }
 }
 

@@ -1,5 +1,6 @@
-// Package permanent is for errors that trying again does not cure. Engines answer them without knowing Temporal; the worker, which
-// runs every activity, makes of them errors that Temporal does not retry.
+// Package permanent is for errors that trying again does not cure. Engines answer them without
+// knowing Temporal; the worker, which runs every activity, makes of them errors that Temporal does
+// not retry.
 package permanent
 
 import (
@@ -8,7 +9,8 @@ import (
 	"strings"
 )
 
-// Error is one that trying again does not cure: somebody has to change the plan, the account or the system first.
+// Error is one that trying again does not cure: somebody has to change the plan, the account or the
+// system first.
 type Error struct {
 	Kind  string // one word, for programs: NoCustomer, AccessDenied
 	Text  string // for people: what was being done, to what, why, what to do next

@@ -1,5 +1,5 @@
-// Package printer puts lists in the form a person or a program asked for: a table that fits the terminal, JSON, YAML or CSV. It
-// knows nothing of what is in them.
+// Package printer puts lists in the form a person or a program asked for: a table that fits the
+// terminal, JSON, YAML or CSV. It knows nothing of what is in them.
 package printer
 
 import (
@@ -136,7 +136,8 @@ func (t *Table) String() string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// fit gives the width of every column: what its cells need, less what the columns that may give have to.
+// fit gives the width of every column: what its cells need, less what the columns that may give
+// have to.
 func (t *Table) fit() []int {
 	widths := make([]int, len(t.Columns))
 	total := gap * (len(t.Columns) - 1)

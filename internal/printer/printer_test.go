@@ -17,7 +17,8 @@ type line struct {
 }
 
 func sample(reason string) *printer.Table {
-	t := &printer.Table{Columns: []printer.Column{{Name: "NAME", Give: true, Least: 8}, {Name: "N", Right: true}, {Name: "REASON", Give: true}}}
+	t := &printer.Table{Columns: []printer.Column{{Name: "NAME", Give: true, Least: 8}, {Name: "N", Right: true},
+		{Name: "REASON", Give: true}}}
 	t.Add("acme", 7, reason)
 	t.Add("globex", 1200, "")
 	return t
@@ -46,7 +47,8 @@ func TestWideCharactersCountTwice(t *testing.T) {
 func TestEveryFormatSaysTheSame(t *testing.T) {
 	v := []line{{"acme", 7}, {"globex", 1200}}
 	for f, want := range map[printer.Format]string{
-		printer.AsJSON: "[\n  {\n    \"name\": \"acme\",\n    \"count\": 7\n  },\n  {\n    \"name\": \"globex\",\n    \"count\": 1200\n  }\n]\n",
+		printer.AsJSON: "[\n  {\n    \"name\": \"acme\",\n    \"count\": 7\n  },\n  {\n    \"name\": \"globex\",\n    \"count\": 1200\n " +
+			" }\n]\n",
 		printer.AsYAML: "- name: acme\n  count: 7\n- name: globex\n  count: 1200\n",
 		printer.AsCSV:  "name,n,reason\nacme,7,\"slow, very\"\nglobex,1200,\n",
 	} {

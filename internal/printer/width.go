@@ -7,7 +7,8 @@ import (
 	"golang.org/x/term"
 )
 
-// Width is the width in characters that tables and paragraphs keep to: 80, unless the program that prints has set it for its terminal.
+// Width is the width in characters that tables and paragraphs keep to: 80, unless the program that
+// prints has set it for its terminal.
 var Width = usualWidth
 
 const (
@@ -15,8 +16,8 @@ const (
 	leastWidth = 40 // narrower is no terminal that anybody reads a table on
 )
 
-// FitTerminal sets Width to that of the terminal that out is, or to COLUMNS where that is set. What goes into a file or a pipe keeps the
-// usual width.
+// FitTerminal sets Width to that of the terminal that out is, or to COLUMNS where that is set. What
+// goes into a file or a pipe keeps the usual width.
 func FitTerminal(out *os.File) {
 	n, err := strconv.Atoi(os.Getenv("COLUMNS"))
 	if err != nil {

@@ -29,7 +29,8 @@ type Resolver struct {
 	target migration.Target
 }
 
-// New returns a resolver for the worker's ambient account and region. With a nil config it resolves env:// and file:// only.
+// New returns a resolver for the worker's ambient account and region. With a nil config it resolves
+// env:// and file:// only.
 func New(config ConfigFunc) *Resolver { return &Resolver{config: config} }
 
 // For returns a resolver that looks awssm:// and ssm:// up in t.
@@ -37,10 +38,10 @@ func (r *Resolver) For(t migration.Target) *Resolver { return &Resolver{config: 
 
 // Resolve returns the secret that ref names. Forms:
 //
-//	env://NAME             the environment of this worker
-//	file:///path           a file on this worker; one trailing newline is dropped
-//	awssm://name[#key]     Secrets Manager, by name or ARN; key picks a member of a JSON object
-//	ssm://name             Parameter Store, decrypted, by name or ARN; a name with slashes is absolute
+//	env://NAME           the environment of this worker
+//	file:///path         a file on this worker; one trailing newline is dropped
+//	awssm://name[#key]   Secrets Manager, by name or ARN; key picks a member of a JSON object
+//	ssm://name           Parameter Store, decrypted, by name or ARN; with slashes it is absolute
 //
 // An error names the reference and what to do, never the value.
 func (r *Resolver) Resolve(ctx context.Context, ref migration.SecretRef) (string, error) {
@@ -97,7 +98,8 @@ func (r *Resolver) fromSecretsManager(ctx context.Context, name string) (string,
 	if err != nil {
 		return "", err
 	}
-	out, err := secretsmanager.NewFromConfig(awsconf.Quick.Within(cfg)).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
+	out, err := secretsmanager.NewFromConfig(awsconf.Quick.Within(cfg)).GetSecretValue(ctx,
+		&secretsmanager.GetSecretValueInput{SecretId: &name})
 	if err != nil {
 		var missing *smtypes.ResourceNotFoundException
 		if errors.As(err, &missing) {
@@ -114,7 +116,8 @@ func (r *Resolver) fromSecretsManager(ctx context.Context, name string) (string,
 	return member(*out.SecretString, key)
 }
 
-// member picks one member of a JSON object. The decoder's own error is dropped: it may quote the secret.
+// member picks one member of a JSON object. The decoder's own error is dropped: it may quote the
+// secret.
 func member(text, key string) (string, error) {
 	var object map[string]any
 	if json.Unmarshal([]byte(text), &object) != nil {
@@ -137,7 +140,8 @@ func (r *Resolver) fromParameterStore(ctx context.Context, name string) (string,
 	if err != nil {
 		return "", err
 	}
-	out, err := ssm.NewFromConfig(awsconf.Quick.Within(cfg)).GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)})
+	out, err := ssm.NewFromConfig(awsconf.Quick.Within(cfg)).GetParameter(ctx,
+		&ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)})
 	if err != nil {
 		var missing *ssmtypes.ParameterNotFound
 		if errors.As(err, &missing) {
@@ -148,7 +152,8 @@ func (r *Resolver) fromParameterStore(ctx context.Context, name string) (string,
 	return aws.ToString(out.Parameter.Value), nil
 }
 
-// ParameterName is the name of a parameter as SSM wants it: what has slashes in it is absolute, as in ssm://orders/db for /orders/db.
+// ParameterName is the name of a parameter as SSM wants it: what has slashes in it is absolute, as
+// in ssm://orders/db for /orders/db.
 func ParameterName(name string) string {
 	if strings.Contains(name, "/") && !strings.HasPrefix(name, "/") && !arn.IsARN(name) {
 		return "/" + name
@@ -159,7 +164,8 @@ func ParameterName(name string) string {
 // awsConfig is the target's configuration, in the region of the ARN when the name is one.
 func (r *Resolver) awsConfig(ctx context.Context, name string) (aws.Config, error) {
 	if r.config == nil {
-		return aws.Config{}, errors.New("a secret kept in AWS cannot be used before there is an AWS configuration; use env:// or file:// here")
+		return aws.Config{}, errors.New("a secret kept in AWS cannot be used before there is an AWS configuration; use env:// or " +
+			"file:// here")
 	}
 	cfg, err := r.config(ctx, r.target)
 	if err != nil {

@@ -30,7 +30,8 @@ func TestResolve(t *testing.T) {
 
 	for _, c := range []struct{ name, ref, want, wantErr string }{
 		{"an environment variable", "env://DROVER_TEST_SECRET", "s3cret", ""},
-		{"an unset variable says where to set it", "env://DROVER_TEST_UNSET", "", "resolve secret env://DROVER_TEST_UNSET: the variable is not set; set it in the environment of this worker"},
+		{"an unset variable says where to set it", "env://DROVER_TEST_UNSET", "", "resolve secret env://DROVER_TEST_UNSET: the variable " +
+			"is not set; set it in the environment of this worker"},
 		{"an empty variable is no secret", "env://DROVER_TEST_EMPTY", "", "the variable is empty"},
 		{"a file loses its trailing newline", "file://" + file, "from file", ""},
 		{"a missing file", "file:///nonexistent/x", "", "make the file readable"},

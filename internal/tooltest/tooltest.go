@@ -1,7 +1,8 @@
 // Package tooltest finds the programs that `make setup` brings, for tests. It is for tests only.
 //
-// Without them a test that needs one is skipped, so that `go test` works in a fresh checkout. Where DROVER_TOOLS says that they are there,
-// as `make test` does, it fails: a suite that skipped what it stands for would look like one that passed.
+// Without them a test that needs one is skipped, so that `go test` works in a fresh checkout. Where
+// DROVER_TOOLS says that they are there, as `make test` does, it fails: a suite that skipped what
+// it stands for would look like one that passed.
 package tooltest
 
 import (
@@ -20,8 +21,8 @@ type Test interface {
 	Fatalf(format string, args ...any)
 }
 
-// Dir is the folder of the tools, once each of those needed ("pg/bin/postgres") is in it. Without one it skips the test, or fails it where
-// DROVER_TOOLS is set.
+// Dir is the folder of the tools, once each of those needed ("pg/bin/postgres") is in it. Without
+// one it skips the test, or fails it where DROVER_TOOLS is set.
 func Dir(t Test, need ...string) string {
 	t.Helper()
 	dir := folder()
@@ -37,8 +38,9 @@ func Dir(t Test, need ...string) string {
 	return dir
 }
 
-// Path is where a tool is, for a TestMain, whether or not it is there: that is for each test to ask, by Dir. What is read before the tests
-// begin is not part of what their cached results depend on.
+// Path is where a tool is, for a TestMain, whether or not it is there: that is for each test to
+// ask, by Dir. What is read before the tests begin is not part of what their cached results depend
+// on.
 func Path(name string) string { return filepath.Join(folder(), name) }
 
 func missing(dir, name string) error {

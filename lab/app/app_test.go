@@ -21,7 +21,8 @@ import (
 	"github.com/drover-migration/drover/lab/pg"
 )
 
-// machine is the application over a database of its own, with two customers: acme is tenant 1, birch tenant 2.
+// machine is the application over a database of its own, with two customers: acme is tenant 1,
+// birch tenant 2.
 type machine struct {
 	*testing.T
 	http.Handler
@@ -50,7 +51,8 @@ func newMachine(t *testing.T) *machine {
 	body, err := json.Marshal(map[string]Tenant{acme: {Customer: "acme", Tenant: 1}, birch: {Customer: "birch", Tenant: 2}})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(table, body, 0o600))
-	s, err := newServer(t.Context(), Config{Name: "web-01", Side: "onprem", DSN: m.db.DSN("app"), Files: filepath.Join(m.folder, "{customer}"), Tenants: table})
+	s, err := newServer(t.Context(), Config{Name: "web-01", Side: "onprem", DSN: m.db.DSN("app"),
+		Files: filepath.Join(m.folder, "{customer}"), Tenants: table})
 	require.NoError(t, err)
 	t.Cleanup(s.db.Close)
 	m.server, m.Handler = s, s.routes()
@@ -147,7 +149,8 @@ func TestAFencedCustomerIsToldToTryAgain(t *testing.T) {
 		require.Equal(t, http.StatusServiceUnavailable, w.Code, "%s: %s", x.name, w.Body)
 		require.Equal(t, "1", w.Header().Get("Retry-After"), x.name)
 	}
-	require.Equal(t, "0", m.word("SELECT ((SELECT count(*) FROM orders) + (SELECT count(*) FROM events) + (SELECT count(*) FROM audit) + (SELECT count(*) FROM acct) + (SELECT count(*) FROM blobs))::text"))
+	require.Equal(t, "0", m.word("SELECT ((SELECT count(*) FROM orders) + (SELECT count(*) FROM events) + (SELECT count(*) FROM audit) "+
+		"+ (SELECT count(*) FROM acct) + (SELECT count(*) FROM blobs))::text"))
 
 	for _, x := range writes {
 		w := m.ask(birch, x.method, x.path, x.body)
@@ -190,7 +193,8 @@ func TestAFencedCustomersUploadLeavesNoFile(t *testing.T) {
 	require.False(t, body.asked, "the fence is asked before the body is read")
 	require.Empty(t, m.files())
 
-	// The fence falls after the question: the guard of the receipt is asked too, before the file is written.
+	// The fence falls after the question: the guard of the receipt is asked too, before the file is
+	// written.
 	m.exec("CREATE OR REPLACE FUNCTION drover.is_home(t int) RETURNS boolean LANGUAGE sql AS 'SELECT true'")
 	w = m.ask(acme, http.MethodPut, "/files/doc.txt", "content")
 	require.Equal(t, http.StatusServiceUnavailable, w.Code, w.Body)

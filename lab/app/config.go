@@ -17,7 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 )
 
-// Config is what one process is told. Every field can come from the environment variable named with it.
+// Config is what one process is told. Every field can come from the environment variable named with
+// it.
 type Config struct {
 	Name     string // NAME: of the machine, for X-Served-By
 	Side     string // SIDE: onprem or aws, for X-Served-By
@@ -88,7 +89,8 @@ func (c Config) database(ctx context.Context) (string, error) {
 	return c.dsnFrom(aws.ToString(out.SecretString))
 }
 
-// dsnFrom reads a secret: JSON with host, port, dbname, username, password; or JSON with dsn; or a DSN itself.
+// dsnFrom reads a secret: JSON with host, port, dbname, username, password; or JSON with dsn; or a
+// DSN itself.
 func (c Config) dsnFrom(secret string) (string, error) {
 	if strings.HasPrefix(secret, "postgres") {
 		return secret, nil

@@ -17,7 +17,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// A write carries a token that its client made up, and keeps it in all its tries: the database takes it once.
+// A write carries a token that its client made up, and keeps it in all its tries: the database
+// takes it once.
 
 var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
@@ -80,7 +81,8 @@ func (s *server) getOrder(ctx context.Context, t Tenant, w http.ResponseWriter, 
 	var amount string
 	err := s.db.QueryRow(ctx, `SELECT amount::text FROM orders WHERE tenant_id = $1 AND token = $2`, t.Tenant, token).Scan(&amount)
 	if errors.Is(err, pgx.ErrNoRows) {
-		// Reads are not fenced: before it says that there is no such order, it asks whether this is the place to look.
+		// Reads are not fenced: before it says that there is no such order, it asks whether this is
+		// the place to look.
 		if herr := s.home(ctx, t); herr != nil {
 			return herr
 		}
@@ -119,7 +121,8 @@ func (s *server) patchAcct(ctx context.Context, t Tenant, w http.ResponseWriter,
 	if err := read(r, &a, &a.Token); err != nil {
 		return err
 	}
-	const add = `WITH b AS (INSERT INTO blobs (tenant_id, id, token, data) VALUES ($1, $2, $2, convert_to('add ' || $3::bigint::text, 'UTF8'))
+	const add = `WITH b AS (INSERT INTO blobs (tenant_id, id, token, data) VALUES ($1, $2, $2, convert_to('add ' || $3::bigint::text,
+		'UTF8'))
 	    ON CONFLICT (tenant_id, id) DO NOTHING RETURNING id)
 	  INSERT INTO acct (tenant_id, n) SELECT $1, $3::bigint FROM b ON CONFLICT (tenant_id) DO UPDATE SET n = acct.n + excluded.n`
 	tag, err := s.db.Exec(ctx, add, t.Tenant, a.Token, a.Add)
@@ -129,7 +132,8 @@ func (s *server) patchAcct(ctx context.Context, t Tenant, w http.ResponseWriter,
 	return reply(w, http.StatusOK, map[string]any{"token": a.Token, "new": tag.RowsAffected() == 1})
 }
 
-// home asks the database whether this side is the tenant's. Before Drover came there is nobody to ask, and it is.
+// home asks the database whether this side is the tenant's. Before Drover came there is nobody to
+// ask, and it is.
 func (s *server) home(ctx context.Context, t Tenant) error {
 	var is bool
 	err := s.db.QueryRow(ctx, `SELECT drover.is_home($1)`, t.Tenant).Scan(&is)
@@ -145,8 +149,9 @@ func (s *server) home(ctx context.Context, t Tenant) error {
 	return nil
 }
 
-// putFile asks for the fence before it reads the body for good, and writes the file inside the transaction that leaves a receipt:
-// the guard lets the receipt in only at home, and a fence waits for the transaction. So no file appears after a fence.
+// putFile asks for the fence before it reads the body for good, and writes the file inside the
+// transaction that leaves a receipt: the guard lets the receipt in only at home, and a fence waits
+// for the transaction. So no file appears after a fence.
 func (s *server) putFile(ctx context.Context, t Tenant, w http.ResponseWriter, r *http.Request) error {
 	name, token := r.PathValue("name"), r.Header.Get("X-Token")
 	if s.files == nil || !fileName.MatchString(name) || !uuidForm.MatchString(token) {
@@ -162,7 +167,9 @@ func (s *server) putFile(ctx context.Context, t Tenant, w http.ResponseWriter, r
 	sum := sha256.Sum256(body)
 	digest := hex.EncodeToString(sum[:])
 	err = pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `INSERT INTO blobs (tenant_id, id, token, data) VALUES ($1, $2, $2, convert_to($3, 'UTF8')) ON CONFLICT (tenant_id, id) DO NOTHING`,
+		if _, err := tx.Exec(ctx,
+			`INSERT INTO blobs (tenant_id, id, token, data) VALUES ($1, $2, $2, convert_to($3, 'UTF8')) ON CONFLICT (tenant_id, id) DO
+				NOTHING`,
 			t.Tenant, token, "file "+digest+" "+name); err != nil {
 			return err
 		}

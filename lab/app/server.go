@@ -18,7 +18,8 @@ import (
 // poolSize is the number of connections of one process: there are many processes and few cores.
 const poolSize = 4
 
-// requestTimeout bounds what one request may wait for its database: longer than a fence waits, shorter than a client does.
+// requestTimeout bounds what one request may wait for its database: longer than a fence waits,
+// shorter than a client does.
 const requestTimeout = 5 * time.Second
 
 type server struct {
@@ -142,7 +143,8 @@ func (s *server) tenant(h handler) http.HandlerFunc {
 	}
 }
 
-// health says whether the database answers. Its answer is kept for a moment: every customer's probes ask.
+// health says whether the database answers. Its answer is kept for a moment: every customer's
+// probes ask.
 func (s *server) health(w http.ResponseWriter, r *http.Request) {
 	t, known := s.tenants.of(r.Context(), r.Host)
 	if known && s.faults.suffer(w, r, r.Host, t.Tenant) {
@@ -171,7 +173,8 @@ func (b badRequest) Error() string { return string(b) }
 // errElsewhere says that the tenant's writes do not count here.
 var errElsewhere = errors.New("the tenant is not writable here")
 
-// fail answers an error: what may be different in a moment with 503 and Retry-After, the client's own with 400.
+// fail answers an error: what may be different in a moment with 503 and Retry-After, the client's
+// own with 400.
 func fail(w http.ResponseWriter, err error) {
 	var bad badRequest
 	var pg *pgconn.PgError
@@ -190,8 +193,9 @@ func fail(w http.ResponseWriter, err error) {
 	http.Error(w, "try again: "+err.Error(), http.StatusServiceUnavailable)
 }
 
-// transient says which SQLSTATEs may be gone at the next try: the fence, serialization and deadlock, lock and statement time-outs,
-// connections, resources, shutdowns. DR001 is what Drover's guard raises.
+// transient says which SQLSTATEs may be gone at the next try: the fence, serialization and
+// deadlock, lock and statement time-outs, connections, resources, shutdowns. DR001 is what Drover's
+// guard raises.
 func transient(code string) bool {
 	if code == "DR001" {
 		return true

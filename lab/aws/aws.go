@@ -15,7 +15,8 @@ import (
 	"github.com/drover-migration/drover/lab/process"
 )
 
-// extension is the Python package that extends moto, carried along so that the lab's binary needs no checkout.
+// extension is the Python package that extends moto, carried along so that the lab's binary needs
+// no checkout.
 //
 //go:embed labaws/*.py
 var extension embed.FS
@@ -59,7 +60,8 @@ func Start(ctx context.Context, o Options) (*AWS, error) {
 	a := &AWS{server{url: "http://" + listen}}
 	// Each account has state of its own unless MOTO_ACCOUNT_ID pins them all to one.
 	env := append(without(os.Environ(), "MOTO_ACCOUNT_ID"), "PYTHONPATH="+o.Dir, "PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1")
-	a.process, err = process.Start(process.Options{Name: "moto", Path: filepath.Join(o.Tools, "venv", "bin", "python"), Args: args, Env: env, Dir: o.Dir, LogDir: o.Dir})
+	a.process, err = process.Start(process.Options{Name: "moto", Path: filepath.Join(o.Tools, "venv", "bin", "python"), Args: args,
+		Env: env, Dir: o.Dir, LogDir: o.Dir})
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,8 @@ func tools(t *testing.T) string {
 }
 
 func config(url string) aws.Config {
-	return aws.Config{Region: "us-east-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("LAB", "lab-secret", "")}
+	return aws.Config{Region: "us-east-1", BaseEndpoint: &url,
+		Credentials: credentials.NewStaticCredentialsProvider("LAB", "lab-secret", "")}
 }
 
 func code(err error) string {
@@ -69,15 +70,18 @@ func TestMotoRunsWhatItIsAskedFor(t *testing.T) {
 	e := ec2.NewFromConfig(config(m.Endpoint()))
 	vpc, err := e.CreateVpc(ctx, &ec2.CreateVpcInput{CidrBlock: aws.String("127.77.0.0/17")})
 	require.NoError(t, err)
-	sub, err := e.CreateSubnet(ctx, &ec2.CreateSubnetInput{VpcId: vpc.Vpc.VpcId, CidrBlock: aws.String("127.77.0.0/20"), AvailabilityZone: aws.String("us-east-1a")})
+	sub, err := e.CreateSubnet(ctx, &ec2.CreateSubnetInput{VpcId: vpc.Vpc.VpcId, CidrBlock: aws.String("127.77.0.0/20"),
+		AvailabilityZone: aws.String("us-east-1a")})
 	require.NoError(t, err)
-	sub2, err := e.CreateSubnet(ctx, &ec2.CreateSubnetInput{VpcId: vpc.Vpc.VpcId, CidrBlock: aws.String("127.77.16.0/20"), AvailabilityZone: aws.String("us-east-1b")})
+	sub2, err := e.CreateSubnet(ctx, &ec2.CreateSubnetInput{VpcId: vpc.Vpc.VpcId, CidrBlock: aws.String("127.77.16.0/20"),
+		AvailabilityZone: aws.String("us-east-1b")})
 	require.NoError(t, err)
 	subnet := *sub.Subnet.SubnetId
 
 	// A snapshot through EBS direct, an image of it, one instance for sixteen calls with one token.
 	d := ebs.NewFromConfig(config(b.Endpoint()))
-	snap, err := d.StartSnapshot(ctx, &ebs.StartSnapshotInput{VolumeSize: aws.Int64(1), Encrypted: aws.Bool(true), KmsKeyArn: aws.String("arn:aws:kms:us-east-1:123456789012:key/1")})
+	snap, err := d.StartSnapshot(ctx, &ebs.StartSnapshotInput{VolumeSize: aws.Int64(1), Encrypted: aws.Bool(true),
+		KmsKeyArn: aws.String("arn:aws:kms:us-east-1:123456789012:key/1")})
 	require.NoError(t, err)
 	look := func() ec2types.Snapshot {
 		out, err := e.DescribeSnapshots(ctx, &ec2.DescribeSnapshotsInput{SnapshotIds: []string{*snap.SnapshotId}})
@@ -89,10 +93,13 @@ func TestMotoRunsWhatItIsAskedFor(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, ec2types.SnapshotStateCompleted, look().State)
 	require.True(t, *look().Encrypted)
-	image, err := e.RegisterImage(ctx, &ec2.RegisterImageInput{Name: aws.String("web"), RootDeviceName: aws.String("/dev/sda1"), Architecture: ec2types.ArchitectureValuesX8664,
-		EnaSupport: aws.Bool(true), BlockDeviceMappings: []ec2types.BlockDeviceMapping{{DeviceName: aws.String("/dev/sda1"), Ebs: &ec2types.EbsBlockDevice{SnapshotId: snap.SnapshotId}}}})
+	image, err := e.RegisterImage(ctx, &ec2.RegisterImageInput{Name: aws.String("web"), RootDeviceName: aws.String("/dev/sda1"),
+		Architecture: ec2types.ArchitectureValuesX8664,
+		EnaSupport:   aws.Bool(true), BlockDeviceMappings: []ec2types.BlockDeviceMapping{{DeviceName: aws.String("/dev/sda1"),
+			Ebs: &ec2types.EbsBlockDevice{SnapshotId: snap.SnapshotId}}}})
 	require.NoError(t, err)
-	in := &ec2.RunInstancesInput{ImageId: image.ImageId, MinCount: aws.Int32(1), MaxCount: aws.Int32(1), SubnetId: &subnet, ClientToken: aws.String("once"), UserData: aws.String("QT0x")}
+	in := &ec2.RunInstancesInput{ImageId: image.ImageId, MinCount: aws.Int32(1), MaxCount: aws.Int32(1), SubnetId: &subnet,
+		ClientToken: aws.String("once"), UserData: aws.String("QT0x")}
 	var all sync.WaitGroup
 	ids := make([]string, 16)
 	for i := range ids {
@@ -131,16 +138,22 @@ func TestMotoRunsWhatItIsAskedFor(t *testing.T) {
 	host, port, _ := net.SplitHostPort(app.Listener.Addr().String())
 	n, _ := strconv.Atoi(port)
 	l := elb.NewFromConfig(config(m.Endpoint()))
-	lb, err := l.CreateLoadBalancer(ctx, &elb.CreateLoadBalancerInput{Name: aws.String("public"), Subnets: []string{subnet, *sub2.Subnet.SubnetId}})
+	lb, err := l.CreateLoadBalancer(ctx, &elb.CreateLoadBalancerInput{Name: aws.String("public"),
+		Subnets: []string{subnet, *sub2.Subnet.SubnetId}})
 	require.NoError(t, err)
-	g, err := l.CreateTargetGroup(ctx, &elb.CreateTargetGroupInput{Name: aws.String("g"), Protocol: elbtypes.ProtocolEnumHttp, Port: aws.Int32(8080), VpcId: vpc.Vpc.VpcId,
+	g, err := l.CreateTargetGroup(ctx, &elb.CreateTargetGroupInput{Name: aws.String("g"), Protocol: elbtypes.ProtocolEnumHttp,
+		Port: aws.Int32(8080), VpcId: vpc.Vpc.VpcId,
 		TargetType: elbtypes.TargetTypeEnumIp, HealthCheckPath: aws.String("/healthz")})
 	require.NoError(t, err)
 	group := g.TargetGroups[0].TargetGroupArn
-	forward := []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, ForwardConfig: &elbtypes.ForwardActionConfig{TargetGroups: []elbtypes.TargetGroupTuple{{TargetGroupArn: group, Weight: aws.Int32(100)}}}}}
-	listener, err := l.CreateListener(ctx, &elb.CreateListenerInput{LoadBalancerArn: lb.LoadBalancers[0].LoadBalancerArn, Port: aws.Int32(8080), Protocol: elbtypes.ProtocolEnumHttp, DefaultActions: forward})
+	forward := []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward,
+		ForwardConfig: &elbtypes.ForwardActionConfig{TargetGroups: []elbtypes.TargetGroupTuple{{TargetGroupArn: group,
+			Weight: aws.Int32(100)}}}}}
+	listener, err := l.CreateListener(ctx, &elb.CreateListenerInput{LoadBalancerArn: lb.LoadBalancers[0].LoadBalancerArn,
+		Port: aws.Int32(8080), Protocol: elbtypes.ProtocolEnumHttp, DefaultActions: forward})
 	require.NoError(t, err)
-	_, err = l.RegisterTargets(ctx, &elb.RegisterTargetsInput{TargetGroupArn: group, Targets: []elbtypes.TargetDescription{{Id: &host, Port: aws.Int32(int32(n))}, {Id: &host, Port: aws.Int32(1)}}})
+	_, err = l.RegisterTargets(ctx, &elb.RegisterTargetsInput{TargetGroupArn: group,
+		Targets: []elbtypes.TargetDescription{{Id: &host, Port: aws.Int32(int32(n))}, {Id: &host, Port: aws.Int32(1)}}})
 	require.NoError(t, err)
 	health, err := l.DescribeTargetHealth(ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: group})
 	require.NoError(t, err)
@@ -148,7 +161,8 @@ func TestMotoRunsWhatItIsAskedFor(t *testing.T) {
 	for _, h := range health.TargetHealthDescriptions {
 		states[*h.Target.Port] = h.TargetHealth.State
 	}
-	require.Equal(t, map[int32]elbtypes.TargetHealthStateEnum{int32(n): elbtypes.TargetHealthStateEnumHealthy, 1: elbtypes.TargetHealthStateEnumUnhealthy}, states)
+	require.Equal(t, map[int32]elbtypes.TargetHealthStateEnum{int32(n): elbtypes.TargetHealthStateEnumHealthy,
+		1: elbtypes.TargetHealthStateEnumUnhealthy}, states)
 
 	// A poll that waits is answered when a rule is made.
 	var before, after struct {
@@ -162,8 +176,10 @@ func TestMotoRunsWhatItIsAskedFor(t *testing.T) {
 		changed <- time.Now()
 	}()
 	rule := func(priority int32, hosts ...string) error {
-		_, err := l.CreateRule(ctx, &elb.CreateRuleInput{ListenerArn: listener.Listeners[0].ListenerArn, Priority: &priority, Actions: forward,
-			Conditions: []elbtypes.RuleCondition{{Field: aws.String("host-header"), HostHeaderConfig: &elbtypes.HostHeaderConditionConfig{Values: hosts}}}})
+		_, err := l.CreateRule(ctx, &elb.CreateRuleInput{ListenerArn: listener.Listeners[0].ListenerArn, Priority: &priority,
+			Actions: forward,
+			Conditions: []elbtypes.RuleCondition{{Field: aws.String("host-header"),
+				HostHeaderConfig: &elbtypes.HostHeaderConditionConfig{Values: hosts}}}})
 		return err
 	}
 	require.NoError(t, rule(1, "a", "b", "c", "d", "e"))
@@ -173,7 +189,8 @@ func TestMotoRunsWhatItIsAskedFor(t *testing.T) {
 	require.Equal(t, "PriorityInUse", code(rule(1, "x")))
 	require.Error(t, rule(2, "a", "b", "c", "d", "e", "f"))
 	for i := int32(2); i <= 100; i++ {
-		if err := rule(i, "h"+strconv.Itoa(int(i))); code(err) != "PriorityInUse" { // which the SDK hears when an answer was lost and it asks again
+		// which the SDK hears when an answer was lost and it asks again
+		if err := rule(i, "h"+strconv.Itoa(int(i))); code(err) != "PriorityInUse" {
 			require.NoError(t, err)
 		}
 	}
@@ -185,12 +202,17 @@ func TestMotoRunsWhatItIsAskedFor(t *testing.T) {
 	c := ecs.NewFromConfig(config(m.Endpoint()))
 	_, err = c.CreateCluster(ctx, &ecs.CreateClusterInput{ClusterName: aws.String("platform")})
 	require.NoError(t, err)
-	_, err = c.RegisterTaskDefinition(ctx, &ecs.RegisterTaskDefinitionInput{Family: aws.String("api"), NetworkMode: ecstypes.NetworkModeAwsvpc, Cpu: aws.String("512"), Memory: aws.String("1024"),
+	_, err = c.RegisterTaskDefinition(ctx, &ecs.RegisterTaskDefinitionInput{Family: aws.String("api"),
+		NetworkMode: ecstypes.NetworkModeAwsvpc, Cpu: aws.String("512"), Memory: aws.String("1024"),
 		RequiresCompatibilities: []ecstypes.Compatibility{ecstypes.CompatibilityFargate},
-		ContainerDefinitions:    []ecstypes.ContainerDefinition{{Name: aws.String("api"), Image: aws.String("i"), Memory: aws.Int32(1024), Environment: []ecstypes.KeyValuePair{{Name: aws.String("A"), Value: aws.String("1")}}}}})
+		ContainerDefinitions: []ecstypes.ContainerDefinition{{Name: aws.String("api"), Image: aws.String("i"), Memory: aws.Int32(1024),
+			Environment: []ecstypes.KeyValuePair{{Name: aws.String("A"), Value: aws.String("1")}}}}})
 	require.NoError(t, err)
-	_, err = c.CreateService(ctx, &ecs.CreateServiceInput{Cluster: aws.String("platform"), ServiceName: aws.String("api"), TaskDefinition: aws.String("api"), DesiredCount: aws.Int32(2),
-		LaunchType: ecstypes.LaunchTypeFargate, NetworkConfiguration: &ecstypes.NetworkConfiguration{AwsvpcConfiguration: &ecstypes.AwsVpcConfiguration{Subnets: []string{subnet}}}})
+	_, err = c.CreateService(ctx, &ecs.CreateServiceInput{Cluster: aws.String("platform"), ServiceName: aws.String("api"),
+		TaskDefinition: aws.String("api"), DesiredCount: aws.Int32(2),
+		LaunchType: ecstypes.LaunchTypeFargate,
+		NetworkConfiguration: &ecstypes.NetworkConfiguration{
+			AwsvpcConfiguration: &ecstypes.AwsVpcConfiguration{Subnets: []string{subnet}}}})
 	require.NoError(t, err)
 	services, err := c.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: aws.String("platform"), Services: []string{"api"}})
 	require.NoError(t, err)
@@ -213,7 +235,8 @@ func TestTheObjectStoreHoldsConditionsAndChecksums(t *testing.T) {
 	_, err = c.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("state")})
 	require.NoError(t, err)
 	put := func(body string, change func(*s3.PutObjectInput)) (string, error) {
-		in := &s3.PutObjectInput{Bucket: aws.String("state"), Key: aws.String("a/b"), Body: strings.NewReader(body), ChecksumAlgorithm: s3types.ChecksumAlgorithmSha256}
+		in := &s3.PutObjectInput{Bucket: aws.String("state"), Key: aws.String("a/b"), Body: strings.NewReader(body),
+			ChecksumAlgorithm: s3types.ChecksumAlgorithmSha256}
 		change(in)
 		out, err := c.PutObject(ctx, in)
 		if err != nil {

@@ -20,7 +20,8 @@ type S3Options struct {
 	Region    string // empty: us-east-1
 }
 
-// S3 is a running versitygw over a folder: moto's own S3 keeps objects in memory and verifies no checksum.
+// S3 is a running versitygw over a folder: moto's own S3 keeps objects in memory and verifies no
+// checksum.
 type S3 struct{ server }
 
 // StartS3 starts the object store and waits until it answers. It dies with the lab.
@@ -42,8 +43,9 @@ func StartS3(ctx context.Context, o S3Options) (*S3, error) {
 	// Metadata beside the buckets, not in extended attributes: not every file system has them.
 	s.process, err = process.Start(process.Options{
 		Name: "s3", Path: filepath.Join(o.Tools, "bin", "versitygw"), Dir: o.Dir, LogDir: o.Dir,
-		Args: []string{"--port", listen, "--region", o.Region, "--health", "/health", "--keep-alive", "--quiet", "posix", "--sidecar", sidecar, buckets},
-		Env:  append(os.Environ(), "ROOT_ACCESS_KEY="+o.AccessKey, "ROOT_SECRET_KEY="+o.SecretKey),
+		Args: []string{"--port", listen, "--region", o.Region, "--health", "/health", "--keep-alive", "--quiet", "posix", "--sidecar",
+			sidecar, buckets},
+		Env: append(os.Environ(), "ROOT_ACCESS_KEY="+o.AccessKey, "ROOT_SECRET_KEY="+o.SecretKey),
 	})
 	if err != nil {
 		return nil, err

@@ -29,7 +29,8 @@ type Route53 struct {
 // NewRoute53 reads by client.
 func NewRoute53(client *route53.Client) *Route53 { return &Route53{client: client} }
 
-// Lookup implements Records. Of weighted sets one is chosen by weight, as Route 53 does for each question.
+// Lookup implements Records. Of weighted sets one is chosen by weight, as Route 53 does for each
+// question.
 func (r *Route53) Lookup(ctx context.Context, name string, qtype uint16) ([]dns.RR, bool, error) {
 	all, err := r.all(ctx)
 	if err != nil {
@@ -113,10 +114,12 @@ func weighted(sets []types.ResourceRecordSet, t types.RRType) (types.ResourceRec
 	return of[0], true
 }
 
-// records turns a set into what is answered. An alias is answered as a CNAME: what stands behind it is resolved by the caller.
+// records turns a set into what is answered. An alias is answered as a CNAME: what stands behind it
+// is resolved by the caller.
 func records(name string, s types.ResourceRecordSet) ([]dns.RR, error) {
 	if s.AliasTarget != nil {
-		return []dns.RR{&dns.CNAME{Hdr: header(name, dns.TypeCNAME, ttl), Target: dns.Fqdn(strings.TrimPrefix(strings.ToLower(aws.ToString(s.AliasTarget.DNSName)), "dualstack."))}}, nil
+		return []dns.RR{&dns.CNAME{Hdr: header(name, dns.TypeCNAME, ttl),
+			Target: dns.Fqdn(strings.TrimPrefix(strings.ToLower(aws.ToString(s.AliasTarget.DNSName)), "dualstack."))}}, nil
 	}
 	var out []dns.RR
 	for _, v := range s.ResourceRecords {

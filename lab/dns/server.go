@@ -21,7 +21,8 @@ type Server struct {
 
 // Records are the record sets of all hosted zones.
 type Records interface {
-	// Lookup returns the records of a name (lower case, with the final dot) and a type; found says whether the name exists at all.
+	// Lookup returns the records of a name (lower case, with the final dot) and a type; found says
+	// whether the name exists at all.
 	Lookup(ctx context.Context, name string, qtype uint16) (rr []dns.RR, found bool, err error)
 }
 
@@ -37,7 +38,8 @@ const lookupTimeout = 2 * time.Second
 // maxChain bounds how many CNAMEs are followed.
 const maxChain = 8
 
-// Listen binds addr (host:port) for both protocols and answers until ctx ends. Errors of binding come at once.
+// Listen binds addr (host:port) for both protocols and answers until ctx ends. Errors of binding
+// come at once.
 func (s *Server) Listen(ctx context.Context, addr string) error {
 	pc, err := net.ListenPacket("udp", addr)
 	if err != nil {
@@ -51,7 +53,8 @@ func (s *Server) Listen(ctx context.Context, addr string) error {
 	for _, srv := range []*dns.Server{{PacketConn: pc, Handler: h}, {Listener: l, Handler: h}} {
 		go func() { _ = srv.ActivateAndServe() }()
 		context.AfterFunc(ctx, func() {
-			// Shutdown of a server that has not come up yet fails: closing what it listens on ends it either way.
+			// Shutdown of a server that has not come up yet fails: closing what it listens on ends
+			// it either way.
 			_ = srv.Shutdown()
 			_, _ = pc.Close(), l.Close()
 		})

@@ -30,7 +30,8 @@ const (
 	another = "arn:aws:kms:eu-west-1:123456789012:key/2"
 )
 
-// store is a block store, asked with the SDK's client: what that cannot say, a test does not either.
+// store is a block store, asked with the SDK's client: what that cannot say, a test does not
+// either.
 type store struct {
 	*ebs.Server
 	*sdk.Client
@@ -42,7 +43,8 @@ func start(t *testing.T, o ebs.Options) store {
 	s, err := ebs.Start(t.Context(), o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
-	return store{s, sdk.New(sdk.Options{Region: "eu-west-1", BaseEndpoint: aws.String(s.Endpoint()), RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("k", "s", "")})}
+	return store{s, sdk.New(sdk.Options{Region: "eu-west-1", BaseEndpoint: aws.String(s.Endpoint()), RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider("k", "s", "")})}
 }
 
 // snapshot starts one of 1 GiB, turned by turn.
@@ -66,8 +68,9 @@ func sum(data []byte) string {
 }
 
 func putInput(id string, index int32, data []byte) *sdk.PutSnapshotBlockInput {
-	return &sdk.PutSnapshotBlockInput{SnapshotId: &id, BlockIndex: &index, BlockData: bytes.NewReader(data), DataLength: aws.Int32(int32(len(data))), //nolint:gosec // a block
-		Checksum: aws.String(sum(data)), ChecksumAlgorithm: types.ChecksumAlgorithmChecksumAlgorithmSha256}
+	return &sdk.PutSnapshotBlockInput{SnapshotId: &id, BlockIndex: &index, BlockData: bytes.NewReader(data),
+		DataLength: aws.Int32(int32(len(data))), //nolint:gosec // a block
+		Checksum:   aws.String(sum(data)), ChecksumAlgorithm: types.ChecksumAlgorithmChecksumAlgorithmSha256}
 }
 
 func (s store) put(t *testing.T, id string, index int32, fill byte) {
@@ -163,9 +166,11 @@ func TestASnapshotIsReadOnlyOnceItIsComplete(t *testing.T) {
 func TestStartingHoldsARequestAgainstTheRules(t *testing.T) {
 	s := start(t, ebs.Options{})
 	plain, pending := s.done(t, map[int32]byte{0: 1}, nil), s.snapshot(t, nil)
-	encrypted := s.done(t, map[int32]byte{0: 1}, func(in *sdk.StartSnapshotInput) { in.Encrypted, in.KmsKeyArn = aws.Bool(true), aws.String(key) })
+	encrypted := s.done(t, map[int32]byte{0: 1},
+		func(in *sdk.StartSnapshotInput) { in.Encrypted, in.KmsKeyArn = aws.Bool(true), aws.String(key) })
 	large := s.done(t, nil, func(in *sdk.StartSnapshotInput) { in.VolumeSize = aws.Int64(2) })
-	const parameter, volume, customerKey = types.ValidationExceptionReasonInvalidParameterValue, types.ValidationExceptionReasonInvalidVolumeSize, types.ValidationExceptionReasonInvalidCustomerKey
+	const parameter, volume, customerKey = types.ValidationExceptionReasonInvalidParameterValue,
+		types.ValidationExceptionReasonInvalidVolumeSize, types.ValidationExceptionReasonInvalidCustomerKey
 	for _, c := range []struct {
 		name string
 		turn func(*sdk.StartSnapshotInput)
@@ -188,14 +193,25 @@ func TestStartingHoldsARequestAgainstTheRules(t *testing.T) {
 		{"a key and no encryption", func(in *sdk.StartSnapshotInput) { in.KmsKeyArn = aws.String(key) }, parameter},
 		{"a parent", func(in *sdk.StartSnapshotInput) { in.ParentSnapshotId = &plain }, ""},
 		{"a parent, encrypted", func(in *sdk.StartSnapshotInput) { in.ParentSnapshotId, in.Encrypted = &plain, aws.Bool(true) }, parameter},
-		{"an encrypted parent, encrypted", func(in *sdk.StartSnapshotInput) { in.ParentSnapshotId, in.Encrypted = &encrypted, aws.Bool(true) }, parameter},
-		{"a parent, said not to be encrypted", func(in *sdk.StartSnapshotInput) { in.ParentSnapshotId, in.Encrypted = &plain, aws.Bool(false) }, parameter},
-		{"an encrypted parent with its key", func(in *sdk.StartSnapshotInput) { in.ParentSnapshotId, in.KmsKeyArn = &encrypted, aws.String(key) }, ""},
+		{"an encrypted parent, encrypted", func(in *sdk.StartSnapshotInput) {
+			in.ParentSnapshotId, in.Encrypted = &encrypted,
+				aws.Bool(true)
+		}, parameter},
+		{"a parent, said not to be encrypted", func(in *sdk.StartSnapshotInput) {
+			in.ParentSnapshotId, in.Encrypted = &plain,
+				aws.Bool(false)
+		}, parameter},
+		{"an encrypted parent with its key", func(in *sdk.StartSnapshotInput) {
+			in.ParentSnapshotId, in.KmsKeyArn = &encrypted,
+				aws.String(key)
+		}, ""},
 		{"an encrypted parent with another key", func(in *sdk.StartSnapshotInput) {
 			in.ParentSnapshotId, in.KmsKeyArn = &encrypted, aws.String(another)
 		}, customerKey},
-		{"a plain parent with a key", func(in *sdk.StartSnapshotInput) { in.ParentSnapshotId, in.KmsKeyArn = &plain, aws.String(key) }, parameter},
-		{"a parent that is not complete", func(in *sdk.StartSnapshotInput) { in.ParentSnapshotId = &pending }, types.ValidationExceptionReasonInvalidSnapshotId},
+		{"a plain parent with a key", func(in *sdk.StartSnapshotInput) { in.ParentSnapshotId, in.KmsKeyArn = &plain, aws.String(key) },
+			parameter},
+		{"a parent that is not complete", func(in *sdk.StartSnapshotInput) { in.ParentSnapshotId = &pending },
+			types.ValidationExceptionReasonInvalidSnapshotId},
 		{"a parent with a larger volume", func(in *sdk.StartSnapshotInput) { in.ParentSnapshotId = &large }, volume},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -219,7 +235,8 @@ func TestStartingHoldsARequestAgainstTheRules(t *testing.T) {
 func TestAClientTokenStartsOneSnapshot(t *testing.T) {
 	s := start(t, ebs.Options{})
 	in := func() *sdk.StartSnapshotInput {
-		return &sdk.StartSnapshotInput{VolumeSize: aws.Int64(1), ClientToken: aws.String("token"), Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}}}
+		return &sdk.StartSnapshotInput{VolumeSize: aws.Int64(1), ClientToken: aws.String("token"),
+			Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}}}
 	}
 	ids := make([]string, 8)
 	var wg sync.WaitGroup
@@ -262,12 +279,18 @@ func TestABlockThatIsNotWhatItSaysIsRefused(t *testing.T) {
 		turn func(*sdk.PutSnapshotBlockInput)
 		want types.ValidationExceptionReason
 	}{
-		{"another's checksum", func(in *sdk.PutSnapshotBlockInput) { in.Checksum = aws.String(sum(block(2))) }, types.ValidationExceptionReasonInvalidBlock},
-		{"half a block", func(in *sdk.PutSnapshotBlockInput) { *in = *putInput(id, 0, block(1)[:size/2]) }, types.ValidationExceptionReasonInvalidContentEncoding},
-		{"more than a block", func(in *sdk.PutSnapshotBlockInput) { *in = *putInput(id, 0, append(block(1), 1)) }, types.ValidationExceptionReasonInvalidContentEncoding},
-		{"a length that it has not", func(in *sdk.PutSnapshotBlockInput) { in.DataLength = aws.Int32(size / 2) }, types.ValidationExceptionReasonInvalidContentEncoding},
-		{"the block after the last", func(in *sdk.PutSnapshotBlockInput) { in.BlockIndex = aws.Int32(2048) }, types.ValidationExceptionReasonInvalidBlock},
-		{"a block before the first", func(in *sdk.PutSnapshotBlockInput) { in.BlockIndex = aws.Int32(-1) }, types.ValidationExceptionReasonInvalidParameterValue},
+		{"another's checksum", func(in *sdk.PutSnapshotBlockInput) { in.Checksum = aws.String(sum(block(2))) },
+			types.ValidationExceptionReasonInvalidBlock},
+		{"half a block", func(in *sdk.PutSnapshotBlockInput) { *in = *putInput(id, 0, block(1)[:size/2]) },
+			types.ValidationExceptionReasonInvalidContentEncoding},
+		{"more than a block", func(in *sdk.PutSnapshotBlockInput) { *in = *putInput(id, 0, append(block(1), 1)) },
+			types.ValidationExceptionReasonInvalidContentEncoding},
+		{"a length that it has not", func(in *sdk.PutSnapshotBlockInput) { in.DataLength = aws.Int32(size / 2) },
+			types.ValidationExceptionReasonInvalidContentEncoding},
+		{"the block after the last", func(in *sdk.PutSnapshotBlockInput) { in.BlockIndex = aws.Int32(2048) },
+			types.ValidationExceptionReasonInvalidBlock},
+		{"a block before the first", func(in *sdk.PutSnapshotBlockInput) { in.BlockIndex = aws.Int32(-1) },
+			types.ValidationExceptionReasonInvalidParameterValue},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in := putInput(id, 0, block(1))
@@ -297,7 +320,8 @@ func TestABlockPutTwiceIsTheLaterOneAndCountsOnce(t *testing.T) {
 	require.Equal(t, block(2), data)
 }
 
-// The sum and the bytes of a block are those of one put, whoever was first; and a put that is refused leaves no bytes.
+// The sum and the bytes of a block are those of one put, whoever was first; and a put that is
+// refused leaves no bytes.
 func TestPutsOfOneBlockAtOnceLeaveOneOfThem(t *testing.T) {
 	s := start(t, ebs.Options{})
 	id := s.snapshot(t, nil)
@@ -320,7 +344,8 @@ func TestPutsOfOneBlockAtOnceLeaveOneOfThem(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	out, err := s.GetSnapshotBlock(t.Context(), &sdk.GetSnapshotBlockInput{SnapshotId: &id, BlockIndex: aws.Int32(0), BlockToken: aws.String(s.blocks(t, id)[0])})
+	out, err := s.GetSnapshotBlock(t.Context(),
+		&sdk.GetSnapshotBlockInput{SnapshotId: &id, BlockIndex: aws.Int32(0), BlockToken: aws.String(s.blocks(t, id)[0])})
 	require.NoError(t, err)
 	data, err := io.ReadAll(out.BlockData)
 	require.NoError(t, err)
@@ -337,7 +362,8 @@ func TestCompletingHoldsTheSnapshotAgainstWhatIsSaid(t *testing.T) {
 	ask := func(count int32, checksum string, turn func(*sdk.CompleteSnapshotInput)) error {
 		in := &sdk.CompleteSnapshotInput{SnapshotId: &id, ChangedBlocksCount: &count}
 		if checksum != "" {
-			in.Checksum, in.ChecksumAlgorithm, in.ChecksumAggregationMethod = &checksum, types.ChecksumAlgorithmChecksumAlgorithmSha256, types.ChecksumAggregationMethodChecksumAggregationLinear
+			in.Checksum, in.ChecksumAlgorithm, in.ChecksumAggregationMethod = &checksum, types.ChecksumAlgorithmChecksumAlgorithmSha256,
+				types.ChecksumAggregationMethodChecksumAggregationLinear
 		}
 		if turn != nil {
 			turn(in)
@@ -359,7 +385,8 @@ func TestCompletingHoldsTheSnapshotAgainstWhatIsSaid(t *testing.T) {
 	require.NoError(t, ask(2, linear, nil))
 	require.Equal(t, "completed", s.State(id))
 	require.NoError(t, ask(2, linear, nil), "a repeat is no error")
-	require.Equal(t, types.ValidationExceptionReasonInvalidParameterValue, refusal(t, ask(3, linear, nil)), "a repeat that says another thing is")
+	require.Equal(t, types.ValidationExceptionReasonInvalidParameterValue, refusal(t, ask(3, linear, nil)), "a repeat that says another "+
+		"thing is")
 
 	_, err := s.PutSnapshotBlock(t.Context(), putInput(id, 1, block(1)))
 	require.Equal(t, types.ValidationExceptionReasonWriteRequestTimeout, refusal(t, err), "nothing is put into a complete snapshot")
@@ -380,7 +407,8 @@ func TestASnapshotThatIsBeingCompletedIsPendingAndTakesNoBlock(t *testing.T) {
 
 func TestAChildHasItsParentsBlocksUnderItsOwn(t *testing.T) {
 	s := start(t, ebs.Options{})
-	parent := s.done(t, map[int32]byte{0: 1, 1: 1, 2: 1}, func(in *sdk.StartSnapshotInput) { in.Encrypted, in.KmsKeyArn = aws.Bool(true), aws.String(key) })
+	parent := s.done(t, map[int32]byte{0: 1, 1: 1, 2: 1},
+		func(in *sdk.StartSnapshotInput) { in.Encrypted, in.KmsKeyArn = aws.Bool(true), aws.String(key) })
 	started, err := s.StartSnapshot(t.Context(), &sdk.StartSnapshotInput{VolumeSize: aws.Int64(2), ParentSnapshotId: &parent})
 	require.NoError(t, err)
 	require.Equal(t, key, *started.KmsKeyArn, "encryption is the parent's")
@@ -563,7 +591,8 @@ func TestMotoIsToldWhatEC2MustKnow(t *testing.T) {
 	require.Equal(t, "snap-1", id, "the id is moto's")
 	given := `/lab/snapshots/snap-1 {"region":"eu-west-1","status":"error"}`
 	require.Eventually(t, func() bool { return len(m.heard()) == 3 }, 10*time.Second, 5*time.Millisecond)
-	require.Equal(t, []string{"/snapshots", `/lab/snapshots/snap-1 {"encrypted":true,"kmsKeyArn":"` + key + `","region":"eu-west-1"}`, given}, m.heard())
+	require.Equal(t, []string{"/snapshots", `/lab/snapshots/snap-1 {"encrypted":true,"kmsKeyArn":"` + key + `","region":"eu-west-1"}`,
+		given}, m.heard())
 }
 
 func TestASnapshotThatMotoDidNotTakeCanBeAskedForAgain(t *testing.T) {

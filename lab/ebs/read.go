@@ -175,7 +175,8 @@ func changed(first, second *record) (out []int) {
 }
 
 func writeList(w http.ResponseWriter, sn *record, name string, blocks []map[string]any, next string) {
-	out := map[string]any{name: blocks, "VolumeSize": sn.VolumeSize, "BlockSize": blockSize, "ExpiryTime": float64(time.Now().Add(7 * 24 * time.Hour).Unix())}
+	out := map[string]any{name: blocks, "VolumeSize": sn.VolumeSize, "BlockSize": blockSize,
+		"ExpiryTime": float64(time.Now().Add(7 * 24 * time.Hour).Unix())}
 	if next != "" {
 		out["NextToken"] = next
 	}
@@ -185,8 +186,9 @@ func writeList(w http.ResponseWriter, sn *record, name string, blocks []map[stri
 // tagBytes is the tag in which Drover's disks say how many bytes of the volume are the disk's.
 const tagBytes = "drover:bytes"
 
-// ReadDigest reads a completed snapshot back from its files: the SHA-256 of the disk, hex, and the number of blocks that are written.
-// A volume is whole GiB; the digest is of as many bytes as the snapshot's tag says the disk had, and of the whole volume without one.
+// ReadDigest reads a completed snapshot back from its files: the SHA-256 of the disk, hex, and the
+// number of blocks that are written. A volume is whole GiB; the digest is of as many bytes as the
+// snapshot's tag says the disk had, and of the whole volume without one.
 func (s *Server) ReadDigest(id string) (digest string, blocks int64, err error) {
 	s.mu.Lock()
 	sn, f := s.readable(id)

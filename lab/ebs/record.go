@@ -13,7 +13,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// origin is the caller of a request as far as moto tells callers apart: its signature names the region and the key.
+// origin is the caller of a request as far as moto tells callers apart: its signature names the
+// region and the key.
 type origin struct{ authorization, token string }
 
 func originOf(r *http.Request) origin {

@@ -95,7 +95,8 @@ func (s *Server) routes() http.Handler {
 	return m
 }
 
-// watchIdle turns snapshots that were left alone for longer than their time-out into errors, as AWS does.
+// watchIdle turns snapshots that were left alone for longer than their time-out into errors, as AWS
+// does.
 func (s *Server) watchIdle(ctx context.Context) {
 	tick := time.NewTicker(max(s.opts.Minute/20, 5*time.Millisecond))
 	defer tick.Stop()

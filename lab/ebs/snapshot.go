@@ -70,7 +70,8 @@ func (sn *record) indexes() []int {
 	return out
 }
 
-// linear is AWS's aggregated checksum: the checksums of the written blocks in order of their index, as one string, summed again.
+// linear is AWS's aggregated checksum: the checksums of the written blocks in order of their index,
+// as one string, summed again.
 func (sn *record) linear() string {
 	order := make([]int, 0, len(sn.own))
 	for i := range sn.own {

@@ -53,7 +53,8 @@ func (s *Server) startSnapshot(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := map[string]any{"SnapshotId": sn.ID, "OwnerId": "123456789012", "Status": sn.State, "StartTime": float64(sn.Started.UnixMilli()) / 1000,
+	out := map[string]any{"SnapshotId": sn.ID, "OwnerId": "123456789012", "Status": sn.State,
+		"StartTime":  float64(sn.Started.UnixMilli()) / 1000,
 		"VolumeSize": sn.VolumeSize, "BlockSize": blockSize, "Tags": sn.Tags, "Description": sn.Text, "SseType": "none"}
 	if sn.parent != nil {
 		out["ParentSnapshotId"] = sn.parent.ID
@@ -116,7 +117,8 @@ func (s *Server) start(ctx context.Context, from origin, in startRequest, body [
 
 // check holds a request against AWS's rules.
 func (s *Server) check(in startRequest) (*record, *failure) {
-	sn := &record{VolumeSize: in.VolumeSize, Timeout: 60, Tags: in.Tags, Text: in.Description, KMSKey: in.KmsKeyArn, own: map[int]blockInfo{}}
+	sn := &record{VolumeSize: in.VolumeSize, Timeout: 60, Tags: in.Tags, Text: in.Description, KMSKey: in.KmsKeyArn,
+		own: map[int]blockInfo{}}
 	sn.Encrypted = in.Encrypted != nil && *in.Encrypted
 	if in.Timeout != nil {
 		if sn.Timeout = *in.Timeout; sn.Timeout < 10 || sn.Timeout > 4320 {
@@ -201,7 +203,8 @@ func (s *Server) put(r *http.Request) (id, checksum string, f *failure) {
 		return id, "", throttled()
 	}
 	if len(data) != blockSize || r.Header.Get("X-Amz-Data-Length") != strconv.Itoa(blockSize) {
-		return id, "", refused("INVALID_CONTENT_ENCODING", "block %d has %d bytes and says %q: a block is %d bytes", index, len(data), r.Header.Get("X-Amz-Data-Length"), blockSize)
+		return id, "", refused("INVALID_CONTENT_ENCODING", "block %d has %d bytes and says %q: a block is %d bytes", index, len(data),
+			r.Header.Get("X-Amz-Data-Length"), blockSize)
 	}
 	sum := sha256.Sum256(data)
 	checksum = base64.StdEncoding.EncodeToString(sum[:])
@@ -228,7 +231,8 @@ func (s *Server) put(r *http.Request) (id, checksum string, f *failure) {
 	if sn, f = s.pending(id); f != nil { // completed or idle meanwhile: the block is not part of it
 		return id, "", f
 	}
-	// Renamed together with its sum: of two writers the last one wins whole, and a reader never sees half a block.
+	// Renamed together with its sum: of two writers the last one wins whole, and a reader never
+	// sees half a block.
 	if err := os.Rename(written, name); err != nil {
 		return id, "", internal(err)
 	}
@@ -260,7 +264,8 @@ func (s *Server) completeSnapshot(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusAccepted, map[string]string{"Status": state})
 }
 
-// seal checks the request and lets no block in any more. It answers nil for a snapshot that is complete already.
+// seal checks the request and lets no block in any more. It answers nil for a snapshot that is
+// complete already.
 func (s *Server) seal(r *http.Request) (*record, *failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -282,7 +287,8 @@ func (s *Server) seal(r *http.Request) (*record, *failure) {
 
 func (s *Server) matches(sn *record, r *http.Request) *failure {
 	if n, err := strconv.Atoi(r.Header.Get("X-Amz-Changedblockscount")); err != nil || n != len(sn.own) {
-		return refused("INVALID_PARAMETER_VALUE", "ChangedBlocksCount is %q, and %d blocks were written to %s", r.Header.Get("X-Amz-Changedblockscount"), len(sn.own), sn.ID)
+		return refused("INVALID_PARAMETER_VALUE", "ChangedBlocksCount is %q, and %d blocks were written to %s",
+			r.Header.Get("X-Amz-Changedblockscount"), len(sn.own), sn.ID)
 	}
 	sum := r.Header.Get("X-Amz-Checksum")
 	if sum == "" {

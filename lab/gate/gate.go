@@ -1,5 +1,6 @@
-// Package gate stands between a worker and Temporal and lets a test act at the delivery of a chosen activity or at its completion:
-// hold it, drop it, or kill the worker there. The worker under test is the shipped binary and knows nothing of it.
+// Package gate stands between a worker and Temporal and lets a test act at the delivery of a chosen
+// activity or at its completion: hold it, drop it, or kill the worker there. The worker under test
+// is the shipped binary and knows nothing of it.
 package gate
 
 import (
@@ -36,8 +37,8 @@ type Event struct {
 	Attempt    int32
 }
 
-// Hook sees every event, from many goroutines; while it runs, the task is held. It says whether the task passes: a delivery that does
-// not is lost with its poll, an answer that does not is refused.
+// Hook sees every event, from many goroutines; while it runs, the task is held. It says whether the
+// task passes: a delivery that does not is lost with its poll, an answer that does not is refused.
 type Hook func(context.Context, Event) (pass bool)
 
 // Gate is a running proxy.
@@ -58,7 +59,8 @@ func Start(listen, upstream string) (*Gate, error) {
 		return nil, fmt.Errorf("gate to %s: %w", upstream, err)
 	}
 	g := &Gate{upstream: conn, tasks: map[string]Event{}}
-	service, err := proxy.NewWorkflowServiceProxyServer(proxy.WorkflowServiceProxyOptions{Client: workflowservice.NewWorkflowServiceClient(conn)})
+	service, err := proxy.NewWorkflowServiceProxyServer(
+		proxy.WorkflowServiceProxyOptions{Client: workflowservice.NewWorkflowServiceClient(conn)})
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +124,8 @@ func (g *Gate) intercept(ctx context.Context, req any, _ *grpc.UnaryServerInfo, 
 	return res, err
 }
 
-// take finds the event of a task token. It stays known: a worker repeats an answer that was refused.
+// take finds the event of a task token. It stays known: a worker repeats an answer that was
+// refused.
 func (g *Gate) take(token string) (Event, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -136,10 +139,12 @@ type operator struct {
 	client operatorservice.OperatorServiceClient
 }
 
-func (o operator) AddSearchAttributes(ctx context.Context, r *operatorservice.AddSearchAttributesRequest) (*operatorservice.AddSearchAttributesResponse, error) {
+func (o operator) AddSearchAttributes(ctx context.Context,
+	r *operatorservice.AddSearchAttributesRequest) (*operatorservice.AddSearchAttributesResponse, error) {
 	return o.client.AddSearchAttributes(ctx, r)
 }
 
-func (o operator) ListSearchAttributes(ctx context.Context, r *operatorservice.ListSearchAttributesRequest) (*operatorservice.ListSearchAttributesResponse, error) {
+func (o operator) ListSearchAttributes(ctx context.Context,
+	r *operatorservice.ListSearchAttributesRequest) (*operatorservice.ListSearchAttributesResponse, error) {
 	return o.client.ListSearchAttributes(ctx, r)
 }

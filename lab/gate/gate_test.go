@@ -32,7 +32,8 @@ type bench struct {
 	runs map[string]*atomic.Int32 // how often each activity ran
 }
 
-// How long a try of an activity may take: the server waits as long before it hands a task out again that was lost.
+// How long a try of an activity may take: the server waits as long before it hands a task out again
+// that was lost.
 const (
 	patient = time.Minute
 	hasty   = 3 * time.Second
@@ -40,7 +41,8 @@ const (
 
 // story runs two activities, one after the other, and answers with the tries that each took.
 func story(ctx workflow.Context, limit time.Duration) (tries []int32, err error) {
-	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: limit, RetryPolicy: &temporal.RetryPolicy{InitialInterval: 10 * time.Millisecond, BackoffCoefficient: 1}})
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: limit,
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 10 * time.Millisecond, BackoffCoefficient: 1}})
 	for _, name := range []string{"First", "Second"} {
 		var n int32
 		if err := workflow.ExecuteActivity(ctx, name).Get(ctx, &n); err != nil {
@@ -55,7 +57,8 @@ func newBench(t *testing.T) *bench {
 	t.Helper()
 	binary := filepath.Join(tooltest.Dir(t, "bin/temporal"), "bin", "temporal")
 	quiet := log.NewStructuredLogger(slog.New(slog.DiscardHandler))
-	dev, err := testsuite.StartDevServer(t.Context(), testsuite.DevServerOptions{ExistingPath: binary, LogLevel: "error", ClientOptions: &client.Options{Logger: quiet}})
+	dev, err := testsuite.StartDevServer(t.Context(),
+		testsuite.DevServerOptions{ExistingPath: binary, LogLevel: "error", ClientOptions: &client.Options{Logger: quiet}})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, dev.Stop()) })
 	b := &bench{T: t, direct: dev.Client(), runs: map[string]*atomic.Int32{"First": {}, "Second": {}}}
@@ -81,7 +84,8 @@ func newBench(t *testing.T) *bench {
 // began starts a story, by the direct way.
 func (b *bench) began(id string, limit time.Duration) client.WorkflowRun {
 	b.Helper()
-	run, err := b.direct.ExecuteWorkflow(b.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: queue, WorkflowExecutionTimeout: 2 * patient}, "story", limit)
+	run, err := b.direct.ExecuteWorkflow(b.Context(),
+		client.StartWorkflowOptions{ID: id, TaskQueue: queue, WorkflowExecutionTimeout: 2 * patient}, "story", limit)
 	require.NoError(b, err)
 	return run
 }

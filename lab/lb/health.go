@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// probeEvery is shorter than an ALB's least interval (5 s): the laboratory's minutes are a real migration's hours.
+// probeEvery is shorter than an ALB's least interval (5 s): the laboratory's minutes are a real
+// migration's hours.
 const probeEvery = time.Second
 
 // unhealthyAfter consecutive failures take a target out, one success puts it back.
@@ -36,7 +37,8 @@ func (h *health) poke() {
 	}
 }
 
-// choose takes the targets of a group in turn, of the healthy ones; where none is healthy an ALB tries them all.
+// choose takes the targets of a group in turn, of the healthy ones; where none is healthy an ALB
+// tries them all.
 func (h *health) choose(g TargetGroup) (string, bool) {
 	var good, all []string
 	h.mu.RLock()

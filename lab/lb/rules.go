@@ -78,7 +78,8 @@ func (r Rule) order() int {
 	return 1 << 30
 }
 
-// matches says whether all of a rule's conditions are fulfilled. Host names are compared without case, paths with.
+// matches says whether all of a rule's conditions are fulfilled. Host names are compared without
+// case, paths with.
 func (r Rule) matches(host, path string) bool {
 	for _, c := range r.Conditions {
 		ok := slices.ContainsFunc(c.Values, func(v string) bool {

@@ -173,7 +173,8 @@ func (c *client) choose() request {
 func (c *client) order(token string) request {
 	cents := 100 + c.rng.Int64N(100000)
 	sku := fmt.Sprintf("sku-%d", cents%97)
-	r := c.write(KindOrder, http.MethodPost, "/orders", token, cents, map[string]any{"token": token, "amount": float64(cents) / 100, "sku": sku})
+	r := c.write(KindOrder, http.MethodPost, "/orders", token, cents,
+		map[string]any{"token": token, "amount": float64(cents) / 100, "sku": sku})
 	r.entry.What = sku
 	return r
 }

@@ -40,7 +40,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// plane is a database, two machines (one a side, of one database) and the load balancer before them.
+// plane is a database, two machines (one a side, of one database) and the load balancer before
+// them.
 type plane struct {
 	db        *pg.Server
 	machines  *machines.Controller
@@ -78,9 +79,11 @@ func newPlane(t *testing.T) *plane {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	env := map[string]string{"DB_DSN": p.db.DSN("app"), "FILES": filepath.Join(p.files, "{customer}")}
-	p.machines = machines.New(machines.Config{Command: []string{self, "app"}, Port: 18080, AdminPort: 18081, Tenants: tenants, Log: os.Stderr,
+	p.machines = machines.New(machines.Config{Command: []string{self, "app"}, Port: 18080, AdminPort: 18081, Tenants: tenants,
+		Log: os.Stderr,
 		VMs: machines.VMsFunc(func() []machines.Machine {
-			return []machines.Machine{{ID: "vm/web-01", Name: "web-01", Side: "onprem", Address: p.on, Env: env}, {ID: "i-1", Name: "web", Side: "aws", Address: p.aws, Env: env}}
+			return []machines.Machine{{ID: "vm/web-01", Name: "web-01", Side: "onprem", Address: p.on, Env: env},
+				{ID: "i-1", Name: "web", Side: "aws", Address: p.aws, Env: env}}
 		})})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -111,7 +114,8 @@ func (p *plane) route(version int, first string) {
 	p.balancer.Obey(lb.State{Version: version,
 		Listeners: []lb.Listener{{Port: 80, Rules: []lb.Rule{
 			{Priority: "default", Forward: []lb.Forward{{TargetGroup: "onprem", Weight: 1}}},
-			{Priority: "10", Conditions: []lb.Condition{{Field: "host-header", Values: []string{p.customers[0].Host}}}, Forward: []lb.Forward{{TargetGroup: first, Weight: 100}}},
+			{Priority: "10", Conditions: []lb.Condition{{Field: "host-header", Values: []string{p.customers[0].Host}}},
+				Forward: []lb.Forward{{TargetGroup: first, Weight: 100}}},
 		}}},
 		TargetGroups: []lb.TargetGroup{
 			{ARN: "onprem", HealthCheckPath: "/healthz", Targets: []lb.Target{{Address: p.on, Port: 18080}}},
@@ -133,10 +137,12 @@ func (p *plane) fault(t *testing.T, mode, host string) {
 
 func TestTrafficSurvivesAFenceAndABreakAndEveryAcknowledgedWriteIsThereOnce(t *testing.T) {
 	p := newPlane(t)
-	// What Drover's guard does, in short: a refusal with its SQLSTATE, and the question the application may ask.
+	// What Drover's guard does, in short: a refusal with its SQLSTATE, and the question the
+	// application may ask.
 	require.NoError(t, p.db.Exec(t.Context(), "app", `
 		CREATE SCHEMA drover; CREATE TABLE drover.fence (tenant int PRIMARY KEY);
-		CREATE FUNCTION drover.is_home(t int) RETURNS boolean LANGUAGE sql STABLE AS $$ SELECT NOT EXISTS (SELECT FROM drover.fence WHERE tenant = t) $$;
+		CREATE FUNCTION drover.is_home(t int) RETURNS boolean LANGUAGE sql STABLE AS $$ SELECT NOT EXISTS (SELECT
+		FROM drover.fence WHERE tenant = t) $$;
 		CREATE FUNCTION drover.guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			IF NOT drover.is_home(NEW.tenant_id) THEN RAISE EXCEPTION 'no' USING ERRCODE = 'DR001'; END IF; RETURN NEW; END $$;
 		CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION drover.guard();
@@ -179,12 +185,14 @@ func TestTrafficSurvivesAFenceAndABreakAndEveryAcknowledgedWriteIsThereOnce(t *t
 	p.compare(t, ledger)
 }
 
-// refuses wants a fenced customer's writes answered with 503 and a second's wait, and no file of it written.
+// refuses wants a fenced customer's writes answered with 503 and a second's wait, and no file of it
+// written.
 func (p *plane) refuses(t *testing.T, c load.Customer) {
 	t.Helper()
 	const token = "11111111-1111-4111-8111-111111111111"
 	for _, w := range []struct{ method, path, body string }{
-		{http.MethodPost, "/orders", `{"token": "` + token + `", "amount": 1, "sku": "x"}`}, {http.MethodPost, "/api/events", `{"token": "` + token + `", "at": "2026-12-02T22:00:00Z", "kind": "click"}`},
+		{http.MethodPost, "/orders", `{"token": "` + token + `", "amount": 1, "sku": "x"}`},
+		{http.MethodPost, "/api/events", `{"token": "` + token + `", "at": "2026-12-02T22:00:00Z", "kind": "click"}`},
 		{http.MethodPut, "/files/late.txt", "late"},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), w.method, p.url+w.path, strings.NewReader(w.body))

@@ -57,7 +57,8 @@ type Load struct {
 	cancel context.CancelFunc
 }
 
-// Start starts the traffic. It runs until Stop; the end of ctx cuts requests off, Stop lets them finish.
+// Start starts the traffic. It runs until Stop; the end of ctx cuts requests off, Stop lets them
+// finish.
 func Start(ctx context.Context, opts Options) (*Load, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
@@ -69,11 +70,13 @@ func Start(ctx context.Context, opts Options) (*Load, error) {
 	}
 	l := &Load{opts: opts, ledger: ledger, stop: make(chan struct{}), score: newScore()}
 	l.ctx, l.cancel = context.WithCancel(ctx)
-	l.http = &http.Client{Timeout: attemptTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: opts.Clients * len(opts.Customers), DisableCompression: true}}
+	l.http = &http.Client{Timeout: attemptTimeout,
+		Transport: &http.Transport{MaxIdleConnsPerHost: opts.Clients * len(opts.Customers), DisableCompression: true}}
 	every := time.Duration(float64(time.Second) * float64(opts.Clients*len(opts.Customers)) / opts.Rate)
 	for _, customer := range opts.Customers {
 		for n := range opts.Clients {
-			c := &client{load: l, customer: customer, name: fmt.Sprintf("%s/%d", customer.ID, n), n: n, rng: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
+			c := &client{load: l, customer: customer, name: fmt.Sprintf("%s/%d", customer.ID, n), n: n,
+				rng: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
 			l.done.Go(func() { c.run(every) })
 		}
 	}
@@ -97,14 +100,16 @@ func (l *Load) Stop() Summary {
 // Summary is how it stands now.
 func (l *Load) Summary() Summary { return l.score.summary() }
 
-// FaultStart declares that the lab has just broken a customer's AWS side: stalls are counted apart until FaultEnd, and the time to
-// the first good answer is measured. Call it when the fault is in place: an answer to an attempt that began later ends the stall.
+// FaultStart declares that the lab has just broken a customer's AWS side: stalls are counted apart
+// until FaultEnd, and the time to the first good answer is measured. Call it when the fault is in
+// place: an answer to an attempt that began later ends the stall.
 func (l *Load) FaultStart(customer string) { l.score.faultStart(customer, time.Now()) }
 
 // FaultEnd declares that the lab has repaired what it broke.
 func (l *Load) FaultEnd(customer string) { l.score.faultEnd(customer) }
 
-// run is one client: a closed loop that aims at one request every so often and never catches up what it missed.
+// run is one client: a closed loop that aims at one request every so often and never catches up
+// what it missed.
 func (c *client) run(every time.Duration) {
 	next := time.Now().Add(time.Duration(c.rng.Int64N(int64(every))))
 	for {

@@ -43,7 +43,8 @@ type score struct {
 }
 
 func newScore() score {
-	return score{clients: map[string]time.Duration{}, longest: map[string]time.Duration{}, faulted: map[string]time.Duration{}, faults: map[string]*fault{}}
+	return score{clients: map[string]time.Duration{}, longest: map[string]time.Duration{}, faulted: map[string]time.Duration{},
+		faults: map[string]*fault{}}
 }
 
 // request counts a request that is over.
@@ -62,8 +63,9 @@ func (s *score) request(write bool, attempts int, err error, what string) {
 	}
 }
 
-// good records a good answer to a request that was first tried at first, by an attempt from began to ended. A wait counts as the
-// fault's own if it began before the customer had recovered, or if it met an error of a fault that the lab has not repaired yet.
+// good records a good answer to a request that was first tried at first, by an attempt from began
+// to ended. A wait counts as the fault's own if it began before the customer had recovered, or if
+// it met an error of a fault that the lab has not repaired yet.
 func (s *score) good(customer, client string, first, began, ended time.Time, sawError bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -39,7 +39,8 @@ func (f VMsFunc) VMs() []Machine { return f() }
 
 // Disks are the block store, and what was exported from the VMs.
 type Disks interface {
-	// SnapshotDigest reads a snapshot back block by block and gives the SHA-256 of the whole disk, hex.
+	// SnapshotDigest reads a snapshot back block by block and gives the SHA-256 of the whole disk,
+	// hex.
 	SnapshotDigest(snapshot string) (string, error)
 	// Exported says whether a disk with this digest has ever been exported from a VM.
 	Exported(digest string) bool
@@ -62,8 +63,8 @@ type Instance struct {
 
 func (i Instance) running() bool { return strings.EqualFold(i.State, "running") && i.Address != "" }
 
-// userDataEnv reads what cloud-init would put into the environment: lines of KEY=VALUE, with or without export and quotes, wherever
-// they stand in a script; or one JSON object.
+// userDataEnv reads what cloud-init would put into the environment: lines of KEY=VALUE, with or
+// without export and quotes, wherever they stand in a script; or one JSON object.
 func userDataEnv(text string) map[string]string {
 	if env, ok := jsonEnv(text); ok {
 		return env

@@ -15,7 +15,8 @@ import (
 
 // Config of a Controller.
 type Config struct {
-	// Command runs the application, its configuration in the environment: the lab's own binary and "app".
+	// Command runs the application, its configuration in the environment: the lab's own binary and
+	// "app".
 	Command []string
 	// Port of the application on every machine.
 	Port int
@@ -23,7 +24,8 @@ type Config struct {
 	AdminPort int
 	// Tenants is the table of tenants, a file or a URL.
 	Tenants string
-	// AWSEnv is what an instance profile and its region would give a machine on AWS: credentials, region, endpoints.
+	// AWSEnv is what an instance profile and its region would give a machine on AWS: credentials,
+	// region, endpoints.
 	AWSEnv map[string]string
 	// AWS is moto's URL; empty: no machines on AWS.
 	AWS string
@@ -56,7 +58,8 @@ func New(c Config) *Controller {
 	if c.Log == nil {
 		c.Log = io.Discard
 	}
-	return &Controller{conf: c, wake: make(chan struct{}, 1), processes: map[string]*life{}, refused: map[string]string{}, good: map[string]bool{}, secret: map[string]map[string]string{}}
+	return &Controller{conf: c, wake: make(chan struct{}, 1), processes: map[string]*life{}, refused: map[string]string{},
+		good: map[string]bool{}, secret: map[string]map[string]string{}}
 }
 
 // Run keeps the processes until ctx ends, then stops them all and returns.
@@ -210,7 +213,8 @@ func (c *Controller) startable(ctx context.Context, instances []Instance) (out [
 	return out, all
 }
 
-// bootable says why the instance is not served: its disks must be disks that were exported from a VM. "" serves it.
+// bootable says why the instance is not served: its disks must be disks that were exported from a
+// VM. "" serves it.
 func (c *Controller) bootable(i Instance) string {
 	if c.conf.Disks == nil {
 		return ""
@@ -226,7 +230,8 @@ func (c *Controller) bootable(i Instance) string {
 	return ""
 }
 
-// checkDisk reads a snapshot back, and once it was found good never again: a completed snapshot does not change.
+// checkDisk reads a snapshot back, and once it was found good never again: a completed snapshot
+// does not change.
 func (c *Controller) checkDisk(snapshot string) string {
 	c.mu.Lock()
 	good := c.good[snapshot]

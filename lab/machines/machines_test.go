@@ -15,7 +15,8 @@ import (
 
 func TestUserDataIsReadAsAMachineWould(t *testing.T) {
 	want := map[string]string{"DB_SECRET": "orders/app", "FILES": "s3://attachments/{customer}", "X_1": "a=b"}
-	require.Equal(t, want, userDataEnv("#!/bin/sh\n# a=comment\nexport DB_SECRET=orders/app\n  FILES='s3://attachments/{customer}'\nX_1=\"a=b\"\nif [ a = b ]; then echo x=1; fi\n"))
+	require.Equal(t, want, userDataEnv("#!/bin/sh\n# a=comment\nexport DB_SECRET=orders/app\n  "+
+		"FILES='s3://attachments/{customer}'\nX_1=\"a=b\"\nif [ a = b ]; then echo x=1; fi\n"))
 	require.Equal(t, want, userDataEnv(`{"DB_SECRET": "orders/app", "FILES": "s3://attachments/{customer}", "X_1": "a=b"}`))
 }
 

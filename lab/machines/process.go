@@ -46,7 +46,8 @@ func (l *life) stop() {
 }
 
 func (c *Controller) runOnce(ctx context.Context, m Machine, env []string) error {
-	p, err := process.Start(process.Options{Name: m.Name, Path: c.conf.Command[0], Args: c.conf.Command[1:], Env: env, Log: c.conf.Log, Patience: stopGrace})
+	p, err := process.Start(process.Options{Name: m.Name, Path: c.conf.Command[0], Args: c.conf.Command[1:], Env: env, Log: c.conf.Log,
+		Patience: stopGrace})
 	if err != nil {
 		return err
 	}
@@ -59,7 +60,8 @@ func (c *Controller) runOnce(ctx context.Context, m Machine, env []string) error
 	}
 }
 
-// environment is all a machine knows: nothing of the laboratory's own, and of AWS only what a machine there is given.
+// environment is all a machine knows: nothing of the laboratory's own, and of AWS only what a
+// machine there is given.
 func (c *Controller) environment(m Machine) []string {
 	env := map[string]string{"PATH": os.Getenv("PATH"), "GOMAXPROCS": "2", "GOGC": "200"}
 	if m.Side == "aws" {

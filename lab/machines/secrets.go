@@ -30,7 +30,8 @@ func (c *Controller) secretsOnce(ctx context.Context, i Instance) (map[string]st
 	return got, err
 }
 
-// secrets does what Fargate's agent does before a container starts: it reads the secrets that the task definition names.
+// secrets does what Fargate's agent does before a container starts: it reads the secrets that the
+// task definition names.
 func (c *Controller) secrets(ctx context.Context, i Instance) (map[string]string, error) {
 	if len(i.Secrets) == 0 {
 		return nil, nil
@@ -39,7 +40,8 @@ func (c *Controller) secrets(ctx context.Context, i Instance) (map[string]string
 	defer cancel()
 	conf := aws.Config{
 		Region: i.Region, BaseEndpoint: aws.String(c.conf.AWS),
-		Credentials: credentials.NewStaticCredentialsProvider(c.conf.AWSEnv["AWS_ACCESS_KEY_ID"], c.conf.AWSEnv["AWS_SECRET_ACCESS_KEY"], c.conf.AWSEnv["AWS_SESSION_TOKEN"]),
+		Credentials: credentials.NewStaticCredentialsProvider(c.conf.AWSEnv["AWS_ACCESS_KEY_ID"], c.conf.AWSEnv["AWS_SECRET_ACCESS_KEY"],
+			c.conf.AWSEnv["AWS_SESSION_TOKEN"]),
 	}
 	out := map[string]string{}
 	for variable, from := range i.Secrets {
@@ -52,8 +54,8 @@ func (c *Controller) secrets(ctx context.Context, i Instance) (map[string]string
 	return out, nil
 }
 
-// readSecret follows a valueFrom: a parameter's ARN, or a secret's name or ARN with an optional JSON key behind it
-// (arn:...:secret:name-XXXXXX:key:stage:version).
+// readSecret follows a valueFrom: a parameter's ARN, or a secret's name or ARN with an optional
+// JSON key behind it (arn:...:secret:name-XXXXXX:key:stage:version).
 func readSecret(ctx context.Context, conf aws.Config, from string) (string, error) {
 	if strings.Contains(from, ":ssm:") || strings.HasPrefix(from, "/") {
 		name := from

@@ -13,7 +13,8 @@ import (
 	"syscall"
 )
 
-// nobody is the user and group as which a root lab runs PostgreSQL: the overflow ids of every Linux.
+// nobody is the user and group as which a root lab runs PostgreSQL: the overflow ids of every
+// Linux.
 const nobody = 65534
 
 // home is where a server's files are.
@@ -25,7 +26,8 @@ type home struct {
 
 func (h *home) pidfile() string { return filepath.Join(h.data, "postmaster.pid") }
 
-// base is what the servers of one run share: a folder their user can reach, the binaries, an initialised data directory.
+// base is what the servers of one run share: a folder their user can reach, the binaries, an
+// initialised data directory.
 type base struct {
 	key      string
 	dir      string // holds everything; removed with the last server
@@ -40,7 +42,8 @@ var (
 	bases   = map[string]*base{}
 )
 
-// openHome makes a data directory by copying the run's template, which the first server of a run initialises.
+// openHome makes a data directory by copying the run's template, which the first server of a run
+// initialises.
 func openHome(ctx context.Context, o Options) (*home, string, error) {
 	basesMu.Lock()
 	defer basesMu.Unlock()
@@ -93,7 +96,8 @@ func newBase(ctx context.Context, key string, o Options) (b *base, err error) {
 			// bin, lib and share: PostgreSQL finds the others from where its binary is.
 			b.bin = filepath.Join(dir, "tools", "bin")
 			// Copied by us: that the server's user cannot read them there is why they are copied.
-			if out, err := exec.CommandContext(ctx, "cp", "-a", filepath.Dir(o.Bin), filepath.Join(dir, "tools")).CombinedOutput(); err != nil {
+			if out, err := exec.CommandContext(ctx, "cp", "-a", filepath.Dir(o.Bin),
+				filepath.Join(dir, "tools")).CombinedOutput(); err != nil {
 				return nil, fmt.Errorf("copy PostgreSQL to %s: %w: %s", dir, err, strings.TrimSpace(string(out)))
 			}
 		}
@@ -101,7 +105,8 @@ func newBase(ctx context.Context, key string, o Options) (b *base, err error) {
 	return b, b.initialise(ctx)
 }
 
-// initialise makes the template. The file with the password is gone before anything is copied from it.
+// initialise makes the template. The file with the password is gone before anything is copied from
+// it.
 func (b *base) initialise(ctx context.Context) error {
 	secretFile := filepath.Join(b.dir, "secret")
 	if err := os.WriteFile(secretFile, []byte(b.password), 0o600); err != nil {
@@ -118,7 +123,8 @@ func (b *base) initialise(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(b.template, "pg_hba.conf"), []byte("host all all 127.0.0.0/8 scram-sha-256\nhost replication all 127.0.0.0/8 scram-sha-256\n"), 0o644)
+	return os.WriteFile(filepath.Join(b.template, "pg_hba.conf"),
+		[]byte("host all all 127.0.0.0/8 scram-sha-256\nhost replication all 127.0.0.0/8 scram-sha-256\n"), 0o644)
 }
 
 // close removes the server's files, and with the last server's the run's.
@@ -131,7 +137,8 @@ func (h *home) close() error {
 	return err
 }
 
-// conf is tuned for many small transactions on a small machine. Nothing that a crash could lose is switched off: crashes are tested.
+// conf is tuned for many small transactions on a small machine. Nothing that a crash could lose is
+// switched off: crashes are tested.
 func conf(o Options) string {
 	set := map[string]string{
 		"wal_level": "logical", "wal_retrieve_retry_interval": "100ms", "wal_receiver_status_interval": "1s",
@@ -152,7 +159,8 @@ func conf(o Options) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// reachable says whether any user may enter the directory: every folder above it has to let others through.
+// reachable says whether any user may enter the directory: every folder above it has to let others
+// through.
 func reachable(dir string) bool {
 	abs, err := filepath.Abs(dir)
 	if err != nil {

@@ -32,7 +32,8 @@ func (m Mode) signal() syscall.Signal {
 	return syscall.SIGINT
 }
 
-// Restart starts a stopped server, or stops it first (Fast). It returns when the server takes connections.
+// Restart starts a stopped server, or stops it first (Fast). It returns when the server takes
+// connections.
 func (s *Server) Restart(ctx context.Context) error {
 	if err := s.Stop(Fast); err != nil {
 		return err
@@ -41,7 +42,8 @@ func (s *Server) Restart(ctx context.Context) error {
 	defer cancel()
 	for {
 		err := s.start(ctx)
-		// The processes of a server that was killed need a moment to notice; until then the data directory is theirs.
+		// The processes of a server that was killed need a moment to notice; until then the data
+		// directory is theirs.
 		if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "pre-existing shared memory block") {
 			return err
 		}
@@ -55,7 +57,8 @@ func (s *Server) start(ctx context.Context) error {
 		Name: s.opts.Name, LogDir: filepath.Dir(s.home.log), Dir: "/", Env: serverEnv(), Credential: serverUser(),
 		Path: filepath.Join(s.home.bin, "postgres"),
 		Args: []string{"-D", s.home.data, "-p", strconv.Itoa(s.Port), "-c", "listen_addresses=" + s.Host},
-		// SIGQUIT when the lab dies, and not SIGKILL: the server then takes its shared memory with it.
+		// SIGQUIT when the lab dies, and not SIGKILL: the server then takes its shared memory with
+		// it.
 		Death: syscall.SIGQUIT,
 	})
 	if err != nil {
@@ -131,7 +134,8 @@ func childrenOf(pid int) (out []int) {
 	return out
 }
 
-// Close stops the server and removes what it had: processes, shared memory, files. Closing twice is one close.
+// Close stops the server and removes what it had: processes, shared memory, files. Closing twice is
+// one close.
 func (s *Server) Close() error {
 	if s.home == nil {
 		return nil
@@ -145,8 +149,8 @@ func (s *Server) Close() error {
 	return err
 }
 
-// removeSharedMemory removes the segment that a killed server left: its id is the second number of the seventh line. After an
-// orderly stop there is no such file.
+// removeSharedMemory removes the segment that a killed server left: its id is the second number of
+// the seventh line. After an orderly stop there is no such file.
 func removeSharedMemory(pidfile string) {
 	b, err := os.ReadFile(pidfile)
 	if err != nil {

@@ -40,8 +40,8 @@ func (s *Server) copyData(from, to string) error {
 	return nil
 }
 
-// RestartOnNewTimeline starts a stopped server the way a promoted standby or a point-in-time recovery
-// does: it recovers what WAL it has, and goes on along a new timeline.
+// RestartOnNewTimeline starts a stopped server the way a promoted standby or a point-in-time
+// recovery does: it recovers what WAL it has, and goes on along a new timeline.
 func (s *Server) RestartOnNewTimeline(ctx context.Context) error {
 	if s.proc != nil {
 		return fmt.Errorf("promote PostgreSQL %q: stop it first", s.opts.Name)

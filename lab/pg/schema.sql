@@ -1,4 +1,5 @@
--- The schema of the orders application: every kind of key and table that a migration must cope with.
+-- The schema of the orders application: every kind of key and table that a migration must cope
+-- with.
 
 -- The same for everybody: written on premises, copied to AWS.
 CREATE TABLE ref_currency (code text PRIMARY KEY, rate numeric);
@@ -6,7 +7,8 @@ CREATE TABLE ref_currency (code text PRIMARY KEY, rate numeric);
 CREATE TABLE tenants (tenant_id int PRIMARY KEY, name text, settings jsonb);
 CREATE TABLE acct (tenant_id int PRIMARY KEY, n bigint NOT NULL DEFAULT 0);
 
--- An identity key and a generated column. The token is the client's: a write that is tried again is taken once.
+-- An identity key and a generated column. The token is the client's: a write that is tried again is
+-- taken once.
 CREATE TABLE orders (
   id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   tenant_id  int NOT NULL,
@@ -40,7 +42,8 @@ CREATE TABLE events_c PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('20
 CREATE TABLE audit (tenant_id int NOT NULL, ts timestamptz, token uuid, msg text);
 
 -- A key that begins with the tenant.
-CREATE TABLE blobs (tenant_id int NOT NULL, id uuid NOT NULL DEFAULT gen_random_uuid(), token uuid, data bytea, PRIMARY KEY (tenant_id, id));
+CREATE TABLE blobs (tenant_id int NOT NULL, id uuid NOT NULL DEFAULT gen_random_uuid(), token uuid, data bytea,
+    PRIMARY KEY (tenant_id, id));
 
 CREATE INDEX ON orders (tenant_id, created_at);
 CREATE INDEX ON order_items (tenant_id, order_id);

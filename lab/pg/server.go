@@ -33,11 +33,12 @@ type Options struct {
 // Admin is the superuser of every server.
 const Admin = "postgres"
 
-// startLimit is how long a server may take until it answers. A server that recovers from a crash replays at most max_wal_size first.
+// startLimit is how long a server may take until it answers. A server that recovers from a crash
+// replays at most max_wal_size first.
 const startLimit = 60 * time.Second
 
-// Server is a running PostgreSQL server, or one that was stopped and can be started again. It is not for concurrent Stop, Restart,
-// Kill9 and Close.
+// Server is a running PostgreSQL server, or one that was stopped and can be started again. It is
+// not for concurrent Stop, Restart, Kill9 and Close.
 type Server struct {
 	Host string
 	Port int
@@ -48,7 +49,8 @@ type Server struct {
 	proc     *process.Process // nil: stopped
 }
 
-// Start initialises and starts a server. Errors: no binaries, no room, or the server's own words from its log.
+// Start initialises and starts a server. Errors: no binaries, no room, or the server's own words
+// from its log.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Bin == "" {
 		o.Bin = filepath.Join(o.Tools, "pg", "bin")
@@ -70,7 +72,8 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-// startFresh finds a port if none was named. Another process may take it before the server does: then the next one is tried.
+// startFresh finds a port if none was named. Another process may take it before the server does:
+// then the next one is tried.
 func (s *Server) startFresh(ctx context.Context) error {
 	var err error
 	for range 5 {
@@ -126,10 +129,12 @@ func (s *Server) CreateDatabase(ctx context.Context, db string) error {
 	return s.Exec(ctx, "postgres", "CREATE DATABASE "+pgx.Identifier{db}.Sanitize())
 }
 
-// CreateRole makes a role that may log in, and answers its new password. Attributes are SQL: "REPLICATION CREATEDB".
+// CreateRole makes a role that may log in, and answers its new password. Attributes are SQL:
+// "REPLICATION CREATEDB".
 func (s *Server) CreateRole(ctx context.Context, role, attributes string) (password string, err error) {
 	password = secret()
-	return password, s.Exec(ctx, "postgres", fmt.Sprintf("CREATE ROLE %s LOGIN %s PASSWORD '%s'", pgx.Identifier{role}.Sanitize(), attributes, password))
+	return password, s.Exec(ctx, "postgres",
+		fmt.Sprintf("CREATE ROLE %s LOGIN %s PASSWORD '%s'", pgx.Identifier{role}.Sanitize(), attributes, password))
 }
 
 // Log is what the server wrote.

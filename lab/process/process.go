@@ -1,5 +1,5 @@
-// Package process runs the lab's child processes: each in a process group of its own, gone with its parent whatever ends it, its
-// output in a file that is shown when it fails.
+// Package process runs the lab's child processes: each in a process group of its own, gone with its
+// parent whatever ends it, its output in a file that is shown when it fails.
 package process
 
 import (
@@ -66,7 +66,8 @@ func Start(o Options) (*Process, error) {
 	}
 	p.cmd.Env, p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = o.Env, o.Dir, out, out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: o.Death, Credential: o.Credential}
-	// A log that is no file is fed through a pipe, which grandchildren may hold open for longer than the child lives.
+	// A log that is no file is fed through a pipe, which grandchildren may hold open for longer
+	// than the child lives.
 	p.cmd.WaitDelay = time.Second
 	started := make(chan error)
 	go p.run(started)
@@ -77,7 +78,8 @@ func Start(o Options) (*Process, error) {
 }
 
 func (p *Process) run(started chan<- error) {
-	// The death signal is sent when the *thread* that started the child ends: this one stays until the child has.
+	// The death signal is sent when the *thread* that started the child ends: this one stays until
+	// the child has.
 	runtime.LockOSThread()
 	err := p.cmd.Start()
 	started <- err
@@ -136,7 +138,8 @@ func (p *Process) Close() {
 	})
 }
 
-// Ready waits until check succeeds. A child that ends first is an error that shows the end of its log, and ends the check's context.
+// Ready waits until check succeeds. A child that ends first is an error that shows the end of its
+// log, and ends the check's context.
 func (p *Process) Ready(ctx context.Context, check func(context.Context) error) error {
 	checks, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -18,7 +18,8 @@ import (
 	"github.com/drover-migration/drover/lab/process"
 )
 
-// soon is more than anything here takes on a busy machine, and less than what the children would take if they were left alone.
+// soon is more than anything here takes on a busy machine, and less than what the children would
+// take if they were left alone.
 const soon = 20 * time.Second
 
 // shell starts a script, and ends it with the test.
@@ -70,7 +71,8 @@ func TestCloseStopsAChildThatListens(t *testing.T) {
 
 func TestCloseSendsTheSignalThatTheChildExpects(t *testing.T) {
 	dir := t.TempDir()
-	p := shell(t, `trap 'exit 7' INT; trap '' TERM; echo up; while :; do sleep 0.01; done`, process.Options{LogDir: dir, Stop: syscall.SIGINT, Patience: soon})
+	p := shell(t, `trap 'exit 7' INT; trap '' TERM; echo up; while :; do sleep 0.01; done`,
+		process.Options{LogDir: dir, Stop: syscall.SIGINT, Patience: soon})
 	written(t, dir, "up")
 	p.Close()
 	require.EqualError(t, p.Err(), "exit status 7")
@@ -161,7 +163,8 @@ func TestARootLabRunsAChildAsAnother(t *testing.T) {
 		t.Skip("not root")
 	}
 	dir := t.TempDir()
-	<-shell(t, `echo user $(id -u) $(id -g)`, process.Options{LogDir: dir, Dir: "/", Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}).Done()
+	<-shell(t, `echo user $(id -u) $(id -g)`,
+		process.Options{LogDir: dir, Dir: "/", Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}).Done()
 	require.Equal(t, "65534 65534", written(t, dir, "user"))
 }
 
@@ -171,7 +174,8 @@ const parentDir = "PROCESS_TEST_PARENT_DIR"
 func TestChildrenDieWithAParentThatIsKilled(t *testing.T) {
 	if dir := os.Getenv(parentDir); dir != "" {
 		for i, death := range []syscall.Signal{0, syscall.SIGQUIT} {
-			p := shell(t, `trap 'echo told; exit' QUIT; echo pid $$; while :; do sleep 0.01; done`, process.Options{LogDir: filepath.Join(dir, strconv.Itoa(i)), Death: death})
+			p := shell(t, `trap 'echo told; exit' QUIT; echo pid $$; while :; do sleep 0.01; done`,
+				process.Options{LogDir: filepath.Join(dir, strconv.Itoa(i)), Death: death})
 			written(t, filepath.Join(dir, strconv.Itoa(i)), "pid")
 			defer p.Kill()
 		}
@@ -184,7 +188,8 @@ func TestChildrenDieWithAParentThatIsKilled(t *testing.T) {
 	require.NoError(t, os.Mkdir(killed, 0o755))
 	require.NoError(t, os.Mkdir(told, 0o755))
 	parent, err := process.Start(process.Options{
-		Name: "child", Path: os.Args[0], Args: []string{"-test.run=^" + t.Name() + "$"}, Env: append(os.Environ(), parentDir+"="+dir), LogDir: dir,
+		Name: "child", Path: os.Args[0], Args: []string{"-test.run=^" + t.Name() + "$"}, Env: append(os.Environ(), parentDir+"="+dir),
+		LogDir: dir,
 	})
 	require.NoError(t, err)
 	t.Cleanup(parent.Kill)

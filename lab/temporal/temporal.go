@@ -27,9 +27,10 @@ type Options struct {
 // ip is the only address the dev server's parts find each other at, whatever --ip says.
 const ip = "127.0.0.1"
 
-// pollRPS is how often a second the server may look at each of its queues of tasks. The default is 20 for a shard: the dev server has one
-// shard for everything, so that every task of every workflow would wait for the next of 20 ticks (50 ms, eight of them in a freeze), where
-// a server of 512 shards has 10,000. See history.transferProcessorMaxPollRPS in Temporal's dynamic configuration.
+// pollRPS is how often a second the server may look at each of its queues of tasks. The default is
+// 20 for a shard: the dev server has one shard for everything, so that every task of every workflow
+// would wait for the next of 20 ticks (50 ms, eight of them in a freeze), where a server of 512
+// shards has 10,000. See history.transferProcessorMaxPollRPS in Temporal's dynamic configuration.
 const pollRPS = 2000
 
 // Server is a running dev server.

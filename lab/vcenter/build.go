@@ -114,7 +114,8 @@ func (b *builder) machine(ctx context.Context, want VM) error {
 			return err
 		}
 	}
-	guest := types.VirtualMachineConfigSpec{ExtraConfig: []types.BaseOptionValue{&types.OptionValue{Key: "SET.guest.ipAddress", Value: want.Address}}}
+	guest := types.VirtualMachineConfigSpec{ExtraConfig: []types.BaseOptionValue{&types.OptionValue{Key: "SET.guest.ipAddress",
+		Value: want.Address}}}
 	if err := wait(ctx, func() (*object.Task, error) { return vm.Reconfigure(ctx, guest) }); err != nil {
 		return err
 	}
@@ -147,7 +148,8 @@ func spec(want VM) types.VirtualMachineConfigSpec {
 		want.Firmware = string(types.GuestOsDescriptorFirmwareTypeBios)
 	}
 	const controller = 1000
-	scsi := &types.ParaVirtualSCSIController{VirtualSCSIController: types.VirtualSCSIController{SharedBus: types.VirtualSCSISharingNoSharing}}
+	scsi := &types.ParaVirtualSCSIController{
+		VirtualSCSIController: types.VirtualSCSIController{SharedBus: types.VirtualSCSISharingNoSharing}}
 	scsi.Key = controller
 	devices := object.VirtualDeviceList{scsi}
 	for i, size := range want.DiskBytes {
@@ -161,14 +163,16 @@ func spec(want VM) types.VirtualMachineConfigSpec {
 				Key: 2000 + unit, ControllerKey: controller, UnitNumber: &unit,
 				Backing: &types.VirtualDiskFlatVer2BackingInfo{
 					DiskMode: string(types.VirtualDiskModePersistent), ThinProvisioned: types.NewBool(true),
-					VirtualDeviceFileBackingInfo: types.VirtualDeviceFileBackingInfo{FileName: fmt.Sprintf("[%s] %s/%s-%d.vmdk", datastore, want.Name, want.Name, i)},
+					VirtualDeviceFileBackingInfo: types.VirtualDeviceFileBackingInfo{FileName: fmt.Sprintf("[%s] %s/%s-%d.vmdk", datastore,
+						want.Name, want.Name, i)},
 				},
 			},
 		})
 	}
 	changes, _ := devices.ConfigSpec(types.VirtualDeviceConfigSpecOperationAdd) // it fails for shared disks alone
 	return types.VirtualMachineConfigSpec{
-		Name: want.Name, NumCPUs: int32(want.CPUs), MemoryMB: int64(want.MemoryMB), GuestId: want.Guest, Firmware: want.Firmware, Version: "vmx-19", //nolint:gosec // small
+		Name: want.Name, NumCPUs: int32(want.CPUs), MemoryMB: int64(want.MemoryMB), GuestId: want.Guest, Firmware: want.Firmware,
+		Version:               "vmx-19", //nolint:gosec // small
 		ChangeTrackingEnabled: types.NewBool(!want.Untracked), DeviceChange: changes,
 		Files: &types.VirtualMachineFileInfo{VmPathName: "[" + datastore + "]"},
 	}
@@ -232,7 +236,8 @@ func (v *VCenter) fill(ref types.ManagedObjectReference, want VM) (err error) {
 			n++
 		}
 		if !want.NoTools { // the simulator's own way of setting these does not take
-			vm.Guest.ToolsStatus, vm.Guest.ToolsRunningStatus = types.VirtualMachineToolsStatusToolsOk, string(types.VirtualMachineToolsRunningStatusGuestToolsRunning)
+			vm.Guest.ToolsStatus, vm.Guest.ToolsRunningStatus = types.VirtualMachineToolsStatusToolsOk,
+				string(types.VirtualMachineToolsRunningStatusGuestToolsRunning)
 		}
 		if want.Awkward != nil {
 			want.Awkward(&vm.VirtualMachine)
@@ -241,7 +246,8 @@ func (v *VCenter) fill(ref types.ManagedObjectReference, want VM) (err error) {
 	return err
 }
 
-// fillDisk writes a disk as a used one looks: mostly zeros, runs of data, some of it repetitive; always the same for a name and number.
+// fillDisk writes a disk as a used one looks: mostly zeros, runs of data, some of it repetitive;
+// always the same for a name and number.
 func (v *VCenter) fillDisk(want VM, ref types.ManagedObjectReference, vd *types.VirtualDisk, n int) error {
 	size := want.DiskBytes[n]
 	if size <= 0 || size%sector != 0 {
@@ -274,7 +280,8 @@ func scribble(f *os.File, size int64, name string, n int) error {
 	for _, c := range name {
 		seed = seed*131 + uint64(c)
 	}
-	random := rand.NewChaCha8([32]byte{byte(n), byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24), byte(seed >> 32), byte(seed >> 40)})
+	random := rand.NewChaCha8([32]byte{byte(n), byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24), byte(seed >> 32),
+		byte(seed >> 40)})
 	rng := rand.New(random)
 	chunk := make([]byte, 256<<10)
 	for off := int64(0); off < size; off += int64(len(chunk)) {

@@ -19,8 +19,8 @@ const tracked = 64 << 10
 // errFrozenGone says that what a snapshot froze was consolidated while somebody read it.
 var errFrozenGone = errors.New("the snapshot was removed")
 
-// disk is one with bytes: a file, and above it a layer for each open snapshot. A snapshot freezes the file and the layers below its
-// own; the guest writes to the topmost layer.
+// disk is one with bytes: a file, and above it a layer for each open snapshot. A snapshot freezes
+// the file and the layers below its own; the guest writes to the topmost layer.
 type disk struct {
 	key  int32
 	size int64
@@ -96,7 +96,8 @@ func (d *disk) readBlock(b int64, into []byte, n int) error {
 		}
 	}
 	clear(into)
-	if _, err := d.file.ReadAt(into[:min(tracked, d.size-b*tracked)], b*tracked); err != nil && err != io.EOF { //nolint:errorlint // as os.File returns it
+	if _, err := d.file.ReadAt(into[:min(tracked, d.size-b*tracked)], b*tracked); err != nil &&
+		err != io.EOF { //nolint:errorlint // as os.File returns it
 		return err
 	}
 	return nil
@@ -163,11 +164,13 @@ func (d *disk) thaw(seq int64) error {
 	return nil
 }
 
-// page is how much of a disk one answer about changes covers: small, so that callers must ask again.
+// page is how much of a disk one answer about changes covers: small, so that callers must ask
+// again.
 const page = 32 << 20
 
-// changed answers QueryChangedDiskAreas from start on: what was written after a change id, or all that is not zero for "*". It may
-// name too much, as vCenter does, and never too little. ok is false for a change id that is not this disk's.
+// changed answers QueryChangedDiskAreas from start on: what was written after a change id, or all
+// that is not zero for "*". It may name too much, as vCenter does, and never too little. ok is
+// false for a change id that is not this disk's.
 func (d *disk) changed(start int64, since string) (info types.DiskChangeInfo, ok bool, err error) {
 	info = types.DiskChangeInfo{StartOffset: start, Length: min(d.size-start, page)}
 	if start < 0 || info.Length <= 0 {

@@ -101,9 +101,10 @@ func (s *leases) open() int {
 	return len(s.tickets)
 }
 
-// export makes a lease whose downloads are produced as they are read. The simulator makes the lease, of a throw-away snapshot, and its
-// downloads are replaced by ours.
-func (v *VCenter) export(ctx *simulator.Context, ref types.ManagedObjectReference, cfg types.VirtualMachineConfigInfo, seq int64) (types.ManagedObjectReference, error) {
+// export makes a lease whose downloads are produced as they are read. The simulator makes the
+// lease, of a throw-away snapshot, and its downloads are replaced by ours.
+func (v *VCenter) export(ctx *simulator.Context, ref types.ManagedObjectReference, cfg types.VirtualMachineConfigInfo,
+	seq int64) (types.ManagedObjectReference, error) {
 	throwAway := &simulator.VirtualMachineSnapshot{}
 	throwAway.Vm, throwAway.Config = ref, cfg
 	throwAway.Config.Hardware.Device = nil
@@ -121,7 +122,8 @@ func (v *VCenter) export(ctx *simulator.Context, ref types.ManagedObjectReferenc
 		l.disks[file] = &frozen{d: d, seq: seq}
 		place := place(cfg, d.key)
 		urls = append(urls, types.HttpNfcLeaseDeviceUrl{
-			Key: fmt.Sprintf("/%s/%s", ref.Value, place), ImportKey: fmt.Sprintf("/%s/%s", l.vm, place), Url: fmt.Sprintf("%s://%s/nfc/%s/%s", v.http.URL.Scheme, v.http.URL.Host, ticket, file),
+			Key: fmt.Sprintf("/%s/%s", ref.Value, place), ImportKey: fmt.Sprintf("/%s/%s", l.vm, place),
+			Url:           fmt.Sprintf("%s://%s/nfc/%s/%s", v.http.URL.Scheme, v.http.URL.Host, ticket, file),
 			SslThumbprint: v.sha1, Disk: types.NewBool(true), TargetId: file, FileSize: d.size,
 		})
 	}
@@ -139,7 +141,8 @@ func place(cfg types.VirtualMachineConfigInfo, key int32) string {
 		}
 	}
 	for _, d := range cfg.Hardware.Device {
-		if c, ok := d.(types.BaseVirtualController); ok && at != nil && d.GetVirtualDevice().Key == at.ControllerKey && at.UnitNumber != nil {
+		if c, ok := d.(types.BaseVirtualController); ok && at != nil && d.GetVirtualDevice().Key == at.ControllerKey &&
+			at.UnitNumber != nil {
 			return fmt.Sprintf("%s%d:%d", reflect.TypeOf(c).Elem().Name(), c.GetVirtualController().BusNumber, *at.UnitNumber)
 		}
 	}

@@ -11,8 +11,9 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// dispatch puts wrappers where the simulator stops short. They go into the *session's* registry: the simulator prefers it over what
-// a handler returns, and it type-asserts the objects of its own map. It is called before every method.
+// dispatch puts wrappers where the simulator stops short. They go into the *session's* registry:
+// the simulator prefers it over what a handler returns, and it type-asserts the objects of its own
+// map. It is called before every method.
 func (v *VCenter) dispatch(ctx *simulator.Context, m *simulator.Method) (mo.Reference, types.BaseMethodFault) {
 	if ctx.Session == nil {
 		switch m.Name {
@@ -53,7 +54,8 @@ type machine struct {
 // layerKey is where a snapshot's configuration says which layer of the disks is its own.
 const layerKey = "lab.layer"
 
-// freeze is called before the simulator copies the machine's configuration into the snapshot, under the machine's lock.
+// freeze is called before the simulator copies the machine's configuration into the snapshot, under
+// the machine's lock.
 func (m *machine) freeze() {
 	tracking := m.Config.ChangeTrackingEnabled != nil && *m.Config.ChangeTrackingEnabled
 	var seq int64
@@ -156,7 +158,8 @@ func (m *machine) QueryChangedDiskAreas(_ *simulator.Context, r *types.QueryChan
 func (m *machine) ExportVm(ctx *simulator.Context, _ *types.ExportVm) soap.HasFault { //nolint:revive // vSphere's spelling
 	body := &methods.ExportVmBody{}
 	if m.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOff {
-		body.Fault_ = simulator.Fault("", &types.InvalidPowerState{RequestedState: types.VirtualMachinePowerStatePoweredOff, ExistingState: m.Runtime.PowerState})
+		body.Fault_ = simulator.Fault("", &types.InvalidPowerState{RequestedState: types.VirtualMachinePowerStatePoweredOff,
+			ExistingState: m.Runtime.PowerState})
 		return body
 	}
 	lease, err := m.v.export(ctx, m.Self, *m.Config, 0)

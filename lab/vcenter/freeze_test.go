@@ -29,7 +29,8 @@ import (
 
 func start(t *testing.T, vms ...VM) (*VCenter, *govmomi.Client) {
 	t.Helper()
-	v, err := Start(t.Context(), Options{Listen: "127.0.0.1:0", Dir: filepath.Join(t.TempDir(), "store"), VMs: vms, Username: "admin", Password: "right"})
+	v, err := Start(t.Context(), Options{Listen: "127.0.0.1:0", Dir: filepath.Join(t.TempDir(), "store"), VMs: vms, Username: "admin",
+		Password: "right"})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, v.Close()) })
 	c, err := v.client(t.Context())
@@ -60,7 +61,8 @@ func snap(t *testing.T, vm *object.VirtualMachine, name string) types.ManagedObj
 }
 
 // lease exports a snapshot, or the machine.
-func exportOf(ctx context.Context, c *govmomi.Client, vm *object.VirtualMachine, snap *types.ManagedObjectReference) (*nfc.Lease, *nfc.LeaseInfo, error) {
+func exportOf(ctx context.Context, c *govmomi.Client, vm *object.VirtualMachine,
+	snap *types.ManagedObjectReference) (*nfc.Lease, *nfc.LeaseInfo, error) {
 	var lease *nfc.Lease
 	var err error
 	if snap == nil {
@@ -170,7 +172,10 @@ func TestSnapshotsFreeze(t *testing.T) {
 	require.Equal(t, after, whole(t, c, vm, &second, "disk-0.vmdk"))
 
 	remove := func(name string) {
-		require.NoError(t, wait(t.Context(), func() (*object.Task, error) { return vm.RemoveSnapshot(t.Context(), name, false, types.NewBool(true)) }))
+		require.NoError(t, wait(t.Context(), func() (*object.Task,
+			error) {
+			return vm.RemoveSnapshot(t.Context(), name, false, types.NewBool(true))
+		}))
 	}
 	remove("one")
 	require.Equal(t, after, whole(t, c, vm, &second, "disk-0.vmdk"))
@@ -202,7 +207,9 @@ func TestChanges(t *testing.T) {
 	_ = first
 	var at []int64
 	for off := int64(0); off < 40<<20; {
-		res, err := methods.QueryChangedDiskAreas(t.Context(), c, &types.QueryChangedDiskAreas{This: vm.Reference(), Snapshot: &second, DeviceKey: 2000, StartOffset: off, ChangeId: v.disksOf(vm.Reference())[0].changeID(1)})
+		res, err := methods.QueryChangedDiskAreas(t.Context(), c,
+			&types.QueryChangedDiskAreas{This: vm.Reference(), Snapshot: &second, DeviceKey: 2000, StartOffset: off,
+				ChangeId: v.disksOf(vm.Reference())[0].changeID(1)})
 		require.NoError(t, err)
 		for _, a := range res.Returnval.ChangedArea {
 			at = append(at, a.Start)
@@ -210,12 +217,14 @@ func TestChanges(t *testing.T) {
 		off = res.Returnval.StartOffset + res.Returnval.Length
 	}
 	require.Equal(t, []int64{1 << 20, 39 << 20}, at)
-	_, err := methods.QueryChangedDiskAreas(t.Context(), c, &types.QueryChangedDiskAreas{This: vm.Reference(), DeviceKey: 2000, ChangeId: "another/1"})
+	_, err := methods.QueryChangedDiskAreas(t.Context(), c,
+		&types.QueryChangedDiskAreas{This: vm.Reference(), DeviceKey: 2000, ChangeId: "another/1"})
 	require.Error(t, err)
 }
 
 func TestALeaseThatNobodyReportsOnEnds(t *testing.T) {
-	v, err := Start(t.Context(), Options{Listen: "127.0.0.1:0", VMs: []VM{{Name: "a", DiskBytes: []int64{1 << 20}}}, Username: "admin", Password: "right", LeaseTimeout: time.Second})
+	v, err := Start(t.Context(), Options{Listen: "127.0.0.1:0", VMs: []VM{{Name: "a", DiskBytes: []int64{1 << 20}}}, Username: "admin",
+		Password: "right", LeaseTimeout: time.Second})
 	require.NoError(t, err)
 	defer v.Close()
 	c, err := v.client(t.Context())
@@ -233,7 +242,8 @@ func TestALeaseThatNobodyReportsOnEnds(t *testing.T) {
 func TestClosedLeavesNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
 	t.Setenv("TMPDIR", t.TempDir())
-	v, err := Start(t.Context(), Options{Listen: "127.0.0.1:0", Dir: dir, VMs: []VM{{Name: "a", DiskBytes: []int64{1 << 20}}}, Username: "u", Password: "p"})
+	v, err := Start(t.Context(), Options{Listen: "127.0.0.1:0", Dir: dir, VMs: []VM{{Name: "a", DiskBytes: []int64{1 << 20}}},
+		Username: "u", Password: "p"})
 	require.NoError(t, err)
 	left, err := os.ReadDir(os.TempDir())
 	require.NoError(t, err)

@@ -47,8 +47,8 @@ type VM struct {
 	NoTools   bool     // its guest tools do not run
 	Deaf      bool     // its guest does not listen when it is asked to shut down
 	Untracked bool     // without changed block tracking
-	// Awkward changes the VM after it was made: raw device mappings, encryption, a lost host, and what else stands in the way. It must not
-	// take away disks.
+	// Awkward changes the VM after it was made: raw device mappings, encryption, a lost host, and
+	// what else stands in the way. It must not take away disks.
 	Awkward func(*mo.VirtualMachine)
 }
 
@@ -76,7 +76,8 @@ type VCenter struct {
 	refused  int
 }
 
-// Start makes the machines and serves until Close. Datacenter DC0 has one cluster of one host, and exactly the machines asked for.
+// Start makes the machines and serves until Close. Datacenter DC0 has one cluster of one host, and
+// exactly the machines asked for.
 func Start(ctx context.Context, o Options) (*VCenter, error) {
 	log.SetOutput(io.Discard) // the simulator talks through the standard logger, and of nothing but requests
 	if o.LeaseTimeout == 0 {
@@ -100,7 +101,8 @@ func Start(ctx context.Context, o Options) (*VCenter, error) {
 	return v, nil
 }
 
-// settle makes a folder of our own where files were asked for, and moves the simulator's there: Close must remove nothing of others.
+// settle makes a folder of our own where files were asked for, and moves the simulator's there:
+// Close must remove nothing of others.
 func (v *VCenter) settle() error {
 	if v.opts.Dir != "" {
 		if err := os.MkdirAll(v.opts.Dir, 0o700); err != nil {
@@ -162,7 +164,8 @@ func (v *VCenter) serve() (err error) {
 func (v *VCenter) serveFolder(w http.ResponseWriter, r *http.Request) {
 	c, err := r.Cookie(soap.SessionCookieName)
 	if err == nil {
-		body, ok := v.model.Map().SessionManager().SessionIsActive(&simulator.Context{Map: v.model.Map()}, &types.SessionIsActive{SessionID: c.Value, UserName: v.opts.Username}).(*methods.SessionIsActiveBody)
+		body, ok := v.model.Map().SessionManager().SessionIsActive(&simulator.Context{Map: v.model.Map()},
+			&types.SessionIsActive{SessionID: c.Value, UserName: v.opts.Username}).(*methods.SessionIsActiveBody)
 		if ok && body.Res != nil && body.Res.Returnval {
 			v.sessions.ServeHTTP(w, r)
 			return
@@ -247,7 +250,8 @@ func (v *VCenter) Exports() []Export {
 	return append([]Export(nil), v.exports...)
 }
 
-// ExportDigests are the SHA-256 of the disks that were handed out whole, hex, by "machine/device key", oldest first.
+// ExportDigests are the SHA-256 of the disks that were handed out whole, hex, by "machine/device
+// key", oldest first.
 func (v *VCenter) ExportDigests() map[string][]string {
 	out := map[string][]string{}
 	for _, e := range v.Exports() {
@@ -267,7 +271,8 @@ func (v *VCenter) SetPassword(password string) {
 	v.password = password
 }
 
-// Refused is how many logins were refused, to the inventory and to the tagging service: vCenter locks an account after some of them.
+// Refused is how many logins were refused, to the inventory and to the tagging service: vCenter
+// locks an account after some of them.
 func (v *VCenter) Refused() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -23,7 +23,8 @@ const (
 
 func start(t *testing.T, vms ...vcenter.VM) (*vcenter.VCenter, migration.VSphere) {
 	t.Helper()
-	v, err := vcenter.Start(context.Background(), vcenter.Options{Listen: "127.0.0.1:0", Dir: t.TempDir(), VMs: vms, Username: user, Password: pass})
+	v, err := vcenter.Start(context.Background(),
+		vcenter.Options{Listen: "127.0.0.1:0", Dir: t.TempDir(), VMs: vms, Username: user, Password: pass})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = v.Close() })
 	ca := filepath.Join(t.TempDir(), "ca.pem")
@@ -39,7 +40,8 @@ func connect(t *testing.T, conf migration.VSphere) *vsphere.Session {
 	return s
 }
 
-var web = vcenter.VM{Name: "web-01", Address: "127.9.129.10", CPUs: 2, MemoryMB: 4096, DiskBytes: []int64{8 << 20}, Folder: "production", Tags: []string{"tier:web"}}
+var web = vcenter.VM{Name: "web-01", Address: "127.9.129.10", CPUs: 2, MemoryMB: 4096, DiskBytes: []int64{8 << 20}, Folder: "production",
+	Tags: []string{"tier:web"}}
 
 func TestTheInventorySaysWhatAMigrationNeeds(t *testing.T) {
 	db := vcenter.VM{Name: "db-01", CPUs: 4, MemoryMB: 8192, DiskBytes: []int64{4 << 20}, Firmware: "efi"}
@@ -59,7 +61,8 @@ func TestTheInventorySaysWhatAMigrationNeeds(t *testing.T) {
 	require.True(t, got.ToolsOK)
 	require.Equal(t, int64(8<<20), got.Disks[0].Bytes)
 	require.Empty(t, migration.Blockers(got.Findings))
-	for _, sel := range []migration.VMSelector{{Tag: "web"}, {Tag: "tier:web"}, {Folder: "production"}, {Name: "web-*"}, {Names: []string{"web-01"}}} {
+	for _, sel := range []migration.VMSelector{{Tag: "web"}, {Tag: "tier:web"}, {Folder: "production"}, {Name: "web-*"},
+		{Names: []string{"web-01"}}} {
 		some, err := s.Inventory(context.Background(), sel, nil)
 		require.NoError(t, err)
 		require.Len(t, some, 1, "%+v", sel)
@@ -81,7 +84,8 @@ func TestARunningMachinesDiskIsExportedAsItStoodAtTheSnapshot(t *testing.T) {
 	require.NoError(t, v.GuestWrite("web-01", 0, 1<<20, []byte("written after the snapshot")))
 
 	disk := make([]byte, vm.Disks[0].Bytes)
-	err = s.ExportDisks(ctx, vm, id, func(_ context.Context, d migration.Disk, grains func(func(int64, []byte) error) (int64, error)) error {
+	err = s.ExportDisks(ctx, vm, id, func(_ context.Context, d migration.Disk,
+		grains func(func(int64, []byte) error) (int64, error)) error {
 		require.Equal(t, vm.Disks[0].Key, d.Key)
 		n, err := grains(func(off int64, data []byte) error { copy(disk[off:], data); return nil })
 		require.Equal(t, d.Bytes, n)

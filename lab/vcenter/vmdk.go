@@ -36,12 +36,18 @@ type stream struct {
 	grains []uint32 // grain table under way
 }
 
-// writeStream converts size bytes of r. whole is called when all were read, and before the reader of w can see the end.
+// writeStream converts size bytes of r. whole is called when all were read, and before the reader
+// of w can see the end.
 func writeStream(w io.Writer, r io.Reader, size int64, whole func()) error {
-	s := &stream{Writer: bufio.NewWriterSize(w, 1<<20), head: header{Magic: 0x564d444b, Version: 3, Flags: 1 | 1<<16 | 1<<17, Capacity: uint64(size / sector), GrainSize: grainSectors,
-		DescOff: 1, DescSize: 20, GTEsPerGT: grainsATable, GDOff: 0xffffffffffffffff, Overhead: grainSectors, SEL: '\n', NEL: ' ', DEL1: '\r', DEL2: '\n', Compress: 1}}
+	s := &stream{Writer: bufio.NewWriterSize(w, 1<<20),
+		head: header{Magic: 0x564d444b, Version: 3, Flags: 1 | 1<<16 | 1<<17, Capacity: uint64(size / sector), GrainSize: grainSectors,
+			DescOff: 1, DescSize: 20, GTEsPerGT: grainsATable, GDOff: 0xffffffffffffffff, Overhead: grainSectors, SEL: '\n', NEL: ' ',
+			DEL1: '\r', DEL2: '\n', Compress: 1}}
 	s.header()
-	s.put([]byte(fmt.Sprintf("# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"streamOptimized\"\n\nRDONLY %d SPARSE \"disk.vmdk\"\n\nddb.adapterType = \"lsilogic\"\nddb.virtualHWVersion = \"13\"\n", size/sector)))
+	s.put(
+		[]byte(
+			fmt.Sprintf("# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"streamOptimized\"\n\nRDONLY "+
+				"%d SPARSE \"disk.vmdk\"\n\nddb.adapterType = \"lsilogic\"\nddb.virtualHWVersion = \"13\"\n", size/sector)))
 	s.put(make([]byte, grainSectors*sector-s.pos))
 	if err := s.data(r, size); err != nil {
 		return err

@@ -169,7 +169,8 @@ func homeOf(ctx context.Context, db map[string]*pgx.Conn, c load.Customer, res *
 		var is bool
 		err := db[side].QueryRow(ctx, "SELECT drover.is_home($1)", c.Tenant).Scan(&is)
 		var pg *pgconn.PgError
-		if errors.As(err, &pg) && (pg.Code == "3F000" || pg.Code == "42883") { // no such schema or function: nothing has begun, or all is undone
+		// no such schema or function: nothing has begun, or all is undone
+		if errors.As(err, &pg) && (pg.Code == "3F000" || pg.Code == "42883") {
 			is, err = side == onprem, nil
 		}
 		if err != nil {
@@ -224,7 +225,8 @@ func (t *tenant) ledger(entries []load.Entry) {
 		}
 		if why := t.missing(e, found); why != "" {
 			t.res.LostWrites++
-			t.res.violation("customer %s: lost: %s %s, acknowledged at %s: %s", t.customer.ID, e.Kind, e.Token, e.Acked.Format("15:04:05.000"), why)
+			t.res.violation("customer %s: lost: %s %s, acknowledged at %s: %s", t.customer.ID, e.Kind, e.Token,
+				e.Acked.Format("15:04:05.000"), why)
 		}
 	}
 	t.counter()
@@ -289,7 +291,8 @@ func (t *tenant) before(entries []load.Entry) {
 		for _, r := range only(here, was) {
 			if !sent[name][r.Token] {
 				t.res.UnknownRows++
-				t.res.violation("customer %s: unknown: a row of %s (token %q) on %s was there neither before the load nor is it in the ledger", t.customer.ID, name, r.Token, t.home)
+				t.res.violation("customer %s: unknown: a row of %s (token %q) on %s was there neither before the load nor is it in the "+
+					"ledger", t.customer.ID, name, r.Token, t.home)
 			}
 		}
 	}

@@ -29,7 +29,8 @@ func (t *tables) of(tenant int64) map[string][]row {
 
 // readTables reads every table of the application whole.
 func readTables(ctx context.Context, c *pgx.Conn) (*tables, error) {
-	const list = `SELECT c.relname::text, EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped)
+	const list = `SELECT c.relname::text, EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id'
+		AND NOT a.attisdropped)
 		FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1`
 	rows, err := c.Query(ctx, list)
 	if err != nil {
@@ -99,7 +100,8 @@ func references(was *tables, now map[string]*tables, carried bool, res *Result) 
 			have, ok := now[side].reference[name]
 			missing, more := only(count(rows), count(have)), only(count(have), count(rows))
 			if !ok || len(missing)+len(more) > 0 {
-				res.violation("reference table %s on %s is not as it was before the load: %d rows are missing or changed, %d are new or changed",
+				res.violation("reference table %s on %s is not as it was before the load: %d rows are missing or changed, %d are new or "+
+					"changed",
 					name, side, len(missing), len(more))
 			}
 		}

@@ -35,9 +35,10 @@ type Files struct {
 
 // Disks are the block store and what was exported.
 type Disks struct {
-	Snapshots []Snapshot                                                               // completed ones
-	Exported  map[string]string                                                        // SHA-256 of a whole disk as it was exported, hex -> which
-	Digest    func(snapshot string, bytes int64) (sha string, blocks int64, err error) // of what the store holds, read back block by block
+	Snapshots []Snapshot // completed ones
+	// SHA-256 of a whole disk as it was exported, hex -> which
+	Exported map[string]string
+	Digest   func(snapshot string, bytes int64) (sha string, blocks int64, err error) // of what the store holds, read back block by block
 }
 
 // Snapshot in the block store.
@@ -150,6 +151,7 @@ func connect(ctx context.Context, dsn string) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = c.Exec(ctx, "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; SET extra_float_digits = 1")
+	_, err = c.Exec(ctx, "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; "+
+		"SET extra_float_digits = 1")
 	return c, err
 }

@@ -69,8 +69,9 @@ func newWorld(t *testing.T) *world {
 		Customers: []load.Customer{{ID: "acme", Tenant: 1, Host: "acme.app"}, {ID: "beta", Tenant: 2, Host: "beta.app"}, {ID: "gamma",
 			Tenant: 3, Host: "gamma.app"}},
 		Files: &verify.Files{Folder: filepath.Join(dir, "files", "{customer}"), Client: w.s3, Bucket: bucket, Prefix: "{customer}/"},
-		Disks: &verify.Disks{Snapshots: []verify.Snapshot{{ID: "snap-1", Bytes: int64(len(w.disk))}}, Exported: map[string]string{sum(w.disk): "web-01 disk 1"},
-			Digest: func(string, int64) (string, int64, error) { return sum(w.disk), 2, nil }},
+		Disks: &verify.Disks{Snapshots: []verify.Snapshot{{ID: "snap-1", Bytes: int64(len(w.disk))}},
+			Exported: map[string]string{sum(w.disk): "web-01 disk 1"},
+			Digest:   func(string, int64) (string, int64, error) { return sum(w.disk), 2, nil }},
 		Edge: &verify.Edge{Sides: w.answering, Stale: func(context.Context) ([]string, error) { return w.stale, nil }},
 	}
 	w.ledger, err = load.OpenLedger(w.opts.Ledger)
@@ -101,10 +102,12 @@ func fences(home string) string {
 		CREATE TABLE drover.config (mode text); INSERT INTO drover.config VALUES ('enforce');
 		CREATE TABLE drover.direction (tenant int, is_on boolean); INSERT INTO drover.direction SELECT t,
 			t IN ` + home + ` FROM generate_series(1, 3) t;
-		CREATE FUNCTION drover.guard() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF TG_OP = ''DELETE'' THEN RETURN old; END IF; RETURN new; END';
+		CREATE FUNCTION drover.guard() RETURNS trigger LANGUAGE plpgsql AS
+		'BEGIN IF TG_OP = ''DELETE'' THEN RETURN old; END IF; RETURN new; END';
 		CREATE PUBLICATION drover_filtered WITH (publish = 'insert', publish_via_partition_root);`
 	for _, name := range tenanted {
-		sql += fmt.Sprintf(`CREATE TRIGGER zzzz_drover_guard BEFORE INSERT OR UPDATE OR DELETE ON %[1]s FOR EACH ROW EXECUTE FUNCTION drover.guard();
+		sql += fmt.Sprintf(`CREATE TRIGGER zzzz_drover_guard BEFORE INSERT OR UPDATE OR DELETE ON %[1]s FOR EACH ROW EXECUTE FUNCTION
+			drover.guard();
 			ALTER PUBLICATION drover_filtered ADD TABLE %[1]s WHERE (tenant_id IN %[2]s);`, name, home)
 	}
 	return sql
@@ -118,7 +121,8 @@ func (w *world) subscribe(from, to string) {
 	name := "drover_" + to
 	w.exec(from, "CREATE PUBLICATION carrier_"+to)
 	w.exec(from, "SELECT pg_create_logical_replication_slot('"+name+"', 'pgoutput')")
-	w.exec(to, fmt.Sprintf("CREATE SUBSCRIPTION %s CONNECTION '%s' PUBLICATION carrier_%[3]s WITH (create_slot = false, copy_data = false, slot_name = %[1]s)", name, w.server.DSN(from), to))
+	w.exec(to, fmt.Sprintf("CREATE SUBSCRIPTION %s CONNECTION '%s' PUBLICATION carrier_%[3]s WITH (create_slot = false, copy_data = "+
+		"false, slot_name = %[1]s)", name, w.server.DSN(from), to))
 	w.reads(name, true)
 }
 
@@ -130,7 +134,8 @@ func (w *world) reads(slot string, is bool) {
 	defer func() { _ = c.Close(w.t.Context()) }()
 	require.Eventually(w.t, func() bool {
 		var active bool
-		return c.QueryRow(w.t.Context(), "SELECT active FROM pg_replication_slots WHERE slot_name = $1", slot).Scan(&active) == nil && active == is
+		return c.QueryRow(w.t.Context(), "SELECT active FROM pg_replication_slots WHERE slot_name = $1", slot).Scan(&active) == nil &&
+			active == is
 	}, 20*time.Second, 10*time.Millisecond)
 }
 
@@ -139,10 +144,12 @@ func (w *world) startS3(tools, dir string) {
 	require.NoError(w.t, err)
 	addr := l.Addr().String()
 	require.NoError(w.t, l.Close())
-	s, err := labaws.StartS3(w.t.Context(), labaws.S3Options{Tools: tools, Dir: dir, Listen: addr, AccessKey: "test", SecretKey: "testtest", Region: "us-east-1"})
+	s, err := labaws.StartS3(w.t.Context(), labaws.S3Options{Tools: tools, Dir: dir, Listen: addr, AccessKey: "test", SecretKey: "testtest",
+		Region: "us-east-1"})
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { s.Close() })
-	w.s3 = s3.New(s3.Options{Region: "us-east-1", UsePathStyle: true, BaseEndpoint: aws.String(s.Endpoint()), Credentials: credentials.NewStaticCredentialsProvider("test", "testtest", "")})
+	w.s3 = s3.New(s3.Options{Region: "us-east-1", UsePathStyle: true, BaseEndpoint: aws.String(s.Endpoint()),
+		Credentials: credentials.NewStaticCredentialsProvider("test", "testtest", "")})
 	_, err = w.s3.CreateBucket(w.t.Context(), &s3.CreateBucketInput{Bucket: aws.String(bucket)})
 	require.NoError(w.t, err)
 }
@@ -189,7 +196,8 @@ func (w *world) putLike(customer, name, body string) {
 	_, err = w.s3.PutObject(w.t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(customer + "/" + name),
 		Body: bytes.NewReader([]byte(body)),
 		Metadata: map[string]string{"drover-mode": fmt.Sprintf("%o", info.Mode().Perm()),
-			"drover-mtime": fmt.Sprintf("%d.%09d", info.ModTime().Unix(), info.ModTime().Nanosecond()), "drover-uid": fmt.Sprint(st.Uid), "drover-gid": fmt.Sprint(st.Gid)}})
+			"drover-mtime": fmt.Sprintf("%d.%09d", info.ModTime().Unix(), info.ModTime().Nanosecond()), "drover-uid": fmt.Sprint(st.Uid),
+			"drover-gid": fmt.Sprint(st.Gid)}})
 	require.NoError(w.t, err)
 }
 
@@ -214,7 +222,8 @@ func (w *world) write(tenant int64, customer string) {
 			INSERT INTO events (id, ts, tenant_id, token, doc, raw) VALUES ('%[3]s', '2026-01-01 10:00:00.123456+00', %[1]d, '%[3]s',
 				'{"kind": "click"}', decode(md5('click'), 'hex'));
 			INSERT INTO audit (tenant_id, ts, token, msg) VALUES (%[1]d, '2026-01-01 10:00:00.123456+00', '%[3]s', 'event click');
-			INSERT INTO blobs (tenant_id, id, token, data) VALUES (%[1]d, '%[4]s', '%[4]s', 'add 5'), (%[1]d, '%[5]s', '%[5]s', 'file %[6]s doc.txt');
+			INSERT INTO blobs (tenant_id, id, token, data) VALUES (%[1]d, '%[4]s', '%[4]s', 'add 5'), (%[1]d, '%[5]s', '%[5]s',
+			'file %[6]s doc.txt');
 			UPDATE acct SET n = 12 WHERE tenant_id = %[1]d`, tenant, token(tenant, 0), token(tenant, 1), token(tenant, 2), token(tenant, 3), sum([]byte(content))))
 	}
 	require.NoError(w.t, os.WriteFile(w.path(customer, "doc.txt"), []byte(content), 0o600))
@@ -368,11 +377,13 @@ func TestEachFaultOfRowsIsNamed(t *testing.T) {
 		w.planted(fault{name: "an order that nobody sent", unknown: 1,
 			says: `customer beta: unknown: a row of orders (token "` + stranger +
 				`") on onprem was there neither before the load nor is it in the ledger`}, "both",
-			"INSERT INTO orders (id, tenant_id, token, amount, created_at) OVERRIDING SYSTEM VALUE VALUES (77, 2, '"+stranger+"', 1, '2026-01-01')", "DELETE FROM orders WHERE id = 77"),
+			"INSERT INTO orders (id, tenant_id, token, amount, created_at) OVERRIDING SYSTEM VALUE VALUES (77, 2, '"+stranger+
+				"', 1, '2026-01-01')", "DELETE FROM orders WHERE id = 77"),
 		w.planted(fault{name: "a customer's row in tenants that is gone on both sides", lost: 1,
 			says: "customer beta: lost: a row of tenants"}, "both", noTenant, tenantBack),
 		w.planted(fault{name: "a currency that changed on AWS",
-			says: "reference table ref_currency on aws is not as it was before the load: 1 rows are missing or changed, 1 are new or changed"}, "aws",
+			says: "reference table ref_currency on aws is not as it was before the load: 1 rows are missing or changed, 1 are new or " +
+				"changed"}, "aws",
 			"UPDATE ref_currency SET rate = 9 WHERE code = 'EUR'", "UPDATE ref_currency SET rate = 1 WHERE code = 'EUR'"),
 		w.planted(fault{name: "a currency that is missing on AWS",
 			says: "reference table ref_currency on aws is not as it was before the load: 1 rows are missing or changed, 0"}, "aws",
@@ -389,13 +400,15 @@ func TestEachFaultOfFencesIsNamed(t *testing.T) {
 		return "CREATE OR REPLACE FUNCTION drover.is_home(t bigint) RETURNS boolean LANGUAGE sql AS 'SELECT " + is + "'"
 	}
 	w.judge([]fault{
-		{name: "a subscription that is disabled", says: "replication from onprem to aws does not stand, so that the two sides were not compared: subscription drover_aws is disabled",
+		{name: "a subscription that is disabled", says: "replication from onprem to aws does not stand, so that the two sides were not " +
+			"compared: subscription drover_aws is disabled",
 			plant: func() { w.exec("aws", "ALTER SUBSCRIPTION drover_aws DISABLE") },
 			undo: func() {
 				w.exec("aws", "ALTER SUBSCRIPTION drover_aws ENABLE")
 				w.reads("drover_aws", true)
 			}},
-		{name: "a subscription that the other side refuses", says: `replication from aws to onprem does not stand, so that the two sides were not compared: subscription drover_onprem does not read its slot "drover_onprem"`,
+		{name: "a subscription that the other side refuses",
+			says: `replication from aws to onprem does not stand, so that the two sides were not compared: subscription drover_onprem does not read its slot "drover_onprem"`,
 			plant: func() {
 				w.exec("onprem", "ALTER SUBSCRIPTION drover_onprem CONNECTION '"+w.server.DSNAs(pg.Admin, "wrong", "aws")+"'")
 				w.reads("drover_onprem", false)
@@ -404,7 +417,8 @@ func TestEachFaultOfFencesIsNamed(t *testing.T) {
 				w.exec("onprem", "ALTER SUBSCRIPTION drover_onprem CONNECTION '"+w.server.DSN("aws")+"'")
 				w.reads("drover_onprem", true)
 			}},
-		{name: "a subscription that is gone", says: "replication from onprem to aws does not stand, so that the two sides were not compared: there is no subscription",
+		{name: "a subscription that is gone", says: "replication from onprem to aws does not stand, so that the two sides were not " +
+			"compared: there is no subscription",
 			plant: func() { w.exec("aws", "ALTER SUBSCRIPTION drover_aws RENAME TO another") },
 			undo: func() {
 				w.exec("aws", "ALTER SUBSCRIPTION another RENAME TO drover_aws")
@@ -416,12 +430,15 @@ func TestEachFaultOfFencesIsNamed(t *testing.T) {
 			home("t = 3"), home("t IN (2, 3)")),
 		w.planted(fault{name: "a filter that somebody edited",
 			says: "publication of orders on onprem: what it carries is not whose home this is, for beta"}, "onprem",
-			"ALTER PUBLICATION drover_filtered DROP TABLE orders; ALTER PUBLICATION drover_filtered ADD TABLE orders WHERE (tenant_id IN (3))",
-			"ALTER PUBLICATION drover_filtered DROP TABLE orders; ALTER PUBLICATION drover_filtered ADD TABLE orders WHERE (tenant_id IN (2, 3))"),
+			"ALTER PUBLICATION drover_filtered DROP TABLE orders; ALTER PUBLICATION drover_filtered ADD TABLE orders WHERE (tenant_id "+
+				"IN (3))",
+			"ALTER PUBLICATION drover_filtered DROP TABLE orders; ALTER PUBLICATION drover_filtered ADD TABLE orders WHERE (tenant_id "+
+				"IN (2, 3))"),
 		w.planted(fault{name: "a filter that carries a customer whose home is the other side",
 			says: "publication of orders on onprem: what it carries is not whose home this is, for acme"}, "onprem",
 			"ALTER PUBLICATION drover_filtered DROP TABLE orders; ALTER PUBLICATION drover_filtered ADD TABLE orders",
-			"ALTER PUBLICATION drover_filtered DROP TABLE orders; ALTER PUBLICATION drover_filtered ADD TABLE orders WHERE (tenant_id IN (2, 3))"),
+			"ALTER PUBLICATION drover_filtered DROP TABLE orders; ALTER PUBLICATION drover_filtered ADD TABLE orders WHERE (tenant_id "+
+				"IN (2, 3))"),
 		w.planted(fault{name: "a table that is published no more",
 			says: "publication of audit on aws: what it carries is not whose home this is, for acme"}, "aws",
 			"ALTER PUBLICATION drover_filtered DROP TABLE audit",

@@ -26,8 +26,9 @@ const headName = "head.json"
 // sum is a block's SHA-256; the zero value says that the block is not in the snapshot.
 type sum = [sha256.Size]byte
 
-// state is a checkpoint: the head, and the sum of every block that is in the snapshot. The sums are kept in segments, of which a few are in
-// memory: a disk is streamed, verified and summed from its beginning to its end.
+// state is a checkpoint: the head, and the sum of every block that is in the snapshot. The sums are
+// kept in segments, of which a few are in memory: a disk is streamed, verified and summed from its
+// beginning to its end.
 type state struct {
 	keep    Checkpoints
 	segment int // blocks of a segment
@@ -49,9 +50,11 @@ type segment struct {
 const (
 	// segmentBlocks make 32 GiB of a disk, and 2 MiB of sums.
 	segmentBlocks = 1 << 16
-	// segmentsNear is how many are in memory: blocks that are on their way belong to one or two of them, unless one is late.
+	// segmentsNear is how many are in memory: blocks that are on their way belong to one or two of
+	// them, unless one is late.
 	segmentsNear = 4
-	// saveEvery is the shortest time between two checkpoints: what a killed worker puts again is at most what it put in that time.
+	// saveEvery is the shortest time between two checkpoints: what a killed worker puts again is at
+	// most what it put in that time.
 	saveEvery = 5 * time.Second
 )
 
@@ -173,8 +176,8 @@ func (s *state) each(ctx context.Context, blocks int64, visit func(i int32, v su
 	return nil
 }
 
-// linear is AWS's aggregated checksum, the SHA-256 of the blocks' SHA-256 sums in the order of their indexes, base64; and how many blocks
-// there are.
+// linear is AWS's aggregated checksum, the SHA-256 of the blocks' SHA-256 sums in the order of
+// their indexes, base64; and how many blocks there are.
 func (s *state) linear(ctx context.Context, blocks int64) (text string, count int64, err error) {
 	h := sha256.New()
 	err = s.each(ctx, blocks, func(_ int32, v sum) error {

@@ -20,7 +20,8 @@ import (
 // BlockSize of EBS direct, bytes.
 const BlockSize = 512 << 10
 
-// TagBytes is the tag of a snapshot that says how many bytes of the volume are the disk's: a volume is whole GiB.
+// TagBytes is the tag of a snapshot that says how many bytes of the volume are the disk's: a volume
+// is whole GiB.
 const TagBytes = "drover:bytes"
 
 // EBS is what a copy needs of the EBS direct API.
@@ -37,15 +38,16 @@ type EC2 interface {
 	DescribeSnapshots(context.Context, *ec2.DescribeSnapshotsInput, ...func(*ec2.Options)) (*ec2.DescribeSnapshotsOutput, error)
 }
 
-// Checkpoints keeps what one copy has done, in a few named parts of up to 2 MiB. Read answers nil when nothing was kept. Write fails when
-// another worker has written that part since this one read it: that worker owns the copy now. One call is made at a time.
+// Checkpoints keeps what one copy has done, in a few named parts of up to 2 MiB. Read answers nil
+// when nothing was kept. Write fails when another worker has written that part since this one read
+// it: that worker owns the copy now. One call is made at a time.
 type Checkpoints interface {
 	Read(ctx context.Context, part string) ([]byte, error)
 	Write(ctx context.Context, part string, body []byte) error
 }
 
-// Grains plays a disk's stream: it calls emit with pieces at rising offsets, leaves out what is zero, and returns the disk's capacity
-// in bytes. emit's data is only valid during the call.
+// Grains plays a disk's stream: it calls emit with pieces at rising offsets, leaves out what is
+// zero, and returns the disk's capacity in bytes. emit's data is only valid during the call.
 type Grains func(emit func(off int64, data []byte) error) (capacity int64, err error)
 
 // Options of a copy.
@@ -62,14 +64,15 @@ type Options struct {
 
 // What a copy can end with beside the errors of its parts.
 var (
-	// ErrGone says that the snapshot was given up by AWS or is not what was copied: the next try begins a new one.
+	// ErrGone says that the snapshot was given up by AWS or is not what was copied: the next try
+	// begins a new one.
 	ErrGone = errors.New("the snapshot cannot be used; the next try begins a new one")
 	// ErrSource says that the stream is not what was announced.
 	ErrSource = errors.New("the disk's stream is not sound")
 )
 
-// DefaultGrace is how long "not found" from EC2 may only mean "not yet": its API is eventually consistent, and its documentation
-// advises to ask again for a few minutes.
+// DefaultGrace is how long "not found" from EC2 may only mean "not yet": its API is eventually
+// consistent, and its documentation advises to ask again for a few minutes.
 const DefaultGrace = 5 * time.Minute
 
 // Copier copies disks.
@@ -81,9 +84,10 @@ type Copier struct {
 	segment int // blocks of a checkpoint's segment; 0: segmentBlocks
 }
 
-// Copy copies one disk and returns when the snapshot is complete and was read back. Calling it again, in this process or another,
-// goes on where the last call was cut off, or returns what it had found; two calls at once write the same bytes into one snapshot, and the
-// one whose checkpoint is overtaken ends.
+// Copy copies one disk and returns when the snapshot is complete and was read back. Calling it
+// again, in this process or another, goes on where the last call was cut off, or returns what it
+// had found; two calls at once write the same bytes into one snapshot, and the one whose checkpoint
+// is overtaken ends.
 func (c *Copier) Copy(ctx context.Context, disk migration.Disk, play Grains, keep Checkpoints, o Options) (migration.DiskImage, error) {
 	if o.Concurrency <= 0 {
 		o.Concurrency = 16
@@ -127,7 +131,8 @@ func (r *run) do(ctx context.Context, play Grains) (migration.DiskImage, error) 
 	if err != nil {
 		return migration.DiskImage{}, r.giveUp(ctx, err)
 	}
-	image := migration.DiskImage{Key: r.disk.Key, Snapshot: r.state.head.Snapshot, Bytes: r.disk.Bytes, Digest: hex.EncodeToString(digest[:])}
+	image := migration.DiskImage{Key: r.disk.Key, Snapshot: r.state.head.Snapshot, Bytes: r.disk.Bytes,
+		Digest: hex.EncodeToString(digest[:])}
 	image.Checksum, image.Blocks, err = r.state.linear(ctx, r.blocks())
 	if err == nil && !sealed {
 		err = r.complete(ctx, image)
@@ -145,7 +150,8 @@ func (r *run) do(ctx context.Context, play Grains) (migration.DiskImage, error) 
 // blocks is how many the disk has, the last perhaps in part.
 func (r *run) blocks() int64 { return (r.disk.Bytes + BlockSize - 1) / BlockSize }
 
-// giveUp keeps what was done, for the next try; where the snapshot cannot be used, that is to begin a new one.
+// giveUp keeps what was done, for the next try; where the snapshot cannot be used, that is to begin
+// a new one.
 func (r *run) giveUp(ctx context.Context, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()

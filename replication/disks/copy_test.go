@@ -43,7 +43,8 @@ func (k *kept) Write(_ context.Context, part string, b []byte) error {
 // records answers for EC2 from the block store's own state.
 type records struct{ store *lab.Server }
 
-func (r records) DescribeSnapshots(_ context.Context, in *ec2.DescribeSnapshotsInput, _ ...func(*ec2.Options)) (*ec2.DescribeSnapshotsOutput, error) {
+func (r records) DescribeSnapshots(_ context.Context, in *ec2.DescribeSnapshotsInput,
+	_ ...func(*ec2.Options)) (*ec2.DescribeSnapshotsOutput, error) {
 	state := r.store.State(in.SnapshotIds[0])
 	if state == "" {
 		return nil, &smithy.GenericAPIError{Code: "InvalidSnapshot.NotFound"}
@@ -56,7 +57,8 @@ func start(t testing.TB, o lab.Options) (*lab.Server, *disks.Copier) {
 	s, err := lab.Start(context.Background(), o)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
-	c := ebs.New(ebs.Options{Region: "us-east-1", BaseEndpoint: aws.String(s.Endpoint()), Credentials: credentials.NewStaticCredentialsProvider("k", "s", "")})
+	c := ebs.New(ebs.Options{Region: "us-east-1", BaseEndpoint: aws.String(s.Endpoint()),
+		Credentials: credentials.NewStaticCredentialsProvider("k", "s", "")})
 	return s, &disks.Copier{EBS: c, EC2: records{s}}
 }
 
@@ -105,8 +107,9 @@ func TestADiskArrivesWhole(t *testing.T) {
 	s, c := start(t, lab.Options{Throttle: 7})
 	data := randomDisk(1, 9<<20+512, 0.2)
 	var last atomic.Value
-	got, err := c.Copy(context.Background(), diskOf(data), play(data), &kept{}, disks.Options{Name: "a", KMSKey: "arn:aws:kms:us-east-1:123456789012:key/1",
-		Progress: func(p migration.Progress) { last.Store(p) }})
+	got, err := c.Copy(context.Background(), diskOf(data), play(data), &kept{},
+		disks.Options{Name: "a", KMSKey: "arn:aws:kms:us-east-1:123456789012:key/1",
+			Progress: func(p migration.Progress) { last.Store(p) }})
 	require.NoError(t, err)
 	require.Equal(t, digest(data), got.Digest)
 	back, blocks, err := s.ReadDigest(got.Snapshot)
@@ -121,7 +124,8 @@ func TestAnyDiskArrivesWhole(t *testing.T) {
 	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		n++
-		data := randomDisk(rapid.Uint64().Draw(rt, "seed"), 512*rapid.IntRange(1, 6<<11).Draw(rt, "sectors"), rapid.Float64Range(0, 1).Draw(rt, "full"))
+		data := randomDisk(rapid.Uint64().Draw(rt, "seed"), 512*rapid.IntRange(1, 6<<11).Draw(rt, "sectors"),
+			rapid.Float64Range(0, 1).Draw(rt, "full"))
 		got, err := c.Copy(context.Background(), diskOf(data), play(data), &kept{}, disks.Options{Name: "any" + time.Now().String()})
 		require.NoError(rt, err)
 		back, _, err := s.ReadDigest(got.Snapshot)
@@ -138,7 +142,8 @@ func TestACopyThatWasKilledGoesOnInTheSameSnapshot(t *testing.T) {
 		_, err := play(data[:8<<20])(emit)
 		return 0, errors.Join(err, cut)
 	}
-	// Of the half's 16 blocks at most two are in flight when the cut comes: 14 are known to the checkpoint, two may be put late.
+	// Of the half's 16 blocks at most two are in flight when the cut comes: 14 are known to the
+	// checkpoint, two may be put late.
 	_, err := c.Copy(context.Background(), diskOf(data), half, keep, disks.Options{Name: "k", Concurrency: 2})
 	require.ErrorIs(t, err, cut)
 	before := s.Puts()
@@ -156,7 +161,8 @@ func TestACopyThatWasKilledGoesOnInTheSameSnapshot(t *testing.T) {
 	require.Equal(t, got, lost)
 }
 
-// A disk of many segments: each is written and read where the disk is streamed, and few are in memory.
+// A disk of many segments: each is written and read where the disk is streamed, and few are in
+// memory.
 func TestACheckpointOfManySegments(t *testing.T) {
 	s, c := start(t, lab.Options{})
 	const segment, segments = 2, 11
@@ -189,13 +195,15 @@ func TestACheckpointOfManySegments(t *testing.T) {
 	require.Equal(t, got.Blocks, blocks)
 	names := slices.Sorted(maps.Keys(keep.parts))
 	require.Len(t, names, 1+segments-2, "the head, and the segments that have blocks")
-	require.Equal(t, []string{"blocks-0000", "blocks-0004", "blocks-0007", "blocks-0010", "head.json"}, []string{names[0], names[4], names[5], names[8], names[9]})
+	require.Equal(t, []string{"blocks-0000", "blocks-0004", "blocks-0007", "blocks-0010", "head.json"},
+		[]string{names[0], names[4], names[5], names[8], names[9]})
 	for _, n := range names {
 		require.LessOrEqual(t, len(keep.parts[n]), 1024)
 	}
 
-	// With a disk that has lost data since, what was put for it is overwritten with zeros. What was under way when the first call was cut off
-	// may be in the snapshot without anybody knowing: then it is begun anew.
+	// With a disk that has lost data since, what was put for it is overwritten with zeros. What was
+	// under way when the first call was cut off may be in the snapshot without anybody knowing:
+	// then it is begun anew.
 	clear(data[2*segment*disks.BlockSize : 4*segment*disks.BlockSize])
 	third := &kept{}
 	_, err = c.Copy(t.Context(), diskOf(data), half, third, disks.Options{Name: "z"})
@@ -212,7 +220,8 @@ func TestACheckpointOfManySegments(t *testing.T) {
 	require.Equal(t, got.Digest, back)
 }
 
-// A call that ended in between left blocks that the disk does not have any more: they are overwritten.
+// A call that ended in between left blocks that the disk does not have any more: they are
+// overwritten.
 func TestBlocksThatTheDiskHasNoMoreAreOverwrittenWithZeros(t *testing.T) {
 	s, c := start(t, lab.Options{})
 	c.Segmented(2)
@@ -238,7 +247,8 @@ type incomplete struct {
 	in func() error
 }
 
-func (i incomplete) CompleteSnapshot(context.Context, *ebs.CompleteSnapshotInput, ...func(*ebs.Options)) (*ebs.CompleteSnapshotOutput, error) {
+func (i incomplete) CompleteSnapshot(context.Context, *ebs.CompleteSnapshotInput,
+	...func(*ebs.Options)) (*ebs.CompleteSnapshotOutput, error) {
 	return nil, i.in()
 }
 
@@ -250,7 +260,9 @@ func TestSegmentsOfASnapshotThatIsGoneAreNotBelieved(t *testing.T) {
 	_, err := c.Copy(t.Context(), diskOf(data), play(data), keep, disks.Options{Name: "g"})
 	require.NoError(t, err)
 	puts := s.Puts()
-	got, err := c.Copy(t.Context(), diskOf(data), play(data), &kept{map[string][]byte{"blocks-0001": keep.parts["blocks-0001"], "blocks-0003": keep.parts["blocks-0003"]}}, disks.Options{Name: "g2"})
+	got, err := c.Copy(t.Context(), diskOf(data), play(data),
+		&kept{map[string][]byte{"blocks-0001": keep.parts["blocks-0001"], "blocks-0003": keep.parts["blocks-0003"]}},
+		disks.Options{Name: "g2"})
 	require.NoError(t, err)
 	require.Equal(t, digest(data), got.Digest)
 	require.EqualValues(t, 2*puts, s.Puts())
@@ -306,7 +318,8 @@ type flipper struct {
 	store *lab.Server
 }
 
-func (f flipper) CompleteSnapshot(ctx context.Context, in *ebs.CompleteSnapshotInput, o ...func(*ebs.Options)) (*ebs.CompleteSnapshotOutput, error) {
+func (f flipper) CompleteSnapshot(ctx context.Context, in *ebs.CompleteSnapshotInput,
+	o ...func(*ebs.Options)) (*ebs.CompleteSnapshotOutput, error) {
 	out, err := f.EBS.CompleteSnapshot(ctx, in, o...)
 	return out, errors.Join(err, f.store.Corrupt(*in.SnapshotId, 3))
 }
@@ -330,14 +343,16 @@ func TestASnapshotThatAWSGaveUpIsBegunAnew(t *testing.T) {
 	require.Equal(t, digest(data), got.Digest)
 }
 
-// shy is EC2 that does not show a snapshot while hide says so. It says that in both ways that EC2 has.
+// shy is EC2 that does not show a snapshot while hide says so. It says that in both ways that EC2
+// has.
 type shy struct {
 	disks.EC2
 	hide  func(id string) bool
 	asked atomic.Int64
 }
 
-func (e *shy) DescribeSnapshots(ctx context.Context, in *ec2.DescribeSnapshotsInput, o ...func(*ec2.Options)) (*ec2.DescribeSnapshotsOutput, error) {
+func (e *shy) DescribeSnapshots(ctx context.Context, in *ec2.DescribeSnapshotsInput,
+	o ...func(*ec2.Options)) (*ec2.DescribeSnapshotsOutput, error) {
 	n := e.asked.Add(1)
 	switch {
 	case !e.hide(in.SnapshotIds[0]):

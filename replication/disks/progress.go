@@ -25,7 +25,8 @@ func newMeter(total int64, tell func(migration.Progress)) *meter {
 	return &meter{total: total, tell: tell, began: time.Now()}
 }
 
-// at says how far the stream has come, in bytes. It is told on at most five times a second, and at the end.
+// at says how far the stream has come, in bytes. It is told on at most five times a second, and at
+// the end.
 func (m *meter) at(done int64) {
 	if m.tell == nil {
 		return

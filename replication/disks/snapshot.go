@@ -20,7 +20,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// maxStarts is how many snapshots one call asks for. One that was given up or deleted is replaced; more than that is no accident.
+// maxStarts is how many snapshots one call asks for. One that was given up or deleted is replaced;
+// more than that is no accident.
 const maxStarts = 3
 
 // begin finds or starts the snapshot and says whether it is complete already.
@@ -37,7 +38,8 @@ func (r *run) begin(ctx context.Context) (sealed bool, err error) {
 			return false, err
 		}
 		if state == ec2types.SnapshotStateError || state == "" {
-			// Given up, or deleted: what is known of its blocks is of no use. Saved, so that the next call does not ask for it again.
+			// Given up, or deleted: what is known of its blocks is of no use. Saved, so that the
+			// next call does not ask for it again.
 			r.state.renew()
 			if err := r.state.save(ctx); err != nil {
 				return false, err
@@ -47,12 +49,15 @@ func (r *run) begin(ctx context.Context) (sealed bool, err error) {
 		r.state.is(id)
 		return state == ec2types.SnapshotStateCompleted, r.state.save(ctx)
 	}
-	return false, fmt.Errorf("%w: %d snapshots were started, and of the last, %s, EC2 says %q: does something delete or fail the snapshots of this account?", ErrGone, maxStarts, id, state)
+	return false, fmt.Errorf("%w: %d snapshots were started, and of the last, %s, EC2 says %q: does something delete or fail the "+
+		"snapshots of this account?", ErrGone, maxStarts, id, state)
 }
 
-// startInput is the same for every call of one try: the token makes it find what an earlier call has started.
+// startInput is the same for every call of one try: the token makes it find what an earlier call
+// has started.
 func (r *run) startInput() *ebs.StartSnapshotInput {
-	in := &ebs.StartSnapshotInput{VolumeSize: aws.Int64(r.gib()), Timeout: aws.Int32(r.opts.TimeoutMinutes), ClientToken: aws.String(r.token())}
+	in := &ebs.StartSnapshotInput{VolumeSize: aws.Int64(r.gib()), Timeout: aws.Int32(r.opts.TimeoutMinutes),
+		ClientToken: aws.String(r.token())}
 	if r.opts.Description != "" {
 		in.Description = &r.opts.Description
 	}
@@ -89,8 +94,8 @@ func (r *run) status(ctx context.Context, id string) (ec2types.SnapshotState, er
 	return out.Snapshots[0].State, nil
 }
 
-// settled is status, but takes "there is none" for an answer only when EC2 has given it for the whole grace: of what was just
-// started or changed EC2 may not know yet.
+// settled is status, but takes "there is none" for an answer only when EC2 has given it for the
+// whole grace: of what was just started or changed EC2 may not know yet.
 func (r *run) settled(ctx context.Context, id string) (ec2types.SnapshotState, error) {
 	over := time.Now().Add(r.grace)
 	for wait := firstWait; ; wait = min(2*wait, longestWait) {
@@ -142,8 +147,10 @@ func (r *run) explain(ctx context.Context, err error, format string, args ...any
 // complete seals the snapshot with the sum of everything written, and waits until it can be used.
 func (r *run) complete(ctx context.Context, image migration.DiskImage) error {
 	_, err := r.ebs.CompleteSnapshot(ctx, &ebs.CompleteSnapshotInput{
-		SnapshotId: &r.state.head.Snapshot, ChangedBlocksCount: aws.Int32(int32(image.Blocks)), Checksum: &image.Checksum, //nolint:gosec // 2^27 at most
-		ChecksumAlgorithm: types.ChecksumAlgorithmChecksumAlgorithmSha256, ChecksumAggregationMethod: types.ChecksumAggregationMethodChecksumAggregationLinear,
+		SnapshotId: &r.state.head.Snapshot, ChangedBlocksCount: aws.Int32(int32(image.Blocks)), Checksum: &image.Checksum,
+		//nolint:gosec // 2^27 at most
+		ChecksumAlgorithm:         types.ChecksumAlgorithmChecksumAlgorithmSha256,
+		ChecksumAggregationMethod: types.ChecksumAggregationMethodChecksumAggregationLinear,
 	})
 	var refused *types.ValidationException
 	if errors.As(err, &refused) { // it has blocks that no checkpoint knows of: an earlier call put them, and this disk does not have them

@@ -87,7 +87,8 @@ func (a *assembler) buffer() []byte {
 	return b
 }
 
-// stream plays the disk into the snapshot and returns the SHA-256 of the whole disk. A sealed snapshot is only compared later.
+// stream plays the disk into the snapshot and returns the SHA-256 of the whole disk. A sealed
+// snapshot is only compared later.
 func (r *run) stream(ctx context.Context, play Grains, sealed bool) (whole sum, err error) {
 	g, gctx := errgroup.WithContext(ctx)
 	blocks := make(chan block)
@@ -161,7 +162,8 @@ func (r *run) take(ctx context.Context, b block, seen *set, sealed bool) error {
 	return r.put(ctx, b, is)
 }
 
-// zeroForgotten overwrites blocks that an earlier call put and this stream says are zero: a snapshot's blocks cannot be taken out.
+// zeroForgotten overwrites blocks that an earlier call put and this stream says are zero: a
+// snapshot's blocks cannot be taken out.
 func (r *run) zeroForgotten(ctx context.Context, seen *set) error {
 	zero := sha256.Sum256(zeros)
 	return r.state.each(ctx, r.blocks(), func(i int32, known sum) error {
@@ -180,8 +182,9 @@ func (r *run) put(ctx context.Context, b block, is sum) error {
 		}
 	}
 	_, err := r.ebs.PutSnapshotBlock(ctx, &ebs.PutSnapshotBlockInput{
-		SnapshotId: &r.state.head.Snapshot, BlockIndex: aws.Int32(b.index), BlockData: bytes.NewReader(b.data), DataLength: aws.Int32(BlockSize),
-		Checksum: aws.String(encode(is)), ChecksumAlgorithm: types.ChecksumAlgorithmChecksumAlgorithmSha256,
+		SnapshotId: &r.state.head.Snapshot, BlockIndex: aws.Int32(b.index), BlockData: bytes.NewReader(b.data),
+		DataLength: aws.Int32(BlockSize),
+		Checksum:   aws.String(encode(is)), ChecksumAlgorithm: types.ChecksumAlgorithmChecksumAlgorithmSha256,
 	})
 	if err != nil {
 		return r.explain(ctx, err, "put block %d of snapshot %s", b.index, r.state.head.Snapshot)

@@ -12,11 +12,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// verify reads the snapshot back and compares it with the stream: every block's sum, how many there are, and the sum of the whole disk.
+// verify reads the snapshot back and compares it with the stream: every block's sum, how many there
+// are, and the sum of the whole disk.
 func (r *run) verify(ctx context.Context, want sum, blocks int64) error {
 	listed := int64(0)
 	g, ctx := errgroup.WithContext(ctx)
-	// Blocks are asked for at once and taken in order: a queue of answers to come, as long as may be in memory.
+	// Blocks are asked for at once and taken in order: a queue of answers to come, as long as may
+	// be in memory.
 	queue := make(chan chan block, r.opts.Concurrency)
 	g.Go(func() error {
 		defer close(queue)
@@ -92,7 +94,8 @@ func (r *run) list(ctx context.Context, each func(types.Block) error) error {
 }
 
 func (r *run) read(ctx context.Context, b types.Block) ([]byte, error) {
-	out, err := r.ebs.GetSnapshotBlock(ctx, &ebs.GetSnapshotBlockInput{SnapshotId: &r.state.head.Snapshot, BlockIndex: b.BlockIndex, BlockToken: b.BlockToken})
+	out, err := r.ebs.GetSnapshotBlock(ctx, &ebs.GetSnapshotBlockInput{SnapshotId: &r.state.head.Snapshot, BlockIndex: b.BlockIndex,
+		BlockToken: b.BlockToken})
 	if err != nil {
 		return nil, fmt.Errorf("read block %d of snapshot %s back: %w", *b.BlockIndex, r.state.head.Snapshot, err)
 	}
@@ -106,7 +109,8 @@ func (r *run) read(ctx context.Context, b types.Block) ([]byte, error) {
 		return nil, err
 	}
 	if got := sha256.Sum256(data); got != want {
-		return nil, fmt.Errorf("%w: block %d of snapshot %s reads back as %s, was copied as %s", ErrGone, *b.BlockIndex, r.state.head.Snapshot, encode(got), encode(want))
+		return nil, fmt.Errorf("%w: block %d of snapshot %s reads back as %s, was copied as %s", ErrGone, *b.BlockIndex,
+			r.state.head.Snapshot, encode(got), encode(want))
 	}
 	return data, nil
 }

@@ -28,7 +28,8 @@ type API interface {
 	DeleteObject(context.Context, *s3.DeleteObjectInput, ...func(*s3.Options)) (*s3.DeleteObjectOutput, error)
 	CreateMultipartUpload(context.Context, *s3.CreateMultipartUploadInput, ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error)
 	UploadPart(context.Context, *s3.UploadPartInput, ...func(*s3.Options)) (*s3.UploadPartOutput, error)
-	CompleteMultipartUpload(context.Context, *s3.CompleteMultipartUploadInput, ...func(*s3.Options)) (*s3.CompleteMultipartUploadOutput, error)
+	CompleteMultipartUpload(context.Context, *s3.CompleteMultipartUploadInput, ...func(*s3.Options)) (*s3.CompleteMultipartUploadOutput,
+		error)
 	AbortMultipartUpload(context.Context, *s3.AbortMultipartUploadInput, ...func(*s3.Options)) (*s3.AbortMultipartUploadOutput, error)
 }
 
@@ -147,7 +148,8 @@ func (b *bucket) head(ctx context.Context, p string) (stored, error) {
 	s.Local, s.SHA256, _ = fromMetadata(out.Metadata, s.Size)
 	s.said = said{
 		contentType: out.ContentType, cacheControl: out.CacheControl, disposition: out.ContentDisposition, encoding: out.ContentEncoding,
-		language: out.ContentLanguage, redirect: out.WebsiteRedirectLocation, storageClass: out.StorageClass, metadata: foreign(out.Metadata),
+		language: out.ContentLanguage, redirect: out.WebsiteRedirectLocation, storageClass: out.StorageClass,
+		metadata: foreign(out.Metadata),
 	}
 	return s, nil
 }

@@ -84,7 +84,8 @@ func (r *Run) place(ctx context.Context, a action, st *stored, fill func(*os.Fil
 			return Local{}, err
 		}
 		if a.known && a.entry.agreed() && a.entry.ETag == st.ETag && a.entry.SHA256 != sha {
-			return Local{}, refusal(fmt.Sprintf("the object has SHA-256 %s, and had %s when it was carried, under the same ETag: it was damaged",
+			return Local{}, refusal(fmt.Sprintf("the object has SHA-256 %s, and had %s when it was carried, under the same ETag: it was "+
+				"damaged",
 				sha, a.entry.SHA256))
 		}
 		return r.wanted(a, *st, sha), nil

@@ -67,7 +67,8 @@ func TestABrowserIsToldTheTypeThatANameSays(t *testing.T) {
 	p := newPair(t)
 	want := map[string]string{
 		"logo.png": "image/png", "page.HTML": "text/html", "deep/invoice.pdf": "application/pdf", "a.tar.gz": "application/gzip",
-		"none": "application/octet-stream", "of.unknownkind": "application/octet-stream", // what the store says itself; S3's begins with binary/
+		// what the store says itself; S3's begins with binary/
+		"none": "application/octet-stream", "of.unknownkind": "application/octet-stream",
 	}
 	for name := range want {
 		p.write(name, "x")
@@ -86,7 +87,8 @@ func TestWhatAnObjectSaysOfItselfStaysOverARoundTrip(t *testing.T) {
 	p.final(migration.OnPrem)
 	in := &s3.PutObjectInput{
 		Bucket: &p.bucket, Key: aws.String("acme/new"), Body: strings.NewReader("png"), ContentType: aws.String("image/png"),
-		CacheControl: aws.String("max-age=60"), ContentDisposition: aws.String(`attachment; filename="x.png"`), Metadata: map[string]string{"uploader": "17"},
+		CacheControl: aws.String("max-age=60"), ContentDisposition: aws.String(`attachment; filename="x.png"`),
+		Metadata: map[string]string{"uploader": "17"},
 	}
 	_, err := p.s3.PutObject(t.Context(), in)
 	require.NoError(t, err)
@@ -219,7 +221,8 @@ func (r *repeating) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...f
 	return r.API.PutObject(ctx, in, o...)
 }
 
-func (r *repeating) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput, o ...func(*s3.Options)) (*s3.CompleteMultipartUploadOutput, error) {
+func (r *repeating) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput,
+	o ...func(*s3.Options)) (*s3.CompleteMultipartUploadOutput, error) {
 	if _, err := r.API.CompleteMultipartUpload(ctx, in, o...); err != nil {
 		return nil, err
 	}
@@ -348,7 +351,8 @@ func (p *pair) abort() {
 	l, err := p.s3.ListMultipartUploads(p.t.Context(), &s3.ListMultipartUploadsInput{Bucket: &p.bucket})
 	require.NoError(p.t, err)
 	for _, u := range l.Uploads {
-		_, err := p.s3.AbortMultipartUpload(p.t.Context(), &s3.AbortMultipartUploadInput{Bucket: &p.bucket, Key: u.Key, UploadId: u.UploadId})
+		_, err := p.s3.AbortMultipartUpload(p.t.Context(),
+			&s3.AbortMultipartUploadInput{Bucket: &p.bucket, Key: u.Key, UploadId: u.UploadId})
 		require.NoError(p.t, err)
 	}
 }

@@ -305,7 +305,8 @@ func TestAKilledPassIsNotBegunAgainAndItsFilesAreNoStrangers(t *testing.T) {
 	p := newPair(t)
 	p.write("a", "one")
 	p.write("b", "two")
-	// All is carried, and the worker dies before it saves: the manifest is what it was when it began.
+	// All is carried, and the worker dies before it saves: the manifest is what it was when it
+	// began.
 	ctx, cancel := context.WithCancel(t.Context())
 	c := &counting{API: p.s3}
 	n := 0
@@ -411,8 +412,10 @@ func TestHostileKeysAndLinksLeadNowhere(t *testing.T) {
 		require.Contains(t, r.Conflicts[0], "cannot be carried: its key")
 	}
 	// A link made from a bucket's words, and a file below it.
-	_, err := p.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &p.bucket, Key: aws.String("acme/out"), Body: strings.NewReader("/etc"), Metadata: map[string]string{
-		"drover-sha256": "2824684de3d1a19390ca88cf826e77c6f750657e552edb83d466666c37521a08", "drover-mode": "777", "drover-mtime": "1", "drover-uid": "0", "drover-gid": "0", "drover-link": "%2Fetc"}})
+	_, err := p.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &p.bucket, Key: aws.String("acme/out"),
+		Body: strings.NewReader("/etc"), Metadata: map[string]string{
+			"drover-sha256": "2824684de3d1a19390ca88cf826e77c6f750657e552edb83d466666c37521a08", "drover-mode": "777", "drover-mtime": "1",
+			"drover-uid": "0", "drover-gid": "0", "drover-link": "%2Fetc"}})
 	require.NoError(t, err)
 	r := p.pass(migration.AWS)
 	require.Len(t, r.Conflicts, 1)
@@ -454,7 +457,8 @@ func TestMetadataThatWasKeptWithOtherContentSaysNothing(t *testing.T) {
 	p.final(migration.OnPrem)
 	out, err := p.s3.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &p.bucket, Key: aws.String("acme/a")})
 	require.NoError(t, err)
-	_, err = p.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &p.bucket, Key: aws.String("acme/a"), Body: bytes.NewReader([]byte("new content")), Metadata: out.Metadata})
+	_, err = p.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &p.bucket, Key: aws.String("acme/a"),
+		Body: bytes.NewReader([]byte("new content")), Metadata: out.Metadata})
 	require.NoError(t, err)
 	p.final(migration.AWS)
 	require.Equal(t, "new content", p.read("a"))

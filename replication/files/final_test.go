@@ -66,7 +66,8 @@ func TestTheLastPassOverALargeTreeCostsWhatChanged(t *testing.T) {
 		began := time.Now()
 		r, err := run.Final(t.Context(), allow)
 		require.NoError(t, err)
-		t.Logf("from %s: predicted %s, took %s: %v, %d saves of %d bytes", job.From, run.Predicted(), time.Since(began), c.calls, store.heads, store.bytes)
+		t.Logf("from %s: predicted %s, took %s: %v, %d saves of %d bytes", job.From, run.Predicted(), time.Since(began), c.calls,
+			store.heads, store.bytes)
 		require.Zero(t, store.reads, "the manifest is in memory")
 		require.Zero(t, store.written, "and what changes goes into its head")
 		return r, time.Since(began)

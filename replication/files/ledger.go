@@ -24,8 +24,8 @@ const (
 	// someChanges is the same at the end of a warm pass: the next pass, which may be the last one,
 	// saves what it changes and not much more.
 	someChanges = 1024
-	// heldBytes is how much of the segments is kept in memory, decoded, for the next pass of the same
-	// run: a million files.
+	// heldBytes is how much of the segments is kept in memory, decoded, for the next pass of the
+	// same run: a million files.
 	heldBytes = 128 << 20
 	// segmentsAhead is how many segments are read or written at a time.
 	segmentsAhead = 16

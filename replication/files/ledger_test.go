@@ -74,13 +74,15 @@ func anEntry(rt *rapid.T) Entry {
 			Size:  rapid.Int64().Draw(rt, "size"),
 			MTime: Stamp{Sec: rapid.Int64().Draw(rt, "sec"), Nsec: rapid.Int32Range(0, 999_999_999).Draw(rt, "nsec")},
 			CTime: Stamp{Sec: rapid.Int64().Draw(rt, "csec")}, Inode: rapid.Uint64().Draw(rt, "inode"),
-			Mode: rapid.Uint32().Draw(rt, "mode"), UID: rapid.Uint32().Draw(rt, "uid"), GID: rapid.Uint32().Draw(rt, "gid"), Link: text.Draw(rt, "link"),
+			Mode: rapid.Uint32().Draw(rt, "mode"), UID: rapid.Uint32().Draw(rt, "uid"), GID: rapid.Uint32().Draw(rt, "gid"),
+			Link: text.Draw(rt, "link"),
 		},
 		Checksum: text.Draw(rt, "checksum"), Verified: rapid.Bool().Draw(rt, "verified"), Pending: rapid.Bool().Draw(rt, "pending"),
 		Upload: text.Draw(rt, "upload"),
 	}
 	copy(e.SHA256[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(rt, "sha"))
-	e.ETag = rapid.SampledFrom([]string{"", `"` + e.SHA256.String()[:32] + `"`, `"ABCDEF0123456789ABCDEF0123456789"`, `"0123-5"`}).Draw(rt, "etag")
+	e.ETag = rapid.SampledFrom([]string{"", `"` + e.SHA256.String()[:32] + `"`, `"ABCDEF0123456789ABCDEF0123456789"`, `"0123-5"`}).Draw(rt,
+		"etag")
 	if rapid.Bool().Draw(rt, "whole") {
 		e.Checksum = e.SHA256.base64()
 	}

@@ -68,8 +68,8 @@ type Store interface {
 	// Save replaces exactly the head that was loaded: etag is Load's, "" if there was none.
 	// ErrManifest: another pass was first.
 	Save(ctx context.Context, body []byte, etag string) (newETag string, err error)
-	// LoadSegment reads a segment. ErrManifest: it was removed, and so another pass has saved a head
-	// without it.
+	// LoadSegment reads a segment. ErrManifest: it was removed, and so another pass has saved a
+	// head without it.
 	LoadSegment(ctx context.Context, name string) ([]byte, error)
 	// SaveSegment writes a segment under a name that was never used.
 	SaveSegment(ctx context.Context, name string, body []byte) error

@@ -12,8 +12,8 @@ const (
 	// paceQueue is how many requests may wait in the store's queue: fewer, and more are sent at a
 	// time; twice as many, and fewer are.
 	paceQueue = 4
-	// paceMemory is for how many answers the fastest one counts: networks change. Then there are half
-	// as many requests for a while, so that there is an answer that met no queue.
+	// paceMemory is for how many answers the fastest one counts: networks change. Then there are
+	// half as many requests for a while, so that there is an answer that met no queue.
 	paceMemory = 1000
 )
 

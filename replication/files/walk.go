@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// scansAhead is how many folders, or pieces of a large one, are looked at before their turn: on a
-	// network's file system each look is a round trip.
+	// scansAhead is how many folders, or pieces of a large one, are looked at before their turn: on
+	// a network's file system each look is a round trip.
 	scansAhead = 16
 	// pieceOf is how many files of a folder are looked at in one go.
 	pieceOf = 256

@@ -40,15 +40,17 @@ func (a Address) dsn() string {
 	if a.RootCert != "" {
 		q.Set("sslrootcert", a.RootCert)
 	}
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(a.User, a.Password), Host: net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), Path: "/" + a.Database, RawQuery: q.Encode()}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(a.User, a.Password), Host: net.JoinHostPort(a.Host, strconv.Itoa(a.Port)),
+		Path: "/" + a.Database, RawQuery: q.Encode()}
 	return u.String()
 }
 
-// noLimits takes away what a database or a role sets for its sessions and what would cut a first copy off for ever.
+// noLimits takes away what a database or a role sets for its sessions and what would cut a first
+// copy off for ever.
 const noLimits = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
 
-// Conninfo is a connection string for the other server's subscription. It holds the password. The certificate file is left out: it is
-// on the worker, not on the server.
+// Conninfo is a connection string for the other server's subscription. It holds the password. The
+// certificate file is left out: it is on the worker, not on the server.
 func (a Address) Conninfo(name string) string {
 	quote := func(s string) string { return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'" }
 	mode := a.sslMode()
@@ -59,7 +61,8 @@ func (a Address) Conninfo(name string) string {
 		quote(a.Host), a.Port, quote(a.Database), quote(a.User), quote(a.Password), quote(mode), quote(name), quote(noLimits))
 }
 
-// Env has PostgreSQL's own programs connect there. It holds the password: a command line could be read by everybody.
+// Env has PostgreSQL's own programs connect there. It holds the password: a command line could be
+// read by everybody.
 func (a Address) Env() []string {
 	return []string{"PGHOST=" + a.Host, "PGPORT=" + strconv.Itoa(a.Port), "PGDATABASE=" + a.Database, "PGUSER=" + a.User,
 		"PGPASSWORD=" + a.Password, "PGSSLMODE=" + a.sslMode(), "PGSSLROOTCERT=" + a.RootCert, "PGAPPNAME=drover"}

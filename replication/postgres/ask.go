@@ -17,7 +17,8 @@ type Querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// Unhurried runs do on a connection whose statements may take as long as they need: index builds, whole-table reads, first copies.
+// Unhurried runs do on a connection whose statements may take as long as they need: index builds,
+// whole-table reads, first copies.
 func (s *Server) Unhurried(ctx context.Context, do func(*pgx.Conn) error) error {
 	c, err := s.Pool.Acquire(ctx)
 	if err != nil {

@@ -11,9 +11,10 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Audit holds both databases against the invariants that they alone can show, for every tenant of this dataset's publications: at
-// most one side is open, at most one direction is on, and the publications publish what the truth says. It answers with what is
-// broken; none: all is well. The sides are read a moment apart, so a Move that ends between is read again.
+// Audit holds both databases against the invariants that they alone can show, for every tenant of
+// this dataset's publications: at most one side is open, at most one direction is on, and the
+// publications publish what the truth says. It answers with what is broken; none: all is well. The
+// sides are read a moment apart, so a Move that ends between is read again.
 func (p *Pair) Audit(ctx context.Context) (broken []string, err error) {
 	for range 3 {
 		if broken, err = p.auditOnce(ctx); err != nil || len(broken) == 0 {
@@ -68,7 +69,8 @@ func (p *Pair) auditOnce(ctx context.Context) (broken []string, err error) {
 }
 
 func (s *Server) standings(ctx context.Context, pub string) (map[int64]standing, error) {
-	rows, err := s.Pool.Query(ctx, `SELECT f.tenant, f.state = 'open' OR f.state = 'fenced' AND f.lease_until <= clock_timestamp(), d.is_on, f.token
+	rows, err := s.Pool.Query(ctx, `SELECT f.tenant, f.state = 'open' OR f.state = 'fenced' AND f.lease_until <= clock_timestamp(),
+		d.is_on, f.token
 		FROM drover.fence f JOIN drover.direction d USING (tenant) WHERE d.pub = $1`, pub)
 	if err != nil {
 		return nil, fmt.Errorf("audit %s: %w", s.Where(), err)
@@ -85,7 +87,9 @@ func (s *Server) standings(ctx context.Context, pub string) (map[int64]standing,
 }
 
 func (s *Server) drift(ctx context.Context) ([]string, error) {
-	rows, err := s.Pool.Query(ctx, `SELECT format('publication %s %s: table %s tenant %s is published: %s', pub, $1::text, rel, tenant, published) FROM drover.publication_drift() LIMIT 20`, s.Where())
+	rows, err := s.Pool.Query(ctx,
+		`SELECT format('publication %s %s: table %s tenant %s is published: %s', pub, $1::text, rel, tenant, published) FROM
+			drover.publication_drift() LIMIT 20`, s.Where())
 	if err == nil {
 		var out []string
 		if out, err = pgx.CollectRows(rows, pgx.RowTo[string]); err == nil {
@@ -95,10 +99,13 @@ func (s *Server) drift(ctx context.Context) ([]string, error) {
 	return nil, fmt.Errorf("audit publications %s: %w", s.Where(), err)
 }
 
-// AwayFromHome says which tenants of this dataset are not at home on premises: open there, sealed on AWS.
+// AwayFromHome says which tenants of this dataset are not at home on premises: open there, sealed
+// on AWS.
 func (p *Pair) AwayFromHome(ctx context.Context) ([]int64, error) {
 	var tenants []int64
-	err := p.OnPrem.Pool.QueryRow(ctx, `SELECT coalesce(array_agg(tenant::bigint ORDER BY tenant), '{}') FROM drover.direction WHERE pub = $1`, p.Names.Forward).Scan(&tenants)
+	err := p.OnPrem.Pool.QueryRow(ctx,
+		`SELECT coalesce(array_agg(tenant::bigint ORDER BY tenant), '{}') FROM drover.direction WHERE pub = $1`,
+		p.Names.Forward).Scan(&tenants)
 	if err != nil || len(tenants) == 0 {
 		return nil, err
 	}

@@ -13,8 +13,9 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Lag is how far each direction is behind, measured by a beat that was written on one side and seen on the other, and not by what a
-// server says it has sent. The time includes finding the beat, a few milliseconds. Bytes: WAL that the subscriber has not confirmed.
+// Lag is how far each direction is behind, measured by a beat that was written on one side and seen
+// on the other, and not by what a server says it has sent. The time includes finding the beat, a
+// few milliseconds. Bytes: WAL that the subscriber has not confirmed.
 type Lag struct {
 	Forward, Back           time.Duration
 	ForwardBytes, BackBytes int64
@@ -23,8 +24,8 @@ type Lag struct {
 // ErrNoBeat says that a beat did not arrive in time: that direction does not flow.
 var ErrNoBeat = errors.New("no beat arrived")
 
-// Lag measures both directions at once. A beat that has not arrived when ctx ends is ErrNoBeat, which names the direction and what
-// the subscription's worker says.
+// Lag measures both directions at once. A beat that has not arrived when ctx ends is ErrNoBeat,
+// which names the direction and what the subscription's worker says.
 func (p *Pair) Lag(ctx context.Context) (Lag, error) {
 	var l Lag
 	g, gctx := errgroup.WithContext(ctx)
@@ -38,8 +39,8 @@ func (p *Pair) Lag(ctx context.Context) (Lag, error) {
 // beatPoll is how often the other side is asked for a beat.
 const beatPoll = 2 * time.Millisecond
 
-// beat writes the heartbeat's row (tenant 0 of the publication) and waits for it on the other side. Beats of several workers
-// overwrite each other, so a later one counts as well.
+// beat writes the heartbeat's row (tenant 0 of the publication) and waits for it on the other side.
+// Beats of several workers overwrite each other, so a later one counts as well.
 func (p *Pair) beat(ctx context.Context, from, to *Server) (time.Duration, error) {
 	pub, owner := p.Names.Outgoing(from.Side), uuid.NewString()
 	begun := time.Now()
@@ -63,7 +64,8 @@ func (p *Pair) beat(ctx context.Context, from, to *Server) (time.Duration, error
 		}
 		select {
 		case <-ctx.Done():
-			return 0, fmt.Errorf("beat from %s to %s: %w after %s; look at subscription %s and its server's log", from.Side, to.Side, ErrNoBeat, time.Since(begun).Round(time.Millisecond), pub)
+			return 0, fmt.Errorf("beat from %s to %s: %w after %s; look at subscription %s and its server's log", from.Side, to.Side,
+				ErrNoBeat, time.Since(begun).Round(time.Millisecond), pub)
 		case <-late.C:
 			if err := p.renew(ctx, from.Side); err != nil && ctx.Err() == nil {
 				return 0, err
@@ -73,9 +75,12 @@ func (p *Pair) beat(ctx context.Context, from, to *Server) (time.Duration, error
 	}
 }
 
-// unconfirmed is the WAL of a slot that its subscriber has not confirmed, in bytes; 0 without a slot.
+// unconfirmed is the WAL of a slot that its subscriber has not confirmed, in bytes; 0 without a
+// slot.
 func (s *Server) unconfirmed(ctx context.Context, slot string) (bytes int64, err error) {
-	err = s.Pool.QueryRow(ctx, `SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)), 0)::bigint FROM pg_replication_slots WHERE slot_name = $1`, slot).Scan(&bytes)
+	err = s.Pool.QueryRow(ctx,
+		`SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)), 0)::bigint
+			FROM pg_replication_slots WHERE slot_name = $1`, slot).Scan(&bytes)
 	if err != nil {
 		return 0, fmt.Errorf("read replication slot %s %s: %w", slot, s.Where(), err)
 	}
@@ -128,10 +133,11 @@ func (p *Pair) Sync(ctx context.Context) (Sync, error) {
 	return out, nil
 }
 
-// AwaitSync waits until every table of both directions replicates and a beat has made the way in each. The order matters: what the
-// first copies wrote is committed lazily, and a crash could take it back, rows and states, after they were seen here; the beats are
-// committed for good, and all before them with them. A Move that started in between would open without those rows: its mark travels
-// by a table that is ready already.
+// AwaitSync waits until every table of both directions replicates and a beat has made the way in
+// each. The order matters: what the first copies wrote is committed lazily, and a crash could take
+// it back, rows and states, after they were seen here; the beats are committed for good, and all
+// before them with them. A Move that started in between would open without those rows: its mark
+// travels by a table that is ready already.
 func (p *Pair) AwaitSync(ctx context.Context, say func(string)) error {
 	tick, late := time.NewTicker(100*time.Millisecond), time.NewTicker(renewEvery)
 	defer tick.Stop()

@@ -49,7 +49,8 @@ const NotOurs = `n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema',
 // ReadTables reads the catalogues and classifies every table by the dataset's tenancy.
 func ReadTables(ctx context.Context, q Querier, d migration.Postgres) ([]Table, error) {
 	rows, err := q.Query(ctx, `SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relpersistence::text,
-		  array(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attname)
+		  array(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
+		  AND NOT a.attisdropped ORDER BY a.attname)
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND `+NotOurs+`
 		  AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')
@@ -67,7 +68,8 @@ func ReadTables(ctx context.Context, q Querier, d migration.Postgres) ([]Table, 
 	for i := range tables {
 		classify(&tables[i], d)
 		if t := &tables[i]; t.Class == Tenants {
-			err := q.QueryRow(ctx, `SELECT format_type(atttypid, NULL), attnotnull FROM pg_attribute WHERE attrelid = $1 AND attname = $2`, t.OID, t.Column).Scan(&t.ColumnType, &t.NotNull)
+			err := q.QueryRow(ctx, `SELECT format_type(atttypid, NULL), attnotnull FROM pg_attribute WHERE attrelid = $1 AND attname = $2`,
+				t.OID, t.Column).Scan(&t.ColumnType, &t.NotNull)
 			if err != nil {
 				return nil, fmt.Errorf("read column %s of %s: %w", t.Column, t, err)
 			}
@@ -119,7 +121,8 @@ func Of(tables []Table, c Class) (out []Table) {
 	return out
 }
 
-// Leaves are the tables that hold a table's rows, partitioned ones between them included, parents before children.
+// Leaves are the tables that hold a table's rows, partitioned ones between them included, parents
+// before children.
 func Leaves(ctx context.Context, q Querier, t Table) ([]Leaf, error) {
 	rows, err := q.Query(ctx, `SELECT p.relid::oid, n.nspname, c.relname, p.isleaf FROM pg_partition_tree($1::oid::regclass) p
 		JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY p.level, 2, 3`, t.OID)
@@ -149,20 +152,25 @@ type Leaf struct {
 // Ident is its name, quoted.
 func (l Leaf) Ident() string { return pgx.Identifier{l.Schema, l.Name}.Sanitize() }
 
-// IdentifiedBy says in SQL whether a column is in the replica identity of c in pg_class. A deferrable key is none. What its index only carries along (INCLUDE) is not:
-// a row filter over that would have updates refused.
+// IdentifiedBy says in SQL whether a column is in the replica identity of c in pg_class. A
+// deferrable key is none. What its index only carries along (INCLUDE) is not: a row filter over
+// that would have updates refused.
 func IdentifiedBy(column string) string {
-	return `(c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+	return `(c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid
+		AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
 		  WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate AND a.attname = ` + column + ` AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident)))`
 }
 
-// RowKey is the columns, without the tenant's, of the primary key or of another unique index over columns that are never null; nil
-// without one.
+// RowKey is the columns, without the tenant's, of the primary key or of another unique index over
+// columns that are never null; nil without one.
 func RowKey(ctx context.Context, q Querier, t Table) ([]string, error) {
-	rows, err := q.Query(ctx, `SELECT array(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, o) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n
+	rows, err := q.Query(ctx, `SELECT array(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, o)
+		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n
 		    WHERE k.o <= i.indnkeyatts AND a.attname <> $2 ORDER BY k.o)
-		FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
-		  AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, o) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n WHERE k.o <= i.indnkeyatts AND NOT a.attnotnull)
+		FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
+		AND i.indexprs IS NULL
+		  AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, o)
+		  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n WHERE k.o <= i.indnkeyatts AND NOT a.attnotnull)
 		ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid LIMIT 1`, t.OID, t.Column)
 	if err == nil {
 		var keys [][]string

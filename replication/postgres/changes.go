@@ -12,8 +12,9 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Changes says what of both schemas is no longer as Prepare left it, each with its table: tables, columns and partitions that came or went,
-// guards and replica identities that are missing. Rows of such a table may be written on the side that is not home, or stay behind.
+// Changes says what of both schemas is no longer as Prepare left it, each with its table: tables,
+// columns and partitions that came or went, guards and replica identities that are missing. Rows of
+// such a table may be written on the side that is not home, or stay behind.
 func (p *Pair) Changes(ctx context.Context) ([]string, error) {
 	var tables [2][]Table
 	var bare [2][]string
@@ -65,7 +66,8 @@ func (p *Pair) unprepared(ctx context.Context, s *Server, tables []Table) ([]str
 		}
 	}
 	rows, err := s.Pool.Query(ctx, `WITH t AS (SELECT rel, col, col <> '' AS tenants FROM unnest($1::oid[], $2::text[]) t(rel, col)),
-		part AS (SELECT t.*, coalesce(p.relid::oid, t.rel) AS leaf FROM t LEFT JOIN LATERAL pg_partition_tree(t.rel::regclass) p ON true WHERE tenants),
+		part AS (SELECT t.*, coalesce(p.relid::oid, t.rel) AS leaf FROM t LEFT
+		JOIN LATERAL pg_partition_tree(t.rel::regclass) p ON true WHERE tenants),
 		name AS (SELECT c.oid, n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace),
 		published AS (SELECT r.prrelid FROM pg_publication_rel r JOIN pg_publication u ON u.oid = r.prpubid WHERE u.pubname IN ($3, $5)),
 		subscribed AS (SELECT r.srrelid FROM pg_subscription_rel r JOIN pg_subscription u ON u.oid = r.srsubid
@@ -73,7 +75,8 @@ func (p *Pair) unprepared(ctx context.Context, s *Server, tables []Table) ([]str
 		SELECT format('table %s %s %s', name, $6::text, why) FROM (
 		  SELECT leaf, 'is not guarded' AS why FROM part
 		    WHERE NOT EXISTS (SELECT FROM drover.member m WHERE m.pub = $3 AND m.rel = part.rel AND m.col = part.col)
-		       OR (SELECT count(*) FROM pg_trigger g WHERE g.tgrelid = leaf AND g.tgname IN ('zzzz_drover_guard', 'zzzz_drover_truncate') AND g.tgenabled = 'O') < 2
+		       OR (SELECT count(*) FROM pg_trigger g WHERE g.tgrelid = leaf AND g.tgname IN ('zzzz_drover_guard', 'zzzz_drover_truncate')
+		       AND g.tgenabled = 'O') < 2
 		  UNION ALL SELECT rel, 'is not guarded' FROM t WHERE NOT tenants AND NOT $7
 		    AND NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = rel AND g.tgname = 'zzzz_drover_owner' AND g.tgenabled = 'O')
 		  UNION ALL SELECT leaf, 'is not identified by a key with ' || col FROM part JOIN pg_class c ON c.oid = leaf
@@ -108,6 +111,7 @@ func (p *Pair) readySchema(ctx context.Context, block func(check, reason, remedy
 		changes = changes[:mostChanges]
 	}
 	block("postgres-schema", "the schema changed after replication was set up: "+strings.Join(changes, "; ")+more,
-		"make the change alike on both sides or undo it, then have the dataset set up again (docs/runbook.md, \"A release changes the database's schema\")")
+		"make the change alike on both sides or undo it, then have the dataset set up again (docs/runbook.md, \"A release changes the "+
+			"database's schema\")")
 	return false, nil
 }

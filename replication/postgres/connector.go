@@ -18,19 +18,21 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Secrets resolves references to secrets: those that AWS keeps in the account and region of a target, or in the worker's own for the zero
-// Target.
+// Secrets resolves references to secrets: those that AWS keeps in the account and region of a
+// target, or in the worker's own for the zero Target.
 type Secrets interface {
 	Resolve(ctx context.Context, in migration.Target, ref migration.SecretRef) (string, error)
 }
 
-// Instances says where a database instance answers. dbname is empty where the instance was made without one.
+// Instances says where a database instance answers. dbname is empty where the instance was made
+// without one.
 type Instances interface {
 	Endpoint(ctx context.Context, target migration.Target, id string) (host string, port int, dbname string, err error)
 }
 
-// Connector opens pairs and keeps them: a freeze has no time to connect. What is kept is the place; name and password are resolved
-// for each new connection, since a rotation ends them. It is safe for concurrent use.
+// Connector opens pairs and keeps them: a freeze has no time to connect. What is kept is the place;
+// name and password are resolved for each new connection, since a rotation ends them. It is safe
+// for concurrent use.
 type Connector struct {
 	Secrets   Secrets
 	Instances Instances
@@ -49,11 +51,13 @@ type opening struct {
 	err  error
 }
 
-// connectLimit is how long an attempt to connect a pair may take: two secrets, the instance's address, four connections.
+// connectLimit is how long an attempt to connect a pair may take: two secrets, the instance's
+// address, four connections.
 const connectLimit = time.Minute
 
-// Open returns the pair of a dataset, connecting its pools the first time. An attempt goes on when ctx ends, so that a caller with little
-// time finds at its next call what it began; a failed one is not kept.
+// Open returns the pair of a dataset, connecting its pools the first time. An attempt goes on when
+// ctx ends, so that a caller with little time finds at its next call what it began; a failed one is
+// not kept.
 func (c *Connector) Open(ctx context.Context, plan string, d migration.Dataset, target migration.Target) (*Pair, error) {
 	if d.Postgres == nil {
 		return nil, fmt.Errorf("dataset %q is not a PostgreSQL database", d.Name)
@@ -136,11 +140,13 @@ func (c *Connector) connect(ctx context.Context, plan string, d migration.Datase
 	if seen.Host, seen.Port, err = splitHostPort(d.Postgres.AddressFromTarget); err != nil {
 		return nil, err
 	}
-	s, err := Connect(ctx, migration.OnPrem, onprem, seen, func(ctx context.Context) (Address, error) { return c.onPremises(ctx, *d.Postgres) })
+	s, err := Connect(ctx, migration.OnPrem, onprem, seen,
+		func(ctx context.Context) (Address, error) { return c.onPremises(ctx, *d.Postgres) })
 	if err != nil {
 		return nil, err
 	}
-	t, err := Connect(ctx, migration.AWS, aws, aws, func(ctx context.Context) (Address, error) { return c.credentials(ctx, *d.Postgres, target) })
+	t, err := Connect(ctx, migration.AWS, aws, aws,
+		func(ctx context.Context) (Address, error) { return c.credentials(ctx, *d.Postgres, target) })
 	if err != nil {
 		s.Close()
 		return nil, err
@@ -157,12 +163,14 @@ func (c *Connector) onPremises(ctx context.Context, d migration.Postgres) (Addre
 	}
 	a, err := ParseDSN(dsn)
 	if err != nil {
-		return Address{}, fmt.Errorf("the secret %s is no PostgreSQL connection string: want postgres://user:password@host:port/database", d.DSN)
+		return Address{}, fmt.Errorf("the secret %s is no PostgreSQL connection string: want postgres://user:password@host:port/database",
+			d.DSN)
 	}
 	return a, nil
 }
 
-// ParseDSN reads a connection string, as URL or as key=value. Its errors may quote it: do not print them.
+// ParseDSN reads a connection string, as URL or as key=value. Its errors may quote it: do not print
+// them.
 func ParseDSN(dsn string) (Address, error) {
 	conf, err := pgx.ParseConfig(dsn)
 	if err != nil {
@@ -179,7 +187,8 @@ func ParseDSN(dsn string) (Address, error) {
 	case tls != nil:
 		mode = "verify-full"
 	}
-	return Address{Host: conf.Host, Port: int(conf.Port), Database: conf.Database, User: conf.User, Password: conf.Password, SSLMode: mode, RootCert: rootCert(dsn)}, nil
+	return Address{Host: conf.Host, Port: int(conf.Port), Database: conf.Database, User: conf.User, Password: conf.Password, SSLMode: mode,
+		RootCert: rootCert(dsn)}, nil
 }
 
 var rootCertForm = regexp.MustCompile(`(?:^|[?&\s])sslrootcert=([^&\s]+)`)
@@ -196,7 +205,8 @@ func rootCert(dsn string) string {
 	return m[1]
 }
 
-// onAWS joins what RDS says of the instance with the credentials, which may bring their own sslmode, sslrootcert and dbname.
+// onAWS joins what RDS says of the instance with the credentials, which may bring their own
+// sslmode, sslrootcert and dbname.
 func (c *Connector) onAWS(ctx context.Context, d migration.Postgres, target migration.Target, database string) (Address, error) {
 	host, port, dbname, err := c.Instances.Endpoint(ctx, target, d.RDS)
 	if err != nil {
@@ -222,7 +232,8 @@ func (c *Connector) credentials(ctx context.Context, d migration.Postgres, targe
 	if json.Unmarshal([]byte(text), &secret) != nil || secret.Username == "" {
 		return Address{}, fmt.Errorf(`the secret %s is not JSON {"username": .., "password": ..}`, d.Credentials)
 	}
-	return Address{Database: secret.DBName, User: secret.Username, Password: secret.Password, SSLMode: secret.SSLMode, RootCert: secret.SSLRootCert}, nil
+	return Address{Database: secret.DBName, User: secret.Username, Password: secret.Password, SSLMode: secret.SSLMode,
+		RootCert: secret.SSLRootCert}, nil
 }
 
 func splitHostPort(address string) (string, int, error) {

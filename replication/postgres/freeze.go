@@ -22,8 +22,9 @@ type Attempt struct {
 	Patience time.Duration // how long a write may wait at the origin for the end of the fence; 0: it is refused at once
 }
 
-// Freeze is what a Move does while a tenant cannot write: Fence, Drain, Seal and Open, in this order. Each is one transaction, or only
-// reads. It is safe for one goroutine at a time, but for Standing.
+// Freeze is what a Move does while a tenant cannot write: Fence, Drain, Seal and Open, in this
+// order. Each is one transaction, or only reads. It is safe for one goroutine at a time, but for
+// Standing.
 type Freeze struct {
 	Attempt
 	pair   *Pair
@@ -32,7 +33,8 @@ type Freeze struct {
 	fenced time.Time // when Fence was answered, by this worker's clock
 }
 
-// session is one connection: a pool would give each statement another, which has prepared none of them.
+// session is one connection: a pool would give each statement another, which has prepared none of
+// them.
 type session interface {
 	Querier
 	Begin(ctx context.Context) (pgx.Tx, error)
@@ -72,12 +74,14 @@ func (f *Freeze) Release() {
 	f.held = nil
 }
 
-// rehearsalWait is how long a rehearsal waits for a lock: what holds one up for longer holds the steps up too, whose answer is Busy.
+// rehearsalWait is how long a rehearsal waits for a lock: what holds one up for longer holds the
+// steps up too, whose answer is Busy.
 const rehearsalWait = "500ms"
 
-// Rehearse has both connections prepare and plan every statement of the freeze, and read the catalogues behind them. It changes nothing:
-// token 0 is superseded everywhere, no tenant has the id 0, and the publications are rewritten in a transaction that is rolled back. Do it
-// right before Fence: the ALTER PUBLICATION of any other Move makes every session read the catalogues anew.
+// Rehearse has both connections prepare and plan every statement of the freeze, and read the
+// catalogues behind them. It changes nothing: token 0 is superseded everywhere, no tenant has the
+// id 0, and the publications are rewritten in a transaction that is rolled back. Do it right before
+// Fence: the ALTER PUBLICATION of any other Move makes every session read the catalogues anew.
 func (f *Freeze) Rehearse(ctx context.Context) error {
 	id, err := TenantID(f.Tenant)
 	if err != nil {
@@ -122,7 +126,8 @@ func (f *Freeze) rehearse(ctx context.Context, s *Server, id int32, tables []Tab
 	return s.rehearsePublications(ctx, q, id)
 }
 
-// rehearsePublications rewrites the tenant's publications as they are, and takes it back. Locks that do not come are no error.
+// rehearsePublications rewrites the tenant's publications as they are, and takes it back. Locks
+// that do not come are no error.
 func (s *Server) rehearsePublications(ctx context.Context, q session, id int32) error {
 	tx, err := q.Begin(ctx)
 	if err != nil {
@@ -139,8 +144,9 @@ func (s *Server) rehearsePublications(ctx context.Context, q session, id int32) 
 	return err
 }
 
-// Fence makes the origin refuse the tenant's writes, or have them wait, until the lease runs out by the origin's clock. Fenced, Expired,
-// Sealed or Superseded; Busy: writers did not finish within half a second, and nothing was changed. A repeat never renews the lease.
+// Fence makes the origin refuse the tenant's writes, or have them wait, until the lease runs out by
+// the origin's clock. Fenced, Expired, Sealed or Superseded; Busy: writers did not finish within
+// half a second, and nothing was changed. A repeat never renews the lease.
 func (f *Freeze) Fence(ctx context.Context) (Step, error) {
 	patience := min(f.Patience, f.Lease)
 	r, err := f.pair.Side(f.From).step(ctx, f.on[f.From], "fence", sqlFence, f.Tenant, f.Try, f.Lease.Seconds(), patience.Seconds())
@@ -150,12 +156,14 @@ func (f *Freeze) Fence(ctx context.Context) (Step, error) {
 	return r, err
 }
 
-// Seal closes the origin for good and stops its changes, only while the lease lives: Sealed, Expired, NotFenced, Superseded or Busy.
+// Seal closes the origin for good and stops its changes, only while the lease lives: Sealed,
+// Expired, NotFenced, Superseded or Busy.
 func (f *Freeze) Seal(ctx context.Context) (Step, error) {
 	return f.pair.Side(f.From).step(ctx, f.on[f.From], "seal", sqlSeal, f.Tenant, f.Try)
 }
 
-// Open makes the destination the home: the commit point. Only after Seal said Sealed. Open, Behind, NotSealed, Superseded or Busy.
+// Open makes the destination the home: the commit point. Only after Seal said Sealed. Open, Behind,
+// NotSealed, Superseded or Busy.
 func (f *Freeze) Open(ctx context.Context) (Step, error) {
 	to := f.From.Other()
 	r, err := f.pair.Side(to).step(ctx, f.on[to], "open", sqlOpen, f.Tenant, f.Try)
@@ -166,7 +174,8 @@ func (f *Freeze) Open(ctx context.Context) (Step, error) {
 	return r, err
 }
 
-// Standing says whether the fence of this try stands at the origin now. It uses a connection of the lane, and may be asked beside a step.
+// Standing says whether the fence of this try stands at the origin now. It uses a connection of the
+// lane, and may be asked beside a step.
 func (f *Freeze) Standing(ctx context.Context) (bool, error) {
 	s := f.pair.Side(f.From)
 	id, err := TenantID(f.Tenant)
@@ -176,7 +185,9 @@ func (f *Freeze) Standing(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, stepLimit)
 	defer cancel()
 	var stands bool
-	err = s.lane.QueryRow(ctx, `SELECT EXISTS (SELECT FROM drover.fence WHERE tenant = $1 AND state = 'fenced' AND token = $2 AND owner = $3 AND lease_until > clock_timestamp())`,
+	err = s.lane.QueryRow(ctx,
+		`SELECT EXISTS (SELECT FROM drover.fence WHERE tenant = $1 AND state = 'fenced' AND token = $2 AND owner = $3
+			AND lease_until > clock_timestamp())`,
 		id, f.Try.Token, f.Try.Owner).Scan(&stands)
 	if err != nil {
 		return false, fmt.Errorf("look at the fence of tenant %d %s: %w", f.Tenant, s.Where(), err)
@@ -184,8 +195,8 @@ func (f *Freeze) Standing(ctx context.Context) (bool, error) {
 	return stands, nil
 }
 
-// AwaitMark waits until the mark of the fence has arrived at the destination by replication: Open is possible then. It answers Fenced when
-// it has, Behind when limit is over.
+// AwaitMark waits until the mark of the fence has arrived at the destination by replication: Open
+// is possible then. It answers Fenced when it has, Behind when limit is over.
 func (f *Freeze) AwaitMark(ctx context.Context, limit time.Duration) (Step, error) {
 	id, err := TenantID(f.Tenant)
 	if err != nil {
@@ -202,8 +213,9 @@ type Drained struct {
 	Mark time.Duration  // how long the mark took
 }
 
-// Drain waits until the mark of the fence has arrived at the destination by replication, and compares the tenant's rows on both sides,
-// which nobody writes any more: those of the origin while the mark travels. It answers Behind when limit is over.
+// Drain waits until the mark of the fence has arrived at the destination by replication, and
+// compares the tenant's rows on both sides, which nobody writes any more: those of the origin while
+// the mark travels. It answers Behind when limit is over.
 func (f *Freeze) Drain(ctx context.Context, limit time.Duration) (Drained, error) {
 	begun := time.Now()
 	id, err := TenantID(f.Tenant)

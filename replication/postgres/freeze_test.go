@@ -88,7 +88,8 @@ func TestADrainNamesWhatDiffersAndTheMarkThatDidNotCome(t *testing.T) {
 	require.Equal(t, migration.WordBehind, found.Word)
 }
 
-// Checks, beats and copies may use up all connections of a worker: those of a freeze are not among them.
+// Checks, beats and copies may use up all connections of a worker: those of a freeze are not among
+// them.
 func TestAFreezeNeverWaitsForAConnection(t *testing.T) {
 	r := pairtest.New(t).Prepared(1)
 	var busy []*pgxpool.Conn
@@ -117,7 +118,8 @@ func TestAFreezeNeverWaitsForAConnection(t *testing.T) {
 	_, err = f.Drain(t.Context(), pairtest.Patience)
 	require.NoError(t, err)
 	require.Equal(t, migration.WordSealed, r.Word(f.Seal(t.Context())))
-	require.Equal(t, migration.WordPoisoned, r.Word(r.Pair.Poison(t.Context(), d, 1, pairtest.Try(2, 1))), "a repair beside it does not either")
+	require.Equal(t, migration.WordPoisoned, r.Word(r.Pair.Poison(t.Context(), d, 1, pairtest.Try(2, 1))), "a repair beside it does not "+
+		"either")
 	require.Equal(t, migration.WordOpen, r.Word(r.Pair.Reopen(t.Context(), s, 1, pairtest.Try(2, 1))))
 	require.Equal(t, migration.WordSuperseded, r.Word(f.Open(t.Context())))
 	for _, c := range busy {
@@ -174,13 +176,16 @@ func (s fixedSecrets) Resolve(_ context.Context, _ migration.Target, ref migrati
 	return "", errors.New("no such secret")
 }
 
-// Whoever has a few seconds finds at its next call what it began: it would never get there otherwise.
+// Whoever has a few seconds finds at its next call what it began: it would never get there
+// otherwise.
 func TestAColdConnectGoesOnWhenItsCallerIsCutOff(t *testing.T) {
 	r := pairtest.New(t)
 	to, err := postgres.ParseDSN(r.Dst.DSN(r.DB))
 	require.NoError(t, err)
 	slow := &slowInstances{at: to, release: make(chan struct{}), asked: make(chan struct{})}
-	c := &postgres.Connector{Instances: slow, Secrets: fixedSecrets{"env://A": r.Src.DSN(r.DB), "awssm://b": fmt.Sprintf(`{"username": %q, "password": %q, "sslmode": "disable"}`, to.User, to.Password)}}
+	c := &postgres.Connector{Instances: slow,
+		Secrets: fixedSecrets{"env://A": r.Src.DSN(r.DB),
+			"awssm://b": fmt.Sprintf(`{"username": %q, "password": %q, "sslmode": "disable"}`, to.User, to.Password)}}
 	t.Cleanup(c.Close)
 	plan := pairtest.Orders
 	plan.DSN, plan.Credentials, plan.AddressFromTarget = "env://A", "awssm://b", r.Src.Address()

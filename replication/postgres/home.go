@@ -19,12 +19,14 @@ func (p *Pair) Home(ctx context.Context, tenant int64) (migration.HomeRecord, er
 	return r[tenant], err
 }
 
-// Homes is Home of many tenants in one question to each side. A database on premises that Drover has
-// not touched takes every tenant's writes; one on AWS that does not know a tenant takes none. Where a
-// server is not the one that Drover knew, every record says so (migration.HomeRecord.Doubt).
+// Homes is Home of many tenants in one question to each side. A database on premises that Drover
+// has not touched takes every tenant's writes; one on AWS that does not know a tenant takes none.
+// Where a server is not the one that Drover knew, every record says so
+// (migration.HomeRecord.Doubt).
 //
-// The sides are read at about the same moment, not at one. A tenant whose Move ends in between looks
-// open on both, so such tenants are read again: the fences have moved on, or both sides really are open.
+// The sides are read at about the same moment, not at one. A tenant whose Move ends in between
+// looks open on both, so such tenants are read again: the fences have moved on, or both sides
+// really are open.
 func (p *Pair) Homes(ctx context.Context, tenants []int64) (map[int64]migration.HomeRecord, error) {
 	ids, err := TenantIDs(tenants)
 	if err != nil {
@@ -60,7 +62,8 @@ func (p *Pair) Homes(ctx context.Context, tenants []int64) (map[int64]migration.
 	return out, nil
 }
 
-// homesAgain is how often tenants that look open on both sides are read again while they still move.
+// homesAgain is how often tenants that look open on both sides are read again while they still
+// move.
 const homesAgain = 5
 
 func (p *Pair) homesOnce(ctx context.Context, tenants []int64, ids []int32) (map[int64]migration.HomeRecord, error) {
@@ -74,7 +77,8 @@ func (p *Pair) homesOnce(ctx context.Context, tenants []int64, ids []int32) (map
 	doubt := doubtOf(onprem, aws)
 	out := make(map[int64]migration.HomeRecord, len(tenants))
 	for _, t := range tenants {
-		r := migration.HomeRecord{OnPrem: migration.SideRecord{State: migration.Open}, AWS: migration.SideRecord{State: migration.Sealed}, Doubt: doubt}
+		r := migration.HomeRecord{OnPrem: migration.SideRecord{State: migration.Open}, AWS: migration.SideRecord{State: migration.Sealed},
+			Doubt: doubt}
 		if a, ok := aws.fences[t]; ok {
 			r.AWS = a
 		}
@@ -118,7 +122,8 @@ type records struct {
 
 func (s *Server) records(ctx context.Context, ids []int32) (records, error) {
 	b := &pgx.Batch{}
-	b.Queue(`SELECT f.tenant, f.state, f.token, coalesce(f.owner::text, ''), coalesce(f.lease_until <= clock_timestamp(), false), f.sealed_token,
+	b.Queue(`SELECT f.tenant, f.state, f.token, coalesce(f.owner::text, ''), coalesce(f.lease_until <= clock_timestamp(), false),
+		f.sealed_token,
 		coalesce(n.stay, 0), coalesce(n.n, 0), coalesce(n.words, '')
 		FROM drover.fence f LEFT JOIN drover.note n USING (tenant) WHERE f.tenant = ANY ($1)`, ids)
 	b.Queue(askServers)
@@ -129,7 +134,8 @@ func (s *Server) records(ctx context.Context, ids []int32) (records, error) {
 		err = cerr
 	}
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && (pg.Code == "3F000" || pg.Code == "42P01") && !out.touched && !strings.Contains(pg.Message, "drover.note") { // no schema, no table
+	// no schema, no table
+	if errors.As(err, &pg) && (pg.Code == "3F000" || pg.Code == "42P01") && !out.touched && !strings.Contains(pg.Message, "drover.note") {
 		return records{}, nil
 	}
 	if err != nil {
@@ -146,7 +152,8 @@ func readRecords(b pgx.BatchResults) (records, error) {
 	}
 	var t int64
 	var r migration.SideRecord
-	_, err = pgx.ForEachRow(rows, []any{&t, &r.State, &r.Token, &r.Owner, &r.Expired, &r.SealedToken, &r.Note.Stay, &r.Note.N, &r.Note.Words}, func() error { out.fences[t] = r; return nil })
+	_, err = pgx.ForEachRow(rows, []any{&t, &r.State, &r.Token, &r.Owner, &r.Expired, &r.SealedToken, &r.Note.Stay, &r.Note.N,
+		&r.Note.Words}, func() error { out.fences[t] = r; return nil })
 	if err != nil {
 		return out, err
 	}

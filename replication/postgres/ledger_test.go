@@ -17,8 +17,8 @@ import (
 	"github.com/drover-migration/drover/replication/postgres/pairtest"
 )
 
-// ledger is a well-behaved client of some tenants: it writes without pause, tries each write on one side and then the other until it
-// is acknowledged, and remembers what was.
+// ledger is a well-behaved client of some tenants: it writes without pause, tries each write on one
+// side and then the other until it is acknowledged, and remembers what was.
 type ledger struct {
 	pools map[migration.Side]*pgxpool.Pool
 
@@ -78,7 +78,8 @@ func (l *ledger) write(side migration.Side, tenant int64, token string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	err := pgx.BeginFunc(ctx, l.pools[side], func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `INSERT INTO orders (tenant_id, token, amount) VALUES ($1, $2, 1) ON CONFLICT (tenant_id, token) DO NOTHING`, tenant, token)
+		tag, err := tx.Exec(ctx,
+			`INSERT INTO orders (tenant_id, token, amount) VALUES ($1, $2, 1) ON CONFLICT (tenant_id, token) DO NOTHING`, tenant, token)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
@@ -99,7 +100,9 @@ func (l *ledger) settle(ctx context.Context, home migration.Side, tenant int64) 
 	l.mu.Lock()
 	acked := l.acked[tenant]
 	l.mu.Unlock()
-	err := l.pools[home].QueryRow(ctx, `SELECT count(*), count(DISTINCT token), count(*) FILTER (WHERE token = ANY ($2::uuid[])), (SELECT n FROM acct WHERE tenant_id = $1) FROM orders WHERE tenant_id = $1`, tenant, acked).
+	err := l.pools[home].QueryRow(ctx,
+		`SELECT count(*), count(DISTINCT token), count(*) FILTER (WHERE token = ANY ($2::uuid[])), (SELECT n FROM acct
+			WHERE tenant_id = $1) FROM orders WHERE tenant_id = $1`, tenant, acked).
 		Scan(&orders, &distinct, &found, &counter)
 	switch {
 	case err != nil:
@@ -225,7 +228,8 @@ func (m *mover) move(ctx context.Context, tenant int64, f faults) error {
 	return m.resolve(ctx, tenant, from, k.Next(), f, &n)
 }
 
-// resolve finds out by writing whether the destination opened, and opens the origin again if it did not.
+// resolve finds out by writing whether the destination opened, and opens the origin again if it did
+// not.
 func (m *mover) resolve(ctx context.Context, tenant int64, from migration.Side, k migration.Try, f faults, n *int) error {
 	w, err := m.call(ctx, f, n, func(ctx context.Context) (postgres.Step, error) { return m.pair.Poison(ctx, from.Other(), tenant, k) })
 	if err != nil || w != migration.WordPoisoned {
@@ -243,7 +247,10 @@ func (m *mover) repair(ctx context.Context, tenant int64) error {
 			return err
 		}
 		k, n := migration.Try{Token: h.Token() + 1, Owner: uuid.NewString()}, 0
-		w, err := m.call(ctx, faults{}, &n, func(ctx context.Context) (postgres.Step, error) { return m.pair.Claim(ctx, h.Home(), tenant, k) })
+		w, err := m.call(ctx, faults{}, &n, func(ctx context.Context) (postgres.Step,
+			error) {
+			return m.pair.Claim(ctx, h.Home(), tenant, k)
+		})
 		if err == nil && w == migration.WordSealed {
 			err = m.resolve(ctx, tenant, h.Home(), k, faults{}, &n)
 		}
@@ -264,12 +271,15 @@ func (m *mover) rise(ctx context.Context) {
 	}
 }
 
-// balanced asks each side, in one snapshot, whether the counter counts the orders: a transaction arrives whole or not at all.
+// balanced asks each side, in one snapshot, whether the counter counts the orders: a transaction
+// arrives whole or not at all.
 func (m *mover) balanced(ctx context.Context, tenant int64) error {
 	for _, x := range m.pair.Both() {
 		var orders, counter int64
 		_, err := m.insist(ctx, func(ctx context.Context) (postgres.Step, error) {
-			return postgres.Step{}, x.Pool.QueryRow(ctx, `SELECT (SELECT count(*) FROM public.orders WHERE tenant_id = $1), (SELECT n FROM public.acct WHERE tenant_id = $1)`, tenant).Scan(&orders, &counter)
+			return postgres.Step{}, x.Pool.QueryRow(ctx,
+				`SELECT (SELECT count(*) FROM public.orders WHERE tenant_id = $1), (SELECT n FROM public.acct WHERE tenant_id = $1)`,
+				tenant).Scan(&orders, &counter)
 		})
 		if err != nil {
 			return err

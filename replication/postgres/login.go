@@ -13,11 +13,12 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// loginLimit is how long a new connection waits for its secret: what a freeze loses at most by a store of secrets that hangs.
+// loginLimit is how long a new connection waits for its secret: what a freeze loses at most by a
+// store of secrets that hangs.
 const loginLimit = 2 * time.Second
 
-// with is the address with the user and password that hold now. Host, port and database stay: a pair is two known databases, and one that
-// moved is found by a worker that starts.
+// with is the address with the user and password that hold now. Host, port and database stay: a
+// pair is two known databases, and one that moved is found by a worker that starts.
 func (s *Server) with(ctx context.Context, a Address) (Address, error) {
 	if s.renew == nil {
 		return a, nil
@@ -30,8 +31,8 @@ func (s *Server) with(ctx context.Context, a Address) (Address, error) {
 	return a, nil
 }
 
-// logIn has a new connection use the user and password that hold when it is made, or the last that were known where the secret cannot be
-// read in time.
+// logIn has a new connection use the user and password that hold when it is made, or the last that
+// were known where the secret cannot be read in time.
 func (s *Server) logIn(ctx context.Context, c *pgx.ConnConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, loginLimit)
 	defer cancel()
@@ -60,16 +61,18 @@ func (s *Server) Login(ctx context.Context) (Address, error) { return s.with(ctx
 // Peer is how the other server reaches this one, with the user and password that hold now.
 func (s *Server) Peer(ctx context.Context) (Address, error) { return s.with(ctx, s.peer) }
 
-// renewEvery is how long changes may fail to come before the connection of their subscription is looked at: each look resolves a
-// secret.
+// renewEvery is how long changes may fail to come before the connection of their subscription is
+// looked at: each look resolves a secret.
 const renewEvery = 5 * time.Second
 
-// renew gives the subscription away from a side the login that the side accepts now: a server keeps the one it was given, and after a
-// rotation it is refused when its connection is cut. The same connection again changes nothing, so that it is written once by each
-// worker and then when the secret has changed.
+// renew gives the subscription away from a side the login that the side accepts now: a server keeps
+// the one it was given, and after a rotation it is refused when its connection is cut. The same
+// connection again changes nothing, so that it is written once by each worker and then when the
+// secret has changed.
 //
-// Not covered: a rotation that changes the name as well, unless the new role owns what the old one made (a subscription is altered by
-// its owner alone); and a cut between a rotation and the next look, which costs the time until then.
+// Not covered: a rotation that changes the name as well, unless the new role owns what the old one
+// made (a subscription is altered by its owner alone); and a cut between a rotation and the next
+// look, which costs the time until then.
 func (p *Pair) renew(ctx context.Context, from migration.Side) error {
 	return p.Side(from.Other()).Unhurried(ctx, func(c *pgx.Conn) error { return p.RenewOver(ctx, c, from) })
 }
@@ -91,7 +94,8 @@ func (p *Pair) RenewOver(ctx context.Context, c *pgx.Conn, from migration.Side) 
 		return err
 	}
 	Quietly(ctx, c)
-	if _, err := c.Exec(ctx, fmt.Sprintf("ALTER SUBSCRIPTION %s CONNECTION %s", pgx.Identifier{name}.Sanitize(), Literal(peer.Conninfo(name)))); err != nil {
+	if _, err := c.Exec(ctx, fmt.Sprintf("ALTER SUBSCRIPTION %s CONNECTION %s", pgx.Identifier{name}.Sanitize(),
+		Literal(peer.Conninfo(name)))); err != nil {
 		return fmt.Errorf("renew the connection of subscription %s to %s: %w", name, peer, WithoutSecret(err, peer))
 	}
 	p.mu.Lock()
@@ -105,7 +109,9 @@ func (p *Pair) RenewOver(ctx context.Context, c *pgx.Conn, from migration.Side) 
 
 // Subscription says whether this database has a subscription, and whether it is enabled.
 func Subscription(ctx context.Context, q Querier, name string) (exists, enabled bool, err error) {
-	err = q.QueryRow(ctx, `SELECT subenabled FROM pg_subscription WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())`, name).Scan(&enabled)
+	err = q.QueryRow(ctx,
+		`SELECT subenabled FROM pg_subscription WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_database
+			WHERE datname = current_database())`, name).Scan(&enabled)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, false, nil
 	}
@@ -115,8 +121,8 @@ func Subscription(ctx context.Context, q Querier, name string) (exists, enabled 
 	return true, enabled, nil
 }
 
-// Quietly keeps the server from logging the next statement, which holds a password. Only a superuser may; for others the server's own
-// settings decide.
+// Quietly keeps the server from logging the next statement, which holds a password. Only a
+// superuser may; for others the server's own settings decide.
 func Quietly(ctx context.Context, c *pgx.Conn) {
 	for _, set := range []string{"log_statement = 'none'", "log_min_error_statement = 'panic'", "log_min_duration_statement = -1"} {
 		_, _ = c.Exec(ctx, "SET "+set)

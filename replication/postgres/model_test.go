@@ -16,8 +16,8 @@ import (
 	"github.com/drover-migration/drover/test/model"
 )
 
-// The model of move.sql, over which every interleaving is walked and the workflows are played, is held against the file: any calls, in any
-// order, are answered alike and leave the same behind.
+// The model of move.sql, over which every interleaving is walked and the workflows are played, is
+// held against the file: any calls, in any order, are answered alike and leave the same behind.
 func TestTheModelAnswersAsTheServersDo(t *testing.T) {
 	const tenants = 2000 // one for each run: none begins where another ended
 	r := pairtest.New(t).Prepared(tenants)
@@ -53,7 +53,8 @@ func TestTheModelAnswersAsTheServersDo(t *testing.T) {
 			}
 			// Near what stands there, or nearly all would be superseded.
 			h := d.Record().Side(side)
-			k := migration.Try{Token: max(1, d.Record().Token()+rapid.SampledFrom([]int64{0, 0, 1, 2, -1, -1}).Draw(rt, "token")), Owner: pairtest.Owner(rapid.IntRange(1, 2).Draw(rt, "owner"))}
+			k := migration.Try{Token: max(1, d.Record().Token()+rapid.SampledFrom([]int64{0, 0, 1, 2, -1, -1}).Draw(rt, "token")),
+				Owner: pairtest.Owner(rapid.IntRange(1, 2).Draw(rt, "owner"))}
 			if rapid.Bool().Draw(rt, "own") && h.Owner != "" {
 				k = migration.Try{Token: h.Token, Owner: h.Owner}
 			}
@@ -61,7 +62,8 @@ func TestTheModelAnswersAsTheServersDo(t *testing.T) {
 			var want migration.Word
 			var err error
 			ctx := t.Context()
-			what := rapid.SampledFrom([]string{"fence", "fence", "seal", "seal", "open", "open", "poison", "poison", "reopen", "claim", "write", "write", "the lease runs out"}).Draw(rt, "what")
+			what := rapid.SampledFrom([]string{"fence", "fence", "seal", "seal", "open", "open", "poison", "poison", "reopen", "claim",
+				"write", "write", "the lease runs out"}).Draw(rt, "what")
 			switch what {
 			case "fence":
 				lease := rapid.SampledFrom([]time.Duration{time.Hour, time.Hour, 0}).Draw(rt, "lease")
@@ -71,7 +73,8 @@ func TestTheModelAnswersAsTheServersDo(t *testing.T) {
 				if want == migration.WordFenced && !again {
 					lets[side] = patient > 0
 				}
-				if got, err = pairtest.StepsOn(r.Pair).FencePatiently(ctx, side, tenant, k, lease, patient); err == nil && got.Word == migration.WordFenced {
+				if got, err = pairtest.StepsOn(r.Pair).FencePatiently(ctx, side, tenant, k, lease, patient); err == nil &&
+					got.Word == migration.WordFenced {
 					d.Deliver(side)
 					_, err = pairtest.StepsOn(r.Pair).AwaitMark(ctx, side.Other(), tenant, k, pairtest.Patience)
 				}
@@ -109,7 +112,8 @@ func TestTheModelAnswersAsTheServersDo(t *testing.T) {
 				if h := d.Half(side); h.State == migration.Fenced {
 					h.Lease = now
 				}
-				_, err = r.Pair.Side(side).Pool.Exec(ctx, "UPDATE drover.fence SET lease_until = clock_timestamp() WHERE tenant = $1 AND state = 'fenced'", tenant)
+				_, err = r.Pair.Side(side).Pool.Exec(ctx, "UPDATE drover.fence SET lease_until = clock_timestamp() WHERE tenant = $1 "+
+					"AND state = 'fenced'", tenant)
 			}
 			require.NoError(rt, err)
 			require.Equal(rt, want, got.Word, "%s on %s with %s", what, side, k)
@@ -119,23 +123,27 @@ func TestTheModelAnswersAsTheServersDo(t *testing.T) {
 			require.Equal(rt, d.Record(), home, "%s on %s with %s: %s", what, side, k, want)
 			for _, x := range r.Pair.Both() {
 				var sends bool
-				require.NoError(rt, x.Pool.QueryRow(ctx, "SELECT bool_and(is_on) FROM drover.direction WHERE tenant = $1", tenant).Scan(&sends))
+				require.NoError(rt, x.Pool.QueryRow(ctx, "SELECT bool_and(is_on) FROM drover.direction WHERE tenant = $1",
+					tenant).Scan(&sends))
 				require.Equal(rt, d.Half(x.Side).Sends, sends, "%s replicates from %s after %s", x.Side, what, want)
 			}
 			words[fmt.Sprintf("%s: %s", what, want)]++
 		}
 		for side := range waiting {
 			d.Half(side).Lease = now
-			_, err := r.Pair.Side(side).Pool.Exec(t.Context(), "UPDATE drover.fence SET lease_until = clock_timestamp() WHERE tenant = $1 AND state = 'fenced'", tenant)
+			_, err := r.Pair.Side(side).Pool.Exec(t.Context(), "UPDATE drover.fence SET lease_until = clock_timestamp() WHERE tenant = "+
+				"$1 AND state = 'fenced'", tenant)
 			require.NoError(rt, err)
 		}
 		look("the end")
 	})
 	t.Logf("%d tenants; %v", tenant, words)
 	for _, w := range []string{
-		"fence: fenced", "fence: expired", "fence: sealed", "fence: superseded", "seal: sealed", "seal: expired", "seal: not_fenced", "seal: superseded",
+		"fence: fenced", "fence: expired", "fence: sealed", "fence: superseded", "seal: sealed", "seal: expired", "seal: not_fenced",
+		"seal: superseded",
 		"open: open", "open: behind", "open: not_sealed", "open: superseded", "poison: poisoned", "poison: opened", "poison: superseded",
-		"reopen: open", "reopen: fenced", "reopen: superseded", "claim: open", "claim: sealed", "claim: superseded", "write: taken", "write: refused",
+		"reopen: open", "reopen: fenced", "reopen: superseded", "claim: open", "claim: sealed", "claim: superseded", "write: taken",
+		"write: refused",
 		"write: waits", "wait: taken", "wait: refused",
 	} {
 		require.NotZero(t, words[w], "%s was never seen in %v", w, words)

@@ -1,14 +1,18 @@
--- Drover: Moves of tenants between two PostgreSQL databases. The same file is installed on BOTH sides, and may be installed again over
--- itself at any time: tables are made once, functions are replaced. install.go stamps it and refuses to go back to an older one.
+-- Drover: Moves of tenants between two PostgreSQL databases. The same file is installed on BOTH
+-- sides, and may be installed again over itself at any time: tables are made once, functions are
+-- replaced. install.go stamps it and refuses to go back to an older one.
 --
--- The rule that keeps the sides apart: a side opens at token p only after the OTHER side was recorded closed at token p
--- (by seal(p), or by poison(p)), and only while its own stored token is lower than p. Tokens never go down.
--- The rule that keeps the data whole: a side opens only if the mark that fence() wrote on the other side, in the transaction
--- that committed after the last writer, has ARRIVED HERE BY REPLICATION, read in the very transaction that opens.
+-- The rule that keeps the sides apart: a side opens at token p only after the OTHER side was
+-- recorded closed at token p (by seal(p), or by poison(p)), and only while its own stored token is
+-- lower than p. Tokens never go down.
+-- The rule that keeps the data whole: a side opens only if the mark that fence() wrote on the other
+-- side, in the transaction that committed after the last writer, has ARRIVED HERE BY REPLICATION,
+-- read in the very transaction that opens.
 --
--- Order of locks, everywhere: tenant advisory locks (ascending) < fence rows (ascending) < direction rows < publication lock < catalogs.
--- An owner is a fresh uuid per try. Every function is one READ COMMITTED transaction and is idempotent; it answers with a word
--- (the caller decides) and raises only for errors. All ids of a call get the same answer, or nothing changes.
+-- Order of locks, everywhere: tenant advisory locks (ascending) < fence rows (ascending) <
+-- direction rows < publication lock < catalogs. An owner is a fresh uuid per try. Every function is
+-- one READ COMMITTED transaction and is idempotent; it answers with a word (the caller decides) and
+-- raises only for errors. All ids of a call get the same answer, or nothing changes.
 
 CREATE SCHEMA IF NOT EXISTS drover;
 
@@ -18,15 +22,18 @@ CREATE TABLE IF NOT EXISTS drover.config (
 );
 INSERT INTO drover.config DEFAULT VALUES ON CONFLICT DO NOTHING;
 
--- A tenant without a fence is a newcomer: it may write on one side, from which its rows go to the other, and is refused there.
+-- A tenant without a fence is a newcomer: it may write on one side, from which its rows go to the
+-- other, and is refused there.
 ALTER TABLE drover.config ADD COLUMN IF NOT EXISTS newcomers boolean NOT NULL DEFAULT false;   -- this is the side where they write
 
--- Ids that were in the data before the plan began and are not in it: they stay where they are, here or on the other side.
+-- Ids that were in the data before the plan began and are not in it: they stay where they are, here
+-- or on the other side.
 CREATE TABLE IF NOT EXISTS drover.elsewhere (first bigint PRIMARY KEY, last bigint NOT NULL CHECK (last >= first), here boolean NOT NULL);
 
 -- Whether a tenant without a fence writes on this side.
 CREATE OR REPLACE FUNCTION drover._at_home(t bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
-  SELECT t IS NOT NULL AND coalesce((SELECT here FROM (SELECT last, here FROM drover.elsewhere WHERE first <= t ORDER BY first DESC LIMIT 1) e WHERE last >= t),
+  SELECT t IS NOT NULL AND coalesce((SELECT here FROM (SELECT last, here FROM drover.elsewhere WHERE first <= t
+      ORDER BY first DESC LIMIT 1) e WHERE last >= t),
                                     (SELECT newcomers FROM drover.config)) $$;
 
 CREATE TABLE IF NOT EXISTS drover.installed (   -- which version of this file stands here
@@ -73,7 +80,8 @@ CREATE TABLE IF NOT EXISTS drover.member (                    -- which tables a 
   pub text NOT NULL, rel regclass NOT NULL, col name NOT NULL, PRIMARY KEY (pub, rel)
 );
 
-CREATE TABLE IF NOT EXISTS drover.beat (                      -- replicated both ways, filtered by pub. tenant 0: heartbeats; else marks of fence()
+-- replicated both ways, filtered by pub. tenant 0: heartbeats; else marks of fence()
+CREATE TABLE IF NOT EXISTS drover.beat (
   pub text NOT NULL, tenant int NOT NULL, token bigint NOT NULL, owner uuid, at timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (pub, tenant)
 ) WITH (fillfactor = 50);
@@ -84,10 +92,11 @@ CREATE TABLE IF NOT EXISTS drover.refused (                   -- what observe mo
 
 -- ---------------------------------------------------------------- guard
 
--- The shared lock lives until the writer's transaction ends (prepared transactions keep it too); fence() and seal() take it
--- exclusively. Under READ COMMITTED the next statement has a snapshot younger than the lock. Under any other level the snapshot
--- may be older than the fence: FOR SHARE turns that into 40001 (FOR KEY SHARE would not).
--- A fence that may still be taken back raises DR009 where the caller can wait for that, else DR001.
+-- The shared lock lives until the writer's transaction ends (prepared transactions keep it too);
+-- fence() and seal() take it exclusively. Under READ COMMITTED the next statement has a snapshot
+-- younger than the lock. Under any other level the snapshot may be older than the fence: FOR SHARE
+-- turns that into 40001 (FOR KEY SHARE would not). A fence that may still be taken back raises
+-- DR009 where the caller can wait for that, else DR001.
 CREATE OR REPLACE FUNCTION drover._enter(t int, rel text, op text, rc boolean, may_wait boolean) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE f drover.fence; m text;
 BEGIN
@@ -96,8 +105,9 @@ BEGIN
   ELSE       SELECT * INTO f FROM drover.fence WHERE tenant = t FOR SHARE; END IF;
   IF f.state = 'open' THEN RETURN; END IF;
   IF f.state = 'fenced' AND f.lease_until <= clock_timestamp() THEN
-    -- The lease has run out: open. The first writer writes it down if it can do so without waiting, so that a clock that is
-    -- later set back cannot bring the fence back to life under a committed write.
+    -- The lease has run out: open. The first writer writes it down if it can do so without waiting,
+    -- so that a clock that is later set back cannot bring the fence back to life under a committed
+    -- write.
     PERFORM 1 FROM drover.fence WHERE tenant = t AND state = 'fenced' AND token = f.token FOR UPDATE SKIP LOCKED;
     IF FOUND THEN UPDATE drover.fence SET state = 'open', lease_until = NULL WHERE tenant = t; END IF;
     RETURN;
@@ -114,16 +124,19 @@ BEGIN
     USING ERRCODE = 'DR001', HINT = 'refresh the route and retry';
 END $$;
 
--- Waits for the end of a tenant's fence: until the side is sealed or open again, the fence's patience ends, or its lease does. A quarter of
--- the server's connections may wait at once (pg_locks shows them: advisory, classid 727); the next one does not. The server's log has a line for each.
--- Whoever waits holds none of the locks above: a subtransaction that is rolled back lets go what it has locked, here as in check_write().
+-- Waits for the end of a tenant's fence: until the side is sealed or open again, the fence's
+-- patience ends, or its lease does. A quarter of the server's connections may wait at once
+-- (pg_locks shows them: advisory, classid 727); the next one does not. The server's log has a line
+-- for each. Whoever waits holds none of the locks above: a subtransaction that is rolled back lets
+-- go what it has locked, here as in check_write().
 CREATE OR REPLACE FUNCTION drover._await(t int, rc boolean) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE f drover.fence; until timestamptz; nap float8 := 0.002;
 BEGIN
   SELECT * INTO f FROM drover.fence WHERE tenant = t;
   IF f.state <> 'fenced' THEN RETURN; END IF;
   until := least(statement_timestamp() + f.patience, f.lease_until);   -- writes of one row queue for it before they come here
-  PERFORM 1 FROM generate_series(1, greatest(1, current_setting('max_connections')::int / 4)) n WHERE pg_try_advisory_xact_lock(727, n) LIMIT 1;
+  PERFORM 1 FROM generate_series(1, greatest(1, current_setting('max_connections')::int / 4)) n
+      WHERE pg_try_advisory_xact_lock(727, n) LIMIT 1;
   IF NOT FOUND THEN RETURN; END IF;
   RAISE LOG 'drover: a write of tenant % waits for the end of a fence, until % at the latest', t, until;
   WHILE clock_timestamp() < until LOOP
@@ -144,9 +157,11 @@ BEGIN
 EXCEPTION WHEN SQLSTATE 'DR009' THEN RETURN;
 END $$;
 
--- Called by the guard_* triggers only, which are SECURITY DEFINER: a role that writes needs no privilege on this schema.
--- READ COMMITTED looks in a subtransaction, which costs about a microsecond and no transaction id. FOR SHARE would cost it an id for every row:
--- under any other level only a snapshot that shows a fence looks so; one that is older than the fence fails with 40001 and never waits.
+-- Called by the guard_* triggers only, which are SECURITY DEFINER: a role that writes needs no
+-- privilege on this schema. READ COMMITTED looks in a subtransaction, which costs about a
+-- microsecond and no transaction id. FOR SHARE would cost it an id for every row: under any other
+-- level only a snapshot that shows a fence looks so; one that is older than the fence fails with
+-- 40001 and never waits.
 CREATE OR REPLACE FUNCTION drover.check_write(t int, rel text, op text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE rc boolean := current_setting('transaction_isolation') = 'read committed';
 BEGIN
@@ -163,8 +178,8 @@ BEGIN
   PERFORM drover._enter(t, rel, op, rc, false);
 END $$;
 
--- What the guard_* triggers ask. Only a tenant of a plan has a fence, and its id fits an int. A newcomer takes the shared lock too, in case
--- it gets a fence while the writer's transaction lasts.
+-- What the guard_* triggers ask. Only a tenant of a plan has a fence, and its id fits an int. A
+-- newcomer takes the shared lock too, in case it gets a fence while the writer's transaction lasts.
 CREATE OR REPLACE FUNCTION drover.check_tenant(t bigint, rel text, op text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE fits boolean := t BETWEEN -2147483648 AND 2147483647;
 BEGIN
@@ -185,13 +200,15 @@ END $$;
 CREATE OR REPLACE FUNCTION drover.no_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION 'TRUNCATE ignores row filters and is blocked on %', TG_RELID::regclass USING ERRCODE = 'DR003'; END $$;
 
--- Guards a table and adds it to a publication's list. The trigger's name sorts last: it sees the row after all other BEFORE
--- triggers. It does not fire for replicated rows (session_replication_role = replica). The column may be of any integer type.
+-- Guards a table and adds it to a publication's list. The trigger's name sorts last: it sees the
+-- row after all other BEFORE triggers. It does not fire for replicated rows
+-- (session_replication_role = replica). The column may be of any integer type.
 CREATE OR REPLACE FUNCTION drover.protect(p_pub text, p_rel regclass, p_col name) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE fn text := format('drover.%I', 'guard_' || p_col); leaf regclass;
 BEGIN
   INSERT INTO drover.member VALUES (p_pub, p_rel, p_col) ON CONFLICT DO NOTHING;
-  EXECUTE format($f$ CREATE OR REPLACE FUNCTION %1$s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $g$
+  EXECUTE format($f$ CREATE OR REPLACE FUNCTION %1$s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog,
+      pg_temp AS $g$
     BEGIN
       IF TG_OP = 'DELETE' THEN PERFORM drover.check_tenant(OLD.%2$I, TG_TABLE_NAME, TG_OP); RETURN OLD; END IF;
       PERFORM drover.check_tenant(NEW.%2$I, TG_TABLE_NAME, TG_OP);
@@ -200,14 +217,16 @@ BEGIN
       END IF;
       RETURN NEW;
     END $g$ $f$, fn, p_col);
-  EXECUTE format('CREATE OR REPLACE TRIGGER zzzz_drover_guard BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %s()', p_rel, fn);
+  EXECUTE format('CREATE OR REPLACE TRIGGER zzzz_drover_guard BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %s()',
+      p_rel, fn);
   -- A row trigger reaches the partitions by itself, a statement trigger does not.
   FOR leaf IN SELECT p_rel UNION SELECT t.relid FROM pg_partition_tree(p_rel) t LOOP
     EXECUTE format('CREATE OR REPLACE TRIGGER zzzz_drover_truncate BEFORE TRUNCATE ON %s EXECUTE FUNCTION drover.no_truncate()', leaf);
   END LOOP;
 END $$;
 
--- Refuses every write on the side that does not own a table of no tenant. Rows that replication brings pass.
+-- Refuses every write on the side that does not own a table of no tenant. Rows that replication
+-- brings pass.
 CREATE OR REPLACE FUNCTION drover.not_owned() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   RAISE EXCEPTION 'table % is written on premises only, and copied here', TG_RELID::regclass
@@ -217,58 +236,70 @@ END $$;
 CREATE OR REPLACE FUNCTION drover.protect_reference(p_rel regclass) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE leaf regclass;
 BEGIN
-  EXECUTE format('CREATE OR REPLACE TRIGGER zzzz_drover_owner BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION drover.not_owned()', p_rel);
+  EXECUTE format('CREATE OR REPLACE TRIGGER zzzz_drover_owner BEFORE INSERT OR UPDATE OR DELETE ON %s '
+    'FOR EACH ROW EXECUTE FUNCTION drover.not_owned()', p_rel);
   FOR leaf IN SELECT p_rel UNION SELECT t.relid FROM pg_partition_tree(p_rel) t LOOP
     EXECUTE format('CREATE OR REPLACE TRIGGER zzzz_drover_truncate BEFORE TRUNCATE ON %s EXECUTE FUNCTION drover.not_owned()', leaf);
   END LOOP;
 END $$;
 
 -- For reads and for jobs that write for many tenants.
-CREATE OR REPLACE FUNCTION drover.is_home(t int) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+CREATE OR REPLACE FUNCTION drover.is_home(t int) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog,
+    pg_temp AS
 $$ SELECT coalesce((SELECT state = 'open' OR state = 'fenced' AND lease_until <= clock_timestamp() FROM drover.fence WHERE tenant = t),
                    drover._at_home(t)) $$;
 
 -- ---------------------------------------------------------------- publications
 
--- The ids that a publication sends, as few ranges. Where newcomers write, all ids but those that are at home on the other side or stay: no
--- newcomer makes the filter longer, and none waits for it. On the other side, those that are at home there.
+-- The ids that a publication sends, as few ranges. Where newcomers write, all ids but those that
+-- are at home on the other side or stay: no newcomer makes the filter longer, and none waits for
+-- it. On the other side, those that are at home there.
 CREATE OR REPLACE FUNCTION drover.row_filter(p_pub text, p_col name) RETURNS text LANGUAGE sql VOLATILE AS $$
   WITH side AS (SELECT newcomers FROM drover.config),
   ids AS (SELECT tenant::bigint a, tenant::bigint b FROM drover.direction, side WHERE pub = p_pub AND is_on <> newcomers
           UNION ALL SELECT first, last FROM drover.elsewhere, side WHERE newcomers),
   -- A range begins where no earlier one reaches the id before it.
-  begins AS (SELECT a, b, coalesce(a > max(b) OVER (ORDER BY a, b ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) + 1, true) AS new FROM ids),
+  begins AS (SELECT a, b, coalesce(a > max(b) OVER (ORDER BY a, b ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) + 1, true) AS new
+      FROM ids),
   runs AS (SELECT a, b, count(*) FILTER (WHERE new) OVER (ORDER BY a, b) g FROM begins),
-  listed AS (SELECT string_agg(CASE WHEN a = b THEN format('%I = %s', p_col, a) ELSE format('%I BETWEEN %s AND %s', p_col, a, b) END, ' OR ' ORDER BY a) l
+  listed AS (SELECT string_agg(CASE WHEN a = b THEN format('%I = %s', p_col, a) ELSE format('%I BETWEEN %s AND %s', p_col, a, b) END,
+      ' OR ' ORDER BY a) l
              FROM (SELECT min(a) a, max(b) b FROM runs GROUP BY g) r)
-  SELECT CASE WHEN newcomers THEN coalesce('NOT (' || l || ')', format('%I IS NOT NULL', p_col)) ELSE coalesce(l, format('%I = %s', p_col, -2147483648)) END
+  SELECT CASE WHEN newcomers THEN coalesce('NOT (' || l || ')', format('%I IS NOT NULL', p_col)) ELSE coalesce(l, format('%I = %s', p_col,
+      -2147483648)) END
   FROM listed, side $$;
 
--- Rewrites a publication from the truth. The statement that reads the truth starts after the lock is held, so it sees what every
--- earlier holder committed; tables in one order (oid), since ALTER PUBLICATION locks them until commit.
+-- Rewrites a publication from the truth. The statement that reads the truth starts after the lock
+-- is held, so it sees what every earlier holder committed; tables in one order (oid), since ALTER
+-- PUBLICATION locks them until commit.
 CREATE OR REPLACE FUNCTION drover.rebuild(p_pub text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE list text;
 BEGIN
   PERFORM pg_advisory_xact_lock(725, hashtext(p_pub));
   SELECT string_agg(format('%s WHERE (%s)', m.rel, c.f), ', ' ORDER BY m.rel::oid) INTO list
-    FROM drover.member m JOIN (SELECT col, drover.row_filter(p_pub, col) f FROM (SELECT DISTINCT col FROM drover.member WHERE pub = p_pub) d) c USING (col)
+    FROM drover.member m JOIN (SELECT col, drover.row_filter(p_pub, col) f FROM (SELECT DISTINCT col FROM drover.member
+        WHERE pub = p_pub) d) c USING (col)
    WHERE m.pub = p_pub AND EXISTS (SELECT FROM pg_class t WHERE t.oid = m.rel);   -- one that was dropped stops nobody's Move
   list := concat_ws(', ', list, format('drover.beat WHERE (pub = %L)', p_pub));
   IF EXISTS (SELECT FROM pg_publication WHERE pubname = p_pub) THEN
     EXECUTE format('ALTER PUBLICATION %I SET TABLE %s', p_pub, list);
   ELSE
-    EXECUTE format('CREATE PUBLICATION %I FOR TABLE %s WITH (publish = ''insert,update,delete'', publish_via_partition_root = true)', p_pub, list);
+    EXECUTE format('CREATE PUBLICATION %I FOR TABLE %s WITH (publish = ''insert,update,delete'', publish_via_partition_root = true)',
+        p_pub, list);
   END IF;
 END $$;
 
--- Doctor: the filters as the server evaluates them against the truth. No rows: all is well. STABLE: one snapshot for both, or a Move that
--- commits in between looks like a hand.
-CREATE OR REPLACE FUNCTION drover.publication_drift() RETURNS TABLE (pub text, rel regclass, tenant int, published boolean) LANGUAGE plpgsql STABLE AS $$
+-- Doctor: the filters as the server evaluates them against the truth. No rows: all is well. STABLE:
+-- one snapshot for both, or a Move that commits in between looks like a hand.
+CREATE OR REPLACE FUNCTION drover.publication_drift() RETURNS TABLE (pub text, rel regclass, tenant int,
+    published boolean) LANGUAGE plpgsql STABLE AS $$
 DECLARE m record;
 BEGIN
   FOR m IN SELECT d.pub, d.rel, d.col, pg_get_expr(r.prqual, r.prrelid) q FROM drover.member d
-             JOIN pg_class t ON t.oid = d.rel JOIN pg_publication p ON p.pubname = d.pub LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = d.rel LOOP
-    RETURN QUERY EXECUTE format('SELECT %L::text, %L::regclass, x.%3$I, NOT is_on FROM (SELECT tenant AS %3$I, is_on FROM drover.direction WHERE pub = %1$L) x WHERE (%4$s) <> is_on',
+             JOIN pg_class t ON t.oid = d.rel JOIN pg_publication p ON p.pubname = d.pub LEFT
+                 JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = d.rel LOOP
+    RETURN QUERY EXECUTE format('SELECT %L::text, %L::regclass, x.%3$I, NOT is_on '
+      'FROM (SELECT tenant AS %3$I, is_on FROM drover.direction WHERE pub = %1$L) x WHERE (%4$s) <> is_on',
       m.pub, m.rel, m.col, coalesce(m.q, 'true'));
   END LOOP;
 END $$;
@@ -278,7 +309,8 @@ END $$;
 CREATE OR REPLACE FUNCTION drover._begin(ids int[], wait_ms int) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   IF current_setting('transaction_isolation') <> 'read committed' THEN RAISE EXCEPTION 'drover functions need READ COMMITTED'; END IF;
-  IF coalesce(cardinality(ids), 0) = 0 OR EXISTS (SELECT FROM unnest(ids) i WHERE NOT EXISTS (SELECT FROM drover.fence WHERE tenant = i)) THEN
+  IF coalesce(cardinality(ids), 0) = 0 OR EXISTS (SELECT FROM unnest(ids) i WHERE NOT EXISTS (SELECT FROM drover.fence
+      WHERE tenant = i)) THEN
     RAISE EXCEPTION 'unknown tenant among %', ids USING ERRCODE = 'DR002';
   END IF;
   PERFORM set_config('lock_timeout', wait_ms::text, true);
@@ -297,12 +329,14 @@ END $$;
 
 -- One answer for all ids: the word itself if they agree, 'superseded' if any is, else 'mixed'.
 CREATE OR REPLACE FUNCTION drover._agree(words text[]) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-  SELECT CASE WHEN 'superseded' = ANY (words) THEN 'superseded' WHEN count(DISTINCT w) = 1 THEN min(w) ELSE 'mixed' END FROM unnest(words) w $$;
+  SELECT CASE WHEN 'superseded' = ANY (words) THEN 'superseded' WHEN count(DISTINCT w) = 1 THEN min(w) ELSE 'mixed' END
+      FROM unnest(words) w $$;
 
 CREATE OR REPLACE FUNCTION drover._newer(f drover.fence, p_token bigint, p_owner uuid) RETURNS boolean LANGUAGE sql IMMUTABLE AS
 $$ SELECT f.token > p_token OR f.token = p_token AND f.owner IS DISTINCT FROM p_owner $$;
 
-CREATE OR REPLACE FUNCTION drover._fence_word(ids int[], p_token bigint, p_owner uuid, seal boolean) RETURNS text LANGUAGE sql VOLATILE AS $$
+CREATE OR REPLACE FUNCTION drover._fence_word(ids int[], p_token bigint, p_owner uuid,
+    seal boolean) RETURNS text LANGUAGE sql VOLATILE AS $$
   SELECT drover._agree(array_agg(CASE
     WHEN drover._newer(f, p_token, p_owner)                       THEN 'superseded'
     WHEN f.token < p_token AND seal                               THEN 'not_fenced'
@@ -316,10 +350,12 @@ CREATE OR REPLACE FUNCTION drover._fence_word(ids int[], p_token bigint, p_owner
 
 -- ---------------------------------------------------------------- protocol: steps
 
--- fenced | expired | sealed | superseded | mixed. Writes that meet the fence wait for its end, for p_patience at most; '0' refuses them.
--- Writers of these tenants queue from the moment this waits: keep wait_ms short,
--- below deadlock_timeout, and call again. The answer is looked up before the wait too, so that a zombie stalls nobody.
-CREATE OR REPLACE FUNCTION drover.fence(ids int[], p_token bigint, p_owner uuid, lease interval, wait_ms int DEFAULT 500, p_patience interval DEFAULT '0') RETURNS text LANGUAGE plpgsql AS $$
+-- fenced | expired | sealed | superseded | mixed. Writes that meet the fence wait for its end, for
+-- p_patience at most; '0' refuses them. Writers of these tenants queue from the moment this waits:
+-- keep wait_ms short, below deadlock_timeout, and call again. The answer is looked up before the
+-- wait too, so that a zombie stalls nobody.
+CREATE OR REPLACE FUNCTION drover.fence(ids int[], p_token bigint, p_owner uuid, lease interval, wait_ms int DEFAULT 500,
+    p_patience interval DEFAULT '0') RETURNS text LANGUAGE plpgsql AS $$
 DECLARE w text;
 BEGIN
   PERFORM drover._begin(ids, wait_ms);
@@ -330,24 +366,31 @@ BEGIN
   PERFORM drover._lock_rows(ids);
   w := drover._fence_word(ids, p_token, p_owner, false);
   IF w <> 'go' THEN RETURN w; END IF;
-  INSERT INTO drover.beat(pub, tenant, token, owner) SELECT pub, tenant, p_token, p_owner FROM drover.direction WHERE tenant = ANY (ids) ORDER BY 1, 2
+  INSERT INTO drover.beat(pub, tenant, token, owner) SELECT pub, tenant, p_token, p_owner FROM drover.direction
+      WHERE tenant = ANY (ids) ORDER BY 1, 2
     ON CONFLICT (pub, tenant) DO UPDATE SET token = excluded.token, owner = excluded.owner, at = clock_timestamp();
-  UPDATE drover.fence SET state = 'fenced', token = p_token, owner = p_owner, lease_until = clock_timestamp() + lease, patience = p_patience WHERE tenant = ANY (ids);
+  UPDATE drover.fence SET state = 'fenced', token = p_token, owner = p_owner, lease_until = clock_timestamp() + lease,
+      patience = p_patience WHERE tenant = ANY (ids);
   RETURN 'fenced';
 END $$;
 
--- Has the mark of fence(token, owner) on the other side arrived here, on every publication that feeds these tenants?
+-- Has the mark of fence(token, owner) on the other side arrived here, on every publication that
+-- feeds these tenants?
 CREATE OR REPLACE FUNCTION drover.arrived(ids int[], p_token bigint, p_owner uuid) RETURNS boolean LANGUAGE sql VOLATILE AS $$
   SELECT count(d.tenant) > 0 AND count(DISTINCT d.tenant) = (SELECT count(DISTINCT i) FROM unnest(ids) i)
-     AND bool_and(EXISTS (SELECT FROM drover.beat b WHERE b.pub = d.peer AND b.tenant = d.tenant AND b.token = p_token AND b.owner = p_owner))
+     AND bool_and(EXISTS (SELECT FROM drover.beat b WHERE b.pub = d.peer AND b.tenant = d.tenant AND b.token = p_token
+         AND b.owner = p_owner))
   FROM drover.direction d WHERE d.tenant = ANY (ids) $$;
 
--- sealed | expired | not_fenced | superseded | mixed. The exclusive locks are held when the clock is read and until commit: whoever
--- passed the guard on an expired lease is finished by then and its clock was past the lease, so this one's is as well.
-CREATE OR REPLACE FUNCTION drover.seal(ids int[], p_token bigint, p_owner uuid, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
+-- sealed | expired | not_fenced | superseded | mixed. The exclusive locks are held when the clock
+-- is read and until commit: whoever passed the guard on an expired lease is finished by then and
+-- its clock was past the lease, so this one's is as well.
+CREATE OR REPLACE FUNCTION drover.seal(ids int[], p_token bigint, p_owner uuid,
+    wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE w text;
 BEGIN
-  PERFORM drover._begin(ids, wait_ms);                                      -- above deadlock_timeout: only then does autovacuum yield to ALTER
+  -- above deadlock_timeout: only then does autovacuum yield to ALTER
+  PERFORM drover._begin(ids, wait_ms);
   w := drover._fence_word(ids, p_token, p_owner, true);
   IF w <> 'go' THEN RETURN w; END IF;
   PERFORM pg_advisory_xact_lock(724, t) FROM (SELECT DISTINCT t FROM unnest(ids) t ORDER BY t) o;
@@ -359,8 +402,10 @@ BEGIN
   RETURN 'sealed';
 END $$;
 
--- open | behind | not_sealed | superseded | mixed. THE COMMIT POINT of a Move. Only after seal() on the other side said 'sealed'.
-CREATE OR REPLACE FUNCTION drover.open(ids int[], p_token bigint, p_owner uuid, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
+-- open | behind | not_sealed | superseded | mixed. THE COMMIT POINT of a Move. Only after seal() on
+-- the other side said 'sealed'.
+CREATE OR REPLACE FUNCTION drover.open(ids int[], p_token bigint, p_owner uuid,
+    wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE w text;
 BEGIN
   PERFORM drover._begin(ids, wait_ms);
@@ -379,7 +424,8 @@ BEGIN
 END $$;
 
 -- opened | poisoned | superseded | mixed. On the destination, with a token above the one in doubt.
-CREATE OR REPLACE FUNCTION drover.poison(ids int[], p_token bigint, p_owner uuid, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION drover.poison(ids int[], p_token bigint, p_owner uuid,
+    wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE w text;
 BEGIN
   PERFORM drover._begin(ids, wait_ms);
@@ -392,8 +438,10 @@ BEGIN
   RETURN w;
 END $$;
 
--- open | fenced | superseded | mixed. On the origin, only after poison(token, owner) on the destination said 'poisoned'.
-CREATE OR REPLACE FUNCTION drover.reopen(ids int[], p_token bigint, p_owner uuid, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
+-- open | fenced | superseded | mixed. On the origin, only after poison(token, owner) on the
+-- destination said 'poisoned'.
+CREATE OR REPLACE FUNCTION drover.reopen(ids int[], p_token bigint, p_owner uuid,
+    wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE w text;
 BEGIN
   PERFORM drover._begin(ids, wait_ms);
@@ -413,8 +461,10 @@ BEGIN
   RETURN w;
 END $$;
 
--- open | sealed | superseded | mixed. Whatever was under way below this token is over; a sealed side stays as it is.
-CREATE OR REPLACE FUNCTION drover.claim(ids int[], p_token bigint, p_owner uuid, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
+-- open | sealed | superseded | mixed. Whatever was under way below this token is over; a sealed
+-- side stays as it is.
+CREATE OR REPLACE FUNCTION drover.claim(ids int[], p_token bigint, p_owner uuid,
+    wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE w text;
 BEGIN
   PERFORM drover._begin(ids, wait_ms);
@@ -423,19 +473,21 @@ BEGIN
     WHEN drover._newer(f, p_token, p_owner) THEN 'superseded'
     WHEN f.state = 'sealed'                 THEN 'sealed'
     ELSE 'open' END)) INTO w FROM drover.fence f WHERE tenant = ANY (ids);
-  IF w = 'open' THEN UPDATE drover.fence SET state = 'open', lease_until = NULL, token = p_token, owner = p_owner WHERE tenant = ANY (ids); END IF;
+  IF w = 'open' THEN UPDATE drover.fence SET state = 'open', lease_until = NULL, token = p_token, owner = p_owner
+      WHERE tenant = ANY (ids); END IF;
   RETURN w;
 END $$;
 
--- The owner's own way back before the seal. It stores the token even if fence() never ran, so that a late fence() is refused.
+-- The owner's own way back before the seal. It stores the token even if fence() never ran, so that
+-- a late fence() is refused.
 CREATE OR REPLACE FUNCTION drover.unfence(ids int[], p_token bigint, p_owner uuid, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE sql AS
 $$ SELECT drover.claim(ids, p_token, p_owner, wait_ms) $$;
 
 -- ---------------------------------------------------------------- servers and stale sides
 
--- The server of each side as it was when somebody last vouched for it, and how far its WAL had come. Both servers keep both
--- rows, and a server's own row is always written before its row on the peer: a server that was restored or failed over has
--- forgotten rows that its peer still has.
+-- The server of each side as it was when somebody last vouched for it, and how far its WAL had
+-- come. Both servers keep both rows, and a server's own row is always written before its row on the
+-- peer: a server that was restored or failed over has forgotten rows that its peer still has.
 CREATE TABLE IF NOT EXISTS drover.server (
   side      text PRIMARY KEY CHECK (side IN ('onprem', 'aws')),
   system_id text NOT NULL,                      -- pg_control_system()
@@ -445,8 +497,8 @@ CREATE TABLE IF NOT EXISTS drover.server (
   agreed_by text, agreed_why text               -- who looked, where the identity changed
 ) WITH (fillfactor = 50);
 
--- Which server this is now. The control file's timeline is that of the last checkpoint, which a promotion does not wait for;
--- the name of the WAL file is right at once.
+-- Which server this is now. The control file's timeline is that of the last checkpoint, which a
+-- promotion does not wait for; the name of the WAL file is right at once.
 CREATE OR REPLACE FUNCTION drover.this_server() RETURNS TABLE (system_id text, timeline int, written pg_lsn, flushed pg_lsn)
   LANGUAGE sql VOLATILE AS $$
   SELECT (pg_control_system()).system_identifier::text, ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int,
@@ -458,12 +510,15 @@ CREATE OR REPLACE FUNCTION drover.remember_server(p_side text, p_system text, p_
     ON CONFLICT (side) DO UPDATE SET lsn = greatest(server.lsn, excluded.lsn), at = clock_timestamp()
     WHERE server.system_id = excluded.system_id AND server.timeline = excluded.timeline $$;
 
-CREATE OR REPLACE FUNCTION drover.agree_server(p_side text, p_system text, p_timeline int, p_lsn pg_lsn, p_by text, p_why text) RETURNS void LANGUAGE sql AS $$
-  INSERT INTO drover.server (side, system_id, timeline, lsn, agreed_by, agreed_why) VALUES (p_side, p_system, p_timeline, p_lsn, p_by, p_why)
+CREATE OR REPLACE FUNCTION drover.agree_server(p_side text, p_system text, p_timeline int, p_lsn pg_lsn, p_by text,
+    p_why text) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO drover.server (side, system_id, timeline, lsn, agreed_by, agreed_why) VALUES (p_side, p_system, p_timeline, p_lsn, p_by,
+      p_why)
     ON CONFLICT (side) DO UPDATE SET system_id = excluded.system_id, timeline = excluded.timeline, lsn = excluded.lsn,
       agreed_by = excluded.agreed_by, agreed_why = excluded.agreed_why, at = clock_timestamp() $$;
 
--- Sides that were closed because the other was open under a later Move, and what had been written here meanwhile.
+-- Sides that were closed because the other was open under a later Move, and what had been written
+-- here meanwhile.
 CREATE TABLE IF NOT EXISTS drover.stale (
   tenant int NOT NULL, token bigint NOT NULL,   -- the token under which the other side is open
   at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -471,27 +526,32 @@ CREATE TABLE IF NOT EXISTS drover.stale (
   PRIMARY KEY (tenant, token)
 );
 
--- sealed | superseded. Closes a side that forgot a seal: the OTHER side is open under p_token, by p_owner. What is closed is
--- exactly the fence that the caller saw (p_seen, p_seen_owner): a Move that has come home since has another. Closing is safe.
-CREATE OR REPLACE FUNCTION drover.seal_stale(t int, p_seen bigint, p_seen_owner uuid, p_token bigint, p_owner uuid, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
+-- sealed | superseded. Closes a side that forgot a seal: the OTHER side is open under p_token, by
+-- p_owner. What is closed is exactly the fence that the caller saw (p_seen, p_seen_owner): a Move
+-- that has come home since has another. Closing is safe.
+CREATE OR REPLACE FUNCTION drover.seal_stale(t int, p_seen bigint, p_seen_owner uuid, p_token bigint, p_owner uuid,
+    wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM drover._begin(ARRAY[t], wait_ms);
   PERFORM pg_advisory_xact_lock(724, t);
   PERFORM drover._lock_rows(ARRAY[t]);
-  UPDATE drover.fence SET state = 'sealed', lease_until = NULL, sealed_token = greatest(sealed_token, p_token), token = greatest(token, p_token),
+  UPDATE drover.fence SET state = 'sealed', lease_until = NULL, sealed_token = greatest(sealed_token, p_token), token = greatest(token,
+      p_token),
          owner = CASE WHEN token > p_token THEN owner ELSE p_owner END
    WHERE tenant = t AND state <> 'sealed' AND token = p_seen AND owner IS NOT DISTINCT FROM p_seen_owner;
   IF NOT FOUND THEN RETURN 'superseded'; END IF;
   PERFORM drover._turn(ARRAY[t], false, p_token, p_owner);
-  INSERT INTO drover.stale (tenant, token) VALUES (t, p_token) ON CONFLICT (tenant, token) DO UPDATE SET at = clock_timestamp(), writes = NULL;
+  INSERT INTO drover.stale (tenant, token) VALUES (t, p_token) ON CONFLICT (tenant, token) DO UPDATE SET at = clock_timestamp(),
+      writes = NULL;
   RETURN 'sealed';
 END $$;
 
 -- ---------------------------------------------------------------- notes
 
--- What Drover remembers of a tenant, beside its fence, on the side that is home: whether it has finished, why it rests, that it is to
--- come home. A note is of one stay: stay is the other side's sealed_token, which every Move to this side raises. A note of an earlier
--- stay counts for nothing. Drover numbers the notes of a stay (n), so that a late writer does not bring an older one back.
+-- What Drover remembers of a tenant, beside its fence, on the side that is home: whether it has
+-- finished, why it rests, that it is to come home. A note is of one stay: stay is the other side's
+-- sealed_token, which every Move to this side raises. A note of an earlier stay counts for nothing.
+-- Drover numbers the notes of a stay (n), so that a late writer does not bring an older one back.
 CREATE TABLE IF NOT EXISTS drover.note (
   tenant int PRIMARY KEY, stay bigint NOT NULL, n bigint NOT NULL, words text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 50);

@@ -56,12 +56,14 @@ func TestEveryTableGoesThereAndBackWithItsChanges(t *testing.T) {
 func TestATenantColumnOfAnyIntegerTypeIsGuardedAndMoves(t *testing.T) {
 	r := pairtest.New(t)
 	for _, kind := range []string{"smallint", "bigint"} {
-		r.Must(s, fmt.Sprintf("CREATE TABLE of_%[1]s (tenant_id %[1]s NOT NULL, id int NOT NULL, note text, PRIMARY KEY (tenant_id, id))", kind))
+		r.Must(s, fmt.Sprintf("CREATE TABLE of_%[1]s (tenant_id %[1]s NOT NULL, id int NOT NULL, note text, PRIMARY KEY (tenant_id, id))",
+			kind))
 		r.Must(s, fmt.Sprintf("INSERT INTO of_%s SELECT g, 1, 'first' FROM generate_series(1, 2) g", kind))
 	}
 	r.Prepared(2)
 	for _, kind := range []string{"smallint", "bigint"} {
-		for _, sql := range []string{"INSERT INTO of_%s VALUES (1, 2, 'x')", "UPDATE of_%s SET note = 'y' WHERE tenant_id = 1", "DELETE FROM of_%s WHERE tenant_id = 1 AND id = 1"} {
+		for _, sql := range []string{"INSERT INTO of_%s VALUES (1, 2, 'x')", "UPDATE of_%s SET note = 'y' WHERE tenant_id = 1",
+			"DELETE FROM of_%s WHERE tenant_id = 1 AND id = 1"} {
 			require.Empty(t, r.Exec(s, fmt.Sprintf(sql, kind)), kind)
 		}
 	}
@@ -77,7 +79,8 @@ func TestATenantColumnOfAnyIntegerTypeIsGuardedAndMoves(t *testing.T) {
 	r.Sound()
 }
 
-// One freeze that took long, for whatever reason, must not be the last: the way back is a Move as well.
+// One freeze that took long, for whatever reason, must not be the last: the way back is a Move as
+// well.
 func TestASlowFreezeDoesNotBlockTheNextOne(t *testing.T) {
 	r := pairtest.New(t).Prepared(1)
 	r.Pair.SetRecent(10 * time.Second)
@@ -119,7 +122,8 @@ func TestVerifyNamesTheTableThatDiffers(t *testing.T) {
 		require.NoError(t, err)
 		return v.Differences == nil && v.Rows > 200 && v.Tables == 7
 	})
-	r.Must(d, "SET session_replication_role = replica; UPDATE blobs SET data = 'y' WHERE ctid = (SELECT ctid FROM blobs WHERE tenant_id = 2 LIMIT 1); DELETE FROM audit WHERE ctid = (SELECT ctid FROM audit WHERE tenant_id = 2 LIMIT 1)")
+	r.Must(d, "SET session_replication_role = replica; UPDATE blobs SET data = 'y' WHERE ctid = (SELECT ctid FROM blobs WHERE tenant_id "+
+		"= 2 LIMIT 1); DELETE FROM audit WHERE ctid = (SELECT ctid FROM audit WHERE tenant_id = 2 LIMIT 1)")
 	v, err := r.Pair.Verify(t.Context(), 2)
 	require.NoError(t, err)
 	require.Len(t, v.Differences, 2)

@@ -10,15 +10,16 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Names of what a dataset has on the two servers. Subscriptions and slots are called like the publication they carry.
+// Names of what a dataset has on the two servers. Subscriptions and slots are called like the
+// publication they carry.
 type Names struct {
 	Forward   string // publication on premises, subscription on AWS
 	Back      string // publication on AWS, subscription on premises
 	Reference string // publication on premises of the tables that belong to no tenant
 }
 
-// NamesOf derives the names. Slot names allow lower-case letters, digits and underscores, 63 in all; the hash keeps apart what the
-// alphabet makes alike.
+// NamesOf derives the names. Slot names allow lower-case letters, digits and underscores, 63 in
+// all; the hash keeps apart what the alphabet makes alike.
 func NamesOf(plan, dataset string) Names {
 	sum := sha256.Sum256([]byte(plan + "\x00" + dataset))
 	base := "drover_" + plain(plan, 16) + "_" + plain(dataset, 16) + "_" + hex.EncodeToString(sum[:4])

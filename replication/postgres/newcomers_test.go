@@ -17,7 +17,8 @@ func whole(r *pairtest.Rig, tenant, orders int64) {
 	r.Helper()
 	for _, side := range []migration.Side{s, d} {
 		r.Until(fmt.Sprintf("tenant %d is whole on %s", tenant, side), func() bool {
-			return r.Num(side, "SELECT count(*) FROM orders WHERE tenant_id = $1", tenant) == orders && r.Num(side, "SELECT count(*) FROM acct WHERE tenant_id = $1", tenant) == 1
+			return r.Num(side, "SELECT count(*) FROM orders WHERE tenant_id = $1", tenant) == orders &&
+				r.Num(side, "SELECT count(*) FROM acct WHERE tenant_id = $1", tenant) == 1
 		})
 	}
 }
@@ -96,7 +97,8 @@ func TestTenantsWithIdsBeyondAnIntStayAndGoOn(t *testing.T) {
 // One row there, made by an application, would stop replication of everybody at the same key.
 func TestATableOfNoTenantIsWrittenOnPremisesAlone(t *testing.T) {
 	r := pairtest.New(t).Prepared(1)
-	for _, sql := range []string{"INSERT INTO ref_currency VALUES ('EUR', 1)", "UPDATE ref_currency SET rate = 2", "DELETE FROM ref_currency", "TRUNCATE ref_currency"} {
+	for _, sql := range []string{"INSERT INTO ref_currency VALUES ('EUR', 1)", "UPDATE ref_currency SET rate = 2",
+		"DELETE FROM ref_currency", "TRUNCATE ref_currency"} {
 		require.Equal(t, "DR005", r.Exec(d, sql), sql)
 	}
 	r.Must(s, "INSERT INTO ref_currency VALUES ('EUR', 1)")

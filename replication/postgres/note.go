@@ -7,8 +7,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// WriteNote keeps what Drover remembers of a tenant on the side that is home: Noted, or Superseded where a later note stands. A repeat
-// answers the same.
+// WriteNote keeps what Drover remembers of a tenant on the side that is home: Noted, or Superseded
+// where a later note stands. A repeat answers the same.
 func (p *Pair) WriteNote(ctx context.Context, side migration.Side, tenant int64, note migration.Note) (migration.Word, error) {
 	id, err := TenantID(tenant)
 	if err != nil {

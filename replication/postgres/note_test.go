@@ -9,7 +9,8 @@ import (
 	"github.com/drover-migration/drover/replication/postgres/pairtest"
 )
 
-// A note is read as long as the customer stays, and once more after it has left; the next stay begins without one.
+// A note is read as long as the customer stays, and once more after it has left; the next stay
+// begins without one.
 func TestANoteIsOfOneStay(t *testing.T) {
 	r := pairtest.New(t).Prepared(1)
 	write := func(side migration.Side, n int64, words string) migration.Word {

@@ -5,12 +5,13 @@ import (
 	"errors"
 )
 
-// ErrOtherPlan says that the database belongs to another plan. Two plans would copy the same rows twice, and each would turn
-// directions that the other relies on.
-var ErrOtherPlan = errors.New("a database belongs to one plan at a time: wait until that plan has ended, or end it, and submit this one again")
+// ErrOtherPlan says that the database belongs to another plan. Two plans would copy the same rows
+// twice, and each would turn directions that the other relies on.
+var ErrOtherPlan = errors.New("a database belongs to one plan at a time: wait until that plan has ended, or end it, and submit this one " +
+	"again")
 
-// OtherOwner names the plan that the database belongs to, in words; empty if that is this plan or none. Directions and tables of a
-// publication that is not this plan's are another's as well.
+// OtherOwner names the plan that the database belongs to, in words; empty if that is this plan or
+// none. Directions and tables of a publication that is not this plan's are another's as well.
 func (p *Pair) OtherOwner(ctx context.Context, q Querier) (other string, err error) {
 	var is bool
 	if err := q.QueryRow(ctx, `SELECT to_regclass('drover.plan') IS NOT NULL`).Scan(&is); err != nil || !is {

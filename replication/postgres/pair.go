@@ -11,7 +11,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Pair is one dataset's two servers. It is safe for concurrent use and lives as long as the worker: a freeze has no time to connect.
+// Pair is one dataset's two servers. It is safe for concurrent use and lives as long as the worker:
+// a freeze has no time to connect.
 type Pair struct {
 	OnPrem, AWS *Server
 	Dataset     migration.Postgres
@@ -46,16 +47,17 @@ type Server struct {
 	own Address // how the worker reaches it, with the user and password that were last known
 }
 
-// Connections of a worker to one side of a pair. Checks, beats, home records and everything that takes long share the first number; in a
-// lane of their own are one freeze, since one customer at a time has its turn, and the steps that repairs take beside it. A worker may take
-// both from a server's max_connections.
+// Connections of a worker to one side of a pair. Checks, beats, home records and everything that
+// takes long share the first number; in a lane of their own are one freeze, since one customer at a
+// time has its turn, and the steps that repairs take beside it. A worker may take both from a
+// server's max_connections.
 const (
 	poolConns = 12
 	laneConns = 4
 )
 
-// settings are pinned on every connection: two servers must print a row alike for its hash to be alike, no statement
-// may hang, and what was answered must outlive a crash.
+// settings are pinned on every connection: two servers must print a row alike for its hash to be
+// alike, no statement may hang, and what was answered must outlive a crash.
 var settings = map[string]string{
 	"application_name": "drover", "search_path": "pg_catalog",
 	"TimeZone": "UTC", "DateStyle": "ISO, MDY", "IntervalStyle": "postgres", "bytea_output": "hex", "extra_float_digits": "1",
@@ -63,8 +65,9 @@ var settings = map[string]string{
 	"default_transaction_isolation": "read committed", "default_transaction_read_only": "off",
 }
 
-// Connect opens a side's pool and proves it by connecting. The other server reaches this one at peer. Every connection is made with the user
-// and password that renew gives then, so that a secret may be rotated, or with the last that were known where it fails or is nil.
+// Connect opens a side's pool and proves it by connecting. The other server reaches this one at
+// peer. Every connection is made with the user and password that renew gives then, so that a secret
+// may be rotated, or with the last that were known where it fails or is nil.
 func Connect(ctx context.Context, side migration.Side, here, peer Address, renew func(context.Context) (Address, error)) (*Server, error) {
 	s := &Server{Side: side, own: here, peer: peer, renew: renew}
 	c, err := pgxpool.ParseConfig(here.dsn())
@@ -94,7 +97,8 @@ func Connect(ctx context.Context, side migration.Side, here, peer Address, renew
 	return s, nil
 }
 
-// Reset has every connection to the server made anew: those that it has ended fail once each otherwise.
+// Reset has every connection to the server made anew: those that it has ended fail once each
+// otherwise.
 func (s *Server) Reset() {
 	for _, p := range []*pgxpool.Pool{s.Pool, s.lane} {
 		if p != nil {
@@ -115,8 +119,9 @@ func (s *Server) Close() {
 // NewPair joins two servers. The dataset names what is in the database.
 func NewPair(plan string, d migration.Dataset, onprem, aws *Server) *Pair {
 	return &Pair{
-		OnPrem: onprem, AWS: aws, Dataset: *d.Postgres, Plan: plan, Name: d.Name, Names: NamesOf(plan, d.Name), NewCustomers: d.Postgres.NewCustomers,
-		turn: newTurn(),
+		OnPrem: onprem, AWS: aws, Dataset: *d.Postgres, Plan: plan, Name: d.Name, Names: NamesOf(plan, d.Name),
+		NewCustomers: d.Postgres.NewCustomers,
+		turn:         newTurn(),
 	}
 }
 

@@ -52,7 +52,8 @@ func TestAWriteThatWaitsIsRefusedWhenTheSideIsSealedOrItsPatienceEnds(t *testing
 			r.FencePatiently(s, pairtest.Try(2, 1), time.Minute, time.Minute)
 			w := r.Waits(s, level, 1)
 			begun := time.Now()
-			require.Equal(t, migration.WordFenced, r.Word(pairtest.StepsOn(r.Pair).AwaitMark(t.Context(), d, 1, pairtest.Try(2, 1), pairtest.Patience)))
+			require.Equal(t, migration.WordFenced, r.Word(pairtest.StepsOn(r.Pair).AwaitMark(t.Context(), d, 1, pairtest.Try(2, 1),
+				pairtest.Patience)))
 			require.Equal(t, migration.WordSealed, r.Seal(s, 1, pairtest.Try(2, 1)), "a seal that waited for the write would be busy")
 			require.Equal(t, migration.WordOpen, r.OpenAt(d, 1, pairtest.Try(2, 1)))
 			require.Less(t, time.Since(begun), pairtest.Patience)
@@ -63,7 +64,8 @@ func TestAWriteThatWaitsIsRefusedWhenTheSideIsSealedOrItsPatienceEnds(t *testing
 	}
 }
 
-// What a transaction has locked before it waits, and the row that it waits with, are in nobody's way.
+// What a transaction has locked before it waits, and the row that it waits with, are in nobody's
+// way.
 func TestAWriteThatWaitsHoldsNothingThatMovesAndReplicationNeed(t *testing.T) {
 	for _, level := range levels {
 		t.Run(string(level), func(t *testing.T) {
@@ -76,7 +78,8 @@ func TestAWriteThatWaitsHoldsNothingThatMovesAndReplicationNeed(t *testing.T) {
 			r.Until("replication arrives", func() bool { return r.Num(s, "SELECT n FROM acct WHERE tenant_id = 2") == 77 })
 			r.Move(d, 2, pairtest.Try(2, 1))
 			r.Move(s, 3, pairtest.Try(1, 1))
-			require.Zero(t, r.Num(s, "SELECT count(*) FROM pg_locks WHERE pid = $1 AND (locktype = 'advisory' AND classid IN (724, 725) OR relation = 'drover.fence'::regclass AND mode NOT IN ('AccessShareLock', 'RowShareLock', 'SIReadLock'))", int64(w.PID)))
+			require.Zero(t, r.Num(s, "SELECT count(*) FROM pg_locks WHERE pid = $1 AND (locktype = 'advisory' AND classid IN (724, 725) "+
+				"OR relation = 'drover.fence'::regclass AND mode NOT IN ('AccessShareLock', 'RowShareLock', 'SIReadLock'))", int64(w.PID)))
 			require.Equal(t, migration.WordSealed, r.Seal(s, 1, pairtest.Try(1, 1)))
 			r.Ends(w)
 			r.Word(r.Pair.Poison(t.Context(), d, 1, pairtest.Try(2, 1)))
@@ -104,7 +107,8 @@ func TestOnlyAQuarterOfTheConnectionsMayWaitAndTheServersLogSaysWho(t *testing.T
 	require.Contains(t, r.Src.Log(), "drover: a write of tenant 1 waits for the end of a fence")
 }
 
-// Writes of one row wait for each other before they come to the guard: together they wait no longer than one.
+// Writes of one row wait for each other before they come to the guard: together they wait no longer
+// than one.
 func TestWritesOfOneRowShareTheirPatience(t *testing.T) {
 	r := pairtest.New(t).Prepared(1)
 	const others, patience = 4, 4 * time.Second

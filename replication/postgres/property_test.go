@@ -22,7 +22,8 @@ import (
 // movers is how many tenants move at once.
 const movers = 4
 
-// round is what one property check does: a few tries for each tenant at once, and perhaps a crash of either side.
+// round is what one property check does: a few tries for each tenant at once, and perhaps a crash
+// of either side.
 type round struct {
 	Tries   [movers][]faults
 	Crash   migration.Side // "": none
@@ -34,9 +35,11 @@ func drawRound(t *rapid.T) (r round) {
 		for range rapid.IntRange(1, 4).Draw(t, "tries") {
 			r.Tries[i] = append(r.Tries[i], faults{
 				Stop: rapid.SampledFrom([]int{0, 0, 0, 1, 2, 3, 4}).Draw(t, "stop"), Lost: rapid.IntRange(0, 5).Draw(t, "lost"),
-				Twice: rapid.Bool().Draw(t, "twice"), Late: rapid.Bool().Draw(t, "late"), Poison: rapid.IntRange(0, 4).Draw(t, "poison") == 0,
-				Lease: rapid.SampledFrom([]time.Duration{5 * time.Second, 5 * time.Second, 5 * time.Second, 30 * time.Millisecond}).Draw(t, "lease"),
-				Wait:  rapid.SampledFrom([]time.Duration{0, 20 * time.Millisecond, 2 * time.Second, 2 * time.Second}).Draw(t, "wait"),
+				Twice: rapid.Bool().Draw(t, "twice"), Late: rapid.Bool().Draw(t, "late"),
+				Poison: rapid.IntRange(0, 4).Draw(t, "poison") == 0,
+				Lease: rapid.SampledFrom([]time.Duration{5 * time.Second, 5 * time.Second, 5 * time.Second, 30 * time.Millisecond}).Draw(t,
+					"lease"),
+				Wait: rapid.SampledFrom([]time.Duration{0, 20 * time.Millisecond, 2 * time.Second, 2 * time.Second}).Draw(t, "wait"),
 			})
 		}
 	}
@@ -172,7 +175,8 @@ func TestAWeakenedProtocolIsCaught(t *testing.T) {
 		r := pairtest.New(t).Prepared(1)
 		weaken(r, "$$ SELECT f.token > p_token OR f.token = p_token AND f.owner IS DISTINCT FROM p_owner $$", "$$ SELECT false $$")
 		require.Equal(t, migration.WordFenced, r.Fence(s, 1, pairtest.Try(1, 1), 10*time.Second))
-		require.Equal(t, migration.WordFenced, r.Word(pairtest.StepsOn(r.Pair).AwaitMark(t.Context(), d, 1, pairtest.Try(1, 1), 10*time.Second)))
+		require.Equal(t, migration.WordFenced, r.Word(pairtest.StepsOn(r.Pair).AwaitMark(t.Context(), d, 1, pairtest.Try(1, 1),
+			10*time.Second)))
 		require.Equal(t, migration.WordSealed, r.Seal(s, 1, pairtest.Try(1, 1)))
 		require.Equal(t, migration.WordPoisoned, r.Word(r.Pair.Poison(t.Context(), d, 1, pairtest.Try(2, 1))))
 		require.Equal(t, migration.WordOpen, r.Word(r.Pair.Reopen(t.Context(), s, 1, pairtest.Try(2, 1))))
@@ -186,7 +190,8 @@ func TestAWeakenedProtocolIsCaught(t *testing.T) {
 		weaken(r, "WHEN f.state = 'open' OR f.lease_until <= clock_timestamp()   THEN 'expired'", "WHEN false THEN 'expired'")
 		l := newLedger(r)
 		require.Equal(t, migration.WordFenced, r.Fence(s, 1, pairtest.Try(1, 1), 100*time.Millisecond))
-		require.Equal(t, migration.WordFenced, r.Word(pairtest.StepsOn(r.Pair).AwaitMark(t.Context(), d, 1, pairtest.Try(1, 1), 10*time.Second)))
+		require.Equal(t, migration.WordFenced, r.Word(pairtest.StepsOn(r.Pair).AwaitMark(t.Context(), d, 1, pairtest.Try(1, 1),
+			10*time.Second)))
 		stopForward(r)
 		r.Until("the lease runs out", func() bool { return l.write(s, 1, pairtest.Owner(7)) })
 		l.acked[1] = []string{pairtest.Owner(7)}
@@ -199,7 +204,8 @@ func TestAWeakenedProtocolIsCaught(t *testing.T) {
 		weaken(r, "PERFORM drover._await(t, rc);\n  PERFORM drover._enter(t, rel, op, rc, false);", "PERFORM drover._await(t, rc);")
 		l := newLedger(r)
 		r.FencePatiently(s, pairtest.Try(1, 1), 10*time.Second, 10*time.Second)
-		require.Equal(t, migration.WordFenced, r.Word(pairtest.StepsOn(r.Pair).AwaitMark(t.Context(), d, 1, pairtest.Try(1, 1), 10*time.Second)))
+		require.Equal(t, migration.WordFenced, r.Word(pairtest.StepsOn(r.Pair).AwaitMark(t.Context(), d, 1, pairtest.Try(1, 1),
+			10*time.Second)))
 		w := r.WaitsWith(s, pgx.ReadCommitted, "INSERT INTO orders (tenant_id, token, amount) VALUES ($1, '"+pairtest.Owner(7)+"', 1)", 1)
 		require.Equal(t, migration.WordSealed, r.Seal(s, 1, pairtest.Try(1, 1)))
 		require.Equal(t, migration.WordOpen, r.OpenAt(d, 1, pairtest.Try(1, 1)))

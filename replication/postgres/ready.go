@@ -44,8 +44,8 @@ func (r *recent) median() time.Duration {
 // stepsTake is what fence, seal and open take where there is no history yet.
 const stepsTake = 30 * time.Millisecond
 
-// longWriter is how old a transaction that has written for the tenant may be. Fence waits half a second at a time and would stall the
-// tenant's other writers meanwhile.
+// longWriter is how old a transaction that has written for the tenant may be. Fence waits half a
+// second at a time and would stall the tenant's other writers meanwhile.
 const longWriter = 5 * time.Second
 
 // Readiness says whether a tenant may be fenced now.
@@ -56,9 +56,10 @@ type Readiness struct {
 	Lag       Lag
 }
 
-// Ready asks what can be asked before a fence: the tenant is at home at from and nothing is under way, both directions carry a beat
-// within maxLag, no transaction will hold the fence up, the guard enforces, the publications say what the truth says, the schemas are as
-// they were set up, and the freeze, as predicted, fits into the lease. An error means that it could not be asked.
+// Ready asks what can be asked before a fence: the tenant is at home at from and nothing is under
+// way, both directions carry a beat within maxLag, no transaction will hold the fence up, the guard
+// enforces, the publications say what the truth says, the schemas are as they were set up, and the
+// freeze, as predicted, fits into the lease. An error means that it could not be asked.
 func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, lease, maxLag time.Duration) (Readiness, error) {
 	var r Readiness
 	home, err := p.Home(ctx, tenant)
@@ -67,12 +68,14 @@ func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, lea
 	}
 	subject := fmt.Sprintf("tenant %d", tenant)
 	block := func(check, reason, remedy string) {
-		r.Findings = append(r.Findings, migration.Finding{Severity: migration.Blocker, Check: check, Subject: subject, Reason: reason, Remedy: remedy})
+		r.Findings = append(r.Findings, migration.Finding{Severity: migration.Blocker, Check: check, Subject: subject, Reason: reason,
+			Remedy: remedy})
 	}
 	if home.Undecided() != "" {
 		block("postgres-no-home", home.Undecided(), "drover doctor PLAN.yaml shows both sides; nothing moves before that is settled")
 	} else if !home.Side(from).Accepts() || home.Side(from.Other()).State != migration.Sealed {
-		block("postgres-home", fmt.Sprintf("a Move from %s needs it open there and sealed on the other side; premises say %s, AWS says %s", from, home.OnPrem.State, home.AWS.State),
+		block("postgres-home", fmt.Sprintf("a Move from %s needs it open there and sealed on the other side; premises say %s, AWS says %s",
+			from, home.OnPrem.State, home.AWS.State),
 			"let the unfinished Move be repaired first")
 	}
 	// Before the beats, which make it last: see AwaitSync.
@@ -81,7 +84,8 @@ func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, lea
 		return r, err
 	}
 	if !sync.Done() {
-		block("postgres-sync", fmt.Sprintf("%d of %d tables do not replicate yet: %s", sync.Tables-sync.Ready, sync.Tables, strings.Join(sync.Waiting, ", ")), "wait for the first copy")
+		block("postgres-sync", fmt.Sprintf("%d of %d tables do not replicate yet: %s", sync.Tables-sync.Ready, sync.Tables,
+			strings.Join(sync.Waiting, ", ")), "wait for the first copy")
 	}
 	if err := p.readyLag(ctx, &r, maxLag, block); err != nil {
 		return r, err
@@ -101,14 +105,16 @@ func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, lea
 	}
 	r.predict(v, from)
 	if r.Predicted > lease {
-		block("postgres-freeze", fmt.Sprintf("the freeze would take %s, and the budget is %s: %s", r.Predicted.Round(time.Millisecond), lease, r.How), "raise policy.freezeBudget, or move this customer when it is quieter")
+		block("postgres-freeze", fmt.Sprintf("the freeze would take %s, and the budget is %s: %s", r.Predicted.Round(time.Millisecond),
+			lease, r.How), "raise policy.freezeBudget, or move this customer when it is quieter")
 	}
 	r.temper(p.recent.median())
 	return r, nil
 }
 
-// verifyInTurn compares a tenant while nobody is frozen: both servers' processors would be taken from a customer who waits. The sides may
-// differ, since the tenant is written; what counts is how long it takes.
+// verifyInTurn compares a tenant while nobody is frozen: both servers' processors would be taken
+// from a customer who waits. The sides may differ, since the tenant is written; what counts is how
+// long it takes.
 func (p *Pair) verifyInTurn(ctx context.Context, tenant int64) (Verification, error) {
 	give, err := p.turn.Take(ctx)
 	if err != nil {
@@ -127,7 +133,8 @@ func (p *Pair) readyLag(ctx context.Context, r *Readiness, maxLag time.Duration,
 	lag, err := p.Lag(beat)
 	switch {
 	case errors.Is(err, ErrNoBeat) && ctx.Err() == nil:
-		block("postgres-beat", err.Error(), "replication must flow in both directions before a Move; see the servers' logs and pg_stat_subscription")
+		block("postgres-beat", err.Error(), "replication must flow in both directions before a Move; see the servers' logs and "+
+			"pg_stat_subscription")
 	case err != nil:
 		return err
 	}
@@ -137,7 +144,8 @@ func (p *Pair) readyLag(ctx context.Context, r *Readiness, maxLag time.Duration,
 		lag  time.Duration
 	}{{migration.OnPrem, lag.Forward}, {migration.AWS, lag.Back}} {
 		if d.lag > maxLag {
-			block("postgres-lag", fmt.Sprintf("a beat %s took %s; the plan allows %s", direction(d.from), d.lag.Round(time.Millisecond), maxLag), "wait until the backlog is worked off")
+			block("postgres-lag", fmt.Sprintf("a beat %s took %s; the plan allows %s", direction(d.from), d.lag.Round(time.Millisecond),
+				maxLag), "wait until the backlog is worked off")
 		}
 	}
 	return nil
@@ -151,22 +159,27 @@ func (p *Pair) readyOrigin(ctx context.Context, from migration.Side, tenant int6
 		}
 		var mode string
 		var drift int
-		if err := s.Pool.QueryRow(ctx, `SELECT mode, (SELECT count(*) FROM drover.publication_drift()) FROM drover.config`).Scan(&mode, &drift); err != nil {
+		if err := s.Pool.QueryRow(ctx, `SELECT mode, (SELECT count(*) FROM drover.publication_drift()) FROM drover.config`).Scan(&mode,
+			&drift); err != nil {
 			return fmt.Errorf("read the guard's mode %s: %w", s.Where(), err)
 		}
 		if mode != "enforce" {
-			block("postgres-guard-mode", "the guard "+s.Where()+" only observes: it would refuse nobody", "UPDATE drover.config SET mode = 'enforce'")
+			block("postgres-guard-mode", "the guard "+s.Where()+" only observes: it would refuse nobody", "UPDATE drover.config SET "+
+				"mode = 'enforce'")
 		}
 		if drift > 0 {
-			block("postgres-drift", fmt.Sprintf("a publication %s was changed by hand: %d filters differ from the truth", s.Where(), drift), fmt.Sprintf("SELECT drover.rebuild('%s')", p.Names.Outgoing(s.Side)))
+			block("postgres-drift", fmt.Sprintf("a publication %s was changed by hand: %d filters differ from the truth", s.Where(), drift),
+				fmt.Sprintf("SELECT drover.rebuild('%s')", p.Names.Outgoing(s.Side)))
 		}
 	}
 	s := p.Side(from)
 	// A lock without a process is a prepared transaction's; its lock on its own id says which.
-	rows, err := s.Pool.Query(ctx, `SELECT CASE WHEN l.pid IS NULL THEN 'prepared transaction ' || coalesce(x.gid, '?') ELSE 'session ' || l.pid || ' of ' || coalesce(nullif(a.application_name, ''), a.usename, '?') END,
+	rows, err := s.Pool.Query(ctx, `SELECT CASE WHEN l.pid IS NULL THEN 'prepared transaction ' || coalesce(x.gid, '?') ELSE 'session ' ||
+		l.pid || ' of ' || coalesce(nullif(a.application_name, ''), a.usename, '?') END,
 		  coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, x.prepared)), 0)::float8
 		FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-		LEFT JOIN pg_locks own ON l.pid IS NULL AND own.pid IS NULL AND own.locktype = 'transactionid' AND own.virtualtransaction = l.virtualtransaction
+		LEFT JOIN pg_locks own ON l.pid IS NULL AND own.pid IS NULL AND own.locktype = 'transactionid'
+		AND own.virtualtransaction = l.virtualtransaction
 		LEFT JOIN pg_prepared_xacts x ON x.transaction = own.transactionid
 		WHERE l.locktype = 'advisory' AND l.classid = 724 AND l.objid = $1::int4::oid AND l.objsubid = 2 AND l.granted
 		  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -183,21 +196,26 @@ func (p *Pair) readyOrigin(ctx context.Context, from migration.Side, tenant int6
 		return fmt.Errorf("look for old writers %s: %w", s.Where(), err)
 	}
 	for _, h := range holders {
-		block("postgres-old-writer", fmt.Sprintf("%s %s has been writing for this tenant for %.0f s: the fence would wait for it", h.Who, s.Where(), h.Age), "let it finish, or end it")
+		block("postgres-old-writer", fmt.Sprintf("%s %s has been writing for this tenant for %.0f s: the fence would wait for it", h.Who,
+			s.Where(), h.Age), "let it finish, or end it")
 	}
 	return nil
 }
 
-// readyLocks looks for who keeps a publication from being changed, which both sides' last steps do: a VACUUM by hand, an index build. One of
-// several databases would stay closed behind it. An autovacuum steps aside by itself.
+// readyLocks looks for who keeps a publication from being changed, which both sides' last steps do:
+// a VACUUM by hand, an index build. One of several databases would stay closed behind it. An
+// autovacuum steps aside by itself.
 func (p *Pair) readyLocks(ctx context.Context, s *Server, block func(check, reason, remedy string)) error {
-	rows, err := s.Pool.Query(ctx, `SELECT DISTINCT format('session %s of %s %s holds table %s for %s s (%s)', a.pid, coalesce(nullif(a.application_name, ''), a.usename, '?'), $2::text, m.rel,
-		  round(extract(epoch FROM clock_timestamp() - a.xact_start)), coalesce(nullif(upper(substring(a.query FROM '^\s*(\w+)')), ''), l.mode))
+	rows, err := s.Pool.Query(ctx, `SELECT DISTINCT format('session %s of %s %s holds table %s for %s s (%s)', a.pid,
+		coalesce(nullif(a.application_name, ''), a.usename, '?'), $2::text, m.rel,
+		  round(extract(epoch FROM clock_timestamp() - a.xact_start)), coalesce(nullif(upper(substring(a.query
+		  FROM '^\s*(\w+)')), ''), l.mode))
 		FROM drover.member m JOIN pg_locks l ON l.locktype = 'relation' AND l.relation = m.rel::oid AND l.granted
 		  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 		  AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 		JOIN pg_stat_activity a ON a.pid = l.pid
-		WHERE m.pub = $1 AND a.application_name <> 'drover' AND a.backend_type = 'client backend' AND a.xact_start < clock_timestamp() - interval '1 second'
+		WHERE m.pub = $1 AND a.application_name <> 'drover' AND a.backend_type = 'client backend'
+		AND a.xact_start < clock_timestamp() - interval '1 second'
 		ORDER BY 1 LIMIT 5`, p.Names.Outgoing(s.Side), s.Where())
 	if err == nil {
 		var held []string
@@ -211,19 +229,21 @@ func (p *Pair) readyLocks(ctx context.Context, s *Server, block func(check, reas
 	return fmt.Errorf("look for locks on tables %s: %w", s.Where(), err)
 }
 
-// predict adds up what a freeze consists of: the origin is read while the mark travels, the destination after it.
+// predict adds up what a freeze consists of: the origin is read while the mark travels, the
+// destination after it.
 func (r *Readiness) predict(v Verification, from migration.Side) {
 	lag := r.Lag.Forward
 	if from == migration.AWS {
 		lag = r.Lag.Back
 	}
 	r.Predicted = max(lag, v.Took) + v.Took + stepsTake
-	r.How = fmt.Sprintf("beat %s %s beside reading %d rows %s + reading them there %s + steps %s", direction(from), lag.Round(time.Millisecond), v.Rows,
+	r.How = fmt.Sprintf("beat %s %s beside reading %d rows %s + reading them there %s + steps %s", direction(from),
+		lag.Round(time.Millisecond), v.Rows,
 		v.Took.Round(time.Millisecond), v.Took.Round(time.Millisecond), stepsTake)
 }
 
-// temper makes the prediction no better than what was seen. That is said and blocks nothing: the slow Moves would be the last ones, and no
-// faster one could ever be seen.
+// temper makes the prediction no better than what was seen. That is said and blocks nothing: the
+// slow Moves would be the last ones, and no faster one could ever be seen.
 func (r *Readiness) temper(seen time.Duration) {
 	if seen > r.Predicted {
 		r.Predicted = seen

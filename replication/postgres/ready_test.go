@@ -63,7 +63,8 @@ func TestNothingIsFencedWhileADirectionIsSlowerThanThePlanAllows(t *testing.T) {
 			}()
 			r.Until("the beat is late", func() bool {
 				return time.Since(begun) > allowed+100*time.Millisecond &&
-					r.Num(from.Other(), "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'logical replication %worker' AND wait_event_type = 'Lock' AND datname = current_database()") == 1
+					r.Num(from.Other(), "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'logical replication %worker' "+
+						"AND wait_event_type = 'Lock' AND datname = current_database()") == 1
 			})
 			require.NoError(t, tx.Rollback(t.Context()))
 			got := <-asked
@@ -99,7 +100,8 @@ func TestNothingIsFencedWhileATableIsHeldAgainstItsPublication(t *testing.T) {
 	}
 }
 
-// Each change is made on a side or both after replication was set up; Prepare takes in what is alike on both.
+// Each change is made on a side or both after replication was set up; Prepare takes in what is
+// alike on both.
 func TestNothingIsFencedAfterAChangeOfTheSchemaUntilItIsTakenIn(t *testing.T) {
 	both := []migration.Side{s, d}
 	for _, c := range []struct {
@@ -108,15 +110,23 @@ func TestNothingIsFencedAfterAChangeOfTheSchemaUntilItIsTakenIn(t *testing.T) {
 		says      string
 		undo      string // "": Prepare takes it in
 	}{
-		{"a new table", "CREATE TABLE notes (id uuid PRIMARY KEY, tenant_id int NOT NULL, body text)", both, "table public.notes on premises is not guarded", ""},
-		{"a new table on one side", "CREATE TABLE notes (id uuid PRIMARY KEY, tenant_id int NOT NULL)", both[:1], "table public.notes is only on premises", "DROP TABLE notes"},
-		{"a new table on the other side", "CREATE TABLE notes (id uuid PRIMARY KEY, tenant_id int NOT NULL)", both[1:], "table public.notes is only on AWS", "DROP TABLE notes"},
-		{"a new table of nobody's", "CREATE TABLE jobs (id int PRIMARY KEY)", both, "table public.jobs on premises is neither a customer's nor named in the plan", "DROP TABLE jobs"},
-		{"a new partition", "CREATE TABLE events_d PARTITION OF events FOR VALUES FROM ('2040-01-01') TO ('2041-01-01')", both, "table public.events_d on AWS is not identified by a key with tenant_id", ""},
-		{"a new column on one side", "ALTER TABLE acct ADD note text", both[:1], "column note of table public.acct is only on premises", "ALTER TABLE acct DROP note"},
+		{"a new table", "CREATE TABLE notes (id uuid PRIMARY KEY, tenant_id int NOT NULL, body text)", both, "table public.notes on " +
+			"premises is not guarded", ""},
+		{"a new table on one side", "CREATE TABLE notes (id uuid PRIMARY KEY, tenant_id int NOT NULL)", both[:1],
+			"table public.notes is only on premises", "DROP TABLE notes"},
+		{"a new table on the other side", "CREATE TABLE notes (id uuid PRIMARY KEY, tenant_id int NOT NULL)", both[1:],
+			"table public.notes is only on AWS", "DROP TABLE notes"},
+		{"a new table of nobody's", "CREATE TABLE jobs (id int PRIMARY KEY)", both, "table public.jobs on premises is neither a " +
+			"customer's nor named in the plan", "DROP TABLE jobs"},
+		{"a new partition", "CREATE TABLE events_d PARTITION OF events FOR VALUES FROM ('2040-01-01') TO ('2041-01-01')", both,
+			"table public.events_d on AWS is not identified by a key with tenant_id", ""},
+		{"a new column on one side", "ALTER TABLE acct ADD note text", both[:1], "column note of table public.acct is only on premises",
+			"ALTER TABLE acct DROP note"},
 		{"a guard taken away", "DROP TRIGGER zzzz_drover_guard ON acct", both[1:], "table public.acct on AWS is not guarded", ""},
-		{"an identity taken away", "ALTER TABLE order_items REPLICA IDENTITY DEFAULT", both[:1], "table public.order_items on premises is not identified by a key with tenant_id", ""},
-		{"a table made anew", "DROP TABLE blobs; CREATE TABLE blobs (tenant_id int NOT NULL, id uuid, token uuid, data bytea, PRIMARY KEY (tenant_id, id))", both, "table public.blobs on premises is not subscribed to", ""},
+		{"an identity taken away", "ALTER TABLE order_items REPLICA IDENTITY DEFAULT", both[:1], "table public.order_items on premises " +
+			"is not identified by a key with tenant_id", ""},
+		{"a table made anew", "DROP TABLE blobs; CREATE TABLE blobs (tenant_id int NOT NULL, id uuid, token uuid, data bytea, PRIMARY " +
+			"KEY (tenant_id, id))", both, "table public.blobs on premises is not subscribed to", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := pairtest.New(t).Prepared(2)
@@ -185,7 +195,8 @@ func TestADroppedTableStopsNoMoveUnderWay(t *testing.T) {
 	for _, side := range []migration.Side{s, d} {
 		r.Must(side, "DROP TABLE audit")
 	}
-	require.Equal(t, migration.WordFenced, r.Word(pairtest.StepsOn(r.Pair).AwaitMark(t.Context(), d, 1, pairtest.Try(1, 1), 10*time.Second)))
+	require.Equal(t, migration.WordFenced, r.Word(pairtest.StepsOn(r.Pair).AwaitMark(t.Context(), d, 1, pairtest.Try(1, 1),
+		10*time.Second)))
 	require.Equal(t, migration.WordSealed, r.Seal(s, 1, pairtest.Try(1, 1)))
 	require.Equal(t, migration.WordOpen, r.OpenAt(d, 1, pairtest.Try(1, 1)))
 	r.Sound()

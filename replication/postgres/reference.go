@@ -13,8 +13,9 @@ import (
 // referenceLooks is how often a table must differ to be said to.
 const referenceLooks = 3
 
-// ReferenceDifferences compares the tables that belong to no tenant, which are written on premises and copied. What differs is looked at
-// again after a beat, since it may have been on its way. None: both sides are alike.
+// ReferenceDifferences compares the tables that belong to no tenant, which are written on premises
+// and copied. What differs is looked at again after a beat, since it may have been on its way.
+// None: both sides are alike.
 func (p *Pair) ReferenceDifferences(ctx context.Context) ([]string, error) {
 	tables, err := ReadTables(ctx, p.OnPrem.Pool, p.Dataset)
 	if err != nil {
@@ -48,7 +49,8 @@ func (p *Pair) ReferenceDifferences(ctx context.Context) ([]string, error) {
 	}
 }
 
-// referenceEvery is how long a comparison that found nothing holds: the tables are read whole, and many customers move in a minute.
+// referenceEvery is how long a comparison that found nothing holds: the tables are read whole, and
+// many customers move in a minute.
 const referenceEvery = time.Minute
 
 // readyReference wants the tables of no tenant to be alike before a Move.
@@ -90,5 +92,6 @@ func (t Table) wholeQuery() string {
 	for i, c := range t.Columns {
 		cols[i] = "x." + pgx.Identifier{c}.Sanitize()
 	}
-	return fmt.Sprintf(`SELECT count(*), coalesce(sum(hashtextextended(ROW(%s)::text COLLATE "C", 0)), 0)::text FROM %s x`, strings.Join(cols, ", "), t.Ident())
+	return fmt.Sprintf(`SELECT count(*), coalesce(sum(hashtextextended(ROW(%s)::text COLLATE "C", 0)), 0)::text FROM %s x`,
+		strings.Join(cols, ", "), t.Ident())
 }

@@ -60,7 +60,8 @@ func TestTheDestinationOpensOnlyWithEverything(t *testing.T) {
 	r.Must(s, update, 2, 70)
 	r.Must(s, "INSERT INTO orders (tenant_id, amount) VALUES (2, 1)")
 	require.Equal(t, migration.WordFenced, r.Fence(s, 2, pairtest.Try(1, 1), 20*time.Second))
-	require.Equal(t, migration.WordBehind, r.Word(pairtest.StepsOn(r.Pair).AwaitMark(t.Context(), d, 2, pairtest.Try(1, 1), 50*time.Millisecond)))
+	require.Equal(t, migration.WordBehind, r.Word(pairtest.StepsOn(r.Pair).AwaitMark(t.Context(), d, 2, pairtest.Try(1, 1),
+		50*time.Millisecond)))
 	require.Equal(t, migration.WordSealed, r.Seal(s, 2, pairtest.Try(1, 1)))
 	require.EqualValues(t, 0, r.Num(s, `SELECT count(*) FROM pg_publication p JOIN pg_publication_rel x ON x.prpubid = p.oid
 		WHERE pubname = $1 AND prrelid = 'acct'::regclass AND pg_get_expr(prqual, prrelid) !~ 'NOT .*tenant_id = 2'`, r.Pair.Names.Forward), "the filter is without 2")
@@ -145,7 +146,8 @@ func TestAFenceGivesUpBeforeTheWriterIsPickedAsADeadlocksVictim(t *testing.T) {
 		fenced <- pairtest.Code(r.Query(s, nil, "SELECT drover.fence('{6,7}', 1, '"+pairtest.Owner(1)+"', '9 s')"))
 	}()
 	r.Until("the fence holds tenant 6", func() bool {
-		return r.Num(s, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 724 AND objid = 6 AND mode = 'ExclusiveLock'") == 1
+		return r.Num(s, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 724 AND objid = 6 AND mode = "+
+			"'ExclusiveLock'") == 1
 	})
 	_, err = tx.Exec(t.Context(), update, 6, 1)
 	require.NoError(t, err)
@@ -162,7 +164,8 @@ func TestASealThatTimesOutBehindAVacuumChangesNothing(t *testing.T) {
 	_, err = tx.Exec(t.Context(), "LOCK TABLE orders IN SHARE UPDATE EXCLUSIVE MODE")
 	require.NoError(t, err)
 	require.Equal(t, "55P03", r.Exec(s, "SELECT drover.seal('{8}', 1, '"+pairtest.Owner(1)+"', 300)"))
-	require.EqualValues(t, 1, r.Num(s, "SELECT count(*) FROM drover.fence f JOIN drover.direction USING (tenant) WHERE tenant = 8 AND state = 'fenced' AND is_on"))
+	require.EqualValues(t, 1, r.Num(s, "SELECT count(*) FROM drover.fence f JOIN drover.direction USING (tenant) WHERE tenant = 8 AND "+
+		"state = 'fenced' AND is_on"))
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.Equal(t, migration.WordSealed, r.Seal(s, 8, pairtest.Try(1, 1)))
 }
@@ -191,10 +194,12 @@ func TestTheGuardRefusesWhatIsNotAtHome(t *testing.T) {
 	r.Move(s, 2, pairtest.Try(1, 1))
 	require.Equal(t, "DR003", r.Exec(s, "TRUNCATE orders"))
 	require.Equal(t, "DR003", r.Exec(s, "TRUNCATE events_a"), "a partition by itself")
-	require.Equal(t, pairtest.Refused, r.Exec(d, "INSERT INTO acct VALUES (99, 1)"), "an unknown tenant, on the side where newcomers do not write")
+	require.Equal(t, pairtest.Refused, r.Exec(d, "INSERT INTO acct VALUES (99, 1)"), "an unknown tenant, on the side where newcomers do "+
+		"not write")
 	require.Equal(t, pairtest.Refused, r.Exec(s, "INSERT INTO events (ts, tenant_id) VALUES ('2024-05-05', 2)"), "a partitioned table")
 	r.Must(s, "INSERT INTO orders (tenant_id, amount) VALUES (9, 1)")
-	require.Equal(t, pairtest.Refused, r.Exec(s, "UPDATE orders SET tenant_id = 2 WHERE tenant_id = 9"), "a row given to a tenant that is elsewhere")
+	require.Equal(t, pairtest.Refused, r.Exec(s, "UPDATE orders SET tenant_id = 2 WHERE tenant_id = 9"), "a row given to a tenant that "+
+		"is elsewhere")
 	require.EqualValues(t, 1, r.Num(d, "SELECT drover.is_home(2)::int"))
 	require.EqualValues(t, 0, r.Num(s, "SELECT drover.is_home(2)::int"))
 

@@ -14,7 +14,8 @@ var moveSQL string
 // MoveSQL is the file that is installed on both servers.
 func MoveSQL() string { return moveSQL }
 
-// MoveVersion grows with every released change of move.sql, so that a worker that is older than the database leaves it alone.
+// MoveVersion grows with every released change of move.sql, so that a worker that is older than the
+// database leaves it alone.
 const MoveVersion = 1
 
 // Installed reads the stamp of move.sql; version 0 means that nothing is installed.

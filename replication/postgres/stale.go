@@ -28,7 +28,8 @@ type BothOpen struct {
 	Why    string // the tokens, and why neither side was closed
 }
 
-// StaleSide is a side that was closed for a tenant because the other side is open under a later Move.
+// StaleSide is a side that was closed for a tenant because the other side is open under a later
+// Move.
 type StaleSide struct {
 	Tenant int64
 	Side   migration.Side
@@ -38,9 +39,9 @@ type StaleSide struct {
 }
 
 // Watch holds both databases against the invariants, once for every tenant of the dataset, with one
-// query a side. Where both sides are open for a tenant and the turn of the directions says which one
-// opened later, it closes the other at once and names what was written there: closing is always safe.
-// Then it writes down how far both servers have come. Run twice, it finds nothing more to do.
+// query a side. Where both sides are open for a tenant and the turn of the directions says which
+// one opened later, it closes the other at once and names what was written there: closing is always
+// safe. Then it writes down how far both servers have come. Run twice, it finds nothing more to do.
 func (p *Pair) Watch(ctx context.Context) (Watch, error) {
 	var w Watch
 	onprem, aws, err := p.witnesses(ctx)
@@ -94,8 +95,8 @@ type turn struct {
 	Opened int64 // token that last turned the direction away from here on; -1: it is off
 }
 
-// openOnBoth finds the tenants that are sealed nowhere. The sides are read a moment apart, so who looks
-// open on both is read again: a Move that ended in between has moved its fences on.
+// openOnBoth finds the tenants that are sealed nowhere. The sides are read a moment apart, so who
+// looks open on both is read again: a Move that ended in between has moved its fences on.
 func (p *Pair) openOnBoth(ctx context.Context) ([]openTenant, error) {
 	seen, err := p.unsealed(ctx, nil)
 	if err != nil || len(seen) == 0 {
@@ -112,7 +113,8 @@ func (p *Pair) openOnBoth(ctx context.Context) ([]openTenant, error) {
 	// Whoever has another fence now is in the middle of something: the next look sees it settled.
 	return slices.DeleteFunc(again, func(t openTenant) bool {
 		i := slices.IndexFunc(seen, func(s openTenant) bool { return s.Tenant == t.Tenant })
-		return i < 0 || seen[i].sides[migration.OnPrem].Token != t.sides[migration.OnPrem].Token || seen[i].sides[migration.AWS].Token != t.sides[migration.AWS].Token
+		return i < 0 || seen[i].sides[migration.OnPrem].Token != t.sides[migration.OnPrem].Token ||
+			seen[i].sides[migration.AWS].Token != t.sides[migration.AWS].Token
 	}), nil
 }
 
@@ -137,7 +139,8 @@ func (p *Pair) unsealed(ctx context.Context, only []int64) ([]openTenant, error)
 }
 
 func (s *Server) turns(ctx context.Context, pub string, only []int64) (map[int64]turn, error) {
-	rows, err := s.Pool.Query(ctx, `SELECT f.tenant, f.state, f.token, coalesce(f.owner::text, ''), CASE WHEN d.is_on THEN d.token ELSE -1 END
+	rows, err := s.Pool.Query(ctx, `SELECT f.tenant, f.state, f.token, coalesce(f.owner::text, ''), CASE WHEN d.is_on THEN d.token ELSE -1
+		END
 		FROM drover.fence f JOIN drover.direction d USING (tenant)
 		WHERE d.pub = $1 AND f.state <> 'sealed' AND ($2::bigint[] IS NULL OR f.tenant = ANY ($2))`, pub, only)
 	if err != nil {
@@ -155,9 +158,9 @@ func (s *Server) turns(ctx context.Context, pub string, only []int64) (map[int64
 // closeStale closes the side that opened earlier. It answers why it closed none, or "" when no more
 // than one side is open now.
 //
-// What tells them apart is the turn of the directions, which only seal, open and reopen write: a claim
-// raises a fence's token without opening anything. A side whose seal was undone by hand has its
-// direction off; one that was restored, or failed over, has it on under an older token.
+// What tells them apart is the turn of the directions, which only seal, open and reopen write: a
+// claim raises a fence's token without opening anything. A side whose seal was undone by hand has
+// its direction off; one that was restored, or failed over, has it on under an older token.
 func (p *Pair) closeStale(ctx context.Context, t openTenant) (string, error) {
 	o, a := t.sides[migration.OnPrem], t.sides[migration.AWS]
 	if o.Opened == a.Opened {
@@ -174,7 +177,8 @@ func (p *Pair) closeStale(ctx context.Context, t openTenant) (string, error) {
 	case err != nil:
 		return "", err
 	case r == migration.WordBusy:
-		return fmt.Sprintf("both sides take its writes (premises at token %d, AWS at token %d); %s is stale and cannot be closed yet: a writer holds it",
+		return fmt.Sprintf("both sides take its writes (premises at token %d, AWS at token %d); %s is stale and cannot be closed yet: a "+
+			"writer holds it",
 			o.Token, a.Token, where(side)), nil
 	}
 	return "", nil
@@ -216,7 +220,8 @@ func (p *Pair) staleSides(ctx context.Context) ([]StaleSide, error) {
 				if err != nil {
 					return nil, err
 				}
-				if _, err := s.Pool.Exec(ctx, `UPDATE drover.stale SET writes = $3 WHERE tenant = $1 AND token = $2`, x.Tenant, x.Token, text); err != nil {
+				if _, err := s.Pool.Exec(ctx, `UPDATE drover.stale SET writes = $3 WHERE tenant = $1 AND token = $2`, x.Tenant, x.Token,
+					text); err != nil {
 					return nil, fmt.Errorf("keep what was written %s for tenant %d: %w", s.Where(), x.Tenant, err)
 				}
 				x.writes = &text
@@ -233,7 +238,8 @@ type staleRow struct {
 	writes *string
 }
 
-// arrivalPatience is how long strays waits for what the home has sent: rows under way are no strays.
+// arrivalPatience is how long strays waits for what the home has sent: rows under way are no
+// strays.
 const arrivalPatience = 10 * time.Second
 
 // namedStrays is how many rows of a table strays names; it counts them all.
@@ -270,8 +276,8 @@ func (p *Pair) strays(ctx context.Context, side migration.Side, tenant int64) (s
 	return strings.Join(found, "; ") + caveat, nil
 }
 
-// straysIn compares one table by merging both sides' rows in the order of their hashes: memory does not
-// grow with the table.
+// straysIn compares one table by merging both sides' rows in the order of their hashes: memory does
+// not grow with the table.
 func (p *Pair) straysIn(ctx context.Context, t Table, side migration.Side, tenant int64) (string, error) {
 	key, err := p.keyColumns(ctx, t)
 	if err != nil {
@@ -348,7 +354,8 @@ func (h *hashes) next() {
 
 func (h *hashes) before(o *hashes) bool { return h.hash < o.hash || h.hash == o.hash && h.key < o.key }
 
-// hashesQuery reads a hash and the key of each row of a tenant, in the order that hashes.before has.
+// hashesQuery reads a hash and the key of each row of a tenant, in the order that hashes.before
+// has.
 func (t Table) hashesQuery(key []string) string {
 	cols, keys := make([]string, len(t.Columns)), make([]string, len(key))
 	for i, c := range t.Columns {
@@ -361,12 +368,14 @@ func (t Table) hashesQuery(key []string) string {
 	if len(keys) > 0 {
 		k = strings.Join(keys, " || ' ' || ")
 	}
-	return fmt.Sprintf(`SELECT hashtextextended(ROW(%s)::text COLLATE "C", 0) h, (%s) COLLATE "C" k FROM %s x WHERE x.%s = $1 ORDER BY 1, 2`,
+	return fmt.Sprintf(
+		`SELECT hashtextextended(ROW(%s)::text COLLATE "C", 0) h, (%s) COLLATE "C" k FROM %s x WHERE x.%s = $1 ORDER BY 1, 2`,
 		strings.Join(cols, ", "), k, t.Ident(), pgx.Identifier{t.Column}.Sanitize())
 }
 
-// keyColumns are the columns of the table's primary key on premises, but for the tenant's. A table may
-// have none: its rows are then named by their hash, since what they hold is nobody's business here.
+// keyColumns are the columns of the table's primary key on premises, but for the tenant's. A table
+// may have none: its rows are then named by their hash, since what they hold is nobody's business
+// here.
 func (p *Pair) keyColumns(ctx context.Context, t Table) (cols []string, err error) {
 	err = p.OnPrem.Pool.QueryRow(ctx, `SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_index i
 		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)

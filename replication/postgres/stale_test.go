@@ -16,7 +16,8 @@ func TestASideThatForgotItsSealIsClosedAndWhatWasWrittenThereIsNamed(t *testing.
 			"UPDATE drover.fence SET state = 'open', token = 0, sealed_token = 0, owner = NULL WHERE tenant = 1; " +
 				"UPDATE drover.direction SET is_on = true, token = 0, owner = NULL WHERE tenant = 1"},
 		{"a failover to a standby that has the fence and missed the seal",
-			"UPDATE drover.fence SET state = 'fenced', lease_until = clock_timestamp() - interval '1 second', sealed_token = 0 WHERE tenant = 1; " +
+			"UPDATE drover.fence SET state = 'fenced', lease_until = clock_timestamp() - interval '1 second', sealed_token = 0 WHERE " +
+				"tenant = 1; " +
 				"UPDATE drover.direction SET is_on = true, token = 0, owner = NULL WHERE tenant = 1"},
 		{"a hand, and a claim that raised the token after it", "UPDATE drover.fence SET state = 'open', token = 9 WHERE tenant = 1"},
 	} {
@@ -54,7 +55,8 @@ func TestASideThatOpenedLaterIsNeverTheStaleOne(t *testing.T) {
 	r := pairtest.New(t).Prepared(1)
 	r.Move(s, 1, pairtest.Try(1, 1))
 	r.Move(d, 1, pairtest.Try(2, 1))
-	r.Script(d, "UPDATE drover.fence SET state = 'open', token = 1 WHERE tenant = 1; UPDATE drover.direction SET is_on = true, token = 1 WHERE tenant = 1")
+	r.Script(d, "UPDATE drover.fence SET state = 'open', token = 1 WHERE tenant = 1; UPDATE drover.direction SET is_on = true, token = "+
+		"1 WHERE tenant = 1")
 	w := watch(r)
 	require.Len(t, w.Stale, 1)
 	require.Equal(t, migration.AWS, w.Stale[0].Side)

@@ -11,8 +11,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Step is what a step of a Move answered, and when by the clock of the server that took it: read at the end of the transaction, a
-// moment before its commit.
+// Step is what a step of a Move answered, and when by the clock of the server that took it: read at
+// the end of the transaction, a moment before its commit.
 type Step struct {
 	Word migration.Word
 	At   time.Time
@@ -22,17 +22,21 @@ type Step struct {
 var ErrNotPrepared = errors.New("the tenant is not known to this database: replication has not been prepared for it")
 
 // ErrObserving says that the guard only records what it would refuse; nothing can be fenced.
-var ErrObserving = errors.New("the guard only observes: switch it to enforce before the first Move (UPDATE drover.config SET mode = 'enforce')")
+var ErrObserving = errors.New("the guard only observes: switch it to enforce before the first Move (UPDATE drover.config SET mode = " +
+	"'enforce')")
 
-// markPoll is how often the destination is asked whether a mark has arrived. The question is one index read.
+// markPoll is how often the destination is asked whether a mark has arrived. The question is one
+// index read.
 const markPoll = time.Millisecond
 
-// stepLimit is how long a step may take: longer than any waits for a lock (wait_ms in move.sql), so that who hangs is a server or a network.
+// stepLimit is how long a step may take: longer than any waits for a lock (wait_ms in move.sql), so
+// that who hangs is a server or a network.
 const stepLimit = 4 * time.Second
 
 // The steps of move.sql. OFFSET 0 keeps the clock from being read before the function has run.
 const (
-	sqlFence   = `SELECT w, clock_timestamp() FROM (SELECT drover.fence($1, $2, $3, make_interval(secs => $4), 500, make_interval(secs => $5)) w OFFSET 0) x`
+	sqlFence = `SELECT w, clock_timestamp() FROM (SELECT drover.fence($1, $2, $3, make_interval(secs => $4), 500, make_interval(secs =>
+		$5)) w OFFSET 0) x`
 	sqlSeal    = `SELECT w, clock_timestamp() FROM (SELECT drover.seal($1, $2, $3) w OFFSET 0) x`
 	sqlOpen    = `SELECT w, clock_timestamp() FROM (SELECT drover.open($1, $2, $3) w OFFSET 0) x`
 	sqlUnfence = `SELECT w, clock_timestamp() FROM (SELECT drover.unfence($1, $2, $3) w OFFSET 0) x`
@@ -42,15 +46,17 @@ const (
 	sqlArrived = `SELECT drover.arrived($1, $2, $3), clock_timestamp()`
 )
 
-// Unfence is the owner's own way back before the seal: Open, Sealed, Superseded or Busy. It also refuses a fence that comes late.
+// Unfence is the owner's own way back before the seal: Open, Sealed, Superseded or Busy. It also
+// refuses a fence that comes late.
 func (p *Pair) Unfence(ctx context.Context, from migration.Side, tenant int64, try migration.Try) (Step, error) {
 	s := p.Side(from)
 	return s.step(ctx, s.lane, "unfence", sqlUnfence, tenant, try)
 }
 
-// Poison resolves an open whose outcome is not known, with a token above the doubtful one: Opened (it had happened: go forward),
-// Poisoned (it never will), Superseded or Busy. Like Reopen and Claim it decides by what both servers
-// remember: it is ErrDoubtedServer where one of them is not the server that Drover knew.
+// Poison resolves an open whose outcome is not known, with a token above the doubtful one: Opened
+// (it had happened: go forward), Poisoned (it never will), Superseded or Busy. Like Reopen and
+// Claim it decides by what both servers remember: it is ErrDoubtedServer where one of them is not
+// the server that Drover knew.
 func (p *Pair) Poison(ctx context.Context, to migration.Side, tenant int64, try migration.Try) (Step, error) {
 	if err := p.Trusted(ctx); err != nil {
 		return Step{}, err
@@ -59,7 +65,8 @@ func (p *Pair) Poison(ctx context.Context, to migration.Side, tenant int64, try 
 	return s.step(ctx, s.lane, "poison", sqlPoison, tenant, try)
 }
 
-// Reopen opens a sealed origin again, only after Poison with the same try said Poisoned: Open, Fenced, Superseded or Busy.
+// Reopen opens a sealed origin again, only after Poison with the same try said Poisoned: Open,
+// Fenced, Superseded or Busy.
 func (p *Pair) Reopen(ctx context.Context, from migration.Side, tenant int64, try migration.Try) (Step, error) {
 	if err := p.Trusted(ctx); err != nil {
 		return Step{}, err
@@ -68,7 +75,8 @@ func (p *Pair) Reopen(ctx context.Context, from migration.Side, tenant int64, tr
 	return s.step(ctx, s.lane, "reopen", sqlReopen, tenant, try)
 }
 
-// Claim ends whatever was under way on a side below this token: Open, Sealed (it stays so), Superseded or Busy.
+// Claim ends whatever was under way on a side below this token: Open, Sealed (it stays so),
+// Superseded or Busy.
 func (p *Pair) Claim(ctx context.Context, side migration.Side, tenant int64, try migration.Try) (Step, error) {
 	if err := p.Trusted(ctx); err != nil {
 		return Step{}, err
@@ -77,8 +85,8 @@ func (p *Pair) Claim(ctx context.Context, side migration.Side, tenant int64, try
 	return s.step(ctx, s.lane, "claim", sqlClaim, tenant, try)
 }
 
-// awaitMark waits until the mark of the fence has arrived by replication: Open is possible then. It answers Fenced when it has, Behind
-// when limit is over.
+// awaitMark waits until the mark of the fence has arrived by replication: Open is possible then. It
+// answers Fenced when it has, Behind when limit is over.
 func (s *Server) awaitMark(ctx context.Context, q Querier, id int32, try migration.Try, limit time.Duration) (Step, error) {
 	over := time.After(limit)
 	tick := time.NewTicker(markPoll)
@@ -112,8 +120,8 @@ func (s *Server) arrived(ctx context.Context, q Querier, id int32, try migration
 	return r, nil
 }
 
-// step calls one function of move.sql in a transaction of its own. A reply that is lost leaves an unknown outcome: the same call
-// again finds it out, since every function is idempotent.
+// step calls one function of move.sql in a transaction of its own. A reply that is lost leaves an
+// unknown outcome: the same call again finds it out, since every function is idempotent.
 func (s *Server) step(ctx context.Context, q Querier, what, sql string, tenant int64, try migration.Try, more ...any) (Step, error) {
 	id, err := TenantID(tenant)
 	if err != nil {

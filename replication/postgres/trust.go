@@ -12,8 +12,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// ErrDoubtedServer says that a server is not the one that Drover knew: it was failed over, restored or
-// replaced, and may have forgotten that a customer was closed there.
+// ErrDoubtedServer says that a server is not the one that Drover knew: it was failed over, restored
+// or replaced, and may have forgotten that a customer was closed there.
 var ErrDoubtedServer = errors.New("a database server is not the one that Drover knew")
 
 // ErrOtherServer says that a server changed between the look at it and the agreement.
@@ -80,15 +80,17 @@ func readWitness(r pgx.BatchResults) (witness, error) {
 	}
 	var side migration.Side
 	var row serverRow
-	_, err = pgx.ForEachRow(rows, []any{&side, &row.SystemID, &row.Timeline, &row.lsn, &row.agreedBy}, func() error { w.rows[side] = row; return nil })
+	_, err = pgx.ForEachRow(rows, []any{&side, &row.SystemID, &row.Timeline, &row.lsn, &row.agreedBy},
+		func() error { w.rows[side] = row; return nil })
 	if err != nil {
 		return w, err
 	}
 	return w, r.QueryRow().Scan(&w.now.SystemID, &w.now.Timeline, &w.written, &w.flushed)
 }
 
-// judge says whether a server is the one that its peer remembers. A restore takes a server's own row
-// back, never its peer's: so its own row and its WAL must have come at least as far as the peer's row.
+// judge says whether a server is the one that its peer remembers. A restore takes a server's own
+// row back, never its peer's: so its own row and its WAL must have come at least as far as the
+// peer's row.
 func judge(side migration.Side, own, peer witness) ServerState {
 	s := ServerState{Side: side, Now: own.now}
 	theirs, met := peer.rows[side]
@@ -105,7 +107,8 @@ func judge(side migration.Side, own, peer witness) ServerState {
 	case theirs.SystemID != own.now.SystemID:
 		why = fmt.Sprintf("its system identifier is %s, and was %s: it is another database cluster", own.now.SystemID, theirs.SystemID)
 	case theirs.Timeline != own.now.Timeline:
-		why = fmt.Sprintf("its timeline is %d, and was %d: it was failed over, or restored to a point in time", own.now.Timeline, theirs.Timeline)
+		why = fmt.Sprintf("its timeline is %d, and was %d: it was failed over, or restored to a point in time", own.now.Timeline,
+			theirs.Timeline)
 	case before(own.written, theirs.lsn):
 		why = fmt.Sprintf("its WAL ends at %s, and had come to %s: it was restored from a backup", own.written, theirs.lsn)
 	case !has || before(mine.lsn, theirs.lsn):
@@ -168,8 +171,8 @@ func doubts(states []ServerState) string {
 	return strings.Join(out, "; ")
 }
 
-// Remember writes down how far both servers have come, on both: a server's own row first. Nothing is
-// written while one of them is in doubt. Any number of workers may remember at once.
+// Remember writes down how far both servers have come, on both: a server's own row first. Nothing
+// is written while one of them is in doubt. Any number of workers may remember at once.
 func (p *Pair) Remember(ctx context.Context) error {
 	onprem, aws, err := p.witnesses(ctx)
 	if err != nil {
@@ -178,15 +181,16 @@ func (p *Pair) Remember(ctx context.Context) error {
 	return p.remember(ctx, onprem, aws)
 }
 
-// remember is Remember of what was read a moment ago: a server that has changed since keeps its row, which
-// names another identity.
+// remember is Remember of what was read a moment ago: a server that has changed since keeps its
+// row, which names another identity.
 func (p *Pair) remember(ctx context.Context, onprem, aws witness) error {
 	if d := doubts([]ServerState{judge(migration.OnPrem, onprem, aws), judge(migration.AWS, aws, onprem)}); d != "" {
 		return fmt.Errorf("%w: %s", ErrDoubtedServer, d)
 	}
 	for side, w := range map[migration.Side]witness{migration.OnPrem: onprem, migration.AWS: aws} {
 		for _, s := range []*Server{p.Side(side), p.Side(side.Other())} {
-			if _, err := s.Pool.Exec(ctx, `SELECT drover.remember_server($1, $2, $3, $4::text::pg_lsn)`, string(side), w.now.SystemID, w.now.Timeline, w.flushed); err != nil {
+			if _, err := s.Pool.Exec(ctx, `SELECT drover.remember_server($1, $2, $3, $4::text::pg_lsn)`, string(side), w.now.SystemID,
+				w.now.Timeline, w.flushed); err != nil {
 				return fmt.Errorf("remember the server %s %s: %w", where(side), s.Where(), err)
 			}
 		}
@@ -194,18 +198,20 @@ func (p *Pair) remember(ctx context.Context, onprem, aws witness) error {
 	return nil
 }
 
-// Agree vouches for the server that stands on a side now, by somebody's name. seen is the identity that
-// was shown to that person: another one that has come since is refused.
+// Agree vouches for the server that stands on a side now, by somebody's name. seen is the identity
+// that was shown to that person: another one that has come since is refused.
 func (p *Pair) Agree(ctx context.Context, side migration.Side, seen Identity, by, why string) error {
 	own, err := p.Side(side).witness(ctx)
 	if err != nil {
 		return err
 	}
 	if own.now != seen {
-		return fmt.Errorf("agree to the server %s: %w: it is %s now, and %s was agreed to; look at it again", where(side), ErrOtherServer, own.now, seen)
+		return fmt.Errorf("agree to the server %s: %w: it is %s now, and %s was agreed to; look at it again", where(side), ErrOtherServer,
+			own.now, seen)
 	}
 	for _, s := range []*Server{p.Side(side), p.Side(side.Other())} {
-		_, err := s.Pool.Exec(ctx, `SELECT drover.agree_server($1, $2, $3, $4::text::pg_lsn, $5, $6)`, string(side), seen.SystemID, seen.Timeline, own.flushed, by, why)
+		_, err := s.Pool.Exec(ctx, `SELECT drover.agree_server($1, $2, $3, $4::text::pg_lsn, $5, $6)`, string(side), seen.SystemID,
+			seen.Timeline, own.flushed, by, why)
 		if err != nil {
 			return fmt.Errorf("agree to the server %s, written %s: %w", where(side), s.Where(), err)
 		}
@@ -220,7 +226,8 @@ func where(s migration.Side) string {
 	return "on premises"
 }
 
-// Forget takes away what both databases remember of the servers. One without Drover's schema remembers nothing.
+// Forget takes away what both databases remember of the servers. One without Drover's schema
+// remembers nothing.
 func (p *Pair) Forget(ctx context.Context) error {
 	for _, s := range p.Both() {
 		if version, _, err := Installed(ctx, s.Pool); err != nil {

@@ -50,8 +50,8 @@ func (p *Pair) comparedTables(ctx context.Context) ([]Table, error) {
 	return p.LoadTables(ctx)
 }
 
-// Verify compares a tenant's rows in every table, both sides at once, by count and by a hash that does not depend on the order. It
-// means something while nothing writes them.
+// Verify compares a tenant's rows in every table, both sides at once, by count and by a hash that
+// does not depend on the order. It means something while nothing writes them.
 func (p *Pair) Verify(ctx context.Context, tenant int64) (Verification, error) {
 	begun := time.Now()
 	id, err := TenantID(tenant)
@@ -113,8 +113,9 @@ type batcher interface {
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
-// contentQuery sums a hash of each row's text. Columns are named, in alphabetical order: the sides may have them in different places.
-// The settings that decide how values print are pinned on the connection.
+// contentQuery sums a hash of each row's text. Columns are named, in alphabetical order: the sides
+// may have them in different places. The settings that decide how values print are pinned on the
+// connection.
 func (t Table) contentQuery() string {
 	cols := make([]string, len(t.Columns))
 	for i, c := range t.Columns {

@@ -7,8 +7,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// fillViews fills the materialised views on AWS that have never been: a schema comes without rows, and a view that was never filled cannot
-// be read. Those that others are made of come first, since they are older. A view that is filled is left alone.
+// fillViews fills the materialised views on AWS that have never been: a schema comes without rows,
+// and a view that was never filled cannot be read. Those that others are made of come first, since
+// they are older. A view that is filled is left alone.
 func (p *Pair) fillViews(ctx context.Context, say func(string)) error {
 	return p.AWS.Unhurried(ctx, func(c *pgx.Conn) error {
 		rows, err := c.Query(ctx, `SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -18,7 +18,8 @@ type ELB interface {
 	DescribeRules(context.Context, *elb.DescribeRulesInput, ...func(*elb.Options)) (*elb.DescribeRulesOutput, error)
 	DescribeTags(context.Context, *elb.DescribeTagsInput, ...func(*elb.Options)) (*elb.DescribeTagsOutput, error)
 	DescribeTargetGroups(context.Context, *elb.DescribeTargetGroupsInput, ...func(*elb.Options)) (*elb.DescribeTargetGroupsOutput, error)
-	DescribeTargetGroupAttributes(context.Context, *elb.DescribeTargetGroupAttributesInput, ...func(*elb.Options)) (*elb.DescribeTargetGroupAttributesOutput, error)
+	DescribeTargetGroupAttributes(context.Context, *elb.DescribeTargetGroupAttributesInput,
+		...func(*elb.Options)) (*elb.DescribeTargetGroupAttributesOutput, error)
 	DescribeTargetHealth(context.Context, *elb.DescribeTargetHealthInput, ...func(*elb.Options)) (*elb.DescribeTargetHealthOutput, error)
 	DescribeAccountLimits(context.Context, *elb.DescribeAccountLimitsInput, ...func(*elb.Options)) (*elb.DescribeAccountLimitsOutput, error)
 
@@ -59,9 +60,11 @@ type Router struct {
 	seen   map[string]*sighting // target group ARN -> its targets' health a moment ago
 }
 
-// ELB throttles an account per region by token buckets; the one of Describe calls holds 40 and the others' sizes are not published
-// (https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-throttling.html). This pace leaves the account's other
-// users of the API room; where it is still too much, the client's adaptive retries slow down further.
+// ELB throttles an account per region by token buckets; the one of Describe calls holds 40 and the
+// others' sizes are not published
+// (https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-throttling.html). This
+// pace leaves the account's other users of the API room; where it is still too much, the client's
+// adaptive retries slow down further.
 const (
 	readsPerSecond, readBurst   = 20, 30
 	writesPerSecond, writeBurst = 10, 20
@@ -71,7 +74,8 @@ const (
 // Option changes how a router is built.
 type Option func(*Router)
 
-// WithPace sets how many calls a second may read and write rules, for accounts whose limits were raised.
+// WithPace sets how many calls a second may read and write rules, for accounts whose limits were
+// raised.
 func WithPace(reads, writes float64) Option {
 	return func(rt *Router) {
 		rt.reads.SetLimit(rate.Limit(reads))

@@ -16,8 +16,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Check reads every listener and says what would stop Drover from routing its customers, or change what their requests meet today.
-// It writes nothing.
+// Check reads every listener and says what would stop Drover from routing its customers, or change
+// what their requests meet today. It writes nothing.
 func (rt *Router) Check(ctx context.Context, spec *migration.Spec) (out []migration.Finding, err error) {
 	err = rt.eachRoute(ctx, spec, func(l *layout, c ELB) error {
 		ch := &check{rt: rt, c: c, l: l}
@@ -36,7 +36,8 @@ type check struct {
 }
 
 func (ch *check) find(s migration.Severity, name, reason, remedy string, args ...any) {
-	ch.findings = append(ch.findings, migration.Finding{Severity: s, Check: name, Subject: "route " + ch.l.route.Name, Reason: fmt.Sprintf(reason, args...), Remedy: remedy})
+	ch.findings = append(ch.findings, migration.Finding{Severity: s, Check: name, Subject: "route " + ch.l.route.Name,
+		Reason: fmt.Sprintf(reason, args...), Remedy: remedy})
 }
 
 func (ch *check) run(ctx context.Context, spec *migration.Spec) error {
@@ -65,7 +66,8 @@ func (ch *check) listener(ctx context.Context) (front, bool, error) {
 	var missing *types.ListenerNotFoundException
 	var invalid *types.LoadBalancerNotFoundException
 	if errors.As(err, &missing) || errors.As(err, &invalid) {
-		ch.find(migration.Blocker, "route-listener", "listener %s does not exist in account %s, region %s", "correct the route's listener, or create it", arn, ch.l.target.Account, ch.l.target.Region)
+		ch.find(migration.Blocker, "route-listener", "listener %s does not exist in account %s, region %s",
+			"correct the route's listener, or create it", arn, ch.l.target.Account, ch.l.target.Region)
 		return f, false, nil
 	}
 	return f, err == nil, err
@@ -76,19 +78,22 @@ func (ch *check) groups(ctx context.Context, spec *migration.Spec, f front) erro
 	for _, name := range slices.Sorted(maps.Keys(ch.l.route.ALB.Workloads)) {
 		arn := ch.l.route.ALB.Workloads[name]
 		if w, ok := spec.Workload(name); ok && w.Ingress == nil {
-			ch.find(migration.Blocker, "route-ingress", "workload %q is on the route and has no ingress", "give it an ingress, or take it off the route", name)
+			ch.find(migration.Blocker, "route-ingress", "workload %q is on the route and has no ingress", "give it an ingress, or take "+
+				"it off the route", name)
 		}
 		got, err := ch.c.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{TargetGroupArns: []string{arn}})
 		var missing *types.TargetGroupNotFoundException
 		if errors.As(err, &missing) || err == nil && len(got.TargetGroups) == 0 {
-			ch.find(migration.Blocker, "route-onprem-group", "target group %s of workload %q on premises does not exist", "create a group of IP targets with the addresses of its machines on premises, or correct the ARN", arn, name)
+			ch.find(migration.Blocker, "route-onprem-group", "target group %s of workload %q on premises does not exist",
+				"create a group of IP targets with the addresses of its machines on premises, or correct the ARN", arn, name)
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("describe target group %s: %w", arn, err)
 		}
 		if lbs := got.TargetGroups[0].LoadBalancerArns; len(lbs) > 0 && !slices.Contains(lbs, f.lb) {
-			ch.find(migration.Blocker, "route-onprem-group", "target group %s of workload %q is attached to another load balancer", "make a group for this load balancer; a group serves one", arn, name)
+			ch.find(migration.Blocker, "route-onprem-group", "target group %s of workload %q is attached to another load balancer",
+				"make a group for this load balancer; a group serves one", arn, name)
 		}
 		attrs, err := ch.c.DescribeTargetGroupAttributes(ctx, &elb.DescribeTargetGroupAttributesInput{TargetGroupArn: &arn})
 		if err != nil {
@@ -96,14 +101,16 @@ func (ch *check) groups(ctx context.Context, spec *migration.Spec, f front) erro
 		}
 		for _, at := range attrs.Attributes {
 			if aws.ToString(at.Key) == "stickiness.enabled" && aws.ToString(at.Value) == "true" {
-				ch.find(migration.Blocker, "route-stickiness", "target group %s of workload %q is sticky: clients would stay on the side they are on", "turn stickiness off, and let its cookies run out before the first batch", arn, name)
+				ch.find(migration.Blocker, "route-stickiness", "target group %s of workload %q is sticky: clients would stay on the "+
+					"side they are on", "turn stickiness off, and let its cookies run out before the first batch", arn, name)
 			}
 		}
 	}
 	return nil
 }
 
-// quota compares the rules that all customers on AWS will need with what the load balancer may have.
+// quota compares the rules that all customers on AWS will need with what the load balancer may
+// have.
 func (ch *check) quota(ctx context.Context, f front, v *view) error {
 	limits, err := ch.c.DescribeAccountLimits(ctx, &elb.DescribeAccountLimitsInput{PageSize: aws.Int32(400)})
 	if err != nil {
@@ -122,13 +129,16 @@ func (ch *check) quota(ctx context.Context, f front, v *view) error {
 		return err
 	}
 	if need := ch.needed(); len(v.foreign)+others+need > limit {
-		ch.find(migration.Blocker, "route-quota", "the load balancer has %d rules of others, %d will be needed for all customers on AWS (%d condition values a rule), and its quota is %d",
-			"raise the quota of rules per Application Load Balancer, or route through several load balancers", len(v.foreign)+others, need, valuesPerRule, limit)
+		ch.find(migration.Blocker, "route-quota", "the load balancer has %d rules of others, %d will be needed for all customers on AWS "+
+			"(%d condition values a rule), and its quota is %d",
+			"raise the quota of rules per Application Load Balancer, or route through several load balancers", len(v.foreign)+others, need,
+			valuesPerRule, limit)
 	}
 	return nil
 }
 
-// otherListeners counts the rules of the load balancer's other listeners: the quota is the load balancer's.
+// otherListeners counts the rules of the load balancer's other listeners: the quota is the load
+// balancer's.
 func (ch *check) otherListeners(ctx context.Context, f front) (n int, err error) {
 	got, err := ch.c.DescribeListeners(ctx, &elb.DescribeListenersInput{LoadBalancerArn: &f.lb})
 	if err != nil {
@@ -160,7 +170,8 @@ func (ch *check) priorities(v *view) {
 		room = min(room, r.priority-1)
 	}
 	if need := ch.needed(); room < need {
-		ch.find(migration.Blocker, "route-priorities", "Drover's rules must be asked first: %d priorities are needed below the listener's first rule and %d are free",
+		ch.find(migration.Blocker, "route-priorities", "Drover's rules must be asked first: %d priorities are needed below the "+
+			"listener's first rule and %d are free",
 			"give the listener's rules higher numbers: aws elbv2 set-rule-priorities (it changes their order for nobody)", need, room)
 	}
 }
@@ -168,15 +179,18 @@ func (ch *check) priorities(v *view) {
 func (ch *check) stickyRules(v *view) {
 	for _, r := range slices.Concat(v.foreign, v.basis) {
 		for _, act := range r.raw.Actions {
-			if f := act.ForwardConfig; f != nil && f.TargetGroupStickinessConfig != nil && aws.ToBool(f.TargetGroupStickinessConfig.Enabled) {
-				ch.find(migration.Blocker, "route-stickiness", "rule %s keeps clients on the target group they first met", "turn the rule's target group stickiness off", r.arn)
+			if f := act.ForwardConfig; f != nil && f.TargetGroupStickinessConfig != nil &&
+				aws.ToBool(f.TargetGroupStickinessConfig.Enabled) {
+				ch.find(migration.Blocker, "route-stickiness", "rule %s keeps clients on the target group they first met",
+					"turn the rule's target group stickiness off", r.arn)
 			}
 		}
 	}
 }
 
-// claims follows every host of every customer through the rules that stand. What takes a customer's requests today must be the
-// workload's group on premises, and nothing that Drover's rules would get ahead of may do anything else with them.
+// claims follows every host of every customer through the rules that stand. What takes a customer's
+// requests today must be the workload's group on premises, and nothing that Drover's rules would
+// get ahead of may do anything else with them.
 func (ch *check) claims(ctx context.Context, v *view) error {
 	others, err := ch.otherPlans(ctx, v)
 	if err != nil {
@@ -197,7 +211,8 @@ func (ch *check) claims(ctx context.Context, v *view) error {
 	return nil
 }
 
-// claimant is the first rule that takes the host's requests of a class and does not send them to the workload on premises as they are.
+// claimant is the first rule that takes the host's requests of a class and does not send them to
+// the workload on premises as they are.
 func (ch *check) claimant(v *view, k *class, customer migration.Customer, host string) (*rule, bool) {
 	onprem := ch.l.route.ALB.Workloads[k.workload]
 	rules := slices.SortedFunc(slices.Values(v.foreign), func(a, b *rule) int { return a.priority - b.priority })
@@ -218,8 +233,9 @@ func (ch *check) claimant(v *view, k *class, customer migration.Customer, host s
 	return nil, false
 }
 
-// siblings says whether a rule takes only requests that another workload of the route takes on AWS too, ahead of this class: its paths
-// are that workload's, and it does nothing else with them than forward them to that workload on premises.
+// siblings says whether a rule takes only requests that another workload of the route takes on AWS
+// too, ahead of this class: its paths are that workload's, and it does nothing else with them than
+// forward them to that workload on premises.
 func (ch *check) siblings(r *rule, k *class, customer migration.Customer) bool {
 	if len(r.paths) == 0 || slices.Equal(r.paths, k.paths) || len(r.raw.Transforms) > 0 {
 		return false
@@ -242,14 +258,18 @@ func (ch *check) claimed(r *rule, k *class, host, otherPlan string) {
 	to := ch.l.route.ALB.Workloads[k.workload]
 	switch {
 	case otherPlan != "":
-		ch.find(migration.Blocker, "route-host-claimed", "rule %s of Drover's plan %q takes requests to %s", "finish or abort that plan, or take the customer out of one of the two",
+		ch.find(migration.Blocker, "route-host-claimed", "rule %s of Drover's plan %q takes requests to %s", "finish or abort that "+
+			"plan, or take the customer out of one of the two",
 			r.arn, otherPlan, host)
 	case aws.ToBool(r.raw.IsDefault):
-		ch.find(migration.Blocker, "route-host-unserved", "requests to %s meet the listener's default action, which does not send them to workload %q on premises (%s)",
+		ch.find(migration.Blocker, "route-host-unserved", "requests to %s meet the listener's default action, which does not send them "+
+			"to workload %q on premises (%s)",
 			"give the customer's host a rule that forwards to that target group, or correct the route's onprem group", host, k.workload, to)
 	default:
-		ch.find(migration.Blocker, "route-host-claimed", "rule %s (priority %d) takes requests to %s of workload %q and %s, where %s should get them as they are; Drover's rules would be asked before it",
-			"move what the rule does (sign-in, redirect, rewrite, another service) to a workload of the route, or narrow its condition to other hosts",
+		ch.find(migration.Blocker, "route-host-claimed", "rule %s (priority %d) takes requests to %s of workload %q and %s, where %s "+
+			"should get them as they are; Drover's rules would be asked before it",
+			"move what the rule does (sign-in, redirect, rewrite, another service) to a workload of the route, or narrow its condition "+
+				"to other hosts",
 			r.arn, r.priority, host, k.workload, r.does(), to)
 	}
 }

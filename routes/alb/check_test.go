@@ -27,7 +27,8 @@ func TestCheckRoute(t *testing.T) {
 		return types.RuleCondition{Field: aws.String("host-header"), HostHeaderConfig: &types.HostHeaderConditionConfig{Values: values}}
 	}
 	add := func(f *fakeELB, priority int, tags []types.Tag, actions []types.Action, c ...types.RuleCondition) {
-		_, _ = f.CreateRule(context.Background(), &elb.CreateRuleInput{Priority: aws.Int32(int32(priority)), Conditions: c, Actions: actions, Tags: tags}) //nolint:gosec // small
+		_, _ = f.CreateRule(context.Background(),
+			&elb.CreateRuleInput{Priority: aws.Int32(int32(priority)), Conditions: c, Actions: actions, Tags: tags}) //nolint:gosec // small
 	}
 	for _, c := range []struct {
 		name  string
@@ -35,18 +36,26 @@ func TestCheckRoute(t *testing.T) {
 		want  []string
 	}{
 		{"a listener that serves everybody on premises is fine", func(*fakeELB, *routetest.ALB) {}, nil},
-		{"a listener that does not exist", func(_ *fakeELB, w *routetest.ALB) { w.Spec().Routes[0].ALB.Listener = "none" }, []string{"route-listener"}},
-		{"a group on premises that does not exist", func(f *fakeELB, _ *routetest.ALB) { f.groups = f.groups[:1] }, []string{"route-onprem-group"}},
+		{"a listener that does not exist", func(_ *fakeELB, w *routetest.ALB) { w.Spec().Routes[0].ALB.Listener = "none" },
+			[]string{"route-listener"}},
+		{"a group on premises that does not exist", func(f *fakeELB, _ *routetest.ALB) { f.groups = f.groups[:1] },
+			[]string{"route-onprem-group"}},
 		{"a sticky group", func(f *fakeELB, _ *routetest.ALB) { f.sticky["tg/web"] = true }, []string{"route-stickiness"}},
 		{"more rules than the quota", func(f *fakeELB, _ *routetest.ALB) {
 			for p := range 95 {
 				add(f, 1000+p, nil, to("tg/other"), host("other"+strconv.Itoa(p)+".example.com"))
 			}
 		}, []string{"route-quota"}},
-		{"no priority below the first rule", func(f *fakeELB, _ *routetest.ALB) { add(f, 2, nil, to("tg/other"), host("other.example.com")) }, []string{"route-priorities"}},
-		{"a customer's host that goes elsewhere today", func(f *fakeELB, _ *routetest.ALB) { add(f, 50, nil, to("tg/other"), host("c03.app.example.com")) }, []string{"route-host-claimed", "route-host-claimed"}},
+		{"no priority below the first rule", func(f *fakeELB,
+			_ *routetest.ALB) {
+			add(f, 2, nil, to("tg/other"), host("other.example.com"))
+		}, []string{"route-priorities"}},
+		{"a customer's host that goes elsewhere today",
+			func(f *fakeELB, _ *routetest.ALB) { add(f, 50, nil, to("tg/other"), host("c03.app.example.com")) },
+			[]string{"route-host-claimed", "route-host-claimed"}},
 		{"a rule that signs in first", func(f *fakeELB, _ *routetest.ALB) {
-			add(f, 50, nil, append([]types.Action{{Type: types.ActionTypeEnumAuthenticateOidc}}, to("tg/web")...), host("*.app.example.com"))
+			add(f, 50, nil, append([]types.Action{{Type: types.ActionTypeEnumAuthenticateOidc}}, to("tg/web")...),
+				host("*.app.example.com"))
 		}, []string{"route-host-claimed", "route-host-claimed"}},
 		{"a rule that redirects", func(f *fakeELB, _ *routetest.ALB) {
 			add(f, 50, nil, []types.Action{{Type: types.ActionTypeEnumRedirect}}, host("*.app.example.com"))
@@ -59,49 +68,70 @@ func TestCheckRoute(t *testing.T) {
 		}, []string{"route-host-claimed", "route-host-claimed"}},
 		{"rules that send some requests elsewhere, by what else ELB looks at", func(f *fakeELB, _ *routetest.ALB) {
 			for i, c := range []types.RuleCondition{
-				{Field: aws.String("http-header"), HttpHeaderConfig: &types.HttpHeaderConditionConfig{HttpHeaderName: aws.String("X-Beta"), Values: []string{"1"}}},
-				{Field: aws.String("query-string"), QueryStringConfig: &types.QueryStringConditionConfig{Values: []types.QueryStringKeyValuePair{{Value: aws.String("beta")}}}},
+				{Field: aws.String("http-header"), HttpHeaderConfig: &types.HttpHeaderConditionConfig{HttpHeaderName: aws.String("X-Beta"),
+					Values: []string{"1"}}},
+				{Field: aws.String("query-string"),
+					QueryStringConfig: &types.QueryStringConditionConfig{
+						Values: []types.QueryStringKeyValuePair{{Value: aws.String("beta")}}}},
 				{Field: aws.String("source-ip"), SourceIpConfig: &types.SourceIpConditionConfig{Values: []string{"192.0.2.0/24"}}},
-				{Field: aws.String("http-request-method"), HttpRequestMethodConfig: &types.HttpRequestMethodConditionConfig{Values: []string{"POST"}}},
-				{Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{RegexValues: []string{"^/beta/[0-9]+"}}},
+				{Field: aws.String("http-request-method"),
+					HttpRequestMethodConfig: &types.HttpRequestMethodConditionConfig{Values: []string{"POST"}}},
+				{Field: aws.String("path-pattern"),
+					PathPatternConfig: &types.PathPatternConditionConfig{RegexValues: []string{"^/beta/[0-9]+"}}},
 				{Field: aws.String("something-new")},
 			} {
 				add(f, 50+i, nil, to("tg/other"), host("c0"+strconv.Itoa(i)+".app.example.com"), c)
 			}
 		}, slices.Repeat([]string{"route-host-claimed"}, 12)},
 		{"the same, to where the requests belong", func(f *fakeELB, _ *routetest.ALB) {
-			add(f, 50, nil, to("tg/web"), host("c00.app.example.com"), types.RuleCondition{Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{Values: []string{"/static/*"}}})
-			add(f, 60, nil, to("tg/api"), host("c00.app.example.com"), types.RuleCondition{Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{Values: []string{"/api/v1/*"}}})
+			add(f, 50, nil, to("tg/web"), host("c00.app.example.com"),
+				types.RuleCondition{Field: aws.String("path-pattern"),
+					PathPatternConfig: &types.PathPatternConditionConfig{Values: []string{"/static/*"}}})
+			add(f, 60, nil, to("tg/api"), host("c00.app.example.com"),
+				types.RuleCondition{Field: aws.String("path-pattern"),
+					PathPatternConfig: &types.PathPatternConditionConfig{Values: []string{"/api/v1/*"}}})
 		}, nil},
 		{"paths of one workload that go to another today, and would not on AWS", func(f *fakeELB, _ *routetest.ALB) {
-			add(f, 50, nil, to("tg/api"), host("c00.app.example.com"), types.RuleCondition{Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{Values: []string{"/v2/*"}}})
+			add(f, 50, nil, to("tg/api"), host("c00.app.example.com"),
+				types.RuleCondition{Field: aws.String("path-pattern"),
+					PathPatternConfig: &types.PathPatternConditionConfig{Values: []string{"/v2/*"}}})
 		}, []string{"route-host-claimed"}},
 		{"hosts by a regular expression", func(f *fakeELB, _ *routetest.ALB) {
-			add(f, 50, nil, to("tg/other"), types.RuleCondition{Field: aws.String("host-header"), HostHeaderConfig: &types.HostHeaderConditionConfig{RegexValues: []string{`^c0[34]\..*`}}})
+			add(f, 50, nil, to("tg/other"), types.RuleCondition{Field: aws.String("host-header"),
+				HostHeaderConfig: &types.HostHeaderConditionConfig{RegexValues: []string{`^c0[34]\..*`}}})
 		}, []string{"route-host-claimed", "route-host-claimed"}},
 		{"hosts of others by a regular expression", func(f *fakeELB, _ *routetest.ALB) {
-			add(f, 50, nil, to("tg/other"), types.RuleCondition{Field: aws.String("host-header"), HostHeaderConfig: &types.HostHeaderConditionConfig{RegexValues: []string{`^shop\..*`}}})
+			add(f, 50, nil, to("tg/other"), types.RuleCondition{Field: aws.String("host-header"),
+				HostHeaderConfig: &types.HostHeaderConditionConfig{RegexValues: []string{`^shop\..*`}}})
 		}, nil},
 		{"a rule that spreads requests over two groups", func(f *fakeELB, _ *routetest.ALB) {
-			add(f, 50, nil, []types.Action{{Type: types.ActionTypeEnumForward, ForwardConfig: &types.ForwardActionConfig{TargetGroups: []types.TargetGroupTuple{
-				{TargetGroupArn: aws.String("tg/web"), Weight: aws.Int32(90)}, {TargetGroupArn: aws.String("tg/other"), Weight: aws.Int32(10)}}}}}, host("c00.app.example.com"))
+			add(f, 50, nil, []types.Action{{Type: types.ActionTypeEnumForward,
+				ForwardConfig: &types.ForwardActionConfig{TargetGroups: []types.TargetGroupTuple{
+					{TargetGroupArn: aws.String("tg/web"), Weight: aws.Int32(90)},
+					{TargetGroupArn: aws.String("tg/other"), Weight: aws.Int32(10)}}}}}, host("c00.app.example.com"))
 		}, []string{"route-host-claimed", "route-host-claimed"}},
 		{"a rule that keeps clients on a group", func(f *fakeELB, _ *routetest.ALB) {
-			add(f, 50, nil, []types.Action{{Type: types.ActionTypeEnumForward, ForwardConfig: &types.ForwardActionConfig{TargetGroups: []types.TargetGroupTuple{
-				{TargetGroupArn: aws.String("tg/other"), Weight: aws.Int32(1)}}, TargetGroupStickinessConfig: &types.TargetGroupStickinessConfig{Enabled: aws.Bool(true)}}}}, host("shop.example.com"))
+			add(f, 50, nil, []types.Action{{Type: types.ActionTypeEnumForward,
+				ForwardConfig: &types.ForwardActionConfig{TargetGroups: []types.TargetGroupTuple{
+					{TargetGroupArn: aws.String("tg/other"), Weight: aws.Int32(1)}},
+					TargetGroupStickinessConfig: &types.TargetGroupStickinessConfig{Enabled: aws.Bool(true)}}}}, host("shop.example.com"))
 		}, []string{"route-stickiness"}},
 		{"a rule that rewrites the path", func(f *fakeELB, _ *routetest.ALB) {
 			add(f, 50, nil, to("tg/web"), host("*.app.example.com"))
 			f.rules[len(f.rules)-1].Transforms = []types.RuleTransform{{Type: types.TransformTypeEnumUrlRewrite}}
 		}, []string{"route-host-claimed", "route-host-claimed"}},
 		{"a rule that rewrites the host of a workload's paths", func(f *fakeELB, _ *routetest.ALB) {
-			add(f, 50, nil, to("tg/api"), host("*.app.example.com"), types.RuleCondition{Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{Values: []string{"/api/*"}}})
+			add(f, 50, nil, to("tg/api"), host("*.app.example.com"),
+				types.RuleCondition{Field: aws.String("path-pattern"),
+					PathPatternConfig: &types.PathPatternConditionConfig{Values: []string{"/api/*"}}})
 			f.rules[len(f.rules)-1].Transforms = []types.RuleTransform{{Type: types.TransformTypeEnumHostHeaderRewrite}}
 		}, []string{"route-host-claimed", "route-host-claimed"}},
 		{"another plan's rule", func(f *fakeELB, _ *routetest.ALB) {
-			add(f, 50, []types.Tag{{Key: aws.String("drover:plan"), Value: aws.String("other")}}, to("tg/other"), host("c01.app.example.com"))
+			add(f, 50, []types.Tag{{Key: aws.String("drover:plan"), Value: aws.String("other")}}, to("tg/other"),
+				host("c01.app.example.com"))
 		}, []string{"route-host-claimed", "route-host-claimed"}},
-		{"a default action that serves nobody on premises", func(f *fakeELB, _ *routetest.ALB) { f.rules[0].Actions = to("tg/other") }, []string{"route-host-unserved"}},
+		{"a default action that serves nobody on premises", func(f *fakeELB, _ *routetest.ALB) { f.rules[0].Actions = to("tg/other") },
+			[]string{"route-host-unserved"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFakeELB()
@@ -124,7 +154,8 @@ func TestCheckRoute(t *testing.T) {
 func TestWhatARuleDoesIsSaid(t *testing.T) {
 	f := newFakeELB()
 	w := routetest.NewALB(t, place(f))
-	_, err := f.CreateRule(t.Context(), &elb.CreateRuleInput{Priority: aws.Int32(50), Actions: append([]types.Action{{Type: types.ActionTypeEnumAuthenticateOidc}}, to("tg/web")...)})
+	_, err := f.CreateRule(t.Context(), &elb.CreateRuleInput{Priority: aws.Int32(50),
+		Actions: append([]types.Action{{Type: types.ActionTypeEnumAuthenticateOidc}}, to("tg/web")...)})
 	require.NoError(t, err)
 	f.rules[len(f.rules)-1].Transforms = []types.RuleTransform{{Type: types.TransformTypeEnumUrlRewrite}}
 	got, err := w.NewRouter().(*alb.Router).Check(t.Context(), w.Spec())
@@ -276,8 +307,10 @@ func TestRulesMoveTogetherWhenForeignRulesLeaveNoRoom(t *testing.T) {
 	w := routetest.NewALB(t, place(f))
 	a := w.NewRouter()
 	require.NoError(t, a.Record(t.Context(), w.Spec()))
-	// Somebody puts a rule ahead of Drover's: new rules for /api/* must come before those for everything, and both before it.
-	ahead := []types.RuleCondition{{Field: aws.String("host-header"), HostHeaderConfig: &types.HostHeaderConditionConfig{Values: []string{"new.example.com"}}}}
+	// Somebody puts a rule ahead of Drover's: new rules for /api/* must come before those for
+	// everything, and both before it.
+	ahead := []types.RuleCondition{{Field: aws.String("host-header"),
+		HostHeaderConfig: &types.HostHeaderConditionConfig{Values: []string{"new.example.com"}}}}
 	_, err := f.CreateRule(t.Context(), &elb.CreateRuleInput{Priority: aws.Int32(9), Actions: to("tg/web"), Conditions: ahead})
 	require.NoError(t, err)
 	for _, c := range w.Spec().Customers {
@@ -294,7 +327,8 @@ func TestRulesMoveTogetherWhenForeignRulesLeaveNoRoom(t *testing.T) {
 	require.True(t, slices.ContainsFunc(f.rules, func(r types.Rule) bool { return *r.Priority == "9" }), "the other's rule stays")
 }
 
-// A plan is aborted and submitted again: what one worker deleted and made anew, another one still knows by its old ARN.
+// A plan is aborted and submitted again: what one worker deleted and made anew, another one still
+// knows by its old ARN.
 func TestAWorkerDoesNotKeepToATargetGroupThatIsNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := routetest.NewALB(t, place(newFakeELB()))

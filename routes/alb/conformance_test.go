@@ -8,7 +8,8 @@ import (
 )
 
 func place(f *fakeELB) routetest.ALBPlace {
-	return routetest.ALBPlace{Client: f, Target: migration.Target{Name: "prod", Account: "123456789012", Region: "us-east-1", VPC: "vpc-1"}, Listener: "listener", Web: "tg/web", API: "tg/api"}
+	return routetest.ALBPlace{Client: f, Target: migration.Target{Name: "prod", Account: "123456789012", Region: "us-east-1", VPC: "vpc-1"},
+		Listener: "listener", Web: "tg/web", API: "tg/api"}
 }
 
 func TestALBRoutesAsTheSuiteSays(t *testing.T) {

@@ -8,7 +8,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// change is one call that brings the rules nearer to the homes. Its kind follows from what it has: no arn creates, no hosts deletes.
+// change is one call that brings the rules nearer to the homes. Its kind follows from what it has:
+// no arn creates, no hosts deletes.
 type change struct {
 	arn      string
 	priority int // of a rule to create
@@ -19,13 +20,15 @@ type change struct {
 	reset    bool // the rule rewrites what it forwards, and must not
 }
 
-// diff is what must change so that exactly the hosts of customers homed on AWS, and the anchors of workloads whose group there
-// exists, have a rule of each class of theirs. It is
-// stable: a host stays in the rule it is in, additions fill what room there is, and the same input gives the same changes, so that
-// two writers at once do the same and the second of them finds it done. Rules are created only when all are full, so there are
-// never more of them than the packed number for the most hosts that were ever on AWS at once.
+// diff is what must change so that exactly the hosts of customers homed on AWS, and the anchors of
+// workloads whose group there exists, have a rule of each class of theirs. It is stable: a host
+// stays in the rule it is in, additions fill what room there is, and the same input gives the same
+// changes, so that two writers at once do the same and the second of them finds it done. Rules are
+// created only when all are full, so there are never more of them than the packed number for the
+// most hosts that were ever on AWS at once.
 //
-// A host that the spec does not know is left alone: it belongs to a newer revision than this writer's.
+// A host that the spec does not know is left alone: it belongs to a newer revision than this
+// writer's.
 func (l *layout) diff(homes map[string]migration.Side, own []*rule, groups map[string]string) (out []change, fresh map[*class]int) {
 	fresh = map[*class]int{}
 	for _, k := range l.classes {
@@ -39,7 +42,8 @@ func (l *layout) diff(homes map[string]migration.Side, own []*rule, groups map[s
 	}
 	for _, r := range own {
 		if !slices.ContainsFunc(l.classes, func(k *class) bool { return k.is(r.workload, r.paths) }) {
-			// Of a class the spec no longer has: the hosts whose side is known have their rules elsewhere.
+			// Of a class the spec no longer has: the hosts whose side is known have their rules
+			// elsewhere.
 			left := slices.DeleteFunc(slices.Clone(r.hosts), func(h string) bool {
 				i, known := l.owner[h]
 				return known && homes[l.customers[i].ID] != migration.NoHome
@@ -77,7 +81,8 @@ func (l *layout) diffClass(k *class, homes map[string]migration.Side, mine []*ru
 		to := cmp.Or(group, r.group) // the group may be gone, when everything is taken down
 		right := !r.odd && r.group == to && r.rest == l.route.ALB.Workloads[k.workload]
 		if !right && len(keep[i]) > 0 || !slices.Equal(keep[i], r.hosts) {
-			out = append(out, change{arn: r.arn, class: k, workload: k.workload, group: to, hosts: keep[i], reset: len(r.raw.Transforms) > 0})
+			out = append(out, change{arn: r.arn, class: k, workload: k.workload, group: to, hosts: keep[i],
+				reset: len(r.raw.Transforms) > 0})
 		}
 	}
 	return out, unplaced
@@ -112,8 +117,9 @@ func (l *layout) wanted(k *class, homes map[string]migration.Side, mine []*rule,
 	return set, order
 }
 
-// place gives priorities to the rules that changes create: free ones below every foreign rule, and each class's between those of the classes
-// before and after it. It answers false when there is no room without moving rules that stand.
+// place gives priorities to the rules that changes create: free ones below every foreign rule, and
+// each class's between those of the classes before and after it. It answers false when there is no
+// room without moving rules that stand.
 func (l *layout) place(changes []change, own []*rule, foreign map[int]bool) bool {
 	taken := map[int]bool{}
 	ceiling := maxPriority + 1
@@ -143,8 +149,8 @@ func (l *layout) place(changes []change, own []*rule, foreign map[int]bool) bool
 	return true
 }
 
-// band is where a class begins when twice the priorities that the route will ever need, right below the ceiling, are shared by
-// need. What is lower stays free for the next plan on the listener.
+// band is where a class begins when twice the priorities that the route will ever need, right below
+// the ceiling, are shared by need. What is lower stays free for the next plan on the listener.
 func (l *layout) band(k *class, ceiling int) int {
 	before, all := 0, 0
 	for _, other := range l.classes {
@@ -203,8 +209,8 @@ func free(low, high int, taken map[int]bool) int {
 	return 0
 }
 
-// respread are new priorities for the rules that stand, by class, so that place finds room again. It answers nil when there are not
-// enough free priorities below the first foreign rule.
+// respread are new priorities for the rules that stand, by class, so that place finds room again.
+// It answers nil when there are not enough free priorities below the first foreign rule.
 func (l *layout) respread(own []*rule, fresh map[*class]int, foreign map[int]bool) map[string]int {
 	ceiling := maxPriority + 1
 	for p := range foreign {

@@ -21,9 +21,10 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// facts are answers that cannot change while what they are about exists, kept because the time to ask again is spent while a
-// customer's clients wait. ARNs are never used twice, so an entry can be useless but not wrong. Only groups are found by something else than
-// their ARN: another worker may have deleted one and made it anew.
+// facts are answers that cannot change while what they are about exists, kept because the time to
+// ask again is spent while a customer's clients wait. ARNs are never used twice, so an entry can be
+// useless but not wrong. Only groups are found by something else than their ARN: another worker may
+// have deleted one and made it anew.
 type facts struct {
 	mu     sync.Mutex
 	owned  map[string]ownership // rule ARN -> its tags, of rules that Drover made
@@ -37,8 +38,9 @@ type found struct {
 	at  time.Time
 }
 
-// groupFresh is how long a target group is not asked for again: many Moves in a row ask once, and a worker that does not know of an abort and a
-// new submit is wrong for no longer than this. Its writes with an ARN that is no more are refused, and tried again.
+// groupFresh is how long a target group is not asked for again: many Moves in a row ask once, and a
+// worker that does not know of an abort and a new submit is wrong for no longer than this. Its
+// writes with an ARN that is no more are refused, and tried again.
 const groupFresh = time.Minute
 
 type ownership struct{ plan, route, workload string }
@@ -52,8 +54,9 @@ type front struct {
 	lb    string // load balancer ARN
 }
 
-// groupName is the name of a workload's group on AWS: readable, at most ALB's 32 characters, and the same for everyone who asks. ELB allows
-// a name once per account and region, which is what makes finding or creating it safe for any number of callers.
+// groupName is the name of a workload's group on AWS: readable, at most ALB's 32 characters, and
+// the same for everyone who asks. ELB allows a name once per account and region, which is what
+// makes finding or creating it safe for any number of callers.
 func groupName(plan, workload string) string {
 	sum := sha256.Sum256([]byte(plan + "\x00" + workload))
 	word := strings.Map(func(r rune) rune {
@@ -68,7 +71,8 @@ func groupName(plan, workload string) string {
 	return "drover-" + strings.Trim(word, "-") + "-" + hex.EncodeToString(sum[:5])
 }
 
-// group is the target group of a workload on AWS, as AWS said not long ago; "" when it has not been made yet.
+// group is the target group of a workload on AWS, as AWS said not long ago; "" when it has not been
+// made yet.
 func (rt *Router) group(ctx context.Context, c ELB, t migration.Target, plan, workload string) (string, error) {
 	rt.facts.mu.Lock()
 	known := rt.facts.groups[groupKey{t.Region, t.Account, plan, workload}]
@@ -100,7 +104,8 @@ func (rt *Router) findGroup(ctx context.Context, c ELB, t migration.Target, plan
 		return "", err
 	}
 	if tags[arn][tagPlan] != plan || tags[arn][tagWorkload] != workload {
-		return "", permanent.New("ForeignTargetGroup", nil, "target group %s is not tagged %s=%s, %s=%s: it is not Drover's; rename or delete it", name, tagPlan, plan, tagWorkload, workload)
+		return "", permanent.New("ForeignTargetGroup", nil, "target group %s is not tagged %s=%s, %s=%s: it is not Drover's; rename or "+
+			"delete it", name, tagPlan, plan, tagWorkload, workload)
 	}
 	rt.facts.mu.Lock()
 	rt.facts.groups[groupKey{t.Region, t.Account, plan, workload}] = found{arn, asked}
@@ -157,7 +162,8 @@ func (rt *Router) front(ctx context.Context, t migration.Target, arn string) (fr
 		return front{}, fmt.Errorf("describe listener %s: %w", arn, err)
 	}
 	if len(ls.Listeners) == 0 {
-		return front{}, permanent.New("NoListener", nil, "listener %s does not exist in account %s, region %s; correct the route's listener", arn, t.Account, t.Region)
+		return front{}, permanent.New("NoListener", nil,
+			"listener %s does not exist in account %s, region %s; correct the route's listener", arn, t.Account, t.Region)
 	}
 	l := ls.Listeners[0]
 	lbs, err := c.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{LoadBalancerArns: []string{aws.ToString(l.LoadBalancerArn)}})
@@ -167,15 +173,16 @@ func (rt *Router) front(ctx context.Context, t migration.Target, arn string) (fr
 	if len(lbs.LoadBalancers) == 0 {
 		return front{}, fmt.Errorf("describe the load balancer of listener %s: AWS does not name it", arn)
 	}
-	f = front{host: aws.ToString(lbs.LoadBalancers[0].DNSName), port: int(aws.ToInt32(l.Port)), https: l.Protocol == types.ProtocolEnumHttps, lb: aws.ToString(l.LoadBalancerArn)}
+	f = front{host: aws.ToString(lbs.LoadBalancers[0].DNSName), port: int(aws.ToInt32(l.Port)),
+		https: l.Protocol == types.ProtocolEnumHttps, lb: aws.ToString(l.LoadBalancerArn)}
 	rt.facts.mu.Lock()
 	rt.facts.fronts[arn] = f
 	rt.facts.mu.Unlock()
 	return f, nil
 }
 
-// Listener says how clients reach a listener: the load balancer's DNS name, the port, and whether it speaks HTTPS. It is asked of
-// AWS once.
+// Listener says how clients reach a listener: the load balancer's DNS name, the port, and whether
+// it speaks HTTPS. It is asked of AWS once.
 func (rt *Router) Listener(ctx context.Context, t migration.Target, arn string) (host string, port int, https bool, err error) {
 	f, err := rt.front(ctx, t, arn)
 	return f.host, f.port, f.https, err

@@ -13,8 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 )
 
-// fakeELB is one listener in memory, with ELB's own uniqueness: of priorities in it and of target group names. A rule forwards to groups that
-// exist.
+// fakeELB is one listener in memory, with ELB's own uniqueness: of priorities in it and of target
+// group names. A rule forwards to groups that exist.
 type fakeELB struct {
 	mu     sync.Mutex
 	n      int
@@ -29,7 +29,8 @@ type fakeELB struct {
 
 func newFakeELB() *fakeELB {
 	f := &fakeELB{tags: map[string][]types.Tag{}, sticky: map[string]bool{}, calls: map[string]int{}}
-	f.rules = []types.Rule{{RuleArn: aws.String("rule/default"), IsDefault: aws.Bool(true), Priority: aws.String("default"), Actions: to("tg/web")}}
+	f.rules = []types.Rule{{RuleArn: aws.String("rule/default"), IsDefault: aws.Bool(true), Priority: aws.String("default"),
+		Actions: to("tg/web")}}
 	for _, name := range []string{"web", "api", "other"} {
 		f.groups = append(f.groups, types.TargetGroup{TargetGroupArn: aws.String("tg/" + name), TargetGroupName: &name})
 	}
@@ -59,7 +60,8 @@ func (f *fakeELB) count(calls ...string) (n int) {
 }
 
 func (f *fakeELB) writes() int {
-	return f.count("CreateRule", "ModifyRule", "DeleteRule", "SetRulePriorities", "CreateTargetGroup", "DeleteTargetGroup", "RegisterTargets")
+	return f.count("CreateRule", "ModifyRule", "DeleteRule", "SetRulePriorities", "CreateTargetGroup", "DeleteTargetGroup",
+		"RegisterTargets")
 }
 
 func (f *fakeELB) arn(kind string) string { f.n++; return kind + "/" + strconv.Itoa(f.n) }
@@ -81,17 +83,21 @@ func (f *fakeELB) leadsNowhere(actions []types.Action) bool {
 	})
 }
 
-func (f *fakeELB) DescribeListeners(_ context.Context, in *elb.DescribeListenersInput, _ ...func(*elb.Options)) (*elb.DescribeListenersOutput, error) {
+func (f *fakeELB) DescribeListeners(_ context.Context, in *elb.DescribeListenersInput,
+	_ ...func(*elb.Options)) (*elb.DescribeListenersOutput, error) {
 	defer f.enter("DescribeListeners")()
 	if len(in.ListenerArns) > 0 && in.ListenerArns[0] != "listener" {
 		return nil, &types.ListenerNotFoundException{}
 	}
-	return &elb.DescribeListenersOutput{Listeners: []types.Listener{{ListenerArn: aws.String("listener"), LoadBalancerArn: aws.String("lb"), Port: aws.Int32(443), Protocol: types.ProtocolEnumHttps}}}, nil
+	return &elb.DescribeListenersOutput{Listeners: []types.Listener{{ListenerArn: aws.String("listener"), LoadBalancerArn: aws.String("lb"),
+		Port: aws.Int32(443), Protocol: types.ProtocolEnumHttps}}}, nil
 }
 
-func (f *fakeELB) DescribeLoadBalancers(context.Context, *elb.DescribeLoadBalancersInput, ...func(*elb.Options)) (*elb.DescribeLoadBalancersOutput, error) {
+func (f *fakeELB) DescribeLoadBalancers(context.Context, *elb.DescribeLoadBalancersInput,
+	...func(*elb.Options)) (*elb.DescribeLoadBalancersOutput, error) {
 	defer f.enter("DescribeLoadBalancers")()
-	return &elb.DescribeLoadBalancersOutput{LoadBalancers: []types.LoadBalancer{{LoadBalancerArn: aws.String("lb"), DNSName: aws.String("lb.example.com")}}}, nil
+	return &elb.DescribeLoadBalancersOutput{LoadBalancers: []types.LoadBalancer{{LoadBalancerArn: aws.String("lb"),
+		DNSName: aws.String("lb.example.com")}}}, nil
 }
 
 func (f *fakeELB) DescribeRules(context.Context, *elb.DescribeRulesInput, ...func(*elb.Options)) (*elb.DescribeRulesOutput, error) {
@@ -111,7 +117,8 @@ func (f *fakeELB) DescribeTags(_ context.Context, in *elb.DescribeTagsInput, _ .
 	return out, nil
 }
 
-func (f *fakeELB) DescribeTargetGroups(_ context.Context, in *elb.DescribeTargetGroupsInput, _ ...func(*elb.Options)) (*elb.DescribeTargetGroupsOutput, error) {
+func (f *fakeELB) DescribeTargetGroups(_ context.Context, in *elb.DescribeTargetGroupsInput,
+	_ ...func(*elb.Options)) (*elb.DescribeTargetGroupsOutput, error) {
 	defer f.enter("DescribeTargetGroups")()
 	out := &elb.DescribeTargetGroupsOutput{}
 	for _, g := range f.groups {
@@ -125,20 +132,25 @@ func (f *fakeELB) DescribeTargetGroups(_ context.Context, in *elb.DescribeTarget
 	return out, nil
 }
 
-func (f *fakeELB) DescribeTargetGroupAttributes(_ context.Context, in *elb.DescribeTargetGroupAttributesInput, _ ...func(*elb.Options)) (*elb.DescribeTargetGroupAttributesOutput, error) {
+func (f *fakeELB) DescribeTargetGroupAttributes(_ context.Context, in *elb.DescribeTargetGroupAttributesInput,
+	_ ...func(*elb.Options)) (*elb.DescribeTargetGroupAttributesOutput, error) {
 	defer f.enter("DescribeTargetGroupAttributes")()
-	return &elb.DescribeTargetGroupAttributesOutput{Attributes: []types.TargetGroupAttribute{{Key: aws.String("stickiness.enabled"), Value: aws.String(strconv.FormatBool(f.sticky[*in.TargetGroupArn]))}}}, nil
+	return &elb.DescribeTargetGroupAttributesOutput{Attributes: []types.TargetGroupAttribute{{Key: aws.String("stickiness.enabled"),
+		Value: aws.String(strconv.FormatBool(f.sticky[*in.TargetGroupArn]))}}}, nil
 }
 
-func (f *fakeELB) DescribeTargetHealth(context.Context, *elb.DescribeTargetHealthInput, ...func(*elb.Options)) (*elb.DescribeTargetHealthOutput, error) {
+func (f *fakeELB) DescribeTargetHealth(context.Context, *elb.DescribeTargetHealthInput,
+	...func(*elb.Options)) (*elb.DescribeTargetHealthOutput, error) {
 	time.Sleep(f.takes)
 	defer f.enter("DescribeTargetHealth")()
 	return &elb.DescribeTargetHealthOutput{TargetHealthDescriptions: slices.Clone(f.health)}, nil
 }
 
-func (f *fakeELB) DescribeAccountLimits(context.Context, *elb.DescribeAccountLimitsInput, ...func(*elb.Options)) (*elb.DescribeAccountLimitsOutput, error) {
+func (f *fakeELB) DescribeAccountLimits(context.Context, *elb.DescribeAccountLimitsInput,
+	...func(*elb.Options)) (*elb.DescribeAccountLimitsOutput, error) {
 	defer f.enter("DescribeAccountLimits")()
-	return &elb.DescribeAccountLimitsOutput{Limits: []types.Limit{{Name: aws.String("rules-per-application-load-balancer"), Max: aws.String("100")}}}, nil
+	return &elb.DescribeAccountLimitsOutput{Limits: []types.Limit{{Name: aws.String("rules-per-application-load-balancer"),
+		Max: aws.String("100")}}}, nil
 }
 
 func (f *fakeELB) CreateRule(_ context.Context, in *elb.CreateRuleInput, _ ...func(*elb.Options)) (*elb.CreateRuleOutput, error) {
@@ -150,7 +162,8 @@ func (f *fakeELB) CreateRule(_ context.Context, in *elb.CreateRuleInput, _ ...fu
 	if f.leadsNowhere(in.Actions) {
 		return nil, &types.TargetGroupNotFoundException{}
 	}
-	r := types.Rule{RuleArn: aws.String(f.arn("rule")), Priority: &p, IsDefault: aws.Bool(false), Conditions: in.Conditions, Actions: in.Actions}
+	r := types.Rule{RuleArn: aws.String(f.arn("rule")), Priority: &p, IsDefault: aws.Bool(false), Conditions: in.Conditions,
+		Actions: in.Actions}
 	f.rules = append(f.rules, r)
 	f.tags[*r.RuleArn] = in.Tags
 	return &elb.CreateRuleOutput{Rules: []types.Rule{r}}, nil
@@ -182,7 +195,8 @@ func (f *fakeELB) DeleteRule(_ context.Context, in *elb.DeleteRuleInput, _ ...fu
 	return &elb.DeleteRuleOutput{}, nil
 }
 
-func (f *fakeELB) SetRulePriorities(_ context.Context, in *elb.SetRulePrioritiesInput, _ ...func(*elb.Options)) (*elb.SetRulePrioritiesOutput, error) {
+func (f *fakeELB) SetRulePriorities(_ context.Context, in *elb.SetRulePrioritiesInput,
+	_ ...func(*elb.Options)) (*elb.SetRulePrioritiesOutput, error) {
 	defer f.enter("SetRulePriorities")()
 	next := slices.Clone(f.rules)
 	for _, p := range in.RulePriorities {
@@ -203,27 +217,33 @@ func (f *fakeELB) SetRulePriorities(_ context.Context, in *elb.SetRulePriorities
 	return &elb.SetRulePrioritiesOutput{}, nil
 }
 
-func (f *fakeELB) CreateTargetGroup(_ context.Context, in *elb.CreateTargetGroupInput, _ ...func(*elb.Options)) (*elb.CreateTargetGroupOutput, error) {
+func (f *fakeELB) CreateTargetGroup(_ context.Context, in *elb.CreateTargetGroupInput,
+	_ ...func(*elb.Options)) (*elb.CreateTargetGroupOutput, error) {
 	defer f.enter("CreateTargetGroup")()
 	if slices.ContainsFunc(f.groups, func(g types.TargetGroup) bool { return *g.TargetGroupName == *in.Name }) {
 		return nil, &types.DuplicateTargetGroupNameException{}
 	}
-	g := types.TargetGroup{TargetGroupArn: aws.String(f.arn("tg")), TargetGroupName: in.Name, Port: in.Port, Protocol: in.Protocol, HealthCheckPath: in.HealthCheckPath, TargetType: in.TargetType, VpcId: in.VpcId}
+	g := types.TargetGroup{TargetGroupArn: aws.String(f.arn("tg")), TargetGroupName: in.Name, Port: in.Port, Protocol: in.Protocol,
+		HealthCheckPath: in.HealthCheckPath, TargetType: in.TargetType, VpcId: in.VpcId}
 	f.groups = append(f.groups, g)
 	f.tags[*g.TargetGroupArn] = in.Tags
 	return &elb.CreateTargetGroupOutput{TargetGroups: []types.TargetGroup{g}}, nil
 }
 
-func (f *fakeELB) DeleteTargetGroup(_ context.Context, in *elb.DeleteTargetGroupInput, _ ...func(*elb.Options)) (*elb.DeleteTargetGroupOutput, error) {
+func (f *fakeELB) DeleteTargetGroup(_ context.Context, in *elb.DeleteTargetGroupInput,
+	_ ...func(*elb.Options)) (*elb.DeleteTargetGroupOutput, error) {
 	defer f.enter("DeleteTargetGroup")()
 	f.groups = slices.DeleteFunc(slices.Clone(f.groups), func(g types.TargetGroup) bool { return *g.TargetGroupArn == *in.TargetGroupArn })
 	return &elb.DeleteTargetGroupOutput{}, nil
 }
 
-func (f *fakeELB) RegisterTargets(_ context.Context, in *elb.RegisterTargetsInput, _ ...func(*elb.Options)) (*elb.RegisterTargetsOutput, error) {
+func (f *fakeELB) RegisterTargets(_ context.Context, in *elb.RegisterTargetsInput,
+	_ ...func(*elb.Options)) (*elb.RegisterTargetsOutput, error) {
 	defer f.enter("RegisterTargets")()
 	for _, t := range in.Targets {
-		f.health = append(f.health, types.TargetHealthDescription{Target: &t, TargetHealth: &types.TargetHealth{State: types.TargetHealthStateEnumUnhealthy, Reason: types.TargetHealthReasonEnumFailedHealthChecks, Description: aws.String("connection refused")}})
+		f.health = append(f.health, types.TargetHealthDescription{Target: &t,
+			TargetHealth: &types.TargetHealth{State: types.TargetHealthStateEnumUnhealthy,
+				Reason: types.TargetHealthReasonEnumFailedHealthChecks, Description: aws.String("connection refused")}})
 	}
 	return &elb.RegisterTargetsOutput{}, nil
 }

@@ -12,9 +12,9 @@ import (
 // passLimit bounds one pass over a listener, for callers without a time-out of their own.
 const passLimit = time.Minute
 
-// passes shares work among calls for the same listener. A call is served by a pass that started after
-// the call arrived, so that the pass reads what the caller saw happen before it called. All calls that
-// arrive during a pass are served by the next one together.
+// passes shares work among calls for the same listener. A call is served by a pass that started
+// after the call arrived, so that the pass reads what the caller saw happen before it called. All
+// calls that arrive during a pass are served by the next one together.
 type passes struct {
 	mu    sync.Mutex
 	byKey map[string]*lane
@@ -39,9 +39,9 @@ type pass struct {
 // passFunc carries out what the callers of a pass want.
 type passFunc func(ctx context.Context, wanted map[string]routes.Wanted) (*view, error)
 
-// do waits for a pass of the key's lane that starts from now on. A pass goes on while one of its callers
-// waits for it. One that nobody waits for any more is given up: it may hang in a call that will never be
-// answered, and the next pass starts afresh.
+// do waits for a pass of the key's lane that starts from now on. A pass goes on while one of its
+// callers waits for it. One that nobody waits for any more is given up: it may hang in a call that
+// will never be answered, and the next pass starts afresh.
 func (p *passes) do(ctx context.Context, key string, wanted []routes.Wanted, run passFunc) (*view, error) {
 	mine := p.join(ctx, key, wanted, run)
 	select {

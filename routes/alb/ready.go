@@ -7,8 +7,9 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// CheckTargets asks the load balancer about every routed workload's targets on AWS: at least one must be healthy, and none unhealthy.
-// Targets that come or go (initial, draining) do not count. It only reads. Nothing found: every routed workload serves there.
+// CheckTargets asks the load balancer about every routed workload's targets on AWS: at least one
+// must be healthy, and none unhealthy. Targets that come or go (initial, draining) do not count. It
+// only reads. Nothing found: every routed workload serves there.
 func (rt *Router) CheckTargets(ctx context.Context, spec *migration.Spec) (out []migration.Finding, err error) {
 	seen := map[string]bool{}
 	err = rt.eachRoute(ctx, spec, func(l *layout, c ELB) error {

@@ -18,7 +18,8 @@ import (
 func TestCheckTargets(t *testing.T) {
 	in := func(states ...types.TargetHealthStateEnum) (out []types.TargetHealthDescription) {
 		for _, s := range states {
-			out = append(out, types.TargetHealthDescription{Target: &types.TargetDescription{Id: aws.String("10.0.0.7"), Port: aws.Int32(8080)}, TargetHealth: &types.TargetHealth{State: s}})
+			out = append(out, types.TargetHealthDescription{Target: &types.TargetDescription{Id: aws.String("10.0.0.7"),
+				Port: aws.Int32(8080)}, TargetHealth: &types.TargetHealth{State: s}})
 		}
 		return out
 	}
@@ -69,7 +70,8 @@ func TestCheckTargets(t *testing.T) {
 	})
 }
 
-// Fifty customers whose probes ask at once are served by one question, and none waits behind the others' for its turn to ask.
+// Fifty customers whose probes ask at once are served by one question, and none waits behind the
+// others' for its turn to ask.
 func TestManyWhoAskForTheHealthOfAGroupAtOnceShareOneAnswer(t *testing.T) {
 	f := newFakeELB()
 	f.takes = 20 * time.Millisecond

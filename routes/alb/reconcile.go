@@ -18,11 +18,13 @@ import (
 	"github.com/drover-migration/drover/routes"
 )
 
-// rounds bounds how often a pass looks again while others write. Losing this often means that somebody undoes our writes.
+// rounds bounds how often a pass looks again while others write. Losing this often means that
+// somebody undoes our writes.
 const rounds = 12
 
-// echoAfter is how long after its last write a pass looks once more. Another process that had read the
-// rules before that write may have written them as it knew them, and ELB keeps what is written last.
+// echoAfter is how long after its last write a pass looks once more. Another process that had read
+// the rules before that write may have written them as it knew them, and ELB keeps what is written
+// last.
 const echoAfter = time.Second
 
 // view is what a pass saw last, and what it was for.
@@ -49,16 +51,18 @@ func (v *view) state(c migration.Customer) routes.State {
 	return routes.State{Customer: c.ID, Home: v.homes[c.ID], Rules: v.rulesOf(c.Hosts)}
 }
 
-// Reconcile makes the rules of every listener that carries one of the wanted customers send it to its
-// side, and answers where each is sent now. A customer without a side, or that is not among wanted, is
-// left as it is.
+// Reconcile makes the rules of every listener that carries one of the wanted customers send it to
+// its side, and answers where each is sent now. A customer without a side, or that is not among
+// wanted, is left as it is.
 //
-// Twice, it finds nothing to do. Cut off after its writes, the rules are right already; cut off between
-// them, the next call does the rest. What comes late with an older token than this process was told in
-// the last half minute does not count. Calls that arrive while a pass runs share the next one.
+// Twice, it finds nothing to do. Cut off after its writes, the rules are right already; cut off
+// between them, the next call does the rest. What comes late with an older token than this process
+// was told in the last half minute does not count. Calls that arrive while a pass runs share the
+// next one.
 //
-// Two processes that change one rule at the same time overwrite each other's hosts. Each looks again
-// after its last write, and once more a second later, when whatever the other had read before is written.
+// Two processes that change one rule at the same time overwrite each other's hosts. Each looks
+// again after its last write, and once more a second later, when whatever the other had read before
+// is written.
 func (rt *Router) Reconcile(ctx context.Context, spec *migration.Spec, wanted []routes.Wanted) (map[string]routes.State, error) {
 	ls, err := carriers(spec, wanted)
 	if err != nil {
@@ -86,8 +90,9 @@ func (rt *Router) pass(ctx context.Context, l *layout, wanted []routes.Wanted) (
 	})
 }
 
-// echo has one more pass a little later. It ends there: two processes that were told different things
-// would else undo each other's writes for ever, and the echo of the one told last comes last.
+// echo has one more pass a little later. It ends there: two processes that were told different
+// things would else undo each other's writes for ever, and the echo of the one told last comes
+// last.
 func (rt *Router) echo(ctx context.Context, l *layout, wanted []routes.Wanted) {
 	ctx = context.WithoutCancel(ctx)
 	time.AfterFunc(echoAfter, func() {
@@ -131,14 +136,16 @@ func carriers(spec *migration.Spec, wanted []routes.Wanted) (out []*layout, err 
 	return slices.DeleteFunc(all, func(l *layout) bool { return !used[l] }), nil
 }
 
-// anchor makes the rules that attach the workloads' groups to the load balancer. It knows no home, and so moves no customer.
+// anchor makes the rules that attach the workloads' groups to the load balancer. It knows no home,
+// and so moves no customer.
 func (rt *Router) anchor(ctx context.Context, l *layout) error {
 	_, err := rt.settle(ctx, l, func() map[string]migration.Side { return nil })
 	return err
 }
 
-// settle looks and writes until what it reads needs no write. The last look is after its last write; what is wanted is asked before each
-// look, so that a pass follows what it is told meanwhile.
+// settle looks and writes until what it reads needs no write. The last look is after its last
+// write; what is wanted is asked before each look, so that a pass follows what it is told
+// meanwhile.
 func (rt *Router) settle(ctx context.Context, l *layout, homes func() map[string]migration.Side) (*view, error) {
 	c, err := rt.clients.ELB(ctx, l.target)
 	if err != nil {
@@ -164,7 +171,8 @@ func (rt *Router) settle(ctx context.Context, l *layout, homes func() map[string
 			return nil, explain(err)
 		}
 	}
-	return nil, fmt.Errorf("listener %s: the rules were changed by somebody else %d times in a row; find out who writes to rules tagged %s=%s",
+	return nil, fmt.Errorf("listener %s: the rules were changed by somebody else %d times in a row; find out who writes to rules tagged "+
+		"%s=%s",
 		l.route.ALB.Listener, rounds, tagPlan, l.plan)
 }
 
@@ -196,8 +204,8 @@ func (rt *Router) rules(ctx context.Context, c ELB, listener string) (out []type
 	}
 }
 
-// sort tells the plan's rules from all others. Only a rule that forwards to several groups can be Drover's, and one that was
-// found to be stays it, so that in the steady state no tags are read.
+// sort tells the plan's rules from all others. Only a rule that forwards to several groups can be
+// Drover's, and one that was found to be stays it, so that in the steady state no tags are read.
 func (rt *Router) sort(ctx context.Context, c ELB, l *layout, rules []types.Rule, v *view) error {
 	var unknown []string
 	rt.facts.mu.Lock()
@@ -235,7 +243,8 @@ func (rt *Router) sort(ctx context.Context, c ELB, l *layout, rules []types.Rule
 	return nil
 }
 
-// groupsOf finds the groups on AWS. A workload may have none yet only as long as no customer needs it.
+// groupsOf finds the groups on AWS. A workload may have none yet only as long as no customer needs
+// it.
 func (rt *Router) groupsOf(ctx context.Context, c ELB, l *layout, homes map[string]migration.Side) (map[string]string, error) {
 	out := map[string]string{}
 	for _, k := range l.classes {
@@ -247,14 +256,16 @@ func (rt *Router) groupsOf(ctx context.Context, c ELB, l *layout, homes map[stri
 			return nil, err
 		}
 		if arn == "" && slices.ContainsFunc(k.users, func(i int) bool { return homes[l.customers[i].ID] == migration.AWS }) {
-			return nil, fmt.Errorf("workload %q has no target group on AWS yet, but customers are homed there; provision the workload", k.workload)
+			return nil, fmt.Errorf("workload %q has no target group on AWS yet, but customers are homed there; provision the workload",
+				k.workload)
 		}
 		out[k.workload] = arn
 	}
 	return out, nil
 }
 
-// apply writes changes, all at once: no two touch the same rule. Of several errors one that is no race is answered.
+// apply writes changes, all at once: no two touch the same rule. Of several errors one that is no
+// race is answered.
 func (rt *Router) apply(ctx context.Context, c ELB, l *layout, v *view, changes []change, fresh map[*class]int) error {
 	foreign := map[int]bool{}
 	for _, r := range v.foreign {
@@ -307,8 +318,8 @@ func (rt *Router) write(ctx context.Context, c ELB, l *layout, ch change) error 
 	return nil
 }
 
-// create makes a rule with its tags in one call. Two writers choose the same priority for the same hosts, and a priority exists
-// once: the second fails, looks again and finds it done.
+// create makes a rule with its tags in one call. Two writers choose the same priority for the same
+// hosts, and a priority exists once: the second fails, looks again and finds it done.
 func (rt *Router) create(ctx context.Context, c ELB, l *layout, ch change, rest string) error {
 	out, err := c.CreateRule(ctx, &elb.CreateRuleInput{
 		ListenerArn: &l.route.ALB.Listener,
@@ -318,7 +329,8 @@ func (rt *Router) create(ctx context.Context, c ELB, l *layout, ch change, rest 
 		Tags:        tagList(l.target.Tags, map[string]string{tagPlan: l.plan, tagRoute: l.route.Name, tagWorkload: ch.workload}),
 	})
 	if err != nil {
-		return fmt.Errorf("create a rule for workload %q at priority %d of listener %s: %w", ch.workload, ch.priority, l.route.ALB.Listener, err)
+		return fmt.Errorf("create a rule for workload %q at priority %d of listener %s: %w", ch.workload, ch.priority, l.route.ALB.Listener,
+			err)
 	}
 	rt.facts.mu.Lock()
 	defer rt.facts.mu.Unlock()
@@ -328,16 +340,19 @@ func (rt *Router) create(ctx context.Context, c ELB, l *layout, ch change, rest 
 	return nil
 }
 
-// respread moves Drover's own rules, in one call that ELB applies as a whole, so that the next round finds room.
+// respread moves Drover's own rules, in one call that ELB applies as a whole, so that the next
+// round finds room.
 func (rt *Router) respread(ctx context.Context, c ELB, l *layout, v *view, fresh map[*class]int, foreign map[int]bool) error {
 	priorities := l.respread(v.own, fresh, foreign)
 	if len(priorities) == 0 {
-		return fmt.Errorf("listener %s has too few free priorities below its first rule for the rules of route %q; give the listener's rules higher numbers (aws elbv2 set-rule-priorities)", l.route.ALB.Listener, l.route.Name)
+		return fmt.Errorf("listener %s has too few free priorities below its first rule for the rules of route %q; give the listener's "+
+			"rules higher numbers (aws elbv2 set-rule-priorities)", l.route.ALB.Listener, l.route.Name)
 	}
 	in := &elb.SetRulePrioritiesInput{}
 	for _, r := range v.own {
 		if p, ok := priorities[r.arn]; ok {
-			in.RulePriorities = append(in.RulePriorities, types.RulePriorityPair{RuleArn: aws.String(r.arn), Priority: aws.Int32(int32(p))}) //nolint:gosec // at most 50000
+			in.RulePriorities = append(in.RulePriorities,
+				types.RulePriorityPair{RuleArn: aws.String(r.arn), Priority: aws.Int32(int32(p))}) //nolint:gosec // at most 50000
 		}
 	}
 	if err := rt.writes.Wait(ctx); err != nil {

@@ -31,9 +31,10 @@ func recordKey(l *layout) string {
 	return "plans/" + l.plan + "/routes/" + l.route.Name + "/before.json"
 }
 
-// Record writes the rules of every listener as they stood to the state bucket, and then attaches the workloads' target groups
-// on AWS to it, so that their health is known before a customer depends on it. The first record stays: a later one might show
-// what Drover did. Rules of this plan are never in it. Run twice, or cut off anywhere, it ends the same.
+// Record writes the rules of every listener as they stood to the state bucket, and then attaches
+// the workloads' target groups on AWS to it, so that their health is known before a customer
+// depends on it. The first record stays: a later one might show what Drover did. Rules of this plan
+// are never in it. Run twice, or cut off anywhere, it ends the same.
 func (rt *Router) Record(ctx context.Context, spec *migration.Spec) error {
 	return rt.eachRoute(ctx, spec, func(l *layout, c ELB) error {
 		v, err := rt.standing(ctx, c, l)
@@ -65,9 +66,10 @@ func (rt *Router) attach(ctx context.Context, spec *migration.Spec, l *layout) e
 	return rt.anchor(ctx, l)
 }
 
-// Restore takes Drover's rules and target groups off every listener and compares what is left with what was recorded. wanted says where
-// the customers are homed, all that a route carries: it refuses unless that is on premises for each. What others changed since is told
-// and not undone: it was not Drover's to change.
+// Restore takes Drover's rules and target groups off every listener and compares what is left with
+// what was recorded. wanted says where the customers are homed, all that a route carries: it
+// refuses unless that is on premises for each. What others changed since is told and not undone: it
+// was not Drover's to change.
 //
 // Run twice it deletes nothing more; cut off, the next run deletes the rest.
 func (rt *Router) Restore(ctx context.Context, spec *migration.Spec, wanted []routes.Wanted) (out routes.Restored, err error) {
@@ -128,9 +130,11 @@ func (l *layout) allHome(wanted []routes.Wanted) error {
 		switch homes[c.ID] {
 		case migration.OnPrem:
 		case migration.NoHome:
-			return permanent.New("NoHome", nil, "customer %q: its data names no home: look with drover doctor before its route is touched", c.ID)
+			return permanent.New("NoHome", nil, "customer %q: its data names no home: look with drover doctor before its route is touched",
+				c.ID)
 		default:
-			return permanent.New("NotHome", nil, "customer %q is homed on AWS: its requests would go to the wrong side; roll it back first", c.ID)
+			return permanent.New("NotHome", nil, "customer %q is homed on AWS: its requests would go to the wrong side; roll it back first",
+				c.ID)
 		}
 	}
 	return nil
@@ -162,7 +166,8 @@ func (rt *Router) compare(ctx context.Context, spec *migration.Spec, l *layout, 
 		i := slices.IndexFunc(now, func(r types.Rule) bool { return aws.ToString(r.RuleArn) == arn })
 		switch {
 		case i < 0:
-			out = append(out, fmt.Sprintf("rule %s (priority %s, %s) was deleted by somebody else", arn, aws.ToString(was.Priority), strings.Join(parse(was).hosts, " ")))
+			out = append(out, fmt.Sprintf("rule %s (priority %s, %s) was deleted by somebody else", arn, aws.ToString(was.Priority),
+				strings.Join(parse(was).hosts, " ")))
 		case !sameRule(was, now[i]):
 			out = append(out, fmt.Sprintf("rule %s (priority %s) was changed by somebody else", arn, aws.ToString(was.Priority)))
 		}

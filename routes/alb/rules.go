@@ -14,9 +14,11 @@ import (
 )
 
 const (
-	// valuesPerRule is ALB's quota of condition values in one rule, over all its conditions; it cannot be raised.
+	// valuesPerRule is ALB's quota of condition values in one rule, over all its conditions; it
+	// cannot be raised.
 	valuesPerRule = 5
-	// maxPriority is the highest number a rule's priority can have; the lowest number is asked first.
+	// maxPriority is the highest number a rule's priority can have; the lowest number is asked
+	// first.
 	maxPriority = 50000
 )
 
@@ -27,7 +29,8 @@ const (
 	tagWorkload = "drover:workload"
 )
 
-// class is a set of rules that differ in their hosts only: one workload, and so many of its path patterns as go into one rule.
+// class is a set of rules that differ in their hosts only: one workload, and so many of its path
+// patterns as go into one rule.
 type class struct {
 	workload string
 	paths    []string // sorted; empty: every path
@@ -52,8 +55,8 @@ type layout struct {
 	index     map[string]int       // id -> index into customers
 }
 
-// newLayout works out the classes of a route. Specific paths come before general ones, so that "/api/*" of one workload is asked before the
-// catch-all of another.
+// newLayout works out the classes of a route. Specific paths come before general ones, so that
+// "/api/*" of one workload is asked before the catch-all of another.
 func newLayout(spec *migration.Spec, route migration.Route) *layout {
 	l := &layout{plan: spec.Plan, revision: spec.Revision, route: route, owner: map[string]int{}, index: map[string]int{}}
 	l.target, _ = spec.Target(route.ALB.Target)
@@ -99,8 +102,9 @@ func (l *layout) each(wanted []routes.Wanted, do func(migration.Customer)) {
 	}
 }
 
-// anchorHost is a host name that nobody can have (RFC 6761). A load balancer checks the health of a target group, and ECS accepts it,
-// only while a rule uses it; the anchor's rule does so from before the first customer comes until the route is restored.
+// anchorHost is a host name that nobody can have (RFC 6761). A load balancer checks the health of a
+// target group, and ECS accepts it, only while a rule uses it; the anchor's rule does so from
+// before the first customer comes until the route is restored.
 func anchorHost(plan, workload string) string {
 	return strings.ToLower(groupName(plan, workload)) + ".invalid"
 }
@@ -116,7 +120,8 @@ func Anchors(plan string, route migration.Route) (out []string) {
 	return out
 }
 
-// chunkPaths splits path patterns over rules. Of five values, 2 paths and 3 hosts (or 3 and 2) make the most of a rule.
+// chunkPaths splits path patterns over rules. Of five values, 2 paths and 3 hosts (or 3 and 2) make
+// the most of a rule.
 func chunkPaths(paths []string) [][]string {
 	if len(paths) == 0 || slices.Contains(paths, "/*") || slices.Contains(paths, "*") {
 		return [][]string{nil}
@@ -131,7 +136,8 @@ func chunkPaths(paths []string) [][]string {
 	return slices.Collect(slices.Chunk(sorted, size))
 }
 
-// specificity orders path patterns: the longer the literal beginning of the shortest pattern, the more specific the rule.
+// specificity orders path patterns: the longer the literal beginning of the shortest pattern, the
+// more specific the rule.
 func specificity(paths []string) int {
 	if len(paths) == 0 {
 		return 0
@@ -178,7 +184,8 @@ func parse(in types.Rule) *rule {
 			if c.HostHeaderConfig != nil {
 				r.hostRE = append(r.hostRE, c.HostHeaderConfig.RegexValues...)
 			}
-		case aws.ToString(c.Field) == "path-pattern" && len(c.RegexValues) == 0 && (c.PathPatternConfig == nil || len(c.PathPatternConfig.RegexValues) == 0):
+		case aws.ToString(c.Field) == "path-pattern" && len(c.RegexValues) == 0 &&
+			(c.PathPatternConfig == nil || len(c.PathPatternConfig.RegexValues) == 0):
 			r.paths = append(r.paths, pathValues(c)...)
 		default: // a regular expression of paths, a header, a query, a method, an address, or what ELB will learn yet
 			r.narrow = true
@@ -238,7 +245,8 @@ func groupsOf(actions []types.Action) (out []string) {
 func conditions(hosts, paths []string) []types.RuleCondition {
 	out := []types.RuleCondition{{Field: aws.String("host-header"), HostHeaderConfig: &types.HostHeaderConditionConfig{Values: hosts}}}
 	if len(paths) > 0 {
-		out = append(out, types.RuleCondition{Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{Values: paths}})
+		out = append(out, types.RuleCondition{Field: aws.String("path-pattern"),
+			PathPatternConfig: &types.PathPatternConditionConfig{Values: paths}})
 	}
 	return out
 }

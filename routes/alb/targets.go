@@ -17,18 +17,21 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Health checks of the group, in seconds and answers in a row: as fast as ALB allows, since a cutover waits for them.
+// Health checks of the group, in seconds and answers in a row: as fast as ALB allows, since a
+// cutover waits for them.
 const (
 	checkInterval, checkTimeout = 5, 2
 	checksToChange              = 2
 )
 
-// EnsureGroup finds or creates the workload's group of IP targets and answers its ARN. Its name follows from plan and workload and
-// exists once in an account and region, so any number of calls make one.
+// EnsureGroup finds or creates the workload's group of IP targets and answers its ARN. Its name
+// follows from plan and workload and exists once in an account and region, so any number of calls
+// make one.
 func (rt *Router) EnsureGroup(ctx context.Context, target migration.Target, plan string, w migration.Workload) (string, error) {
 	in := w.Ingress
 	if in == nil {
-		return "", permanent.New("NoIngress", nil, "workload %q has no ingress, so no target group; give it one or take it off the route", w.Name)
+		return "", permanent.New("NoIngress", nil, "workload %q has no ingress, so no target group; give it one or take it off the route",
+			w.Name)
 	}
 	c, err := rt.clients.ELB(ctx, target)
 	if err != nil {
@@ -68,8 +71,8 @@ func (rt *Router) EnsureGroup(ctx context.Context, target migration.Target, plan
 	return arn, err
 }
 
-// Register adds addresses to a group. It removes none: a late repeat must not take away what a newer call added. Adding what is there
-// changes nothing.
+// Register adds addresses to a group. It removes none: a late repeat must not take away what a
+// newer call added. Adding what is there changes nothing.
 func (rt *Router) Register(ctx context.Context, target migration.Target, group string, addresses []string, port int) error {
 	if len(addresses) == 0 {
 		return nil
@@ -91,8 +94,9 @@ func (rt *Router) Register(ctx context.Context, target migration.Target, group s
 	return nil
 }
 
-// AwaitTargets waits until want targets are healthy, or none registered is unhealthy and want is 0, and tells say what it sees. When ctx
-// ends first, its error says which targets are not healthy and why. It only reads.
+// AwaitTargets waits until want targets are healthy, or none registered is unhealthy and want is 0,
+// and tells say what it sees. When ctx ends first, its error says which targets are not healthy and
+// why. It only reads.
 func (rt *Router) AwaitTargets(ctx context.Context, target migration.Target, group string, want int, say func(string)) error {
 	what := fmt.Sprintf("target group %s needs %d healthy targets", group, want)
 	return await.Until(ctx, what, say, func() (bool, string, error) {
@@ -114,7 +118,8 @@ func unhealthy(healthy int, bad []TargetHealth) string {
 	if len(why) == 0 {
 		why = []string{"no others are registered"}
 	}
-	return fmt.Sprintf("%d are healthy, %s; look at the workload's own log, and at its security groups, which must let the load balancer in",
+	return fmt.Sprintf(
+		"%d are healthy, %s; look at the workload's own log, and at its security groups, which must let the load balancer in",
 		healthy, strings.Join(why, "; "))
 }
 
@@ -130,11 +135,12 @@ func (t TargetHealth) String() string {
 	return strings.TrimSpace(fmt.Sprintf("%s:%d is %s %s", t.ID, t.Port, t.State, t.Reason))
 }
 
-// freshFor is how long the health of a group is answered from memory: the probes of all customers of a workload ask for the same, and the
-// load balancer itself checks a target every 5 s at most.
+// freshFor is how long the health of a group is answered from memory: the probes of all customers
+// of a workload ask for the same, and the load balancer itself checks a target every 5 s at most.
 const freshFor = time.Second
 
-// sighting is what a group's targets looked like. Whoever asks AWS holds its turn; the others wait for what that one sees.
+// sighting is what a group's targets looked like. Whoever asks AWS holds its turn; the others wait
+// for what that one sees.
 type sighting struct {
 	turn    chan struct{}
 	at      time.Time

@@ -8,13 +8,13 @@ import (
 	"github.com/drover-migration/drover/routes"
 )
 
-// toldFor is how long a router remembers what it was told. An attempt that Temporal has given up lives
-// for some seconds at most. A plan that is aborted and submitted again counts its tokens anew, and
-// takes longer than this to its first Move.
+// toldFor is how long a router remembers what it was told. An attempt that Temporal has given up
+// lives for some seconds at most. A plan that is aborted and submitted again counts its tokens
+// anew, and takes longer than this to its first Move.
 const toldFor = 30 * time.Second
 
-// told is what this process was told last of each customer, so that what comes late with an older token
-// changes nothing.
+// told is what this process was told last of each customer, so that what comes late with an older
+// token changes nothing.
 type told struct {
 	mu     sync.Mutex
 	byName map[customerKey]hearing
@@ -45,8 +45,8 @@ func (t *told) hear(plan string, wanted []routes.Wanted) {
 	}
 }
 
-// sides are the newest known sides of customers that somebody wants something of. A customer without a
-// side is left out.
+// sides are the newest known sides of customers that somebody wants something of. A customer
+// without a side is left out.
 func (t *told) sides(plan string, wanted map[string]routes.Wanted) map[string]migration.Side {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -14,9 +14,9 @@ import (
 	"github.com/drover-migration/drover/routes"
 )
 
-// Verify reads the rules anew and answers where each wanted customer is sent, and what is wrong with
-// that. A customer without a side is not looked at. One reading of a listener's rules serves all. It
-// writes nothing.
+// Verify reads the rules anew and answers where each wanted customer is sent, and what is wrong
+// with that. A customer without a side is not looked at. One reading of a listener's rules serves
+// all. It writes nothing.
 func (rt *Router) Verify(ctx context.Context, spec *migration.Spec, wanted []routes.Wanted) (map[string]routes.State, error) {
 	ls, err := carriers(spec, wanted)
 	if err != nil {
@@ -73,7 +73,8 @@ func (v *view) agrees(l *layout, groups map[string]string, customer migration.Cu
 	return nil
 }
 
-// sends checks that a host's requests of one class go to the group want, or, with want empty, that no rule of Drover's takes them.
+// sends checks that a host's requests of one class go to the group want, or, with want empty, that
+// no rule of Drover's takes them.
 func (v *view) sends(l *layout, k *class, host, want string) error {
 	at := slices.IndexFunc(v.own, func(r *rule) bool { return k.is(r.workload, r.paths) && r.has(host) })
 	if want == "" {
@@ -91,13 +92,15 @@ func (v *view) sends(l *layout, k *class, host, want string) error {
 	}
 	for _, f := range v.foreign {
 		if f.priority < r.priority && f.mayTake(host, k.paths) {
-			return fmt.Errorf("rule %s, which is not Drover's, has priority %d and takes requests to %s before Drover's rule at %d; give it a higher number", f.arn, f.priority, host, r.priority)
+			return fmt.Errorf("rule %s, which is not Drover's, has priority %d and takes requests to %s before Drover's rule at %d; "+
+				"give it a higher number", f.arn, f.priority, host, r.priority)
 		}
 	}
 	return nil
 }
 
-// mayTake says whether a rule can match a request to host whose path is one of paths (none: any path).
+// mayTake says whether a rule can match a request to host whose path is one of paths (none: any
+// path).
 func (r *rule) mayTake(host string, paths []string) bool {
 	named := len(r.hosts) > 0 || len(r.hostRE) > 0
 	if named && !slices.ContainsFunc(r.hosts, func(p string) bool { return matches(p, host) }) &&
@@ -137,14 +140,15 @@ func matches(pattern, s string) bool {
 	return s == ""
 }
 
-// mayMatch says whether a host matches a regular expression of ELB's. One that Go does not understand may match anything.
+// mayMatch says whether a host matches a regular expression of ELB's. One that Go does not
+// understand may match anything.
 func mayMatch(expression, host string) bool {
 	re, err := regexp.Compile("(?i)" + expression)
 	return err != nil || re.MatchString(host)
 }
 
-// overlap says whether some text can match both patterns. It compares what comes before the first wildcards, and so may say yes
-// where the ends differ: it is asked to warn, never to allow.
+// overlap says whether some text can match both patterns. It compares what comes before the first
+// wildcards, and so may say yes where the ends differ: it is asked to warn, never to allow.
 func overlap(p, q string) bool {
 	pi, qi := strings.IndexAny(p, "*?"), strings.IndexAny(q, "*?")
 	switch {
@@ -157,7 +161,8 @@ func overlap(p, q string) bool {
 	return p[:n] == q[:n]
 }
 
-// forwardsOnlyTo says whether actions send every request to one of groups and do nothing else with it.
+// forwardsOnlyTo says whether actions send every request to one of groups and do nothing else with
+// it.
 func forwardsOnlyTo(actions []types.Action, groups ...string) bool {
 	for _, act := range actions {
 		if act.Type != types.ActionTypeEnumForward {

@@ -33,7 +33,8 @@ type ALB struct {
 
 type hold struct{ reached, released chan struct{} }
 
-// ALBPlace is where an ALB world is built: a listener without rules whose default action forwards to Web, and two groups of IP targets.
+// ALBPlace is where an ALB world is built: a listener without rules whose default action forwards
+// to Web, and two groups of IP targets.
 type ALBPlace struct {
 	Client   alb.ELB
 	Target   migration.Target
@@ -50,11 +51,14 @@ func NewALB(t *testing.T, at ALBPlace) *ALB {
 			{Name: "api", Target: at.Target.Name, Ingress: &migration.Ingress{Port: 8080, Protocol: "http", Paths: []string{"/api/*"}}},
 			{Name: "web", Target: at.Target.Name, Ingress: &migration.Ingress{Port: 8080, Protocol: "http", Paths: []string{"/*"}}},
 		},
-		Routes: []migration.Route{{Name: "public", ALB: &migration.ALB{Target: at.Target.Name, Listener: at.Listener, Workloads: map[string]string{"web": at.Web, "api": at.API}}}},
+		Routes: []migration.Route{{Name: "public",
+			ALB: &migration.ALB{Target: at.Target.Name, Listener: at.Listener,
+				Workloads: map[string]string{"web": at.Web, "api": at.API}}}},
 	}
 	for i := range 13 {
 		id := fmt.Sprintf("c%02d", i)
-		w.spec.Customers = append(w.spec.Customers, migration.Customer{ID: id, Tenant: int64(i + 1), Hosts: []string{id + ".app.example.com"}, Workloads: []string{"web", "api"}})
+		w.spec.Customers = append(w.spec.Customers,
+			migration.Customer{ID: id, Tenant: int64(i + 1), Hosts: []string{id + ".app.example.com"}, Workloads: []string{"web", "api"}})
 	}
 	w.foreign(t, at.Listener, 100, []string{"/api/*"}, []string{"*.app.example.com"}, at.API)
 	w.foreign(t, at.Listener, 200, nil, []string{"legacy.example.com"}, at.Web)
@@ -62,10 +66,13 @@ func NewALB(t *testing.T, at ALBPlace) *ALB {
 }
 
 func (w *ALB) foreign(t *testing.T, listener string, priority int32, paths, hosts []string, group string) {
-	in := &elb.CreateRuleInput{ListenerArn: &listener, Priority: aws.Int32(priority), Actions: []types.Action{{Type: types.ActionTypeEnumForward, TargetGroupArn: &group}}}
-	in.Conditions = append(in.Conditions, types.RuleCondition{Field: aws.String("host-header"), HostHeaderConfig: &types.HostHeaderConditionConfig{Values: hosts}})
+	in := &elb.CreateRuleInput{ListenerArn: &listener, Priority: aws.Int32(priority),
+		Actions: []types.Action{{Type: types.ActionTypeEnumForward, TargetGroupArn: &group}}}
+	in.Conditions = append(in.Conditions, types.RuleCondition{Field: aws.String("host-header"),
+		HostHeaderConfig: &types.HostHeaderConditionConfig{Values: hosts}})
 	if len(paths) > 0 {
-		in.Conditions = append(in.Conditions, types.RuleCondition{Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{Values: paths}})
+		in.Conditions = append(in.Conditions, types.RuleCondition{Field: aws.String("path-pattern"),
+			PathPatternConfig: &types.PathPatternConditionConfig{Values: paths}})
 	}
 	_, err := w.client.CreateRule(t.Context(), in)
 	require.NoError(t, err)
@@ -77,7 +84,8 @@ func (w *ALB) Spec() *migration.Spec { return w.spec }
 // NewRouter is another worker's router.
 func (w *ALB) NewRouter() Router {
 	e := &eyes{ELB: w.client, w: w}
-	r := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return e, nil }), store{w}, alb.WithPace(1000, 1000))
+	r := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return e, nil }), store{w},
+		alb.WithPace(1000, 1000))
 	e.router = r
 	return r
 }
@@ -123,7 +131,8 @@ func (s store) Get(_ context.Context, at migration.StateStore, _ migration.Targe
 	return b, "1", nil
 }
 
-func (s store) Put(_ context.Context, at migration.StateStore, _ migration.Target, key string, body []byte, ifMatch string) (string, error) {
+func (s store) Put(_ context.Context, at migration.StateStore, _ migration.Target, key string, body []byte,
+	ifMatch string) (string, error) {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
 	key = path.Join(at.Prefix, key)
@@ -183,7 +192,8 @@ func takes(r types.Rule, host, reqPath string) bool {
 				values = c.PathPatternConfig.Values
 			}
 		}
-		// path.Match is enough here: the suite's patterns have one star, and what it stands for has no slash.
+		// path.Match is enough here: the suite's patterns have one star, and what it stands for has
+		// no slash.
 		if !slices.ContainsFunc(values, func(p string) bool { ok, _ := path.Match(p, subject); return ok }) {
 			return false
 		}
@@ -265,5 +275,6 @@ func (w *ALB) Drovers(t *testing.T) int {
 	return len(drovers)
 }
 
-// Packed counts five hosts a rule for web, four and a path for api, and one host of each for the workload's anchor.
+// Packed counts five hosts a rule for web, four and a path for api, and one host of each for the
+// workload's anchor.
 func (w *ALB) Packed(n int) int { return (n+1+4)/5 + (n+1+3)/4 }

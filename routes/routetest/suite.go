@@ -22,15 +22,17 @@ type Router interface {
 	Restore(context.Context, *migration.Spec, []routes.Wanted) (routes.Restored, error)
 }
 
-// World is a place to route in. Its spec has customers with one tenant and one host each, all of them using a workload "web" for every path
-// and a workload "api" for "/api/*", all served on premises by what stood before.
+// World is a place to route in. Its spec has customers with one tenant and one host each, all of
+// them using a workload "web" for every path and a workload "api" for "/api/*", all served on
+// premises by what stood before.
 type World interface {
 	Spec() *migration.Spec
 
-	// NewRouter is a router as another worker process would have it: it shares nothing in memory with those made before.
+	// NewRouter is a router as another worker process would have it: it shares nothing in memory
+	// with those made before.
 	NewRouter() Router
-	// HoldLook makes the next look of router r at what stands answer as of now, but only once release was
-	// called.
+	// HoldLook makes the next look of router r at what stands answer as of now, but only once
+	// release was called.
 	HoldLook(r Router) (reached <-chan struct{}, release func())
 
 	// Serves says by which side, and which of its workloads, a request would be answered now.
@@ -178,7 +180,8 @@ func idempotent(t *testing.T, r *run) {
 	}
 }
 
-// concurrent: customers are routed all at once, each by each of three processes, and one that overwrites what another wrote heals it.
+// concurrent: customers are routed all at once, each by each of three processes, and one that
+// overwrites what another wrote heals it.
 func concurrent(t *testing.T, r *run) {
 	n := len(r.Spec().Customers)
 	routers := []Router{r.router, r.NewRouter(), r.NewRouter()}
@@ -218,7 +221,8 @@ func (r *run) settled(t *testing.T, side migration.Side, customers ...int) {
 	r.routed(t, side, customers...)
 }
 
-// leftAlone: whoever says nothing of a customer, or that its data names no home, changes nothing of it.
+// leftAlone: whoever says nothing of a customer, or that its data names no home, changes nothing of
+// it.
 func leftAlone(t *testing.T, r *run) {
 	r.move(t, migration.AWS, 0, 1, 2)
 	other := r.NewRouter()
@@ -241,7 +245,8 @@ func oldToken(t *testing.T, r *run) {
 	r.routed(t, migration.OnPrem, 0)
 }
 
-// overwritten: two processes change the same rule, and the second had read it before the first wrote. The first was done by then.
+// overwritten: two processes change the same rule, and the second had read it before the first
+// wrote. The first was done by then.
 func overwritten(t *testing.T, r *run) {
 	r.move(t, migration.AWS, 0)
 	slow := r.NewRouter()
@@ -290,8 +295,8 @@ func untouched(t *testing.T, r *run) {
 	require.Equal(t, before, r.Standing(t))
 }
 
-// staleWriter: a process that was told of a customer before its last Move was held up, and writes what it was told after everybody
-// else was done.
+// staleWriter: a process that was told of a customer before its last Move was held up, and writes
+// what it was told after everybody else was done.
 func staleWriter(t *testing.T, r *run) {
 	r.move(t, migration.AWS, 0, 1)
 	stale := r.NewRouter()

@@ -24,7 +24,8 @@ func assume(t *testing.T, account string) sdk.CredentialsProvider {
 
 func TestATargetsRoleReachesItsAccountAndSecrets(t *testing.T) {
 	target, cfg := newTarget(t)
-	_, err := secretsmanager.NewFromConfig(cfg).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: sdk.String("orders/drover"), SecretString: sdk.String(`{"password":"p1"}`)})
+	_, err := secretsmanager.NewFromConfig(cfg).CreateSecret(t.Context(),
+		&secretsmanager.CreateSecretInput{Name: sdk.String("orders/drover"), SecretString: sdk.String(`{"password":"p1"}`)})
 	require.NoError(t, err)
 
 	t.Setenv("AWS_ENDPOINT_URL", endpoint)
@@ -50,6 +51,7 @@ func TestATargetsRoleReachesItsAccountAndSecrets(t *testing.T) {
 
 func newRole(t *testing.T, cfg sdk.Config, name string) {
 	t.Helper()
-	_, err := iam.NewFromConfig(cfg).CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: sdk.String(`{"Version":"2012-10-17","Statement":[]}`)})
+	_, err := iam.NewFromConfig(cfg).CreateRole(t.Context(),
+		&iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: sdk.String(`{"Version":"2012-10-17","Statement":[]}`)})
 	require.NoError(t, err)
 }

@@ -87,29 +87,38 @@ func TestAVMBecomesOneInstance(t *testing.T) {
 	c := ec2.NewFromConfig(cfg)
 	key, err := kms.NewFromConfig(cfg).CreateKey(t.Context(), &kms.CreateKeyInput{})
 	require.NoError(t, err)
-	_, err = kms.NewFromConfig(cfg).CreateAlias(t.Context(), &kms.CreateAliasInput{AliasName: sdk.String("alias/drover"), TargetKeyId: key.KeyMetadata.KeyId})
+	_, err = kms.NewFromConfig(cfg).CreateAlias(t.Context(),
+		&kms.CreateAliasInput{AliasName: sdk.String("alias/drover"), TargetKeyId: key.KeyMetadata.KeyId})
 	require.NoError(t, err)
 	target.KMSKey = "alias/drover"
-	group, err := c.CreateSecurityGroup(t.Context(), &ec2.CreateSecurityGroupInput{GroupName: sdk.String("sg-web"), Description: sdk.String("web"), VpcId: &target.VPC})
+	group, err := c.CreateSecurityGroup(t.Context(),
+		&ec2.CreateSecurityGroupInput{GroupName: sdk.String("sg-web"), Description: sdk.String("web"), VpcId: &target.VPC})
 	require.NoError(t, err)
-	_, err = iam.NewFromConfig(cfg).CreateInstanceProfile(t.Context(), &iam.CreateInstanceProfileInput{InstanceProfileName: sdk.String("web")})
+	_, err = iam.NewFromConfig(cfg).CreateInstanceProfile(t.Context(),
+		&iam.CreateInstanceProfileInput{InstanceProfileName: sdk.String("web")})
 	require.NoError(t, err)
 	newRole(t, cfg, "web")
-	_, err = iam.NewFromConfig(cfg).AddRoleToInstanceProfile(t.Context(), &iam.AddRoleToInstanceProfileInput{InstanceProfileName: sdk.String("web"), RoleName: sdk.String("web")})
+	_, err = iam.NewFromConfig(cfg).AddRoleToInstanceProfile(t.Context(),
+		&iam.AddRoleToInstanceProfileInput{InstanceProfileName: sdk.String("web"), RoleName: sdk.String("web")})
 	require.NoError(t, err)
 
-	w := migration.Workload{Name: "web", State: migration.StateDatasets, EC2: &migration.EC2{InstanceType: "auto", SecurityGroups: []string{"sg-web"}, Profile: "web"}, Config: migration.Config{UserData: "#!/bin/sh\n"}}
-	found, err := compute.New(engine.New(clients{cfg})).CheckCompute(t.Context(), compute.CheckComputeRequest{Target: target, Workloads: []migration.Workload{w}})
+	w := migration.Workload{Name: "web", State: migration.StateDatasets,
+		EC2:    &migration.EC2{InstanceType: "auto", SecurityGroups: []string{"sg-web"}, Profile: "web"},
+		Config: migration.Config{UserData: "#!/bin/sh\n"}}
+	found, err := compute.New(engine.New(clients{cfg})).CheckCompute(t.Context(),
+		compute.CheckComputeRequest{Target: target, Workloads: []migration.Workload{w}})
 	require.NoError(t, err)
 	require.Empty(t, found.Findings)
 
 	vm := migration.VM{Name: "web-01", UUID: "5029-uuid", CPUs: 2, MemoryMB: 6000, Firmware: "efi"}
-	disks := []migration.DiskImage{{Key: 2000, Snapshot: snapshot(t, c, region+"a"), Bytes: 1 << 30}, {Key: 2001, Snapshot: snapshot(t, c, region+"a"), Bytes: 1<<30 - 5}}
+	disks := []migration.DiskImage{{Key: 2000, Snapshot: snapshot(t, c, region+"a"), Bytes: 1 << 30},
+		{Key: 2001, Snapshot: snapshot(t, c, region+"a"), Bytes: 1<<30 - 5}}
 	// One worker: moto takes an image's name twice, which AWS refuses.
 	image := sixteen(t, cfg, 1, func(a *compute.Activities) (compute.Image, error) {
 		return a.RegisterImage(t.Context(), compute.RegisterImageRequest{Plan: "p", Target: target, Workload: w, VM: vm, Disks: disks})
 	})
-	images, err := c.DescribeImages(t.Context(), &ec2.DescribeImagesInput{Owners: []string{"self"}, Filters: []types.Filter{filter("tag:drover:plan", "p")}})
+	images, err := c.DescribeImages(t.Context(),
+		&ec2.DescribeImagesInput{Owners: []string{"self"}, Filters: []types.Filter{filter("tag:drover:plan", "p")}})
 	require.NoError(t, err)
 	require.Len(t, images.Images, 1)
 	require.Equal(t, types.ArchitectureValuesX8664, images.Images[0].Architecture)
@@ -129,10 +138,13 @@ func TestAVMBecomesOneInstance(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, compute.FindInstanceResult{Instance: instance, Image: image.ID}, adopted)
 	disks[0].Snapshot = snapshot(t, c, region+"a")
-	other, err := compute.New(engine.New(clients{cfg})).RegisterImage(t.Context(), compute.RegisterImageRequest{Plan: "p", Target: target, Workload: w, VM: vm, Disks: disks})
+	other, err := compute.New(engine.New(clients{cfg})).RegisterImage(t.Context(),
+		compute.RegisterImageRequest{Plan: "p", Target: target, Workload: w, VM: vm, Disks: disks})
 	require.NoError(t, err)
 	launch.Image = other.ID
-	require.Equal(t, instance, sixteen(t, cfg, 2, func(a *compute.Activities) (compute.Instance, error) { return a.LaunchInstance(t.Context(), launch) }), "an image of a later copy makes no second instance")
+	require.Equal(t, instance, sixteen(t, cfg, 2,
+		func(a *compute.Activities) (compute.Instance, error) { return a.LaunchInstance(t.Context(), launch) }),
+		"an image of a later copy makes no second instance")
 	got := living(t, c)
 	require.Len(t, got, 1)
 	require.Equal(t, instance.PrivateIP, *got[0].PrivateIpAddress)
@@ -141,8 +153,10 @@ func TestAVMBecomesOneInstance(t *testing.T) {
 	for _, x := range got[0].Tags {
 		tags[*x.Key] = *x.Value
 	}
-	require.Equal(t, map[string]string{"Name": "web-01", "cost-center": "platform", "drover:plan": "p", "drover:workload": "web", "drover:vm": "5029-uuid", "drover:image": image.ID}, tags)
-	volumes, err := c.DescribeVolumes(t.Context(), &ec2.DescribeVolumesInput{Filters: []types.Filter{filter("attachment.instance-id", instance.ID)}})
+	require.Equal(t, map[string]string{"Name": "web-01", "cost-center": "platform", "drover:plan": "p", "drover:workload": "web",
+		"drover:vm": "5029-uuid", "drover:image": image.ID}, tags)
+	volumes, err := c.DescribeVolumes(t.Context(),
+		&ec2.DescribeVolumesInput{Filters: []types.Filter{filter("attachment.instance-id", instance.ID)}})
 	require.NoError(t, err)
 	require.Len(t, volumes.Volumes, 2)
 	for _, v := range volumes.Volumes {
@@ -168,7 +182,8 @@ func TestAVMBecomesOneInstance(t *testing.T) {
 
 func living(t *testing.T, c *ec2.Client) (out []types.Instance) {
 	t.Helper()
-	got, err := c.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{Filters: []types.Filter{filter("instance-state-name", "running")}})
+	got, err := c.DescribeInstances(t.Context(),
+		&ec2.DescribeInstancesInput{Filters: []types.Filter{filter("instance-state-name", "running")}})
 	require.NoError(t, err)
 	for _, r := range got.Reservations {
 		out = append(out, r.Instances...)
@@ -183,7 +198,8 @@ func TestAWorkloadBecomesOneService(t *testing.T) {
 	c := ecs.NewFromConfig(cfg)
 	_, err := c.CreateCluster(t.Context(), &ecs.CreateClusterInput{ClusterName: sdk.String("platform")})
 	require.NoError(t, err)
-	secret, err := secretsmanager.NewFromConfig(cfg).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: sdk.String("orders/app"), SecretString: sdk.String(`{"dsn":"x"}`)})
+	secret, err := secretsmanager.NewFromConfig(cfg).CreateSecret(t.Context(),
+		&secretsmanager.CreateSecretInput{Name: sdk.String("orders/app"), SecretString: sdk.String(`{"dsn":"x"}`)})
 	require.NoError(t, err)
 	newRole(t, cfg, "api")
 	newRole(t, cfg, "exec")
@@ -191,12 +207,15 @@ func TestAWorkloadBecomesOneService(t *testing.T) {
 	require.NoError(t, world.NewRouter().Record(t.Context(), world.Spec()))
 	route := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return at.Client, nil }), nil)
 	w, _ := world.Spec().Workload("api")
-	w.Fargate = &migration.Fargate{Cluster: "platform", Image: "registry/api:1.4.2", CPU: 512, Memory: 1024, Count: 2, TaskRole: "api", ExecutionRole: "exec"}
-	w.Config = migration.Config{Env: map[string]string{"MODE": "aws"}, Secrets: map[string]string{"DSN": "awssm://orders/app#dsn", "KEY": "ssm://orders/key"}}
+	w.Fargate = &migration.Fargate{Cluster: "platform", Image: "registry/api:1.4.2", CPU: 512, Memory: 1024, Count: 2, TaskRole: "api",
+		ExecutionRole: "exec"}
+	w.Config = migration.Config{Env: map[string]string{"MODE": "aws"},
+		Secrets: map[string]string{"DSN": "awssm://orders/app#dsn", "KEY": "ssm://orders/key"}}
 	group, err := route.EnsureGroup(t.Context(), target, "suite", w)
 	require.NoError(t, err)
 
-	found, err := compute.New(engine.New(clients{cfg})).CheckCompute(t.Context(), compute.CheckComputeRequest{Target: target, Workloads: []migration.Workload{w}})
+	found, err := compute.New(engine.New(clients{cfg})).CheckCompute(t.Context(),
+		compute.CheckComputeRequest{Target: target, Workloads: []migration.Workload{w}})
 	require.NoError(t, err)
 	require.Empty(t, found.Findings)
 
@@ -245,7 +264,8 @@ func TestCheckComputeSaysWhatIsMissing(t *testing.T) {
 	target.KMSKey = "alias/none"
 	got, err := a.CheckCompute(t.Context(), compute.CheckComputeRequest{Target: target, Workloads: []migration.Workload{
 		{Name: "web", EC2: &migration.EC2{SecurityGroups: []string{"sg-none"}, Profile: "none"}},
-		{Name: "api", Fargate: &migration.Fargate{Cluster: "none", Image: "not an image", CPU: 300, Memory: 1024, TaskRole: "none"}, Config: migration.Config{Secrets: map[string]string{"DSN": "awssm://none"}}},
+		{Name: "api", Fargate: &migration.Fargate{Cluster: "none", Image: "not an image", CPU: 300, Memory: 1024, TaskRole: "none"},
+			Config: migration.Config{Secrets: map[string]string{"DSN": "awssm://none"}}},
 	}})
 	require.NoError(t, err)
 	var checks []string
@@ -254,7 +274,8 @@ func TestCheckComputeSaysWhatIsMissing(t *testing.T) {
 		require.NotEmpty(t, f.Remedy)
 		checks = append(checks, f.Check)
 	}
-	require.ElementsMatch(t, []string{"aws-subnets", "aws-kms-key", "aws-instance-profile", "aws-security-group", "aws-image", "aws-fargate-size", "aws-execution-role", "aws-cluster", "aws-task-role", "aws-secret"}, checks)
+	require.ElementsMatch(t, []string{"aws-subnets", "aws-kms-key", "aws-instance-profile", "aws-security-group", "aws-image",
+		"aws-fargate-size", "aws-execution-role", "aws-cluster", "aws-task-role", "aws-secret"}, checks)
 
 	target.Account = "999999999999"
 	got, err = a.CheckCompute(t.Context(), compute.CheckComputeRequest{Target: target})

@@ -51,18 +51,21 @@ func withMoto(m *testing.M) (int, error) {
 
 var accounts atomic.Int64
 
-// newTarget is an account of its own, whose VPC lies on loopback so that the tests can serve at its addresses.
+// newTarget is an account of its own, whose VPC lies on loopback so that the tests can serve at its
+// addresses.
 func newTarget(t *testing.T) (migration.Target, sdk.Config) {
 	t.Helper()
 	n := accounts.Add(1)
-	target := migration.Target{Name: "prod", Account: fmt.Sprintf("%012d", 700000000000+n), Region: region, Tags: map[string]string{"cost-center": "platform"}}
+	target := migration.Target{Name: "prod", Account: fmt.Sprintf("%012d", 700000000000+n), Region: region,
+		Tags: map[string]string{"cost-center": "platform"}}
 	cfg := sdk.Config{Region: region, BaseEndpoint: &endpoint, Credentials: assume(t, target.Account)}
 	c := ec2.NewFromConfig(cfg)
 	vpc, err := c.CreateVpc(t.Context(), &ec2.CreateVpcInput{CidrBlock: sdk.String("127.251.0.0/17")})
 	require.NoError(t, err)
 	target.VPC = *vpc.Vpc.VpcId
 	for i, zone := range []string{"a", "b"} {
-		s, err := c.CreateSubnet(t.Context(), &ec2.CreateSubnetInput{VpcId: &target.VPC, CidrBlock: sdk.String(fmt.Sprintf("127.251.%d.0/24", i+1)), AvailabilityZone: sdk.String(region + zone)})
+		s, err := c.CreateSubnet(t.Context(), &ec2.CreateSubnetInput{VpcId: &target.VPC,
+			CidrBlock: sdk.String(fmt.Sprintf("127.251.%d.0/24", i+1)), AvailabilityZone: sdk.String(region + zone)})
 		require.NoError(t, err)
 		target.Subnets = append(target.Subnets, *s.Subnet.SubnetId)
 	}

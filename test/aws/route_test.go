@@ -24,15 +24,19 @@ func newListener(t *testing.T) routetest.ALBPlace {
 	t.Helper()
 	target, cfg := newTarget(t)
 	c := elb.NewFromConfig(cfg)
-	lb, err := c.CreateLoadBalancer(t.Context(), &elb.CreateLoadBalancerInput{Name: sdk.String("edge"), Subnets: target.Subnets, Type: types.LoadBalancerTypeEnumApplication})
+	lb, err := c.CreateLoadBalancer(t.Context(),
+		&elb.CreateLoadBalancerInput{Name: sdk.String("edge"), Subnets: target.Subnets, Type: types.LoadBalancerTypeEnumApplication})
 	require.NoError(t, err)
 	group := func(name string) string {
-		g, err := c.CreateTargetGroup(t.Context(), &elb.CreateTargetGroupInput{Name: &name, VpcId: &target.VPC, Protocol: types.ProtocolEnumHttp, Port: sdk.Int32(8080), TargetType: types.TargetTypeEnumIp})
+		g, err := c.CreateTargetGroup(t.Context(),
+			&elb.CreateTargetGroupInput{Name: &name, VpcId: &target.VPC, Protocol: types.ProtocolEnumHttp, Port: sdk.Int32(8080),
+				TargetType: types.TargetTypeEnumIp})
 		require.NoError(t, err)
 		return *g.TargetGroups[0].TargetGroupArn
 	}
 	web, api := group("onprem-web"), group("onprem-api")
-	l, err := c.CreateListener(t.Context(), &elb.CreateListenerInput{LoadBalancerArn: lb.LoadBalancers[0].LoadBalancerArn, Protocol: types.ProtocolEnumHttp, Port: sdk.Int32(80),
+	l, err := c.CreateListener(t.Context(), &elb.CreateListenerInput{LoadBalancerArn: lb.LoadBalancers[0].LoadBalancerArn,
+		Protocol: types.ProtocolEnumHttp, Port: sdk.Int32(80),
 		DefaultActions: []types.Action{{Type: types.ActionTypeEnumForward, TargetGroupArn: &web}}})
 	require.NoError(t, err)
 	return routetest.ALBPlace{Client: c, Target: target, Listener: *l.Listeners[0].ListenerArn, Web: web, API: api}
@@ -49,7 +53,8 @@ func TestCheckRouteFindsNothingWrong(t *testing.T) {
 	require.Empty(t, got)
 }
 
-// The route follows while a customer's clients wait: between the commit at the destination and the rule there are these calls.
+// The route follows while a customer's clients wait: between the commit at the destination and the
+// rule there are these calls.
 func TestAMovesRouteIsFast(t *testing.T) {
 	w := routetest.NewALB(t, newListener(t))
 	r := w.NewRouter()

@@ -21,7 +21,8 @@ func load(t *testing.T) *types.Project {
 }
 
 func TestEveryServerOfTheLabIsThere(t *testing.T) {
-	require.ElementsMatch(t, []string{"temporal", "aws", "s3", "postgres-onprem", "postgres-aws", "vcenter", "worker"}, load(t).ServiceNames())
+	require.ElementsMatch(t, []string{"temporal", "aws", "s3", "postgres-onprem", "postgres-aws", "vcenter", "worker"},
+		load(t).ServiceNames())
 }
 
 // A tag that names a version; "latest", a bare name or a major alone moves under the reader.

@@ -94,7 +94,8 @@ func (*doctor) CheckDestination(context.Context, health.DestinationRequest) (hea
 	return health.DestinationResult{}, nil
 }
 
-// hands are the activities of a worker. The workflow's run id, which owns a try, is no UUID in a test.
+// hands are the activities of a worker. The workflow's run id, which owns a try, is no UUID in a
+// test.
 type hands struct {
 	freeze   *freeze.Activities
 	postgres *postgres.Activities
@@ -137,7 +138,8 @@ func (b *bench) move(from migration.Side) migration.MoveResult {
 	d := migration.Dataset{Name: "orders", Postgres: &migration.Postgres{Site: "dc1", Target: "prod"}}
 	slice := migration.CustomerSlice{
 		Customer: migration.Customer{ID: "acme", Tenant: tenant}, Databases: []migration.Dataset{d},
-		Policy: migration.Policy{FreezeBudget: migration.Duration(20 * time.Second), Patience: migration.Duration(time.Second), Tries: 1, MaxLag: migration.Duration(20 * time.Second)},
+		Policy: migration.Policy{FreezeBudget: migration.Duration(20 * time.Second), Patience: migration.Duration(time.Second), Tries: 1,
+			MaxLag: migration.Duration(20 * time.Second)},
 	}
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
@@ -183,7 +185,8 @@ func (b *bench) home(side migration.Side) {
 	}
 }
 
-// heard has the gates tell every statement from the freeze's rehearsal on, in its order, and lets do decide about its two moments.
+// heard has the gates tell every statement from the freeze's rehearsal on, in its order, and lets
+// do decide about its two moments.
 func (b *bench) heard(do func(statement, gate.When) bool) {
 	var mu sync.Mutex
 	begun, seen := false, map[statement]int{}
@@ -209,7 +212,8 @@ func (b *bench) silent() {
 	}
 }
 
-// statements are those of a freeze from one side to which nothing happens. A poll counts twice at most.
+// statements are those of a freeze from one side to which nothing happens. A poll counts twice at
+// most.
 func (b *bench) statements(from migration.Side) (out []statement) {
 	b.Helper()
 	b.home(from)
@@ -230,7 +234,8 @@ func (b *bench) statements(from migration.Side) (out []statement) {
 	return out
 }
 
-// A connection that is lost at any statement of a freeze, before its effect or after it, leaves the customer open on one side, with everything.
+// A connection that is lost at any statement of a freeze, before its effect or after it, leaves the
+// customer open on one side, with everything.
 func TestAConnectionLostAtAnyStatementOfAFreeze(t *testing.T) {
 	b := newBench(t)
 	for _, from := range []migration.Side{migration.OnPrem, migration.AWS} {

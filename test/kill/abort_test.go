@@ -15,8 +15,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// A migration is aborted in the middle of everything, corrected, carried through, taken back and aborted again: what it made is gone each
-// time, and a plan submitted again starts anew.
+// A migration is aborted in the middle of everything, corrected, carried through, taken back and
+// aborted again: what it made is gone each time, and a plan submitted again starts anew.
 func TestAnAbortedMigrationLeavesNothingBehind(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Minute)
 	defer cancel()
@@ -83,7 +83,8 @@ func (b *bench) listed(ctx context.Context, t *testing.T, filter, id string) {
 	t.Helper()
 	require.True(t, eventually(func() bool {
 		page, err := b.server.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: filter})
-		return err == nil && slices.ContainsFunc(page.GetExecutions(), func(e *workflowpb.WorkflowExecutionInfo) bool { return e.GetExecution().GetWorkflowId() == id })
+		return err == nil && slices.ContainsFunc(page.GetExecutions(),
+			func(e *workflowpb.WorkflowExecutionInfo) bool { return e.GetExecution().GetWorkflowId() == id })
 	}), "%s is not listed by %s", id, filter)
 }
 

@@ -121,7 +121,8 @@ func (b *bench) startWorker(t *testing.T) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.starts++
-	w, err := b.lab.StartWorker(fmt.Sprintf("worker-%03d", b.starts), b.drover, b.gate.Address(), append([]string{"--site", "dc1"}, b.flags...)...)
+	w, err := b.lab.StartWorker(fmt.Sprintf("worker-%03d", b.starts), b.drover, b.gate.Address(),
+		append([]string{"--site", "dc1"}, b.flags...)...)
 	require.NoError(t, err)
 	b.worker = w
 }
@@ -138,7 +139,8 @@ func (b *bench) running(t *testing.T) {
 	}
 }
 
-// after arms the gate: do runs when a Move's step is about to answer, once, and says whether the answer passes.
+// after arms the gate: do runs when a Move's step is about to answer, once, and says whether the
+// answer passes.
 func (b *bench) after(step string, do func(gate.Event) bool) <-chan struct{} {
 	return b.afterThe(1, step, do)
 }
@@ -181,8 +183,9 @@ func (b *bench) reached(t *testing.T, done <-chan struct{}) {
 	}
 }
 
-// nothingLost ends the load and compares the books. A client whose worker was killed between the commit and the route may have waited
-// longer than it is willing to: such a request was not acknowledged, and the ledger says so. What was acknowledged is what must be there.
+// nothingLost ends the load and compares the books. A client whose worker was killed between the
+// commit and the route may have waited longer than it is willing to: such a request was not
+// acknowledged, and the ledger says so. What was acknowledged is what must be there.
 func (b *bench) nothingLost(ctx context.Context, t *testing.T) {
 	t.Helper()
 	sum := b.load.Stop()
@@ -241,7 +244,8 @@ func (b *bench) settled(ctx context.Context, id string, at migration.Side) {
 	require.Failf(b.t, "not settled", "customer %s is %s on %s, wants %s: %s", id, last.Phase, last.Home, at, last.Reason)
 }
 
-// consistent asks both databases: at most one open side and one direction for every tenant, and exactly one where nobody moves.
+// consistent asks both databases: at most one open side and one direction for every tenant, and
+// exactly one where nobody moves.
 func (b *bench) consistent(ctx context.Context, t *testing.T) {
 	t.Helper()
 	homes, err := b.lab.OpenSides(ctx)

@@ -46,7 +46,8 @@ func TestNoHandInTheTemporalUIChangesTheOutcome(t *testing.T) {
 		b.settled(ctx, id, migration.AWS)
 	})
 	t.Run("the Temporal UI reads what a customer does and what may be done", func(t *testing.T) {
-		answer, err := b.server.QueryWorkflow(ctx, migration.CustomerID(plan, id), "", "__temporal_workflow_metadata") // without Drover's codec, as the UI
+		// without Drover's codec, as the UI
+		answer, err := b.server.QueryWorkflow(ctx, migration.CustomerID(plan, id), "", "__temporal_workflow_metadata")
 		require.NoError(t, err)
 		var says sdkpb.WorkflowMetadata
 		require.NoError(t, answer.Get(&says))
@@ -136,7 +137,8 @@ func (b *bench) reset(ctx context.Context, t *testing.T, id string) {
 		}
 		if e.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
 			_, err := b.server.ResetWorkflowExecution(ctx, &workflowservice.ResetWorkflowExecutionRequest{
-				Namespace: "default", WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: id}, Reason: "test", RequestId: fmt.Sprint(time.Now().UnixNano()),
+				Namespace: "default", WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: id}, Reason: "test",
+				RequestId:                 fmt.Sprint(time.Now().UnixNano()),
 				WorkflowTaskFinishEventId: e.GetEventId(),
 			})
 			if err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// steps of a Move, as activities. The worker dies when each has had its effect and has not said so. What is inside the freeze is killed at
-// its statements (test/freeze).
+// steps of a Move, as activities. The worker dies when each has had its effect and has not said so.
+// What is inside the freeze is killed at its statements (test/freeze).
 var steps = []string{"CheckTenant", "FreezeCustomer", "ReconcileRoute", "VerifyRoute"}
 
 // settleLimit is far more than a killed Move takes to be tried again and to end.

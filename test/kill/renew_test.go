@@ -15,7 +15,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// A migration of weeks continues as new many times, whatever its workflows are doing: here they do so all the time.
+// A migration of weeks continues as new many times, whatever its workflows are doing: here they do
+// so all the time.
 func TestAMigrationThatContinuesAsNewAllTheTime(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
@@ -53,11 +54,14 @@ func TestAMigrationThatContinuesAsNewAllTheTime(t *testing.T) {
 	require.Len(t, s.Moves, 3)
 
 	for _, id := range []string{
-		migration.MigrationID(plan), migration.BatchID(plan, "all"), migration.CustomerID(plan, all[0].ID), migration.CustomerID(plan, all[1].ID),
+		migration.MigrationID(plan), migration.BatchID(plan, "all"), migration.CustomerID(plan, all[0].ID),
+		migration.CustomerID(plan, all[1].ID),
 		migration.ReplicationID(plan, "orders"), migration.ReplicationID(plan, "attachments"),
 	} {
 		require.True(t, eventually(func() bool {
-			page, err := b.server.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Query: fmt.Sprintf("WorkflowId = '%s' AND ExecutionStatus = 'ContinuedAsNew'", id)})
+			page, err := b.server.CountWorkflow(ctx,
+				&workflowservice.CountWorkflowExecutionsRequest{Query: fmt.Sprintf("WorkflowId = '%s' AND ExecutionStatus = "+
+					"'ContinuedAsNew'", id)})
 			return err == nil && page.GetCount() > 1
 		}), "%s did not continue as new", id)
 	}

@@ -17,7 +17,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// A customer with two databases is homed on one side in both, whatever befalls a Move between the first and the second.
+// A customer with two databases is homed on one side in both, whatever befalls a Move between the
+// first and the second.
 func TestACustomerOfTwoDatabasesIsNeverTornApart(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
@@ -62,7 +63,8 @@ func TestACustomerOfTwoDatabasesIsNeverTornApart(t *testing.T) {
 	b.nothingLost(ctx, t)
 }
 
-// archivist writes to the customers' second database, as an application would: on the side that takes it.
+// archivist writes to the customers' second database, as an application would: on the side that
+// takes it.
 type archivist struct {
 	lab  *lab.Lab
 	stop func()
@@ -119,7 +121,8 @@ func (a *archivist) write(ctx context.Context, t *testing.T, tenant int) {
 	}
 }
 
-// complete wants every acknowledged entry of a tenant exactly once, on both sides: replication has caught up, and the sides are equal.
+// complete wants every acknowledged entry of a tenant exactly once, on both sides: replication has
+// caught up, and the sides are equal.
 func (a *archivist) complete(ctx context.Context, t *testing.T, tenant int) {
 	t.Helper()
 	a.mu.Lock()

@@ -51,12 +51,13 @@ func TestAMoveStaysWithTheVersionThatStartedIt(t *testing.T) {
 	b.nothingLost(ctx, t)
 }
 
-// current makes a build the one that new workflows start with, as `temporal worker deployment set-current-version` does. The server
-// knows a version when its worker has polled.
+// current makes a build the one that new workflows start with, as `temporal worker deployment
+// set-current-version` does. The server knows a version when its worker has polled.
 func (b *bench) current(ctx context.Context, t *testing.T, build string) {
 	var err error
 	if !eventually(func() bool {
-		_, err = b.server.WorkerDeploymentClient().GetHandle("drover").SetCurrentVersion(ctx, temporalclient.WorkerDeploymentSetCurrentVersionOptions{BuildID: build})
+		_, err = b.server.WorkerDeploymentClient().GetHandle("drover").SetCurrentVersion(ctx,
+			temporalclient.WorkerDeploymentSetCurrentVersionOptions{BuildID: build})
 		return err == nil
 	}) {
 		t.Errorf("the version %s does not become current: %v", build, err)

@@ -13,9 +13,10 @@ import (
 	"github.com/drover-migration/drover/test/model"
 )
 
-// What is walked: a customer, up to three actors (Moves and repairs) that may stop anywhere, a network that loses any answer and delivers
-// any call that was ever sent again at any time, leases that run out, replication that takes its time, and an application that writes
-// wherever it is let, or waits where a fence stands and looks again at any time. The walk ends because tokens do.
+// What is walked: a customer, up to three actors (Moves and repairs) that may stop anywhere, a
+// network that loses any answer and delivers any call that was ever sent again at any time, leases
+// that run out, replication that takes its time, and an application that writes wherever it is let,
+// or waits where a fence stands and looks again at any time. The walk ends because tokens do.
 
 const (
 	tokens = 4 // tries and repairs take no higher one
@@ -251,7 +252,8 @@ func (w *world) next(f flaw, found func(n world, happened func() string)) {
 	}
 }
 
-// act is what an actor may do now. What it sends may be delivered and answered, delivered with its answer lost, or only be on its way.
+// act is what an actor may do now. What it sends may be delivered and answered, delivered with its
+// answer lost, or only be on its way.
 func (w *world) act(i int, f flaw, found func(world, func() string)) {
 	a, name := w.actors[i], byte('a'+i) //nolint:gosec // small
 	from, to := a.from, a.from.Other()
@@ -260,7 +262,8 @@ func (w *world) act(i int, f flaw, found func(world, func() string)) {
 		n.actors[i].at, n.actors[i].token = at, token
 		found(n, func() string { return fmt.Sprintf("%c %s", name, what) })
 	}
-	// call sends a request; then says what the actor does after each answer. When it hears none, it stays where it is.
+	// call sends a request; then says what the actor does after each answer. When it hears none, it
+	// stays where it is.
 	call := func(o op, at migration.Side, token int64, then func(migration.Word) stage) {
 		m := request{o, at, token, name}
 		b := m.bit()
@@ -335,8 +338,9 @@ func (w *world) act(i int, f flaw, found func(world, func() string)) {
 	}
 }
 
-// walk visits every world that may follow from the actors' first steps, the nearest first. It counts them, and ends with the way to one
-// that breaks an invariant, or that a repair does not open again.
+// walk visits every world that may follow from the actors' first steps, the nearest first. It
+// counts them, and ends with the way to one that breaks an invariant, or that a repair does not
+// open again.
 func walk(f flaw, actors ...actor) (states int, broken string) {
 	first := world{db: *model.New("orders", migration.OnPrem, func() time.Time { return dawn })}
 	for i := range first.actors {
@@ -368,7 +372,8 @@ func walk(f flaw, actors ...actor) (states int, broken string) {
 	return len(seen), ""
 }
 
-// tell says what happens, a line each, when of the worlds that follow the one with the given number is taken each time.
+// tell says what happens, a line each, when of the worlds that follow the one with the given number
+// is taken each time.
 func (w world) tell(f flaw, nths []int) string {
 	var story strings.Builder
 	for _, nth := range nths {
@@ -418,7 +423,8 @@ func TestNoInterleavingBreaksAnInvariantOrLeavesACustomerClosed(t *testing.T) {
 	}
 }
 
-// settles says whether one repair that nothing disturbs, of the side that the home record names, leaves the tenant open, with everything.
+// settles says whether one repair that nothing disturbs, of the side that the home record names,
+// leaves the tenant open, with everything.
 func (w world) settles() bool {
 	for _, s := range sides {
 		if w.db.Accepts(s) || w.db.Half(s).State == migration.Fenced { // whose lease runs out
@@ -426,7 +432,8 @@ func (w world) settles() bool {
 		}
 	}
 	home, try := w.db.Record().Home(), migration.Try{Token: w.db.Record().Token() + 1, Owner: "fix"}
-	if w.db.Claim(home, try) != migration.WordSealed || w.db.Poison(home.Other(), try) != migration.WordPoisoned || w.db.Reopen(home, try) != migration.WordOpen {
+	if w.db.Claim(home, try) != migration.WordSealed || w.db.Poison(home.Other(), try) != migration.WordPoisoned ||
+		w.db.Reopen(home, try) != migration.WordOpen {
 		return false
 	}
 	return w.db.Accepts(home) && model.Unsound(&w.db) == nil

@@ -1,6 +1,7 @@
-// Package model is move.sql in memory: one tenant in the two databases of a dataset, function for function and word for word. The
-// tests here walk every interleaving of Moves and repairs over it, those of replication/postgres hold it against the file itself on two
-// servers, and those of workflows play Customer and Move against it.
+// Package model is move.sql in memory: one tenant in the two databases of a dataset, function for
+// function and word for word. The tests here walk every interleaving of Moves and repairs over it,
+// those of replication/postgres hold it against the file itself on two servers, and those of
+// workflows play Customer and Move against it.
 package model
 
 import (
@@ -22,8 +23,9 @@ type Half struct {
 	Waits                bool          // a write waits here for the end of a fence
 }
 
-// Database is both sides of one dataset, and the writes that an application was acknowledged. Its methods are the functions of move.sql;
-// side is the server that is asked. A copy of it is a world of its own.
+// Database is both sides of one dataset, and the writes that an application was acknowledged. Its
+// methods are the functions of move.sql; side is the server that is asked. A copy of it is a world
+// of its own.
 type Database struct {
 	Name  string
 	Now   func() time.Time
@@ -104,8 +106,9 @@ func (d *Database) Fence(side migration.Side, try migration.Try, lease time.Dura
 	return migration.WordFenced
 }
 
-// Deliver is replication: the other side gets what this one had at its last mark, and the mark. Marks travel whichever way a tenant's rows
-// go, and a row that was written before the mark was published when it was written.
+// Deliver is replication: the other side gets what this one had at its last mark, and the mark.
+// Marks travel whichever way a tenant's rows go, and a row that was written before the mark was
+// published when it was written.
 func (d *Database) Deliver(from migration.Side) {
 	h, to := d.Half(from), d.Half(from.Other())
 	to.Came, to.Has = h.Mark, max(to.Has, h.Marked)
@@ -188,7 +191,8 @@ func (d *Database) Claim(side migration.Side, try migration.Try) migration.Word 
 	return migration.WordOpen
 }
 
-// Write is the application: a side that accepts it has one write more, and the first past a lease writes down that the fence is over.
+// Write is the application: a side that accepts it has one write more, and the first past a lease
+// writes down that the fence is over.
 func (d *Database) Write(side migration.Side) {
 	if !d.Accepts(side) {
 		return
@@ -199,13 +203,15 @@ func (d *Database) Write(side migration.Side) {
 	h.Has = d.Acked
 }
 
-// Wait is a write that meets a fence which lets it wait. It keeps nothing of what it has seen, and nothing waits for it.
+// Wait is a write that meets a fence which lets it wait. It keeps nothing of what it has seen, and
+// nothing waits for it.
 func (d *Database) Wait(side migration.Side) {
 	h := d.Half(side)
 	h.Waits = h.State == migration.Fenced && !d.Accepts(side)
 }
 
-// Look ends the wait: what the side is now decides. It says whether the write was taken; where the fence still stands its patience has ended.
+// Look ends the wait: what the side is now decides. It says whether the write was taken; where the
+// fence still stands its patience has ended.
 func (d *Database) Look(side migration.Side) bool {
 	taken := d.Accepts(side)
 	d.Write(side)
@@ -213,7 +219,8 @@ func (d *Database) Look(side migration.Side) bool {
 	return taken
 }
 
-// Unsound says which of the invariants (docs/design.md, section 6) do not hold now for a customer who is in these databases.
+// Unsound says which of the invariants (docs/design.md, section 6) do not hold now for a customer
+// who is in these databases.
 func Unsound(all ...*Database) (wrong []string) {
 	open := map[migration.Side][]string{}
 	for _, d := range all {

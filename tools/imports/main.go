@@ -1,5 +1,6 @@
-// Command imports holds every package's imports against the table of the house (table.go) and names each one that is against it. Tests
-// may import what they like. `make lint` runs it in the root of the repository.
+// Command imports holds every package's imports against the table of the house (table.go) and names
+// each one that is against it. Tests may import what they like. `make lint` runs it in the root of
+// the repository.
 package main
 
 import (
@@ -46,7 +47,8 @@ func main() {
 		fmt.Println(c)
 	}
 	if len(all) > 0 {
-		fmt.Println("If the table is in the way, name what you need as a small interface and let worker pass it in; tools/imports/table.go is the table.")
+		fmt.Println("If the table is in the way, name what you need as a small interface and let worker pass it in; " +
+			"tools/imports/table.go is the table.")
 		os.Exit(1)
 	}
 }

@@ -15,7 +15,8 @@ func full(path string) string {
 	return module + path
 }
 
-// The file has what depguard was told before this table; a row that is loosened by mistake shows here.
+// The file has what depguard was told before this table; a row that is loosened by mistake shows
+// here.
 func TestWhatWasRefusedIsRefused(t *testing.T) {
 	b, err := os.ReadFile("testdata/refused.txt")
 	require.NoError(t, err)
@@ -65,7 +66,8 @@ func TestWhatARoomNeedsIsAllowed(t *testing.T) {
 }
 
 func TestAPackageWithoutARoomIsNamed(t *testing.T) {
-	require.Equal(t, []string{"attic: it has no room; give it a row in tools/imports/table.go"}, complaints(pkg{ImportPath: module + "attic"}))
+	require.Equal(t, []string{"attic: it has no room; give it a row in tools/imports/table.go"},
+		complaints(pkg{ImportPath: module + "attic"}))
 }
 
 func TestAnEngineKnowsNothingOfTemporalThroughOthersEither(t *testing.T) {

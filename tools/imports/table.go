@@ -1,14 +1,17 @@
 package main
 
-// house says what each room may import, from the bottom up; docs/design.md, section 3, draws it. A package belongs to the room with
-// the longest name that it lies in, and every package must have a room.
+// house says what each room may import, from the bottom up; docs/design.md, section 3, draws it. A
+// package belongs to the room with the longest name that it lies in, and every package must have a
+// room.
 //
-// ours are the rooms that it may import besides itself; a room's folders come with it, "internal/*" is each folder of its own choice,
-// and "= x" is x without its folders. others are the packages of others that it must not import; "+" turns that around: it may import
-// these and the standard library, and nothing else. "far" holds for what its imports import too.
+// ours are the rooms that it may import besides itself; a room's folders come with it, "internal/*"
+// is each folder of its own choice, and "= x" is x without its folders. others are the packages of
+// others that it must not import; "+" turns that around: it may import these and the standard
+// library, and nothing else. "far" holds for what its imports import too.
 var house = []room{
 	{at: "migration", others: "+", why: "the nouns need the standard library only"},
-	{at: "plans", ours: "= migration internal/spelling", others: "+ github.com/goccy/go-yaml github.com/invopop/jsonschema github.com/pb33f/ordered-map",
+	{at: "plans", ours: "= migration internal/spelling", others: "+ github.com/goccy/go-yaml github.com/invopop/jsonschema " +
+		"github.com/pb33f/ordered-map",
 		why: "the YAML knows the nouns"},
 
 	{at: "internal", ours: "migration", why: "internal packages serve the rooms above and know none of them"},
@@ -17,10 +20,13 @@ var house = []room{
 	{at: "replication/files", ours: "migration", others: temporal, far: true, why: engine},
 	{at: "replication/postgres", ours: "migration", others: temporal, far: true, why: engine},
 	{at: "replication/postgres/setup", ours: "migration = replication/postgres", others: temporal, far: true, why: engine},
-	{at: "replication/postgres/preflight", ours: "migration = replication/postgres replication/postgres/setup", others: temporal, far: true, why: engine},
-	{at: "replication/postgres/pairtest", ours: "migration = replication/postgres replication/postgres/setup internal/tooltest lab/pg", others: temporal,
-		why: "pairtest is for tests: two servers and the setup"},
-	{at: "compute", ours: "migration internal/await internal/awsconf internal/permanent internal/secrets", others: temporal, far: true, why: engine},
+	{at: "replication/postgres/preflight", ours: "migration = replication/postgres replication/postgres/setup", others: temporal, far: true,
+		why: engine},
+	{at: "replication/postgres/pairtest", ours: "migration = replication/postgres replication/postgres/setup internal/tooltest lab/pg",
+		others: temporal,
+		why:    "pairtest is for tests: two servers and the setup"},
+	{at: "compute", ours: "migration internal/await internal/awsconf internal/permanent internal/secrets", others: temporal, far: true,
+		why: engine},
 	{at: "routes", ours: "migration internal/await internal/objects internal/permanent", others: temporal, far: true, why: engine},
 	{at: "health", ours: "migration internal/permanent", others: temporal, far: true, why: engine},
 
@@ -37,8 +43,10 @@ var house = []room{
 
 	{at: "workflows", ours: "migration activities",
 		others: "github.com/aws github.com/vmware github.com/jackc go.temporal.io/sdk/client go.temporal.io/sdk/activity",
-		why:    "workflows know the nouns and the activities, as method values; a workflow is deterministic, and all work belongs to activities"},
-	{at: "client", ours: "migration internal", others: "github.com/aws github.com/vmware", why: "client knows the nouns and the Temporal client"},
+		why: "workflows know the nouns and the activities, as method values; a workflow is deterministic, and all work belongs to " +
+			"activities"},
+	{at: "client", ours: "migration internal", others: "github.com/aws github.com/vmware", why: "client knows the nouns and the " +
+		"Temporal client"},
 	{at: "worker", ours: "migration internal vsphere replication compute routes health activities workflows client",
 		why: "worker joins what is below it, and knows nothing above or beside it"},
 	{at: "web", ours: "migration client internal", others: temporal, why: "web is made over client"},
@@ -56,6 +64,7 @@ const (
 	temporal       = "go.temporal.io"
 	insideTemporal = "go.temporal.io/sdk/workflow go.temporal.io/sdk/client go.temporal.io/sdk/worker"
 	engine         = "engines know the nouns and their SDK, and nothing of Temporal"
-	adapter        = "activities know the nouns, their engine and internal/*; a sibling is reached through a small interface that worker joins"
-	product        = "migration plans internal vsphere replication compute routes health activities workflows client worker web"
+	adapter        = "activities know the nouns, their engine and internal/*; a sibling is reached through a small interface that " +
+		"worker joins"
+	product = "migration plans internal vsphere replication compute routes health activities workflows client worker web"
 )

@@ -1,6 +1,8 @@
-// Package vmdk reads stream-optimised VMDKs, as an NFC lease hands them out: once, from the beginning to the end.
+// Package vmdk reads stream-optimised VMDKs, as an NFC lease hands them out: once, from the
+// beginning to the end.
 //
-// The format is VMware's "Virtual Disk Format 5.0" (2011), section "Stream-Optimized Compressed Sparse Extents".
+// The format is VMware's "Virtual Disk Format 5.0" (2011), section "Stream-Optimized Compressed
+// Sparse Extents".
 package vmdk
 
 import (
@@ -29,7 +31,8 @@ const (
 	lastKind    = 3 // footer
 )
 
-// ErrFormat says that the stream is not what it should be. It is never a short read: those are io.ErrUnexpectedEOF.
+// ErrFormat says that the stream is not what it should be. It is never a short read: those are
+// io.ErrUnexpectedEOF.
 var ErrFormat = errors.New("not a stream-optimised VMDK")
 
 type header struct {
@@ -44,15 +47,17 @@ type header struct {
 	Pad                            [433]byte
 }
 
-// Read hands every grain to emit, in the order of the stream, and answers with the disk's capacity in bytes. What it does not hand
-// over is zero. The data is valid until emit returns. It reads to the end-of-stream marker; a stream that ends before it is an error.
+// Read hands every grain to emit, in the order of the stream, and answers with the disk's capacity
+// in bytes. What it does not hand over is zero. The data is valid until emit returns. It reads to
+// the end-of-stream marker; a stream that ends before it is an error.
 func Read(r io.Reader, emit func(off int64, data []byte) error) (capacity int64, err error) {
 	in := &input{r: bufio.NewReaderSize(r, 1<<20)}
 	h, err := in.header()
 	if err != nil {
 		return 0, err
 	}
-	d := &decoder{input: in, capacity: int64(h.Capacity) * sector, grain: int64(h.GrainSize) * sector, room: make([]byte, h.GrainSize*sector+1)}
+	d := &decoder{input: in, capacity: int64(h.Capacity) * sector, grain: int64(h.GrainSize) * sector,
+		room: make([]byte, h.GrainSize*sector+1)}
 	for {
 		done, err := d.next(emit)
 		if err != nil {

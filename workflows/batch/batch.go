@@ -1,5 +1,6 @@
-// Package batch is the story of a batch: it waits at its gate, tells its customers to go in a sliding window, and takes all of them back
-// where the plan says that one that fails takes the others with it.
+// Package batch is the story of a batch: it waits at its gate, tells its customers to go in a
+// sliding window, and takes all of them back where the plan says that one that fails takes the
+// others with it.
 package batch
 
 import (
@@ -26,7 +27,8 @@ type Input struct {
 	Spec   migration.SpecRef `json:"spec"`
 	Batch  migration.Batch   `json:"batch"`
 	Paused *mail.Pause       `json:"paused,omitempty"`
-	// Was is what the batch had last reported where it is started again after an operator terminated it, Incidents what it had counted.
+	// Was is what the batch had last reported where it is started again after an operator
+	// terminated it, Incidents what it had counted.
 	Was       *migration.BatchStatus `json:"was,omitempty"`
 	Incidents int                    `json:"incidents,omitempty"`
 	State     *State                 `json:"state,omitempty"`
@@ -52,8 +54,9 @@ type State struct {
 	Heard      map[string]int                      `json:"heard"`              // the round each customer has answered
 }
 
-// Batch cuts its customers over together: it waits at its gate, tells them to go in a sliding window, and takes all of them back
-// where the plan says that one that fails takes the others with it.
+// Batch cuts its customers over together: it waits at its gate, tells them to go in a sliding
+// window, and takes all of them back where the plan says that one that fails takes the others with
+// it.
 func Batch(ctx workflow.Context, in Input) error {
 	b := newBatch(in)
 	if err := b.setup(ctx); err != nil {
@@ -76,12 +79,14 @@ func newBatch(in Input) *batch {
 	if in.State != nil {
 		b.State = *in.State
 	} else {
-		b.State = State{Incidents: in.Incidents, Customers: map[string]migration.CustomerStatus{}, Told: map[string]bool{}, Heard: map[string]int{}, Orders: map[string]mail.Order{}}
+		b.State = State{Incidents: in.Incidents, Customers: map[string]migration.CustomerStatus{}, Told: map[string]bool{},
+			Heard: map[string]int{}, Orders: map[string]mail.Order{}}
 		if b.Paused = in.Paused; b.Paused != nil {
 			b.PauseOrder = b.Paused.Order
 		}
 		for _, id := range in.Batch.Customers {
-			b.Customers[id] = migration.CustomerStatus{ID: id, Batch: in.Batch.Name, Phase: migration.CustomerFinding, WaitingFor: migration.WaitData}
+			b.Customers[id] = migration.CustomerStatus{ID: id, Batch: in.Batch.Name, Phase: migration.CustomerFinding,
+				WaitingFor: migration.WaitData}
 		}
 	}
 	return b
@@ -104,13 +109,15 @@ func (b *batch) setup(ctx workflow.Context) error {
 		}
 	})
 	command := func(name, description string, apply func(workflow.Context, migration.Command)) status.Command {
-		return status.Command{Name: name, Description: description, Apply: apply, But: b.pausedWords, Allowed: func(k migration.Command) error { return b.allowed(name, k) }}
+		return status.Command{Name: name, Description: description, Apply: apply, But: b.pausedWords,
+			Allowed: func(k migration.Command) error { return b.allowed(name, k) }}
 	}
 	return b.Handle(ctx,
 		command(migration.UpdateApprove, "Approve the batch. Each approver counts once.", b.approve),
-		command(migration.UpdateRetry, "Tell every customer of the batch that is at home to go (again).", func(_ workflow.Context, k migration.Command) {
-			b.retry = &mail.Wish{By: k.By, Reason: k.Reason}
-		}),
+		command(migration.UpdateRetry, "Tell every customer of the batch that is at home to go (again).",
+			func(_ workflow.Context, k migration.Command) {
+				b.retry = &mail.Wish{By: k.By, Reason: k.Reason}
+			}),
 		command(migration.UpdateRollback, "Move every customer of the batch back home.", func(_ workflow.Context, k migration.Command) {
 			b.takeBackAll(mail.Wish{By: k.By, Reason: k.Reason})
 		}),
@@ -125,7 +132,8 @@ func (b *batch) pausedWords() string {
 	return "the plan is paused: nobody goes to AWS before `drover resume " + b.in.Spec.Plan + "`"
 }
 
-// run goes from the gate to the last customer's end; a batch that was taken back waits for an operator and starts anew.
+// run goes from the gate to the last customer's end; a batch that was taken back waits for an
+// operator and starts anew.
 func (b *batch) run(ctx workflow.Context) error {
 	l := work.Question.In(ctx, "read the plan")
 	if err := workflow.ExecuteActivity(l, work.State.LoadPlan, b.in.Spec).Get(l, &b.plan); err != nil {
@@ -158,7 +166,8 @@ func (b *batch) run(ctx workflow.Context) error {
 		}
 		if ctx.Err() != nil { // a batch is not given up by a click: no customer goes any more until somebody resumes
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
-			b.Tell(ctx, migration.MigrationID(b.in.Spec.Plan), mail.SignalPause, mail.Pause{Paused: true, Reason: "batch " + b.in.Batch.Name + " was canceled in Temporal; resume to go on"})
+			b.Tell(ctx, migration.MigrationID(b.in.Spec.Plan), mail.SignalPause,
+				mail.Pause{Paused: true, Reason: "batch " + b.in.Batch.Name + " was canceled in Temporal; resume to go on"})
 			_ = workflow.Await(ctx, func() bool { return b.Paused != nil || b.abort != nil || b.TakeBack != nil || b.closed() })
 		}
 		if b.Renews(ctx, b.mustRenew) {
@@ -169,10 +178,12 @@ func (b *batch) run(ctx workflow.Context) error {
 }
 
 func (b *batch) mustRenew(ctx workflow.Context) bool {
-	return b.retry == nil && b.abort == nil && mail.Renewable(ctx, mail.SignalReport, mail.SignalBack, mail.SignalAbort, mail.SignalPause, mail.SignalAsk)
+	return b.retry == nil && b.abort == nil &&
+		mail.Renewable(ctx, mail.SignalReport, mail.SignalBack, mail.SignalAbort, mail.SignalPause, mail.SignalAsk)
 }
 
-// called says whether somebody wants something else than what is under way, or the history has grown too long to go on with it.
+// called says whether somebody wants something else than what is under way, or the history has
+// grown too long to go on with it.
 func (b *batch) called(ctx workflow.Context) bool {
 	return b.TakeBack != nil || b.abort != nil || b.mustRenew(ctx)
 }
@@ -192,8 +203,8 @@ func (b *batch) gateWaits(ctx workflow.Context) migration.Waiting {
 	}
 }
 
-// gate waits for what the plan and the operators want before the first customer, for replication to be close behind and for healthy
-// targets on AWS.
+// gate waits for what the plan and the operators want before the first customer, for replication to
+// be close behind and for healthy targets on AWS.
 func (b *batch) gate(ctx workflow.Context) {
 	for !b.called(ctx) {
 		waits := b.gateWaits(ctx)
@@ -245,7 +256,8 @@ func (b *batch) windowReason(ctx workflow.Context) string {
 	if workflow.Now(ctx).Before(w.Opens) {
 		return "the window opens at " + w.Opens.UTC().Format("2006-01-02 15:04 MST")
 	}
-	return fmt.Sprintf("the window closed at %s with %d customers not cut over; retry goes on outside it", w.Closes().UTC().Format("2006-01-02 15:04 MST"), b.atHome())
+	return fmt.Sprintf("the window closed at %s with %d customers not cut over; retry goes on outside it",
+		w.Closes().UTC().Format("2006-01-02 15:04 MST"), b.atHome())
 }
 
 // lag asks every database how far its two directions are behind. It answers with what is too far.
@@ -267,7 +279,8 @@ func (b *batch) lag(ctx workflow.Context) string {
 	return ""
 }
 
-// targets asks the load balancer whether every workload serves on AWS. It answers with what does not.
+// targets asks the load balancer whether every workload serves on AWS. It answers with what does
+// not.
 func (b *batch) targets(ctx workflow.Context) string {
 	if !b.plan.Routed {
 		return ""
@@ -283,7 +296,8 @@ func (b *batch) targets(ctx workflow.Context) string {
 	return ""
 }
 
-// cutOver tells customers to go in a sliding window: a slot frees when a route is verified, and the unbaked are capped apart.
+// cutOver tells customers to go in a sliding window: a slot frees when a route is verified, and the
+// unbaked are capped apart.
 func (b *batch) cutOver(ctx workflow.Context) {
 	for {
 		for b.mayAdmit(ctx) {
@@ -406,7 +420,8 @@ func (b *batch) stayed() string {
 // mustComeBack says whether a customer has gone, or may be going, and has not ended.
 func (b *batch) mustComeBack(id string) bool {
 	c := b.Customers[id]
-	return b.Told[id] && !over(c.Phase) && (!b.answered(id) || c.Home != migration.OnPrem || moving(c.Phase) || c.Phase == migration.CustomerWaiting)
+	return b.Told[id] && !over(c.Phase) && (!b.answered(id) || c.Home != migration.OnPrem || moving(c.Phase) ||
+		c.Phase == migration.CustomerWaiting)
 }
 
 // away counts the customers that are not for certain at home.
@@ -419,7 +434,8 @@ func (b *batch) away() (n int) {
 	return n
 }
 
-// rest keeps the books until every customer has ended, and starts anew when an operator says so. It says whether the batch is over.
+// rest keeps the books until every customer has ended, and starts anew when an operator says so. It
+// says whether the batch is over.
 func (b *batch) rest(ctx workflow.Context) bool {
 	b.await(ctx, func() bool { return b.retry != nil || b.called(ctx) || b.closed() })
 	switch {
@@ -449,22 +465,27 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 	b.Orders[r.Status.ID] = r.Order
 	was := b.Customers[r.Status.ID]
 	b.Customers[r.Status.ID] = r.Status
-	b.Heard[r.Status.ID] = max(b.Heard[r.Status.ID], r.Round)                                 // one that a round passes by does not hear of it
+	// one that a round passes by does not hear of it
+	b.Heard[r.Status.ID] = max(b.Heard[r.Status.ID], r.Round)
 	byHand := r.Status.Cause == migration.ByHand && was.Phase != migration.CustomerMovingBack // a rollback that fails is no hold
-	incident := r.Status.Phase == migration.CustomerHeld && !byHand || r.Status.Phase == migration.CustomerMovingBack && r.Status.Cause.Unasked()
+	incident := r.Status.Phase == migration.CustomerHeld && !byHand || r.Status.Phase == migration.CustomerMovingBack &&
+		r.Status.Cause.Unasked()
 	if incident && was.Phase != r.Status.Phase {
 		b.Incidents++
 		b.Note(ctx, fmt.Sprintf("%s: %s", r.Status.ID, r.Status.Phase), migration.Command{Reason: r.Status.Reason})
 		goesOn := b.Phase == migration.BatchGate || b.Phase == migration.BatchCuttingOver || b.Phase == migration.BatchDone
 		if b.in.Batch.Rollback == migration.ReachBatch && r.Status.Cause == migration.ByVerdict && b.TakeBack == nil && goesOn {
-			b.takeBackAll(mail.Wish{By: mail.ByDrover, Reason: fmt.Sprintf("customer %s is not healthy on AWS (%s), and the batch goes back together", r.Status.ID, r.Status.Reason)})
+			b.takeBackAll(mail.Wish{By: mail.ByDrover,
+				Reason: fmt.Sprintf("customer %s is not healthy on AWS (%s), and the batch goes back together", r.Status.ID,
+					r.Status.Reason)})
 		}
 	}
 	b.Show(ctx)
 	b.tellMigration(ctx)
 }
 
-// takeBackAll is the last word: a retry from before it that nobody has acted on would send the customers out again.
+// takeBackAll is the last word: a retry from before it that nobody has acted on would send the
+// customers out again.
 func (b *batch) takeBackAll(w mail.Wish) { b.TakeBack, b.retry = &w, nil }
 
 func (b *batch) approve(ctx workflow.Context, k migration.Command) {
@@ -474,7 +495,8 @@ func (b *batch) approve(ctx workflow.Context, k migration.Command) {
 func (b *batch) tellMigration(ctx workflow.Context) {
 	s := b.status()
 	s.Customers = nil
-	b.Tell(ctx, migration.MigrationID(b.in.Spec.Plan), mail.SignalBatch, mail.BatchReport{Order: b.Stamp(ctx), Status: s, Incidents: b.Incidents, Closed: b.closed()})
+	b.Tell(ctx, migration.MigrationID(b.in.Spec.Plan), mail.SignalBatch,
+		mail.BatchReport{Order: b.Stamp(ctx), Status: s, Incidents: b.Incidents, Closed: b.closed()})
 }
 
 // starting says that a customer which has been told to go has not begun to move.
@@ -493,7 +515,8 @@ func over(p migration.CustomerPhase) bool {
 
 // settledPhase says that a customer needs no more of the batch's attention.
 func settledPhase(p migration.CustomerPhase) bool {
-	return slices.Contains([]migration.CustomerPhase{migration.CustomerSoaking, migration.CustomerFinished, migration.CustomerRolledBack, migration.CustomerHeld, migration.CustomerAborted}, p)
+	return slices.Contains([]migration.CustomerPhase{migration.CustomerSoaking, migration.CustomerFinished, migration.CustomerRolledBack,
+		migration.CustomerHeld, migration.CustomerAborted}, p)
 }
 
 // next is the customer that goes next; "" when all have been told.
@@ -506,7 +529,8 @@ func (b *batch) next() string {
 	return ""
 }
 
-// newRound starts over with the customers that are at home in one of these phases; the others are not touched.
+// newRound starts over with the customers that are at home in one of these phases; the others are
+// not touched.
 func (b *batch) newRound(goes func(migration.CustomerPhase) bool) {
 	b.Round++
 	for _, id := range b.in.Batch.Customers {
@@ -518,7 +542,8 @@ func (b *batch) newRound(goes func(migration.CustomerPhase) bool) {
 	}
 }
 
-// answered says whether a customer has reported since it was told to go: until then it counts as under way.
+// answered says whether a customer has reported since it was told to go: until then it counts as
+// under way.
 func (b *batch) answered(id string) bool { return b.Heard[id] == b.Round }
 
 func (b *batch) inFlight() (n int) {

@@ -21,8 +21,8 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-// herd is a Batch in a Temporal of its own, over customers that play the Customer's part of the talk: a Move takes a minute, a bake ten, a
-// soak an hour.
+// herd is a Batch in a Temporal of its own, over customers that play the Customer's part of the
+// talk: a Move takes a minute, a bake ten, a soak an hour.
 type herd struct {
 	*testing.T
 	env   *testsuite.TestWorkflowEnvironment
@@ -53,7 +53,8 @@ func newHerd(t *testing.T, customers int) *herd {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	h := &herd{T: t, env: suite.NewTestWorkflowEnvironment(), ill: map[string]bool{}, illLate: map[string]bool{}, stuck: map[string]bool{}, slow: map[string]time.Duration{}, again: map[string]bool{}}
+	h := &herd{T: t, env: suite.NewTestWorkflowEnvironment(), ill: map[string]bool{}, illLate: map[string]bool{}, stuck: map[string]bool{},
+		slow: map[string]time.Duration{}, again: map[string]bool{}}
 	h.batch = migration.Batch{Name: "wave", Concurrency: customers}
 	for i := range customers {
 		h.batch.Customers = append(h.batch.Customers, fmt.Sprintf("c%d", i))
@@ -87,7 +88,8 @@ func (h *herd) signal(name string, arg any) {
 type shop struct{ h *herd }
 
 func (s *shop) LoadPlan(migration.SpecRef) (state.Plan, error) {
-	return state.Plan{Datasets: []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}}}, Policy: migration.Policy{MaxLag: migration.Duration(5 * time.Second)}}, nil
+	return state.Plan{Datasets: []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}}},
+		Policy: migration.Policy{MaxLag: migration.Duration(5 * time.Second)}}, nil
 }
 
 // ReadLag is what the test says.
@@ -202,7 +204,8 @@ func (h *herd) run() {
 	h.Helper()
 	h.at(24*time.Hour, func() {
 		h.finalSays = h.says()
-		_ = h.env.SignalWorkflowByID(migration.BatchID("shop", "wave"), mail.SignalAbort, mail.Wish{By: "the test"}) // it may have ended in this moment
+		// it may have ended in this moment
+		_ = h.env.SignalWorkflowByID(migration.BatchID("shop", "wave"), mail.SignalAbort, mail.Wish{By: "the test"})
 	})
 	h.env.ExecuteWorkflow(h.migration)
 	require.True(h, h.env.IsWorkflowCompleted())
@@ -275,9 +278,10 @@ func TestAnUnhealthyCustomerTakesItsBatchHomeWhereThePlanSaysSo(t *testing.T) {
 		ill   func(*herd) map[string]bool
 		home  int
 	}{
-		"in the bake":                   {migration.ReachBatch, func(h *herd) map[string]bool { return h.ill }, 3},
-		"in the soak":                   {migration.ReachBatch, func(h *herd) map[string]bool { return h.illLate }, 3},
-		"after the window has closed":   {migration.ReachBatch, func(h *herd) map[string]bool { h.window(90 * time.Second); h.batch.Concurrency = 1; return h.ill }, 3},
+		"in the bake": {migration.ReachBatch, func(h *herd) map[string]bool { return h.ill }, 3},
+		"in the soak": {migration.ReachBatch, func(h *herd) map[string]bool { return h.illLate }, 3},
+		"after the window has closed": {migration.ReachBatch,
+			func(h *herd) map[string]bool { h.window(90 * time.Second); h.batch.Concurrency = 1; return h.ill }, 3},
 		"and itself only, by the other": {migration.ReachCustomer, func(h *herd) map[string]bool { return h.ill }, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -400,7 +404,8 @@ func TestAnAbortedBatchWaitsUntilItsCustomersHaveEnded(t *testing.T) {
 	h.run()
 	require.Equal(t, migration.BatchAborted, h.finalSays.Phase)
 	require.Zero(t, h.finalSays.Counts.Away)
-	require.False(t, slices.ContainsFunc(h.finalSays.Customers, func(c migration.CustomerStatus) bool { return c.Phase != migration.CustomerAborted }))
+	require.False(t, slices.ContainsFunc(h.finalSays.Customers,
+		func(c migration.CustomerStatus) bool { return c.Phase != migration.CustomerAborted }))
 }
 
 // Both come in one workflow task, in which the batch has not acted on either.
@@ -415,7 +420,8 @@ func TestATakeBackIsTheLastWordOverARetryOfTheSameMoment(t *testing.T) {
 	require.ErrorContains(t, b.allowed(migration.UpdateRetry, migration.Command{By: "ann"}), "retry does not apply")
 }
 
-// An operator lets a customer go on that was held on AWS, or sends one out again, while others are still on their way home.
+// An operator lets a customer go on that was held on AWS, or sends one out again, while others are
+// still on their way home.
 func TestWhoIsSentOutWhileItsBatchIsTakenBackIsTakenBackToo(t *testing.T) {
 	h := newHerd(t, 2)
 	h.again["c0"], h.slow["c1"] = true, 20*time.Minute

@@ -13,12 +13,14 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-// gatherPatience is how long a batch waits for its customers to say where they stand: one that cannot must not keep the others.
+// gatherPatience is how long a batch waits for its customers to say where they stand: one that
+// cannot must not keep the others.
 const gatherPatience = 30 * time.Second
 
-// gather asks every customer where it stands, before anything else: a batch may be started again beside customers that are under way.
-// Customers that do not run are started. One that says nothing for long has no home yet, and is told to go in its turn all the same: it
-// goes, or says why not, when its data answers.
+// gather asks every customer where it stands, before anything else: a batch may be started again
+// beside customers that are under way. Customers that do not run are started. One that says nothing
+// for long has no home yet, and is told to go in its turn all the same: it goes, or says why not,
+// when its data answers.
 func (b *batch) gather(ctx workflow.Context) {
 	for _, id := range b.in.Batch.Customers {
 		b.TellOr(ctx, migration.CustomerID(b.in.Spec.Plan, id), mail.SignalAsk, mail.Ask{Report: true}, func(ctx workflow.Context) {
@@ -58,7 +60,8 @@ func (b *batch) begin(ctx workflow.Context) {
 	b.Set(ctx, migration.BatchGate, b.gateWaits(ctx), "")
 }
 
-// hear takes the migration's word on whether customers may go. An older word does not override a newer one.
+// hear takes the migration's word on whether customers may go. An older word does not override a
+// newer one.
 func (b *batch) hear(ctx workflow.Context, p mail.Pause) {
 	if !p.Order.Newer(b.PauseOrder) {
 		return
@@ -73,8 +76,9 @@ func (b *batch) hear(ctx workflow.Context, p mail.Pause) {
 	}
 }
 
-// rollPace is the least time for each customer of a roll call of those that only soak or rest: one that was terminated is missed within
-// half a minute in a batch of a hundred, and a larger batch does not flood the server.
+// rollPace is the least time for each customer of a roll call of those that only soak or rest: one
+// that was terminated is missed within half a minute in a batch of a hundred, and a larger batch
+// does not flood the server.
 const rollPace = 300 * time.Millisecond
 
 // rollEvery is how long to wait before the next roll call: short while somebody is under way.
@@ -105,14 +109,16 @@ func (b *batch) callRoll(ctx workflow.Context) {
 	}
 }
 
-// strays says whether a customer is neither at home nor on its way while its batch is being taken back: an operator's retry has sent it out
-// again, or has let one go on that was held on AWS.
+// strays says whether a customer is neither at home nor on its way while its batch is being taken
+// back: an operator's retry has sent it out again, or has let one go on that was held on AWS.
 func (b *batch) strays(id string) bool {
 	p := b.Customers[id].Phase
-	return b.Phase == migration.BatchTakingBack && b.Back != nil && b.answered(id) && b.mustComeBack(id) && p != migration.CustomerHeld && p != migration.CustomerMovingBack
+	return b.Phase == migration.BatchTakingBack && b.Back != nil && b.answered(id) && b.mustComeBack(id) && p != migration.CustomerHeld &&
+		p != migration.CustomerMovingBack
 }
 
-// tellCustomer signals a customer; one that does not run any more goes on from where it last reported, and hears it then.
+// tellCustomer signals a customer; one that does not run any more goes on from where it last
+// reported, and hears it then.
 func (b *batch) tellCustomer(ctx workflow.Context, id, signal string, arg any) {
 	b.TellOr(ctx, migration.CustomerID(b.in.Spec.Plan, id), signal, arg, func(ctx workflow.Context) {
 		last := b.Customers[id]

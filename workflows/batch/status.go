@@ -11,8 +11,9 @@ import (
 
 func (b *batch) status() migration.BatchStatus {
 	return migration.BatchStatus{
-		Name: b.in.Batch.Name, Phase: cmp.Or(b.Phase, migration.BatchWaiting), WaitingFor: b.Waiting, Reason: b.Reason, Since: b.Since, Approvals: b.Approvals,
-		Needs: b.in.Batch.Approvals, Window: b.in.Batch.Window, Ticket: b.in.Batch.Ticket, Counts: b.counts(), MayDo: b.mayDo(),
+		Name: b.in.Batch.Name, Phase: cmp.Or(b.Phase, migration.BatchWaiting), WaitingFor: b.Waiting, Reason: b.Reason, Since: b.Since,
+		Approvals: b.Approvals,
+		Needs:     b.in.Batch.Approvals, Window: b.in.Batch.Window, Ticket: b.in.Batch.Ticket, Counts: b.counts(), MayDo: b.mayDo(),
 	}
 }
 
@@ -60,7 +61,8 @@ func (b *batch) summary() string {
 }
 
 func (b *batch) mayDo() []string {
-	return status.MayDo(func(name string) error { return b.allowed(name, migration.Command{}) }, migration.UpdateApprove, migration.UpdateRetry, migration.UpdateRollback)
+	return status.MayDo(func(name string) error { return b.allowed(name, migration.Command{}) }, migration.UpdateApprove,
+		migration.UpdateRetry, migration.UpdateRollback)
 }
 
 // allowed refuses a command that would do nothing or mean something else than the operator thinks.
@@ -68,14 +70,16 @@ func (b *batch) allowed(name string, cmd migration.Command) error {
 	switch name {
 	case migration.UpdateApprove:
 		if len(b.Approvals) >= b.in.Batch.Approvals {
-			return fmt.Errorf("batch %s needs no more approvals (%d given, %d needed)", b.in.Batch.Name, len(b.Approvals), b.in.Batch.Approvals)
+			return fmt.Errorf("batch %s needs no more approvals (%d given, %d needed)", b.in.Batch.Name, len(b.Approvals),
+				b.in.Batch.Approvals)
 		}
 		if slices.ContainsFunc(b.Approvals, func(e migration.Event) bool { return e.By == cmd.By }) {
 			return fmt.Errorf("%s has approved batch %s already: another person must", cmd.By, b.in.Batch.Name)
 		}
 		return nil
 	case migration.UpdateRetry:
-		applies := b.Phase == migration.BatchTakenBack || b.Phase == migration.BatchDone && b.atHome() > 0 || b.Phase == migration.BatchGate && b.Waiting == migration.WaitWindow
+		applies := b.Phase == migration.BatchTakenBack || b.Phase == migration.BatchDone && b.atHome() > 0 ||
+			b.Phase == migration.BatchGate && b.Waiting == migration.WaitWindow
 		if applies && b.TakeBack == nil {
 			return nil
 		}

@@ -12,9 +12,9 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-// Doctor reads what the data of a plan says, with or without workflows that are alive: which servers
-// stand on both sides, and who is not open on exactly one. It changes nothing but what it is asked to
-// agree to.
+// Doctor reads what the data of a plan says, with or without workflows that are alive: which
+// servers stand on both sides, and who is not open on exactly one. It changes nothing but what it
+// is asked to agree to.
 func Doctor(ctx workflow.Context, in migration.DoctorInput) (migration.DoctorReport, error) {
 	if in.Spec == nil {
 		return migration.DoctorReport{}, temporal.NewNonRetryableApplicationError("doctor: no plan was given", "BadRequest", nil)
@@ -43,7 +43,8 @@ func agree(ctx workflow.Context, spec *migration.Spec, a migration.AgreeToServer
 	return workflow.ExecuteActivity(c, work.Postgres.AgreeServer, req).Get(c, nil)
 }
 
-// examine looks at one database. That it cannot be looked at is part of the answer: the others have theirs.
+// examine looks at one database. That it cannot be looked at is part of the answer: the others have
+// theirs.
 func examine(ctx workflow.Context, spec *migration.Spec, d migration.Dataset) migration.DatasetHealth {
 	out := migration.DatasetHealth{Dataset: d.Name}
 	ids := map[int64]string{}
@@ -56,7 +57,8 @@ func examine(ctx workflow.Context, spec *migration.Spec, d migration.Dataset) mi
 	}
 	c := work.DataQuestion.At(ctx, d.Site(), "examine both sides of "+d.Name)
 	var r postgres.ExamineResult
-	if err := workflow.ExecuteActivity(c, work.Postgres.ExamineServers, postgres.ExamineRequest{PostgresRef: database(spec, d), Tenants: tenants}).Get(c, &r); err != nil {
+	if err := workflow.ExecuteActivity(c, work.Postgres.ExamineServers,
+		postgres.ExamineRequest{PostgresRef: database(spec, d), Tenants: tenants}).Get(c, &r); err != nil {
 		out.Error = work.Reason(err)
 		return out
 	}
@@ -74,7 +76,8 @@ func unsettled(h migration.HomeRecord) string {
 	if why := h.Undecided(); why != "" {
 		return why
 	}
-	return fmt.Sprintf("premises are %s at token %d, AWS is %s at token %d: a Move is under way, or one ended between its steps and is to be repaired",
+	return fmt.Sprintf("premises are %s at token %d, AWS is %s at token %d: a Move is under way, or one ended between its steps and is "+
+		"to be repaired",
 		h.OnPrem.State, h.OnPrem.Token, h.AWS.State, h.AWS.Token)
 }
 

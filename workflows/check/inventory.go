@@ -11,10 +11,12 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-// Check answers a question about a plan that has not been submitted, where the data is: on the sites' workers. Read-only.
+// Check answers a question about a plan that has not been submitted, where the data is: on the
+// sites' workers. Read-only.
 func Check(ctx workflow.Context, in migration.CheckInput) (migration.InventoryReport, error) {
 	if in.Kind != migration.CheckInventory || in.Spec == nil {
-		return migration.InventoryReport{}, temporal.NewNonRetryableApplicationError(fmt.Sprintf("there is no check %q", in.Kind), "NoSuchCheck", nil)
+		return migration.InventoryReport{}, temporal.NewNonRetryableApplicationError(fmt.Sprintf("there is no check %q", in.Kind),
+			"NoSuchCheck", nil)
 	}
 	var report migration.InventoryReport
 	for _, site := range in.Spec.Sites {

@@ -1,4 +1,5 @@
-// Package check asks before anything is touched: what the sites hold, and whether a plan can work. It only reads.
+// Package check asks before anything is touched: what the sites hold, and whether a plan can work.
+// It only reads.
 package check
 
 import (
@@ -23,7 +24,8 @@ type Report struct {
 	Findings []migration.Finding `json:"findings"`
 }
 
-// Preflight asks every system a plan names whether the migration can work, all of them, before anything is touched.
+// Preflight asks every system a plan names whether the migration can work, all of them, before
+// anything is touched.
 func Preflight(ctx workflow.Context, ref migration.SpecRef) (Report, error) {
 	var plan state.Plan
 	l := work.Question.In(ctx, "read the plan")
@@ -59,7 +61,9 @@ func (p *preflight) machines(ctx workflow.Context) (found []migration.Finding, e
 		var mistake *temporal.ApplicationError
 		switch {
 		case err == nil:
-		case errors.As(err, &mistake) && mistake.NonRetryable(): // that a vCenter cannot be read is what a preflight is for, and others have their findings too
+		// that a vCenter cannot be read is what a preflight is for, and others have their findings
+		// too
+		case errors.As(err, &mistake) && mistake.NonRetryable():
 			silent[w.Site] = true
 			found = append(found, migration.Finding{
 				Severity: migration.Blocker, Check: "vcenter-inventory", Subject: "site " + w.Site, Reason: mistake.Message(),
@@ -84,7 +88,8 @@ func (p *preflight) machines(ctx workflow.Context) (found []migration.Finding, e
 			case len(folders) > 1:
 				found = append(found, migration.Finding{
 					Severity: migration.Blocker, Check: "vm-name-twice", Subject: "workload " + w.Name,
-					Reason: fmt.Sprintf("site %s has %d VMs named %s, in the folders %s", w.Site, len(folders), name, strings.Join(folders, ", ")),
+					Reason: fmt.Sprintf("site %s has %d VMs named %s, in the folders %s", w.Site, len(folders), name,
+						strings.Join(folders, ", ")),
 					Remedy: "say which by vms.match.folder, or rename the others",
 				})
 			}
@@ -114,10 +119,12 @@ func (o *owners) add(w migration.Workload, vm migration.VM) {
 	*o = append(*o, &owned{uuid: vm.UUID, site: w.Site, ref: vm.Ref, name: vm.Name, workloads: []string{w.Name}})
 }
 
-// shared are VMs that would be copied and launched more than once, and such that cannot be told apart.
+// shared are VMs that would be copied and launched more than once, and such that cannot be told
+// apart.
 func (o owners) shared() (found []migration.Finding) {
 	block := func(check, vm, remedy, reason string, args ...any) {
-		found = append(found, migration.Finding{Severity: migration.Blocker, Check: check, Subject: "vm " + vm, Reason: fmt.Sprintf(reason, args...), Remedy: remedy})
+		found = append(found, migration.Finding{Severity: migration.Blocker, Check: check, Subject: "vm " + vm,
+			Reason: fmt.Sprintf(reason, args...), Remedy: remedy})
 	}
 	by := map[string]*owned{}
 	for _, m := range o {
@@ -126,7 +133,8 @@ func (o owners) shared() (found []migration.Finding) {
 				"VM %s of site %s belongs to workloads %s and %s", m.name, m.site, strings.Join(m.workloads[:n-1], ", "), m.workloads[n-1])
 		}
 		if other := by[m.uuid]; other != nil && m.uuid != "" {
-			block("vm-uuid-twice", m.name, "name one VM through one site only; if they are two, give one another instance UUID in vCenter: its copy and its instance are found by it",
+			block("vm-uuid-twice", m.name, "name one VM through one site only; if they are two, give one another instance UUID in "+
+				"vCenter: its copy and its instance are found by it",
 				"VM %s of site %s has the instance UUID of VM %s of site %s: %s", m.name, m.site, other.name, other.site, m.uuid)
 		}
 		by[m.uuid] = m
@@ -135,7 +143,8 @@ func (o owners) shared() (found []migration.Finding) {
 }
 
 func missing(subject, why string) migration.Finding {
-	return migration.Finding{Severity: migration.Blocker, Check: "vm-missing", Subject: subject, Reason: why, Remedy: "correct the plan's vms, or see `drover inventory`"}
+	return migration.Finding{Severity: migration.Blocker, Check: "vm-missing", Subject: subject, Reason: why,
+		Remedy: "correct the plan's vms, or see `drover inventory`"}
 }
 
 func (p *preflight) targets(ctx workflow.Context) (found []migration.Finding, err error) {
@@ -148,7 +157,8 @@ func (p *preflight) targets(ctx workflow.Context) (found []migration.Finding, er
 		}
 		var r compute.CheckComputeResult
 		l := work.Question.In(ctx, "check target "+t.Name)
-		if err := workflow.ExecuteActivity(l, work.Compute.CheckCompute, compute.CheckComputeRequest{Target: t, Workloads: mine}).Get(l, &r); err != nil {
+		if err := workflow.ExecuteActivity(l, work.Compute.CheckCompute, compute.CheckComputeRequest{Target: t, Workloads: mine}).Get(l,
+			&r); err != nil {
 			return nil, err
 		}
 		found = append(found, r.Findings...)
@@ -163,7 +173,8 @@ func (p *preflight) databases(ctx workflow.Context) (found []migration.Finding, 
 		}
 		var r postgres.CheckPostgresResult
 		s := work.Survey.At(ctx, d.Site(), "check "+d.Name)
-		req := postgres.CheckPostgresRequest{PostgresRef: postgres.PostgresRef{Plan: p.ref.Plan, Dataset: d, Target: p.plan.Target(d.Target())}, Tenants: p.plan.Tenants[d.Name]}
+		req := postgres.CheckPostgresRequest{PostgresRef: postgres.PostgresRef{Plan: p.ref.Plan, Dataset: d,
+			Target: p.plan.Target(d.Target())}, Tenants: p.plan.Tenants[d.Name]}
 		if err := workflow.ExecuteActivity(s, work.Postgres.CheckPostgres, req).Get(s, &r); err != nil {
 			return nil, err
 		}
@@ -179,7 +190,8 @@ func (p *preflight) files(ctx workflow.Context) (found []migration.Finding, err 
 		}
 		var list state.FileCustomers
 		l := work.Question.In(ctx, "customers of "+d.Name)
-		if err := workflow.ExecuteActivity(l, work.State.ListFileCustomers, state.ListFileCustomersRequest{Spec: p.ref, Dataset: d.Name}).Get(l, &list); err != nil {
+		if err := workflow.ExecuteActivity(l, work.State.ListFileCustomers,
+			state.ListFileCustomersRequest{Spec: p.ref, Dataset: d.Name}).Get(l, &list); err != nil {
 			return nil, err
 		}
 		var customers []migration.Customer
@@ -188,7 +200,8 @@ func (p *preflight) files(ctx workflow.Context) (found []migration.Finding, err 
 		}
 		var r files.CheckFilesResult
 		s := work.Survey.At(ctx, d.Site(), "check "+d.Name)
-		if err := workflow.ExecuteActivity(s, work.Files.CheckFiles, files.CheckFilesRequest{Dataset: d, Target: p.plan.Target(d.Target()), Customers: customers}).Get(s, &r); err != nil {
+		if err := workflow.ExecuteActivity(s, work.Files.CheckFiles,
+			files.CheckFilesRequest{Dataset: d, Target: p.plan.Target(d.Target()), Customers: customers}).Get(s, &r); err != nil {
 			return nil, err
 		}
 		found = append(found, r.Findings...)

@@ -1,5 +1,5 @@
-// Package customer is the story of one customer, from submit to the end of its soak: it waits for its batch, cuts over, bakes, soaks, goes
-// back, or rests until a human decides.
+// Package customer is the story of one customer, from submit to the end of its soak: it waits for
+// its batch, cuts over, bakes, soaks, goes back, or rests until a human decides.
 package customer
 
 import (
@@ -54,8 +54,8 @@ type State struct {
 	Trouble    string                 `json:"trouble,omitempty"`  // what an audit found last; it holds the customer once
 }
 
-// Customer owns one customer from submit to the end of its soak. It serialises the Moves, watches what they led to, and is the only
-// one that starts them: batch, operator and health all ask it.
+// Customer owns one customer from submit to the end of its soak. It serialises the Moves, watches
+// what they led to, and is the only one that starts them: batch, operator and health all ask it.
 func Customer(ctx workflow.Context, in Input) error {
 	c := newCustomer(in)
 	if err := c.setup(ctx); err != nil {
@@ -113,7 +113,8 @@ func (c *customer) setup(ctx workflow.Context) error {
 			c.order(back, b.Wish, cause)
 		}
 	})
-	mail.Listen(ctx, mail.SignalAbort, "The migration ends here.", func(_ workflow.Context, w mail.Wish) { c.order(abort, w, migration.ByOrder) })
+	mail.Listen(ctx, mail.SignalAbort, "The migration ends here.",
+		func(_ workflow.Context, w mail.Wish) { c.order(abort, w, migration.ByOrder) })
 	mail.Listen(ctx, mail.SignalDismiss, "The migration ends before it has touched anything.", func(_ workflow.Context, w mail.Wish) {
 		if c.Round == 0 {
 			c.order(abort, w, migration.ByOrder)
@@ -125,7 +126,8 @@ func (c *customer) setup(ctx workflow.Context) error {
 		}
 	})
 	mail.Listen(ctx, mail.SignalTrouble, "An audit found that its fences are not as they must be.", c.hearTrouble)
-	mail.Listen(ctx, mail.SignalYielded, "A file pass has stepped aside.", func(_ workflow.Context, y mail.Yielded) { c.asked[y.Dataset] = true })
+	mail.Listen(ctx, mail.SignalYielded, "A file pass has stepped aside.",
+		func(_ workflow.Context, y mail.Yielded) { c.asked[y.Dataset] = true })
 	command := func(k kind, name, description string) status.Command {
 		return status.Command{
 			Name: name, Description: description, Allowed: func(cmd migration.Command) error { return c.allowed(name, cmd) },
@@ -200,7 +202,8 @@ func (c *customer) run(ctx workflow.Context) error {
 	}
 }
 
-// canceled is a click in Temporal, which gives no customer up: what was under way has compensated, and a human decides.
+// canceled is a click in Temporal, which gives no customer up: what was under way has compensated,
+// and a human decides.
 func (c *customer) canceled(ctx workflow.Context) {
 	switch c.Phase {
 	case migration.CustomerFinished, migration.CustomerAborted:
@@ -218,13 +221,16 @@ func (c *customer) canceled(ctx workflow.Context) {
 }
 
 func (c *customer) mustRenew(ctx workflow.Context) bool {
-	return mail.Renewable(ctx, mail.SignalGo, mail.SignalBack, mail.SignalAbort, mail.SignalDismiss, mail.SignalYielded, mail.SignalAsk, mail.SignalTrouble)
+	return mail.Renewable(ctx, mail.SignalGo, mail.SignalBack, mail.SignalAbort, mail.SignalDismiss, mail.SignalYielded, mail.SignalAsk,
+		mail.SignalTrouble)
 }
 
-// begin reads what the plan says of this customer. One that does not go on from an earlier run has no home until its data has said which.
+// begin reads what the plan says of this customer. One that does not go on from an earlier run has
+// no home until its data has said which.
 func (c *customer) begin(ctx workflow.Context) error {
 	l := work.Question.In(ctx, "read the plan's slice of "+c.in.ID)
-	if err := workflow.ExecuteActivity(l, work.State.LoadCustomer, state.LoadCustomerRequest{Spec: c.in.Spec, Customer: c.in.ID}).Get(l, &c.slice); err != nil {
+	if err := workflow.ExecuteActivity(l, work.State.LoadCustomer, state.LoadCustomerRequest{Spec: c.in.Spec, Customer: c.in.ID}).Get(l,
+		&c.slice); err != nil {
 		return err
 	}
 	c.wasReset = mail.WasReset(ctx)

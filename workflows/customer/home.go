@@ -17,8 +17,9 @@ const (
 	routePause = 30 * time.Second // between two attempts to set the route of a customer that rests
 )
 
-// find reads the customer's home, and repairs what a Move left between its steps, until that is known. A worker that is away or a database
-// that does not answer holds nobody: the customer goes on by itself.
+// find reads the customer's home, and repairs what a Move left between its steps, until that is
+// known. A worker that is away or a database that does not answer holds nobody: the customer goes
+// on by itself.
 func (c *customer) find(ctx workflow.Context) {
 	rec, err := c.settledHome(ctx, "a try did not finish")
 	switch {
@@ -28,13 +29,15 @@ func (c *customer) find(ctx workflow.Context) {
 		c.Cause = ""
 		c.held(ctx, "its home cannot be read: "+work.Reason(err))
 	case c.Resume == "" && c.Token == 0 && work.Is(err, postgres.ErrorNotPrepared): // nobody can have moved
-		c.found(ctx, migration.HomeRecord{OnPrem: migration.SideRecord{State: migration.Open}, AWS: migration.SideRecord{State: migration.Sealed}})
+		c.found(ctx, migration.HomeRecord{OnPrem: migration.SideRecord{State: migration.Open},
+			AWS: migration.SideRecord{State: migration.Sealed}})
 	case c.Round == 0 && c.Orders.Abort != nil: // its migration ends before it has touched anything
 		w := c.Orders.take(abort)
 		c.Set(ctx, migration.CustomerAborted, migration.WaitNothing, "aborted by "+w.String())
 	default:
 		c.Set(ctx, migration.CustomerFinding, migration.WaitData, "its home cannot be read, and is asked again: "+work.Reason(err))
-		work.AwaitFor(ctx, findPause, "before the home of "+c.in.ID+" is asked again", func() bool { return c.Round == 0 && c.Orders.Abort != nil })
+		work.AwaitFor(ctx, findPause, "before the home of "+c.in.ID+" is asked again",
+			func() bool { return c.Round == 0 && c.Orders.Abort != nil })
 	}
 }
 
@@ -89,8 +92,8 @@ func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
 	}
 }
 
-// afterReset forgets what the customer remembers: it is of an earlier day, and the server has delivered all its signals once more. At home
-// it is held, unless it had not gone yet.
+// afterReset forgets what the customer remembers: it is of an earlier day, and the server has
+// delivered all its signals once more. At home it is held, unless it had not gone yet.
 func (c *customer) afterReset(ctx workflow.Context, phase migration.CustomerPhase, why string) (migration.CustomerPhase, string) {
 	fresh := c.in.State == nil && !c.Go
 	c.Go, c.Orders = false, orders{}
@@ -113,15 +116,17 @@ func (c *customer) learn(ctx workflow.Context, rec migration.HomeRecord) {
 
 // keeper reads and repairs the customer's home.
 func (c *customer) keeper() *home.Keeper {
-	return &home.Keeper{Spec: c.in.Spec, Slice: c.slice, Home: c.Home, Token: c.Token, Note: func(ctx workflow.Context, what, because string) {
-		if n := len(c.Timeline); n > 0 && c.Timeline[n-1].What == what && c.Timeline[n-1].Why == because {
-			return // tried again, with the same outcome
-		}
-		c.Note(ctx, what, migration.Command{Reason: because})
-	}}
+	return &home.Keeper{Spec: c.in.Spec, Slice: c.slice, Home: c.Home, Token: c.Token,
+		Note: func(ctx workflow.Context, what, because string) {
+			if n := len(c.Timeline); n > 0 && c.Timeline[n-1].What == what && c.Timeline[n-1].Why == because {
+				return // tried again, with the same outcome
+			}
+			c.Note(ctx, what, migration.Command{Reason: because})
+		}}
 }
 
-// settledHome asks the data where the customer is homed, after the repair of what a try left between its steps.
+// settledHome asks the data where the customer is homed, after the repair of what a try left
+// between its steps.
 func (c *customer) settledHome(ctx workflow.Context, why string) (migration.HomeRecord, error) {
 	k := c.keeper()
 	defer func() { c.Token = k.Token }()
@@ -138,7 +143,8 @@ func (c *customer) repair(ctx workflow.Context, from migration.Side, why string)
 // errOther says that somebody wants something else.
 var errOther = errors.New("somebody wants something else")
 
-// follow makes the route follow the home record. It gives up after a while, and at once where somebody wants something else.
+// follow makes the route follow the home record. It gives up after a while, and at once where
+// somebody wants something else.
 func (c *customer) follow(ctx workflow.Context) error {
 	routing, cancel := workflow.WithCancel(ctx)
 	defer cancel()

@@ -12,10 +12,12 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-// notePatience is how long a note may take. What follows does not depend on it, but for the end of the soak.
+// notePatience is how long a note may take. What follows does not depend on it, but for the end of
+// the soak.
 const notePatience = 10 * time.Second
 
-// memory is what is remembered of a customer beside its fence. A customer that is started again goes on from it, whoever was terminated.
+// memory is what is remembered of a customer beside its fence. A customer that is started again
+// goes on from it, whoever was terminated.
 type memory struct {
 	Phase    migration.CustomerPhase `json:"phase"`
 	Since    time.Time               `json:"since"`
@@ -59,8 +61,8 @@ func (c *customer) write(ctx workflow.Context, m memory) error {
 	return workflow.ExecuteActivity(n, work.Postgres.NoteTenant, req).Get(n, nil)
 }
 
-// recall is what the data remembers of the present stay, or else of the stay that ended with the last Move; what the batch remembers counts
-// where it is newer.
+// recall is what the data remembers of the present stay, or else of the stay that ended with the
+// last Move; what the batch remembers counts where it is newer.
 func recall(rec migration.HomeRecord, was *memory) (m memory) {
 	for _, side := range []migration.Side{rec.Home(), rec.Home().Other()} {
 		n := rec.Note(side)
@@ -83,8 +85,8 @@ func recall(rec migration.HomeRecord, was *memory) (m memory) {
 	return m
 }
 
-// next is the phase of a customer whose home has become known. resume is the phase in which it stopped being known; "": the customer has
-// just begun, and m is what is remembered of it.
+// next is the phase of a customer whose home has become known. resume is the phase in which it
+// stopped being known; "": the customer has just begun, and m is what is remembered of it.
 func next(home migration.Side, resume migration.CustomerPhase, m memory) migration.CustomerPhase {
 	switch resume {
 	case "":

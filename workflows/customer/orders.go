@@ -43,7 +43,8 @@ func (o *orders) of(k kind) **order {
 	}
 }
 
-// add takes an order. To come back is the last word: a retry from before it would send the customer out again.
+// add takes an order. To come back is the last word: a retry from before it would send the customer
+// out again.
 func (o orders) add(k kind, w order) orders {
 	*o.of(k) = &w
 	if k == back {
@@ -60,8 +61,8 @@ func (o *orders) take(k kind) (w order) {
 	return w
 }
 
-// first is the order that is to be carried out in a phase; none: the phase goes on. An order that means nothing in this phase waits for
-// one in which it does.
+// first is the order that is to be carried out in a phase; none: the phase goes on. An order that
+// means nothing in this phase waits for one in which it does.
 func (o orders) first(phase migration.CustomerPhase, home migration.Side) kind {
 	for _, k := range inOrder(phase, home) {
 		if *o.of(k) != nil {

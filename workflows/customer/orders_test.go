@@ -88,11 +88,15 @@ func TestACustomerWhoseHomeIsFoundGoesOnWhereItWas(t *testing.T) {
 		{"its batch had sent it out", migration.OnPrem, "", at(migration.CustomerMoving), migration.CustomerMoving},
 		{"its batch had sent it out, and it has arrived", migration.AWS, "", at(migration.CustomerMoving), migration.CustomerBaking},
 		{"a try out is not known to have arrived, and has", migration.AWS, migration.CustomerMoving, memory{}, migration.CustomerBaking},
-		{"a try out is not known to have arrived, and has not", migration.OnPrem, migration.CustomerMoving, memory{}, migration.CustomerMoving},
-		{"a try back is not known to have arrived, and has", migration.OnPrem, migration.CustomerMovingBack, memory{}, migration.CustomerRolledBack},
-		{"a try back is not known to have arrived, and has not", migration.AWS, migration.CustomerMovingBack, memory{}, migration.CustomerMovingBack},
+		{"a try out is not known to have arrived, and has not", migration.OnPrem, migration.CustomerMoving, memory{},
+			migration.CustomerMoving},
+		{"a try back is not known to have arrived, and has", migration.OnPrem, migration.CustomerMovingBack, memory{},
+			migration.CustomerRolledBack},
+		{"a try back is not known to have arrived, and has not", migration.AWS, migration.CustomerMovingBack, memory{},
+			migration.CustomerMovingBack},
 		{"a retry of who was held on AWS", migration.AWS, migration.CustomerHeld, at(migration.CustomerHeld), migration.CustomerBaking},
-		{"a retry of who was held on AWS, and is at home", migration.OnPrem, migration.CustomerHeld, at(migration.CustomerHeld), migration.CustomerRolledBack},
+		{"a retry of who was held on AWS, and is at home", migration.OnPrem, migration.CustomerHeld, at(migration.CustomerHeld),
+			migration.CustomerRolledBack},
 	} {
 		require.Equal(t, c.next, next(c.home, c.resume, c.memory), c.name)
 	}

@@ -58,14 +58,16 @@ func (c *customer) afterTries() string {
 	return fmt.Sprintf("after %d tries: %s", c.Tries, c.Why)
 }
 
-// measure takes the customer's baseline, before it leaves home, and writes it down: it cannot be taken afterwards.
+// measure takes the customer's baseline, before it leaves home, and writes it down: it cannot be
+// taken afterwards.
 func (c *customer) measure(ctx workflow.Context) error {
 	if c.Baseline != nil || c.slice.Health.Compare == nil || c.Home != migration.OnPrem || c.wanted() {
 		return nil
 	}
 	w := work.Watch.Lasting(time.Minute).In(ctx, "measure the baseline of "+c.in.ID)
 	var b health.Baseline
-	if err := workflow.ExecuteActivity(w, work.Health.MeasureBaseline, health.WatchRequest{Plan: c.in.Spec.Plan, Slice: c.slice}).Get(w, &b); err != nil {
+	if err := workflow.ExecuteActivity(w, work.Health.MeasureBaseline, health.WatchRequest{Plan: c.in.Spec.Plan, Slice: c.slice}).Get(w,
+		&b); err != nil {
 		return err
 	}
 	c.Baseline = &b
@@ -73,8 +75,8 @@ func (c *customer) measure(ctx workflow.Context) error {
 	return nil
 }
 
-// arrived begins the bake of a customer that is homed on AWS. One whose route cannot be set is served by nobody there, and goes back: the
-// old route is right again then.
+// arrived begins the bake of a customer that is homed on AWS. One whose route cannot be set is
+// served by nobody there, and goes back: the old route is right again then.
 func (c *customer) arrived(ctx workflow.Context) {
 	c.Ends = workflow.Now(ctx).Add(c.slice.Batch.Bake.D())
 	c.Set(ctx, migration.CustomerBaking, migration.WaitHealth, "")
@@ -119,10 +121,12 @@ func (c *customer) soak(ctx workflow.Context) {
 	c.watched(ctx, glance(c.slice.Health.Probes), false)
 }
 
-// finish ends the soak. A customer has finished only when its own data says so: until then it soaks, and can go back.
+// finish ends the soak. A customer has finished only when its own data says so: until then it
+// soaks, and can go back.
 func (c *customer) finish(ctx workflow.Context) {
 	if err := c.write(ctx, memory{Phase: migration.CustomerFinished, Since: workflow.Now(ctx)}); err != nil {
-		c.Set(ctx, migration.CustomerSoaking, migration.WaitData, "the soak is over, and its database does not take note of it: "+work.Reason(err))
+		c.Set(ctx, migration.CustomerSoaking, migration.WaitData, "the soak is over, and its database does not take note of it: "+
+			work.Reason(err))
 		work.AwaitFor(ctx, findPause, "before the end of the soak is noted again", c.wanted)
 		c.obey(ctx)
 		return
@@ -171,7 +175,8 @@ func (c *customer) watchRequest(length time.Duration, compare bool) health.Watch
 func (c *customer) judged(ctx workflow.Context, v migration.Verdict, compare bool) bool {
 	if compare && v.Outcome == migration.Pass && c.slice.Health.Compare != nil && c.Baseline == nil && !c.Unjudged {
 		v.Outcome = migration.Inconclusive
-		v.Reason = "there is no baseline from before the move to compare with; retry goes on without the comparison, rollback takes the customer home"
+		v.Reason = "there is no baseline from before the move to compare with; retry goes on without the comparison, rollback takes the " +
+			"customer home"
 	}
 	c.Verdict = &v
 	switch v.Outcome {
@@ -280,7 +285,8 @@ func (c *customer) turn(ctx workflow.Context, w order) {
 	}
 }
 
-// again is a retry: at home the customer sets out, elsewhere what a try or a route left unfinished is finished, and it is watched anew.
+// again is a retry: at home the customer sets out, elsewhere what a try or a route left unfinished
+// is finished, and it is watched anew.
 func (c *customer) again(ctx workflow.Context) {
 	c.Note(ctx, "goes on", migration.Command{})
 	c.Cause = ""
@@ -308,7 +314,8 @@ func (c *customer) rests(ctx workflow.Context, phase migration.CustomerPhase, wh
 	c.jot(ctx)
 }
 
-// jot remembers where the customer stands, if its database takes note of it. What is written next says it again.
+// jot remembers where the customer stands, if its database takes note of it. What is written next
+// says it again.
 func (c *customer) jot(ctx workflow.Context) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	if err := c.remember(ctx); err != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-// Start starts a Customer that outlives its starter. Its home is shown when it has read it. One that runs already is as good.
+// Start starts a Customer that outlives its starter. Its home is shown when it has read it. One
+// that runs already is as good.
 func Start(ctx workflow.Context, in Input) {
 	ctx = workflow.WithWorkflowTaskTimeout(ctx, work.TaskPatience)
 	roll.Start(ctx, in.Spec.Plan, migration.CustomerID(in.Spec.Plan, in.ID), "customer "+in.ID+" of batch "+in.Batch, Customer, in,
@@ -17,8 +18,8 @@ func Start(ctx workflow.Context, in Input) {
 		status.AttrPhase.ValueSet(string(migration.CustomerFinding)), status.AttrWaiting.ValueSet(string(migration.WaitData)))
 }
 
-// Again is how a customer is started that was terminated: as it last reported, where its data does not know better. round and told are its
-// batch's.
+// Again is how a customer is started that was terminated: as it last reported, where its data does
+// not know better. round and told are its batch's.
 func Again(in Input, last migration.CustomerStatus, round int, told bool) Input {
 	in.Was = &memory{
 		Phase: last.Phase, Since: last.Since, Reason: last.Reason, Cause: last.Cause, Ends: last.Until,

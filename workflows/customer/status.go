@@ -14,8 +14,10 @@ import (
 // status is what anyone may know, without the timeline.
 func (c *customer) status() migration.CustomerStatus {
 	return migration.CustomerStatus{
-		ID: c.in.ID, Name: c.slice.Customer.Name, Batch: c.in.Batch, Home: c.Home, Phase: c.Phase, WaitingFor: c.Waiting, Since: c.Since, Until: c.until(),
-		Token: c.Token, Tries: c.Tries, Reason: c.Reason, MayDo: c.mayDo(), Verdict: c.Verdict, Moves: c.Moves, RollbackMS: c.RollbackMS, Cause: c.Cause,
+		ID: c.in.ID, Name: c.slice.Customer.Name, Batch: c.in.Batch, Home: c.Home, Phase: c.Phase, WaitingFor: c.Waiting, Since: c.Since,
+		Until: c.until(),
+		Token: c.Token, Tries: c.Tries, Reason: c.Reason, MayDo: c.mayDo(), Verdict: c.Verdict, Moves: c.Moves, RollbackMS: c.RollbackMS,
+		Cause: c.Cause,
 	}
 }
 
@@ -35,13 +37,15 @@ func (c *customer) report(ctx workflow.Context) {
 }
 
 func (c *customer) mayDo() []string {
-	return status.MayDo(func(name string) error { return c.allowed(name, migration.Command{}) }, migration.UpdateHold, migration.UpdateRetry, migration.UpdateRollback)
+	return status.MayDo(func(name string) error { return c.allowed(name, migration.Command{}) }, migration.UpdateHold,
+		migration.UpdateRetry, migration.UpdateRollback)
 }
 
 // allowed refuses a command that would do nothing or mean something else than the operator thinks.
 func (c *customer) allowed(name string, cmd migration.Command) error {
 	if cmd.Token != 0 && cmd.Token != c.Token {
-		return fmt.Errorf("%s of try %d of customer %s: the last try is %d; look at its status and ask again", name, cmd.Token, c.in.ID, c.Token)
+		return fmt.Errorf("%s of try %d of customer %s: the last try is %d; look at its status and ask again", name, cmd.Token, c.in.ID,
+			c.Token)
 	}
 	switch name {
 	case migration.UpdateHold:

@@ -32,8 +32,9 @@ const (
 	unknown            // its home has to be found
 )
 
-// move tries until the customer is homed at to, the tries are spent, or somebody wants something else. Before each try it settles what an
-// earlier one left between its steps. Why the last one failed is in c.Why.
+// move tries until the customer is homed at to, the tries are spent, or somebody wants something
+// else. Before each try it settles what an earlier one left between its steps. Why the last one
+// failed is in c.Why.
 func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) end {
 	c.yield(ctx)
 	defer func() { c.release(ctx) }()
@@ -68,7 +69,8 @@ func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) end 
 	}
 }
 
-// lost is where nobody knows what the last try did: only the data knows, and it is asked until it answers.
+// lost is where nobody knows what the last try did: only the data knows, and it is asked until it
+// answers.
 func (c *customer) lost(ctx workflow.Context, err error) end {
 	if errors.As(err, new(*home.UndecidedError)) {
 		c.Why = work.Reason(err)
@@ -79,7 +81,8 @@ func (c *customer) lost(ctx workflow.Context, err error) end {
 	return unknown
 }
 
-// routed makes the route follow, and says why it does not; "": it does, or somebody wants something else first.
+// routed makes the route follow, and says why it does not; "": it does, or somebody wants something
+// else first.
 func (c *customer) routed(ctx workflow.Context) string {
 	if err := c.follow(ctx); err != nil && !errors.Is(err, errOther) {
 		return work.Reason(err)
@@ -93,8 +96,9 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 	c.Token = token + 1 // a Move resolves its doubts under the token after its own
 	in := move.Input{Spec: c.in.Spec, Slice: c.slice, From: to.Other(), To: to, Token: token}
 	cctx := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID: migration.MoveID(c.in.Spec.Plan, c.in.ID, token), WorkflowTaskTimeout: work.TaskPatience, WaitForCancellation: true, ParentClosePolicy: enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
-		StaticSummary: fmt.Sprintf("%s to %s, try %d", c.in.ID, to, c.Tries),
+		WorkflowID: migration.MoveID(c.in.Spec.Plan, c.in.ID, token), WorkflowTaskTimeout: work.TaskPatience, WaitForCancellation: true,
+		ParentClosePolicy: enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
+		StaticSummary:     fmt.Sprintf("%s to %s, try %d", c.in.ID, to, c.Tries),
 		TypedSearchAttributes: temporal.NewSearchAttributes(status.AttrPlan.ValueSet(c.in.Spec.Plan), status.AttrCustomer.ValueSet(c.in.ID),
 			status.AttrBatch.ValueSet(c.in.Batch), status.AttrPhase.ValueSet(string(migration.StepChecking)),
 			status.AttrWaiting.ValueSet(string(migration.WaitNothing)), status.AttrHome.ValueSet(string(c.Home))),
@@ -114,7 +118,8 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 	c.setHome(ctx, to)
 	c.Stay, c.Notes, c.Unrouted = token, 0, result.Unrouted
 	c.Moves = append(c.Moves, result)
-	c.Note(ctx, fmt.Sprintf("homed on %s, frozen for %s, predicted %s", to, result.Freeze.D().Round(time.Millisecond), result.Predicted.D().Round(time.Millisecond)), migration.Command{})
+	c.Note(ctx, fmt.Sprintf("homed on %s, frozen for %s, predicted %s", to, result.Freeze.D().Round(time.Millisecond),
+		result.Predicted.D().Round(time.Millisecond)), migration.Command{})
 	return true
 }
 
@@ -122,9 +127,11 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 func (c *customer) yield(ctx workflow.Context) {
 	for _, d := range c.slice.Files {
 		c.asked[d.Name] = false
-		c.Tell(ctx, migration.ReplicationID(c.in.Spec.Plan, d.Name), mail.SignalYield, mail.Yield{Customer: c.in.ID, ReplyTo: migration.CustomerID(c.in.Spec.Plan, c.in.ID)})
+		c.Tell(ctx, migration.ReplicationID(c.in.Spec.Plan, d.Name), mail.SignalYield,
+			mail.Yield{Customer: c.in.ID, ReplyTo: migration.CustomerID(c.in.Spec.Plan, c.in.ID)})
 	}
-	// A pass that does not answer is no danger (its late writes are conditional), only slow: the Move's own last pass decides.
+	// A pass that does not answer is no danger (its late writes are conditional), only slow: the
+	// Move's own last pass decides.
 	work.AwaitFor(ctx, yieldPatience, "until the passes over the files step aside", func() bool {
 		for _, d := range c.slice.Files {
 			if !c.asked[d.Name] {
@@ -137,6 +144,7 @@ func (c *customer) yield(ctx workflow.Context) {
 
 func (c *customer) release(ctx workflow.Context) {
 	for _, d := range c.slice.Files {
-		c.Tell(ctx, migration.ReplicationID(c.in.Spec.Plan, d.Name), mail.SignalRelease, mail.Release{Customer: c.in.ID, Home: c.Home, Token: c.Token})
+		c.Tell(ctx, migration.ReplicationID(c.in.Spec.Plan, d.Name), mail.SignalRelease,
+			mail.Release{Customer: c.in.ID, Home: c.Home, Token: c.Token})
 	}
 }

@@ -1,6 +1,7 @@
-// Package home is the one hard idea of the product: where a customer is homed is in the data, never in a workflow. It reads the home
-// record, settles what a Move left between its steps (claim, poison, reopen), and makes the route follow. A Move uses it to resolve its
-// doubts, and a Customer to repair a Move that did not say how it ended.
+// Package home is the one hard idea of the product: where a customer is homed is in the data, never
+// in a workflow. It reads the home record, settles what a Move left between its steps (claim,
+// poison, reopen), and makes the route follow. A Move uses it to resolve its doubts, and a Customer
+// to repair a Move that did not say how it ended.
 package home
 
 import (
@@ -14,7 +15,8 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-// UndecidedError says that the data names no home: whatever was done now could be done on the wrong side, and a person has to look.
+// UndecidedError says that the data names no home: whatever was done now could be done on the wrong
+// side, and a person has to look.
 type UndecidedError struct{ Words string }
 
 func (e *UndecidedError) Error() string { return e.Words }
@@ -28,8 +30,8 @@ type Keeper struct {
 	Note  func(ctx workflow.Context, what, because string) // to the customer's timeline
 }
 
-// Read asks the data where the customer is homed. Of several databases the one that is in the middle of a try speaks for all: the others
-// have not begun it, or are through with it.
+// Read asks the data where the customer is homed. Of several databases the one that is in the
+// middle of a try speaks for all: the others have not begun it, or are through with it.
 func (k *Keeper) Read(ctx workflow.Context) (migration.HomeRecord, error) {
 	records := make([]workflow.Future, len(k.Slice.Databases))
 	for i, d := range k.Slice.Databases {
@@ -57,15 +59,17 @@ func (k *Keeper) Read(ctx workflow.Context) (migration.HomeRecord, error) {
 		case i == 0 || home.Settled() && !rec.Settled():
 			home = rec
 		case home.Settled() && rec.Home() != home.Home():
-			return home, fmt.Errorf("customer %s is homed on %s in %s and on %s in %s: no try leaves it so; find out who wrote the fence table",
+			return home, fmt.Errorf("customer %s is homed on %s in %s and on %s in %s: no try leaves it so; find out who wrote the "+
+				"fence table",
 				k.Slice.Customer.ID, home.Home(), k.Slice.Databases[0].Name, rec.Home(), k.Slice.Databases[i].Name)
 		}
 	}
 	return home, nil
 }
 
-// Settled is Read, after the repair of a try that was terminated, reset or superseded between its steps. No cancel keeps it from that.
-// Without an error the customer is open on one side and sealed on the other.
+// Settled is Read, after the repair of a try that was terminated, reset or superseded between its
+// steps. No cancel keeps it from that. Without an error the customer is open on one side and sealed
+// on the other.
 func (k *Keeper) Settled(ctx workflow.Context, why string) (migration.HomeRecord, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	rec, err := k.Read(ctx)

@@ -10,8 +10,9 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-// Repair settles a Move that was terminated, reset or lost: under the next token it claims the origin. An origin that is not sealed
-// opens; a sealed one is answered with poison and reopen. Any number of repairs may run at once.
+// Repair settles a Move that was terminated, reset or lost: under the next token it claims the
+// origin. An origin that is not sealed opens; a sealed one is answered with poison and reopen. Any
+// number of repairs may run at once.
 func (k *Keeper) Repair(ctx workflow.Context, from migration.Side, why string) migration.MoveResult {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	k.Note(ctx, "repairing a Move that did not say how it ended", why)
@@ -28,7 +29,8 @@ func (k *Keeper) Repair(ctx workflow.Context, from migration.Side, why string) m
 			result.Reason = "repaired after: " + why
 			return result
 		case !errors.Is(err, ErrSuperseded):
-			return migration.MoveResult{Outcome: migration.MoveGaveUp, Try: t.Try, From: from, To: from.Other(), Home: k.Home, Reason: work.Reason(err)}
+			return migration.MoveResult{Outcome: migration.MoveGaveUp, Try: t.Try, From: from, To: from.Other(), Home: k.Home,
+				Reason: work.Reason(err)}
 		}
 	}
 }
@@ -40,10 +42,12 @@ func newOwner(ctx workflow.Context) string {
 	return id
 }
 
-// claim is the repair's step on the origin and, where it was sealed, the resolution. dead is the try that sealed it: only under that one
-// do the databases after the first open. The route is not touched: who asked for the repair makes it follow.
+// claim is the repair's step on the origin and, where it was sealed, the resolution. dead is the
+// try that sealed it: only under that one do the databases after the first open. The route is not
+// touched: who asked for the repair makes it follow.
 func (t Try) claim(ctx workflow.Context, dead migration.Try) (migration.MoveResult, error) {
-	result := migration.MoveResult{Outcome: migration.MoveReversed, Step: migration.StepResolving, Try: t.Try, From: t.From, To: t.From.Other(), Home: t.From}
+	result := migration.MoveResult{Outcome: migration.MoveReversed, Step: migration.StepResolving, Try: t.Try, From: t.From,
+		To: t.From.Other(), Home: t.From}
 	sealed := false
 	for _, d := range t.Slice.Databases {
 		r, err := t.Insist(ctx, "claim "+d.Name, work.Postgres.ClaimTenant, d)
@@ -65,8 +69,9 @@ func (t Try) claim(ctx workflow.Context, dead migration.Try) (migration.MoveResu
 	return result, nil
 }
 
-// Settle answers a doubt by writing, with poison and reopen over all databases. It says whether the destination was found open: by the
-// try in doubt, under which the databases after the first open too.
+// Settle answers a doubt by writing, with poison and reopen over all databases. It says whether the
+// destination was found open: by the try in doubt, under which the databases after the first open
+// too.
 func (t Try) Settle(ctx workflow.Context, doubted migration.Try) (opened bool, err error) {
 	for i, d := range t.Slice.Databases {
 		r, err := t.Insist(ctx, "poison "+d.Name, work.Postgres.PoisonTenant, d)

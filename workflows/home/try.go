@@ -13,13 +13,15 @@ import (
 )
 
 const (
-	// BusyPause lies between two attempts at a step that found a customer's writers or catalog locks in its way.
+	// BusyPause lies between two attempts at a step that found a customer's writers or catalog
+	// locks in its way.
 	BusyPause = 100 * time.Millisecond
 	// BehindPause lies between two attempts to open a destination that is behind.
 	BehindPause = 50 * time.Millisecond
 )
 
-// ErrSuperseded says that a newer try owns the customer: whoever hears it stops, and undoes nothing.
+// ErrSuperseded says that a newer try owns the customer: whoever hears it stops, and undoes
+// nothing.
 var ErrSuperseded = errors.New("a newer try owns this customer")
 
 // Try is one try's hand on a customer's databases: every step carries its token and owner.

@@ -1,6 +1,6 @@
-// Package mail is how workflows talk to one another: the names and payloads of the signals, their order, and what keeps one from being
-// lost when a workflow ends or goes on as new. Commands go down the tree and reports go up it by these names: no workflow imports the
-// one that started it.
+// Package mail is how workflows talk to one another: the names and payloads of the signals, their
+// order, and what keeps one from being lost when a workflow ends or goes on as new. Commands go
+// down the tree and reports go up it by these names: no workflow imports the one that started it.
 package mail
 
 import (
@@ -10,7 +10,8 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// Order says which of two reports of one sender is the newer: signals sent together may arrive in any order.
+// Order says which of two reports of one sender is the newer: signals sent together may arrive in
+// any order.
 type Order struct {
 	At int64 `json:"at"` // by the sender's clock, nanoseconds since 1970: a sender that was started again, or reset, counts anew
 	N  int   `json:"n"`  // of the sender's reports, ever
@@ -32,7 +33,8 @@ func (b *Box) Stamp(ctx workflow.Context) Order {
 	return b.Sent
 }
 
-// Tell signals another workflow and does not wait. A workflow that is not there any more has no use for the news.
+// Tell signals another workflow and does not wait. A workflow that is not there any more has no use
+// for the news.
 func (b *Box) Tell(ctx workflow.Context, id, signal string, arg any) {
 	b.TellOr(ctx, id, signal, arg, func(workflow.Context) {})
 }
@@ -53,14 +55,15 @@ func (b *Box) TellOr(ctx workflow.Context, id, signal string, arg any, gone func
 	})
 }
 
-// Flush waits until every signal is on its way, and what follows from one that was not delivered: the server forgets those of a workflow
-// that has closed.
+// Flush waits until every signal is on its way, and what follows from one that was not delivered:
+// the server forgets those of a workflow that has closed.
 func (b *Box) Flush(ctx workflow.Context) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	_ = workflow.Await(ctx, func() bool { return b.telling == 0 })
 }
 
-// End ends a run when all is told. A run that goes on as new has waited for that before it took the state that it carries over.
+// End ends a run when all is told. A run that goes on as new has waited for that before it took the
+// state that it carries over.
 func (b *Box) End(ctx workflow.Context, err error) error {
 	if !workflow.IsContinueAsNewError(err) {
 		b.Flush(ctx)
@@ -68,7 +71,8 @@ func (b *Box) End(ctx workflow.Context, err error) error {
 	return err
 }
 
-// Renews says whether to go on as new: it must, and still must when all is told. From there on nothing is waited for.
+// Renews says whether to go on as new: it must, and still must when all is told. From there on
+// nothing is waited for.
 func (b *Box) Renews(ctx workflow.Context, must func(workflow.Context) bool) bool {
 	if must(ctx) {
 		b.Flush(ctx)
@@ -76,14 +80,15 @@ func (b *Box) Renews(ctx workflow.Context, must func(workflow.Context) bool) boo
 	return must(ctx)
 }
 
-// Renewable says whether the history is long enough to start a new one, and nothing that was said would be lost by it: no signal of these
-// names waits, and no update is under way.
+// Renewable says whether the history is long enough to start a new one, and nothing that was said
+// would be lost by it: no signal of these names waits, and no update is under way.
 func Renewable(ctx workflow.Context, signals ...string) bool {
 	return workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) && drained(ctx, signals...)
 }
 
-// Listen hands every signal of one name to take, for as long as the workflow runs. A signal stays in its channel until take's turn has
-// come: one handed to a coroutine that waits in Receive has left the channel before that coroutine runs, and drained would not see it.
+// Listen hands every signal of one name to take, for as long as the workflow runs. A signal stays
+// in its channel until take's turn has come: one handed to a coroutine that waits in Receive has
+// left the channel before that coroutine runs, and drained would not see it.
 func Listen[T any](ctx workflow.Context, name, description string, take func(workflow.Context, T)) {
 	ch := workflow.GetSignalChannelWithOptions(ctx, name, workflow.SignalChannelOptions{Description: description})
 	workflow.Go(ctx, func(ctx workflow.Context) {
@@ -110,8 +115,8 @@ func drained(ctx workflow.Context, names ...string) bool {
 	return true
 }
 
-// WasReset says whether this run began by a reset to its start: the server delivers every signal of the earlier run once more. It is asked
-// once, there: the answer stays in the history.
+// WasReset says whether this run began by a reset to its start: the server delivers every signal of
+// the earlier run once more. It is asked once, there: the answer stays in the history.
 func WasReset(ctx workflow.Context) bool {
 	var run string
 	_ = workflow.SideEffect(ctx, func(ctx workflow.Context) any { return workflow.GetInfo(ctx).WorkflowExecution.RunID }).Get(&run)

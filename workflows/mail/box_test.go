@@ -31,7 +31,8 @@ func renewing(ctx workflow.Context) error {
 	return nil
 }
 
-// A signal that comes in the task in which a workflow finds its history too long is heard: the next run would not get it.
+// A signal that comes in the task in which a workflow finds its history too long is heard: the next
+// run would not get it.
 func TestASignalIsNotLostToContinueAsNew(t *testing.T) {
 	r := worker.NewWorkflowReplayer()
 	r.RegisterWorkflow(renewing)
@@ -43,18 +44,39 @@ func TestASignalIsNotLostToContinueAsNew(t *testing.T) {
 	}
 	task := func(suggested bool) {
 		n := int64(len(h.Events) + 1)
-		add(enums.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, &historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowTaskScheduledEventAttributes{WorkflowTaskScheduledEventAttributes: &historypb.WorkflowTaskScheduledEventAttributes{TaskQueue: queue}}})
-		add(enums.EVENT_TYPE_WORKFLOW_TASK_STARTED, &historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowTaskStartedEventAttributes{WorkflowTaskStartedEventAttributes: &historypb.WorkflowTaskStartedEventAttributes{ScheduledEventId: n, SuggestContinueAsNew: suggested}}})
-		add(enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, &historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowTaskCompletedEventAttributes{WorkflowTaskCompletedEventAttributes: &historypb.WorkflowTaskCompletedEventAttributes{ScheduledEventId: n, StartedEventId: n + 1}}})
+		add(enums.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED,
+			&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowTaskScheduledEventAttributes{
+				WorkflowTaskScheduledEventAttributes: &historypb.WorkflowTaskScheduledEventAttributes{TaskQueue: queue}}})
+		add(enums.EVENT_TYPE_WORKFLOW_TASK_STARTED,
+			&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowTaskStartedEventAttributes{
+				WorkflowTaskStartedEventAttributes: &historypb.WorkflowTaskStartedEventAttributes{ScheduledEventId: n,
+					SuggestContinueAsNew: suggested}}})
+		add(enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+			&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowTaskCompletedEventAttributes{
+				WorkflowTaskCompletedEventAttributes: &historypb.WorkflowTaskCompletedEventAttributes{ScheduledEventId: n,
+					StartedEventId: n + 1}}})
 	}
 	said, err := converter.GetDefaultDataConverter().ToPayloads(mail.Wish{By: mail.ByDrover})
 	require.NoError(t, err)
-	add(enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED, &historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionStartedEventAttributes{WorkflowExecutionStartedEventAttributes: &historypb.WorkflowExecutionStartedEventAttributes{WorkflowType: &commonpb.WorkflowType{Name: "renewing"}, TaskQueue: queue}}})
+	add(enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED,
+		&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionStartedEventAttributes{
+			WorkflowExecutionStartedEventAttributes: &historypb.WorkflowExecutionStartedEventAttributes{
+				WorkflowType: &commonpb.WorkflowType{Name: "renewing"}, TaskQueue: queue}}})
 	task(false)
-	add(enums.EVENT_TYPE_TIMER_STARTED, &historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_TimerStartedEventAttributes{TimerStartedEventAttributes: &historypb.TimerStartedEventAttributes{TimerId: "5", WorkflowTaskCompletedEventId: 4}}})
-	add(enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED, &historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionSignaledEventAttributes{WorkflowExecutionSignaledEventAttributes: &historypb.WorkflowExecutionSignaledEventAttributes{SignalName: mail.SignalBack, Input: said}}})
-	add(enums.EVENT_TYPE_TIMER_FIRED, &historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_TimerFiredEventAttributes{TimerFiredEventAttributes: &historypb.TimerFiredEventAttributes{TimerId: "5", StartedEventId: 5}}})
+	add(enums.EVENT_TYPE_TIMER_STARTED,
+		&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_TimerStartedEventAttributes{
+			TimerStartedEventAttributes: &historypb.TimerStartedEventAttributes{TimerId: "5", WorkflowTaskCompletedEventId: 4}}})
+	add(enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
+		&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionSignaledEventAttributes{
+			WorkflowExecutionSignaledEventAttributes: &historypb.WorkflowExecutionSignaledEventAttributes{SignalName: mail.SignalBack,
+				Input: said}}})
+	add(enums.EVENT_TYPE_TIMER_FIRED,
+		&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_TimerFiredEventAttributes{
+			TimerFiredEventAttributes: &historypb.TimerFiredEventAttributes{TimerId: "5", StartedEventId: 5}}})
 	task(true)
-	add(enums.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, &historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionCompletedEventAttributes{WorkflowExecutionCompletedEventAttributes: &historypb.WorkflowExecutionCompletedEventAttributes{WorkflowTaskCompletedEventId: 10}}})
+	add(enums.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
+		&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionCompletedEventAttributes{
+			WorkflowExecutionCompletedEventAttributes: &historypb.WorkflowExecutionCompletedEventAttributes{
+				WorkflowTaskCompletedEventId: 10}}})
 	require.NoError(t, r.ReplayWorkflowHistory(nil, h))
 }

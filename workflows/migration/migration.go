@@ -1,5 +1,5 @@
-// Package migration is the story of a plan: it looks at everything before it touches anything, brings AWS up beside what runs, and
-// releases the batches one after the other.
+// Package migration is the story of a plan: it looks at everything before it touches anything,
+// brings AWS up beside what runs, and releases the batches one after the other.
 package migration
 
 import (
@@ -25,7 +25,8 @@ import (
 
 const stopPause = 2 * time.Second // between two looks whether what copies and launches has ended
 
-// Input starts a Migration with a compiled plan, and carries it over continue-as-new by the plan's name only.
+// Input starts a Migration with a compiled plan, and carries it over continue-as-new by the plan's
+// name only.
 type Input struct {
 	migration.MigrationInput
 	State *State `json:"state,omitempty"`
@@ -37,10 +38,11 @@ type State struct {
 	mail.Box                                `json:"mail"`
 	roll.Roll                               `json:"roll"`
 
-	Spec      migration.SpecRef                `json:"spec"`
-	Resume    migration.MigrationPhase         `json:"resume"` // where the story goes on
-	Paused    *mail.Pause                      `json:"paused,omitempty"`
-	Names     []string                         `json:"names,omitempty"` // of the batches, in the plan's order: a new run hears commands before it has read the plan
+	Spec   migration.SpecRef        `json:"spec"`
+	Resume migration.MigrationPhase `json:"resume"` // where the story goes on
+	Paused *mail.Pause              `json:"paused,omitempty"`
+	// of the batches, in the plan's order: a new run hears commands before it has read the plan
+	Names     []string                         `json:"names,omitempty"`
 	Batches   map[string]migration.BatchStatus `json:"batches"`
 	Incidents map[string]int                   `json:"incidents"` // by batch
 	Forgiven  int                              `json:"forgiven"`  // incidents that an operator has resumed after
@@ -51,8 +53,8 @@ type State struct {
 	Started   int                              `json:"started"`   // batches released
 }
 
-// Migration carries out a plan: it looks at everything before it touches anything, brings AWS up beside what runs, and releases the
-// batches one after the other. It never moves a customer itself.
+// Migration carries out a plan: it looks at everything before it touches anything, brings AWS up
+// beside what runs, and releases the batches one after the other. It never moves a customer itself.
 func Migration(ctx workflow.Context, in Input) error {
 	m := newMigration(in)
 	m.Deaf = in.State != nil && mail.WasReset(ctx)
@@ -77,7 +79,8 @@ func newMigration(in Input) *run {
 	} else {
 		m.State = State{
 			Resume: migration.MigrationAccepted, Batches: map[string]migration.BatchStatus{}, Incidents: map[string]int{},
-			Pieces: map[string]migration.PieceStatus{}, Closed: map[string]bool{}, Stopped: map[string]bool{}, Orders: map[string]mail.Order{},
+			Pieces: map[string]migration.PieceStatus{}, Closed: map[string]bool{}, Stopped: map[string]bool{},
+			Orders: map[string]mail.Order{},
 		}
 	}
 	return m
@@ -85,7 +88,8 @@ func newMigration(in Input) *run {
 
 func (m *run) setup(ctx workflow.Context) error {
 	m.Hooks = status.Hooks{Describe: m.describe, MayDo: m.mayDo}
-	err := workflow.SetQueryHandlerWithOptions(ctx, migration.QueryStatus, func(migration.Page) (migration.MigrationStatus, error) { return m.status(), nil },
+	err := workflow.SetQueryHandlerWithOptions(ctx, migration.QueryStatus,
+		func(migration.Page) (migration.MigrationStatus, error) { return m.status(), nil },
 		workflow.QueryHandlerOptions{Description: "The migration with its batches, workloads and datasets. Customers: ask the batches."})
 	if err != nil {
 		return err
@@ -114,7 +118,8 @@ func (m *run) setup(ctx workflow.Context) error {
 		m.Show(ctx)
 	})
 	command := func(name, description string, apply func(workflow.Context, migration.Command)) status.Command {
-		return status.Command{Name: name, Description: description, Apply: apply, Allowed: func(migration.Command) error { return m.allowed(name) }}
+		return status.Command{Name: name, Description: description, Apply: apply,
+			Allowed: func(migration.Command) error { return m.allowed(name) }}
 	}
 	return m.Handle(ctx,
 		command(migration.UpdatePause, "Admit no more customers; Moves under way finish.", func(ctx workflow.Context, k migration.Command) {
@@ -125,9 +130,10 @@ func (m *run) setup(ctx workflow.Context) error {
 			m.pause(ctx, "everything is taken back for "+k.By)
 			m.tellBatches(ctx, mail.SignalBack, mail.Wish{By: k.By, Reason: k.Reason})
 		}),
-		command(migration.UpdateAbort, "End the migration and remove what it made. Only while every customer is at home.", func(_ workflow.Context, k migration.Command) {
-			m.aborted = &mail.Wish{By: k.By, Reason: k.Reason}
-		}),
+		command(migration.UpdateAbort, "End the migration and remove what it made. Only while every customer is at home.",
+			func(_ workflow.Context, k migration.Command) {
+				m.aborted = &mail.Wish{By: k.By, Reason: k.Reason}
+			}),
 	)
 }
 
@@ -150,7 +156,8 @@ func (m *run) run(ctx workflow.Context) error {
 		}
 		m.Set(ctx, phase.name, migration.WaitNothing, m.because())
 		err := phase.do(ctx)
-		if err != nil && ctx.Err() != nil && m.aborted == nil { // a migration is not given up by a click: it pauses, and goes on where it was
+		// a migration is not given up by a click: it pauses, and goes on where it was
+		if err != nil && ctx.Err() != nil && m.aborted == nil {
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
 			m.pause(ctx, "canceled in Temporal; resume to go on, or abort")
 			err = phase.do(ctx)
@@ -180,16 +187,19 @@ func (m *run) run(ctx workflow.Context) error {
 
 // next is the phase after p.
 func next(p migration.MigrationPhase) migration.MigrationPhase {
-	order := []migration.MigrationPhase{migration.MigrationAccepted, migration.MigrationPreflight, migration.MigrationProvisioning, migration.MigrationReleasing, migration.MigrationSoak, migration.MigrationDone}
+	order := []migration.MigrationPhase{migration.MigrationAccepted, migration.MigrationPreflight, migration.MigrationProvisioning,
+		migration.MigrationReleasing, migration.MigrationSoak, migration.MigrationDone}
 	return order[slices.Index(order, p)+1]
 }
 
 // accept stores the plan and makes every customer visible, from the first minute.
 func (m *run) accept(ctx workflow.Context) error {
-	if err := workflow.ExecuteActivity(work.Question.In(ctx, "store the plan"), work.State.SaveSpec, state.SaveSpecRequest{Spec: m.in.Spec}).Get(ctx, &m.Spec); err != nil {
+	if err := workflow.ExecuteActivity(work.Question.In(ctx, "store the plan"), work.State.SaveSpec,
+		state.SaveSpecRequest{Spec: m.in.Spec}).Get(ctx, &m.Spec); err != nil {
 		return err
 	}
-	m.Note(ctx, fmt.Sprintf("plan accepted: %d customers in %d batches", len(m.in.Spec.Customers), len(m.in.Spec.Batches)), migration.Command{By: m.in.By})
+	m.Note(ctx, fmt.Sprintf("plan accepted: %d customers in %d batches", len(m.in.Spec.Customers), len(m.in.Spec.Batches)),
+		migration.Command{By: m.in.By})
 	if err := m.load(ctx); err != nil {
 		return err
 	}
@@ -207,7 +217,8 @@ func (m *run) load(ctx workflow.Context) error {
 	if m.Names == nil {
 		for _, b := range m.plan.Batches {
 			m.Names = append(m.Names, b.Name)
-			m.Batches[b.Name] = migration.BatchStatus{Name: b.Name, Phase: migration.BatchWaiting, WaitingFor: migration.WaitTurn, Needs: b.Approvals, Window: b.Window, Ticket: b.Ticket,
+			m.Batches[b.Name] = migration.BatchStatus{Name: b.Name, Phase: migration.BatchWaiting, WaitingFor: migration.WaitTurn,
+				Needs: b.Approvals, Window: b.Window, Ticket: b.Ticket,
 				Counts: migration.Counts{Customers: len(b.Customers), Waiting: len(b.Customers)}}
 		}
 	}
@@ -216,8 +227,9 @@ func (m *run) load(ctx workflow.Context) error {
 	return nil
 }
 
-// startCustomers starts every Customer, a hundred at a time. They outlive this run: one that runs already, or has ended, is as good. A
-// batch that runs, since the Migration before this one was terminated, looks after its own: it knows where each of them was.
+// startCustomers starts every Customer, a hundred at a time. They outlive this run: one that runs
+// already, or has ended, is as good. A batch that runs, since the Migration before this one was
+// terminated, looks after its own: it knows where each of them was.
 func (m *run) startCustomers(ctx workflow.Context) error {
 	const atOnce = 100
 	runs, err := m.batchesThatRun(ctx)
@@ -255,12 +267,14 @@ func (m *run) batchesThatRun(ctx workflow.Context) (map[string]bool, error) {
 	return runs, ctx.Err()
 }
 
-// preflight looks at everything the plan names, next to it, and touches nothing. One blocker ends the migration here.
+// preflight looks at everything the plan names, next to it, and touches nothing. One blocker ends
+// the migration here.
 func (m *run) preflight(ctx workflow.Context) error {
 	if err := m.load(ctx); err != nil {
 		return err
 	}
-	c := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: migration.CheckID(m.Spec.Plan, migration.CheckPreflight), StaticSummary: "preflight of " + m.Spec.Plan, WaitForCancellation: true,
+	c := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: migration.CheckID(m.Spec.Plan, migration.CheckPreflight),
+		StaticSummary: "preflight of " + m.Spec.Plan, WaitForCancellation: true,
 		TypedSearchAttributes: temporal.NewSearchAttributes(status.AttrPlan.ValueSet(m.Spec.Plan))})
 	c, cancel := workflow.WithCancel(c)
 	defer cancel()
@@ -286,7 +300,8 @@ func (m *run) preflight(ctx workflow.Context) error {
 	return nil
 }
 
-// provision brings up beside what runs all that the first cutover needs: copies of the data that follow it, machines and services.
+// provision brings up beside what runs all that the first cutover needs: copies of the data that
+// follow it, machines and services.
 func (m *run) provision(ctx workflow.Context) error {
 	if err := m.load(ctx); err != nil {
 		return err
@@ -352,7 +367,8 @@ func (m *run) releaseBatches(ctx workflow.Context) error {
 	return nil
 }
 
-// soak waits until every customer has ended. An operator can still take back any of them, or start a batch anew.
+// soak waits until every customer has ended. An operator can still take back any of them, or start
+// a batch anew.
 func (m *run) soak(ctx workflow.Context) error {
 	if err := m.load(ctx); err != nil {
 		return err
@@ -370,7 +386,8 @@ func (m *run) mustRenew(ctx workflow.Context) bool {
 	return m.aborted == nil && mail.Renewable(ctx, mail.SignalBatch, mail.SignalPiece, mail.SignalPause)
 }
 
-// awaitOrRenew waits for a condition, in a new history where this one grows too long: the error says so.
+// awaitOrRenew waits for a condition, in a new history where this one grows too long: the error
+// says so.
 func (m *run) awaitOrRenew(ctx workflow.Context, until func() bool) error {
 	for {
 		if err := m.awaitUnlessAborted(ctx, func() bool { return until() || m.mustRenew(ctx) }); err != nil {
@@ -407,7 +424,8 @@ func (m *run) abort(ctx workflow.Context) error {
 	if err := workflow.Await(ctx, func() bool { return m.closed(m.started()) }); err != nil {
 		return err
 	}
-	// It refuses while anybody's data says AWS, whatever this migration knows: nothing has been stopped or removed then.
+	// It refuses while anybody's data says AWS, whatever this migration knows: nothing has been
+	// stopped or removed then.
 	if err := m.restoreRoutes(ctx); err != nil {
 		return err
 	}
@@ -456,7 +474,8 @@ func (m *run) dismiss(ctx workflow.Context) {
 	}
 }
 
-// stop ends what copies and launches, and waits until it runs no more: what it is in the middle of making would be left behind.
+// stop ends what copies and launches, and waits until it runs no more: what it is in the middle of
+// making would be left behind.
 func (m *run) stop(ctx workflow.Context) {
 	runs := map[string]bool{}
 	var ids []string
@@ -500,8 +519,11 @@ func (m *run) took(ctx workflow.Context, r mail.BatchReport) {
 // judge pauses the migration when more customers had to go back or be held than the plan allows.
 func (m *run) judge(ctx workflow.Context) {
 	if most := m.plan.Policy.StopAfter; most > 0 && m.Paused == nil && m.incidents()-m.Forgiven >= most {
-		m.Note(ctx, "the migration pauses itself", migration.Command{Reason: fmt.Sprintf("%d customers rolled back or held; the plan stops after %d", m.incidents()-m.Forgiven, most)})
-		m.pause(ctx, fmt.Sprintf("%d customers were rolled back or held (policy.stopAfter: %d); look at why, then resume", m.incidents()-m.Forgiven, most))
+		m.Note(ctx, "the migration pauses itself",
+			migration.Command{Reason: fmt.Sprintf("%d customers rolled back or held; the plan stops after %d", m.incidents()-m.Forgiven,
+				most)})
+		m.pause(ctx, fmt.Sprintf("%d customers were rolled back or held (policy.stopAfter: %d); look at why, then resume",
+			m.incidents()-m.Forgiven, most))
 	}
 }
 

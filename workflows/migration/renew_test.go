@@ -22,8 +22,9 @@ func (*library) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error)
 	return state.Plan{}, nil
 }
 
-// renewed plays a Migration that has gone on as new while its batch is under way, and that needs a minute to read the plan. It ends when the
-// batch does, after ten. What it says after five is noted, and which signal it has sent to whom.
+// renewed plays a Migration that has gone on as new while its batch is under way, and that needs a
+// minute to read the plan. It ends when the batch does, after ten. What it says after five is
+// noted, and which signal it has sent to whom.
 func renewed(t *testing.T, say func(*testsuite.TestWorkflowEnvironment)) (says migration.MigrationStatus, told []string) {
 	t.Helper()
 	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
@@ -36,8 +37,10 @@ func renewed(t *testing.T, say func(*testsuite.TestWorkflowEnvironment)) (says m
 		told = append(told, args.String(3)+" to "+args.String(1))
 	}).Return(nil)
 	st := newMigration(Input{}).State
-	st.Spec.Plan, st.Names, st.Started, st.Resume, st.Phase = "shop", []string{"wave"}, 1, migration.MigrationReleasing, migration.MigrationReleasing
-	under := migration.BatchStatus{Name: "wave", Phase: migration.BatchCuttingOver, Counts: migration.Counts{Customers: 1, Moving: 1, Away: 1}}
+	st.Spec.Plan, st.Names, st.Started, st.Resume, st.Phase = "shop", []string{"wave"}, 1, migration.MigrationReleasing,
+		migration.MigrationReleasing
+	under := migration.BatchStatus{Name: "wave", Phase: migration.BatchCuttingOver,
+		Counts: migration.Counts{Customers: 1, Moving: 1, Away: 1}}
 	st.Batches["wave"] = under
 	env.RegisterDelayedCallback(func() { say(env) }, time.Second)
 	env.RegisterDelayedCallback(func() {
@@ -55,11 +58,13 @@ func renewed(t *testing.T, say func(*testsuite.TestWorkflowEnvironment)) (says m
 	return says, told
 }
 
-// Nobody sees that a Migration has gone on as new: it is asked to take everything back in that minute, and does.
+// Nobody sees that a Migration has gone on as new: it is asked to take everything back in that
+// minute, and does.
 func TestACommandIsHeardBeforeARenewedMigrationHasReadItsPlan(t *testing.T) {
 	_, told := renewed(t, func(env *testsuite.TestWorkflowEnvironment) {
 		env.UpdateWorkflow(migration.UpdateRollback, "", &testsuite.TestUpdateCallback{
-			OnReject: func(err error) { require.NoError(t, err) }, OnAccept: func() {}, OnComplete: func(_ any, err error) { require.NoError(t, err) },
+			OnReject: func(err error) { require.NoError(t, err) }, OnAccept: func() {},
+			OnComplete: func(_ any, err error) { require.NoError(t, err) },
 		}, migration.Command{By: "ann", Reason: "they call"})
 	})
 	require.Contains(t, told, mail.SignalBack+" to "+migration.BatchID("shop", "wave"))
@@ -67,7 +72,8 @@ func TestACommandIsHeardBeforeARenewedMigrationHasReadItsPlan(t *testing.T) {
 
 func TestAnIncidentCountsThatIsReportedBeforeARenewedMigrationHasReadItsPlan(t *testing.T) {
 	says, told := renewed(t, func(env *testsuite.TestWorkflowEnvironment) {
-		s := migration.BatchStatus{Name: "wave", Phase: migration.BatchCuttingOver, Counts: migration.Counts{Customers: 1, Held: 1, Away: 1}}
+		s := migration.BatchStatus{Name: "wave", Phase: migration.BatchCuttingOver,
+			Counts: migration.Counts{Customers: 1, Held: 1, Away: 1}}
 		env.SignalWorkflow(mail.SignalBatch, mail.BatchReport{Order: mail.Order{At: 1, N: 1}, Status: s, Incidents: 1})
 	})
 	require.True(t, says.Paused)

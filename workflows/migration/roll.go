@@ -24,8 +24,9 @@ func (m *run) rollEvery() time.Duration {
 	}
 }
 
-// callRoll tells every batch what holds and asks the rest whether they run. What was terminated is started again, with what it had last
-// reported; a workload that has failed is tried again by the same way.
+// callRoll tells every batch what holds and asks the rest whether they run. What was terminated is
+// started again, with what it had last reported; a workload that has failed is tried again by the
+// same way.
 func (m *run) callRoll(ctx workflow.Context) {
 	word := mail.Pause{Order: m.Stamp(ctx)}
 	if m.Paused != nil {
@@ -38,7 +39,8 @@ func (m *run) callRoll(ctx workflow.Context) {
 		m.TellOr(ctx, migration.BatchID(m.Spec.Plan, b.Name), mail.SignalPause, word, func(ctx workflow.Context) {
 			if !m.Closed[b.Name] && m.rollEvery() > 0 {
 				was := m.Batches[b.Name]
-				m.Note(ctx, "batch "+b.Name+" was terminated, and is started again", migration.Command{Reason: "it was " + string(was.Phase)})
+				m.Note(ctx, "batch "+b.Name+" was terminated, and is started again",
+					migration.Command{Reason: "it was " + string(was.Phase)})
 				m.startBatch(ctx, b, &was)
 				if m.Phase == migration.MigrationAborting {
 					m.Tell(ctx, migration.BatchID(m.Spec.Plan, b.Name), mail.SignalAbort, *m.aborted)
@@ -77,16 +79,20 @@ func (m *run) start(ctx workflow.Context, id, summary string, wf, in any, attrs 
 }
 
 func (m *run) startBatch(ctx workflow.Context, b migration.Batch, was *migration.BatchStatus) {
-	m.start(ctx, migration.BatchID(m.Spec.Plan, b.Name), "batch "+b.Name, batch.Batch, batch.Input{Spec: m.Spec, Batch: b, Paused: m.Paused, Was: was, Incidents: m.Incidents[b.Name]},
-		status.AttrBatch.ValueSet(b.Name), status.AttrPhase.ValueSet(string(migration.BatchGate)), status.AttrWaiting.ValueSet(string(migration.WaitNothing)))
+	m.start(ctx, migration.BatchID(m.Spec.Plan, b.Name), "batch "+b.Name, batch.Batch,
+		batch.Input{Spec: m.Spec, Batch: b, Paused: m.Paused, Was: was, Incidents: m.Incidents[b.Name]},
+		status.AttrBatch.ValueSet(b.Name), status.AttrPhase.ValueSet(string(migration.BatchGate)),
+		status.AttrWaiting.ValueSet(string(migration.WaitNothing)))
 }
 
 func (m *run) startWorkload(ctx workflow.Context, name string) {
-	m.startPiece(ctx, name, migration.WorkloadID(m.Spec.Plan, name), "workload "+name, workload.Workload, workload.Input{Spec: m.Spec, Workload: name})
+	m.startPiece(ctx, name, migration.WorkloadID(m.Spec.Plan, name), "workload "+name, workload.Workload,
+		workload.Input{Spec: m.Spec, Workload: name})
 }
 
 func (m *run) startReplication(ctx workflow.Context, dataset string) {
-	m.startPiece(ctx, dataset, migration.ReplicationID(m.Spec.Plan, dataset), "replication of "+dataset, replication.Replication, replication.Input{Spec: m.Spec, Dataset: dataset})
+	m.startPiece(ctx, dataset, migration.ReplicationID(m.Spec.Plan, dataset), "replication of "+dataset, replication.Replication,
+		replication.Input{Spec: m.Spec, Dataset: dataset})
 }
 
 // startPiece starts a workload or a dataset, which belongs to the roll from now on.

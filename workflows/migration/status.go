@@ -10,7 +10,8 @@ import (
 
 func (m *run) status() migration.MigrationStatus {
 	s := migration.MigrationStatus{
-		Plan: m.Spec.Plan, Revision: m.Spec.Revision, Digest: m.Spec.Digest, Phase: m.Phase, WaitingFor: m.Waiting, Reason: m.Reason, Since: m.Since,
+		Plan: m.Spec.Plan, Revision: m.Spec.Revision, Digest: m.Spec.Digest, Phase: m.Phase, WaitingFor: m.Waiting, Reason: m.Reason,
+		Since:  m.Since,
 		Paused: m.Paused != nil, MayDo: m.mayDo(), Timeline: m.Timeline,
 	}
 	for _, name := range m.Names {
@@ -47,7 +48,8 @@ func (m *run) away() (n int) {
 
 // allowed refuses a command that would do nothing or mean something else than the operator thinks.
 func (m *run) allowed(name string) error {
-	running := m.Phase != migration.MigrationDone && m.Phase != migration.MigrationFailed && m.Phase != migration.MigrationAborting && m.Phase != migration.MigrationAborted
+	running := m.Phase != migration.MigrationDone && m.Phase != migration.MigrationFailed && m.Phase != migration.MigrationAborting &&
+		m.Phase != migration.MigrationAborted
 	switch name {
 	case migration.UpdatePause:
 		if running && m.Paused == nil {
@@ -89,7 +91,8 @@ func (m *run) waitsFor() migration.Waiting {
 	return migration.WaitNothing
 }
 
-// because is what keeps the migration from going on by itself: that it is paused, or what has failed.
+// because is what keeps the migration from going on by itself: that it is paused, or what has
+// failed.
 func (m *run) because() string {
 	if m.Paused != nil {
 		return m.Paused.Reason
@@ -112,11 +115,13 @@ func (m *run) because() string {
 func (m *run) describe() string {
 	var b strings.Builder
 	if len(m.Names) > 0 {
-		b.WriteString("| batch | phase | waits for | customers | waiting | moving | baking | on AWS | rolled back | held |\n|---|---|---|---|---|---|---|---|---|---|\n")
+		b.WriteString("| batch | phase | waits for | customers | waiting | moving | baking | on AWS | rolled back | held " +
+			"|\n|---|---|---|---|---|---|---|---|---|---|\n")
 		for _, name := range m.Names {
 			s := m.Batches[name]
 			n := s.Counts
-			status.Line(&b, "| %s | %s | %s | %d | %d | %d | %d | %d | %d | %d |\n", s.Name, s.Phase, s.WaitingFor, n.Customers, n.Waiting, n.Moving, n.Baking, n.OnAWS, n.RolledBack, n.Held)
+			status.Line(&b, "| %s | %s | %s | %d | %d | %d | %d | %d | %d | %d |\n", s.Name, s.Phase, s.WaitingFor, n.Customers, n.Waiting,
+				n.Moving, n.Baking, n.OnAWS, n.RolledBack, n.Held)
 		}
 	}
 	for _, d := range m.plan.Datasets {

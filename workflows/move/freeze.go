@@ -25,8 +25,9 @@ type round struct {
 	sites       []string
 }
 
-// rounds are those of a freeze: all steps in one activity, where the customer's data lies at one site. At several sites each step waits
-// until the one before it is done everywhere, and what lies at the first database's site opens first.
+// rounds are those of a freeze: all steps in one activity, where the customer's data lies at one
+// site. At several sites each step waits until the one before it is done everywhere, and what lies
+// at the first database's site opens first.
 func (m *move) rounds() []round {
 	var sites []string
 	for _, d := range append(slices.Clone(m.Slice.Databases), m.Slice.Files...) {
@@ -43,8 +44,8 @@ func (m *move) rounds() []round {
 	}
 }
 
-// freeze is the part of the Move in which the customer cannot write, from fence to open. It says how it ended, if it did not come to its
-// end: superseded, before a seal was tried, or in doubt.
+// freeze is the part of the Move in which the customer cannot write, from fence to open. It says
+// how it ended, if it did not come to its end: superseded, before a seal was tried, or in doubt.
 func (m *move) freeze(ctx workflow.Context) error {
 	m.step(ctx, migration.StepFencing, migration.WaitData)
 	rounds := m.rounds()

@@ -1,4 +1,5 @@
-// Package move is one try of moving a customer from one side to the other: check, freeze (fence, drain and verify, seal, open), route.
+// Package move is one try of moving a customer from one side to the other: check, freeze (fence,
+// drain and verify, seal, open), route.
 package move
 
 import (
@@ -25,8 +26,9 @@ type Input struct {
 	Token int64                   `json:"token"`
 }
 
-// Move moves one customer from one side to the other, or leaves it where it is: there is no third way out. A cutover and a rollback
-// are the same code. Whatever ends it otherwise (terminated, reset, lost), Customer repairs.
+// Move moves one customer from one side to the other, or leaves it where it is: there is no third
+// way out. A cutover and a rollback are the same code. Whatever ends it otherwise (terminated,
+// reset, lost), Customer repairs.
 func Move(ctx workflow.Context, in Input) (migration.MoveResult, error) {
 	m := newMove(ctx, in)
 	return m.run(ctx)
@@ -50,7 +52,8 @@ func newMove(ctx workflow.Context, in Input) *move {
 	return m
 }
 
-// run is the Move: check, freeze, route. Before the seal every failure leaves the origin open; after it every doubt is resolved by writing.
+// run is the Move: check, freeze, route. Before the seal every failure leaves the origin open;
+// after it every doubt is resolved by writing.
 func (m *move) run(ctx workflow.Context) (migration.MoveResult, error) {
 	if err := m.check(ctx); err != nil {
 		return m.ended(ctx, migration.MoveNotStarted, err)
@@ -117,7 +120,8 @@ func (m *move) check(ctx workflow.Context) error {
 	return work.Refused(verdict.Findings)
 }
 
-// arrive makes the route follow the home record. The customer is homed; nothing can go back from here but another Move.
+// arrive makes the route follow the home record. The customer is homed; nothing can go back from
+// here but another Move.
 func (m *move) arrive(ctx workflow.Context) (migration.MoveResult, error) {
 	m.result.Home = m.To
 	if !m.result.Fenced.IsZero() && !m.result.Opened.IsZero() {
@@ -130,20 +134,22 @@ func (m *move) arrive(ctx workflow.Context) (migration.MoveResult, error) {
 	return m.ended(ctx, migration.MoveDone, nil)
 }
 
-// giveUp takes the fence back, before the seal, whatever the reason. Nothing is lost if it cannot: the lease runs out by itself.
+// giveUp takes the fence back, before the seal, whatever the reason. Nothing is lost if it cannot:
+// the lease runs out by itself.
 func (m *move) giveUp(ctx workflow.Context, why error) (migration.MoveResult, error) {
 	if m.result.Step == migration.StepChecking {
 		return m.ended(ctx, migration.MoveNotStarted, why)
 	}
 	_ = m.each(ctx, func(ctx workflow.Context, d migration.Dataset) error {
-		_, err := m.try.Say(work.FreezeStep.Within(m.Slice.Policy.FreezeBudget.D()).At(ctx, d.Site(), "unfence "+d.Name), work.Postgres.UnfenceTenant, d)
+		_, err := m.try.Say(work.FreezeStep.Within(m.Slice.Policy.FreezeBudget.D()).At(ctx, d.Site(), "unfence "+d.Name),
+			work.Postgres.UnfenceTenant, d)
 		return err
 	})
 	return m.ended(ctx, migration.MoveGaveUp, why)
 }
 
-// resolve settles an unknown outcome by writing: poison either finds the destination open, and the Move goes forward, or makes a
-// late open impossible, and the origin opens again.
+// resolve settles an unknown outcome by writing: poison either finds the destination open, and the
+// Move goes forward, or makes a late open impossible, and the origin opens again.
 func (m *move) resolve(ctx workflow.Context, why error) (migration.MoveResult, error) {
 	at := m.result.Step
 	m.step(ctx, migration.StepResolving, migration.WaitNothing)

@@ -14,11 +14,12 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-// auditEvery lies between two audits of a database's fences: what they find is known within a minute.
+// auditEvery lies between two audits of a database's fences: what they find is known within a
+// minute.
 const auditEvery = 45 * time.Second
 
-// auditAlways audits the fences of every customer on both sides, from the day on which they are set up
-// to the end of the migration, whatever phase a customer is in.
+// auditAlways audits the fences of every customer on both sides, from the day on which they are set
+// up to the end of the migration, whatever phase a customer is in.
 func (r *replication) auditAlways(ctx workflow.Context) {
 	for !r.stopped && ctx.Err() == nil {
 		r.auditing = true // a run that goes on as new waits for the answer: what it closed must be told
@@ -82,19 +83,22 @@ func (r *replication) holdThose(ctx workflow.Context, words map[int64]string) er
 	}
 	var names state.CustomerNames
 	l := work.Question.In(ctx, "name the customers in trouble")
-	if err := workflow.ExecuteActivity(l, work.State.NameCustomers, state.NameCustomersRequest{Spec: r.in.Spec, Dataset: r.in.Dataset, Tenants: tenants}).Get(l, &names); err != nil {
+	if err := workflow.ExecuteActivity(l, work.State.NameCustomers,
+		state.NameCustomersRequest{Spec: r.in.Spec, Dataset: r.in.Dataset, Tenants: tenants}).Get(l, &names); err != nil {
 		return err
 	}
 	for _, t := range tenants {
 		r.Told[t] = words[t]
-		r.TellOr(ctx, migration.CustomerID(r.in.Spec.Plan, names.IDs[t]), mail.SignalTrouble, mail.Trouble{Words: words[t]}, func(workflow.Context) {
-			delete(r.Told, t) // it does not run now: it is told when it does
-		})
+		r.TellOr(ctx, migration.CustomerID(r.in.Spec.Plan, names.IDs[t]), mail.SignalTrouble, mail.Trouble{Words: words[t]},
+			func(workflow.Context) {
+				delete(r.Told, t) // it does not run now: it is told when it does
+			})
 	}
 	return nil
 }
 
-// trouble says what is wrong with the dataset; "" says that nothing is. stop keeps every customer from moving.
+// trouble says what is wrong with the dataset; "" says that nothing is. stop keeps every customer
+// from moving.
 func (r *replication) trouble(ctx workflow.Context, words string, stop bool) {
 	if words == r.Trouble && stop == r.Stop {
 		return

@@ -53,7 +53,8 @@ func (l *ledgerRoom) WatchPostgres(context.Context, postgres.PostgresRef) (postg
 }
 
 // audited runs the Replication for ten minutes and answers what it told whom.
-func audited(t *testing.T, found func(look int) postgres.WatchResult) (room *ledgerRoom, told map[string][]string, pieces []mail.PieceReport) {
+func audited(t *testing.T, found func(look int) postgres.WatchResult) (room *ledgerRoom, told map[string][]string,
+	pieces []mail.PieceReport) {
 	t.Helper()
 	room, told = &ledgerRoom{found: found}, map[string][]string{}
 	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
@@ -95,7 +96,8 @@ func TestBothSidesAreAuditedEachMinuteFromPrepareToTheEnd(t *testing.T) {
 }
 
 func TestACustomerWhoseSideWasStaleIsToldOnceWhatWasWrittenThere(t *testing.T) {
-	stale := postgres.StaleSide{Tenant: 2, Side: migration.OnPrem, Token: 7, At: time.Date(2026, 12, 2, 22, 3, 0, 0, time.UTC), Writes: "table orders: 1 rows as they are on premises only: id=4711"}
+	stale := postgres.StaleSide{Tenant: 2, Side: migration.OnPrem, Token: 7, At: time.Date(2026, 12, 2, 22, 3, 0, 0, time.UTC),
+		Writes: "table orders: 1 rows as they are on premises only: id=4711"}
 	_, told, pieces := audited(t, func(look int) postgres.WatchResult {
 		if look < 3 {
 			return postgres.WatchResult{}

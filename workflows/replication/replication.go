@@ -1,4 +1,5 @@
-// Package replication keeps a dataset's copy close behind, in the direction away from each customer's home.
+// Package replication keeps a dataset's copy close behind, in the direction away from each
+// customer's home.
 package replication
 
 import (
@@ -43,12 +44,14 @@ type State struct {
 	Stop     bool                      `json:"stop,omitempty"`    // and that nobody may move because of it
 	Told     map[int64]string          `json:"told"`              // tenants in trouble, with what their customers were told
 
-	// Of a pass over files that goes on in the next run: with whom, and how much is to be looked at again so far.
+	// Of a pass over files that goes on in the next run: with whom, and how much is to be looked at
+	// again so far.
 	Next      string `json:"next,omitempty"`
 	Conflicts int64  `json:"conflicts,omitempty"`
 }
 
-// Replication keeps a dataset's copy close behind, in the direction away from each customer's home, until the migration ends.
+// Replication keeps a dataset's copy close behind, in the direction away from each customer's home,
+// until the migration ends.
 func Replication(ctx workflow.Context, in Input) error {
 	r := newReplication(in)
 	work, cancel := workflow.WithCancel(ctx)
@@ -97,10 +100,11 @@ func (r *replication) setup(ctx workflow.Context) {
 		}
 	})
 	mail.Listen(ctx, mail.SignalStop, "The migration is over.", func(workflow.Context, mail.Wish) { r.stopped = true; r.cancel() })
-	mail.Listen(ctx, mail.SignalRelease, "A Move is over: the customer's data may be copied again.", func(_ workflow.Context, v mail.Release) {
-		delete(r.Yielded, v.Customer)
-		r.Homes[v.Customer] = v.Home
-	})
+	mail.Listen(ctx, mail.SignalRelease, "A Move is over: the customer's data may be copied again.",
+		func(_ workflow.Context, v mail.Release) {
+			delete(r.Yielded, v.Customer)
+			r.Homes[v.Customer] = v.Home
+		})
 	mail.Listen(ctx, mail.SignalYield, "A Move begins: leave the customer's data alone.", func(ctx workflow.Context, v mail.Yield) {
 		r.Yielded[v.Customer] = v.ReplyTo
 		r.asides++
@@ -144,10 +148,12 @@ func (r *replication) run(ctx workflow.Context) error {
 }
 
 func (r *replication) mustRenew(ctx workflow.Context) bool {
-	return !r.stopped && !r.auditing && r.asides == 0 && mail.Renewable(ctx, mail.SignalYield, mail.SignalRelease, mail.SignalStop, mail.SignalAsk)
+	return !r.stopped && !r.auditing && r.asides == 0 &&
+		mail.Renewable(ctx, mail.SignalYield, mail.SignalRelease, mail.SignalStop, mail.SignalAsk)
 }
 
-// prepare sets up both databases, once, and waits for the first copy and for a beat to make the round trip.
+// prepare sets up both databases, once, and waits for the first copy and for a beat to make the
+// round trip.
 func (r *replication) prepare(ctx workflow.Context) error {
 	if r.Prepared {
 		return nil
@@ -155,7 +161,8 @@ func (r *replication) prepare(ctx workflow.Context) error {
 	ref := postgres.PostgresRef{Plan: r.in.Spec.Plan, Dataset: r.dataset, Target: r.plan.Target(r.dataset.Target())}
 	r.Set(ctx, migration.PieceProvisioning, migration.WaitData, "setting up both directions")
 	b := work.BulkCopy.At(ctx, r.dataset.Site(), "set up replication of "+r.dataset.Name)
-	if err := workflow.ExecuteActivity(b, work.Postgres.PreparePostgres, postgres.PreparePostgresRequest{PostgresRef: ref, Tenants: r.plan.Tenants[r.dataset.Name]}).Get(b, nil); err != nil {
+	if err := workflow.ExecuteActivity(b, work.Postgres.PreparePostgres,
+		postgres.PreparePostgresRequest{PostgresRef: ref, Tenants: r.plan.Tenants[r.dataset.Name]}).Get(b, nil); err != nil {
 		return err
 	}
 	r.Set(ctx, migration.PieceReplicating, migration.WaitData, "first copy")
@@ -198,12 +205,13 @@ func near(d migration.Duration) string {
 	}
 }
 
-// passFiles copies what changed, customer by customer, away from where each is homed. It stops between two of them when the history has become
-// long, and then goes on with the next.
+// passFiles copies what changed, customer by customer, away from where each is homed. It stops
+// between two of them when the history has become long, and then goes on with the next.
 func (r *replication) passFiles(ctx workflow.Context) error {
 	var list state.FileCustomers
 	l := work.Question.In(ctx, "customers of "+r.dataset.Name)
-	if err := workflow.ExecuteActivity(l, work.State.ListFileCustomers, state.ListFileCustomersRequest{Spec: r.in.Spec, Dataset: r.dataset.Name}).Get(l, &list); err != nil {
+	if err := workflow.ExecuteActivity(l, work.State.ListFileCustomers,
+		state.ListFileCustomersRequest{Spec: r.in.Spec, Dataset: r.dataset.Name}).Get(l, &list); err != nil {
 		return err
 	}
 	passed := false
@@ -239,7 +247,8 @@ func (r *replication) passCustomer(ctx workflow.Context, id string) (conflicts i
 	slice, known := r.slices[id]
 	if !known {
 		l := work.Question.In(ctx, "read the plan's slice of "+id)
-		if err := workflow.ExecuteActivity(l, work.State.LoadCustomer, state.LoadCustomerRequest{Spec: r.in.Spec, Customer: id}).Get(l, &slice); err != nil {
+		if err := workflow.ExecuteActivity(l, work.State.LoadCustomer, state.LoadCustomerRequest{Spec: r.in.Spec, Customer: id}).Get(l,
+			&slice); err != nil {
 			return 0, err
 		}
 		r.slices[id] = slice

@@ -19,7 +19,8 @@ import (
 type shelf struct{ passed []string }
 
 func (*shelf) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
-	return state.Plan{Datasets: []migration.Dataset{{Name: "attachments", Files: &migration.Files{Site: "dc1", Target: "prod", FencedBy: "orders"}}}}, nil
+	return state.Plan{Datasets: []migration.Dataset{{Name: "attachments",
+		Files: &migration.Files{Site: "dc1", Target: "prod", FencedBy: "orders"}}}}, nil
 }
 
 func (*shelf) ListFileCustomers(context.Context, state.ListFileCustomersRequest) (state.FileCustomers, error) {
@@ -35,7 +36,8 @@ func (s *shelf) CopyFiles(_ context.Context, req files.FilesRequest) (files.File
 	return files.FilesResult{}, nil
 }
 
-// A pass over more customers than a history has room for goes on, in the next run, with the next of them.
+// A pass over more customers than a history has room for goes on, in the next run, with the next of
+// them.
 func TestAPassGoesOnAsNewBetweenTwoCustomers(t *testing.T) {
 	s := &shelf{}
 	in := Input{Dataset: "attachments"}

@@ -1,5 +1,5 @@
-// Package roll looks after those that a workflow depends on and that outlive it: it starts them, and calls the roll again and again, since
-// somebody may have terminated one by hand.
+// Package roll looks after those that a workflow depends on and that outlive it: it starts them,
+// and calls the roll again and again, since somebody may have terminated one by hand.
 package roll
 
 import (
@@ -21,8 +21,9 @@ type Roll struct {
 	Waits time.Time `json:"waits,omitzero"` // since when, for the next roll call
 }
 
-// Keep calls the roll, again and again. every says how long to wait before the next time; while it says 0, nobody is called. A run that
-// goes on as new waits for what is left of that. It never returns; start it with workflow.Go.
+// Keep calls the roll, again and again. every says how long to wait before the next time; while it
+// says 0, nobody is called. A run that goes on as new waits for what is left of that. It never
+// returns; start it with workflow.Go.
 func (r *Roll) Keep(ctx workflow.Context, every func() time.Duration, call func(workflow.Context)) {
 	for carried := !r.Waits.IsZero(); ; carried = false {
 		if workflow.Await(ctx, func() bool { return every() > 0 }) != nil {
@@ -43,11 +44,12 @@ func (r *Roll) Keep(ctx workflow.Context, every func() time.Duration, call func(
 	}
 }
 
-// Start starts a workflow that outlives this one, waits until it has started and says whether it did: otherwise one of this id runs
-// already, which is as good.
+// Start starts a workflow that outlives this one, waits until it has started and says whether it
+// did: otherwise one of this id runs already, which is as good.
 func Start(ctx workflow.Context, plan, id, summary string, wf, in any, attrs ...temporal.SearchAttributeUpdate) bool {
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID: id, WorkflowTaskTimeout: workflow.GetChildWorkflowOptions(ctx).WorkflowTaskTimeout, ParentClosePolicy: enums.PARENT_CLOSE_POLICY_ABANDON, WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowID: id, WorkflowTaskTimeout: workflow.GetChildWorkflowOptions(ctx).WorkflowTaskTimeout,
+		ParentClosePolicy: enums.PARENT_CLOSE_POLICY_ABANDON, WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		StaticSummary: summary, TypedSearchAttributes: temporal.NewSearchAttributes(append(attrs, status.AttrPlan.ValueSet(plan))...),
 	})
 	err := workflow.ExecuteChildWorkflow(ctx, wf, in).GetChildWorkflowExecution().Get(ctx, nil)

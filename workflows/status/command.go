@@ -34,7 +34,8 @@ func (s *Status[P]) Handle(ctx workflow.Context, commands ...Command) error {
 	return nil
 }
 
-// validate refuses late commands first: a refusal leaves nothing in the history, and who asked has been told that nothing happens.
+// validate refuses late commands first: a refusal leaves nothing in the history, and who asked has
+// been told that nothing happens.
 func (s *Status[P]) validate(ctx workflow.Context, c Command, cmd migration.Command) error {
 	if err := cmd.Late(workflow.Now(ctx)); err != nil {
 		return err
@@ -66,7 +67,8 @@ func (s *Status[P]) take(ctx workflow.Context, c Command, cmd migration.Command)
 	return migration.Accepted{Message: said}
 }
 
-// repeated says whether a command's request id was taken before, in this run or an earlier one, and remembers it.
+// repeated says whether a command's request id was taken before, in this run or an earlier one, and
+// remembers it.
 func (s *Status[P]) repeated(cmd migration.Command) bool {
 	if cmd.RequestID == "" {
 		return false

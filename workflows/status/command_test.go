@@ -27,7 +27,8 @@ func (a *answer) Complete(v any, _ error) {
 	}
 }
 
-// given sends commands to a workflow, one a second, and says what became of each and how many were carried out.
+// given sends commands to a workflow, one a second, and says what became of each and how many were
+// carried out.
 func given(t *testing.T, commands ...migration.Command) (answers []*answer, carriedOut int) {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite

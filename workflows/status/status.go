@@ -1,5 +1,6 @@
-// Package status is what a workflow shows to those who watch it: phase, what it waits for and why, the timeline, the details in Temporal's
-// UI, the search attributes, and the commands that people may give. It knows no workflow by name.
+// Package status is what a workflow shows to those who watch it: phase, what it waits for and why,
+// the timeline, the details in Temporal's UI, the search attributes, and the commands that people
+// may give. It knows no workflow by name.
 package status
 
 import (
@@ -30,7 +31,8 @@ const (
 	seenRequests   = 50  // request ids carried over continue-as-new
 )
 
-// Status is where a workflow stands, in phases of its own type P. It is part of the workflow's state: continue-as-new carries it over.
+// Status is where a workflow stands, in phases of its own type P. It is part of the workflow's
+// state: continue-as-new carries it over.
 type Status[P ~string] struct {
 	Phase    P                 `json:"phase"`
 	Waiting  migration.Waiting `json:"waiting"`
@@ -57,7 +59,8 @@ func (s *Status[P]) Set(ctx workflow.Context, phase P, waiting migration.Waiting
 	}
 	s.enter(ctx, phase, waiting)
 	s.Reason = reason
-	if err := workflow.UpsertTypedSearchAttributes(ctx, AttrPhase.ValueSet(string(phase)), AttrWaiting.ValueSet(string(waiting))); err != nil {
+	if err := workflow.UpsertTypedSearchAttributes(ctx, AttrPhase.ValueSet(string(phase)),
+		AttrWaiting.ValueSet(string(waiting))); err != nil {
 		workflow.GetLogger(ctx).Warn("search attributes were not updated", "error", err)
 	}
 	s.Show(ctx)
@@ -66,7 +69,8 @@ func (s *Status[P]) Set(ctx workflow.Context, phase P, waiting migration.Waiting
 	}
 }
 
-// SetDetails is Set without the search attributes: each of them is a write of the server's, for which a frozen customer would wait.
+// SetDetails is Set without the search attributes: each of them is a write of the server's, for
+// which a frozen customer would wait.
 func (s *Status[P]) SetDetails(ctx workflow.Context, phase P, waiting migration.Waiting) {
 	s.enter(ctx, phase, waiting)
 	s.Show(ctx)
@@ -79,7 +83,8 @@ func (s *Status[P]) enter(ctx workflow.Context, phase P, waiting migration.Waiti
 	s.Phase, s.Waiting = phase, waiting
 }
 
-// Failed says so where a run has ended with an error, in the phase that means it. The migration starts it again at its next roll call.
+// Failed says so where a run has ended with an error, in the phase that means it. The migration
+// starts it again at its next roll call.
 func (s *Status[P]) Failed(ctx workflow.Context, failed P, err error) {
 	if err == nil || workflow.IsContinueAsNewError(err) {
 		return

@@ -12,7 +12,8 @@ import (
 	"github.com/drover-migration/drover/activities/vsphere"
 )
 
-// Activities are called by method values of these nil pointers: the compiler checks the names, and no client is built here.
+// Activities are called by method values of these nil pointers: the compiler checks the names, and
+// no client is built here.
 var (
 	Compute  *compute.Activities
 	Disks    *disks.Activities

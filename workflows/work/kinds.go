@@ -1,5 +1,6 @@
-// Package work is what workflows ask of activities: the kinds of work, each with its queue, times and retries in one table, the names of
-// the activities, waits that say what they are for, and an error as a person should read it.
+// Package work is what workflows ask of activities: the kinds of work, each with its queue, times
+// and retries in one table, the names of the activities, waits that say what they are for, and an
+// error as a person should read it.
 package work
 
 import (
@@ -45,33 +46,49 @@ var (
 	Watch = Here{work{queue: inMain, attempt: 5 * time.Minute, heartbeat: heartbeat, retry: patient(5 * time.Second)}}
 
 	// Survey is a question next to a site's data, or a change of its setup, that may take minutes.
-	Survey = There{work{queue: migration.SiteQueue, attempt: 10 * time.Minute, heartbeat: time.Minute, retry: patient(30 * time.Second), finishes: true}}
+	Survey = There{work{queue: migration.SiteQueue, attempt: 10 * time.Minute, heartbeat: time.Minute, retry: patient(30 * time.Second),
+		finishes: true}}
 	// BulkCopy is a copy that may take days. It resumes from its checkpoint.
-	BulkCopy = There{work{queue: migration.SiteQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second, retry: patient(time.Minute), finishes: true}}
-	// Audit looks at the fences of all customers of a database, on both sides. It may compare the rows of a customer whose side was stale.
-	Audit = There{work{queue: migration.SiteQueue, attempt: 2 * time.Minute, total: 2 * time.Minute, heartbeat: heartbeat, retry: hurried(time.Second, 10*time.Second)}}
+	BulkCopy = There{work{queue: migration.SiteQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second, retry: patient(time.Minute),
+		finishes: true}}
+	// Audit looks at the fences of all customers of a database, on both sides. It may compare the
+	// rows of a customer whose side was stale.
+	Audit = There{work{queue: migration.SiteQueue, attempt: 2 * time.Minute, total: 2 * time.Minute, heartbeat: heartbeat,
+		retry: hurried(time.Second, 10*time.Second)}}
 	// Pass is a copy that is made again soon anyway: it is given up after a few attempts.
-	Pass = There{work{queue: migration.SiteQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second, retry: retry{first: 200 * time.Millisecond, grows: 2, attempts: 3}, finishes: true}}
+	Pass = There{work{queue: migration.SiteQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second,
+		retry: retry{first: 200 * time.Millisecond, grows: 2, attempts: 3}, finishes: true}}
 
 	// Probe asks a side's machines, which may take as long as the plan's probes.
-	Probe = There{work{queue: migration.SiteFreezeQueue, attempt: probeAttempt, total: 2 * probeAttempt, heartbeat: heartbeat, retry: patient(time.Second)}}
-	// DataQuestion is a question next to the data that has an answer within a minute, or whose time-out says what is wrong.
-	DataQuestion = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, total: time.Minute, begin: takenWithin, retry: closed}}
-	// Freeze is a customer's freeze. It is tried once: what it leaves is settled by writing. Its attempt has time for what comes before the
-	// fence, warm passes and the turn of others; from the fence on the lease and each step's own limit end it, and a lost worker its heartbeats.
-	Freeze = There{work{queue: migration.SiteFreezeQueue, attempt: 10 * time.Minute, begin: 30 * time.Second, heartbeat: FreezeHeartbeat, retry: retry{first: time.Second, grows: 1, attempts: 1}, finishes: true}}
-	// FreezeStep is a step of a Move next to the data: short attempts, given up for good after what Within says.
+	Probe = There{work{queue: migration.SiteFreezeQueue, attempt: probeAttempt, total: 2 * probeAttempt, heartbeat: heartbeat,
+		retry: patient(time.Second)}}
+	// DataQuestion is a question next to the data that has an answer within a minute, or whose
+	// time-out says what is wrong.
+	DataQuestion = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, total: time.Minute, begin: takenWithin,
+		retry: closed}}
+	// Freeze is a customer's freeze. It is tried once: what it leaves is settled by writing. Its
+	// attempt has time for what comes before the fence, warm passes and the turn of others; from
+	// the fence on the lease and each step's own limit end it, and a lost worker its heartbeats.
+	Freeze = There{work{queue: migration.SiteFreezeQueue, attempt: 10 * time.Minute, begin: 30 * time.Second, heartbeat: FreezeHeartbeat,
+		retry: retry{first: time.Second, grows: 1, attempts: 1}, finishes: true}}
+	// FreezeStep is a step of a Move next to the data: short attempts, given up for good after what
+	// Within says.
 	FreezeStep = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, retry: closed}}
-	// Resolution is a step that must happen: after the commit point, or while an unknown outcome is resolved.
+	// Resolution is a step that must happen: after the commit point, or while an unknown outcome is
+	// resolved.
 	Resolution = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, retry: closed}}
-	// RouteStep changes the route of a customer: some tens of milliseconds of calls, and their pace. It reads the home record, hence the
-	// site. It has an end: nobody serves a customer whose route does not follow, and going back makes the old one right.
-	RouteStep = There{work{queue: migration.SiteFreezeQueue, attempt: 5 * time.Second, total: 30 * time.Second, retry: hurried(100*time.Millisecond, time.Second)}}
+	// RouteStep changes the route of a customer: some tens of milliseconds of calls, and their
+	// pace. It reads the home record, hence the site. It has an end: nobody serves a customer whose
+	// route does not follow, and going back makes the old one right.
+	RouteStep = There{work{queue: migration.SiteFreezeQueue, attempt: 5 * time.Second, total: 30 * time.Second,
+		retry: hurried(100*time.Millisecond, time.Second)}}
 )
 
 const (
-	freezeAttempt   = 4 * time.Second  // one attempt at a step while a customer may be closed: a little longer than it waits for locks
-	probeAttempt    = 90 * time.Second // one attempt at probing all machines of a customer's workloads: a quarter of a minute, and the longest probe's time-out
+	freezeAttempt = 4 * time.Second // one attempt at a step while a customer may be closed: a little longer than it waits for locks
+	// one attempt at probing all machines of a customer's workloads: a quarter of a minute, and the
+	// longest probe's time-out
+	probeAttempt    = 90 * time.Second
 	questionAttempt = 10 * time.Second // one attempt at a question next to the data
 	takenWithin     = 20 * time.Second // a worker polls all the time: what lies longer has none
 	heartbeat       = 5 * time.Second  // without a heartbeat of a probe's: its worker is lost
@@ -80,10 +97,12 @@ const (
 	FreezeHeartbeat = 3 * time.Second
 )
 
-// Beat is a question that waits for replication, for as long as the plan lets it be behind and a little longer: who is late is to be named.
+// Beat is a question that waits for replication, for as long as the plan lets it be behind and a
+// little longer: who is late is to be named.
 func Beat(maxLag time.Duration) There {
 	attempt := max(maxLag, questionAttempt/2) + questionAttempt/2
-	return There{work{queue: migration.SiteFreezeQueue, attempt: attempt, total: max(3*attempt, 30*time.Second), retry: hurried(50*time.Millisecond, 500*time.Millisecond)}}
+	return There{work{queue: migration.SiteFreezeQueue, attempt: attempt, total: max(3*attempt, 30*time.Second),
+		retry: hurried(50*time.Millisecond, 500*time.Millisecond)}}
 }
 
 // Within limits all attempts together, and so each of them.
@@ -106,15 +125,18 @@ func (h Here) In(ctx workflow.Context, summary string) workflow.Context {
 	return h.options(ctx, "", summary)
 }
 
-// At is the context in which an activity does this kind of work at a site. The UI shows the summary.
+// At is the context in which an activity does this kind of work at a site. The UI shows the
+// summary.
 func (t There) At(ctx workflow.Context, site, summary string) workflow.Context {
 	return t.options(ctx, site, summary)
 }
 
 func (w work) options(ctx workflow.Context, site, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue: w.queue(site), StartToCloseTimeout: w.attempt, ScheduleToCloseTimeout: w.total, ScheduleToStartTimeout: w.begin, HeartbeatTimeout: w.heartbeat, WaitForCancellation: w.finishes, Summary: summary,
-		RetryPolicy: &temporal.RetryPolicy{InitialInterval: w.retry.first, BackoffCoefficient: w.retry.grows, MaximumInterval: w.retry.most, MaximumAttempts: w.retry.attempts},
+		TaskQueue: w.queue(site), StartToCloseTimeout: w.attempt, ScheduleToCloseTimeout: w.total, ScheduleToStartTimeout: w.begin,
+		HeartbeatTimeout: w.heartbeat, WaitForCancellation: w.finishes, Summary: summary,
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: w.retry.first, BackoffCoefficient: w.retry.grows, MaximumInterval: w.retry.most,
+			MaximumAttempts: w.retry.attempts},
 	})
 }
 
@@ -125,7 +147,8 @@ func patient(most time.Duration) retry {
 	return retry{first: 200 * time.Millisecond, most: most, grows: 2}
 }
 
-// closed retries for ever while a customer may be closed on both sides: nothing waits longer than it must.
+// closed retries for ever while a customer may be closed on both sides: nothing waits longer than
+// it must.
 var closed = hurried(100*time.Millisecond, 400*time.Millisecond)
 
 // hurried retries for ever too, where a customer waits.

@@ -11,7 +11,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Reason is an error as a person should read it: the innermost message, without Temporal's envelope.
+// Reason is an error as a person should read it: the innermost message, without Temporal's
+// envelope.
 func Reason(err error) string {
 	var at *temporal.ActivityError
 	if errors.As(err, &at) && err != error(at) { //nolint:errorlint // whether something of ours is around it
@@ -38,7 +39,8 @@ func Reason(err error) string {
 	return err.Error()
 }
 
-// Unanswered says whether a question found nobody for as long as it was asked: what its last attempt failed with is not the answer.
+// Unanswered says whether a question found nobody for as long as it was asked: what its last
+// attempt failed with is not the answer.
 func Unanswered(err error) bool {
 	var asked *temporal.ActivityError
 	return errors.As(err, new(*temporal.TimeoutError)) || errors.As(err, &asked) && asked.RetryState() == enums.RETRY_STATE_TIMEOUT
@@ -50,13 +52,15 @@ func Is(err error, kind string) bool {
 	return errors.As(err, &app) && app.Type() == kind
 }
 
-// Away names the worker that is missing, where nobody took what was asked of a site within its time; "": somebody did.
+// Away names the worker that is missing, where nobody took what was asked of a site within its
+// time; "": somebody did.
 func Away(err error, site string) string {
 	var timeout *temporal.TimeoutError
 	if !errors.As(err, &timeout) || timeout.TimeoutType() != enums.TIMEOUT_TYPE_SCHEDULE_TO_START {
 		return ""
 	}
-	return fmt.Sprintf("no worker takes work from %s: start `drover worker --main=false --site %s` next to the data of %s; all goes on by itself then",
+	return fmt.Sprintf("no worker takes work from %s: start `drover worker --main=false --site %s` next to the data of %s; all goes on "+
+		"by itself then",
 		migration.SiteFreezeQueue(site), site, site)
 }
 

@@ -6,8 +6,8 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// TaskPatience is how long a worker may take over one task of a workflow for which a closed customer may wait. One that hangs is missed after
-// it, and another goes on.
+// TaskPatience is how long a worker may take over one task of a workflow for which a closed
+// customer may wait. One that hangs is missed after it, and another goes on.
 const TaskPatience = 3 * time.Second
 
 // Sleep is a timer that says in the UI what it is for.
@@ -15,7 +15,9 @@ func Sleep(ctx workflow.Context, d time.Duration, summary string) error {
 	return workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary}).Get(ctx, nil)
 }
 
-// AwaitFor waits until a condition holds or the time is over. The timer says in the UI what it is for.
+// AwaitFor waits until a condition holds or the time is over. The timer says in the UI what it is
+// for.
 func AwaitFor(ctx workflow.Context, most time.Duration, summary string, until func() bool) {
-	_, _ = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: most, TimerOptions: workflow.TimerOptions{Summary: summary}}, until)
+	_, _ = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: most, TimerOptions: workflow.TimerOptions{Summary: summary}},
+		until)
 }

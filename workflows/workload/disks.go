@@ -17,22 +17,26 @@ type VMInput struct {
 	VM     migration.VM      `json:"vm"`
 }
 
-// ReplicateVM copies the disks of a running VM as they stand at one moment. Its snapshot on vSphere is removed whatever happens.
+// ReplicateVM copies the disks of a running VM as they stand at one moment. Its snapshot on vSphere
+// is removed whatever happens.
 func ReplicateVM(ctx workflow.Context, in VMInput) ([]migration.DiskImage, error) {
 	name := "drover-" + in.Spec.Plan
 	s := work.Survey.At(ctx, in.Site.Name, "snapshot "+in.VM.Name)
 	var snap vsphere.SnapshotVMResult
 	var res disks.ReplicateDisksResult
-	err := workflow.ExecuteActivity(s, work.VSphere.SnapshotVM, vsphere.SnapshotVMRequest{Site: in.Site, VM: in.VM, Name: name}).Get(s, &snap)
+	err := workflow.ExecuteActivity(s, work.VSphere.SnapshotVM, vsphere.SnapshotVMRequest{Site: in.Site, VM: in.VM, Name: name}).Get(s,
+		&snap)
 	if err == nil {
 		b := work.BulkCopy.At(ctx, in.Site.Name, "copy the disks of "+in.VM.Name)
 		err = workflow.ExecuteActivity(b, work.Disks.ReplicateDisks, disks.ReplicateDisksRequest{
-			Plan: in.Spec.Plan, Site: in.Site, Target: in.Target, State: in.Spec.State, StateTarget: in.Spec.Target, VM: in.VM, Snapshot: snap.Snapshot, Pass: "first",
+			Plan: in.Spec.Plan, Site: in.Site, Target: in.Target, State: in.Spec.State, StateTarget: in.Spec.Target, VM: in.VM,
+			Snapshot: snap.Snapshot, Pass: "first",
 		}).Get(b, &res)
 	}
 	cleanup, _ := workflow.NewDisconnectedContext(ctx)
 	s = work.Survey.At(cleanup, in.Site.Name, "remove the snapshot of "+in.VM.Name)
-	if rerr := workflow.ExecuteActivity(s, work.VSphere.RemoveVMSnapshot, vsphere.RemoveVMSnapshotRequest{Site: in.Site, VM: in.VM, Name: name}).Get(s, nil); err == nil {
+	if rerr := workflow.ExecuteActivity(s, work.VSphere.RemoveVMSnapshot,
+		vsphere.RemoveVMSnapshotRequest{Site: in.Site, VM: in.VM, Name: name}).Get(s, nil); err == nil {
 		err = rerr
 	}
 	return res.Disks, err

@@ -32,8 +32,9 @@ type Input struct {
 	Workload string            `json:"workload"`
 }
 
-// Workload brings one workload up on AWS beside the one that runs: disks replicated, images registered, instances or a service
-// launched, registered behind the load balancer and healthy. No request reaches it before a customer is moved.
+// Workload brings one workload up on AWS beside the one that runs: disks replicated, images
+// registered, instances or a service launched, registered behind the load balancer and healthy. No
+// request reaches it before a customer is moved.
 func Workload(ctx workflow.Context, in Input) error {
 	w := &workload{in: in}
 	w.Hooks = status.Hooks{Changed: w.report, Describe: func() string { return fmt.Sprintf("Workload **%s**.\n", in.Workload) }}
@@ -87,10 +88,12 @@ func (w *workload) begin(ctx workflow.Context) error {
 		return nil
 	}
 	l = work.Question.In(ctx, "target group of "+w.spec.Name)
-	return workflow.ExecuteActivity(l, work.Traffic.EnsureTargetGroup, traffic.EnsureTargetGroupRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec}).Get(l, &w.group)
+	return workflow.ExecuteActivity(l, work.Traffic.EnsureTargetGroup,
+		traffic.EnsureTargetGroupRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec}).Get(l, &w.group)
 }
 
-// start brings up the machines or the service, and answers with addresses to register; a service registers its own.
+// start brings up the machines or the service, and answers with addresses to register; a service
+// registers its own.
 func (w *workload) start(ctx workflow.Context) ([]string, error) {
 	if w.spec.Fargate != nil {
 		return nil, w.startService(ctx)
@@ -102,11 +105,14 @@ func (w *workload) startService(ctx workflow.Context) error {
 	w.say(ctx, migration.PieceLaunching, "starting the service")
 	l := work.Launch.In(ctx, "service of "+w.spec.Name)
 	var s compute.Service
-	if err := workflow.ExecuteActivity(l, work.Compute.EnsureService, compute.EnsureServiceRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, TargetGroup: w.group.ARN}).Get(l, &s); err != nil {
+	if err := workflow.ExecuteActivity(l, work.Compute.EnsureService,
+		compute.EnsureServiceRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, TargetGroup: w.group.ARN}).Get(l,
+		&s); err != nil {
 		return err
 	}
 	l = work.Launch.In(ctx, "steady state of "+w.spec.Name)
-	return workflow.ExecuteActivity(l, work.Compute.AwaitService, compute.AwaitServiceRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, Service: s.ARN}).Get(l, nil)
+	return workflow.ExecuteActivity(l, work.Compute.AwaitService,
+		compute.AwaitServiceRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, Service: s.ARN}).Get(l, nil)
 }
 
 // startInstances brings up every VM at once.
@@ -114,7 +120,8 @@ func (w *workload) startInstances(ctx workflow.Context) ([]string, error) {
 	site := w.plan.Site(w.spec.Site)
 	s := work.Survey.At(ctx, site.Name, "list the VMs of "+w.spec.Name)
 	var list vsphere.ListVMsResult
-	if err := workflow.ExecuteActivity(s, work.VSphere.ListVMs, vsphere.ListVMsRequest{Site: site, Selector: w.spec.VMs}).Get(s, &list); err != nil {
+	if err := workflow.ExecuteActivity(s, work.VSphere.ListVMs, vsphere.ListVMsRequest{Site: site, Selector: w.spec.VMs}).Get(s,
+		&list); err != nil {
 		return nil, err
 	}
 	w.say(ctx, migration.PieceReplicating, fmt.Sprintf("copying the disks of %d VMs, or finding their instances", len(list.VMs)))
@@ -143,13 +150,15 @@ func (w *workload) startInstances(ctx workflow.Context) ([]string, error) {
 	return addresses, first
 }
 
-// startInstance is one VM's way: disks, image, instance. A VM that has its instance already, since the plan was submitted again, is not
-// copied again: the copy would be another one, and so would the image and the instance. Nor is one whose image or instance AWS refuses: that is
-// tried again, with the copy that is there.
+// startInstance is one VM's way: disks, image, instance. A VM that has its instance already, since
+// the plan was submitted again, is not copied again: the copy would be another one, and so would
+// the image and the instance. Nor is one whose image or instance AWS refuses: that is tried again,
+// with the copy that is there.
 func (w *workload) startInstance(ctx workflow.Context, site migration.Site, vm migration.VM) (string, error) {
 	l := work.Launch.In(ctx, "instance of "+vm.Name+", if it has one")
 	var found compute.FindInstanceResult
-	if err := workflow.ExecuteActivity(l, work.Compute.FindInstance, compute.FindInstanceRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, VM: vm}).Get(l, &found); err != nil {
+	if err := workflow.ExecuteActivity(l, work.Compute.FindInstance,
+		compute.FindInstanceRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, VM: vm}).Get(l, &found); err != nil {
 		return "", err
 	}
 	if found.Instance.ID != "" {
@@ -165,7 +174,8 @@ func (w *workload) startInstance(ctx workflow.Context, site migration.Site, vm m
 		if err == nil || ctx.Err() != nil {
 			return address, err
 		}
-		w.Set(ctx, migration.PieceFailed, migration.WaitAWS, fmt.Sprintf("VM %s: %s. Its disks are copied; what comes after that is tried again in %s", vm.Name, work.Reason(err), pause))
+		w.Set(ctx, migration.PieceFailed, migration.WaitAWS,
+			fmt.Sprintf("VM %s: %s. Its disks are copied; what comes after that is tried again in %s", vm.Name, work.Reason(err), pause))
 		if err := work.Sleep(ctx, pause, "before "+vm.Name+" is tried again"); err != nil {
 			return "", err
 		}
@@ -176,19 +186,24 @@ func (w *workload) startInstance(ctx workflow.Context, site migration.Site, vm m
 func (w *workload) launch(ctx workflow.Context, vm migration.VM, disks []migration.DiskImage) (string, error) {
 	l := work.Launch.In(ctx, "image of "+vm.Name)
 	var image compute.Image
-	if err := workflow.ExecuteActivity(l, work.Compute.RegisterImage, compute.RegisterImageRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, VM: vm, Disks: disks}).Get(l, &image); err != nil {
+	if err := workflow.ExecuteActivity(l, work.Compute.RegisterImage,
+		compute.RegisterImageRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, VM: vm, Disks: disks}).Get(l,
+		&image); err != nil {
 		return "", err
 	}
 	l = work.Launch.In(ctx, "instance of "+vm.Name)
 	var instance compute.Instance
-	err := workflow.ExecuteActivity(l, work.Compute.LaunchInstance, compute.LaunchInstanceRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, VM: vm, Image: image.ID}).Get(l, &instance)
+	err := workflow.ExecuteActivity(l, work.Compute.LaunchInstance,
+		compute.LaunchInstanceRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec, VM: vm, Image: image.ID}).Get(l, &instance)
 	return instance.PrivateIP, err
 }
 
-// adopted says so where a VM has more instances than one: nobody but a person can know that the others are not needed.
+// adopted says so where a VM has more instances than one: nobody but a person can know that the
+// others are not needed.
 func (w *workload) adopted(vm migration.VM, found compute.FindInstanceResult) {
 	if len(found.Others) > 0 {
-		w.odd = append(w.odd, fmt.Sprintf("VM %s has instance %s and also %s: the first, which is the oldest, is used; terminate the others and take them out of the target group", vm.Name, found.Instance.ID, strings.Join(found.Others, ", ")))
+		w.odd = append(w.odd, fmt.Sprintf("VM %s has instance %s and also %s: the first, which is the oldest, is used; terminate the "+
+			"others and take them out of the target group", vm.Name, found.Instance.ID, strings.Join(found.Others, ", ")))
 	}
 }
 
@@ -197,7 +212,8 @@ func (w *workload) copyDisks(ctx workflow.Context, site migration.Site, vm migra
 	c := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: migration.DisksID(w.in.Spec.Plan, vm.UUID), StaticSummary: "disks of " + vm.Name,
 		ParentClosePolicy: enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL, WaitForCancellation: true,
-		TypedSearchAttributes: temporal.NewSearchAttributes(status.AttrPlan.ValueSet(w.in.Spec.Plan), status.AttrPhase.ValueSet(string(migration.PieceReplicating))),
+		TypedSearchAttributes: temporal.NewSearchAttributes(status.AttrPlan.ValueSet(w.in.Spec.Plan),
+			status.AttrPhase.ValueSet(string(migration.PieceReplicating))),
 	})
 	var images []migration.DiskImage
 	err := workflow.ExecuteChildWorkflow(c, ReplicateVM, VMInput{Spec: w.in.Spec, Site: site, Target: w.target, VM: vm}).Get(c, &images)
@@ -222,7 +238,8 @@ func (w *workload) serve(ctx workflow.Context, addresses []string) error {
 		}
 	}
 	l := work.Launch.In(ctx, "healthy targets of "+w.spec.Name)
-	return workflow.ExecuteActivity(l, work.Traffic.AwaitTargets, traffic.AwaitTargetsRequest{Target: w.target, TargetGroup: w.group.ARN, Want: want}).Get(l, nil)
+	return workflow.ExecuteActivity(l, work.Traffic.AwaitTargets,
+		traffic.AwaitTargetsRequest{Target: w.target, TargetGroup: w.group.ARN, Want: want}).Get(l, nil)
 }
 
 func (w *workload) say(ctx workflow.Context, phase migration.PiecePhase, detail string) {

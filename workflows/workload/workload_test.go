@@ -24,8 +24,8 @@ import (
 	"github.com/drover-migration/drover/workflows/mail"
 )
 
-// machineRoom is a site with VMs, and an account with their instances. Its exported methods are the activities, under the names that the
-// workflows call.
+// machineRoom is a site with VMs, and an account with their instances. Its exported methods are the
+// activities, under the names that the workflows call.
 type machineRoom struct {
 	vms   []migration.VM
 	found map[string]compute.FindInstanceResult // by the UUID of the VM
@@ -48,7 +48,8 @@ func (m *machineRoom) called(what string, vm migration.VM) {
 func (*machineRoom) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
 	return state.Plan{
 		Sites: []migration.Site{{Name: "dc1"}}, Targets: []migration.Target{{Name: "prod"}},
-		Workloads: []migration.Workload{{Name: "web", Site: "dc1", Target: "prod", EC2: &migration.EC2{}, Ingress: &migration.Ingress{Port: 8080}}},
+		Workloads: []migration.Workload{{Name: "web", Site: "dc1", Target: "prod", EC2: &migration.EC2{},
+			Ingress: &migration.Ingress{Port: 8080}}},
 	}, nil
 }
 
@@ -112,7 +113,8 @@ func (m *machineRoom) bringUp(t *testing.T) migration.PieceStatus {
 	})
 	var mu sync.Mutex
 	var last mail.PieceReport
-	env.OnSignalExternalWorkflow(mock.Anything, migration.MigrationID("shop"), "", mail.SignalPiece, mock.Anything).Run(func(args mock.Arguments) {
+	env.OnSignalExternalWorkflow(mock.Anything, migration.MigrationID("shop"), "", mail.SignalPiece,
+		mock.Anything).Run(func(args mock.Arguments) {
 		mu.Lock()
 		defer mu.Unlock()
 		m.said = append(m.said, args.Get(4).(mail.PieceReport).Piece.Detail)
@@ -142,7 +144,8 @@ func instance(id, address string, others ...string) compute.FindInstanceResult {
 
 // The plan is submitted again after its Migration was terminated: every Workload begins anew.
 func TestAVMThatHasItsInstanceIsNeitherCopiedNorLaunchedAgain(t *testing.T) {
-	m := &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}}, found: map[string]compute.FindInstanceResult{"u1": instance("i-1", "10.0.0.1")}}
+	m := &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}},
+		found: map[string]compute.FindInstanceResult{"u1": instance("i-1", "10.0.0.1")}}
 	last := m.bringUp(t)
 	require.Empty(t, m.calls)
 	require.Equal(t, []string{"10.0.0.1"}, m.registered)
@@ -150,26 +153,32 @@ func TestAVMThatHasItsInstanceIsNeitherCopiedNorLaunchedAgain(t *testing.T) {
 }
 
 func TestOnlyTheVMsThatHaveNoInstanceAreBroughtUp(t *testing.T) {
-	m := &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}, {Name: "web-02", UUID: "u2"}}, found: map[string]compute.FindInstanceResult{"u1": instance("i-1", "10.0.0.1")}}
+	m := &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}, {Name: "web-02", UUID: "u2"}},
+		found: map[string]compute.FindInstanceResult{"u1": instance("i-1", "10.0.0.1")}}
 	m.bringUp(t)
 	require.Equal(t, []string{"copy web-02", "image web-02", "launch web-02", "remove the snapshot web-02", "snapshot web-02"}, m.calls)
 	require.Equal(t, []string{"10.0.0.1", "new-u2"}, m.registered)
 }
 
-// What AWS refuses is a person's to correct. Meanwhile the copy that is there is kept, and made no second time.
+// What AWS refuses is a person's to correct. Meanwhile the copy that is there is kept, and made no
+// second time.
 func TestTheDisksOfAVMAreCopiedOnceHoweverOftenItsLaunchIsRefused(t *testing.T) {
 	m := &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}}, refuses: 2}
 	m.bringUp(t)
-	require.Equal(t, []string{"copy web-01", "image web-01", "image web-01", "image web-01", "launch web-01", "launch web-01", "launch web-01", "remove the snapshot web-01", "snapshot web-01"}, m.calls)
+	require.Equal(t, []string{"copy web-01", "image web-01", "image web-01", "image web-01", "launch web-01", "launch web-01",
+		"launch web-01", "remove the snapshot web-01", "snapshot web-01"}, m.calls)
 	require.Equal(t, []string{"new-u1"}, m.registered)
-	require.Contains(t, m.said, "VM web-01: there is no instance profile web. Its disks are copied; what comes after that is tried again in 30s")
+	require.Contains(t, m.said, "VM web-01: there is no instance profile web. Its disks are copied; what comes after that is tried "+
+		"again in 30s")
 }
 
 func TestAWorkloadSaysWhichInstancesItDoesNotUse(t *testing.T) {
-	m := &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}}, found: map[string]compute.FindInstanceResult{"u1": instance("i-1", "10.0.0.1", "i-2", "i-3")}}
+	m := &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}},
+		found: map[string]compute.FindInstanceResult{"u1": instance("i-1", "10.0.0.1", "i-2", "i-3")}}
 	last := m.bringUp(t)
 	require.Equal(t, []string{"10.0.0.1"}, m.registered)
-	require.Equal(t, "VM web-01 has instance i-1 and also i-2, i-3: the first, which is the oldest, is used; terminate the others and take them out of the target group", last.Detail)
+	require.Equal(t, "VM web-01 has instance i-1 and also i-2, i-3: the first, which is the oldest, is used; terminate the others and "+
+		"take them out of the target group", last.Detail)
 }
 
 func TestTwoVMsOfOneNameAreCopiedApartAndFromADatasetOfThatName(t *testing.T) {

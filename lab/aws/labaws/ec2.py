@@ -99,7 +99,8 @@ def run_instances(self, image_id, count, user_data, groups, **kw):
 
 def snapshots(ami, mappings):
     """The snapshots an instance is launched from, root first. A mapping of the request replaces the image's of the same device."""
-    by_device = {m["DeviceName"]: m["Ebs"].get("SnapshotId") for m in (ami.block_device_mappings if ami and getattr(ami, "lab_mappings", None) else [])}
+    mappings = ami.block_device_mappings if ami and getattr(ami, "lab_mappings", None) else []
+    by_device = {m["DeviceName"]: m["Ebs"].get("SnapshotId") for m in mappings}
     for m in mappings:
         if s := (m.get("Ebs") or {}).get("SnapshotId"):
             by_device[m["DeviceName"]] = s

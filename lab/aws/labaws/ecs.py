@@ -11,10 +11,12 @@ from .changes import LOCK
 
 Backend = ecs.EC2ContainerServiceBackend
 
-# What the data plane says of a task (ARN -> healthy). A task it has said nothing of counts as healthy.
+# What the data plane says of a task (ARN -> healthy). A task it has said nothing of counts as
+# healthy.
 PROBED = {}
 
-# moto asks random_private_ip() without saying for which subnet; the thread that starts a task says it here.
+# moto asks random_private_ip() without saying for which subnet; the thread that starts a task says
+# it here.
 _starting = threading.local()
 _random_private_ip = ecs.random_private_ip
 
@@ -139,7 +141,8 @@ def report(service, want, up, done, changed):
         was = deployment.get("rolloutState")
         state = "COMPLETED" if done else "IN_PROGRESS"
         deployment.update(
-            status="PRIMARY", desiredCount=want, runningCount=up, pendingCount=service.pending_count, taskDefinition=service.task_definition,
+            status="PRIMARY", desiredCount=want, runningCount=up, pendingCount=service.pending_count,
+            taskDefinition=service.task_definition,
             rolloutState=state, rolloutStateReason=f"ECS deployment {deployment['id']} {state.lower().replace('_', ' ')}.",
         )
         if done and (was != "COMPLETED" or changed):

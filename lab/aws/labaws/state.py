@@ -39,7 +39,8 @@ def machines():
 def instance(account, region, i):
     tags = {t["key"]: t["value"] for t in i.get_tags()}
     return {
-        "kind": "ec2", "id": i.id, "name": tags.get("Name", i.id), "account": account, "region": region, "state": i.state, "address": i.private_ip,
+        "kind": "ec2", "id": i.id, "name": tags.get("Name", i.id), "account": account, "region": region, "state": i.state,
+        "address": i.private_ip,
         "image": i.image_id, "snapshots": getattr(i, "lab_snapshots", []), "userData": text(i.user_data), "tags": tags,
     }
 
@@ -96,7 +97,8 @@ def outcome(actions):
             return {"forward": [{"targetGroup": g["TargetGroupArn"], "weight": int(g.get("Weight", 1))} for g in forward]}
         if a.get("Type") == "fixed-response":
             f = a.get("FixedResponseConfig") or {}
-            return {"fixed": {"status": int(f.get("StatusCode", 200)), "contentType": f.get("ContentType", ""), "body": f.get("MessageBody", "")}}
+            return {"fixed": {"status": int(f.get("StatusCode", 200)), "contentType": f.get("ContentType", ""),
+                              "body": f.get("MessageBody", "")}}
     return {}
 
 
@@ -162,7 +164,8 @@ def answer(method, path, query, body):
     if method == "POST" and path.startswith("/lab/snapshots/"):
         said = json.loads(body)
         found = ebs.record(
-            said.get("account") or DEFAULT_ACCOUNT_ID, said["region"], path.rsplit("/", 1)[1], said.get("status"), said.get("encrypted"), said.get("kmsKeyArn"),
+            said.get("account") or DEFAULT_ACCOUNT_ID, said["region"], path.rsplit("/", 1)[1], said.get("status"), said.get("encrypted"),
+            said.get("kmsKeyArn"),
         )
         return (200, "{}") if found else (404, '{"message": "no such snapshot"}')
     return 404, '{"message": "not found"}'

@@ -1,5 +1,6 @@
-// Package gate stands between a client and a PostgreSQL server and lets a test act at a chosen statement, before its effect or after it: hold
-// it, lose it with its connection, or lose its answer. It reads the frontend's messages (Query, Parse, Bind) and passes everything on as it is.
+// Package gate stands between a client and a PostgreSQL server and lets a test act at a chosen
+// statement, before its effect or after it: hold it, lose it with its connection, or lose its
+// answer. It reads the frontend's messages (Query, Parse, Bind) and passes everything on as it is.
 package gate
 
 import (
@@ -27,7 +28,8 @@ type Event struct {
 	SQL  string
 }
 
-// Hook sees every event, from many goroutines; while it runs, the connection is held. Where it says no, the connection is cut on both sides.
+// Hook sees every event, from many goroutines; while it runs, the connection is held. Where it says
+// no, the connection is cut on both sides.
 type Hook func(Event) (pass bool)
 
 // Gate is a running proxy.
@@ -40,7 +42,8 @@ type Gate struct {
 	conns map[net.Conn]bool
 }
 
-// Start listens on loopback and forwards to the server at upstream (host:port). TLS is not spoken: connect with sslmode=disable.
+// Start listens on loopback and forwards to the server at upstream (host:port). TLS is not spoken:
+// connect with sslmode=disable.
 func Start(upstream string) (*Gate, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -160,7 +163,8 @@ func (c *conn) startup() error {
 	return err
 }
 
-// statement is the SQL that a message has executed: a simple query, or the portal of a prepared statement.
+// statement is the SQL that a message has executed: a simple query, or the portal of a prepared
+// statement.
 func (c *conn) statement(kind byte, body []byte) string {
 	switch kind {
 	case 'Q':
@@ -182,7 +186,8 @@ func text(b []byte) string {
 	return string(b)
 }
 
-// back hands on what the server says. When it is ready for the next query, everything before is answered.
+// back hands on what the server says. When it is ready for the next query, everything before is
+// answered.
 func (c *conn) back() {
 	defer c.cut()
 	var held [][]byte

@@ -1,4 +1,5 @@
-// Package s3test runs a real object store (versitygw over a folder) for the tests of one package. It is for tests only.
+// Package s3test runs a real object store (versitygw over a folder) for the tests of one package.
+// It is for tests only.
 package s3test
 
 import (
@@ -23,7 +24,8 @@ var running struct {
 	err    error
 }
 
-// Main runs a package's tests with an object store beside them. binary is versitygw's path from the package's folder.
+// Main runs a package's tests with an object store beside them. binary is versitygw's path from the
+// package's folder.
 func Main(m *testing.M, binary string) int {
 	client, stop, err := start(binary)
 	running.client, running.err = client, err
@@ -31,7 +33,8 @@ func Main(m *testing.M, binary string) int {
 	return m.Run()
 }
 
-// Client is the store's. Where there is none it skips the test, or fails it where DROVER_TOOLS says that there is one.
+// Client is the store's. Where there is none it skips the test, or fails it where DROVER_TOOLS says
+// that there is one.
 func Client(t *testing.T) *s3.Client {
 	t.Helper()
 	if errors.Is(running.err, os.ErrNotExist) && os.Getenv("DROVER_TOOLS") == "" {
@@ -67,7 +70,8 @@ func start(binary string) (client *s3.Client, stop func(), err error) {
 	if err != nil {
 		return nil, stop, err
 	}
-	// Metadata beside the objects: not every file system of a temporary folder has extended attributes.
+	// Metadata beside the objects: not every file system of a temporary folder has extended
+	// attributes.
 	cmd := exec.Command(binary, "--port", addr, "--quiet", "posix", "--sidecar", filepath.Join(dir, "meta"), filepath.Join(dir, "data"))
 	cmd.Env = []string{"ROOT_ACCESS_KEY=" + user, "ROOT_SECRET_KEY=" + secret}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -79,7 +83,8 @@ func start(binary string) (client *s3.Client, stop func(), err error) {
 		_ = cmd.Wait()
 		_ = os.RemoveAll(dir)
 	}
-	client = s3.New(s3.Options{Region: "us-east-1", UsePathStyle: true, BaseEndpoint: aws.String("http://" + addr), Credentials: credentials.NewStaticCredentialsProvider(user, secret, "")})
+	client = s3.New(s3.Options{Region: "us-east-1", UsePathStyle: true, BaseEndpoint: aws.String("http://" + addr),
+		Credentials: credentials.NewStaticCredentialsProvider(user, secret, "")})
 	return client, stop, await(client)
 }
 

@@ -64,7 +64,8 @@ func (r *Rig) Planned() *Planned {
 	for _, x := range []*pg.Server{r.Src, r.Dst} {
 		password, err := x.CreateRole(ctx, m.Role, "REPLICATION")
 		require.NoError(r, err)
-		require.NoError(r, x.Exec(ctx, "postgres", fmt.Sprintf("GRANT pg_create_subscription TO %s; GRANT CREATE ON DATABASE %s TO %[1]s", m.Role, r.DB)))
+		require.NoError(r, x.Exec(ctx, "postgres",
+			fmt.Sprintf("GRANT pg_create_subscription TO %s; GRANT CREATE ON DATABASE %s TO %[1]s", m.Role, r.DB)))
 		require.NoError(r, x.Exec(ctx, r.DB, "GRANT CREATE, USAGE ON SCHEMA public TO "+m.Role))
 		r.Cleanup(func() {
 			ctx := context.Background()
@@ -73,7 +74,8 @@ func (r *Rig) Planned() *Planned {
 		})
 		m.Keep(x, password)
 	}
-	require.NoError(r, r.Src.Exec(ctx, r.DB, `DO $$ DECLARE t record; BEGIN FOR t IN SELECT oid::regclass AS r FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') LOOP
+	require.NoError(r, r.Src.Exec(ctx, r.DB, `DO $$ DECLARE t record; BEGIN FOR t IN SELECT oid::regclass AS r
+		FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') LOOP
 		EXECUTE format('ALTER TABLE %s OWNER TO `+m.Role+`', t.r); END LOOP; END $$`))
 	plan := Orders
 	plan.DSN, plan.Credentials, plan.AddressFromTarget = "env://ORDERS", "awssm://orders", r.Src.Address()
@@ -105,12 +107,14 @@ func (m *Planned) Opened() *postgres.Pair {
 	return p
 }
 
-// Rotate gives the role a new password on both servers and ends what the old one had opened, the connections of subscriptions too.
+// Rotate gives the role a new password on both servers and ends what the old one had opened, the
+// connections of subscriptions too.
 func (m *Planned) Rotate(password string) {
 	m.Helper()
 	for _, x := range []*pg.Server{m.Src, m.Dst} {
 		require.NoError(m, x.Exec(m.Context(), "postgres", fmt.Sprintf("ALTER ROLE %s PASSWORD '%s'", m.Role, password)))
 		m.Keep(x, password)
-		require.NoError(m, x.Exec(m.Context(), "postgres", fmt.Sprintf("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '%s'", m.Role)))
+		require.NoError(m, x.Exec(m.Context(), "postgres",
+			fmt.Sprintf("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '%s'", m.Role)))
 	}
 }

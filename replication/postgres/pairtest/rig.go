@@ -1,5 +1,5 @@
-// Package pairtest is two real servers with the orders application on one of them, for the tests of replication/postgres and of the
-// packages below it. It is for tests only.
+// Package pairtest is two real servers with the orders application on one of them, for the tests of
+// replication/postgres and of the packages below it. It is for tests only.
 package pairtest
 
 import (
@@ -26,8 +26,8 @@ import (
 	"github.com/drover-migration/drover/replication/postgres/setup"
 )
 
-// The tests run on two real servers, shared by all; each test has its own databases. DROVER_TEST_PG_BIN names the binaries of another
-// version than the laboratory's.
+// The tests run on two real servers, shared by all; each test has its own databases.
+// DROVER_TEST_PG_BIN names the binaries of another version than the laboratory's.
 
 // The two servers while Run runs.
 var (
@@ -89,7 +89,8 @@ type Rig struct {
 var rigs atomic.Int64
 
 // Orders is the plan's dataset.
-var Orders = migration.Postgres{Site: "dc1", RDS: "orders", Target: "prod", Column: "tenant_id", Tables: []migration.Table{{Name: "ref_currency", Reference: migration.OnPrem}}}
+var Orders = migration.Postgres{Site: "dc1", RDS: "orders", Target: "prod", Column: "tenant_id",
+	Tables: []migration.Table{{Name: "ref_currency", Reference: migration.OnPrem}}}
 
 // New is a fresh pair on the two servers.
 func New(t *testing.T) *Rig {
@@ -134,13 +135,16 @@ func (r *Rig) destroy() {
 	r.Pair.Close()
 	for _, s := range []*pg.Server{r.Src, r.Dst} {
 		require.NoError(r, s.Exec(ctx, r.DB, `DO $$ DECLARE n name; BEGIN
-			FOR n IN SELECT subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) LOOP
-			  EXECUTE format('ALTER SUBSCRIPTION %I DISABLE', n); EXECUTE format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', n); EXECUTE format('DROP SUBSCRIPTION %I', n);
+			FOR n IN SELECT subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database
+			WHERE datname = current_database()) LOOP
+			  EXECUTE format('ALTER SUBSCRIPTION %I DISABLE', n); EXECUTE format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', n);
+			  EXECUTE format('DROP SUBSCRIPTION %I', n);
 			END LOOP; END $$`))
 	}
 	for _, s := range []*pg.Server{r.Src, r.Dst} {
 		require.EventuallyWithT(r, func(t *assert.CollectT) {
-			require.NoError(t, s.Exec(ctx, r.DB, `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = current_database() AND active_pid IS NOT NULL;
+			require.NoError(t, s.Exec(ctx, r.DB, `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots
+				WHERE database = current_database() AND active_pid IS NOT NULL;
 				SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()`))
 		}, Patience, 50*time.Millisecond)
 		require.NoError(r, s.Exec(ctx, "postgres", "DROP DATABASE "+r.DB+" WITH (FORCE)"))
@@ -263,12 +267,14 @@ func (x Steps) Fence(ctx context.Context, from migration.Side, tenant int64, k m
 }
 
 // FencePatiently lets writes wait.
-func (x Steps) FencePatiently(ctx context.Context, from migration.Side, tenant int64, k migration.Try, lease, patience time.Duration) (postgres.Step, error) {
+func (x Steps) FencePatiently(ctx context.Context, from migration.Side, tenant int64, k migration.Try, lease,
+	patience time.Duration) (postgres.Step, error) {
 	return x.pair.Freeze(postgres.Attempt{From: from, Tenant: tenant, Try: k, Lease: lease, Patience: patience}).Fence(ctx)
 }
 
 // AwaitMark waits for the mark at the destination.
-func (x Steps) AwaitMark(ctx context.Context, to migration.Side, tenant int64, k migration.Try, limit time.Duration) (postgres.Step, error) {
+func (x Steps) AwaitMark(ctx context.Context, to migration.Side, tenant int64, k migration.Try,
+	limit time.Duration) (postgres.Step, error) {
 	return x.pair.Freeze(postgres.Attempt{From: to.Other(), Tenant: tenant, Try: k}).AwaitMark(ctx, limit)
 }
 

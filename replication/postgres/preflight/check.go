@@ -103,7 +103,8 @@ func table(ask func(context.Context, *survey, postgres.Table) error) scope {
 	}
 }
 
-// tenants asks of each table on premises that has tenants' rows and a column that can tell them apart.
+// tenants asks of each table on premises that has tenants' rows and a column that can tell them
+// apart.
 func tenants(ask func(context.Context, *survey, postgres.Table) error) scope {
 	return table(func(ctx context.Context, s *survey, t postgres.Table) error {
 		if t.Class != postgres.Tenants || !tenantTypes[t.ColumnType] {
@@ -126,7 +127,8 @@ type survey struct {
 }
 
 func (s *survey) add(severity migration.Severity, subject, reason, remedy string) {
-	s.found = append(s.found, migration.Finding{Severity: severity, Check: "postgres-" + s.asking, Subject: subject, Reason: reason, Remedy: remedy})
+	s.found = append(s.found, migration.Finding{Severity: severity, Check: "postgres-" + s.asking, Subject: subject, Reason: reason,
+		Remedy: remedy})
 }
 
 func (s *survey) block(subject, reason, remedy string) {
@@ -148,8 +150,9 @@ func setting(at *postgres.Server) string {
 	return "set it in postgresql.conf and restart the server"
 }
 
-// Check reads everything that must hold before Prepare, on both servers, and reports all of it at once. It changes nothing; what it
-// tries, it rolls back. An error means that something could not be asked.
+// Check reads everything that must hold before Prepare, on both servers, and reports all of it at
+// once. It changes nothing; what it tries, it rolls back. An error means that something could not
+// be asked.
 func Check(ctx context.Context, p *postgres.Pair, tenants []int64) ([]migration.Finding, error) {
 	s := &survey{Pair: p, tenants: tenants}
 	if err := s.read(ctx); err != nil {

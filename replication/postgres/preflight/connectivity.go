@@ -10,8 +10,9 @@ import (
 	"github.com/drover-migration/drover/replication/postgres"
 )
 
-// connectivity lets each server connect to the other as its subscription will, and rolls that back. Where the role cannot keep the
-// statement out of the server's log, it is made with a password that is none: that the other server refuses it shows that it answers.
+// connectivity lets each server connect to the other as its subscription will, and rolls that back.
+// Where the role cannot keep the statement out of the server's log, it is made with a password that
+// is none: that the other server refuses it shows that it answers.
 func connectivity(ctx context.Context, s *survey, to *postgres.Server) error {
 	from := s.Side(to.Side.Other())
 	peer, err := from.Peer(ctx)
@@ -33,16 +34,19 @@ func connectivity(ctx context.Context, s *survey, to *postgres.Server) error {
 	if err != nil && !r.super && strings.Contains(err.Error(), "authentication failed") {
 		err = nil
 	}
-	const remedy = "let this server reach that address; give the role there REPLICATION (rds_replication) and the one here the right to subscribe (rds_superuser, pg_create_subscription)"
+	const remedy = "let this server reach that address; give the role there REPLICATION (rds_replication) and the one here the right to " +
+		"subscribe (rds_superuser, pg_create_subscription)"
 	if err != nil {
 		s.block(fmt.Sprintf("%s -> %s", s.database(to), peer), "it cannot subscribe: "+postgres.WithoutSecret(err, peer).Error(), remedy)
 		return nil
 	}
 	var may bool
-	err = from.Pool.QueryRow(ctx, `SELECT coalesce(bool_or(rolsuper OR rolreplication OR EXISTS (SELECT FROM pg_roles g WHERE g.rolname IN ('rds_replication', 'rds_superuser') AND pg_has_role(r.oid, g.oid, 'MEMBER'))), false)
+	err = from.Pool.QueryRow(ctx, `SELECT coalesce(bool_or(rolsuper OR rolreplication OR EXISTS (SELECT FROM pg_roles g
+		WHERE g.rolname IN ('rds_replication', 'rds_superuser') AND pg_has_role(r.oid, g.oid, 'MEMBER'))), false)
 		FROM pg_roles r WHERE rolname = $1`, peer.User).Scan(&may)
 	if err == nil && !may {
-		s.block(fmt.Sprintf("%s -> %s", s.database(to), peer), "it cannot subscribe: role "+peer.User+" may not replicate from there", remedy)
+		s.block(fmt.Sprintf("%s -> %s", s.database(to), peer), "it cannot subscribe: role "+peer.User+" may not replicate from there",
+			remedy)
 	}
 	return err
 }
@@ -55,8 +59,11 @@ func tryToSubscribe(ctx context.Context, at *postgres.Server, source postgres.Ad
 			return err
 		}
 		defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-		_, err = tx.Exec(ctx, fmt.Sprintf(`CREATE SUBSCRIPTION drover_check CONNECTION %s PUBLICATION drover_check WITH (connect = true, create_slot = false, enabled = false, slot_name = NONE)`,
-			postgres.Literal(source.Conninfo("drover_check"))))
+		_, err = tx.Exec(ctx,
+			fmt.Sprintf(
+				`CREATE SUBSCRIPTION drover_check CONNECTION %s PUBLICATION drover_check WITH (connect = true, create_slot = false,
+					enabled = false, slot_name = NONE)`,
+				postgres.Literal(source.Conninfo("drover_check"))))
 		return err
 	})
 }

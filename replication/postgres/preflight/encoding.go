@@ -16,7 +16,8 @@ func encoding(ctx context.Context, s *survey) error {
 		return fmt.Errorf("read the encoding on AWS: %w", err)
 	}
 	if here != there {
-		s.block(s.database(s.AWS), "its encoding is "+there+", and on premises it is "+here+": no row with letters beyond ASCII would compare alike",
+		s.block(s.database(s.AWS), "its encoding is "+there+", and on premises it is "+here+": no row with letters beyond ASCII would "+
+			"compare alike",
 			"make the database on AWS anew: CREATE DATABASE ... ENCODING '"+here+"' TEMPLATE template0")
 	}
 	return nil

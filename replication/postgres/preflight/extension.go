@@ -11,7 +11,9 @@ import (
 
 // extension wants AWS to have the extensions, and says which of them keep rows of their own.
 func extension(ctx context.Context, s *survey) error {
-	rows, err := s.OnPrem.Pool.Query(ctx, `SELECT e.extname::text, coalesce(array_agg(c::regclass::text) FILTER (WHERE c IS NOT NULL), '{}') FROM pg_extension e LEFT JOIN unnest(e.extconfig) c ON true GROUP BY 1 ORDER BY 1`)
+	rows, err := s.OnPrem.Pool.Query(ctx,
+		`SELECT e.extname::text, coalesce(array_agg(c::regclass::text) FILTER (WHERE c IS NOT NULL), '{}')
+			FROM pg_extension e LEFT JOIN unnest(e.extconfig) c ON true GROUP BY 1 ORDER BY 1`)
 	if err != nil {
 		return fmt.Errorf("read extensions: %w", err)
 	}
@@ -25,12 +27,15 @@ func extension(ctx context.Context, s *survey) error {
 	}
 	for _, e := range list {
 		var there bool
-		err := s.AWS.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = $1) OR EXISTS (SELECT FROM pg_extension WHERE extname = $1)`, e.Name).Scan(&there)
+		err := s.AWS.Pool.QueryRow(ctx,
+			`SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = $1) OR EXISTS (SELECT FROM pg_extension WHERE extname = $1)`,
+			e.Name).Scan(&there)
 		if err != nil {
 			return fmt.Errorf("read extensions on AWS: %w", err)
 		}
 		if !there {
-			s.block("extension "+e.Name, "the server on AWS does not have it: the schema cannot be brought there", "choose an engine version that has it, or drop it on premises")
+			s.block("extension "+e.Name, "the server on AWS does not have it: the schema cannot be brought there",
+				"choose an engine version that has it, or drop it on premises")
 		}
 		for _, table := range e.Config {
 			var some bool
@@ -39,7 +44,8 @@ func extension(ctx context.Context, s *survey) error {
 				return fmt.Errorf("read table %s of extension %s: %w", table, e.Name, err)
 			}
 			if some || err != nil {
-				s.warn("extension "+e.Name, "it keeps settings or rows of its own in "+table+", which are not carried to AWS", "copy what is needed there yourself, before the first Move")
+				s.warn("extension "+e.Name, "it keeps settings or rows of its own in "+table+", which are not carried to AWS",
+					"copy what is needed there yourself, before the first Move")
 			}
 		}
 	}

@@ -22,32 +22,50 @@ func TestCheckNamesWhatWouldStopReplicationOrStayBehind(t *testing.T) {
 		name, sql string
 		want      string // severity, check and subject; empty: nothing is said of table t
 	}{
-		{"a deferrable key is no identity, and the whole row is", "CREATE TABLE t (tenant_id int NOT NULL, n int, PRIMARY KEY (tenant_id, n) DEFERRABLE)", "warning postgres-replica-identity table public.t"},
-		{"no key and a generated column", "CREATE TABLE t (tenant_id int NOT NULL, n int, g int GENERATED ALWAYS AS (n + 1) STORED)", "blocker postgres-whole-row table public.t"},
-		{"no key and a column without equality", "CREATE TABLE t (tenant_id int NOT NULL, body json)", "blocker postgres-whole-row table public.t"},
+		{"a deferrable key is no identity, and the whole row is", "CREATE TABLE t (tenant_id int NOT NULL, n int, PRIMARY KEY " +
+			"(tenant_id, n) DEFERRABLE)", "warning postgres-replica-identity table public.t"},
+		{"no key and a generated column", "CREATE TABLE t (tenant_id int NOT NULL, n int, g int GENERATED ALWAYS AS (n + 1) STORED)",
+			"blocker postgres-whole-row table public.t"},
+		{"no key and a column without equality", "CREATE TABLE t (tenant_id int NOT NULL, body json)", "blocker postgres-whole-row " +
+			"table public.t"},
 		{"no key and a list of them", "CREATE TABLE t (tenant_id int NOT NULL, body json[])", "blocker postgres-whole-row table public.t"},
-		{"no key and a domain over one", "CREATE DOMAIN point_of AS point; CREATE TABLE t (tenant_id int NOT NULL, p point_of)", "blocker postgres-whole-row table public.t"},
+		{"no key and a domain over one", "CREATE DOMAIN point_of AS point; CREATE TABLE t (tenant_id int NOT NULL, p point_of)",
+			"blocker postgres-whole-row table public.t"},
 		{"a key and such columns", "CREATE TABLE t (tenant_id int NOT NULL, n int, body json, PRIMARY KEY (tenant_id, n))", ""},
-		{"no key and common types", "CREATE TYPE mood AS ENUM ('ok'); CREATE TABLE t (tenant_id int NOT NULL, a text, b varchar(9), c jsonb, d numeric, e timestamptz[], f mood, g int4range, h inet)", "warning postgres-replica-identity table public.t"},
-		{"a child that inherits", "CREATE TABLE t (tenant_id int NOT NULL, id uuid, PRIMARY KEY (tenant_id, id)); CREATE TABLE t_2025 (PRIMARY KEY (tenant_id, id)) INHERITS (t)", "blocker postgres-inheritance table public.t"},
-		{"an unlogged partition", "CREATE TABLE t (tenant_id int NOT NULL, n int, PRIMARY KEY (tenant_id, n)) PARTITION BY LIST (n); CREATE UNLOGGED TABLE t1 PARTITION OF t DEFAULT", "blocker postgres-unlogged table public.t"},
-		{"a trigger for replicated rows too", "CREATE TABLE t (tenant_id int NOT NULL, n int, PRIMARY KEY (tenant_id, n)); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; " +
-			"CREATE TRIGGER note AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE t ENABLE ALWAYS TRIGGER note", "blocker postgres-trigger-fires table public.t on premises"},
-		{"a trigger of the common kind", "CREATE TABLE t (tenant_id int NOT NULL, n int, PRIMARY KEY (tenant_id, n)); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; " +
+		{"no key and common types", "CREATE TYPE mood AS ENUM ('ok'); CREATE TABLE t (tenant_id int NOT NULL, a text, b varchar(9), c " +
+			"jsonb, d numeric, e timestamptz[], f mood, g int4range, h inet)", "warning postgres-replica-identity table public.t"},
+		{"a child that inherits", "CREATE TABLE t (tenant_id int NOT NULL, id uuid, PRIMARY KEY (tenant_id, id)); CREATE TABLE t_2025 " +
+			"(PRIMARY KEY (tenant_id, id)) INHERITS (t)", "blocker postgres-inheritance table public.t"},
+		{"an unlogged partition", "CREATE TABLE t (tenant_id int NOT NULL, n int, PRIMARY KEY (tenant_id, n)) PARTITION BY LIST (n); " +
+			"CREATE UNLOGGED TABLE t1 PARTITION OF t DEFAULT", "blocker postgres-unlogged table public.t"},
+		{"a trigger for replicated rows too", "CREATE TABLE t (tenant_id int NOT NULL, n int, PRIMARY KEY (tenant_id, n)); CREATE " +
+			"FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; " +
+			"CREATE TRIGGER note AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE t ENABLE ALWAYS TRIGGER note",
+			"blocker postgres-trigger-fires table public.t on premises"},
+		{"a trigger of the common kind", "CREATE TABLE t (tenant_id int NOT NULL, n int, PRIMARY KEY (tenant_id, n)); CREATE FUNCTION " +
+			"note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; " +
 			"CREATE TRIGGER note AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION note()", ""},
-		{"rows that point to another tenant's", "CREATE TABLE roles (tenant_id int NOT NULL, id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY); " +
+		{"rows that point to another tenant's", "CREATE TABLE roles (tenant_id int NOT NULL, id bigint PRIMARY KEY GENERATED ALWAYS AS " +
+			"IDENTITY); " +
 			"CREATE TABLE t (tenant_id int NOT NULL, id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, role bigint REFERENCES roles); " +
-			"INSERT INTO roles (tenant_id) VALUES (0); INSERT INTO t (tenant_id, role) VALUES (1, 1)", "blocker postgres-foreign-rows table public.t"},
-		{"rows that point to their own", "CREATE TABLE roles (tenant_id int NOT NULL, id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY); " +
-			"CREATE TABLE t (tenant_id int NOT NULL, id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, role bigint REFERENCES roles); " +
-			"INSERT INTO roles (tenant_id) VALUES (1); INSERT INTO t (tenant_id, role) VALUES (1, 1)", ""},
-		{"large objects in a number", "CREATE TABLE t (tenant_id int NOT NULL, n bigint, PRIMARY KEY (tenant_id, n)); INSERT INTO t VALUES (1, lo_from_bytea(0, 'x'))", "warning postgres-large-objects database orders on premises"},
-		{"large objects in the domain of theirs", "CREATE TABLE t (tenant_id int NOT NULL, n lo, PRIMARY KEY (tenant_id, n)); INSERT INTO t VALUES (1, lo_from_bytea(0, 'x'))", "warning postgres-large-objects database orders on premises"},
-		{"a materialised view", "CREATE TABLE t (tenant_id int NOT NULL, n bigint, PRIMARY KEY (tenant_id, n)); CREATE MATERIALIZED VIEW totals AS SELECT * FROM t", "warning postgres-materialized-view database orders on premises"},
+			"INSERT INTO roles (tenant_id) VALUES (0); INSERT INTO t (tenant_id, role) VALUES (1, 1)", "blocker postgres-foreign-rows " +
+			"table public.t"},
+		{"rows that point to their own",
+			"CREATE TABLE roles (tenant_id int NOT NULL, id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY); " +
+				"CREATE TABLE t (tenant_id int NOT NULL, id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, role bigint REFERENCES " +
+				"roles); " +
+				"INSERT INTO roles (tenant_id) VALUES (1); INSERT INTO t (tenant_id, role) VALUES (1, 1)", ""},
+		{"large objects in a number", "CREATE TABLE t (tenant_id int NOT NULL, n bigint, PRIMARY KEY (tenant_id, n)); INSERT INTO t " +
+			"VALUES (1, lo_from_bytea(0, 'x'))", "warning postgres-large-objects database orders on premises"},
+		{"large objects in the domain of theirs", "CREATE TABLE t (tenant_id int NOT NULL, n lo, PRIMARY KEY (tenant_id, n)); INSERT " +
+			"INTO t VALUES (1, lo_from_bytea(0, 'x'))", "warning postgres-large-objects database orders on premises"},
+		{"a materialised view", "CREATE TABLE t (tenant_id int NOT NULL, n bigint, PRIMARY KEY (tenant_id, n)); CREATE MATERIALIZED " +
+			"VIEW totals AS SELECT * FROM t", "warning postgres-materialized-view database orders on premises"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			r.Script(s, x.sql)
-			defer r.Script(s, "DROP TABLE IF EXISTS t, roles CASCADE; DROP FUNCTION IF EXISTS note; DROP TYPE IF EXISTS mood; DROP DOMAIN IF EXISTS point_of; SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
+			defer r.Script(s, "DROP TABLE IF EXISTS t, roles CASCADE; DROP FUNCTION IF EXISTS note; DROP TYPE IF EXISTS mood; DROP "+
+				"DOMAIN IF EXISTS point_of; SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
 			got := found(r, r.Pair)
 			if x.want != "" {
 				require.Contains(t, got, x.want)
@@ -63,17 +81,20 @@ func TestCheckNamesWhatWouldStopReplicationOrStayBehind(t *testing.T) {
 func TestCheckNamesAReferenceTableWithADeferrableKey(t *testing.T) {
 	r := pairtest.New(t)
 	r.Must(s, "ALTER TABLE ref_currency DROP CONSTRAINT ref_currency_pkey, ADD PRIMARY KEY (code) DEFERRABLE")
-	require.Equal(t, []string{"blocker postgres-reference-identity table public.ref_currency"}, about(found(r, r.Pair), "postgres-reference-identity"))
+	require.Equal(t, []string{"blocker postgres-reference-identity table public.ref_currency"},
+		about(found(r, r.Pair), "postgres-reference-identity"))
 }
 
 func TestCheckNamesADatabaseInAnotherEncoding(t *testing.T) {
 	r := pairtest.New(t)
 	db := r.DB + "latin"
-	require.NoError(t, r.Src.Exec(t.Context(), "postgres", "CREATE DATABASE "+db+" ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"))
+	require.NoError(t, r.Src.Exec(t.Context(), "postgres", "CREATE DATABASE "+db+" ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' "+
+		"TEMPLATE template0"))
 	t.Cleanup(func() {
 		require.NoError(t, r.Src.Exec(context.Background(), "postgres", "DROP DATABASE "+db+" WITH (FORCE)"))
 	})
-	require.NoError(t, r.Src.Exec(t.Context(), db, "CREATE TABLE people (tenant_id int NOT NULL, id int NOT NULL, name text, PRIMARY KEY (tenant_id, id))"))
+	require.NoError(t, r.Src.Exec(t.Context(), db, "CREATE TABLE people (tenant_id int NOT NULL, id int NOT NULL, name text, PRIMARY "+
+		"KEY (tenant_id, id))"))
 	p := r.Over(pairtest.Orders)
 	defer p.Close()
 	latin := r.OnPremises(db)
@@ -85,7 +106,8 @@ func TestCheckNamesADatabaseInAnotherEncoding(t *testing.T) {
 func TestCheckNamesWhatTheDatabaseSetsAndWhoHasRights(t *testing.T) {
 	r := pairtest.New(t)
 	role := r.DB + "_webapp"
-	r.Script(s, "CREATE ROLE "+role+"; ALTER TABLE acct OWNER TO "+role+"; GRANT SELECT ON blobs TO "+role+"; ALTER DATABASE "+r.DB+" SET search_path = app, public")
+	r.Script(s, "CREATE ROLE "+role+"; ALTER TABLE acct OWNER TO "+role+"; GRANT SELECT ON blobs TO "+role+"; ALTER DATABASE "+r.DB+
+		" SET search_path = app, public")
 	t.Cleanup(func() {
 		require.NoError(t, r.Src.Exec(context.Background(), r.DB, "DROP OWNED BY "+role+" CASCADE; DROP ROLE "+role))
 	})
@@ -103,16 +125,20 @@ func TestCheckNamesATableThatSomebodyElsesSubscriptionWrites(t *testing.T) {
 	r := pairtest.New(t)
 	r.Script(s, "CREATE SUBSCRIPTION erp CONNECTION 'host=127.0.0.1 dbname=nowhere' PUBLICATION erp WITH (connect = false)")
 	require.Empty(t, about(found(r, r.Pair), "postgres-other-subscription"))
-	r.Script(s, "INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate) SELECT oid, 'acct'::regclass, 'r' FROM pg_subscription WHERE subname = 'erp'")
-	require.Equal(t, []string{"blocker postgres-other-subscription table public.acct on premises"}, about(found(r, r.Pair), "postgres-other-subscription"))
+	r.Script(s, "INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate) SELECT oid, 'acct'::regclass, 'r' FROM pg_subscription "+
+		"WHERE subname = 'erp'")
+	require.Equal(t, []string{"blocker postgres-other-subscription table public.acct on premises"},
+		about(found(r, r.Pair), "postgres-other-subscription"))
 	r.Script(s, "ALTER SUBSCRIPTION erp SET (slot_name = NONE); DROP SUBSCRIPTION erp")
 }
 
 func TestCheckComparesWhatIsBehindTheNameOfAType(t *testing.T) {
 	for _, x := range []struct{ name, column, here, there string }{
 		{"an array of an enum", "mood[]", "CREATE TYPE mood AS ENUM ('ok', 'bad', 'new')", "CREATE TYPE mood AS ENUM ('ok', 'bad')"},
-		{"a composite type", "price", "CREATE TYPE price AS (cur text, n numeric, extra int)", "CREATE TYPE price AS (cur text, n numeric)"},
-		{"an enum within a composite type", "price", "CREATE TYPE mood AS ENUM ('ok', 'bad'); CREATE TYPE price AS (m mood)", "CREATE TYPE mood AS ENUM ('ok'); CREATE TYPE price AS (m mood)"},
+		{"a composite type", "price", "CREATE TYPE price AS (cur text, n numeric, extra int)",
+			"CREATE TYPE price AS (cur text, n numeric)"},
+		{"an enum within a composite type", "price", "CREATE TYPE mood AS ENUM ('ok', 'bad'); CREATE TYPE price AS (m mood)",
+			"CREATE TYPE mood AS ENUM ('ok'); CREATE TYPE price AS (m mood)"},
 		{"a domain's check", "sku", "CREATE DOMAIN sku AS text", "CREATE DOMAIN sku AS text CHECK (length(VALUE) < 4)"},
 		{"the same domain", "sku", "CREATE DOMAIN sku AS text CHECK (length(VALUE) < 4)", ""},
 	} {
@@ -145,11 +171,13 @@ func TestCheckSaysHowManyTenantsATransactionMayWriteFor(t *testing.T) {
 	require.NoError(t, err)
 	at := slices.IndexFunc(list, func(f migration.Finding) bool { return f.Check == "postgres-lock-table" })
 	require.GreaterOrEqual(t, at, 0)
-	room := r.Num(s, "SELECT current_setting('max_locks_per_transaction')::bigint * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)")
+	room := r.Num(s, "SELECT current_setting('max_locks_per_transaction')::bigint * (current_setting('max_connections')::bigint + "+
+		"current_setting('max_prepared_transactions')::bigint)")
 	require.Contains(t, list[at].Reason, fmt.Sprintf("the lock table bears %d locks", room))
 }
 
-// A server at its default settings writes a statement that fails into its log, and a preflight is there to fail.
+// A server at its default settings writes a statement that fails into its log, and a preflight is
+// there to fail.
 func TestNoPasswordIsInALogWhenThePreflightCannotSubscribe(t *testing.T) {
 	r := pairtest.New(t)
 	m := r.Planned()
@@ -157,7 +185,8 @@ func TestNoPasswordIsInALogWhenThePreflightCannotSubscribe(t *testing.T) {
 	require.NoError(t, r.Src.Exec(t.Context(), "postgres", "ALTER ROLE "+m.Role+" NOREPLICATION"))
 	got := found(r, p)
 	require.Len(t, about(got, "postgres-connectivity"), 1)
-	require.True(t, strings.HasPrefix(about(got, "postgres-connectivity")[0], "blocker postgres-connectivity database orders on AWS -> "+m.Role))
+	require.True(t, strings.HasPrefix(about(got, "postgres-connectivity")[0], "blocker postgres-connectivity database orders on AWS -> "+
+		m.Role))
 	for _, side := range []migration.Side{s, d} {
 		a, err := p.Side(side).Login(t.Context())
 		require.NoError(t, err)
@@ -166,5 +195,6 @@ func TestNoPasswordIsInALogWhenThePreflightCannotSubscribe(t *testing.T) {
 	require.Empty(t, about(got, "postgres-password-logged"))
 	require.NoError(t, r.Dst.Exec(t.Context(), "postgres", "ALTER ROLE "+m.Role+" SET log_statement = 'ddl'"))
 	p.AWS.Pool.Reset()
-	require.Equal(t, []string{"blocker postgres-password-logged role " + m.Role + " on AWS"}, about(found(r, p), "postgres-password-logged"))
+	require.Equal(t, []string{"blocker postgres-password-logged role " + m.Role + " on AWS"},
+		about(found(r, p), "postgres-password-logged"))
 }

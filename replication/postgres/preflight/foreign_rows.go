@@ -12,11 +12,13 @@ import (
 	"github.com/drover-migration/drover/replication/postgres"
 )
 
-// foreignRows looks for rows of one tenant that point to rows of another: those stay where their own tenant is.
+// foreignRows looks for rows of one tenant that point to rows of another: those stay where their
+// own tenant is.
 func foreignRows(ctx context.Context, s *survey, t postgres.Table) error {
 	rows, err := s.OnPrem.Pool.Query(ctx, `SELECT k.conname::text, k.confrelid::oid,
 		  (SELECT string_agg(format('c.%I = p.%I', a.attname, b.attname), ' AND ') FROM unnest(k.conkey, k.confkey) x(f, t)
-		     JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = x.f JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = x.t)
+		     JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = x.f
+		     JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = x.t)
 		FROM pg_constraint k WHERE k.conrelid = $1 AND k.contype = 'f' ORDER BY 1`, t.OID)
 	if err != nil {
 		return err
@@ -41,15 +43,18 @@ func foreignRows(ctx context.Context, s *survey, t postgres.Table) error {
 			continue // the key holds the tenant
 		}
 		var leads bool
-		err := s.OnPrem.Pool.QueryRow(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT FROM %s c JOIN %s p ON %s WHERE c.%s IS DISTINCT FROM p.%s)`, t.Ident(), to.Ident(), k.Join, own, other)).Scan(&leads)
+		err := s.OnPrem.Pool.QueryRow(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT FROM %s c JOIN %s p ON %s WHERE c.%s IS DISTINCT FROM p.%s)`,
+			t.Ident(), to.Ident(), k.Join, own, other)).Scan(&leads)
 		switch {
 		case postgres.IsCode(err, "57014"):
-			s.warn("table "+t.String(), fmt.Sprintf("whether its foreign key %s leads to rows of other tenants in %s could not be seen in 30 s", k.Name, to),
+			s.warn("table "+t.String(), fmt.Sprintf("whether its foreign key %s leads to rows of other tenants in %s could not be seen "+
+				"in 30 s", k.Name, to),
 				"look for yourself: rows of others stay behind when a customer moves")
 		case err != nil:
 			return fmt.Errorf("follow foreign key %s: %w", k.Name, err)
 		case leads:
-			s.block("table "+t.String(), fmt.Sprintf("its foreign key %s leads to rows of other tenants in %s: when a customer moves they stay behind, and on AWS its rows point to nothing", k.Name, to),
+			s.block("table "+t.String(), fmt.Sprintf("its foreign key %s leads to rows of other tenants in %s: when a customer moves "+
+				"they stay behind, and on AWS its rows point to nothing", k.Name, to),
 				"give each customer rows of its own there, or make "+to.String()+" a reference table")
 		}
 	}

@@ -18,14 +18,16 @@ func grantee(ctx context.Context, s *survey) error {
 		return err
 	}
 	for _, r := range unknown {
-		s.block("role "+r+" on AWS", "it has rights in the database on premises, and AWS does not have it: they cannot be given there", "CREATE ROLE on AWS, or REVOKE on premises what is not needed")
+		s.block("role "+r+" on AWS", "it has rights in the database on premises, and AWS does not have it: they cannot be given there",
+			"CREATE ROLE on AWS, or REVOKE on premises what is not needed")
 	}
 	foreign, err := setup.ForeignOwners(ctx, s.Pair)
 	if err != nil {
 		return err
 	}
 	if len(foreign) > 0 {
-		s.warn(s.database(s.AWS), "roles "+strings.Join(foreign, ", ")+" own objects on premises, and the role on AWS may not act as them: it will own everything there",
+		s.warn(s.database(s.AWS), "roles "+strings.Join(foreign, ", ")+" own objects on premises, and the role on AWS may not act as "+
+			"them: it will own everything there",
 			"if ownership matters, make them there and GRANT them to that role before")
 	}
 	return nil

@@ -8,9 +8,11 @@ import (
 	"github.com/drover-migration/drover/replication/postgres"
 )
 
-// inheritance looks for tables that inherit from others without being partitions: a publication of one takes the other along.
+// inheritance looks for tables that inherit from others without being partitions: a publication of
+// one takes the other along.
 func inheritance(ctx context.Context, s *survey, t postgres.Table) error {
-	kin, err := names(ctx, s.OnPrem.Pool, `SELECT CASE WHEN h.inhparent = $1 THEN h.inhrelid ELSE h.inhparent END::regclass::text FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+	kin, err := names(ctx, s.OnPrem.Pool, `SELECT CASE WHEN h.inhparent = $1 THEN h.inhrelid ELSE h.inhparent END::regclass::text FROM
+		pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
 		WHERE (h.inhparent = $1 OR h.inhrelid = $1) AND NOT c.relispartition ORDER BY 1`, t.OID)
 	if err != nil {
 		return fmt.Errorf("read what inherits from it: %w", err)

@@ -19,15 +19,23 @@ func TestCheckFindsKeysThatTenantsShare(t *testing.T) {
 	}{
 		{"a key that the tenant is no part of", "CREATE TABLE t (tenant_id int NOT NULL, email text, CONSTRAINT k UNIQUE (email))", "k"},
 		{"a key with the tenant", "CREATE TABLE t (tenant_id int NOT NULL, email text, UNIQUE (email, tenant_id))", ""},
-		{"a key that only carries the tenant along", "CREATE TABLE t (tenant_id int NOT NULL, email text, CONSTRAINT k UNIQUE (email) INCLUDE (tenant_id))", "k"},
-		{"a key that carries a UUID along", "CREATE TABLE t (tenant_id int NOT NULL, email text, u uuid, CONSTRAINT k UNIQUE (email) INCLUDE (u))", "k"},
+		{"a key that only carries the tenant along", "CREATE TABLE t (tenant_id int NOT NULL, email text, CONSTRAINT k UNIQUE (email) " +
+			"INCLUDE (tenant_id))", "k"},
+		{"a key that carries a UUID along", "CREATE TABLE t (tenant_id int NOT NULL, email text, u uuid, CONSTRAINT k UNIQUE (email) " +
+			"INCLUDE (u))", "k"},
 		{"a key of ids that a sequence gives", "CREATE TABLE t (tenant_id int NOT NULL, id bigserial PRIMARY KEY)", ""},
-		{"an exclusion across tenants", "CREATE TABLE t (tenant_id int NOT NULL, span int4range, CONSTRAINT k EXCLUDE USING gist (span WITH &&))", "k"},
-		{"an exclusion within a tenant", "CREATE TABLE t (tenant_id int NOT NULL, span int4range, EXCLUDE USING gist (tenant_id WITH =, span WITH &&))", ""},
-		{"an exclusion of other tenants", "CREATE TABLE t (tenant_id int NOT NULL, span int4range, CONSTRAINT k EXCLUDE USING gist (tenant_id WITH <>, span WITH &&))", "k"},
-		{"an exclusion that carries the tenant along", "CREATE TABLE t (tenant_id int NOT NULL, span int4range, CONSTRAINT k EXCLUDE USING gist (span WITH &&) INCLUDE (tenant_id))", "k"},
-		{"a key of a partitioned table, once", "CREATE TABLE t (tenant_id int NOT NULL, n int, CONSTRAINT k UNIQUE (n)) PARTITION BY LIST (n); CREATE TABLE p PARTITION OF t DEFAULT", "k"},
-		{"a key of one partition", "CREATE TABLE t (tenant_id int NOT NULL, n int) PARTITION BY LIST (n); CREATE TABLE p PARTITION OF t DEFAULT; CREATE UNIQUE INDEX k ON p (n)", "k"},
+		{"an exclusion across tenants", "CREATE TABLE t (tenant_id int NOT NULL, span int4range, CONSTRAINT k EXCLUDE USING gist (span " +
+			"WITH &&))", "k"},
+		{"an exclusion within a tenant", "CREATE TABLE t (tenant_id int NOT NULL, span int4range, EXCLUDE USING gist (tenant_id WITH =, " +
+			"span WITH &&))", ""},
+		{"an exclusion of other tenants", "CREATE TABLE t (tenant_id int NOT NULL, span int4range, CONSTRAINT k EXCLUDE USING gist " +
+			"(tenant_id WITH <>, span WITH &&))", "k"},
+		{"an exclusion that carries the tenant along", "CREATE TABLE t (tenant_id int NOT NULL, span int4range, CONSTRAINT k EXCLUDE " +
+			"USING gist (span WITH &&) INCLUDE (tenant_id))", "k"},
+		{"a key of a partitioned table, once", "CREATE TABLE t (tenant_id int NOT NULL, n int, CONSTRAINT k UNIQUE (n)) PARTITION BY " +
+			"LIST (n); CREATE TABLE p PARTITION OF t DEFAULT", "k"},
+		{"a key of one partition", "CREATE TABLE t (tenant_id int NOT NULL, n int) PARTITION BY LIST (n); CREATE TABLE p PARTITION OF t " +
+			"DEFAULT; CREATE UNIQUE INDEX k ON p (n)", "k"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			r.Must(s, x.sql)
@@ -63,6 +71,7 @@ func TestRowsWhoseKeyOnlyCarriesTheTenantAlongCanStillBeChanged(t *testing.T) {
 	r.Move(d, 1, pairtest.Try(2, 1))
 	require.EqualValues(t, 2, r.Num(s, "SELECT count(*) FROM notes WHERE body = 'c'"))
 	for _, side := range []migration.Side{s, d} {
-		require.EqualValues(t, 1, r.Num(side, "SELECT count(*) FROM pg_class WHERE oid = 'notes'::regclass AND relreplident = 'i'"), "by its key, not by the whole row")
+		require.EqualValues(t, 1, r.Num(side, "SELECT count(*) FROM pg_class WHERE oid = 'notes'::regclass AND relreplident = 'i'"),
+			"by its key, not by the whole row")
 	}
 }

@@ -12,7 +12,9 @@ import (
 // largeObjects looks for what is beside the rows: large objects are not replicated.
 func largeObjects(ctx context.Context, s *survey, t postgres.Table) error {
 	var cols []string
-	err := s.OnPrem.Pool.QueryRow(ctx, `SELECT coalesce(array_agg(attname::text), '{}') FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped AND atttypid = 'oid'::regtype`, t.OID).Scan(&cols)
+	err := s.OnPrem.Pool.QueryRow(ctx,
+		`SELECT coalesce(array_agg(attname::text), '{}') FROM pg_attribute
+			WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped AND atttypid = 'oid'::regtype`, t.OID).Scan(&cols)
 	if err != nil {
 		return err
 	}
@@ -27,7 +29,8 @@ func largeObjects(ctx context.Context, s *survey, t postgres.Table) error {
 	if some {
 		severity = migration.Blocker
 	}
-	s.add(severity, "table "+t.String(), fmt.Sprintf("its columns %s may name large objects, which are not replicated", strings.Join(cols, ", ")), "keep them in a bytea column, or in files")
+	s.add(severity, "table "+t.String(), fmt.Sprintf("its columns %s may name large objects, which are not replicated",
+		strings.Join(cols, ", ")), "keep them in a bytea column, or in files")
 	return nil
 }
 
@@ -38,7 +41,8 @@ func largeObjectsExist(ctx context.Context, s *survey) error {
 		return fmt.Errorf("look for large objects: %w", err)
 	}
 	if some {
-		s.warn(s.database(s.OnPrem), "it has large objects, which are not replicated, whatever the type of the columns that name them", "keep them in a bytea column, or in files; if nothing names them, lo_unlink them")
+		s.warn(s.database(s.OnPrem), "it has large objects, which are not replicated, whatever the type of the columns that name them",
+			"keep them in a bytea column, or in files; if nothing names them, lo_unlink them")
 	}
 	return nil
 }

@@ -16,7 +16,8 @@ func longTransactions(ctx context.Context, s *survey, at *postgres.Server) error
 		return fmt.Errorf("read sessions: %w", err)
 	}
 	if long > 0 {
-		s.warn(s.database(at), fmt.Sprintf("%d transactions are older than five minutes: index builds and slots wait for them, and fences for those that write", long), "see pg_stat_activity")
+		s.warn(s.database(at), fmt.Sprintf("%d transactions are older than five minutes: index builds and slots wait for them, and "+
+			"fences for those that write", long), "see pg_stat_activity")
 	}
 	return nil
 }

@@ -12,7 +12,8 @@ import (
 func noSuchTable(_ context.Context, s *survey) error {
 	for _, rule := range s.Dataset.Tables {
 		if !slices.ContainsFunc(s.tables[migration.OnPrem], func(t postgres.Table) bool { return t.Means(rule.Name) }) {
-			s.warn("table "+rule.Name, "the plan names it and the database does not have it", "correct the name, or take it out of the plan")
+			s.warn("table "+rule.Name, "the plan names it and the database does not have it",
+				"correct the name, or take it out of the plan")
 		}
 	}
 	return nil

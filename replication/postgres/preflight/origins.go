@@ -8,8 +8,8 @@ import (
 	"github.com/drover-migration/drover/replication/postgres"
 )
 
-// origins wants room for what a subscriber keeps of each source: one for the way in, and while the first copy runs one for each table
-// worker. Without it a worker fails over and over.
+// origins wants room for what a subscriber keeps of each source: one for the way in, and while the
+// first copy runs one for each table worker. Without it a worker fails over and over.
 func origins(ctx context.Context, s *survey, at *postgres.Server) error {
 	limit, need := "max_active_replication_origins", 1
 	if s.versions[at.Side] < 180000 {
@@ -31,7 +31,8 @@ func origins(ctx context.Context, s *survey, at *postgres.Server) error {
 		return fmt.Errorf("read replication origins: %w", err)
 	}
 	if free < need {
-		s.block(s.database(at), fmt.Sprintf("%d replication origins are free, %d are needed to subscribe", max(free, 0), need), "raise "+limit+": "+setting(at))
+		s.block(s.database(at), fmt.Sprintf("%d replication origins are free, %d are needed to subscribe", max(free, 0), need),
+			"raise "+limit+": "+setting(at))
 	}
 	return nil
 }

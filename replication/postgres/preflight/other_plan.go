@@ -17,7 +17,8 @@ func otherPlan(ctx context.Context, s *survey, at *postgres.Server) error {
 		return fmt.Errorf("read whose the database is: %w", err)
 	}
 	if other != "" {
-		s.block(s.database(at), "it is replicated by "+other+" already; a second plan would copy its rows twice and take away the first one's way back",
+		s.block(s.database(at), "it is replicated by "+other+" already; a second plan would copy its rows twice and take away the first "+
+			"one's way back",
 			"wait until that plan has ended, or end it with `drover abort`; another name for this plan does not help")
 	}
 	return nil

@@ -25,7 +25,8 @@ func preparedTransaction(ctx context.Context, s *survey, at *postgres.Server) er
 	}
 	for _, x := range list {
 		s.block(fmt.Sprintf("prepared transaction %q %s", x.GID, at.Where()),
-			fmt.Sprintf("it is %.0f s old and holds its locks until somebody ends it; a slot cannot be made and a fence would wait for it", x.Age),
+			fmt.Sprintf("it is %.0f s old and holds its locks until somebody ends it; a slot cannot be made and a fence would wait for it",
+				x.Age),
 			"COMMIT PREPARED or ROLLBACK PREPARED it")
 	}
 	return nil

@@ -26,7 +26,8 @@ func (r role) subject(at *postgres.Server) string { return "role " + r.name + " 
 
 func readRole(ctx context.Context, at *postgres.Server) (r role, err error) {
 	err = at.Pool.QueryRow(ctx, `SELECT current_user::text, r.rolsuper, has_database_privilege(current_database(), 'CREATE'),
-		  r.rolsuper OR EXISTS (SELECT FROM pg_roles g WHERE g.rolname IN ('pg_create_subscription', 'rds_superuser') AND pg_has_role(r.oid, g.oid, 'MEMBER')),
+		  r.rolsuper OR EXISTS (SELECT FROM pg_roles g WHERE g.rolname IN ('pg_create_subscription', 'rds_superuser') AND
+		  pg_has_role(r.oid, g.oid, 'MEMBER')),
 		  pg_has_role(r.oid, 'pg_read_all_stats', 'USAGE')
 		FROM pg_roles r WHERE r.rolname = current_user`).Scan(&r.name, &r.super, &r.create, &r.subscribe, &r.stats)
 	if err != nil {

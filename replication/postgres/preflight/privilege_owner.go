@@ -18,11 +18,13 @@ func privilegeOwner(ctx context.Context, s *survey, at *postgres.Server) error {
 			continue
 		}
 		var owns bool
-		if err := at.Pool.QueryRow(ctx, `SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = $1`, t.OID).Scan(&owns); err != nil {
+		if err := at.Pool.QueryRow(ctx, `SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = $1`,
+			t.OID).Scan(&owns); err != nil {
 			return fmt.Errorf("read the owner of %s: %w", t, err)
 		}
 		if !owns {
-			s.block("table "+t.String()+" "+at.Where(), r.subject(at)+" does not own it: it could neither guard nor publish it", "GRANT the owning role TO "+r.name)
+			s.block("table "+t.String()+" "+at.Where(), r.subject(at)+" does not own it: it could neither guard nor publish it",
+				"GRANT the owning role TO "+r.name)
 		}
 	}
 	return nil

@@ -16,7 +16,8 @@ func privilegeSequence(ctx context.Context, s *survey, t postgres.Table) error {
 	}
 	for _, q := range seqs {
 		if _, why := q.Counts(); !q.Readable {
-			s.block(fmt.Sprintf("sequence %s.%s of table %s on premises", q.Schema, q.Name, t), why, "GRANT SELECT ON SEQUENCE "+q.Ident()+" to it, or the role that owns it")
+			s.block(fmt.Sprintf("sequence %s.%s of table %s on premises", q.Schema, q.Name, t), why, "GRANT SELECT ON SEQUENCE "+q.Ident()+
+				" to it, or the role that owns it")
 		}
 	}
 	return nil

@@ -35,22 +35,34 @@ func TestCheckComparesASchemaThatStandsOnAWS(t *testing.T) {
 		name, here, there string
 		want              string // of the reason; empty: no finding
 	}{
-		{"columns in another order, names of keys, what a key carries along", plain + "; ALTER TABLE t ADD CONSTRAINT a UNIQUE (tenant_id, n)",
-			"CREATE TABLE t (s varchar, n int, id uuid PRIMARY KEY, tenant_id int NOT NULL, CONSTRAINT b UNIQUE (n, tenant_id) INCLUDE (s))", ""},
+		{"columns in another order, names of keys, what a key carries along", plain + "; ALTER TABLE t ADD CONSTRAINT a UNIQUE " +
+			"(tenant_id, n)",
+			"CREATE TABLE t (s varchar, n int, id uuid PRIMARY KEY, tenant_id int NOT NULL, " +
+				"CONSTRAINT b UNIQUE (n, tenant_id) INCLUDE (s))",
+			""},
 		{"a column that AWS lacks", plain + "; ALTER TABLE t ADD x int", plain, "column x is only on premises"},
 		{"a column that premises lack", plain, plain + "; ALTER TABLE t ADD x int", "column x is only on AWS"},
 		{"a narrower type", plain + "; ALTER TABLE t ALTER n TYPE bigint", plain, "column n is bigint on premises and integer on AWS"},
-		{"a shorter text", plain, plain + "; ALTER TABLE t ALTER s TYPE varchar(10)", "column s is text on premises and character varying(10) on AWS"},
-		{"labels of an enum", plain + "; ALTER TABLE t ADD st state", plain + "; ALTER TABLE t ADD st state", "column st is public.state ('new', 'paid') on premises and public.state ('new') on AWS"},
-		{"null is taken on one side", plain, plain + "; ALTER TABLE t ALTER n SET NOT NULL", "column n is integer on premises and integer NOT NULL on AWS"},
-		{"a generated column", plain + "; ALTER TABLE t ADD g int", plain + "; ALTER TABLE t ADD g int GENERATED ALWAYS AS (n + 1) STORED", "column g is integer on premises and integer GENERATED on AWS"},
+		{"a shorter text", plain, plain + "; ALTER TABLE t ALTER s TYPE varchar(10)", "column s is text on premises and character " +
+			"varying(10) on AWS"},
+		{"labels of an enum", plain + "; ALTER TABLE t ADD st state", plain + "; ALTER TABLE t ADD st state",
+			"column st is public.state ('new', 'paid') on premises and public.state ('new') on AWS"},
+		{"null is taken on one side", plain, plain + "; ALTER TABLE t ALTER n SET NOT NULL", "column n is integer on premises and " +
+			"integer NOT NULL on AWS"},
+		{"a generated column", plain + "; ALTER TABLE t ADD g int", plain + "; ALTER TABLE t ADD g int GENERATED ALWAYS AS (n + 1) STORED",
+			"column g is integer on premises and integer GENERATED on AWS"},
 		{"a key across tenants that only AWS has", plain, plain + "; ALTER TABLE t ADD UNIQUE (s)", "key (s) is only on AWS"},
-		{"a key within a tenant that only AWS has", plain, plain + "; ALTER TABLE t ADD UNIQUE (tenant_id, s)", "key (s, tenant_id) is only on AWS"},
-		{"a key that only premises have", plain + "; ALTER TABLE t ADD UNIQUE (tenant_id, s)", plain, "key (s, tenant_id) is only on premises"},
-		{"a partial key", plain + "; CREATE UNIQUE INDEX ON t (tenant_id, s) WHERE n > 1", plain + "; CREATE UNIQUE INDEX ON t (tenant_id, s)", "key (s, tenant_id) WHERE (n > 1) is only on premises"},
-		{"an exclusion", plain, plain + "; ALTER TABLE t ADD x int4range; ALTER TABLE t ADD EXCLUDE USING gist (x WITH &&)", "exclusion (x WITH &&) is only on AWS"},
+		{"a key within a tenant that only AWS has", plain, plain + "; ALTER TABLE t ADD UNIQUE (tenant_id, s)",
+			"key (s, tenant_id) is only on AWS"},
+		{"a key that only premises have", plain + "; ALTER TABLE t ADD UNIQUE (tenant_id, s)", plain, "key (s, tenant_id) is only on " +
+			"premises"},
+		{"a partial key", plain + "; CREATE UNIQUE INDEX ON t (tenant_id, s) WHERE n > 1", plain + "; CREATE UNIQUE INDEX ON t " +
+			"(tenant_id, s)", "key (s, tenant_id) WHERE (n > 1) is only on premises"},
+		{"an exclusion", plain, plain + "; ALTER TABLE t ADD x int4range; ALTER TABLE t ADD EXCLUDE USING gist (x WITH &&)",
+			"exclusion (x WITH &&) is only on AWS"},
 		{"a CHECK", plain, plain + "; ALTER TABLE t ADD CHECK (n > 0) NOT VALID", "CHECK ((n > 0)) is only on AWS"},
-		{"the same CHECK, not validated yet", plain + "; ALTER TABLE t ADD CHECK (n > 0)", plain + "; ALTER TABLE t ADD CONSTRAINT other CHECK (n > 0) NOT VALID", ""},
+		{"the same CHECK, not validated yet", plain + "; ALTER TABLE t ADD CHECK (n > 0)", plain + "; ALTER TABLE t ADD CONSTRAINT " +
+			"other CHECK (n > 0) NOT VALID", ""},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			r.Must(s, x.here)

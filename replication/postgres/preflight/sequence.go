@@ -36,7 +36,8 @@ func sequenceAlone(ctx context.Context, s *survey) error {
 	}
 	for _, q := range seqs {
 		if can, why := q.Counts(); !can {
-			s.warn(fmt.Sprintf("sequence %s.%s", q.Schema, q.Name), "no column takes its values by itself, and "+why+": AWS will give the values that premises give",
+			s.warn(fmt.Sprintf("sequence %s.%s", q.Schema, q.Name), "no column takes its values by itself, and "+why+
+				": AWS will give the values that premises give",
 				"if they are ids of rows, correct that or have AWS give others; if not, nothing has to be done")
 		}
 	}

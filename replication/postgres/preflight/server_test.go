@@ -38,8 +38,9 @@ func TestCheckNamesWhatAServerIsNotSetUpFor(t *testing.T) {
 	tooltest.Dir(t, "pg/bin/postgres")
 	o := pairtest.Options
 	o.Name = "plain"
-	o.Settings = map[string]string{"wal_level": "replica", "max_replication_slots": "1", "max_wal_senders": "1", "max_logical_replication_workers": "2",
-		"max_slot_wal_keep_size": "1GB", "wal_retrieve_retry_interval": "5s", "max_active_replication_origins": "1"}
+	o.Settings = map[string]string{"wal_level": "replica", "max_replication_slots": "1", "max_wal_senders": "1",
+		"max_logical_replication_workers": "2",
+		"max_slot_wal_keep_size":          "1GB", "wal_retrieve_retry_interval": "5s", "max_active_replication_origins": "1"}
 	if !strings.Contains(serverVersion(t), "PostgreSQL 18") {
 		delete(o.Settings, "max_active_replication_origins") // before 18, max_replication_slots stands for it
 	}
@@ -51,7 +52,8 @@ func TestCheckNamesWhatAServerIsNotSetUpFor(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = standby.Close(context.Background()) })
 
-	settings := []string{"postgres-wal-level", "postgres-slots", "postgres-senders", "postgres-workers", "postgres-origins", "postgres-slot-wal", "postgres-retry-interval", "postgres-version"}
+	settings := []string{"postgres-wal-level", "postgres-slots", "postgres-senders", "postgres-workers", "postgres-origins",
+		"postgres-slot-wal", "postgres-retry-interval", "postgres-version"}
 	for _, x := range []struct {
 		where    string
 		src, dst *pg.Server
@@ -116,15 +118,20 @@ func TestCheckNamesThePrivilegesThatARoleLacks(t *testing.T) {
 	list := found(r, p)
 	for _, where := range []string{"on premises", "on AWS"} {
 		for _, want := range []string{
-			"blocker postgres-privilege-create role " + role + " " + where, "blocker postgres-privilege-subscribe role " + role + " " + where,
+			"blocker postgres-privilege-create role " + role + " " + where, "blocker postgres-privilege-subscribe role " + role + " " +
+				where,
 			"blocker postgres-privilege-sequence sequence public.order_items_id_seq of table public.order_items on premises",
-			"blocker postgres-privilege-owner table public.acct " + where, "blocker postgres-privilege-owner table public.ref_currency " + where,
-			"warning postgres-privilege-stats role " + role + " " + where, "blocker postgres-connectivity database orders " + where + " -> ",
+			"blocker postgres-privilege-owner table public.acct " + where, "blocker postgres-privilege-owner table public.ref_currency " +
+				where,
+			"warning postgres-privilege-stats role " + role + " " + where, "blocker postgres-connectivity database orders " + where +
+				" -> ",
 		} {
-			require.True(t, slices.ContainsFunc(list, func(f string) bool { return strings.HasPrefix(f, want) }), "want %q in:\n%s", want, strings.Join(list, "\n"))
+			require.True(t, slices.ContainsFunc(list, func(f string) bool { return strings.HasPrefix(f, want) }), "want %q in:\n%s", want,
+				strings.Join(list, "\n"))
 		}
 	}
-	require.Empty(t, about(found(r, r.Pair), "postgres-privilege-create", "postgres-privilege-subscribe", "postgres-privilege-owner", "postgres-privilege-stats", "postgres-connectivity"), "a superuser may all of it")
+	require.Empty(t, about(found(r, r.Pair), "postgres-privilege-create", "postgres-privilege-subscribe", "postgres-privilege-owner",
+		"postgres-privilege-stats", "postgres-connectivity"), "a superuser may all of it")
 }
 
 func TestCheckWantsNoRowsWhereTheFirstCopyGoes(t *testing.T) {
@@ -134,7 +141,8 @@ func TestCheckWantsNoRowsWhereTheFirstCopyGoes(t *testing.T) {
 	r.Must(d, "INSERT INTO acct VALUES (1, 1)")
 	r.Must(d, "INSERT INTO ref_currency VALUES ('EUR', 1)")
 	r.Must(d, "INSERT INTO events (ts, tenant_id) VALUES ('2024-05-05', 1)")
-	require.Equal(t, []string{"blocker postgres-target-not-empty table public.acct on AWS", "blocker postgres-target-not-empty table public.events on AWS",
+	require.Equal(t, []string{"blocker postgres-target-not-empty table public.acct on AWS", "blocker postgres-target-not-empty table " +
+		"public.events on AWS",
 		"blocker postgres-target-not-empty table public.ref_currency on AWS"}, about(found(r, r.Pair), "postgres-target-not-empty"))
 	r.Must(d, "TRUNCATE acct, ref_currency, events")
 	r.Must(s, "INSERT INTO acct VALUES (1, 1)")
@@ -170,7 +178,8 @@ func TestCheckWantsAnIndexThatBeginsWithTheTenant(t *testing.T) {
 	}
 }
 
-// A policy that hides rows is common where tenants share tables, and FORCE holds their owner to it as well.
+// A policy that hides rows is common where tenants share tables, and FORCE holds their owner to it
+// as well.
 func TestCheckNamesTablesWhoseRowsTheRoleMayNotSee(t *testing.T) {
 	r := pairtest.New(t)
 	m := r.Planned()
@@ -185,9 +194,11 @@ func TestCheckNamesTablesWhoseRowsTheRoleMayNotSee(t *testing.T) {
 	policy("events_a")
 	r.Must(s, "ALTER TABLE events_a FORCE ROW LEVEL SECURITY")
 	want := func(side string) []string {
-		return []string{"blocker postgres-row-security table public.acct " + side, "blocker postgres-row-security table public.events " + side}
+		return []string{"blocker postgres-row-security table public.acct " + side, "blocker postgres-row-security table public.events " +
+			side}
 	}
-	require.ElementsMatch(t, append(want("on premises"), want("on AWS")...), about(found(r, p), "postgres-row-security"), "the schema that comes to AWS forces it there, too")
+	require.ElementsMatch(t, append(want("on premises"), want("on AWS")...), about(found(r, p), "postgres-row-security"),
+		"the schema that comes to AWS forces it there, too")
 	r.Must(s, "ALTER ROLE "+m.Role+" BYPASSRLS")
 	require.ElementsMatch(t, want("on AWS"), about(found(r, p), "postgres-row-security"))
 	r.Must(d, "ALTER ROLE "+m.Role+" BYPASSRLS")

@@ -14,7 +14,8 @@ func slotWAL(ctx context.Context, s *survey, at *postgres.Server) error {
 		return fmt.Errorf("read settings: %w", err)
 	}
 	if keep != "-1" {
-		s.warn(s.database(at), "max_slot_wal_keep_size is "+keep+": a slot that falls behind by more is lost, and with it this direction", "raise it, or set -1 and watch the disk")
+		s.warn(s.database(at), "max_slot_wal_keep_size is "+keep+": a slot that falls behind by more is lost, and with it this direction",
+			"raise it, or set -1 and watch the disk")
 	}
 	return nil
 }

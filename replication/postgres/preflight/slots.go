@@ -11,14 +11,16 @@ import (
 // slots wants one slot for the way out, and while the first copy runs one for each table worker.
 func slots(ctx context.Context, s *survey, at *postgres.Server) error {
 	var free int
-	err := at.Pool.QueryRow(ctx, `SELECT current_setting('max_replication_slots')::int - count(*)::int FROM pg_replication_slots WHERE slot_name <> $1`,
+	err := at.Pool.QueryRow(ctx,
+		`SELECT current_setting('max_replication_slots')::int - count(*)::int FROM pg_replication_slots WHERE slot_name <> $1`,
 		s.Names.Outgoing(at.Side)).Scan(&free)
 	if err != nil {
 		return fmt.Errorf("read replication slots: %w", err)
 	}
 	need, err := connections(ctx, at)
 	if err == nil && free < need {
-		s.block(s.database(at), fmt.Sprintf("%d replication slots are free, %d are needed", max(free, 0), need), "raise max_replication_slots: "+setting(at))
+		s.block(s.database(at), fmt.Sprintf("%d replication slots are free, %d are needed", max(free, 0), need),
+			"raise max_replication_slots: "+setting(at))
 	}
 	return err
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/drover-migration/drover/replication/postgres"
 )
 
-// targetSchema holds what is on AWS against what is to come: a schema that stands there already was brought by somebody else.
+// targetSchema holds what is on AWS against what is to come: a schema that stands there already was
+// brought by somebody else.
 func targetSchema(ctx context.Context, s *survey) error {
 	here, there := s.tables[migration.OnPrem], s.tables[migration.AWS]
 	missing := postgres.Missing(here, there)
@@ -22,7 +23,8 @@ func targetSchema(ctx context.Context, s *survey) error {
 		s.block(s.database(s.AWS), fmt.Sprintf("it has tables, but not %v", missing), "empty it, or bring its schema up to date")
 	}
 	if extra := postgres.Missing(postgres.Of(there, postgres.Tenants), here); len(extra) > 0 {
-		s.block(s.database(s.AWS), fmt.Sprintf("premises do not have its tables %v, which would replicate from there", extra), "drop them, or exclude them in the plan")
+		s.block(s.database(s.AWS), fmt.Sprintf("premises do not have its tables %v, which would replicate from there", extra),
+			"drop them, or exclude them in the plan")
 	}
 	for _, t := range here {
 		at := slices.IndexFunc(there, func(x postgres.Table) bool { return x.String() == t.String() })
@@ -36,8 +38,8 @@ func targetSchema(ctx context.Context, s *survey) error {
 	return nil
 }
 
-// compare looks for what one side's table takes and the other's does not. Foreign keys are not among it: they are not checked where
-// changes are applied.
+// compare looks for what one side's table takes and the other's does not. Foreign keys are not
+// among it: they are not checked where changes are applied.
 func compare(ctx context.Context, s *survey, here, there postgres.Table) error {
 	a, err := readShape(ctx, s.OnPrem.Pool, here)
 	if err != nil {
@@ -79,10 +81,12 @@ func compare(ctx context.Context, s *survey, here, there postgres.Table) error {
 	}
 	const remedy = "bring the schema on AWS up to date with the one on premises, or empty that database: Prepare copies the schema then"
 	if len(stops) > 0 {
-		s.block("table "+here.String()+" on AWS", "replication stops at the first row that one side has and the other cannot take: "+strings.Join(stops, "; "), remedy)
+		s.block("table "+here.String()+" on AWS", "replication stops at the first row that one side has and the other cannot take: "+
+			strings.Join(stops, "; "), remedy)
 	}
 	if len(perhaps) > 0 {
-		s.warn("table "+here.String()+" on AWS", "these may be the same, printed by two versions; if not, replication stops at the first row that one side has and the other cannot take: "+strings.Join(perhaps, "; "), remedy)
+		s.warn("table "+here.String()+" on AWS", "these may be the same, printed by two versions; if not, replication stops at the "+
+			"first row that one side has and the other cannot take: "+strings.Join(perhaps, "; "), remedy)
 	}
 	return nil
 }

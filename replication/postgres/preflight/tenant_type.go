@@ -13,7 +13,8 @@ var tenantTypes = map[string]bool{"smallint": true, "integer": true, "bigint": t
 // tenantType wants an integer for a tenant column.
 func tenantType(_ context.Context, s *survey, t postgres.Table) error {
 	if t.Class == postgres.Tenants && !tenantTypes[t.ColumnType] {
-		s.block("table "+t.String(), fmt.Sprintf("its tenant column %s is %s", t.Column, t.ColumnType), "the tenant column has to be an integer")
+		s.block("table "+t.String(), fmt.Sprintf("its tenant column %s is %s", t.Column, t.ColumnType), "the tenant column has to be an "+
+			"integer")
 	}
 	return nil
 }

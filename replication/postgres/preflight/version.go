@@ -7,8 +7,9 @@ import (
 	"github.com/drover-migration/drover/replication/postgres"
 )
 
-// firstGoodMinor is, of each major version, the first minor that hands invalidations to running transactions: older ones can decode
-// under a filter that is out of date. Before 15 there are no row filters.
+// firstGoodMinor is, of each major version, the first minor that hands invalidations to running
+// transactions: older ones can decode under a filter that is out of date. Before 15 there are no
+// row filters.
 var firstGoodMinor = map[int]int{15: 14, 16: 10, 17: 6}
 
 // filtersWork says whether a server's row filters can be trusted.

@@ -8,8 +8,8 @@ import (
 	"github.com/drover-migration/drover/replication/postgres"
 )
 
-// wholeRow wants the server to be able to identify a row of a table without a key by all of it: by no column that is generated, and by
-// none whose type knows no equality.
+// wholeRow wants the server to be able to identify a row of a table without a key by all of it: by
+// no column that is generated, and by none whose type knows no equality.
 func wholeRow(ctx context.Context, s *survey, t postgres.Table) error {
 	key, err := postgres.RowKey(ctx, s.OnPrem.Pool, t)
 	if err != nil || key != nil && t.NotNull {
@@ -22,7 +22,8 @@ func wholeRow(ctx context.Context, s *survey, t postgres.Table) error {
 		WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
 		  AND (a.attgenerated <> '' OR b.kind = 'b' AND NOT EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod
 		    WHERE m.amname IN ('btree', 'hash') AND o.opcdefault AND (o.opcintype = b.oid
-		      OR EXISTS (SELECT FROM pg_cast c WHERE c.castsource = b.oid AND c.casttarget = o.opcintype AND c.castmethod = 'b' AND c.castcontext = 'i'))))
+		      OR EXISTS (SELECT FROM pg_cast c WHERE c.castsource = b.oid AND c.casttarget = o.opcintype
+		      AND c.castmethod = 'b' AND c.castcontext = 'i'))))
 		ORDER BY a.attnum`, t.OID)
 	if err != nil {
 		return fmt.Errorf("read its columns: %w", err)

@@ -11,12 +11,14 @@ import (
 	"github.com/drover-migration/drover/replication/postgres"
 )
 
-// ErrNotHome says that tenants are homed on AWS, so that taking replication away would lose what they wrote there.
+// ErrNotHome says that tenants are homed on AWS, so that taking replication away would lose what
+// they wrote there.
 var ErrNotHome = errors.New("not every tenant is homed on premises: roll them back first")
 
-// DropAll takes away what Prepare made in both databases, only if every tenant is homed on premises: subscriptions, slots,
-// publications, guards, Drover's schema, and on premises the replica identities that it changed. Tables and rows stay, on AWS as
-// well. Where a database belongs to another plan, all that is that plan's stays. What is gone already is no error.
+// DropAll takes away what Prepare made in both databases, only if every tenant is homed on
+// premises: subscriptions, slots, publications, guards, Drover's schema, and on premises the
+// replica identities that it changed. Tables and rows stay, on AWS as well. Where a database
+// belongs to another plan, all that is that plan's stays. What is gone already is no error.
 func DropAll(ctx context.Context, p *postgres.Pair, say func(string)) error {
 	if say == nil {
 		say = func(string) {}
@@ -29,7 +31,8 @@ func DropAll(ctx context.Context, p *postgres.Pair, say func(string)) error {
 	if version > 0 {
 		away, err := p.AwayFromHome(ctx)
 		if err != nil {
-			// The fences on AWS may be gone from a run that was cut off; those on premises say where home was.
+			// The fences on AWS may be gone from a run that was cut off; those on premises say
+			// where home was.
 			return fmt.Errorf("drop replication of dataset %s: %w", p.Name, err)
 		}
 		if len(away) > 0 {
@@ -40,7 +43,8 @@ func DropAll(ctx context.Context, p *postgres.Pair, say func(string)) error {
 		what string
 		do   func(context.Context) error
 	}{
-		// Each server remembers the other: a schema that is gone from one would look like a restore.
+		// Each server remembers the other: a schema that is gone from one would look like a
+		// restore.
 		{"what the servers remember of each other", p.Forget},
 		{"the subscription on AWS", func(ctx context.Context) error { return unsubscribe(ctx, p, p.AWS, p.OnPrem) }},
 		{"the subscription on premises", func(ctx context.Context) error { return unsubscribe(ctx, p, p.OnPrem, p.AWS) }},
@@ -64,7 +68,8 @@ func unsubscribe(ctx context.Context, p *postgres.Pair, at, from *postgres.Serve
 	}
 	if exists {
 		sub := pgx.Identifier{name}.Sanitize()
-		for _, sql := range []string{"ALTER SUBSCRIPTION %s DISABLE", "ALTER SUBSCRIPTION %s SET (slot_name = NONE)", "DROP SUBSCRIPTION %s"} {
+		for _, sql := range []string{"ALTER SUBSCRIPTION %s DISABLE", "ALTER SUBSCRIPTION %s SET (slot_name = NONE)",
+			"DROP SUBSCRIPTION %s"} {
 			if _, err := at.Pool.Exec(ctx, fmt.Sprintf(sql, sub)); err != nil && !postgres.IsCode(err, "42704") {
 				return fmt.Errorf("drop subscription %s %s: %w", name, at.Where(), err)
 			}
@@ -73,10 +78,13 @@ func unsubscribe(ctx context.Context, p *postgres.Pair, at, from *postgres.Serve
 	return dropSlots(ctx, from, name)
 }
 
-// dropSlots drops the subscription's slot and those of its first copies. Their walsenders end when the subscriber has let go.
+// dropSlots drops the subscription's slot and those of its first copies. Their walsenders end when
+// the subscriber has let go.
 func dropSlots(ctx context.Context, s *postgres.Server, name string) error {
 	for {
-		_, err := s.Pool.Exec(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND database = current_database()`, name)
+		_, err := s.Pool.Exec(ctx,
+			`SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND database = current_database()`,
+			name)
 		if err == nil {
 			return nil
 		}
@@ -84,7 +92,9 @@ func dropSlots(ctx context.Context, s *postgres.Server, name string) error {
 			return fmt.Errorf("drop replication slot %s %s: %w", name, s.Where(), err)
 		}
 		// The walsender of a subscriber whose machine is gone would hold it until its time-out.
-		if _, err := s.Pool.Exec(ctx, `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL`, name); err != nil {
+		if _, err := s.Pool.Exec(ctx,
+			`SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL`,
+			name); err != nil {
 			return fmt.Errorf("release replication slot %s %s: %w", name, s.Where(), err)
 		}
 		select {
@@ -95,8 +105,8 @@ func dropSlots(ctx context.Context, s *postgres.Server, name string) error {
 	}
 }
 
-// unpublish removes publications, guards and, unless it is another plan's, the schema. One transaction, so that a guard never stands
-// without its fences.
+// unpublish removes publications, guards and, unless it is another plan's, the schema. One
+// transaction, so that a guard never stands without its fences.
 func unpublish(ctx context.Context, p *postgres.Pair, s *postgres.Server) error {
 	version, _, err := postgres.Installed(ctx, s.Pool)
 	if err != nil || version == 0 {
@@ -121,8 +131,10 @@ func unpublishIn(ctx context.Context, p *postgres.Pair, tx pgx.Tx, s *postgres.S
 		}
 	}
 	// A table that another plan's publication carries keeps its guard.
-	rows, err := tx.Query(ctx, `SELECT x.r::oid, x.r::text FROM drover.member m, LATERAL (SELECT m.rel AS r UNION SELECT relid FROM pg_partition_tree(m.rel)) x
-		WHERE m.pub = $1 AND NOT EXISTS (SELECT FROM drover.member o WHERE o.rel = m.rel AND o.pub <> $1) AND EXISTS (SELECT FROM pg_class c WHERE c.oid = m.rel)
+	rows, err := tx.Query(ctx, `SELECT x.r::oid, x.r::text FROM drover.member m, LATERAL (SELECT m.rel AS r UNION SELECT relid FROM
+		pg_partition_tree(m.rel)) x
+		WHERE m.pub = $1 AND NOT EXISTS (SELECT FROM drover.member o WHERE o.rel = m.rel AND o.pub <> $1) AND EXISTS (SELECT
+		FROM pg_class c WHERE c.oid = m.rel)
 		ORDER BY (x.r <> m.rel), 1`, pub)
 	if err != nil {
 		return err
@@ -161,7 +173,9 @@ func unpublishIn(ctx context.Context, p *postgres.Pair, tx pgx.Tx, s *postgres.S
 		return err
 	}
 	var others bool
-	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM drover.plan) OR EXISTS (SELECT FROM drover.direction) OR EXISTS (SELECT FROM drover.member)`).Scan(&others); err != nil || others {
+	if err := tx.QueryRow(ctx,
+		`SELECT EXISTS (SELECT FROM drover.plan) OR EXISTS (SELECT FROM drover.direction) OR EXISTS (SELECT FROM drover.member)`).Scan(
+		&others); err != nil || others {
 		return err
 	}
 	_, err = tx.Exec(ctx, `DROP SCHEMA drover CASCADE`)
@@ -172,7 +186,9 @@ func unpublishIn(ctx context.Context, p *postgres.Pair, tx pgx.Tx, s *postgres.S
 func restoreIdentity(ctx context.Context, tx pgx.Tx, oid uint32, table string) error {
 	var was string
 	var idx, made, schema *string
-	err := tx.QueryRow(ctx, `SELECT i.was, i.idx, i.made, n.nspname FROM drover.identity i JOIN pg_class c ON c.oid = i.rel JOIN pg_namespace n ON n.oid = c.relnamespace WHERE i.rel = $1::oid`, oid).Scan(&was, &idx, &made, &schema)
+	err := tx.QueryRow(ctx,
+		`SELECT i.was, i.idx, i.made, n.nspname FROM drover.identity i JOIN pg_class c ON c.oid = i.rel
+			JOIN pg_namespace n ON n.oid = c.relnamespace WHERE i.rel = $1::oid`, oid).Scan(&was, &idx, &made, &schema)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
@@ -195,7 +211,8 @@ func restoreIdentity(ctx context.Context, tx pgx.Tx, oid uint32, table string) e
 	// An index of a partition goes with its parent's, which comes first.
 	var own bool
 	index := pgx.Identifier{*schema, *made}.Sanitize()
-	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass($1) AND NOT relispartition)`, index).Scan(&own); err != nil || !own {
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass($1) AND NOT relispartition)`,
+		index).Scan(&own); err != nil || !own {
 		return err
 	}
 	if _, err := tx.Exec(ctx, "DROP INDEX "+index); err != nil {

@@ -13,8 +13,9 @@ import (
 	"github.com/drover-migration/drover/replication/postgres"
 )
 
-// identities makes every tenant table identify its rows by a key that holds the tenant column: a row filter on UPDATE and DELETE needs
-// it. A table without any key gets FULL, which costs a scan a change on the side that applies.
+// identities makes every tenant table identify its rows by a key that holds the tenant column: a
+// row filter on UPDATE and DELETE needs it. A table without any key gets FULL, which costs a scan a
+// change on the side that applies.
 func identities(ctx context.Context, p *postgres.Pair, s *postgres.Server) error {
 	tables, err := postgres.ReadTables(ctx, s.Pool, p.Dataset)
 	if err != nil {
@@ -70,7 +71,8 @@ func identified(ctx context.Context, q postgres.Querier, l postgres.Leaf, column
 	return is, nil
 }
 
-// identityIndex is the name of the index Drover makes. A name that would be cut gets a hash instead.
+// identityIndex is the name of the index Drover makes. A name that would be cut gets a hash
+// instead.
 func identityIndex(table string) string {
 	if len(table) > 40 {
 		sum := sha256.Sum256([]byte(table))
@@ -87,7 +89,9 @@ func identifyByIndex(ctx context.Context, c *pgx.Conn, l postgres.Leaf, key []st
 		cols[i] = pgx.Identifier{k}.Sanitize()
 	}
 	var exists, valid bool
-	if err := c.QueryRow(ctx, `SELECT count(*) > 0, coalesce(bool_and(i.indisvalid), false) FROM pg_index i WHERE i.indexrelid = to_regclass($1)`, index).Scan(&exists, &valid); err != nil {
+	if err := c.QueryRow(ctx,
+		`SELECT count(*) > 0, coalesce(bool_and(i.indisvalid), false) FROM pg_index i WHERE i.indexrelid = to_regclass($1)`,
+		index).Scan(&exists, &valid); err != nil {
 		return err
 	}
 	if exists && !valid && l.IsLeaf {
@@ -102,7 +106,8 @@ func identifyByIndex(ctx context.Context, c *pgx.Conn, l postgres.Leaf, key []st
 		if !l.IsLeaf {
 			how = "CREATE UNIQUE INDEX %s ON ONLY %s (%s)"
 		}
-		// An index build waits for everybody's transactions; lock_timeout would leave it unfinished.
+		// An index build waits for everybody's transactions; lock_timeout would leave it
+		// unfinished.
 		if _, err := c.Exec(ctx, `SET lock_timeout = 0`); err != nil {
 			return err
 		}
@@ -123,7 +128,9 @@ func identifyByIndex(ctx context.Context, c *pgx.Conn, l postgres.Leaf, key []st
 
 // attach joins the children's indexes to the parent's, which makes it valid.
 func attach(ctx context.Context, c *pgx.Conn, l postgres.Leaf, index string) error {
-	rows, err := c.Query(ctx, `SELECT n.nspname, k.relname FROM pg_inherits h JOIN pg_class k ON k.oid = h.inhrelid JOIN pg_namespace n ON n.oid = k.relnamespace WHERE h.inhparent = $1`, l.OID)
+	rows, err := c.Query(ctx,
+		`SELECT n.nspname, k.relname FROM pg_inherits h JOIN pg_class k ON k.oid = h.inhrelid
+			JOIN pg_namespace n ON n.oid = k.relnamespace WHERE h.inhparent = $1`, l.OID)
 	if err != nil {
 		return err
 	}
@@ -155,7 +162,8 @@ func setIdentity(ctx context.Context, c *pgx.Conn, l postgres.Leaf, to, made str
 				return err
 			}
 			_, err := tx.Exec(ctx, `INSERT INTO drover.identity (rel, was, idx, made)
-				SELECT c.oid, c.relreplident::text, (SELECT x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisreplident), nullif($2, '')
+				SELECT c.oid, c.relreplident::text, (SELECT x.relname FROM pg_index i
+				JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisreplident), nullif($2, '')
 				FROM pg_class c WHERE c.oid = $1 ON CONFLICT DO NOTHING`, l.OID, made)
 			if err != nil {
 				return err

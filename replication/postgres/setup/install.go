@@ -15,8 +15,9 @@ import (
 // ErrNewerInstalled says that a newer Drover has been here: upgrade this worker.
 var ErrNewerInstalled = errors.New("a newer version of Drover's functions is installed; upgrade this worker")
 
-// install puts move.sql on a server and makes the database the plan's own, or does nothing if that is done. One at a time; all or
-// nothing: a plan that is refused changes no function of the plan that the database belongs to.
+// install puts move.sql on a server and makes the database the plan's own, or does nothing if that
+// is done. One at a time; all or nothing: a plan that is refused changes no function of the plan
+// that the database belongs to.
 func install(ctx context.Context, p *postgres.Pair, s *postgres.Server) error {
 	return installFile(ctx, p, s, postgres.MoveSQL())
 }
@@ -59,8 +60,8 @@ func installIn(ctx context.Context, tx pgx.Tx, file string) error {
 	return err
 }
 
-// claim makes the database the plan's own, or fails with ErrOtherPlan. Claims, installations and removals of one database follow
-// each other: each holds the lock until its transaction ends.
+// claim makes the database the plan's own, or fails with ErrOtherPlan. Claims, installations and
+// removals of one database follow each other: each holds the lock until its transaction ends.
 func claim(ctx context.Context, p *postgres.Pair, tx pgx.Tx) error {
 	if err := lockDatabase(ctx, tx); err != nil {
 		return err
@@ -76,13 +77,14 @@ func claim(ctx context.Context, p *postgres.Pair, tx pgx.Tx) error {
 	return err
 }
 
-// lockDatabase is taken by whoever installs Drover in a database, gives it to a plan, admits tenants or takes Drover away.
+// lockDatabase is taken by whoever installs Drover in a database, gives it to a plan, admits
+// tenants or takes Drover away.
 func lockDatabase(ctx context.Context, tx pgx.Tx) error {
 	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(726, 0)`); err != nil {
 		return err
 	}
-	// A session that once looked in vain for a schema goes on believing it, until it locks a table: to_regclass alone would not see what
-	// the last holder made.
+	// A session that once looked in vain for a schema goes on believing it, until it locks a table:
+	// to_regclass alone would not see what the last holder made.
 	_, err := tx.Exec(ctx, `SELECT FROM pg_namespace WHERE nspname = 'drover'`)
 	return err
 }

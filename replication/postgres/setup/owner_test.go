@@ -132,7 +132,8 @@ func TestAPlanMayFollowOneThatHasEnded(t *testing.T) {
 	r := pairtest.New(t).Prepared(1)
 	require.NoError(t, setup.DropAll(t.Context(), r.Pair, nil))
 	rival := rival(r)
-	require.ErrorIs(t, setup.Prepare(t.Context(), rival, []int64{1}, nil), setup.ErrTargetNotEmpty, "rows that the first plan brought would be doubled")
+	require.ErrorIs(t, setup.Prepare(t.Context(), rival, []int64{1}, nil), setup.ErrTargetNotEmpty, "rows that the first plan brought "+
+		"would be doubled")
 	require.NoError(t, setup.DropAll(t.Context(), rival, nil))
 	require.NoError(t, r.Dst.Exec(t.Context(), r.DB, "DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
 	require.NoError(t, setup.Prepare(t.Context(), rival, []int64{1}, nil))

@@ -12,12 +12,14 @@ import (
 	"github.com/drover-migration/drover/replication/postgres"
 )
 
-// Prepare sets both directions up for the tenants of the plan: Drover's functions, the schema on AWS, replica identities, the guard,
-// fences, publications, disjoint id ranges, subscriptions. Every part looks at what is there first, so that it can be cut off
-// anywhere and run again. say is told what is being done; it may be nil.
+// Prepare sets both directions up for the tenants of the plan: Drover's functions, the schema on
+// AWS, replica identities, the guard, fences, publications, disjoint id ranges, subscriptions.
+// Every part looks at what is there first, so that it can be cut off anywhere and run again. say is
+// told what is being done; it may be nil.
 //
-// The tenants of the plan have fences and are replicated. Those of the data that the plan leaves out stay where they are. A newcomer, who
-// has no row yet, writes on the side that the plan says (Pair.Newcomers), and its rows go to the other.
+// The tenants of the plan have fences and are replicated. Those of the data that the plan leaves
+// out stay where they are. A newcomer, who has no row yet, writes on the side that the plan says
+// (Pair.Newcomers), and its rows go to the other.
 func Prepare(ctx context.Context, p *postgres.Pair, tenants []int64, say func(string)) error {
 	if say == nil {
 		say = func(string) {}
@@ -41,7 +43,8 @@ func Prepare(ctx context.Context, p *postgres.Pair, tenants []int64, say func(st
 		{"id ranges", func(ctx context.Context) error { return separateRanges(ctx, p) }},
 		{"fences", func(ctx context.Context) error { return admit(ctx, p, ids) }},
 		{"the guard and the publications", func(ctx context.Context) error { return publish(ctx, p) }},
-		// The way back first: its slot would wait for the tables that the first copy is writing on AWS.
+		// The way back first: its slot would wait for the tables that the first copy is writing on
+		// AWS.
 		{"the subscription on premises", func(ctx context.Context) error { return subscribe(ctx, p, migration.AWS) }},
 		{"the subscription on AWS", func(ctx context.Context) error { return subscribe(ctx, p, migration.OnPrem) }},
 	} {
@@ -54,12 +57,15 @@ func Prepare(ctx context.Context, p *postgres.Pair, tenants []int64, say func(st
 	return err
 }
 
-// ErrJoinedLate says that a tenant came into the plan after the first copy: its older rows would be missing on AWS.
-var ErrJoinedLate = errors.New("a tenant joined the plan after the first copy of its database, so its rows are not on AWS; take it out of the plan again")
+// ErrJoinedLate says that a tenant came into the plan after the first copy: its older rows would be
+// missing on AWS.
+var ErrJoinedLate = errors.New("a tenant joined the plan after the first copy of its database, so its rows are not on AWS; take it out " +
+	"of the plan again")
 
-// admit gives every tenant of the plan a fence and a direction on both sides. What is there already stays as it is. A direction is on
-// where the fence is not sealed. Tenants of the data that the plan leaves out are written down once, before the first copy: they stay
-// where they are. Whoever comes later is a newcomer, and needs nothing.
+// admit gives every tenant of the plan a fence and a direction on both sides. What is there already
+// stays as it is. A direction is on where the fence is not sealed. Tenants of the data that the
+// plan leaves out are written down once, before the first copy: they stay where they are. Whoever
+// comes later is a newcomer, and needs nothing.
 func admit(ctx context.Context, p *postgres.Pair, plan []int32) error {
 	if err := refuseLate(ctx, p, plan); err != nil {
 		return err
@@ -113,28 +119,33 @@ func admitIn(ctx context.Context, p *postgres.Pair, tx pgx.Tx, side migration.Si
 	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM drover.direction WHERE pub = $1)`, pub).Scan(&again); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO drover.fence (tenant, state) SELECT t, $2 FROM unnest($1::int[]) t ORDER BY t ON CONFLICT DO NOTHING`, plan, state)
+	_, err := tx.Exec(ctx,
+		`INSERT INTO drover.fence (tenant, state) SELECT t, $2 FROM unnest($1::int[]) t ORDER BY t ON CONFLICT DO NOTHING`, plan, state)
 	if err != nil {
 		return err
 	}
 	// The fences are locked, so that none is sealed before its direction is written.
 	_, err = tx.Exec(ctx, `WITH f AS (SELECT tenant, state FROM drover.fence f WHERE tenant = ANY ($1::int[])
 		    AND NOT EXISTS (SELECT FROM drover.direction d WHERE d.pub = $2 AND d.tenant = f.tenant) ORDER BY tenant FOR UPDATE)
-		INSERT INTO drover.direction (pub, peer, tenant, is_on) SELECT $2, $3, tenant, state <> 'sealed' FROM f ORDER BY tenant ON CONFLICT DO NOTHING`,
+		INSERT INTO drover.direction (pub, peer, tenant, is_on) SELECT $2, $3, tenant, state <> 'sealed'
+		FROM f ORDER BY tenant ON CONFLICT DO NOTHING`,
 		plan, pub, p.Names.Outgoing(side.Other()))
 	if err != nil {
 		return err
 	}
 	if again {
 		// Whoever came into the plan before the first copy does not stay.
-		_, err = tx.Exec(ctx, `DELETE FROM drover.elsewhere e WHERE EXISTS (SELECT FROM unnest($1::int[]) t WHERE t BETWEEN e.first AND e.last)`, plan)
+		_, err = tx.Exec(ctx,
+			`DELETE FROM drover.elsewhere e WHERE EXISTS (SELECT FROM unnest($1::int[]) t WHERE t BETWEEN e.first AND e.last)`, plan)
 		return err
 	}
 	first, last := make([]int64, len(stay)), make([]int64, len(stay))
 	for i, x := range stay {
 		first[i], last[i] = x.first, x.last
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO drover.elsewhere (first, last, here) SELECT f, l, $3 FROM unnest($1::bigint[], $2::bigint[]) x(f, l) ON CONFLICT DO NOTHING`,
+	_, err = tx.Exec(ctx,
+		`INSERT INTO drover.elsewhere (first, last, here) SELECT f, l, $3
+			FROM unnest($1::bigint[], $2::bigint[]) x(f, l) ON CONFLICT DO NOTHING`,
 		first, last, side == migration.OnPrem)
 	return err
 }
@@ -153,7 +164,8 @@ func refuseLate(ctx context.Context, p *postgres.Pair, plan []int32) error {
 	return nil
 }
 
-// tenantsIn lists the tenants of a table by hopping from one to the next in the index that begins with the tenant, if there is one.
+// tenantsIn lists the tenants of a table by hopping from one to the next in the index that begins
+// with the tenant, if there is one.
 func tenantsIn(ctx context.Context, c *pgx.Conn, t postgres.Table) ([]int64, error) {
 	col := pgx.Identifier{t.Column}.Sanitize()
 	query := fmt.Sprintf(`SELECT DISTINCT %s::bigint FROM %s WHERE %[1]s IS NOT NULL`, col, t.Ident())
@@ -162,7 +174,8 @@ func tenantsIn(ctx context.Context, c *pgx.Conn, t postgres.Table) ([]int64, err
 		return nil, err
 	}
 	if indexed {
-		query = fmt.Sprintf(`WITH RECURSIVE h AS (SELECT min(%[1]s) AS v FROM %[2]s UNION ALL SELECT (SELECT min(x.%[1]s) FROM %[2]s x WHERE x.%[1]s > h.v) FROM h WHERE h.v IS NOT NULL)
+		query = fmt.Sprintf(`WITH RECURSIVE h AS (SELECT min(%[1]s) AS v FROM %[2]s UNION ALL SELECT (SELECT min(x.%[1]s)
+			FROM %[2]s x WHERE x.%[1]s > h.v) FROM h WHERE h.v IS NOT NULL)
 			SELECT v::bigint FROM h WHERE v IS NOT NULL`, col, t.Ident())
 	}
 	rows, err := c.Query(ctx, query)
@@ -175,8 +188,9 @@ func tenantsIn(ctx context.Context, c *pgx.Conn, t postgres.Table) ([]int64, err
 	return nil, fmt.Errorf("list tenants of %s: %w", t, err)
 }
 
-// publish puts the guard on every table and makes the publications, on both sides. The guard needs a moment without writers on each
-// table: it waits briefly and tries again, so that it stops nobody for long.
+// publish puts the guard on every table and makes the publications, on both sides. The guard needs
+// a moment without writers on each table: it waits briefly and tries again, so that it stops nobody
+// for long.
 func publish(ctx context.Context, p *postgres.Pair) error {
 	for _, s := range p.Both() {
 		tables, err := postgres.ReadTables(ctx, s.Pool, p.Dataset)
@@ -210,7 +224,8 @@ func protect(ctx context.Context, s *postgres.Server, pub string, t postgres.Tab
 	var guarded bool
 	err = s.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM drover.member WHERE pub = $1 AND rel = $2::oid AND col = $3)
 		AND NOT EXISTS (SELECT FROM (SELECT $2::oid::regclass AS r UNION SELECT relid FROM pg_partition_tree($2::oid::regclass)) x
-		  WHERE (SELECT count(*) FROM pg_trigger g WHERE g.tgrelid = x.r AND g.tgname IN ('zzzz_drover_guard', 'zzzz_drover_truncate') AND g.tgenabled = 'O') < 2)`,
+		  WHERE (SELECT count(*) FROM pg_trigger g WHERE g.tgrelid = x.r
+		  AND g.tgname IN ('zzzz_drover_guard', 'zzzz_drover_truncate') AND g.tgenabled = 'O') < 2)`,
 		pub, t.OID, t.Column).Scan(&guarded)
 	if err != nil || guarded {
 		return false, err
@@ -226,14 +241,16 @@ func protect(ctx context.Context, s *postgres.Server, pub string, t postgres.Tab
 	})
 }
 
-// rebuild derives a publication from the truth if a table or a tenant is missing in it. Where nothing changed it alters nothing: an
-// ALTER would wait behind every VACUUM.
+// rebuild derives a publication from the truth if a table or a tenant is missing in it. Where
+// nothing changed it alters nothing: an ALTER would wait behind every VACUUM.
 func rebuild(ctx context.Context, s *postgres.Server, pub string, changed bool) error {
 	if !changed {
 		var missing bool
 		err := s.Pool.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM pg_publication WHERE pubname = $1)
 			OR EXISTS (SELECT FROM drover.publication_drift() d WHERE d.pub = $1)
-			OR EXISTS (SELECT FROM drover.member m JOIN pg_class t ON t.oid = m.rel WHERE m.pub = $1 AND NOT EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication u ON u.oid = r.prpubid WHERE u.pubname = m.pub AND r.prrelid = m.rel))`, pub).Scan(&missing)
+			OR EXISTS (SELECT FROM drover.member m JOIN pg_class t ON t.oid = m.rel
+			WHERE m.pub = $1 AND NOT EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication u ON u.oid = r.prpubid
+			WHERE u.pubname = m.pub AND r.prrelid = m.rel))`, pub).Scan(&missing)
 		if err != nil {
 			return fmt.Errorf("read publication %s %s: %w", pub, s.Where(), err)
 		}
@@ -251,7 +268,8 @@ func rebuild(ctx context.Context, s *postgres.Server, pub string, changed bool) 
 	return nil
 }
 
-// publishReference makes the publication of the tables that belong to no tenant. They flow from premises to AWS.
+// publishReference makes the publication of the tables that belong to no tenant. They flow from
+// premises to AWS.
 func publishReference(ctx context.Context, p *postgres.Pair) error {
 	s := p.OnPrem
 	tables, err := postgres.ReadTables(ctx, s.Pool, p.Dataset)
@@ -272,7 +290,8 @@ func publishReference(ctx context.Context, p *postgres.Pair) error {
 		return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 			var is, all bool
 			err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_publication WHERE pubname = $1),
-				NOT EXISTS (SELECT FROM unnest($2::oid[]) t WHERE t NOT IN (SELECT r.prrelid FROM pg_publication_rel r JOIN pg_publication u ON u.oid = r.prpubid WHERE u.pubname = $1))`,
+				NOT EXISTS (SELECT FROM unnest($2::oid[]) t WHERE t NOT IN (SELECT r.prrelid
+				FROM pg_publication_rel r JOIN pg_publication u ON u.oid = r.prpubid WHERE u.pubname = $1))`,
 				p.Names.Reference, rels).Scan(&is, &all)
 			switch {
 			case err != nil || is && all:
@@ -280,7 +299,10 @@ func publishReference(ctx context.Context, p *postgres.Pair) error {
 			case is:
 				_, err = tx.Exec(ctx, fmt.Sprintf(`ALTER PUBLICATION %s SET TABLE %s`, pub, list))
 			default:
-				_, err = tx.Exec(ctx, fmt.Sprintf(`CREATE PUBLICATION %s FOR TABLE %s WITH (publish = 'insert,update,delete,truncate', publish_via_partition_root = true)`, pub, list))
+				_, err = tx.Exec(ctx,
+					fmt.Sprintf(
+						`CREATE PUBLICATION %s FOR TABLE %s WITH (publish = 'insert,update,delete,truncate', publish_via_partition_root =
+							true)`, pub, list))
 			}
 			return err
 		})

@@ -58,7 +58,8 @@ func TestAnOrphanedSlotDoesNotStopTheNextPrepare(t *testing.T) {
 func TestDropLeavesTheDatabasesAsTheyWere(t *testing.T) {
 	r := pairtest.New(t)
 	r.Rows(3)
-	const shape = `SELECT string_agg(concat_ws(' ', relname, relkind, relreplident), ',' ORDER BY relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace`
+	const shape = `SELECT string_agg(concat_ws(' ', relname, relkind, relreplident), ',' ORDER BY relname)
+		FROM pg_class WHERE relnamespace = 'public'::regnamespace`
 	var before, after string
 	require.NoError(t, r.Query(s, &before, shape))
 	r.Prepare(3)
@@ -75,7 +76,8 @@ func TestDropLeavesTheDatabasesAsTheyWere(t *testing.T) {
 		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zzzz_drover%'"))
 		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_publication"))
 		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_replication_slots WHERE database = current_database()"))
-		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())"))
+		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = "+
+			"current_database())"))
 	}
 	require.Empty(t, r.Exec(s, "INSERT INTO acct VALUES (77, 1)"), "nobody is refused any more")
 	h, err := r.Pair.Home(t.Context(), 2)
@@ -105,7 +107,8 @@ func TestAnAbortedRunsIdsAreNotGivenAgain(t *testing.T) {
 // What an application asks by itself, as Hibernate does, gives no id twice either.
 func TestASequenceThatNoColumnOwnsGivesOtherIdsOnAWS(t *testing.T) {
 	r := pairtest.New(t)
-	r.Must(s, "CREATE SEQUENCE hibernate_sequence INCREMENT 50; CREATE SEQUENCE turns MAXVALUE 7 CYCLE; SELECT nextval('hibernate_sequence'), nextval('turns')")
+	r.Must(s, "CREATE SEQUENCE hibernate_sequence INCREMENT 50; CREATE SEQUENCE turns MAXVALUE 7 CYCLE; SELECT "+
+		"nextval('hibernate_sequence'), nextval('turns')")
 	r.Prepared(1)
 	first := r.Num(d, "SELECT nextval('hibernate_sequence')")
 	require.Greater(t, first, int64(1_000_000_000_000))

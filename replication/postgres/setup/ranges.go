@@ -56,14 +56,18 @@ func (s Sequence) Base() int64 {
 	return base
 }
 
-// SequencesOf finds the sequences behind columns of tenant tables: identity, serial, or any default that asks one.
+// SequencesOf finds the sequences behind columns of tenant tables: identity, serial, or any default
+// that asks one.
 func SequencesOf(ctx context.Context, q postgres.Querier, t postgres.Table) ([]Sequence, error) {
-	rows, err := q.Query(ctx, `SELECT DISTINCT n.nspname, c.relname, a.attname, s.seqincrement, s.seqcycle, r.readable, CASE WHEN r.readable THEN coalesce(pg_sequence_last_value(c.oid), 0) ELSE 0 END,
+	rows, err := q.Query(ctx, `SELECT DISTINCT n.nspname, c.relname, a.attname, s.seqincrement, s.seqcycle, r.readable, CASE WHEN
+		r.readable THEN coalesce(pg_sequence_last_value(c.oid), 0) ELSE 0 END,
 		  least(s.seqmax, CASE a.atttypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE s.seqmax END)
 		FROM pg_attribute a
 		JOIN pg_class c ON c.relkind = 'S' AND (
-		  EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype IN ('a', 'i'))
-		  OR EXISTS (SELECT FROM pg_attrdef f JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
+		  EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+		  AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype IN ('a', 'i'))
+		  OR EXISTS (SELECT FROM pg_attrdef f JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+		  AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
 		    WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum))
 		JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_sequence s ON s.seqrelid = c.oid
 		CROSS JOIN LATERAL (SELECT has_sequence_privilege(c.oid, 'SELECT, USAGE')) r(readable)
@@ -82,14 +86,18 @@ func SequencesOf(ctx context.Context, q postgres.Querier, t postgres.Table) ([]S
 	return out, nil
 }
 
-// SequencesAlone finds the sequences that no column owns or takes values from: an application asks them by itself.
+// SequencesAlone finds the sequences that no column owns or takes values from: an application asks
+// them by itself.
 func SequencesAlone(ctx context.Context, q postgres.Querier) ([]Sequence, error) {
-	rows, err := q.Query(ctx, `SELECT n.nspname, c.relname, s.seqincrement, s.seqcycle, r.readable, CASE WHEN r.readable THEN coalesce(pg_sequence_last_value(c.oid), 0) ELSE 0 END, s.seqmax
+	rows, err := q.Query(ctx, `SELECT n.nspname, c.relname, s.seqincrement, s.seqcycle, r.readable, CASE WHEN r.readable THEN
+		coalesce(pg_sequence_last_value(c.oid), 0) ELSE 0 END, s.seqmax
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_sequence s ON s.seqrelid = c.oid
 		CROSS JOIN LATERAL (SELECT has_sequence_privilege(c.oid, 'SELECT, USAGE')) r(readable)
 		WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND `+postgres.NotOurs+`
-		  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i', 'e'))
-		  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid)
+		  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+		  AND d.deptype IN ('a', 'i', 'e'))
+		  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_attrdef'::regclass
+		  AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid)
 		ORDER BY 1, 2`)
 	if err != nil {
 		return nil, fmt.Errorf("read sequences: %w", err)
@@ -104,9 +112,10 @@ func SequencesAlone(ctx context.Context, q postgres.Querier) ([]Sequence, error)
 	return out, nil
 }
 
-// separateRanges makes AWS give ids that premises never will, so that no id is fetched or set in a freeze, in either direction. It
-// starts above every id of that range that is in use on either side: ids of an earlier, aborted run are not given twice. Sequences that
-// stand alone are set apart too, where they can be; which ids of theirs are in use nobody can know.
+// separateRanges makes AWS give ids that premises never will, so that no id is fetched or set in a
+// freeze, in either direction. It starts above every id of that range that is in use on either
+// side: ids of an earlier, aborted run are not given twice. Sequences that stand alone are set
+// apart too, where they can be; which ids of theirs are in use nobody can know.
 func separateRanges(ctx context.Context, p *postgres.Pair) error {
 	tables, err := postgres.ReadTables(ctx, p.OnPrem.Pool, p.Dataset)
 	if err != nil {
@@ -178,7 +187,8 @@ func firstFree(ctx context.Context, p *postgres.Pair, seq Sequence, base int64) 
 		err := s.Unhurried(ctx, func(c *pgx.Conn) error {
 			var used int64
 			col := pgx.Identifier{seq.Column}.Sanitize()
-			err := c.QueryRow(ctx, fmt.Sprintf(`SELECT coalesce(max(%s), 0)::bigint FROM %s WHERE %[1]s >= $1`, col, seq.Table.Ident()), base).Scan(&used)
+			err := c.QueryRow(ctx, fmt.Sprintf(`SELECT coalesce(max(%s), 0)::bigint FROM %s WHERE %[1]s >= $1`, col, seq.Table.Ident()),
+				base).Scan(&used)
 			next = max(next, used+1)
 			return err
 		})

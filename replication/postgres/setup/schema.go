@@ -15,7 +15,8 @@ import (
 )
 
 // ErrNoPgDump says that pg_dump is not on this worker.
-var ErrNoPgDump = errors.New("pg_dump was not found: install PostgreSQL's client programs on the site's worker, at least as new as the database on premises, or set DROVER_PG_BIN to their folder")
+var ErrNoPgDump = errors.New("pg_dump was not found: install PostgreSQL's client programs on the site's worker, at least as new as the " +
+	"database on premises, or set DROVER_PG_BIN to their folder")
 
 // BinEnv names the folder of PostgreSQL's client programs.
 const BinEnv = "DROVER_PG_BIN"
@@ -55,7 +56,8 @@ func copySchema(ctx context.Context, p *postgres.Pair) error {
 		return nil
 	}
 	if len(there) > 0 {
-		return fmt.Errorf("the database on AWS has tables already, but not %s: empty it, or bring its schema up to date", strings.Join(missing, ", "))
+		return fmt.Errorf("the database on AWS has tables already, but not %s: empty it, or bring its schema up to date",
+			strings.Join(missing, ", "))
 	}
 	dir, err := os.MkdirTemp("", "drover-schema-")
 	if err != nil {
@@ -71,13 +73,15 @@ func copySchema(ctx context.Context, p *postgres.Pair) error {
 
 // dumpSchema writes an archive of the schema on premises.
 func dumpSchema(ctx context.Context, p *postgres.Pair, to string) error {
-	_, err := run(ctx, p, p.OnPrem, "pg_dump", "--format=custom", "--schema-only", "--no-tablespaces", "--no-publications", "--no-subscriptions",
+	_, err := run(ctx, p, p.OnPrem, "pg_dump", "--format=custom", "--schema-only", "--no-tablespaces", "--no-publications",
+		"--no-subscriptions",
 		"--exclude-schema=drover", "--file="+to)
 	return err
 }
 
-// load restores an archive on AWS, all of it or nothing. Objects are given to the roles that own them at home, if this one may act as each
-// of them; otherwise they are its own, of which the preflight has warned.
+// load restores an archive on AWS, all of it or nothing. Objects are given to the roles that own
+// them at home, if this one may act as each of them; otherwise they are its own, of which the
+// preflight has warned.
 func load(ctx context.Context, p *postgres.Pair, dump string) error {
 	list, err := run(ctx, p, nil, "pg_restore", "--list", dump)
 	if err != nil {
@@ -99,8 +103,8 @@ func load(ctx context.Context, p *postgres.Pair, dump string) error {
 	return err
 }
 
-// run runs one of PostgreSQL's own programs, connected to a server. The password travels in the environment: a command line can be read
-// by everybody.
+// run runs one of PostgreSQL's own programs, connected to a server. The password travels in the
+// environment: a command line can be read by everybody.
 func run(ctx context.Context, p *postgres.Pair, s *postgres.Server, program string, args ...string) (out string, err error) {
 	dump := p.PgDump
 	if dump == "" {
@@ -126,9 +130,11 @@ func run(ctx context.Context, p *postgres.Pair, s *postgres.Server, program stri
 	return stdout.String(), nil
 }
 
-// unwanted are entries of an archive's list that AWS has already, that only the owner of an extension or of a schema may make, or that are
-// Drover's own. An entry is a number, two object ids, what it is, its schema and its name.
-var unwanted = regexp.MustCompile(`^\d+; \d+ \d+ (COMMENT - EXTENSION |SCHEMA - public |COMMENT - SCHEMA public |TRIGGER .* zzzz_drover_\w+ )`)
+// unwanted are entries of an archive's list that AWS has already, that only the owner of an
+// extension or of a schema may make, or that are Drover's own. An entry is a number, two object
+// ids, what it is, its schema and its name.
+var unwanted = regexp.MustCompile(
+	`^\d+; \d+ \d+ (COMMENT - EXTENSION |SCHEMA - public |COMMENT - SCHEMA public |TRIGGER .* zzzz_drover_\w+ )`)
 
 // wanted is an archive's list without the entries that are not to be restored.
 func wanted(list string) string {
@@ -141,23 +147,32 @@ func wanted(list string) string {
 	return keep.String()
 }
 
-// owned are the roles that own what the schema on premises consists of, and those that have rights to it.
-const owned = `SELECT DISTINCT pg_get_userbyid(o)::text AS owner, CASE WHEN a.grantee <> 0 AND a.grantee <> o THEN pg_get_userbyid(a.grantee)::text END AS grantee FROM (
-	SELECT c.relowner AS o, c.relacl AS acl, c.relnamespace AS ns, 'pg_class'::regclass AS class, c.oid FROM pg_class c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
-	UNION ALL SELECT c.relowner, x.attacl, c.relnamespace, 'pg_class'::regclass, c.oid FROM pg_attribute x JOIN pg_class c ON c.oid = x.attrelid WHERE x.attacl IS NOT NULL
+// owned are the roles that own what the schema on premises consists of, and those that have rights
+// to it.
+const owned = `SELECT DISTINCT pg_get_userbyid(o)::text AS owner, CASE WHEN a.grantee <> 0
+	AND a.grantee <> o THEN pg_get_userbyid(a.grantee)::text END AS grantee FROM (
+	SELECT c.relowner AS o, c.relacl AS acl, c.relnamespace AS ns, 'pg_class'::regclass AS class, c.oid FROM pg_class c
+	WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+	UNION ALL SELECT c.relowner, x.attacl, c.relnamespace, 'pg_class'::regclass, c.oid
+	FROM pg_attribute x JOIN pg_class c ON c.oid = x.attrelid WHERE x.attacl IS NOT NULL
 	UNION ALL SELECT proowner, proacl, pronamespace, 'pg_proc'::regclass, oid FROM pg_proc
-	UNION ALL SELECT typowner, typacl, typnamespace, 'pg_type'::regclass, t.oid FROM pg_type t WHERE typtype IN ('e', 'd', 'r') OR typtype = 'c' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = typrelid AND c.relkind = 'c')
+	UNION ALL SELECT typowner, typacl, typnamespace, 'pg_type'::regclass, t.oid FROM pg_type t
+	WHERE typtype IN ('e', 'd', 'r') OR typtype = 'c' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = typrelid AND c.relkind = 'c')
 	UNION ALL SELECT nspowner, nspacl, oid, 'pg_namespace'::regclass, oid FROM pg_namespace WHERE nspname <> 'public'
-	UNION ALL SELECT n.nspowner, n.nspacl, n.oid, 'pg_namespace'::regclass, n.oid FROM pg_namespace n WHERE nspname = 'public' AND NOT EXISTS (SELECT FROM pg_init_privs i WHERE i.objoid = n.oid AND i.initprivs = n.nspacl)) x
+	UNION ALL SELECT n.nspowner, n.nspacl, n.oid, 'pg_namespace'::regclass, n.oid FROM pg_namespace n
+	WHERE nspname = 'public' AND NOT EXISTS (SELECT FROM pg_init_privs i WHERE i.objoid = n.oid AND i.initprivs = n.nspacl)) x
 	JOIN pg_namespace n ON n.oid = x.ns LEFT JOIN LATERAL aclexplode(x.acl) a ON true
 	WHERE ` + postgres.NotOurs + ` AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = x.class AND e.objid = x.oid AND e.deptype = 'e')`
 
-// ForeignOwners are the roles that own something on premises and that the role on AWS may not act as.
+// ForeignOwners are the roles that own something on premises and that the role on AWS may not act
+// as.
 func ForeignOwners(ctx context.Context, p *postgres.Pair) ([]string, error) {
-	return lacking(ctx, p, `SELECT array_agg(DISTINCT owner) FROM (`+owned+`) o WHERE owner <> 'pg_database_owner'`, `pg_has_role(r.oid, 'MEMBER')`)
+	return lacking(ctx, p, `SELECT array_agg(DISTINCT owner) FROM (`+owned+`) o WHERE owner <> 'pg_database_owner'`,
+		`pg_has_role(r.oid, 'MEMBER')`)
 }
 
-// UnknownGrantees are the roles that have rights to something on premises and that AWS does not have: their rights could not be restored.
+// UnknownGrantees are the roles that have rights to something on premises and that AWS does not
+// have: their rights could not be restored.
 func UnknownGrantees(ctx context.Context, p *postgres.Pair) ([]string, error) {
 	return lacking(ctx, p, `SELECT array_agg(DISTINCT grantee) FILTER (WHERE grantee IS NOT NULL) FROM (`+owned+`) o`, `true`)
 }
@@ -167,7 +182,9 @@ func lacking(ctx context.Context, p *postgres.Pair, question, test string) (role
 	if err := p.OnPrem.Pool.QueryRow(ctx, question).Scan(&roles); err != nil {
 		return nil, fmt.Errorf("read the roles of the schema on premises: %w", err)
 	}
-	err = p.AWS.Pool.QueryRow(ctx, `SELECT coalesce(array_agg(n ORDER BY n), '{}') FROM unnest($1::text[]) n WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = n AND `+test+`)`, roles).Scan(&roles)
+	err = p.AWS.Pool.QueryRow(ctx,
+		`SELECT coalesce(array_agg(n ORDER BY n), '{}') FROM unnest($1::text[]) n WHERE NOT EXISTS (SELECT FROM pg_roles r
+			WHERE r.rolname = n AND `+test+`)`, roles).Scan(&roles)
 	if err != nil {
 		return nil, fmt.Errorf("read roles on AWS: %w", err)
 	}

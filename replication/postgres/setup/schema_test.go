@@ -15,11 +15,14 @@ import (
 
 func TestAListLosesWhatAWSHasOrMayNotMake(t *testing.T) {
 	keep := []string{
-		"; Archive created at 2026-11-28", "3; 3079 16385 EXTENSION - citext ", "215; 1259 16390 TABLE public acct postgres", "3400; 0 0 COMMENT public TABLE acct postgres",
-		"3401; 0 0 ACL - SCHEMA public pg_database_owner", "3299; 2620 16600 TRIGGER public acct touch postgres", "6; 2615 17000 SCHEMA - app postgres",
+		"; Archive created at 2026-11-28", "3; 3079 16385 EXTENSION - citext ", "215; 1259 16390 TABLE public acct postgres",
+		"3400; 0 0 COMMENT public TABLE acct postgres",
+		"3401; 0 0 ACL - SCHEMA public pg_database_owner", "3299; 2620 16600 TRIGGER public acct touch postgres",
+		"6; 2615 17000 SCHEMA - app postgres",
 	}
 	lose := []string{
-		"3399; 0 0 COMMENT - EXTENSION citext ", "5; 2615 2200 SCHEMA - public pg_database_owner", "3402; 0 0 COMMENT - SCHEMA public pg_database_owner",
+		"3399; 0 0 COMMENT - EXTENSION citext ", "5; 2615 2200 SCHEMA - public pg_database_owner", "3402; 0 0 COMMENT - SCHEMA public " +
+			"pg_database_owner",
 		"3300; 2620 16601 TRIGGER public acct zzzz_drover_guard postgres",
 	}
 	require.Equal(t, strings.Join(keep, "\n")+"\n", setup.Wanted(strings.Join(append(lose, keep...), "\n")+"\n"))
@@ -29,11 +32,14 @@ func TestAListLosesWhatAWSHasOrMayNotMake(t *testing.T) {
 func TestTheSchemaComesAsItIs(t *testing.T) {
 	for _, x := range []struct{ name, ddl, question string }{
 		{"a function with a grant at the beginning of a line",
-			"CREATE FUNCTION month() RETURNS void LANGUAGE plpgsql AS $f$\nBEGIN\nGRANT SELECT ON nothing TO reporting;\nALTER TABLE x OWNER TO gone;\nCREATE SCHEMA public;\nEND $f$",
+			"CREATE FUNCTION month() RETURNS void LANGUAGE plpgsql AS $f$\nBEGIN\nGRANT SELECT ON nothing TO reporting;\nALTER TABLE x " +
+				"OWNER TO gone;\nCREATE SCHEMA public;\nEND $f$",
 			"SELECT prosrc FROM pg_proc WHERE proname = 'month'"},
-		{"a comment with a line that begins with a backslash", "COMMENT ON TABLE acct IS 'first\n\\second\nthird'", "SELECT obj_description('acct'::regclass)"},
+		{"a comment with a line that begins with a backslash", "COMMENT ON TABLE acct IS 'first\n\\second\nthird'",
+			"SELECT obj_description('acct'::regclass)"},
 		{"a default of several lines", "ALTER TABLE acct ADD note text DEFAULT 'a\nSET transaction_timeout = 0;\n\\q\nb'",
-			"SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'acct'::regclass AND pg_get_expr(adbin, adrelid) LIKE '%timeout%'"},
+			"SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'acct'::regclass AND pg_get_expr(adbin, adrelid) LIKE " +
+				"'%timeout%'"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			r := pairtest.New(t)
@@ -88,7 +94,8 @@ func TestWhoOwnsATableOwnsItOnAWSIfTheRoleThereMayActForAll(t *testing.T) {
 // What fails before leaves no table on premises another replica identity or index.
 func TestAPrepareThatCannotBringTheSchemaLeavesPremisesAsTheyWere(t *testing.T) {
 	r := pairtest.New(t)
-	const shape = `SELECT string_agg(concat_ws(' ', relname, relkind, relreplident), ',' ORDER BY relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace`
+	const shape = `SELECT string_agg(concat_ws(' ', relname, relkind, relreplident), ',' ORDER BY relname)
+		FROM pg_class WHERE relnamespace = 'public'::regnamespace`
 	var before, after string
 	require.NoError(t, r.Query(s, &before, shape))
 	r.Script(d, "CREATE FUNCTION month() RETURNS int LANGUAGE sql AS 'SELECT 1'")

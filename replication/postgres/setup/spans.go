@@ -10,8 +10,9 @@ type span struct{ first, last int64 }
 // mostSpans keeps the row filters short, in which each span is a term.
 const mostSpans = 1000
 
-// spansWithout are the ids found in the data that are not in the plan, as at most so many spans that hold no tenant of the plan. If there
-// are more, the smallest gaps between them are closed: ids in such a gap stay where they are, too, should anybody ever get one.
+// spansWithout are the ids found in the data that are not in the plan, as at most so many spans
+// that hold no tenant of the plan. If there are more, the smallest gaps between them are closed:
+// ids in such a gap stay where they are, too, should anybody ever get one.
 func spansWithout(found []int64, plan []int32, most int) []span {
 	found = slices.Clone(found)
 	slices.Sort(found)

@@ -12,16 +12,18 @@ import (
 	"github.com/drover-migration/drover/replication/postgres"
 )
 
-// subscribe makes the subscription that carries changes away from a side. The way to AWS copies what is there; the way back starts
-// empty, since AWS has nothing of its own yet. One that stands takes in the tables that were published after it was made, with the rows of
-// the tenants that are at home where they come from: filters see to that.
+// subscribe makes the subscription that carries changes away from a side. The way to AWS copies
+// what is there; the way back starts empty, since AWS has nothing of its own yet. One that stands
+// takes in the tables that were published after it was made, with the rows of the tenants that are
+// at home where they come from: filters see to that.
 func subscribe(ctx context.Context, p *postgres.Pair, from migration.Side) error {
 	source, target := p.Side(from), p.Side(from.Other())
 	name := p.Names.Outgoing(from)
 	pubs := []string{pgx.Identifier{name}.Sanitize()}
 	if from == migration.OnPrem {
 		var ref bool
-		if err := source.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_publication WHERE pubname = $1)`, p.Names.Reference).Scan(&ref); err != nil {
+		if err := source.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_publication WHERE pubname = $1)`,
+			p.Names.Reference).Scan(&ref); err != nil {
 			return err
 		}
 		if ref {
@@ -45,16 +47,18 @@ func subscribe(ctx context.Context, p *postgres.Pair, from migration.Side) error
 				return fmt.Errorf("enable subscription %s: %w", name, err)
 			}
 		}
-		if _, err := c.Exec(ctx, alter+" SET PUBLICATION "+strings.Join(pubs, ", ")+" WITH (refresh = true, copy_data = true)"); err != nil {
+		if _, err := c.Exec(ctx, alter+" SET PUBLICATION "+strings.Join(pubs, ", ")+
+			" WITH (refresh = true, copy_data = true)"); err != nil {
 			return fmt.Errorf("take new tables into subscription %s: %w", name, err)
 		}
 		return nil
 	})
 }
 
-// createSubscription makes the slot apart from the subscription. A server makes a slot when every transaction that was open there is
-// over, and CREATE SUBSCRIPTION would wait for that within a transaction of its own: those of two databases in opposite directions
-// would wait for each other for ever, and one on premises would hold back every VACUUM while a first copy is written.
+// createSubscription makes the slot apart from the subscription. A server makes a slot when every
+// transaction that was open there is over, and CREATE SUBSCRIPTION would wait for that within a
+// transaction of its own: those of two databases in opposite directions would wait for each other
+// for ever, and one on premises would hold back every VACUUM while a first copy is written.
 func createSubscription(ctx context.Context, p *postgres.Pair, c *pgx.Conn, from migration.Side, pubs []string) error {
 	source, name := p.Side(from), p.Names.Outgoing(from)
 	peer, err := source.Peer(ctx)
@@ -72,10 +76,11 @@ func createSubscription(ctx context.Context, p *postgres.Pair, c *pgx.Conn, from
 	}
 	postgres.Quietly(ctx, c)
 	return source.Unhurried(ctx, func(at *pgx.Conn) error {
-		// Until its end this transaction keeps others from the slot: a zombie would take it for the remains of a cut-off attempt. It writes
-		// nothing, so that no slot has to wait for it.
+		// Until its end this transaction keeps others from the slot: a zombie would take it for the
+		// remains of a cut-off attempt. It writes nothing, so that no slot has to wait for it.
 		return pgx.BeginFunc(ctx, at, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', '0', true), pg_advisory_xact_lock(hashtextextended($1, 0))`, name); err != nil {
+			if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', '0', true), pg_advisory_xact_lock(hashtextextended($1, 0))`,
+				name); err != nil {
 				return fmt.Errorf("lock replication slot %s %s: %w", name, source.Where(), err)
 			}
 			if exists, _, err := postgres.Subscription(ctx, c, name); err != nil || exists {
@@ -86,8 +91,11 @@ func createSubscription(ctx context.Context, p *postgres.Pair, c *pgx.Conn, from
 					return err
 				}
 			}
-			// Without a subscription it is what a cut-off attempt left, and nothing was read from it.
-			if _, err := tx.Exec(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active`, name); err != nil {
+			// Without a subscription it is what a cut-off attempt left, and nothing was read from
+			// it.
+			if _, err := tx.Exec(ctx,
+				`SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active`,
+				name); err != nil {
 				return fmt.Errorf("drop the orphaned replication slot %s %s: %w", name, source.Where(), err)
 			}
 			if _, err := tx.Exec(ctx, `SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, name); err != nil {
@@ -108,8 +116,8 @@ var ErrTargetNotEmpty = errors.New("the first copy would double them: " + EmptyI
 
 const EmptyIt = "empty it: DROP the tables of that database, or TRUNCATE them"
 
-// refuseSecondCopy keeps a first copy away from rows that stand on AWS: of another plan, of a run before this one, or of a
-// subscription that was dropped by hand.
+// refuseSecondCopy keeps a first copy away from rows that stand on AWS: of another plan, of a run
+// before this one, or of a subscription that was dropped by hand.
 func refuseSecondCopy(ctx context.Context, p *postgres.Pair) error {
 	tables, err := postgres.ReadTables(ctx, p.OnPrem.Pool, p.Dataset)
 	if err != nil {
@@ -125,14 +133,16 @@ func refuseSecondCopy(ctx context.Context, p *postgres.Pair) error {
 	return nil
 }
 
-// RowsOnAWS are the tables that take part and have rows on AWS which this plan's own subscription did not bring.
+// RowsOnAWS are the tables that take part and have rows on AWS which this plan's own subscription
+// did not bring.
 func RowsOnAWS(ctx context.Context, p *postgres.Pair, tables []postgres.Table) (full []postgres.Table, err error) {
 	for _, t := range tables {
 		if t.Class != postgres.Tenants && t.Class != postgres.Reference {
 			continue
 		}
 		var readable, ours, some bool
-		err := p.AWS.Pool.QueryRow(ctx, `SELECT coalesce(has_table_privilege(to_regclass($1), 'SELECT'), false), EXISTS (SELECT FROM pg_subscription_rel r
+		err := p.AWS.Pool.QueryRow(ctx, `SELECT coalesce(has_table_privilege(to_regclass($1), 'SELECT'), false), EXISTS (SELECT FROM
+			pg_subscription_rel r
 			JOIN pg_subscription u ON u.oid = r.srsubid WHERE u.subname = $2 AND r.srrelid = to_regclass($1))`, t.Ident(), p.Names.Forward).Scan(&readable, &ours)
 		if err != nil {
 			return nil, fmt.Errorf("read the privileges of table %s on AWS: %w", t, err)

@@ -12,15 +12,17 @@ import (
 	"github.com/drover-migration/drover/replication/postgres/setup"
 )
 
-// A slot is made when every transaction that was open on its server is over. A subscription that made its own slot would be such a
-// transaction on the other server: two databases whose subscriptions are made in opposite directions would wait for each other for
-// ever, and neither server could see why.
+// A slot is made when every transaction that was open on its server is over. A subscription that
+// made its own slot would be such a transaction on the other server: two databases whose
+// subscriptions are made in opposite directions would wait for each other for ever, and neither
+// server could see why.
 func TestTwoDatabasesSubscribeInOppositeDirectionsAtOnce(t *testing.T) {
 	forward, back := pairtest.New(t), pairtest.New(t).Prepared(1)
 	cutOffAt(forward, "the subscription on AWS")
 	require.NoError(t, setup.Unsubscribe(t.Context(), back.Pair, back.Pair.OnPrem, back.Pair.AWS))
 
-	// Both slots wait for these, so that both subscriptions are under way before either slot is there.
+	// Both slots wait for these, so that both subscriptions are under way before either slot is
+	// there.
 	open := map[migration.Side]func(){}
 	for _, side := range []migration.Side{s, d} {
 		tx, err := forward.App(side).Begin(t.Context())
@@ -71,8 +73,8 @@ func TestWhoSubscribesAtOnceDoesSoOnce(t *testing.T) {
 	}
 }
 
-// The first copy of a large table is one transaction on AWS. Whoever waits for it knows that it runs, and how far it is: both directions
-// are set up by then.
+// The first copy of a large table is one transaction on AWS. Whoever waits for it knows that it
+// runs, and how far it is: both directions are set up by then.
 func TestPrepareDoesNotWaitForTheFirstCopy(t *testing.T) {
 	r := pairtest.New(t)
 	r.Must(s, "INSERT INTO acct VALUES (1, 1)")
