@@ -3,7 +3,6 @@ package health
 import (
 	"context"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -24,38 +23,21 @@ const (
 // comes, the worker reaches nothing, and the customer's failure says nothing about the customer.
 type controls struct {
 	prober *prober
-
-	mu   sync.Mutex
-	last map[string]*control // by the load balancer's address
-}
-
-type control struct {
-	began time.Time
-	done  chan struct{}
-	blind string // why nothing is reached; "": something is
+	last   fresh[string] // by the load balancer's address: why nothing is reached; "": something is
 }
 
 // blind says why this worker cannot judge what is behind a load balancer; "": it can.
 func (c *controls) blind(ctx context.Context, front Endpoint, hosts []string) string {
-	c.mu.Lock()
-	k := c.last[front.Address]
-	if k == nil || time.Since(k.began) > controlFresh {
-		k = &control{began: time.Now(), done: make(chan struct{})}
-		c.last[front.Address] = k
-		go c.sample(context.WithoutCancel(ctx), k, front, append([]string{controlHost}, hosts...))
-	}
-	c.mu.Unlock()
-	select {
-	case <-k.done:
-		return k.blind
-	case <-ctx.Done():
+	why, ok := c.last.ask(ctx, front.Address, controlFresh,
+		func(ctx context.Context) string { return c.sample(ctx, front, append([]string{controlHost}, hosts...)) })
+	if !ok {
 		return "the control sample was cut off"
 	}
+	return why
 }
 
 // sample asks all hosts at once; the first answer decides.
-func (c *controls) sample(ctx context.Context, k *control, front Endpoint, hosts []string) {
-	defer close(k.done)
+func (c *controls) sample(ctx context.Context, front Endpoint, hosts []string) (blind string) {
 	ctx, cancel := context.WithTimeout(ctx, controlTimeout)
 	defer cancel()
 	errs := make(chan error, len(hosts))
@@ -65,10 +47,10 @@ func (c *controls) sample(ctx context.Context, k *control, front Endpoint, hosts
 	var err error
 	for range hosts {
 		if err = <-errs; err == nil {
-			return
+			return ""
 		}
 	}
-	k.blind = "this worker reaches nothing at the load balancer " + front.Address + ", for no customer: " + brief(err, controlTimeout)
+	return "this worker reaches nothing at the load balancer " + front.Address + ", for no customer: " + brief(err, controlTimeout)
 }
 
 // reach wants an answer, whatever it is, and takes any certificate.

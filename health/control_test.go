@@ -87,7 +87,7 @@ func TestAWatchThatIsCutOffSaysWhatItWouldHaveSaid(t *testing.T) {
 		}
 		return 200
 	})
-	v, err := New(places{front: s.at()}, "").Watch(ctx, Question{Slice: slice(httpProbe("/", 1)), For: migration.Duration(time.Hour)},
+	v, err := New(places{front: s.at()}, nil, "").Watch(ctx, Question{Slice: slice(httpProbe("/", 1)), For: migration.Duration(time.Hour)},
 		quiet)
 	require.ErrorIs(t, err, context.Canceled)
 	require.Equal(t, migration.Pass, v.Outcome)
@@ -117,7 +117,7 @@ func TestALookAtManyHasAVerdictOfEach(t *testing.T) {
 		return 200
 	})
 	said := 0
-	verdicts, blind, err := New(places{front: s.at()}, "").Look(t.Context(), "p", many(300, httpProbe("/healthz", 2)),
+	verdicts, blind, err := New(places{front: s.at()}, nil, "").Look(t.Context(), "p", many(300, httpProbe("/healthz", 2)),
 		func(n int) { said = max(said, n) })
 	require.NoError(t, err)
 	require.Empty(t, blind)
@@ -135,7 +135,7 @@ func TestALookAtManyHasAVerdictOfEach(t *testing.T) {
 }
 
 func TestALookOfAWorkerThatReachesNothingSaysSoAndJudgesNobody(t *testing.T) {
-	verdicts, blind, err := New(places{front: nobody(t)}, "").Look(t.Context(), "p", many(40, httpProbe("/", 3)), quiet)
+	verdicts, blind, err := New(places{front: nobody(t)}, nil, "").Look(t.Context(), "p", many(40, httpProbe("/", 3)), quiet)
 	require.NoError(t, err)
 	require.Contains(t, blind, "this worker reaches nothing")
 	for _, v := range verdicts {

@@ -15,21 +15,25 @@ import (
 // use. It is safe for concurrent use.
 type Doctor struct {
 	backends Backends
+	secrets  Secrets
 	prober   *prober
-	controls *controls
+	controls controls
+	writes   fresh[sample] // by machine
+	numbers  fresh[number] // by query
 }
 
-// New asks backends where to send probes. Names are resolved at dns ("host:port"), or as the
-// machine does where it is empty.
-func New(backends Backends, dns string) *Doctor {
+// New asks backends where to send probes, and secrets for the tokens of queries. Names are resolved
+// at dns ("host:port"), or as the machine does where it is empty.
+func New(backends Backends, secrets Secrets, dns string) *Doctor {
 	p := newProber(dns)
-	return &Doctor{backends: backends, prober: p, controls: &controls{prober: p, last: map[string]*control{}}}
+	return &Doctor{backends: backends, secrets: secrets, prober: p, controls: controls{prober: p}}
 }
 
 // CheckDestination asks every machine of the customer's workloads on one side directly, all at
 // once, with the customer's host name: each must answer every probe at least once in as many
 // attempts as the probe allows failures, or as there is time for. It answers a blocker for each
-// thing that is not well there. Read-only.
+// thing that is not well there. Queries are not asked: nobody has worked there yet. It writes what
+// write probes say, and takes it away again.
 func (d *Doctor) CheckDestination(ctx context.Context, plan string, slice migration.CustomerSlice,
 	side migration.Side) (out []migration.Finding, err error) {
 	type question struct {
@@ -51,7 +55,7 @@ func (d *Doctor) CheckDestination(ctx context.Context, plan string, slice migrat
 			block("workload "+w.Name, "it has no machine registered on "+string(side))
 		}
 		for _, p := range slice.Health.Probes {
-			if p.HTTP != nil && server(slice.Workloads, p.HTTP.Path) != w.Name {
+			if at := path(p); at != "" && server(slice.Workloads, at) != w.Name || p.Query != nil {
 				continue
 			}
 			for _, b := range behind {
@@ -102,6 +106,8 @@ func (d *Doctor) attempt(ctx context.Context, at Endpoint, c migration.Customer,
 			s = d.prober.http(ctx, d.prober.machines, at, c.Hosts[0], p)
 		case p.TCP != nil:
 			s = d.prober.tcp(ctx, at, p)
+		case p.Write != nil:
+			s = d.written(ctx, at, p)
 		default:
 			return sample{ok: at.Healthy, answer: at.Reason}
 		}
@@ -110,6 +116,17 @@ func (d *Doctor) attempt(ctx context.Context, at Endpoint, c migration.Customer,
 		}
 	}
 	return s
+}
+
+// path is where a probe sends a request; "": nowhere.
+func path(p migration.Probe) string {
+	switch {
+	case p.HTTP != nil:
+		return p.HTTP.Path
+	case p.Write != nil:
+		return p.Write.Path
+	}
+	return ""
 }
 
 // server is the workload whose paths take a request most specifically.
@@ -134,11 +151,13 @@ type Question struct {
 	Baseline *Baseline // nil: there is none
 }
 
-// Baseline is a customer's own numbers, before its fence: those of its http probes.
+// Baseline is a customer's own numbers, before its fence: those of its http probes, and of its
+// queries.
 type Baseline struct {
-	Samples   int     `json:"samples"`
-	ErrorRate float64 `json:"errorRate"` // fraction
-	P95       float64 `json:"p95"`       // seconds
+	Samples   int                `json:"samples"`
+	ErrorRate float64            `json:"errorRate"`         // fraction
+	P95       float64            `json:"p95"`               // seconds
+	Queries   map[string]float64 `json:"queries,omitempty"` // by the probe's name
 }
 
 // baselinePace is the least time between two samples of a baseline.
@@ -156,8 +175,12 @@ func (d *Doctor) MeasureBaseline(ctx context.Context, req Question, say func(sam
 	if c := req.Slice.Health.Compare; c != nil {
 		want = max(want, c.MinSamples)
 	}
+	queries, err := w.measureQueries(ctx)
+	if err != nil {
+		return Baseline{}, err
+	}
 	if !slices.ContainsFunc(req.Slice.Health.Probes, func(p migration.Probe) bool { return p.HTTP != nil }) {
-		return Baseline{}, nil
+		return Baseline{Queries: queries}, nil
 	}
 	for len(w.took) < want && ctx.Err() == nil {
 		for i, p := range req.Slice.Health.Probes {
@@ -178,7 +201,9 @@ func (d *Doctor) MeasureBaseline(ctx context.Context, req Question, say func(sam
 	if err := ctx.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return Baseline{}, err
 	}
-	return w.baseline(), nil
+	b := w.baseline()
+	b.Queries = queries
+	return b, nil
 }
 
 // Watch probes a customer through its route for a while and tells say how many answers it has. It

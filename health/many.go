@@ -12,13 +12,19 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// lookAtOnce is how many customers a look asks at the same time.
-const lookAtOnce = 32
+const (
+	// lookAtOnce is how many customers a look asks at the same time.
+	lookAtOnce = 32
+	// queryPause lies between two questions for a number that is out of its bound.
+	queryPause = 15 * time.Second
+)
 
 // Look asks each customer every probe once, and again while the answer is bad, until there is a
-// good one (pass) or as many failures in a row as the probe allows (fail). Nothing is compared. It
-// tells say how many customers are done. blind is not empty when this worker reaches nothing: why,
-// in words; each verdict that it could not come to is inconclusive then. Read-only.
+// good one (pass) or as many failures in a row as the probe allows (fail). Nothing is compared:
+// a query counts where its bound needs no baseline, and fails with two numbers out of it. It tells
+// say how many customers are done. blind is not empty when this worker reaches nothing: why, in
+// words; each verdict that it could not come to is inconclusive then. It writes what write probes
+// say, and takes it away again.
 func (d *Doctor) Look(ctx context.Context, plan string, customers []migration.CustomerSlice, say func(done int),
 ) (verdicts map[string]migration.Verdict, blind string, err error) {
 	verdicts = map[string]migration.Verdict{}
@@ -60,8 +66,12 @@ func (d *Doctor) glance(ctx context.Context, q Question) (v migration.Verdict, b
 		return migration.Verdict{Outcome: migration.Inconclusive, Reason: err.Error(), At: time.Now()}, "", ctx.Err()
 	}
 	for i, p := range q.Slice.Health.Probes {
-		for try := range max(p.FailAfter, 1) {
-			if try > 0 && !sleep(ctx, p.Every.D()) {
+		most, pause := max(p.FailAfter, 1), p.Every.D()
+		if p.Query != nil { // a number speaks for some time already
+			most, pause = min(most, 2), min(pause, queryPause)
+		}
+		for try := range most {
+			if try > 0 && !sleep(ctx, pause) {
 				return v, "", ctx.Err()
 			}
 			s := w.ask(ctx, p)
@@ -72,15 +82,15 @@ func (d *Doctor) glance(ctx context.Context, q Question) (v migration.Verdict, b
 			if s.ok {
 				break
 			}
-			if s.unasked {
+			if s.unasked && p.Query == nil {
 				blind = s.answer
 			}
 		}
-		if w.inRow[i] >= max(p.FailAfter, 1) {
+		if w.inRow[i] >= most {
 			return w.verdict(migration.Fail, fmt.Sprintf("probe %s failed %d times in a row, last: %s", name(p), w.inRow[i], w.last[i]), i),
 				"", nil
 		}
-		if w.good[i] == 0 {
+		if w.good[i] == 0 && (p.Query == nil || w.inRow[i] > 0) {
 			return w.verdict(migration.Inconclusive, fmt.Sprintf("probe %s had no good answer, last: %s", name(p), w.last[i]), i), blind,
 				nil
 		}

@@ -133,12 +133,19 @@ func (w *watcher) askAll(ctx context.Context, answers chan<- answered) {
 	}
 }
 
-// ask asks one probe once: http through the route, the others at the machines on AWS.
+// ask asks one probe once: http through the route, a query where it is counted, the others at the
+// machines on AWS.
 func (w *watcher) ask(ctx context.Context, p migration.Probe) sample {
+	if p.Query != nil {
+		return w.queried(ctx, p)
+	}
 	if p.HTTP != nil {
 		return w.controlled(ctx, w.prober.http(ctx, w.prober.route, w.front, w.req.Slice.Customer.Hosts[0], p))
 	}
 	for _, wl := range w.req.Slice.Workloads {
+		if at := path(p); at != "" && server(w.req.Slice.Workloads, at) != wl.Name {
+			continue
+		}
 		behind, err := w.behind(ctx, w.req.Plan, w.req.Slice, wl, migration.AWS)
 		if err != nil {
 			return sample{answer: "not asked: " + err.Error(), unasked: true}
@@ -147,14 +154,15 @@ func (w *watcher) ask(ctx context.Context, p migration.Probe) sample {
 			return sample{answer: wl.Name + " has no machine registered on " + string(migration.AWS)}
 		}
 		for _, b := range behind {
-			s := w.attempt(ctx, b, w.req.Slice.Customer,
-				migration.Probe{TCP: p.TCP, TargetGroup: p.TargetGroup, Timeout: p.Timeout, FailAfter: 1})
+			once := p
+			once.FailAfter = 1
+			s := w.attempt(ctx, b, w.req.Slice.Customer, once)
 			if s.ok {
 				continue
 			}
 			// The load balancer is the other observer: if it finds the machine healthy, only this
 			// worker does not reach it.
-			if p.TCP != nil && b.Healthy {
+			if s.unreached && b.Healthy {
 				return sample{answer: fmt.Sprintf("%s at %s: %s, and the load balancer finds it healthy: this worker does not reach it",
 					wl.Name, b.Address, s.answer), unasked: true}
 			}
@@ -179,10 +187,21 @@ func (w *watcher) controlled(ctx context.Context, s sample) sample {
 	return s
 }
 
+// silent is the first probe without a good answer; -1: there is none. Where nothing is compared, a
+// query without a number says nothing.
+func (w *watcher) silent() int {
+	for i, p := range w.req.Slice.Health.Probes {
+		if w.good[i] == 0 && (p.Query == nil || w.req.Compare || w.inRow[i] > 0) {
+			return i
+		}
+	}
+	return -1
+}
+
 // judge compares the whole watch with the baseline.
 func (w *watcher) judge() migration.Verdict {
 	c, base := w.req.Slice.Health.Compare, w.req.Baseline
-	now, silent := w.baseline(), slices.Index(w.good, 0)
+	now, silent := w.baseline(), w.silent()
 	switch {
 	case w.total == 0:
 		why := "no probe has answered"

@@ -213,6 +213,7 @@ type Postgres struct {
 	Credentials       SecretRef `json:"credentials"` // JSON {"username": .., "password": ..} for the RDS instance
 	Column            string    `json:"column"`      // tenancy: the integer column that holds Customer.Tenant
 	Tables            []Table   `json:"tables,omitempty"`
+	Synthetic         []int64   `json:"synthetic,omitempty"`    // tenants of write probes: they may write on both sides
 	NewCustomers      Side      `json:"newCustomers,omitempty"` // where tenants that the plan does not know may write; empty: on premises
 	WALBudgetBytes    int64     `json:"walBudgetBytes,omitempty"`
 	OnWALExceeded     string    `json:"onWALExceeded,omitempty"` // hold
@@ -260,6 +261,8 @@ type Probe struct {
 	HTTP        *HTTPProbe        `json:"http,omitempty"`
 	TCP         *TCPProbe         `json:"tcp,omitempty"`
 	TargetGroup *TargetGroupProbe `json:"targetGroup,omitempty"`
+	Write       *WriteProbe       `json:"write,omitempty"`
+	Query       *QueryProbe       `json:"query,omitempty"`
 	Every       Duration          `json:"every"`
 	Timeout     Duration          `json:"timeout"`
 	FailAfter   int               `json:"failAfter"` // consecutive failures that make a verdict of fail
@@ -276,6 +279,60 @@ type TCPProbe struct{}
 
 // TargetGroupProbe wants every target of the workload's group healthy.
 type TargetGroupProbe struct{}
+
+// WriteProbe writes through the application, for a tenant that is nobody's, and takes it away
+// again. In paths and body {token} stands for an id of its own for each write.
+type WriteProbe struct {
+	Tenant  int64   `json:"tenant"` // may write on both sides, whatever is moved
+	Host    string  `json:"host"`
+	Method  string  `json:"method"`
+	Path    string  `json:"path"`
+	Type    string  `json:"type,omitempty"` // of the body
+	Body    string  `json:"body,omitempty"`
+	Expect  int     `json:"expect"` // status code
+	Cleanup Cleanup `json:"cleanup"`
+}
+
+// Cleanup is the request that takes away what a write probe wrote.
+type Cleanup struct {
+	Method string `json:"method"`
+	Path   string `json:"path"`
+}
+
+// QueryProbe wants a number that others count within a bound. One of CloudWatch and Prometheus is
+// set. Where the bound has a baseline it is the customer's own number at home, before its fence.
+type QueryProbe struct {
+	CloudWatch *CloudWatchQuery `json:"cloudwatch,omitempty"`
+	Prometheus *PrometheusQuery `json:"prometheus,omitempty"`
+	Bound      Bound            `json:"bound"`
+}
+
+// CloudWatchQuery is a metric of the target groups of the customer's workloads.
+type CloudWatchQuery struct {
+	Metric    string   `json:"metric"`
+	Statistic string   `json:"statistic"` // Sum, Average, Maximum, Minimum, SampleCount, or a percentile like p95
+	Over      Duration `json:"over"`      // whole minutes
+}
+
+// PrometheusQuery is an instant query that answers one number.
+type PrometheusQuery struct {
+	URL   string    `json:"url"`
+	Query string    `json:"query"`           // {customer}, {tenant}, {host} and {side} are put in
+	Token SecretRef `json:"token,omitempty"` // bearer token
+}
+
+// Compares says whether a customer's health is held against its own from before its fence.
+func (h Health) Compares() bool {
+	if h.Compare != nil {
+		return true
+	}
+	for _, p := range h.Probes {
+		if p.Query != nil && p.Query.Bound.Times > 0 {
+			return true
+		}
+	}
+	return false
+}
 
 // Compare holds the customer's numbers at the destination against its own at the origin: value <=
 // Times*baseline + Plus.
@@ -294,7 +351,15 @@ type Bound struct {
 // Allows says whether v is within the bound over the baseline b.
 func (x Bound) Allows(v, b float64) bool { return v <= x.Times*b+x.Plus }
 
-func (x Bound) String() string { return fmt.Sprintf("<= %gx + %g", x.Times, x.Plus) }
+func (x Bound) String() string {
+	switch {
+	case x.Times == 0:
+		return fmt.Sprintf("<= %g", x.Plus)
+	case x.Plus == 0:
+		return fmt.Sprintf("<= %gx", x.Times)
+	}
+	return fmt.Sprintf("<= %gx + %g", x.Times, x.Plus)
+}
 
 // Customer is the unit of cutover.
 type Customer struct {

@@ -13,11 +13,15 @@ type RateBound migration.Bound
 // TimeBound bounds a time: value <= Times*baseline + Plus, Plus in seconds.
 type TimeBound migration.Bound
 
+// NumberBound bounds any number: value <= Times*baseline + Plus.
+type NumberBound migration.Bound
+
 const number = `([0-9]{1,4}(?:\.[0-9]{1,4})?)`
 
 var (
-	rateBound = re(`^<= *(?:` + number + `x(?: *\+ *` + number + `%)?|` + number + `%)$`)
-	timeBound = re(`^<= *(?:` + number + `x(?: *\+ *` + number + `(ms|s))?|` + number + `(ms|s))$`)
+	rateBound   = re(`^<= *(?:` + number + `x(?: *\+ *` + number + `%)?|` + number + `%)$`)
+	timeBound   = re(`^<= *(?:` + number + `x(?: *\+ *` + number + `(ms|s))?|` + number + `(ms|s))$`)
+	numberBound = re(`^<= *(?:` + number + `x(?: *\+ *` + number + `)?|` + number + `)$`)
 )
 
 func parseRateBound(s string) (any, error) {
@@ -46,6 +50,14 @@ func parseTimeBound(s string) (any, error) {
 		b.Plus = d.Seconds()
 	}
 	return b, nil
+}
+
+func parseNumberBound(s string) (any, error) {
+	m := numberBound.FindStringSubmatch(s)
+	if m == nil {
+		return nil, errForm
+	}
+	return NumberBound{Times: float(m[1]), Plus: float(m[2] + m[3])}, nil
 }
 
 // float reads what the patterns above have let through; nothing is 0.

@@ -31,7 +31,7 @@ func Compile(p *Plan) (*migration.Spec, error) {
 	}
 	for _, d := range s.Datasets {
 		if d.Postgres != nil {
-			d.Postgres.NewCustomers = migration.Side(p.Policy.NewCustomers)
+			d.Postgres.NewCustomers, d.Postgres.Synthetic = migration.Side(p.Policy.NewCustomers), p.Health.synthetic()
 		}
 	}
 	for _, c := range p.Customers.List {
@@ -178,16 +178,7 @@ func (r Route) compile(name string) migration.Route {
 func (h Health) compile() migration.Health {
 	var out migration.Health
 	for _, p := range h.Probes {
-		c := migration.Probe{Every: p.Every, Timeout: p.Timeout, FailAfter: p.FailAfter}
-		switch {
-		case p.HTTP != nil:
-			c.HTTP = &migration.HTTPProbe{Path: string(p.HTTP.Path), Expect: p.HTTP.Expect}
-		case p.TCP != nil:
-			c.TCP = &migration.TCPProbe{}
-		default:
-			c.TargetGroup = &migration.TargetGroupProbe{}
-		}
-		out.Probes = append(out.Probes, c)
+		out.Probes = append(out.Probes, p.compile())
 	}
 	if c := h.Compare; c != nil {
 		out.Compare = &migration.Compare{ErrorRate: (*migration.Bound)(c.ErrorRate), P95: (*migration.Bound)(c.P95),

@@ -8,23 +8,6 @@ type Health struct {
 	Compare *Compare `json:"compare,omitempty" jsonschema_description:"The customer's numbers after the cutover against its own before it. Without it only probes decide."`
 }
 
-// Probe is one question asked again and again: exactly one of http, tcp and targetGroup.
-type Probe struct {
-	HTTP        *HTTPProbe `json:"http,omitempty" jsonschema_description:"Ask for a page, with the customer's host name. {} for its defaults."`
-	TCP         *struct{}  `json:"tcp,omitempty" jsonschema_description:"Open a connection to the workload's port. Write {}."`
-	TargetGroup *struct {
-	} `json:"targetGroup,omitempty" jsonschema_description:"Want every target of the workload's target group healthy. Write {}."`
-	Every     migration.Duration `json:"every,omitempty" jsonschema:"default=500ms" bounds:"100ms..1h" jsonschema_description:"Time between two samples."`
-	Timeout   migration.Duration `json:"timeout,omitempty" jsonschema:"default=1s" bounds:"10ms..1m" jsonschema_description:"A sample without an answer by then has failed."`
-	FailAfter int                `json:"failAfter,omitempty" jsonschema:"default=3,minimum=1,maximum=1000" jsonschema_description:"Failures in a row that make the verdict fail."`
-}
-
-// HTTPProbe asks for a page.
-type HTTPProbe struct {
-	Path   URLPath `json:"path,omitempty" jsonschema:"default=/healthz" jsonschema_description:"Path, with its query if any. Each customer must use a workload whose ingress.paths take it; the most specific is asked."`
-	Expect int     `json:"expect,omitempty" jsonschema:"default=200,minimum=100,maximum=599" jsonschema_description:"Status code of a good answer."`
-}
-
 // Compare bounds the numbers at the destination by those at the origin.
 type Compare struct {
 	ErrorRate  *RateBound `json:"errorRate,omitempty" jsonschema_description:"Bound of the share of http samples that failed."`

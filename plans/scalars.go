@@ -59,6 +59,8 @@ type (
 	Host           string
 	LabelVal       string
 	Zone           string // IANA name
+	MetricName     string
+	Statistic      string
 	LocalTime      string // "2006-01-02 15:04"
 )
 
@@ -149,7 +151,11 @@ var scalars = map[reflect.Type]scalar{
 	typeOf[migration.Duration](): {want: "a duration without spaces, like 500ms, 10m or 72h (units ms, s, m, h)",
 		pattern: re(`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`),
 		parse:   func(s string) (any, error) { d, err := time.ParseDuration(s); return migration.Duration(d), err }},
-	typeOf[RateBound](): {want: `a bound, like "<= 1x + 0.5%" or "<= 2%"`, pattern: rateBound, parse: parseRateBound},
+	typeOf[RateBound]():   {want: `a bound, like "<= 1x + 0.5%" or "<= 2%"`, pattern: rateBound, parse: parseRateBound},
+	typeOf[NumberBound](): {want: `a bound, like "<= 1.5x", "<= 1x + 5" or "<= 10"`, pattern: numberBound, parse: parseNumberBound},
+	typeOf[MetricName]():  {want: "a metric's name, like TargetResponseTime", pattern: re(`^[A-Za-z][A-Za-z0-9_]{0,254}$`)},
+	typeOf[Statistic](): {want: "Sum, Average, Maximum, Minimum, SampleCount or a percentile like p95",
+		pattern: re(`^(Sum|Average|Maximum|Minimum|SampleCount|p[0-9]{1,2}(\.[0-9]{1,2})?)$`)},
 	typeOf[TimeBound](): {want: `a bound, like "<= 1.5x", "<= 1x + 200ms" or "<= 2s"`, pattern: timeBound, parse: parseTimeBound},
 }
 

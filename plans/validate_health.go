@@ -3,6 +3,7 @@ package plans
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/drover-migration/drover/migration"
 )
@@ -11,13 +12,43 @@ func (p *Plan) validateHealth() {
 	at := root.at("health")
 	for i, pr := range p.Health.Probes {
 		place := at.at("probes").item(i)
-		if p.exactlyOne(place, []string{"http", "tcp", "targetGroup"}, pr.HTTP != nil, pr.TCP != nil, pr.TargetGroup != nil) &&
-			pr.HTTP != nil && !p.src.incomplete(place) {
+		one := p.exactlyOne(place, []string{"http", "tcp", "targetGroup", "write", "query"},
+			pr.HTTP != nil, pr.TCP != nil, pr.TargetGroup != nil, pr.Write != nil, pr.Query != nil)
+		switch {
+		case !one || p.src.incomplete(place):
+		case pr.HTTP != nil:
 			p.validateProbePath(pr.HTTP.Path, place.ats("http", "path"))
+		case pr.Write != nil:
+			p.validateProbePath(pr.Write.Path, place.ats("write", "path"))
+			p.validateWriter(*pr.Write, place.at("write"))
+		case pr.Query != nil:
+			p.validateQuery(*pr.Query, place.at("query"))
 		}
 	}
 	if c := p.Health.Compare; c != nil && c.ErrorRate == nil && c.P95 == nil && !p.src.incomplete(at.at("compare")) {
 		p.src.report(at.at("compare"), Problem{Message: "compares nothing", Want: "errorRate, p95 or both"})
+	}
+}
+
+// validateWriter wants a tenant that is nobody's.
+func (p *Plan) validateWriter(w WriteProbe, at *node) {
+	for _, c := range p.Customers.List {
+		if c.Tenant == w.Tenant && w.Tenant != 0 {
+			p.src.report(at.at("tenant"), Problem{Message: fmt.Sprintf("it is the tenant of customer %q", c.ID),
+				Found: fmt.Sprint(w.Tenant), Want: "a tenant made up for the probe: it may write on both sides"})
+		}
+		if w.Host != "" && slices.Contains(c.Match.Host, w.Host) {
+			p.src.report(at.at("host"), Problem{Message: fmt.Sprintf("it is a host of customer %q", c.ID), Found: quoted(string(w.Host)),
+				Want: "the host of a tenant made up for the probe"})
+		}
+	}
+}
+
+func (p *Plan) validateQuery(q QueryProbe, at *node) {
+	p.exactlyOne(at, []string{"cloudwatch", "prometheus"}, q.CloudWatch != nil, q.Prometheus != nil)
+	if c := q.CloudWatch; c != nil && c.Over.D()%time.Minute != 0 {
+		p.src.report(at.ats("cloudwatch", "over"),
+			Problem{Message: "not a whole number of minutes", Found: quoted(c.Over.String()), Want: "1m, 5m, ..."})
 	}
 }
 

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 
 	"github.com/drover-migration/drover/activities/files"
@@ -99,8 +101,11 @@ func (h homes) Wanted(ctx context.Context, spec *migration.Spec, customers []mig
 	return out, nil
 }
 
-// backends tells health where the router sends requests.
-type backends struct{ router *alb.Router }
+// backends tells health where the router sends requests, and what the load balancer counts.
+type backends struct {
+	router  *alb.Router
+	metrics func(context.Context, migration.Target) (*cloudwatch.Client, error)
+}
 
 // Front is the load balancer.
 func (b backends) Front(ctx context.Context, target migration.Target, route migration.Route) (health.Endpoint, error) {
@@ -109,6 +114,33 @@ func (b backends) Front(ctx context.Context, target migration.Target, route migr
 	}
 	host, port, https, err := b.router.Listener(ctx, target, route.ALB.Listener)
 	return health.Endpoint{Address: net.JoinHostPort(host, strconv.Itoa(port)), HTTPS: https}, err
+}
+
+// Metric is what the load balancer counts of the workload's group on a side. It needs
+// cloudwatch:GetMetricStatistics.
+func (b backends) Metric(ctx context.Context, plan string, target migration.Target, route migration.Route, w migration.Workload,
+	side migration.Side, query migration.CloudWatchQuery) (value float64, known bool, err error) {
+	if route.ALB == nil {
+		return 0, false, errors.New("the route has no load balancer")
+	}
+	group, err := b.group(ctx, plan, target, route, w, side)
+	if err != nil || group == "" {
+		return 0, false, err
+	}
+	c, err := b.metrics(ctx, target)
+	if err != nil {
+		return 0, false, err
+	}
+	return health.Metric(ctx, c, route.ALB.Listener, group, query, time.Now())
+}
+
+// group is the target group of a workload on a side; "": there is none yet.
+func (b backends) group(ctx context.Context, plan string, target migration.Target, route migration.Route, w migration.Workload,
+	side migration.Side) (string, error) {
+	if side == migration.AWS {
+		return b.router.GroupOf(ctx, target, plan, w.Name)
+	}
+	return route.ALB.Workloads[w.Name], nil
 }
 
 // Anchors are the hosts that attach the workloads' groups to the load balancer.
@@ -122,11 +154,9 @@ func (b backends) Behind(ctx context.Context, plan string, target migration.Targ
 	if route.ALB == nil {
 		return nil, nil
 	}
-	group := route.ALB.Workloads[w.Name]
-	if side == migration.AWS {
-		if group, err = b.router.GroupOf(ctx, target, plan, w.Name); err != nil || group == "" {
-			return nil, err // nothing serves there yet
-		}
+	group, err := b.group(ctx, plan, target, route, w, side)
+	if err != nil || group == "" {
+		return nil, err // nothing serves there yet
 	}
 	states, err := b.router.TargetHealth(ctx, target, group)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/ebs"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -63,7 +64,7 @@ func newSystems(log hclog.Logger) *systems {
 	return &systems{
 		activities: []any{
 			state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, homes{pairs}, router), postgres.New(pairs),
-			healthactivities.New(health.New(backends{router}, os.Getenv(envDNS)), specs, router),
+			healthactivities.New(health.New(backends{router, c.cloudwatch}, resolver, os.Getenv(envDNS)), specs, router),
 			trees, freeze.New(pairs, passes{files.NewPasses(trees)}), vsphereactivities.New(centers, log),
 			disks.New(exporter{centers}, diskClients{c}, store, 0),
 		},
@@ -89,16 +90,17 @@ const s3Connections = 256
 
 // clients gives one AWS client of a kind for each target.
 type clients struct {
-	ec2     func(context.Context, migration.Target) (*ec2.Client, error)
-	ecs     func(context.Context, migration.Target) (*ecs.Client, error)
-	iam     func(context.Context, migration.Target) (*iam.Client, error)
-	kms     func(context.Context, migration.Target) (*kms.Client, error)
-	sts     func(context.Context, migration.Target) (*sts.Client, error)
-	secrets func(context.Context, migration.Target) (*secretsmanager.Client, error)
-	elb     func(context.Context, migration.Target) (*elb.Client, error)
-	rds     func(context.Context, migration.Target) (*rds.Client, error)
-	s3      func(context.Context, migration.Target) (*s3.Client, error)
-	ebs     func(context.Context, migration.Target) (*ebs.Client, error)
+	ec2        func(context.Context, migration.Target) (*ec2.Client, error)
+	ecs        func(context.Context, migration.Target) (*ecs.Client, error)
+	iam        func(context.Context, migration.Target) (*iam.Client, error)
+	kms        func(context.Context, migration.Target) (*kms.Client, error)
+	sts        func(context.Context, migration.Target) (*sts.Client, error)
+	cloudwatch func(context.Context, migration.Target) (*cloudwatch.Client, error)
+	secrets    func(context.Context, migration.Target) (*secretsmanager.Client, error)
+	elb        func(context.Context, migration.Target) (*elb.Client, error)
+	rds        func(context.Context, migration.Target) (*rds.Client, error)
+	s3         func(context.Context, migration.Target) (*s3.Client, error)
+	ebs        func(context.Context, migration.Target) (*ebs.Client, error)
 }
 
 func newClients(c *awsconf.Configs) *clients {
@@ -107,6 +109,9 @@ func newClients(c *awsconf.Configs) *clients {
 		ecs: awsconf.Factory(c, func(a aws.Config) *ecs.Client { return ecs.NewFromConfig(awsconf.Patient.Within(a)) }),
 		iam: awsconf.Factory(c, func(a aws.Config) *iam.Client { return iam.NewFromConfig(awsconf.Patient.Within(a)) }),
 		kms: awsconf.Factory(c, func(a aws.Config) *kms.Client { return kms.NewFromConfig(awsconf.Quick.Within(a)) }),
+		cloudwatch: awsconf.Factory(c, func(a aws.Config) *cloudwatch.Client {
+			return cloudwatch.NewFromConfig(awsconf.Quick.Within(a))
+		}),
 		sts: awsconf.Factory(c, func(a aws.Config) *sts.Client { return sts.NewFromConfig(awsconf.Quick.Within(a)) }),
 		secrets: awsconf.Factory(c, func(a aws.Config) *secretsmanager.Client {
 			return secretsmanager.NewFromConfig(awsconf.Quick.Within(a))

@@ -26,6 +26,11 @@ import (
 // front is a load balancer with nothing behind it.
 type front engine.Endpoint
 
+func (f front) Metric(context.Context, string, migration.Target, migration.Route, migration.Workload, migration.Side,
+	migration.CloudWatchQuery) (float64, bool, error) {
+	return 0, false, nil
+}
+
 func (f front) Front(context.Context, migration.Target, migration.Route) (engine.Endpoint, error) {
 	return engine.Endpoint(f), nil
 }
@@ -60,7 +65,7 @@ func TestTheHeartbeatsDoNotWaitForAProbe(t *testing.T) {
 				}
 			}))
 			t.Cleanup(s.Close)
-			a := health.New(engine.New(front{Address: s.Listener.Addr().String()}, ""), nil, nil)
+			a := health.New(engine.New(front{Address: s.Listener.Addr().String()}, nil, ""), nil, nil)
 			var suite testsuite.WorkflowTestSuite
 			env := suite.NewTestActivityEnvironment()
 			env.RegisterActivity(a)
@@ -84,7 +89,7 @@ func TestTheHeartbeatsDoNotWaitForAProbe(t *testing.T) {
 func TestACancelledWatchKeepsItsVerdict(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(s.Close)
-	a := health.New(engine.New(front{Address: s.Listener.Addr().String()}, ""), nil, nil)
+	a := health.New(engine.New(front{Address: s.Listener.Addr().String()}, nil, ""), nil, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(300*time.Millisecond, cancel)
 	_, err := a.WatchHealth(ctx, health.WatchRequest{Slice: plan().slice("acme"), For: migration.Duration(time.Hour)})
@@ -158,7 +163,7 @@ func TestOneLookJudgesManyAndSendsEachWhereItIsHomed(t *testing.T) {
 	}))
 	t.Cleanup(s.Close)
 	r := &router{rules: map[string]migration.Side{"acme": migration.OnPrem, "zeta": migration.AWS, "odd": migration.AWS}}
-	a := health.New(engine.New(front{Address: s.Listener.Addr().String()}, ""), plan(), r)
+	a := health.New(engine.New(front{Address: s.Listener.Addr().String()}, nil, ""), plan(), r)
 	req := health.WatchManyRequest{Customers: []health.Soaking{
 		{Customer: "acme", Side: migration.AWS, Token: 2}, {Customer: "zeta", Side: migration.AWS, Token: 2}, {Customer: "odd"},
 	}}

@@ -119,3 +119,35 @@ func TestATableOfNoTenantIsWrittenOnPremisesAlone(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"postgres-reference"}, pairtest.Checks(ready.Findings))
 }
+
+// The tenant of a write probe is nobody's: it writes on both sides, and what it writes on the side
+// where newcomers may not stays there.
+func TestTheTenantOfAWriteProbeWritesOnBothSidesAndDisturbsNeither(t *testing.T) {
+	for _, side := range []migration.Side{s, d} {
+		t.Run("newcomers write on "+string(side), func(t *testing.T) {
+			r := pairtest.New(t)
+			r.Must(s, "INSERT INTO acct SELECT g, 0 FROM unnest(ARRAY[1, 8, 9, 10]) g") // it is there already, among some that stay
+			r.Pair.NewCustomers, r.Pair.Dataset.Synthetic = side, []int64{9}
+			for range 2 {
+				require.NoError(t, setup.Prepare(t.Context(), r.Pair, []int64{1}, nil))
+			}
+			r.Synced()
+			require.Equal(t, pairtest.Refused, r.Exec(d, "INSERT INTO acct VALUES (8, 0)"))
+			require.Equal(t, pairtest.Refused, r.Exec(d, "INSERT INTO acct VALUES (10, 0)"))
+			const write = "INSERT INTO orders (tenant_id, amount) VALUES (9, 1)"
+			r.Must(s, write)
+			r.Must(d, write)
+			r.Move(s, 1, pairtest.Try(1, 1))
+			r.Must(s, write)
+			r.Must(d, write)
+			r.Synced()
+			count := func(at migration.Side) int64 { return r.Num(at, "SELECT count(*) FROM orders WHERE tenant_id = 9") }
+			r.Until("what it wrote where newcomers write is carried", func() bool { return count(side.Other()) == 4 })
+			require.EqualValues(t, 2, count(side), "what it wrote on the other side stays there")
+			r.Must(side, "DELETE FROM orders WHERE tenant_id = 9")
+			r.Must(side.Other(), "DELETE FROM orders WHERE tenant_id = 9")
+			require.Zero(t, count(s)+count(d))
+			r.Sound()
+		})
+	}
+}

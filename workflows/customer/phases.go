@@ -61,7 +61,7 @@ func (c *customer) afterTries() string {
 // measure takes the customer's baseline, before it leaves home, and writes it down: it cannot be
 // taken afterwards.
 func (c *customer) measure(ctx workflow.Context) error {
-	if c.Baseline != nil || c.slice.Health.Compare == nil || c.Home != migration.OnPrem || c.wanted() {
+	if c.Baseline != nil || !c.slice.Health.Compares() || c.Home != migration.OnPrem || c.wanted() {
 		return nil
 	}
 	w := work.Watch.Lasting(time.Minute).In(ctx, "measure the baseline of "+c.in.ID)
@@ -163,7 +163,7 @@ func (c *customer) watched(ctx workflow.Context, length time.Duration, compare b
 func (c *customer) watchRequest(length time.Duration, compare bool) health.WatchRequest {
 	req := health.WatchRequest{Plan: c.in.Spec.Plan, Slice: c.slice, For: migration.Duration(length)}
 	if compare {
-		req.Baseline = c.Baseline
+		req.Baseline, req.Compare = c.Baseline, c.Baseline != nil
 	}
 	if c.Unjudged {
 		req.Slice.Health.Compare = nil
@@ -173,7 +173,7 @@ func (c *customer) watchRequest(length time.Duration, compare bool) health.Watch
 
 // judged acts on a verdict. Only a pass says that all is well.
 func (c *customer) judged(ctx workflow.Context, v migration.Verdict, compare bool) bool {
-	if compare && v.Outcome == migration.Pass && c.slice.Health.Compare != nil && c.Baseline == nil && !c.Unjudged {
+	if compare && v.Outcome == migration.Pass && c.slice.Health.Compares() && c.Baseline == nil && !c.Unjudged {
 		v.Outcome = migration.Inconclusive
 		v.Reason = "there is no baseline from before the move to compare with; retry goes on without the comparison, rollback takes the " +
 			"customer home"

@@ -74,7 +74,11 @@ func admit(ctx context.Context, p *postgres.Pair, plan []int32) error {
 	if err != nil {
 		return err
 	}
-	stay := spansWithout(found, plan, mostSpans)
+	var apart []int32 // tenants that do not stay
+	for _, t := range p.Dataset.Synthetic {
+		apart = append(apart, int32(t)) // the plan's schema bounds it
+	}
+	stay := spansWithout(found, append(apart, plan...), mostSpans)
 	// AWS first: a tenant that is open on premises must not be unknown to the other side.
 	for _, s := range []*postgres.Server{p.AWS, p.OnPrem} {
 		err := postgres.Patiently(ctx, func() error {
@@ -137,7 +141,10 @@ func admitIn(ctx context.Context, p *postgres.Pair, tx pgx.Tx, side migration.Si
 		// Whoever came into the plan before the first copy does not stay.
 		_, err = tx.Exec(ctx,
 			`DELETE FROM drover.elsewhere e WHERE EXISTS (SELECT FROM unnest($1::int[]) t WHERE t BETWEEN e.first AND e.last)`, plan)
-		return err
+		if err != nil {
+			return err
+		}
+		return admitSynthetic(ctx, p, tx, side)
 	}
 	first, last := make([]int64, len(stay)), make([]int64, len(stay))
 	for i, x := range stay {
@@ -147,6 +154,21 @@ func admitIn(ctx context.Context, p *postgres.Pair, tx pgx.Tx, side migration.Si
 		`INSERT INTO drover.elsewhere (first, last, here) SELECT f, l, $3
 			FROM unnest($1::bigint[], $2::bigint[]) x(f, l) ON CONFLICT DO NOTHING`,
 		first, last, side == migration.OnPrem)
+	if err != nil {
+		return err
+	}
+	return admitSynthetic(ctx, p, tx, side)
+}
+
+// admitSynthetic lets the tenants of write probes write also on the side where newcomers may not.
+// What they write there is not sent. One among the tenants that stay is not admitted: its probe
+// says so.
+func admitSynthetic(ctx context.Context, p *postgres.Pair, tx pgx.Tx, side migration.Side) error {
+	if side == p.Newcomers() || len(p.Dataset.Synthetic) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO drover.elsewhere (first, last, here) SELECT t, t, true FROM unnest($1::bigint[]) t
+		WHERE NOT EXISTS (SELECT FROM drover.elsewhere e WHERE t BETWEEN e.first AND e.last) ON CONFLICT DO NOTHING`, p.Dataset.Synthetic)
 	return err
 }
 
