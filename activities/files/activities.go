@@ -4,12 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync/atomic"
-	"time"
 
-	"go.temporal.io/sdk/activity"
-
-	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/files"
 )
@@ -64,42 +59,6 @@ type FilesResult struct {
 	Conflicts []string `json:"conflicts,omitempty"` // the first of them, with what to do
 }
 
-// CopyFiles makes one warm pass from the customer's home to the other side. It refuses if the home
-// record names another home, and stops as soon as a Move begins.
-//
-// Run twice, it carries what is left. As a zombie it is stopped by the home record, which is asked
-// before each effect, and by the conditions on what it saw: an object by its ETag, a file by its
-// looks. Cut off between its effects and its answer, what it carried is found again by the
-// manifest, or by what the objects say of themselves.
-func (a *Activities) CopyFiles(ctx context.Context, req FilesRequest) (FilesResult, error) {
-	g, err := a.guard(ctx, req)
-	if err != nil {
-		return FilesResult{}, err
-	}
-	return a.pass(ctx, req, g.warm, (*engine.Job).Pass)
-}
-
-// beatEvery is how often a pass tells that it lives.
-const beatEvery = time.Second
-
-func (a *Activities) pass(
-	ctx context.Context, req FilesRequest, allowed func(context.Context) error,
-	run func(*engine.Job, context.Context) (engine.Result, error),
-) (FilesResult, error) {
-	job, err := a.job(ctx, req, allowed)
-	if err != nil {
-		return FilesResult{}, err
-	}
-	if err := allowed(ctx); err != nil {
-		return FilesResult{}, err
-	}
-	progress, stop := heartbeats(ctx)
-	defer stop()
-	job.Progress = progress
-	r, err := run(job, ctx)
-	return result(r), classify(err)
-}
-
 // job is what a request asks of the engine. allowed is asked before each effect.
 func (a *Activities) job(ctx context.Context, req FilesRequest, allowed func(context.Context) error) (*engine.Job, error) {
 	client, err := a.s3.S3(ctx, req.Target)
@@ -118,17 +77,6 @@ func result(r engine.Result) FilesResult {
 	return FilesResult{
 		Objects: r.Objects, Copied: r.Copied, Deleted: r.Deleted, Bytes: r.Bytes, Verified: r.Verified, Conflicts: first(r.Conflicts),
 	}
-}
-
-// heartbeats sends the latest progress every second until stopped, after a cancel too.
-func heartbeats(ctx context.Context) (tell func(migration.Progress), stop func()) {
-	if !activity.IsActivity(ctx) {
-		return nil, func() {}
-	}
-	var latest atomic.Pointer[migration.Progress]
-	latest.Store(&migration.Progress{Measuring: true})
-	stop = heartbeat.Beside(context.WithoutCancel(ctx), beatEvery, func() { activity.RecordHeartbeat(ctx, *latest.Load()) })
-	return func(p migration.Progress) { latest.Store(&p) }, stop
 }
 
 // place puts a customer into a path or prefix of a plan. Ids have a character set that cannot lead

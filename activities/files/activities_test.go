@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
 
 	"github.com/drover-migration/drover/activities/files"
 	"github.com/drover-migration/drover/internal/objects"
@@ -36,10 +38,16 @@ type clients struct{ *s3.Client }
 func (c clients) S3(context.Context, migration.Target) (*s3.Client, error) { return c.Client, nil }
 
 // record is a home record that a test turns.
-type record struct{ migration.HomeRecord }
+type record struct {
+	migration.HomeRecord
+	asked func() // unless nil: called when somebody asks
+}
 
-func (r *record) Home(context.Context, string, migration.Dataset, migration.Target, int64) (migration.HomeRecord, error) {
-	return r.HomeRecord, nil
+func (r *record) Home(ctx context.Context, _ string, _ migration.Dataset, _ migration.Target, _ int64) (migration.HomeRecord, error) {
+	if r.asked != nil {
+		r.asked()
+	}
+	return r.HomeRecord, ctx.Err()
 }
 
 type fixture struct {
@@ -53,7 +61,7 @@ type fixture struct {
 func setup(t *testing.T) *fixture {
 	t.Helper()
 	f := &fixture{s3: objectStore(t), dir: t.TempDir(),
-		home: &record{migration.HomeRecord{OnPrem: migration.SideRecord{State: migration.Open},
+		home: &record{HomeRecord: migration.HomeRecord{OnPrem: migration.SideRecord{State: migration.Open},
 			AWS: migration.SideRecord{State: migration.Sealed}}}}
 	name := strings.ToLower(rand.Text()[:12])
 	for _, b := range []string{"files-" + name, "state-" + name} {
@@ -108,6 +116,61 @@ func (f *fixture) final(t *testing.T, warm, stands bool) (files.FilesResult, err
 	})
 }
 
+// request asks for a warm pass over the files of the fixture's customer and of others.
+func (f *fixture) request(others ...string) files.PassFilesRequest {
+	req := files.PassFilesRequest{Plan: f.req.Plan, Dataset: f.req.Dataset, State: f.req.State, Fence: f.req.Fence,
+		Customers: []migration.Customer{f.req.Customer}}
+	for _, id := range others {
+		req.Customers = append(req.Customers, migration.Customer{ID: id})
+	}
+	return req
+}
+
+// pass makes a warm pass over the files of the fixture's customer.
+func (f *fixture) pass(t *testing.T, a *files.Activities) files.PassFilesResult {
+	t.Helper()
+	r, err := a.PassFiles(t.Context(), f.request())
+	require.NoError(t, err)
+	return r
+}
+
+func TestWhatFailsForOneCustomerKeepsNoOtherFromItsPass(t *testing.T) {
+	f := setup(t)
+	require.NoError(t, os.Mkdir(filepath.Join(f.dir, "beta"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "beta", "b.txt"), []byte("four"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "gamma"), nil, 0o600), "a file where a folder is to be")
+	r, err := f.PassFiles(t.Context(), f.request("gamma", "beta"))
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{"acme", "beta", "gamma"}, r.Passed)
+	require.EqualValues(t, 2, r.Copied)
+	require.EqualValues(t, 7, r.Bytes)
+	require.Equal(t, 1, r.Unequal)
+	require.Contains(t, r.Failures[0], `files of customer "gamma": `)
+}
+
+// A cut pass says whose turn is over, and who takes it up does not begin again with them.
+func TestACutPassGoesOnWithWhoseTurnWasNotOver(t *testing.T) {
+	f := setup(t)
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	env.RegisterActivity(f.Activities)
+	env.SetHeartbeatDetails(files.PassBeat{Done: files.PassFilesResult{Passed: []string{"beta"}, Copied: 5}})
+	v, err := env.ExecuteActivity(f.PassFiles, f.request("beta"))
+	require.NoError(t, err)
+	var r files.PassFilesResult
+	require.NoError(t, v.Get(&r))
+	require.Equal(t, files.PassFilesResult{Passed: []string{"beta", "acme"}, Copied: 6, Bytes: 3}, r, "there is no tree of beta's to "+
+		"fail over")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	f.home.asked = cancel
+	_, err = f.PassFiles(ctx, f.request())
+	var cut *temporal.CanceledError
+	require.ErrorAs(t, err, &cut)
+	require.NoError(t, cut.Details(&r))
+	require.Empty(t, r.Passed)
+}
+
 func kind(t *testing.T, err error) string {
 	t.Helper()
 	require.NotEmpty(t, permanent.Kind(err), "%v", err)
@@ -117,9 +180,7 @@ func kind(t *testing.T, err error) string {
 func TestAWarmPassThenTheLastOneEachTwice(t *testing.T) {
 	f := setup(t)
 	for _, copied := range []int64{1, 0} {
-		r, err := f.CopyFiles(t.Context(), f.req)
-		require.NoError(t, err)
-		require.Equal(t, copied, r.Copied)
+		require.Equal(t, files.PassFilesResult{Passed: []string{"acme"}, Copied: copied, Bytes: 3}, f.pass(t, f.Activities))
 	}
 	f.write(t, "b.txt", "two")
 	for _, copied := range []int64{1, 0} {
@@ -139,7 +200,7 @@ func TestAWarmPassThenTheLastOneEachTwice(t *testing.T) {
 func TestAPassAwayFromAnywhereButHomeIsRefused(t *testing.T) {
 	f := setup(t)
 	f.req.From = migration.AWS
-	_, err := f.CopyFiles(t.Context(), f.req)
+	_, err := files.NewPasses(f.Activities).Begin(t.Context(), f.req, true)
 	require.Equal(t, "NotHome", kind(t, err))
 	require.FileExists(t, filepath.Join(f.dir, "acme", "a.txt"))
 }
@@ -147,8 +208,9 @@ func TestAPassAwayFromAnywhereButHomeIsRefused(t *testing.T) {
 func TestAWarmPassYieldsToAMove(t *testing.T) {
 	f := setup(t)
 	f.fence(1, "me")
-	_, err := f.CopyFiles(t.Context(), f.req)
-	require.ErrorContains(t, err, "yields")
+	r := f.pass(t, f.Activities)
+	require.Equal(t, 1, r.Unequal)
+	require.Equal(t, []string{`files of customer "acme": a Move has begun: this pass yields to it`}, r.Failures)
 }
 
 func TestTheLastPassNeedsItsOwnFence(t *testing.T) {
@@ -175,14 +237,15 @@ func (o turning) Get(ctx context.Context, at migration.StateStore, target migrat
 	return o.State.Get(ctx, at, target, key)
 }
 
-func TestAPassThatLosesItsRightOnTheWayIsNotTriedAgain(t *testing.T) {
+func TestAPassThatLosesItsRightOnTheWayCarriesNothing(t *testing.T) {
 	f := setup(t)
 	c := clients{f.s3}
 	during := func(turn func()) *files.Activities {
 		return files.New(c, turning{&objects.Store{S3: c.S3}, turn}, f.home)
 	}
-	_, err := during(func() { f.home.OnPrem.State, f.home.AWS.State = migration.Sealed, migration.Open }).CopyFiles(t.Context(), f.req)
-	require.Equal(t, "NotHome", kind(t, err))
+	r := f.pass(t, during(func() { f.home.OnPrem.State, f.home.AWS.State = migration.Sealed, migration.Open }))
+	require.Len(t, r.Failures, 1)
+	require.Contains(t, r.Failures[0], "its home is aws")
 	l, err := f.s3.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &f.req.Dataset.Files.Bucket})
 	require.NoError(t, err)
 	require.Empty(t, l.Contents)

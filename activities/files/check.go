@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/internal/permanent"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/files"
@@ -35,7 +36,7 @@ func (a *Activities) CheckFiles(ctx context.Context, req CheckFilesRequest) (Che
 	if f == nil {
 		return res, permanent.New("BadRequest", nil, "check files: dataset %q has no files", req.Dataset.Name)
 	}
-	_, stop := heartbeats(ctx)
+	_, stop := heartbeat.Saying[int](context.WithoutCancel(ctx))
 	defer stop()
 	client, err := a.s3.S3(ctx, req.Target)
 	if err != nil {

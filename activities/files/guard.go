@@ -2,6 +2,7 @@ package files
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -30,10 +31,10 @@ func (a *Activities) guard(ctx context.Context, req FilesRequest) (*guard, error
 	switch {
 	case req.Dataset.Files == nil || !req.From.Valid():
 		return nil, permanent.New("BadRequest", nil,
-			"files of customer %q: dataset %q has no files, or %q is no side", req.Customer.ID, req.Dataset.Name, req.From)
+			"dataset %q has no files, or %q is no side", req.Dataset.Name, req.From)
 	case req.Fence == nil:
 		return nil, permanent.New("NoFence", nil,
-			"files of customer %q: dataset %q is fenced by no database; give it fencedBy in the plan", req.Customer.ID, req.Dataset.Name)
+			"dataset %q is fenced by no database; give it fencedBy in the plan", req.Dataset.Name)
 	}
 	g := &guard{homes: a.homes, req: req}
 	h, err := g.home(ctx)
@@ -50,7 +51,7 @@ func (g *guard) home(ctx context.Context) (migration.HomeRecord, error) {
 	began := time.Now()
 	h, err := g.homes.Home(ctx, g.req.Plan, *g.req.Fence, g.req.FenceTarget, g.req.Customer.Tenant)
 	if err != nil {
-		return h, fmt.Errorf("read the home record of customer %q: %w", g.req.Customer.ID, err)
+		return h, fmt.Errorf("read the home record: %w", err)
 	}
 	g.asked, g.last = began, h
 	return h, nil
@@ -64,13 +65,12 @@ func (g *guard) warm(ctx context.Context) error {
 	case err != nil:
 		return err
 	case h.Undecided() != "":
-		return fmt.Errorf("files of customer %q: its data names no home, and no pass touches it: %s", g.req.Customer.ID, h.Undecided())
+		return fmt.Errorf("its data names no home, and no pass touches it: %s", h.Undecided())
 	case h.Home() != g.req.From:
 		return permanent.New("NotHome", nil,
-			"files of customer %q: its home is %s, and this pass would overwrite what it has there with what %s has",
-			g.req.Customer.ID, h.Home(), g.req.From)
+			"its home is %s, and this pass would overwrite what it has there with what %s has", h.Home(), g.req.From)
 	case h.Token() != g.token || !h.Settled():
-		return fmt.Errorf("files of customer %q: a Move has begun: this pass yields to it", g.req.Customer.ID)
+		return errors.New("a Move has begun: this pass yields to it")
 	}
 	return nil
 }

@@ -205,9 +205,15 @@ type ListFileCustomersRequest struct {
 	Dataset string            `json:"dataset"`
 }
 
-// FileCustomers are ids, in the plan's order.
+// FileCustomers are in the plan's order.
 type FileCustomers struct {
-	Customers []string `json:"customers"`
+	Customers []FileCustomer `json:"customers"`
+}
+
+// FileCustomer is who owns a part of a file tree, and which rows its fence is found by.
+type FileCustomer struct {
+	ID     string `json:"id"`
+	Tenant int64  `json:"tenant"`
 }
 
 // ListFileCustomers names the customers that use a dataset. Read-only.
@@ -219,7 +225,7 @@ func (a *Activities) ListFileCustomers(ctx context.Context, req ListFileCustomer
 	var out FileCustomers
 	for _, c := range s.Customers {
 		if slices.Contains(c.Datasets, req.Dataset) {
-			out.Customers = append(out.Customers, c.ID)
+			out.Customers = append(out.Customers, FileCustomer{ID: c.ID, Tenant: c.Tenant})
 		}
 	}
 	return out, nil

@@ -195,8 +195,8 @@ func (p *preflight) files(ctx workflow.Context) (found []migration.Finding, err 
 			return nil, err
 		}
 		var customers []migration.Customer
-		for _, id := range list.Customers {
-			customers = append(customers, migration.Customer{ID: id})
+		for _, c := range list.Customers {
+			customers = append(customers, migration.Customer{ID: c.ID})
 		}
 		var r files.CheckFilesResult
 		s := work.Survey.At(ctx, d.Site(), "check "+d.Name)

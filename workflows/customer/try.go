@@ -144,7 +144,6 @@ func (c *customer) yield(ctx workflow.Context) {
 
 func (c *customer) release(ctx workflow.Context) {
 	for _, d := range c.slice.Files {
-		c.Tell(ctx, migration.ReplicationID(c.in.Spec.Plan, d.Name), mail.SignalRelease,
-			mail.Release{Customer: c.in.ID, Home: c.Home, Token: c.Token})
+		c.Tell(ctx, migration.ReplicationID(c.in.Spec.Plan, d.Name), mail.SignalRelease, mail.Release{Customer: c.in.ID})
 	}
 }

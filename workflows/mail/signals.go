@@ -83,9 +83,7 @@ type Yielded struct {
 
 // Release gives a customer's data back to the passes, which go away from its home.
 type Release struct {
-	Customer string         `json:"customer"`
-	Home     migration.Side `json:"home"`
-	Token    int64          `json:"token"`
+	Customer string `json:"customer"`
 }
 
 // Pause stops and starts the admission of customers. It is sent again with every roll call.

@@ -3,6 +3,7 @@
 package replication
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,6 +24,7 @@ import (
 const (
 	lagPause      = 5 * time.Second // between two looks at replication lag
 	filePassPause = 5 * time.Second // between two passes over a file tree
+	passChunk     = 200             // customers whose files one activity passes over
 )
 
 // Input starts the Replication of a dataset, and carries it over continue-as-new.
@@ -37,17 +39,17 @@ type State struct {
 	status.Status[migration.PiecePhase] `json:"standing"`
 	mail.Box                            `json:"mail"`
 
-	Prepared bool                      `json:"prepared"`
-	Homes    map[string]migration.Side `json:"homes"`             // of customers that have moved
-	Yielded  map[string]string         `json:"yielded"`           // customer -> the workflow that asked
-	Trouble  string                    `json:"trouble,omitempty"` // what the last audit found of the whole dataset
-	Stop     bool                      `json:"stop,omitempty"`    // and that nobody may move because of it
-	Told     map[int64]string          `json:"told"`              // tenants in trouble, with what their customers were told
+	Prepared bool              `json:"prepared"`
+	Yielded  map[string]string `json:"yielded"`           // customer -> the workflow that asked
+	Trouble  string            `json:"trouble,omitempty"` // what the last audit found of the whole dataset
+	Stop     bool              `json:"stop,omitempty"`    // and that nobody may move because of it
+	Told     map[int64]string  `json:"told"`              // tenants in trouble, with what their customers were told
 
-	// Of a pass over files that goes on in the next run: with whom, and how much is to be looked at
-	// again so far.
-	Next      string `json:"next,omitempty"`
-	Conflicts int64  `json:"conflicts,omitempty"`
+	// Of a pass over files that goes on in the next run: with whom, how many customers are to be
+	// looked at again so far, and why the first of them.
+	Next    string `json:"next,omitempty"`
+	Unequal int    `json:"unequal,omitempty"`
+	Failure string `json:"failure,omitempty"`
 }
 
 // Replication keeps a dataset's copy close behind, in the direction away from each customer's home,
@@ -72,20 +74,21 @@ type replication struct {
 	dataset migration.Dataset
 	State
 
-	slices   map[string]migration.CustomerSlice // by customer, as read in this run
-	busy     string                             // the customer whose files a pass is copying now
-	stopped  bool
-	asides   int    // customers that wait for a pass to step aside, and have not been answered
-	auditing bool   // an audit is under way, and its answer is to be told
-	cancel   func() // what is under way
+	owners    []migration.Customer // whose files the tree holds, in the plan's order
+	busy      map[string]bool      // the customers whose files a pass is copying now
+	stepAside func()               // cuts that pass off
+	stopped   bool
+	asides    int    // customers that wait for a pass to step aside, and have not been answered
+	auditing  bool   // an audit is under way, and its answer is to be told
+	cancel    func() // what is under way
 }
 
 func newReplication(in Input) *replication {
-	r := &replication{in: in, slices: map[string]migration.CustomerSlice{}}
+	r := &replication{in: in}
 	if in.State != nil {
 		r.State = *in.State
 	} else {
-		r.State = State{Homes: map[string]migration.Side{}, Yielded: map[string]string{}, Told: map[int64]string{}}
+		r.State = State{Yielded: map[string]string{}, Told: map[int64]string{}}
 	}
 	return r
 }
@@ -103,13 +106,15 @@ func (r *replication) setup(ctx workflow.Context) {
 	mail.Listen(ctx, mail.SignalRelease, "A Move is over: the customer's data may be copied again.",
 		func(_ workflow.Context, v mail.Release) {
 			delete(r.Yielded, v.Customer)
-			r.Homes[v.Customer] = v.Home
 		})
 	mail.Listen(ctx, mail.SignalYield, "A Move begins: leave the customer's data alone.", func(ctx workflow.Context, v mail.Yield) {
 		r.Yielded[v.Customer] = v.ReplyTo
 		r.asides++
 		workflow.Go(ctx, func(ctx workflow.Context) {
-			_ = workflow.Await(ctx, func() bool { return r.busy != v.Customer })
+			if r.busy[v.Customer] {
+				r.stepAside()
+			}
+			_ = workflow.Await(ctx, func() bool { return !r.busy[v.Customer] })
 			r.Tell(ctx, v.ReplyTo, mail.SignalYielded, mail.Yielded{Dataset: r.in.Dataset, Customer: v.Customer})
 			r.asides--
 		})
@@ -205,75 +210,122 @@ func near(d migration.Duration) string {
 	}
 }
 
-// passFiles copies what changed, customer by customer, away from where each is homed. It stops
-// between two of them when the history has become long, and then goes on with the next.
+// passFiles copies what changed, some customers at a time, away from where each is homed. It stops
+// between two such parts when the history has become long, and then goes on with the next.
 func (r *replication) passFiles(ctx workflow.Context) error {
+	if err := r.readOwners(ctx); err != nil {
+		return err
+	}
+	todo := r.owners
+	if i := slices.IndexFunc(todo, func(c migration.Customer) bool { return c.ID == r.Next }); i > 0 {
+		todo = todo[i:]
+	}
+	for asked := false; len(todo) > 0; asked = true {
+		if r.Next = todo[0].ID; asked && r.mustRenew(ctx) {
+			return nil
+		}
+		part := todo[:min(len(todo), passChunk)]
+		over, err := r.passPart(ctx, part)
+		switch {
+		case r.stopped || ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return err
+		}
+		todo = slices.Concat(slices.DeleteFunc(slices.Clone(part), func(c migration.Customer) bool { return over[c.ID] }), todo[len(part):])
+		if r.Phase != migration.PieceReady {
+			r.Set(ctx, r.Phase, migration.WaitData, cmp.Or(r.Failure, fmt.Sprintf("first pass: %d of %d customers", len(r.owners)-len(todo),
+				len(r.owners))))
+		}
+	}
+	switch {
+	case r.Unequal == 0:
+		r.Set(ctx, migration.PieceReady, migration.WaitNothing, "in passes")
+	case r.Phase == migration.PieceReady:
+		r.Set(ctx, r.Phase, migration.WaitNothing,
+			fmt.Sprintf("in passes; %d customers are to be looked at again: %s", r.Unequal, r.Failure))
+	}
+	r.Next, r.Unequal, r.Failure = "", 0, ""
+	r.pause(ctx, filePassPause)
+	return nil
+}
+
+// readOwners reads whose files the tree holds. No customer comes or goes while a revision runs.
+func (r *replication) readOwners(ctx workflow.Context) error {
+	if r.owners != nil {
+		return nil
+	}
 	var list state.FileCustomers
 	l := work.Question.In(ctx, "customers of "+r.dataset.Name)
 	if err := workflow.ExecuteActivity(l, work.State.ListFileCustomers,
 		state.ListFileCustomersRequest{Spec: r.in.Spec, Dataset: r.dataset.Name}).Get(l, &list); err != nil {
 		return err
 	}
-	passed := false
-	for _, id := range list.Customers[max(0, slices.Index(list.Customers, r.Next)):] {
-		if r.Next = id; r.stopped || ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if _, yielded := r.Yielded[id]; yielded {
-			continue
-		}
-		if passed && r.mustRenew(ctx) {
-			return nil
-		}
-		r.busy = id
-		c, err := r.passCustomer(ctx, id)
-		r.busy = ""
-		if err != nil {
-			return err
-		}
-		r.Conflicts += c
-		passed = true
+	for _, c := range list.Customers {
+		r.owners = append(r.owners, migration.Customer{ID: c.ID, Tenant: c.Tenant})
 	}
-	if r.Conflicts == 0 || r.Phase == migration.PieceReady {
-		r.Set(ctx, migration.PieceReady, migration.WaitNothing, "in passes")
-	}
-	r.Next, r.Conflicts = "", 0
-	r.pause(ctx, filePassPause)
 	return nil
 }
 
-// passCustomer copies one customer's files and says how many have to be looked at again.
-func (r *replication) passCustomer(ctx workflow.Context, id string) (conflicts int64, err error) {
-	slice, known := r.slices[id]
-	if !known {
-		l := work.Question.In(ctx, "read the plan's slice of "+id)
-		if err := workflow.ExecuteActivity(l, work.State.LoadCustomer, state.LoadCustomerRequest{Spec: r.in.Spec, Customer: id}).Get(l,
-			&slice); err != nil {
-			return 0, err
+// passPart makes a pass over the files of some customers, but for those that have a Move. It says
+// whose turn is over; whoever asks meanwhile that the pass steps aside cuts it off.
+func (r *replication) passPart(ctx workflow.Context, part []migration.Customer) (over map[string]bool, err error) {
+	over = map[string]bool{}
+	req := r.passRequest()
+	for _, c := range part {
+		if _, yielded := r.Yielded[c.ID]; yielded {
+			over[c.ID] = true
+		} else {
+			req.Customers = append(req.Customers, c)
 		}
-		r.slices[id] = slice
 	}
-	home := r.Homes[id]
-	if home == "" {
-		home = migration.OnPrem
+	if len(req.Customers) == 0 {
+		return over, nil
 	}
-	p := work.Pass.At(ctx, r.dataset.Site(), "files of "+id)
-	var res files.FilesResult
-	req := files.RequestFor(r.in.Spec, slice, r.dataset, home)
-	err = workflow.ExecuteActivity(p, work.Files.CopyFiles, req).Get(p, &res)
-	var said *temporal.ApplicationError
+	ctx, r.stepAside = workflow.WithCancel(ctx)
+	r.busy = map[string]bool{}
+	for _, c := range req.Customers {
+		r.busy[c.ID] = true
+	}
+	p := work.Pass.At(ctx, r.dataset.Site(), fmt.Sprintf("files of %d customers, from %s on", len(req.Customers), req.Customers[0].ID))
+	var res files.PassFilesResult
+	err = workflow.ExecuteActivity(p, work.Files.PassFiles, req).Get(p, &res)
+	r.busy = nil
+	var cut *temporal.CanceledError
 	switch {
-	case err == nil:
-		return int64(len(res.Conflicts)), nil
-	case errors.As(err, &said) && said.Type() == "NotHome": // the data knows better than this workflow
-		r.Homes[id] = home.Other()
-		return 1, nil
-	case ctx.Err() != nil:
-		return 0, ctx.Err()
-	default: // a pass that failed is made again; the last pass of a Move decides, not this one
-		r.Set(ctx, r.Phase, migration.WaitData, "files of "+id+": "+work.Reason(err))
-		return 1, nil
+	case errors.As(err, &cut):
+		if cut.HasDetails() {
+			err = cut.Details(&res)
+		} else {
+			err = nil // no attempt had begun
+		}
+	case err != nil: // the next pass tries again; the last pass of a Move decides, not this one
+		res = files.PassFilesResult{Unequal: len(req.Customers), Failures: []string{work.Reason(err)}}
+		for _, c := range req.Customers {
+			res.Passed = append(res.Passed, c.ID)
+		}
+		err = nil
 	}
+	for _, id := range res.Passed {
+		over[id] = true
+	}
+	if r.Unequal += res.Unequal; r.Failure == "" && len(res.Failures) > 0 {
+		r.Failure = res.Failures[0]
+	}
+	return over, err
+}
+
+func (r *replication) passRequest() files.PassFilesRequest {
+	req := files.PassFilesRequest{
+		Plan: r.in.Spec.Plan, Dataset: r.dataset, Target: r.plan.Target(r.dataset.Target()),
+		State: r.in.Spec.State, StateTarget: r.in.Spec.Target,
+	}
+	for _, d := range r.plan.Datasets {
+		if d.Name == r.dataset.Files.FencedBy {
+			req.Fence, req.FenceTarget = &d, r.plan.Target(d.Target())
+		}
+	}
+	return req
 }
 
 func (r *replication) pause(ctx workflow.Context, d time.Duration) {
