@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/drover-migration/drover/migration"
 )
@@ -93,10 +91,9 @@ func (p *Pair) RenewOver(ctx context.Context, c *pgx.Conn, from migration.Side) 
 	if exists, _, err := Subscription(ctx, c, name); err != nil || !exists {
 		return err
 	}
-	Quietly(ctx, c)
-	if _, err := c.Exec(ctx, fmt.Sprintf("ALTER SUBSCRIPTION %s CONNECTION %s", pgx.Identifier{name}.Sanitize(),
-		Literal(peer.Conninfo(name)))); err != nil {
-		return fmt.Errorf("renew the connection of subscription %s to %s: %w", name, peer, WithoutSecret(err, peer))
+	err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error { return connectSecretly(ctx, tx, name, peer) })
+	if err != nil {
+		return fmt.Errorf("renew the connection of subscription %s to %s: %w", name, peer, err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,34 +116,4 @@ func Subscription(ctx context.Context, q Querier, name string) (exists, enabled 
 		return false, false, fmt.Errorf("read subscription %s: %w", name, err)
 	}
 	return true, enabled, nil
-}
-
-// Quietly keeps the server from logging the next statement, which holds a password. Only a
-// superuser may; for others the server's own settings decide.
-func Quietly(ctx context.Context, c *pgx.Conn) {
-	for _, set := range []string{"log_statement = 'none'", "log_min_error_statement = 'panic'", "log_min_duration_statement = -1"} {
-		_, _ = c.Exec(ctx, "SET "+set)
-	}
-}
-
-// Literal quotes a string for SQL.
-func Literal(s string) string {
-	q := "'" + strings.ReplaceAll(s, "'", "''") + "'"
-	if strings.Contains(s, `\`) {
-		q = " E" + strings.ReplaceAll(q, `\`, `\\`)
-	}
-	return q
-}
-
-// WithoutSecret makes sure that no word of the server repeats the password.
-func WithoutSecret(err error, a Address) error {
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || a.Password == "" {
-		return err
-	}
-	c := *pg
-	for _, f := range []*string{&c.Message, &c.Detail, &c.Hint, &c.Where, &c.InternalQuery} {
-		*f = strings.ReplaceAll(*f, a.Password, "***")
-	}
-	return &c
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/lab/pg"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/replication/postgres/pairtest"
@@ -178,23 +179,55 @@ func TestCheckSaysHowManyTenantsATransactionMayWriteFor(t *testing.T) {
 
 // A server at its default settings writes a statement that fails into its log, and a preflight is
 // there to fail.
+// Whatever a server logs and however the attempt ends, the password is not in it.
 func TestNoPasswordIsInALogWhenThePreflightCannotSubscribe(t *testing.T) {
-	r := pairtest.New(t)
+	r := pairtest.NewOn(t, ownServer(t, "src"), ownServer(t, "dst"))
 	m := r.Planned()
+	for _, x := range []*pg.Server{r.Src, r.Dst} { // from now on they log all that they can
+		for _, set := range []string{"log_statement = 'all'", "log_min_duration_statement = 0", "log_min_error_statement = 'debug5'",
+			"log_error_verbosity = 'verbose'", "log_parameter_max_length_on_error = -1"} {
+			require.NoError(t, x.Exec(t.Context(), "postgres", "ALTER SYSTEM SET "+set))
+		}
+		require.NoError(t, x.Exec(t.Context(), "postgres", "SELECT pg_reload_conf()"))
+	}
 	p := m.Opened()
+	r.Rows(1)
+	require.Empty(t, about(found(r, p), "postgres-connectivity"))
+	r.Prepare(1)
+	r.Synced()
 	require.NoError(t, r.Src.Exec(t.Context(), "postgres", "ALTER ROLE "+m.Role+" NOREPLICATION"))
-	got := found(r, p)
-	require.Len(t, about(got, "postgres-connectivity"), 1)
-	require.True(t, strings.HasPrefix(about(got, "postgres-connectivity")[0], "blocker postgres-connectivity database orders on AWS -> "+
-		m.Role))
+	got := about(found(r, p), "postgres-connectivity")
+	require.Len(t, got, 1)
+	require.True(t, strings.HasPrefix(got[0], "blocker postgres-connectivity database orders on AWS -> "+m.Role), got[0])
+	require.Contains(t, r.Dst.Log(), "CREATE SUBSCRIPTION drover_check CONNECTION", "this server logs every statement")
 	for _, side := range []migration.Side{s, d} {
 		a, err := p.Side(side).Login(t.Context())
 		require.NoError(t, err)
 		require.NotContains(t, r.Src.Log()+r.Dst.Log(), a.Password)
 	}
-	require.Empty(t, about(got, "postgres-password-logged"))
-	require.NoError(t, r.Dst.Exec(t.Context(), "postgres", "ALTER ROLE "+m.Role+" SET log_statement = 'ddl'"))
-	p.AWS.Pool.Reset()
-	require.Equal(t, []string{"blocker postgres-password-logged role " + m.Role + " on AWS"},
-		about(found(r, p), "postgres-password-logged"))
+}
+
+func ownServer(t *testing.T, name string) *pg.Server {
+	t.Helper()
+	tooltest.Dir(t, "pg/bin/postgres")
+	o := pairtest.Options
+	o.Name = name + "-" + t.Name()
+	x, err := pg.Start(t.Context(), o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, x.Close()) })
+	return x
+}
+
+func TestCheckNamesWhatWritesDownThePasswordOfASubscription(t *testing.T) {
+	r := pairtest.New(t)
+	m := r.Planned()
+	p := m.Opened()
+	require.Empty(t, about(found(r, p), "postgres-password-logged"))
+	for _, set := range []string{"pgaudit.log = 'read, DDL'", "pg_stat_statements.track = 'all'"} {
+		require.NoError(t, r.Dst.Exec(t.Context(), "postgres", "ALTER ROLE "+m.Role+" SET "+set))
+		p.AWS.Pool.Reset()
+		require.Equal(t, []string{"blocker postgres-password-logged role " + m.Role + " on AWS"},
+			about(found(r, p), "postgres-password-logged"))
+		require.NoError(t, r.Dst.Exec(t.Context(), "postgres", "ALTER ROLE "+m.Role+" RESET ALL"))
+	}
 }

@@ -3,30 +3,34 @@ package preflight
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/drover-migration/drover/replication/postgres"
 )
 
-// passwordLogged wants the statement that makes a subscription, which holds a password, to stay out
-// of the server's log. A superuser turns logging off for it by itself.
+// passwordLogged names the extensions that write down what blocks execute: the statement that gives
+// a subscription its password is executed by one, so that the server itself logs nothing of it.
 func passwordLogged(ctx context.Context, s *survey, at *postgres.Server) error {
-	r, err := readRole(ctx, at)
-	if err != nil || r.super {
-		return err
-	}
-	var statement string
-	var slow int
-	if err := at.Pool.QueryRow(ctx,
-		`SELECT current_setting('log_statement'), (SELECT setting::int FROM pg_settings WHERE name = 'log_min_duration_statement')`).Scan(
-		&statement, &slow); err != nil {
+	var audited, tracked string
+	err := at.Pool.QueryRow(ctx, `SELECT coalesce(current_setting('pgaudit.log', true), ''),
+		coalesce(current_setting('pg_stat_statements.track', true), '')`).Scan(&audited, &tracked)
+	if err != nil {
 		return fmt.Errorf("read settings: %w", err)
 	}
-	if statement == "none" && slow < 0 {
-		return nil
+	r, err := readRole(ctx, at)
+	if err != nil {
+		return err
 	}
-	s.block(r.subject(at), fmt.Sprintf("log_statement is %s and log_min_duration_statement is %d: the password of the other server "+
-		"would be in this one's log", statement, slow),
-		"have a superuser ALTER ROLE "+r.name+" SET log_statement = 'none' and SET log_min_duration_statement = -1 (on RDS: the DB "+
-			"parameter group), until replication is set up")
+	classes := strings.FieldsFunc(strings.ToLower(audited), func(c rune) bool { return c == ',' || c == ' ' })
+	const until = ", until replication is set up"
+	if (slices.Contains(classes, "all") || slices.Contains(classes, "ddl")) && !slices.Contains(classes, "-ddl") {
+		s.block(r.subject(at), "pgaudit.log is "+audited+": the password of the other server would be in this one's log",
+			"have a superuser ALTER ROLE "+r.name+" SET pgaudit.log = 'none' (on RDS: the DB parameter group)"+until)
+	}
+	if tracked == "all" {
+		s.block(r.subject(at), "pg_stat_statements.track is all: the password of the other server would be in that view",
+			"have a superuser ALTER ROLE "+r.name+" SET pg_stat_statements.track = 'top' (on RDS: the DB parameter group)"+until)
+	}
 	return nil
 }

@@ -32,10 +32,14 @@ func subscribe(ctx context.Context, p *postgres.Pair, from migration.Side) error
 	}
 	return target.Unhurried(ctx, func(c *pgx.Conn) error {
 		exists, enabled, err := postgres.Subscription(ctx, c, name)
+		if err != nil {
+			return err
+		}
+		unfinished, err := postgres.IsUnfinished(ctx, c, name)
 		switch {
 		case err != nil:
 			return err
-		case !exists:
+		case !exists, unfinished:
 			return createSubscription(ctx, p, c, from, pubs)
 		}
 		if err := p.RenewOver(ctx, c, from); err != nil {
@@ -55,17 +59,19 @@ func subscribe(ctx context.Context, p *postgres.Pair, from migration.Side) error
 	})
 }
 
-// createSubscription makes the slot apart from the subscription. A server makes a slot when every
-// transaction that was open there is over, and CREATE SUBSCRIPTION would wait for that within a
-// transaction of its own: those of two databases in opposite directions would wait for each other
-// for ever, and one on premises would hold back every VACUUM while a first copy is written.
+// createSubscription makes the subscription, takes its tables in, and makes the slot last, apart
+// from it. A server makes a slot when every transaction that was open there is over, and CREATE
+// SUBSCRIPTION would wait for that within a transaction of its own: those of two databases in
+// opposite directions would wait for each other for ever, and one on premises would hold back every
+// VACUUM while a first copy is written. Until it is finished the subscription's comment says so:
+// one that was cut off is dropped and made again.
 func createSubscription(ctx context.Context, p *postgres.Pair, c *pgx.Conn, from migration.Side, pubs []string) error {
 	source, name := p.Side(from), p.Names.Outgoing(from)
 	peer, err := source.Peer(ctx)
 	if err != nil {
 		return err
 	}
-	options := fmt.Sprintf("create_slot = false, copy_data = %t, streaming = off", from == migration.OnPrem)
+	options := "streaming = off"
 	var version int
 	if err := c.QueryRow(ctx, `SELECT current_setting('server_version_num')::int`).Scan(&version); err != nil {
 		return err
@@ -74,7 +80,6 @@ func createSubscription(ctx context.Context, p *postgres.Pair, c *pgx.Conn, from
 		// Only what was written here goes on. Before 16 the filters alone see to it.
 		options += ", origin = none"
 	}
-	postgres.Quietly(ctx, c)
 	return source.Unhurried(ctx, func(at *pgx.Conn) error {
 		// Until its end this transaction keeps others from the slot: a zombie would take it for the
 		// remains of a cut-off attempt. It writes nothing, so that no slot has to wait for it.
@@ -82,6 +87,9 @@ func createSubscription(ctx context.Context, p *postgres.Pair, c *pgx.Conn, from
 			if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', '0', true), pg_advisory_xact_lock(hashtextextended($1, 0))`,
 				name); err != nil {
 				return fmt.Errorf("lock replication slot %s %s: %w", name, source.Where(), err)
+			}
+			if err := postgres.DropUnfinished(ctx, c, name); err != nil {
+				return fmt.Errorf("drop the unfinished subscription %s: %w", name, err)
 			}
 			if exists, _, err := postgres.Subscription(ctx, c, name); err != nil || exists {
 				return err
@@ -91,23 +99,41 @@ func createSubscription(ctx context.Context, p *postgres.Pair, c *pgx.Conn, from
 					return err
 				}
 			}
-			// Without a subscription it is what a cut-off attempt left, and nothing was read from
-			// it.
-			if _, err := tx.Exec(ctx,
-				`SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active`,
-				name); err != nil {
-				return fmt.Errorf("drop the orphaned replication slot %s %s: %w", name, source.Where(), err)
+			if err := postgres.CreateSubscription(ctx, c, name, strings.Join(pubs, ", "), options, peer); err != nil {
+				return fmt.Errorf("create subscription %s to %s: %w", name, peer, err)
 			}
-			if _, err := tx.Exec(ctx, `SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, name); err != nil {
-				return fmt.Errorf("make replication slot %s %s: %w", name, source.Where(), err)
-			}
-			_, err := c.Exec(ctx, fmt.Sprintf("CREATE SUBSCRIPTION %s CONNECTION %s PUBLICATION %s WITH (%s)",
-				pgx.Identifier{name}.Sanitize(), postgres.Literal(peer.Conninfo(name)), strings.Join(pubs, ", "), options))
-			if err != nil {
-				return fmt.Errorf("create subscription %s to %s: %w", name, peer, postgres.WithoutSecret(err, peer))
-			}
-			return nil
+			return finishSubscription(ctx, c, tx, source, name, from == migration.OnPrem)
 		})
+	})
+}
+
+// finishSubscription takes the tables in, makes the slot and lets the subscription run. Tables can
+// be taken in only while it is enabled; its worker finds no slot then, and reads nothing that it
+// would throw away.
+func finishSubscription(ctx context.Context, c *pgx.Conn, tx pgx.Tx, source *postgres.Server, name string, copied bool) error {
+	sub := pgx.Identifier{name}.Sanitize()
+	// Without a subscription it is what a cut-off attempt left, and nothing was read from it.
+	if _, err := tx.Exec(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active`,
+		name); err != nil {
+		return fmt.Errorf("drop the orphaned replication slot %s %s: %w", name, source.Where(), err)
+	}
+	for _, sql := range []string{
+		" ENABLE", fmt.Sprintf(" REFRESH PUBLICATION WITH (copy_data = %t)", copied), " DISABLE",
+	} {
+		if _, err := c.Exec(ctx, "ALTER SUBSCRIPTION "+sub+sql); err != nil {
+			return fmt.Errorf("take the tables into subscription %s: %w", name, err)
+		}
+	}
+	if _, err := tx.Exec(ctx, `SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, name); err != nil {
+		return fmt.Errorf("make replication slot %s %s: %w", name, source.Where(), err)
+	}
+	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+		for _, sql := range []string{"ALTER SUBSCRIPTION " + sub + " ENABLE", "COMMENT ON SUBSCRIPTION " + sub + " IS NULL"} {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return fmt.Errorf("enable subscription %s: %w", name, err)
+			}
+		}
+		return nil
 	})
 }
 
