@@ -60,6 +60,8 @@ func run(m *testing.M) int {
 	w.RegisterWorkflowWithOptions(standInMigration, workflow.RegisterOptions{Name: migration.WorkflowMigration})
 	w.RegisterWorkflowWithOptions(standInBatch, workflow.RegisterOptions{Name: "Batch"})
 	w.RegisterWorkflowWithOptions(standInCustomer, workflow.RegisterOptions{Name: "Customer"})
+	w.RegisterWorkflowWithOptions(standInWorkload, workflow.RegisterOptions{Name: "Workload"})
+	w.RegisterActivity(standInCopy)
 	w.RegisterWorkflowWithOptions(standInCheck, workflow.RegisterOptions{Name: migration.WorkflowCheck})
 	if err := w.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -76,6 +78,9 @@ func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
 	status := migration.MigrationStatus{Plan: in.Spec.Plan, Phase: migration.MigrationReleasing}
 	for _, b := range in.Spec.Batches {
 		status.Batches = append(status.Batches, migration.BatchStatus{Name: b.Name, Phase: migration.BatchGate})
+	}
+	if in.Spec.Plan == "in-vain" {
+		status.Workloads, status.Datasets = []migration.PieceStatus{{Name: "web"}, {Name: "api"}}, []migration.PieceStatus{{Name: "orders"}}
 	}
 	if err := statusQuery(ctx, func(migration.Page) (migration.MigrationStatus, error) { return status, nil }); err != nil {
 		return err

@@ -31,7 +31,7 @@ func (c *Client) Status(ctx context.Context, plan string) (migration.MigrationSt
 		}
 		s.Batches[i] = full
 	}
-	return s, nil
+	return s, c.witness(ctx, &s)
 }
 
 // Migration is where a plan stands, its batches without customers.
@@ -56,7 +56,9 @@ func (c *Client) Batch(ctx context.Context, plan, batch string) (migration.Batch
 		out = page
 		if page.Next <= offset { // 0 at the end; anything else that does not lead on would loop
 			out.Next = 0
-			return out, nil
+			p, err := c.pendingOf(ctx, migration.BatchID(plan, batch))
+			out.Trying, out.Workflow = p.trying, p.execution
+			return out, err
 		}
 		offset = page.Next
 	}
@@ -67,7 +69,12 @@ func (c *Client) Customer(ctx context.Context, plan, id string) (migration.Custo
 	var s migration.CustomerStatus
 	err := c.query(ctx, migration.CustomerID(plan, id), &s)
 	at := Aim{Plan: plan, Customer: id}
-	return s, c.missing(ctx, problem("read the status of "+at.String(), err), at)
+	if err != nil {
+		return s, c.missing(ctx, problem("read the status of "+at.String(), err), at)
+	}
+	p, err := c.pendingOf(ctx, migration.CustomerID(plan, id))
+	s.Trying = p.trying
+	return s, err
 }
 
 func (c *Client) query(ctx context.Context, workflow string, into any, args ...any) error {
@@ -100,9 +107,12 @@ func (c *Client) execution(ctx context.Context, at Aim) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	status := d.GetWorkflowExecutionInfo().GetStatus()
-	if status == enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW {
-		return Running, nil // between two runs
+	return executionOf(d.GetWorkflowExecutionInfo().GetStatus()), nil
+}
+
+func executionOf(s enumspb.WorkflowExecutionStatus) string {
+	if s == enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW {
+		return Running // between two runs
 	}
-	return status.String(), nil
+	return s.String()
 }

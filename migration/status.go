@@ -148,6 +148,18 @@ func (t FreezeTook) Add(o FreezeTook) FreezeTook {
 	}
 }
 
+// Trying is work that was tried in vain and is tried again, or that no worker takes. Temporal knows
+// of it, and not the workflow that waits for it: a client adds it to a status.
+type Trying struct {
+	What   string    `json:"what"`             // as the UI names the work
+	Times  int       `json:"times"`            // attempts that failed; 0: no worker takes it
+	Last   string    `json:"last"`             // why the last of them failed
+	At     time.Time `json:"at,omitzero"`      // when it did
+	Since  time.Time `json:"since,omitzero"`   // when the work was asked for
+	Next   time.Time `json:"next,omitzero"`    // when it is tried again; zero: it is being tried
+	Worker string    `json:"worker,omitempty"` // that tried it last
+}
+
 // CustomerStatus is what anyone may know of a customer.
 type CustomerStatus struct {
 	ID         string        `json:"id"`
@@ -167,6 +179,7 @@ type CustomerStatus struct {
 	Moves      []MoveResult  `json:"moves,omitempty"`      // that changed the home, oldest first
 	RollbackMS []int64       `json:"rollbackMs,omitempty"` // verdict or request to homed and routed at the origin
 	Timeline   []Event       `json:"timeline,omitempty"`
+	Trying     []Trying      `json:"trying,omitempty"`
 }
 
 // Counts of customers by where they stand.
@@ -196,6 +209,8 @@ type BatchStatus struct {
 	MayDo      []string         `json:"mayDo,omitempty"`
 	Customers  []CustomerStatus `json:"customers,omitempty"` // a page, without timelines
 	Next       int              `json:"next,omitempty"`      // offset of the next page; 0: none
+	Trying     []Trying         `json:"trying,omitempty"`
+	Workflow   string           `json:"workflow,omitempty"` // what Temporal says of it: Running, Terminated, ...
 }
 
 // MigrationStatus is a running plan.
@@ -213,6 +228,7 @@ type MigrationStatus struct {
 	Datasets   []PieceStatus  `json:"datasets,omitempty"`
 	MayDo      []string       `json:"mayDo,omitempty"`
 	Timeline   []Event        `json:"timeline,omitempty"`
+	Trying     []Trying       `json:"trying,omitempty"`
 }
 
 // PieceStatus is a workload or a dataset on its way.
@@ -221,6 +237,8 @@ type PieceStatus struct {
 	Phase    PiecePhase `json:"phase"`
 	Detail   string     `json:"detail,omitempty"`
 	Progress Progress   `json:"progress,omitzero"`
+	Trying   []Trying   `json:"trying,omitempty"`
+	Workflow string     `json:"workflow,omitempty"` // what Temporal says of it: Running, Terminated, ...
 }
 
 // Page asks a status query for customers from Offset on.

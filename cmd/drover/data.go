@@ -78,7 +78,7 @@ func dataOfMigration(s migration.MigrationStatus, execution string) migrationDat
 	out := migrationData{MigrationStatus: s, Workflow: execution, Batches: []batchData{}, Workloads: dataOfPieces(s.Workloads),
 		Datasets: dataOfPieces(s.Datasets)}
 	for _, b := range s.Batches {
-		out.Batches = append(out.Batches, dataOfBatch(b, ""))
+		out.Batches = append(out.Batches, dataOfBatch(b, b.Workflow))
 	}
 	return out
 }

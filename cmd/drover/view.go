@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -34,6 +35,7 @@ func migrationView(plan string, s migration.MigrationStatus, now time.Time) stri
 	if len(s.Workloads)+len(s.Datasets) > 0 {
 		b.WriteString("\n" + pieceTable(s).String())
 	}
+	b.WriteString(inVain(s, now))
 	b.WriteString(customerList(customersOf(s), now))
 	if n := len(s.Timeline); n > 0 {
 		b.WriteString("\n" + timeline(s.Timeline[max(0, n-recent):]))
@@ -92,6 +94,9 @@ func batchTable(batches []migration.BatchStatus) *printer.Table {
 	}}
 	for _, b := range batches {
 		n := b.Counts
+		if !goesOn(cmp.Or(b.Workflow, client.Running)) {
+			b.Phase = migration.BatchPhase(strings.ToUpper(b.Workflow))
+		}
 		t.Add(b.Name, b.Phase, waitsCell(b), n.Customers, n.Waiting, n.Moving, n.Baking, n.OnAWS, n.RolledBack, n.Held)
 	}
 	return t
@@ -120,6 +125,53 @@ func pieceTable(s migration.MigrationStatus) *printer.Table {
 	return t
 }
 
+// inVain says in full what pieces say of themselves, and what is tried again and again.
+func inVain(s migration.MigrationStatus, now time.Time) string {
+	var b strings.Builder
+	b.WriteString(trying("plan "+s.Plan, s.Trying, now))
+	for _, x := range s.Batches {
+		b.WriteString(trying("batch "+x.Name, x.Trying, now))
+	}
+	for _, x := range s.Workloads {
+		b.WriteString(whole("workload "+x.Name, x.Detail) + trying("workload "+x.Name, x.Trying, now))
+	}
+	for _, x := range s.Datasets {
+		b.WriteString(whole("dataset "+x.Name, x.Detail) + trying("dataset "+x.Name, x.Trying, now))
+	}
+	if b.Len() == 0 {
+		return ""
+	}
+	return "\n" + b.String()
+}
+
+// cut is about as much of a detail as its table shows.
+const cut = 16
+
+// whole is a detail that its table cuts.
+func whole(of, detail string) string {
+	if len(detail) <= cut {
+		return ""
+	}
+	return printer.Wrap("", of+": "+detail)
+}
+
+// trying is a paragraph for each work that was tried in vain.
+func trying(of string, works []migration.Trying, now time.Time) string {
+	var b strings.Builder
+	for _, t := range works {
+		text := fmt.Sprintf("%s: %s: %s, for %s", of, t.What, t.Last, age(t.Since, now))
+		if t.Times > 0 {
+			text = fmt.Sprintf("%s: %s failed %s in %s, last %s ago: %s", of, t.What, count(t.Times, "time"), age(t.Since, now),
+				age(t.At, now), t.Last)
+		}
+		if !t.Next.IsZero() {
+			text += "; tried again in " + short(t.Next.Sub(now))
+		}
+		b.WriteString(printer.Wrap("", text))
+	}
+	return b.String()
+}
+
 func addPiece(t *printer.Table, name string, p migration.PieceStatus) {
 	copied, left := "-", "-"
 	if g := p.Progress; g.Done > 0 || g.Total > 0 || g.Measuring {
@@ -133,6 +185,9 @@ func addPiece(t *printer.Table, name string, p migration.PieceStatus) {
 		case g.Total > 0 && g.Done < g.Total:
 			left = short(g.ETA.D())
 		}
+	}
+	if !goesOn(cmp.Or(p.Workflow, client.Running)) {
+		p.Phase = migration.PiecePhase(strings.ToUpper(p.Workflow))
 	}
 	t.Add(name, p.Phase, copied, left, p.Detail)
 }
@@ -229,6 +284,7 @@ func batchView(s migration.BatchStatus, now time.Time) string {
 		b.WriteString(printer.Wrap("  ", "ticket: "+s.Ticket))
 	}
 	b.WriteString("\n" + batchTable([]migration.BatchStatus{s}).String())
+	b.WriteString(trying("batch "+s.Name, s.Trying, now))
 	b.WriteString(customerList(s.Customers, now))
 	return b.String()
 }
@@ -255,6 +311,7 @@ func customerView(s migration.CustomerStatus, now time.Time) string {
 	b.WriteString(printer.Wrap("  ", fmt.Sprintf("homed on %s, token %d, %s", s.Home, s.Token, tries(s.Tries))))
 	b.WriteString(ends(s))
 	b.WriteString(mayDo(s.MayDo))
+	b.WriteString(trying("customer "+s.ID, s.Trying, now))
 	if v := s.Verdict; v != nil {
 		b.WriteString(verdict(*v))
 	}

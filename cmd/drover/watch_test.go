@@ -78,4 +78,8 @@ func TestAStatusSaysThatAWorkflowWasTerminated(t *testing.T) {
 	require.Contains(t, stopped("shop", shop(), "Terminated"),
 		"WORKFLOW TERMINATED: the migration's workflow has ended before the plan did.")
 	require.Empty(t, stopped("shop", shop(), client.Running))
+	s := shop()
+	s.Batches[1].Workflow, s.Workloads[0].Workflow = "Terminated", "Terminated"
+	require.Contains(t, batchTable(s.Batches).String(), "TERMINATED")
+	require.Contains(t, pieceTable(s).String(), "TERMINATED")
 }

@@ -1,0 +1,177 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/sdk/temporal"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/drover-migration/drover/internal/codec"
+	"github.com/drover-migration/drover/migration"
+)
+
+const (
+	// untaken is how long work may lie before it is said that no worker takes it.
+	untaken = 15 * time.Second
+	// askedAtOnce is how many workflows are asked for at a time.
+	askedAtOnce = 8
+	// mostEvents is how much of a history is read for the beginning of a work.
+	mostEvents = 10_000
+)
+
+// pending is what Temporal says of a workflow without asking a worker: whether it goes on, and of
+// the work that it waits for what failed and how far it is.
+type pending struct {
+	execution string
+	trying    []migration.Trying
+	progress  migration.Progress // of all copies together
+	doing     string             // what the work says of itself; "": nothing
+}
+
+// pendingOf looks at a workflow and the children that it waits for. One that is not there says
+// nothing.
+func (c *Client) pendingOf(ctx context.Context, id string) (pending, error) {
+	var p pending
+	d, err := c.temporal.DescribeWorkflowExecution(ctx, id, "")
+	var none *serviceerror.NotFound
+	if errors.As(err, &none) {
+		return p, nil
+	}
+	if err != nil {
+		return p, problem("look at "+id, err)
+	}
+	p.execution = executionOf(d.GetWorkflowExecutionInfo().GetStatus())
+	for _, a := range d.GetPendingActivities() {
+		c.add(ctx, &p, d.GetWorkflowExecutionInfo().GetExecution(), a)
+	}
+	for _, child := range d.GetPendingChildren() {
+		if !strings.HasPrefix(child.GetWorkflowId(), "disks/") && !strings.HasPrefix(child.GetWorkflowId(), "move/") {
+			continue // it has a status of its own
+		}
+		of, err := c.pendingOf(ctx, child.GetWorkflowId())
+		if err != nil {
+			return p, err
+		}
+		p.trying = append(p.trying, of.trying...)
+		p.progress = together(p.progress, of.progress)
+	}
+	return p, nil
+}
+
+// add takes one work that a workflow waits for.
+func (c *Client) add(ctx context.Context, p *pending, of *commonpb.WorkflowExecution, a *workflowpb.PendingActivityInfo) {
+	var copied migration.Progress
+	var words string
+	if b := a.GetHeartbeatDetails(); b != nil && len(b.GetPayloads()) > 0 {
+		if c.payloads.FromPayload(b.GetPayloads()[0], &words) == nil {
+			p.doing = words
+		} else if c.payloads.FromPayload(b.GetPayloads()[0], &copied) == nil {
+			p.progress = together(p.progress, copied)
+		}
+	}
+	t := migration.Trying{What: a.GetActivityType().GetName(), Times: int(a.GetAttempt()) - 1, Worker: a.GetLastWorkerIdentity()}
+	switch failure := a.GetLastFailure(); {
+	case failure != nil:
+		t.Last, t.At = innermost(codec.FailureConverter().FailureToError(failure)), a.GetLastAttemptCompleteTime().AsTime()
+		if n := a.GetNextAttemptScheduleTime(); n != nil {
+			t.Next = n.AsTime()
+		}
+	case a.GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED && time.Since(a.GetScheduledTime().AsTime()) > untaken:
+		t.Last, t.Worker = "no worker takes it", ""
+	default:
+		return
+	}
+	t.Since = a.GetScheduledTime().AsTime()
+	c.begun(ctx, of, a.GetActivityId(), &t)
+	p.trying = append(p.trying, t)
+}
+
+// begun reads from the history when a work was asked for, and what for, in the words of the UI. It
+// leaves what it does not find.
+func (c *Client) begun(ctx context.Context, of *commonpb.WorkflowExecution, activity string, t *migration.Trying) {
+	events := c.temporal.GetWorkflowHistory(ctx, of.GetWorkflowId(), of.GetRunId(), false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for n := 0; n < mostEvents && events.HasNext(); n++ {
+		e, err := events.Next()
+		if err != nil {
+			return
+		}
+		if e.GetActivityTaskScheduledEventAttributes().GetActivityId() != activity {
+			continue
+		}
+		t.Since = e.GetEventTime().AsTime()
+		var summary string
+		if s := e.GetUserMetadata().GetSummary(); s != nil && c.payloads.FromPayload(s, &summary) == nil && summary != "" {
+			t.What = summary
+		}
+		return
+	}
+}
+
+// innermost is an error without Temporal's envelope.
+func innermost(err error) string {
+	var app *temporal.ApplicationError
+	var timeout *temporal.TimeoutError
+	switch {
+	case errors.As(err, &app):
+		return app.Message()
+	case errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_HEARTBEAT:
+		return "its worker was lost: no heartbeat came"
+	case errors.As(err, &timeout):
+		return "no answer in time"
+	default:
+		return err.Error()
+	}
+}
+
+// together adds two copies up. The rates of copies that run at once add up too.
+func together(a, b migration.Progress) migration.Progress {
+	out := migration.Progress{Done: a.Done + b.Done, Total: a.Total + b.Total, Rate: a.Rate + b.Rate, Measuring: a.Measuring || b.Measuring}
+	if out.Rate > 0 && out.Total > out.Done {
+		out.ETA = migration.Duration(time.Duration(float64(out.Total-out.Done) / out.Rate * float64(time.Second)).Round(time.Second))
+	}
+	return out
+}
+
+// witness adds to a migration what Temporal says of its own workflow, and of those of its workloads
+// and datasets.
+func (c *Client) witness(ctx context.Context, s *migration.MigrationStatus) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(askedAtOnce)
+	ask := func(id string, take func(pending)) {
+		g.Go(func() error {
+			p, err := c.pendingOf(ctx, id)
+			if err == nil {
+				take(p)
+			}
+			return err
+		})
+	}
+	ask(migration.MigrationID(s.Plan), func(p pending) { s.Trying = p.trying })
+	for i := range s.Workloads {
+		w := &s.Workloads[i]
+		ask(migration.WorkloadID(s.Plan, w.Name), func(p pending) { p.tell(w) })
+	}
+	for i := range s.Datasets {
+		d := &s.Datasets[i]
+		ask(migration.ReplicationID(s.Plan, d.Name), func(p pending) { p.tell(d) })
+	}
+	return g.Wait()
+}
+
+// tell adds what Temporal says to what a workload or a dataset reported last.
+func (p pending) tell(s *migration.PieceStatus) {
+	s.Trying, s.Workflow = p.trying, p.execution
+	if p.progress != (migration.Progress{}) {
+		s.Progress = p.progress
+	}
+	if p.doing != "" && s.Phase != migration.PieceReady && s.Phase != migration.PieceDone {
+		s.Detail = strings.TrimPrefix(s.Detail+": "+p.doing, ": ")
+	}
+}

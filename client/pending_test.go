@@ -1,0 +1,77 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	temporalclient "go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/migration"
+)
+
+// standInWorkload waits for a copy that fails again and again.
+func standInWorkload(ctx workflow.Context, queue string) error {
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: queue, StartToCloseTimeout: time.Hour, HeartbeatTimeout: time.Minute, Summary: "copy the disks of web-01",
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, BackoffCoefficient: 1},
+	})
+	return workflow.ExecuteActivity(ctx, "standInCopy").Get(ctx, nil)
+}
+
+func standInCopy(ctx context.Context) error {
+	activity.RecordHeartbeat(ctx, migration.Progress{Done: 25, Total: 100, Rate: 5})
+	return errors.New("read disk 2000: no route to host")
+}
+
+func startPiece(t *testing.T, id, queue string) {
+	t.Helper()
+	_, err := server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{ID: id, TaskQueue: migration.QueueMain},
+		"Workload", queue)
+	require.NoError(t, err)
+}
+
+func TestAStatusSaysWhatIsTriedInVainHowOftenAndSinceWhen(t *testing.T) {
+	t.Parallel()
+	c := client.New(server)
+	begun := time.Now()
+	spec := &migration.Spec{Plan: "in-vain"}
+	_, err := c.Submit(t.Context(), spec, client.SubmitOptions{})
+	require.NoError(t, err)
+	plan := spec.Plan
+	t.Cleanup(func() {
+		for _, id := range []string{migration.MigrationID(plan), migration.WorkloadID(plan, "web"), migration.WorkloadID(plan, "api"),
+			migration.ReplicationID(plan, "orders")} {
+			_ = server.TerminateWorkflow(context.Background(), id, "", "the test is over")
+		}
+	})
+	startPiece(t, migration.WorkloadID(plan, "web"), migration.QueueMain)
+	startPiece(t, migration.WorkloadID(plan, "api"), "nobody-polls-this")
+	startPiece(t, migration.ReplicationID(plan, "orders"), "nobody-polls-this")
+	require.NoError(t, server.TerminateWorkflow(t.Context(), migration.ReplicationID(plan, "orders"), "", "somebody clicked"))
+
+	var s migration.MigrationStatus
+	require.Eventually(t, func() bool {
+		s, err = c.Status(t.Context(), plan)
+		return err == nil && len(s.Workloads) == 2 && len(s.Workloads[0].Trying) == 1 && s.Workloads[0].Trying[0].Times > 2 &&
+			len(s.Workloads[1].Trying) == 1
+	}, time.Minute, 200*time.Millisecond)
+	web := s.Workloads[0].Trying[0]
+	require.Equal(t, "copy the disks of web-01", web.What)
+	require.Equal(t, "read disk 2000: no route to host", web.Last)
+	require.WithinDuration(t, begun, web.Since, 15*time.Second)
+	require.WithinDuration(t, time.Now(), web.At, 15*time.Second)
+	require.Equal(t, migration.Progress{Done: 25, Total: 100, Rate: 5, ETA: migration.Duration(15 * time.Second)}, s.Workloads[0].Progress)
+	require.Equal(t, client.Running, s.Workloads[0].Workflow)
+
+	api := s.Workloads[1].Trying[0]
+	require.Zero(t, api.Times)
+	require.Equal(t, "no worker takes it", api.Last)
+	require.Equal(t, "Terminated", s.Datasets[0].Workflow)
+}
