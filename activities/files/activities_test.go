@@ -154,7 +154,7 @@ func TestACutPassGoesOnWithWhoseTurnWasNotOver(t *testing.T) {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
 	env.RegisterActivity(f.Activities)
-	env.SetHeartbeatDetails(files.PassBeat{Done: files.PassFilesResult{Passed: []string{"beta"}, Copied: 5}})
+	env.SetHeartbeatDetails(files.PassBeat{SoFar: files.PassFilesResult{Passed: []string{"beta"}, Copied: 5}})
 	v, err := env.ExecuteActivity(f.PassFiles, f.request("beta"))
 	require.NoError(t, err)
 	var r files.PassFilesResult

@@ -41,8 +41,8 @@ type PassFilesResult struct {
 
 // PassBeat is what its heartbeats say.
 type PassBeat struct {
-	Done PassFilesResult    `json:"done"`
-	Now  migration.Progress `json:"now"` // of the pass of one customer, the last that told
+	migration.Progress                 // of the pass of one customer, the last that told
+	SoFar              PassFilesResult `json:"soFar"`
 }
 
 const (
@@ -142,7 +142,7 @@ func (w *warming) resume(ctx context.Context) {
 	if activity.IsActivity(ctx) && activity.HasHeartbeatDetails(ctx) {
 		var last PassBeat
 		if activity.GetHeartbeatDetails(ctx, &last) == nil { // else they are of another version: from the beginning
-			w.result, w.before = last.Done, slices.Clone(last.Done.Passed)
+			w.result, w.before = last.SoFar, slices.Clone(last.SoFar.Passed)
 		}
 	}
 }
@@ -183,7 +183,7 @@ func (w *warming) progress(p migration.Progress) {
 
 // say tells where the passes are. mu is held.
 func (w *warming) say() {
-	done := w.result
-	done.Passed, done.Failures = slices.Clone(done.Passed), slices.Clone(done.Failures)
-	w.tell(PassBeat{Done: done, Now: w.now})
+	far := w.result
+	far.Passed, far.Failures = slices.Clone(far.Passed), slices.Clone(far.Failures)
+	w.tell(PassBeat{Progress: w.now, SoFar: far})
 }
