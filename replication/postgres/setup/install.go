@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/replication/postgres"
 )
 
@@ -28,7 +29,7 @@ func installFile(ctx context.Context, p *postgres.Pair, s *postgres.Server, file
 			if err := lockDatabase(ctx, tx); err != nil {
 				return err
 			}
-			if err := installIn(ctx, tx, file); err != nil {
+			if err := installIn(ctx, tx, s.Side, file); err != nil {
 				return err
 			}
 			return claim(ctx, p, tx)
@@ -40,7 +41,7 @@ func installFile(ctx context.Context, p *postgres.Pair, s *postgres.Server, file
 	return nil
 }
 
-func installIn(ctx context.Context, tx pgx.Tx, file string) error {
+func installIn(ctx context.Context, tx pgx.Tx, side migration.Side, file string) error {
 	sum := sha256.Sum256([]byte(file))
 	digest := hex.EncodeToString(sum[:])
 	version, there, err := postgres.Installed(ctx, tx)
@@ -54,6 +55,13 @@ func installIn(ctx context.Context, tx pgx.Tx, file string) error {
 	}
 	if _, err := tx.Exec(ctx, file); err != nil {
 		return err
+	}
+	if version == 0 {
+		// Everybody is at home on premises until publish knows better: an application asks is_home from
+		// the moment that the function is there.
+		if _, err := tx.Exec(ctx, `UPDATE drover.config SET newcomers = $1`, side == migration.OnPrem); err != nil {
+			return err
+		}
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO drover.installed (version, digest) VALUES ($1, $2)
 		ON CONFLICT (one) DO UPDATE SET version = excluded.version, digest = excluded.digest, at = clock_timestamp()`, postgres.MoveVersion, digest)

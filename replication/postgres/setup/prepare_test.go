@@ -33,6 +33,7 @@ func TestPrepareMayBeCutOffAnywhereAndRunAgain(t *testing.T) {
 		} else {
 			require.NoError(t, err)
 		}
+		requireHomeOnPremises(r, parts)
 	}
 	r.Synced()
 	r.Prepare(3)
@@ -44,6 +45,21 @@ func TestPrepareMayBeCutOffAnywhereAndRunAgain(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, migration.AWS, h.Home(), "preparing again moves nobody")
 	require.ErrorIs(t, setup.Prepare(t.Context(), r.Pair, []int64{1, 2, 3, 4}, nil), setup.ErrJoinedLate)
+}
+
+// requireHomeOnPremises asks what an application may ask as soon as the function is there: a tenant
+// of the plan and a newcomer are at home on premises, however far Prepare came.
+func requireHomeOnPremises(r *pairtest.Rig, parts int) {
+	r.Helper()
+	for _, side := range []migration.Side{s, d} {
+		if r.Num(side, "SELECT count(*) FROM pg_namespace WHERE nspname = 'drover'") == 0 {
+			continue
+		}
+		for _, tenant := range []int{2, 1000} {
+			is := r.Num(side, fmt.Sprintf("SELECT drover.is_home(%d)::int", tenant))
+			require.Equal(r, side == migration.OnPrem, is == 1, "tenant %d on %s after %d parts", tenant, side, parts)
+		}
+	}
 }
 
 func TestAnOrphanedSlotDoesNotStopTheNextPrepare(t *testing.T) {
