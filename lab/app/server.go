@@ -173,8 +173,9 @@ func (b badRequest) Error() string { return string(b) }
 // errElsewhere says that the tenant's writes do not count here.
 var errElsewhere = errors.New("the tenant is not writable here")
 
-// fail answers an error: what may be different in a moment with 503 and Retry-After, the client's
-// own with 400.
+// fail answers an error: what may be different in a moment with 503, the client's own with 400. It
+// asks for a second's wait, the shortest that Retry-After knows, where the database needs rest. A
+// tenant at home elsewhere has its route within a tenth of that, so its client takes its own time.
 func fail(w http.ResponseWriter, err error) {
 	var bad badRequest
 	var pg *pgconn.PgError
@@ -189,15 +190,25 @@ func fail(w http.ResponseWriter, err error) {
 		http.Error(w, "database: "+pg.Message, http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Retry-After", "1")
+	if !elsewhere(err) {
+		w.Header().Set("Retry-After", "1")
+	}
 	http.Error(w, "try again: "+err.Error(), http.StatusServiceUnavailable)
 }
 
+// elsewhere says that the tenant's writes do not count here: by Drover's guard, or by is_home.
+func elsewhere(err error) bool {
+	var pg *pgconn.PgError
+	return errors.Is(err, errElsewhere) || errors.As(err, &pg) && pg.Code == guarded
+}
+
+// guarded is the SQLSTATE of Drover's guard.
+const guarded = "DR001"
+
 // transient says which SQLSTATEs may be gone at the next try: the fence, serialization and
-// deadlock, lock and statement time-outs, connections, resources, shutdowns. DR001 is what Drover's
-// guard raises.
+// deadlock, lock and statement time-outs, connections, resources, shutdowns.
 func transient(code string) bool {
-	if code == "DR001" {
+	if code == guarded {
 		return true
 	}
 	switch code[:2] {
