@@ -126,6 +126,19 @@ func TestMoveWhoseWorkerIsLostIsResolvedAndSaysWhereItWas(t *testing.T) {
 	require.Equal(t, migration.OnPrem, settledOn(s.dbs))
 }
 
+func TestMoveIsPredictedWithItsFiles(t *testing.T) {
+	for _, files := range []time.Duration{0, time.Millisecond, 40 * time.Second} {
+		s := newStage(t, 1, migration.OnPrem)
+		rows := s.try(migration.OnPrem, 1).Predicted
+		s = newStage(t, 1, migration.OnPrem)
+		s.env.OnActivity("FreezeCustomer", mock.Anything, mock.Anything).Return(
+			freeze.Result{Step: migration.StepChecking, Reason: "too long", Predicted: migration.Duration(files)}, nil)
+		r := s.try(migration.OnPrem, 1)
+		require.Equal(t, migration.MoveNotStarted, r.Outcome, s.story())
+		require.Equal(t, max(rows, migration.Duration(files)), r.Predicted, "rows and files are compared at the same time")
+	}
+}
+
 // A customer whose databases lie at two sites has an activity at each for each step, and its
 // prediction says what that costs.
 func TestMoveOfACustomerAtTwoSites(t *testing.T) {

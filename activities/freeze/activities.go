@@ -74,6 +74,7 @@ type Result struct {
 	Opened     time.Time            `json:"opened,omitzero"`      // of the first database, by its clock
 	Rows       int64                `json:"rows,omitempty"`       // compared on both sides
 	Objects    int64                `json:"objects,omitempty"`    // files compared on both sides
+	Predicted  migration.Duration   `json:"predicted,omitempty"`  // fence to open, as the warm passes over files predict it; 0: unknown
 	Took       migration.FreezeTook `json:"took,omitzero"`
 }
 

@@ -214,6 +214,7 @@ func (w *world) settle(from migration.Side) {
 
 func TestACustomerFreezesOnceAndIsHomedOnTheOtherSideInEveryDatabase(t *testing.T) {
 	w := newWorld(t)
+	w.trees.predicted = 40 * time.Millisecond
 	for _, from := range []migration.Side{migration.OnPrem, migration.AWS} {
 		req := w.request(from)
 		r := w.freeze(req)
@@ -224,6 +225,7 @@ func TestACustomerFreezesOnceAndIsHomedOnTheOtherSideInEveryDatabase(t *testing.
 		require.Less(t, r.Opened.Sub(r.Fenced), time.Minute)
 		require.EqualValues(t, 2, r.Rows, "an account in each database")
 		require.EqualValues(t, 3, r.Objects)
+		require.EqualValues(t, 40*time.Millisecond+engine.StepsTake, r.Predicted, "as the warm pass predicts it")
 		require.Positive(t, r.Took.Mark)
 		require.Equal(t, from.Other(), w.home())
 		again := w.freeze(req)

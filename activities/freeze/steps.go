@@ -135,7 +135,11 @@ func (f *freezing) warm(ctx context.Context) error {
 		return err
 	}
 	for _, p := range f.passes {
-		if d := p.Predicted(); d > f.req.Slice.Policy.FreezeBudget.D() {
+		d := p.Predicted()
+		if d > 0 {
+			f.result.Predicted = max(f.result.Predicted, migration.Duration(d+engine.StepsTake))
+		}
+		if d+engine.StepsTake > f.req.Slice.Policy.FreezeBudget.D() {
 			return fmt.Errorf("the last pass over %s would take %s, and the budget is %s: raise policy.freezeBudget", p.Name,
 				d.Round(time.Millisecond), f.req.Slice.Policy.FreezeBudget)
 		}

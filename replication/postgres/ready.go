@@ -41,8 +41,8 @@ func (r *recent) median() time.Duration {
 	return s[len(s)/2]
 }
 
-// stepsTake is what fence, seal and open take where there is no history yet.
-const stepsTake = 30 * time.Millisecond
+// StepsTake is what fence, seal and open take where there is no history yet.
+const StepsTake = 30 * time.Millisecond
 
 // longWriter is how old a transaction that has written for the tenant may be. Fence waits half a
 // second at a time and would stall the tenant's other writers meanwhile.
@@ -236,10 +236,10 @@ func (r *Readiness) predict(v Verification, from migration.Side) {
 	if from == migration.AWS {
 		lag = r.Lag.Back
 	}
-	r.Predicted = max(lag, v.Took) + v.Took + stepsTake
+	r.Predicted = max(lag, v.Took) + v.Took + StepsTake
 	r.How = fmt.Sprintf("beat %s %s beside reading %d rows %s + reading them there %s + steps %s", direction(from),
 		lag.Round(time.Millisecond), v.Rows,
-		v.Took.Round(time.Millisecond), v.Took.Round(time.Millisecond), stepsTake)
+		v.Took.Round(time.Millisecond), v.Took.Round(time.Millisecond), StepsTake)
 }
 
 // temper makes the prediction no better than what was seen. That is said and blocks nothing: the

@@ -44,6 +44,11 @@ func (m *move) rounds() []round {
 	}
 }
 
+// betweenSites is what rounds of activities at several sites add to a freeze; 0: all is at one site.
+func (m *move) betweenSites() migration.Duration {
+	return migration.Duration(time.Duration(len(m.rounds())-1) * siteRound)
+}
+
 // freeze is the part of the Move in which the customer cannot write, from fence to open. It says
 // how it ended, if it did not come to its end: superseded, before a seal was tried, or in doubt.
 func (m *move) freeze(ctx workflow.Context) error {
@@ -143,6 +148,9 @@ func (m *move) take(res freeze.Result) {
 	}
 	if !res.Opened.IsZero() {
 		m.result.Opened = res.Opened
+	}
+	if res.Predicted > 0 { // rows and files are compared at the same time
+		m.result.Predicted = max(m.result.Predicted, res.Predicted+m.betweenSites())
 	}
 	m.result.Rows += res.Rows
 	m.result.Objects += res.Objects

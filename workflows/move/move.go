@@ -5,7 +5,6 @@ package move
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -109,7 +108,7 @@ func (m *move) check(ctx workflow.Context) error {
 		m.result.Predicted = max(m.result.Predicted, ready.PredictedFreeze)
 		return work.Refused(ready.Findings)
 	})
-	m.result.Predicted += migration.Duration(time.Duration(len(m.rounds())-1) * siteRound)
+	m.result.Predicted += m.betweenSites()
 	var verdict health.DestinationResult
 	if perr := probed.Get(ctx, &verdict); err == nil && perr != nil {
 		return perr
