@@ -32,11 +32,10 @@ type found struct {
 	hidden  bool   // a folder that cannot be read: nothing is known of what is below it
 }
 
-// node is what a folder has under a name.
+// node is what a folder has under a name: another folder, or what found says.
 type node struct {
 	found
-	dir  bool
-	seen bool // a file that was looked at; found says what was found
+	dir bool
 }
 
 // order is the place of a node among its folder's: files below a folder are in the order of their
@@ -69,7 +68,7 @@ func (t *tree) visit(ctx context.Context, prefix string, nodes []node, yield fun
 			return false, err
 		}
 		var ready []found
-		for len(below) > 0 && !below[0].dir && below[0].seen {
+		for len(below) > 0 && !below[0].dir {
 			ready, below = append(ready, below[0].found), below[1:]
 		}
 		if len(ready) > 0 && !yield(ready, nil) {
@@ -84,8 +83,7 @@ func (t *tree) visit(ctx context.Context, prefix string, nodes []node, yield fun
 	return true, nil
 }
 
-// steps are what there is to look at in a folder, in order: pieces of its files, and the folders in
-// it.
+// steps are what there is in a folder, in order: its files, and what is in the folders in it.
 func (t *tree) steps(prefix string, nodes []node) iter.Seq[func(context.Context) ([]node, error)] {
 	return func(yield func(func(context.Context) ([]node, error)) bool) {
 		for len(nodes) > 0 {
@@ -98,59 +96,62 @@ func (t *tree) steps(prefix string, nodes []node) iter.Seq[func(context.Context)
 				continue
 			}
 			n := 1
-			for n < len(nodes) && n < pieceOf && !nodes[n].dir {
+			for n < len(nodes) && !nodes[n].dir {
 				n++
 			}
-			piece := nodes[:n]
+			ready := nodes[:n]
 			nodes = nodes[n:]
-			if !yield(func(ctx context.Context) ([]node, error) { return t.lookAll(ctx, piece) }) {
+			if !yield(func(context.Context) ([]node, error) { return ready, nil }) {
 				return
 			}
 		}
 	}
 }
 
-// scan reads a folder. The files of a small one are looked at at once.
+// scan reads a folder and looks at what is in it, once: the order of the keys depends on what is a
+// folder.
 func (t *tree) scan(ctx context.Context, prefix, dir string) ([]node, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	entries, err := t.readDir(dir)
+	names, err := t.readNames(dir)
 	switch {
 	case gone(err) && dir != ".":
 		return nil, nil // it went while we walked
 	case errors.Is(err, fs.ErrPermission) && dir != ".":
-		return []node{{found: found{path: dir + "/", refused: "the folder cannot be read: " + err.Error(), hidden: true}, seen: true}}, nil
+		return []node{{found: found{path: dir + "/", refused: "the folder cannot be read: " + err.Error(), hidden: true}}}, nil
 	case err != nil:
 		return nil, err
 	}
-	var nodes []node
-	for _, e := range entries {
-		p := path.Join(dir, e.Name())
-		if strings.HasPrefix(e.Name(), tempPrefix) {
+	nodes := make([]node, 0, len(names))
+	for _, name := range names {
+		p := path.Join(dir, name)
+		if strings.HasPrefix(name, tempPrefix) {
 			t.removeStale(p)
 			continue
 		}
-		n := node{found: found{path: p}, dir: e.IsDir()}
+		n := node{found: found{path: p}}
 		if why := checkName(prefix, p); why != "" {
-			n.refused, n.seen, n.dir = "its name "+why, true, false
+			n.refused = "its name " + why
 		}
 		nodes = append(nodes, n)
 	}
-	slices.SortFunc(nodes, func(a, b node) int { return strings.Compare(a.order(), b.order()) })
-	if len(nodes) <= pieceOf {
-		return t.lookAll(ctx, nodes)
+	if nodes, err = t.lookAll(ctx, dir, nodes); err != nil {
+		return nil, err
 	}
+	slices.SortFunc(nodes, func(a, b node) int { return strings.Compare(a.order(), b.order()) })
 	return nodes, nil
 }
 
-func (t *tree) readDir(dir string) ([]fs.DirEntry, error) {
+// readNames asks for no more than the names: with the entries of a folder below a root, the library
+// looks at each file, one after the other.
+func (t *tree) readNames(dir string) ([]string, error) {
 	d, err := t.root.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := d.ReadDir(-1)
-	return entries, errors.Join(err, d.Close())
+	names, err := d.Readdirnames(-1)
+	return names, errors.Join(err, d.Close())
 }
 
 // gone says that there is nothing at a path any more: what was a folder on the way there may be a
@@ -165,64 +166,87 @@ func (t *tree) removeStale(p string) {
 	}
 }
 
-// lookAll looks at the files among the nodes of one folder. What went meanwhile is left out.
-func (t *tree) lookAll(ctx context.Context, nodes []node) ([]node, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if !slices.ContainsFunc(nodes, func(n node) bool { return !n.dir && !n.seen }) {
-		return nodes, nil
-	}
-	folder, err := t.root.OpenRoot(path.Dir(nodes[0].path)) // so that a look costs one call, however deep it is
+// lookAll looks at what is in a folder, several pieces at a time. What went meanwhile is left out.
+func (t *tree) lookAll(ctx context.Context, dir string, nodes []node) (out []node, err error) {
+	folder, err := t.root.OpenRoot(dir) // so that a look costs one call, however deep it is
 	if gone(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	out := make([]node, 0, len(nodes))
-	for _, n := range nodes {
-		if !n.dir && !n.seen {
-			n.local, n.refused, err = look(folder, path.Base(n.path))
-			n.seen = true
+	defer func() { err = errors.Join(err, folder.Close()) }()
+	pieces := func(yield func(func(context.Context) ([]node, error)) bool) {
+		for piece := range slices.Chunk(nodes, pieceOf) {
+			if !yield(func(ctx context.Context) ([]node, error) { return lookPiece(ctx, folder, piece) }) {
+				return
+			}
+		}
+	}
+	for seen, err := range inOrder(ctx, scansAhead, pieces) {
+		if err != nil {
+			return nil, err
+		}
+		if out = append(out, seen...); len(nodes) <= pieceOf {
+			return seen, nil
+		}
+	}
+	return out, nil
+}
+
+func lookPiece(ctx context.Context, folder *os.Root, piece []node) ([]node, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	out := piece[:0]
+	for _, n := range piece {
+		if n.refused == "" {
+			local, kind, why, err := look(folder, path.Base(n.path))
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
 				continue
 			case errors.Is(err, fs.ErrPermission):
 				n.refused = "it cannot be looked at: " + err.Error()
 			case err != nil:
-				return nil, errors.Join(err, folder.Close())
+				return nil, err
+			case kind == fs.ModeDir:
+				n.dir = true
+			default:
+				n.local, n.refused = local, why
 			}
 		}
 		out = append(out, n)
 	}
-	return out, folder.Close()
+	return out, nil
 }
 
 // look tells how a file looks, and why it cannot be carried.
-func (t *tree) look(p string) (l Local, why string, err error) { return look(t.root, p) }
+func (t *tree) look(p string) (l Local, why string, err error) {
+	l, _, why, err = look(t.root, p)
+	return l, why, err
+}
 
-func look(root *os.Root, p string) (l Local, why string, err error) {
+func look(root *os.Root, p string) (l Local, kind fs.FileMode, why string, err error) {
 	info, err := root.Lstat(p)
 	if err != nil {
-		return l, "", err
+		return l, 0, "", err
 	}
-	l = looks(info)
-	switch info.Mode().Type() {
+	l, kind = looks(info), info.Mode().Type()
+	switch kind {
 	case 0:
-		return l, checkSize(l.Size), nil
+		return l, kind, checkSize(l.Size), nil
 	case fs.ModeSymlink:
 		if l.Link, err = root.Readlink(p); err != nil {
-			return l, "", err
+			return l, kind, "", err
 		}
 		l.Size = int64(len(l.Link))
 		if why := checkText(l.Link); why != "" {
-			return l, "its target " + why, nil
+			return l, kind, "its target " + why, nil
 		}
 	default:
-		return l, "it is neither a file nor a symbolic link", nil
+		return l, kind, "it is neither a file nor a symbolic link", nil
 	}
-	return l, "", nil
+	return l, kind, "", nil
 }
 
 func looks(info fs.FileInfo) Local {
