@@ -15,9 +15,13 @@ import (
 // levels are the isolation levels that an application may write under.
 var levels = []pgx.TxIsoLevel{pgx.ReadCommitted, pgx.RepeatableRead, pgx.Serializable}
 
+// untilSeen is how long a write must wait for a busy machine to see that it does.
+const untilSeen = 3 * time.Second
+
 func TestAWriteThatWaitsIsTakenWhenTheSideOpensAgain(t *testing.T) {
 	for _, level := range levels {
 		t.Run(string(level), func(t *testing.T) {
+			t.Parallel() // each waits most of its time, in a database of its own
 			r := pairtest.New(t).Prepared(1)
 			want := ""
 			if level != pgx.ReadCommitted {
@@ -35,7 +39,7 @@ func TestAWriteThatWaitsIsTakenWhenTheSideOpensAgain(t *testing.T) {
 				require.Empty(t, r.Exec(s, "UPDATE acct SET n = n + 1 WHERE tenant_id = 1"))
 				require.Zero(t, r.Waiting(s, 0))
 			}
-			r.FencePatiently(s, pairtest.Try(31, 1), 300*time.Millisecond, time.Minute)
+			r.FencePatiently(s, pairtest.Try(31, 1), untilSeen, time.Minute)
 			require.Empty(t, r.Ends(r.Waits(s, level, 1)), "the lease has run out: nobody has touched the row")
 		})
 	}
@@ -44,8 +48,9 @@ func TestAWriteThatWaitsIsTakenWhenTheSideOpensAgain(t *testing.T) {
 func TestAWriteThatWaitsIsRefusedWhenTheSideIsSealedOrItsPatienceEnds(t *testing.T) {
 	for _, level := range levels {
 		t.Run(string(level), func(t *testing.T) {
+			t.Parallel() // each waits most of its time, in a database of its own
 			r := pairtest.New(t).Prepared(1)
-			r.FencePatiently(s, pairtest.Try(1, 1), time.Minute, 200*time.Millisecond)
+			r.FencePatiently(s, pairtest.Try(1, 1), time.Minute, untilSeen)
 			require.Equal(t, pairtest.Refused, r.Ends(r.Waits(s, level, 1)))
 			r.Word(r.Pair.Unfence(t.Context(), s, 1, pairtest.Try(1, 1)))
 
@@ -69,6 +74,7 @@ func TestAWriteThatWaitsIsRefusedWhenTheSideIsSealedOrItsPatienceEnds(t *testing
 func TestAWriteThatWaitsHoldsNothingThatMovesAndReplicationNeed(t *testing.T) {
 	for _, level := range levels {
 		t.Run(string(level), func(t *testing.T) {
+			t.Parallel() // each waits most of its time, in a database of its own
 			r := pairtest.New(t).Prepared(3)
 			r.Move(s, 2, pairtest.Try(1, 1))
 			r.FencePatiently(s, pairtest.Try(1, 1), time.Minute, time.Minute)

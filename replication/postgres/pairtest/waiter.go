@@ -40,8 +40,8 @@ func (r *Rig) WaitsWith(side migration.Side, level pgx.TxIsoLevel, sql string, t
 // Waiting counts the sessions that wait for the end of a fence: of one process, or of all.
 func (r *Rig) Waiting(side migration.Side, pid uint32) int64 {
 	r.Helper()
-	return r.Num(side, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 727 AND ($1 = 0 OR pid = $1::bigint)",
-		int64(pid))
+	return r.Num(side, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 727 AND ($1 = 0 OR pid = $1::bigint)
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`, int64(pid))
 }
 
 // Ends is what became of it.
