@@ -484,11 +484,17 @@ func retireService(ctx context.Context, c ECS, req Placed) error {
 			return classify(err, "delete the service of workload %q", req.Workload.Name)
 		}
 	}
-	out, err := c.ListTaskDefinitions(ctx, &ecs.ListTaskDefinitionsInput{FamilyPrefix: &service, Status: types.TaskDefinitionStatusActive})
-	if err != nil {
-		return classify(err, "list the task definitions of workload %q", req.Workload.Name)
+	var definitions []string // all of them first: a page is counted from those that are left
+	pages := ecs.NewListTaskDefinitionsPaginator(c,
+		&ecs.ListTaskDefinitionsInput{FamilyPrefix: &service, Status: types.TaskDefinitionStatusActive})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return classify(err, "list the task definitions of workload %q", req.Workload.Name)
+		}
+		definitions = append(definitions, page.TaskDefinitionArns...)
 	}
-	for _, d := range out.TaskDefinitionArns {
+	for _, d := range definitions {
 		if _, err := c.DeregisterTaskDefinition(ctx, &ecs.DeregisterTaskDefinitionInput{TaskDefinition: &d}); err != nil {
 			return classify(err, "deregister task definition %s", d)
 		}

@@ -1,6 +1,6 @@
 """Installs what the lab, the tests and the linters need into the checkout's .cache folder.
 
-    python3 tools/setup.py [lab|lint|all]
+    python3 tools/setup.py [lab|lint|pg15|all]
     python3 tools/setup.py build             bin/drover and bin/lab
 
 Every tool is pinned below and has a stamp that names its version, so a second run only compares stamps. An install is made
@@ -50,8 +50,8 @@ class SetupError(Exception):
 
 def main():
     what = sys.argv[1] if len(sys.argv) > 1 else "all"
-    if what not in ("lab", "lint", "all", "build"):
-        raise SetupError("usage: setup.py [lab|lint|all|build], not %r" % what)
+    if what not in ("lab", "lint", "pg15", "all", "build"):
+        raise SetupError("usage: setup.py [lab|lint|pg15|all|build], not %r" % what)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if what == "build":
         return build()
@@ -62,6 +62,8 @@ def main():
         jobs += [go_job(name, *tool) for name, tool in LAB_TOOLS.items()]
     if what in ("lint", "all"):
         jobs += [go_job(name, *tool) for name, tool in LINT_TOOLS.items()]
+    if what in ("pg15", "all"):
+        jobs += [Job("pg15", postgres15_key(), os.path.join(CACHE, "pg15", "bin", "postgres"), install_postgres15)]
 
     if all(job.done() for job in jobs):
         return
@@ -235,6 +237,38 @@ def install_postgres(job):
         final = os.path.join(CACHE, "pg")
         shutil.rmtree(final, ignore_errors=True)
         os.replace(unpacked, final)
+
+
+DEBIAN15 = "/usr/lib/postgresql/15"
+
+
+def postgres15_key():
+    return "15 %s" % platform.machine()
+
+
+def install_postgres15(job):
+    """Makes .cache/pg15 lead to Debian's PostgreSQL 15: the one of the system, or its packages unpacked beside it, which
+    needs no root. On another system somebody installs PostgreSQL 15 and makes the link."""
+    link, home = os.path.join(CACHE, "pg15"), DEBIAN15
+    if not os.path.exists(os.path.join(home, "bin", "postgres")):
+        if os.path.exists(job.result):
+            return
+        if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+            raise SetupError("the tests against PostgreSQL 15 want it in %s, and this system has no apt-get to fetch Debian's: "
+                             "install PostgreSQL 15 and link %s to the folder that has its bin" % (DEBIAN15, link))
+        say("fetching PostgreSQL 15, once: a minute")
+        root = os.path.join(CACHE, "pg15-debian")
+        with scratch() as folder:
+            call(["apt-get", "download", "postgresql-15", "postgresql-client-15"], "fetch Debian's packages of PostgreSQL 15",
+                 cwd=folder)
+            shutil.rmtree(root, ignore_errors=True)
+            for package in sorted(os.listdir(folder)):
+                if package.endswith(".deb"):
+                    call(["dpkg-deb", "-x", os.path.join(folder, package), root], "unpack " + package, cwd=folder)
+        home = root + DEBIAN15
+    if os.path.islink(link):
+        os.unlink(link)
+    os.symlink(home, link)
 
 
 # --- Shared

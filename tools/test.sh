@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Runs the tests in two stages and prints the coverage of workflows/ and replication/ over both.
+# Runs the tests in three stages and prints the coverage of workflows/ and replication/ over both.
 # `make test` calls it.
 #
 #   units        every package but test/..., under the race detector
 #   end to end   test/..., one package at a time: each starts a whole lab, and two labs on two
 #                cores only time each other out. What runs in the lab is the shipped binary
 #                (out/test-bin, by DROVER_BIN), built to record its coverage.
+#   PostgreSQL 15  what differs between major versions, on the oldest that tenants are moved
+#                  between; the other stages have PostgreSQL 18
 #
 # Coverage is recorded as data folders and merged, so that no test runs twice and what one package's
 # tests reach of another counts.
@@ -44,6 +46,20 @@ end_to_end() {
   go test -race -p 1 -timeout 20m -cover -coverpkg="$covered" ./test/... -args -test.gocoverdir="$data/e2e"
 }
 
+# Roles that are no superusers cannot subscribe before 16: tests of theirs skip by themselves.
+postgres15() {
+  local bin=$DROVER_TOOLS/pg15/bin
+  if [[ ! -x $bin/postgres ]]; then
+    printf 'there is no PostgreSQL 15 in %s: tools/setup.py pg15 brings it\n' "$bin"
+    return 1
+  fi
+  export DROVER_TEST_PG_BIN=$bin
+  local moves='EveryTable|TheDestinationOpens|SlotThatIsGone|SubscriptionThatDoes|TenantOfAWriteProbe'
+  go test -timeout 20m -run "$moves" ./replication/postgres &&
+    go test -timeout 20m -run 'MayBeCutOff|TheSchemaComesAsItIs|DropLeaves' ./replication/postgres/setup &&
+    go test -timeout 20m -run 'FindsNothing|ReportsEverything' ./replication/postgres/preflight
+}
+
 binaries() {
   mkdir -p "$out/test-bin"
   go build -cover -coverpkg="$covered" -o "$out/test-bin/" ./cmd/drover ./cmd/lab
@@ -59,6 +75,7 @@ coverage() {
 stage "vet" go vet ./...
 stage "build" binaries
 stage "unit tests" units
+stage "PostgreSQL 15" postgres15
 stage "end-to-end tests" end_to_end
 stage "coverage of workflows/ and replication/" coverage
 

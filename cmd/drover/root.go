@@ -247,14 +247,15 @@ func (a *app) send(ctx context.Context, subject string, do func(context.Context,
 	})
 }
 
-// whilePaused adds to what was accepted that a paused plan moves nobody to AWS. Where the plan
-// cannot be asked in time, nothing is added.
+// whilePaused adds to what was accepted that a paused plan moves nobody to AWS, if the workflow has
+// not said so itself. Where the plan cannot be asked in time, nothing is added.
 func whilePaused(ctx context.Context, c *client.Client, plan string, got migration.Accepted, err error) (migration.Accepted, error) {
-	if err != nil {
+	resume := "`drover resume " + plan + "`"
+	if err != nil || strings.Contains(got.Message, resume) {
 		return got, err
 	}
 	if s, err := c.Migration(ctx, plan); err == nil && s.Paused {
-		got.Message += "; the plan is paused, and nobody moves to AWS until `drover resume " + plan + "`"
+		got.Message += "; the plan is paused, and nobody moves to AWS until " + resume
 	}
 	return got, nil
 }

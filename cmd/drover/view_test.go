@@ -83,9 +83,9 @@ func shop() migration.MigrationStatus {
 			Progress: migration.Progress{Done: 3 << 30, Total: 40 << 30, Rate: 1 << 20, ETA: migration.Duration(10 * time.Hour)}}},
 		Datasets: []migration.PieceStatus{{Name: "orders", Phase: migration.PieceReady,
 			Detail: "going back would lose what customers wrote on AWS", Trying: []migration.Trying{
-			{What: "lag of orders", Times: 1, Last: "no answer in time", At: ago(2 * time.Second), Since: ago(40 * time.Second),
-				Next: now.Add(3 * time.Second)},
-			{What: "audit both sides of orders", Last: "no worker takes it", Since: ago(3 * time.Minute)}}}, {Name: "attachments",
+				{What: "lag of orders", Times: 1, Last: "no answer in time", At: ago(2 * time.Second), Since: ago(40 * time.Second),
+					Next: now.Add(3 * time.Second)},
+				{What: "audit both sides of orders", Last: "no worker takes it", Since: ago(3 * time.Minute)}}}, {Name: "attachments",
 			Phase: migration.PieceReplicating, Progress: migration.Progress{Done: 1 << 20, Measuring: true}}},
 		Timeline: []migration.Event{{At: ago(26 * time.Hour), What: "plan accepted: 10003 customers in 3 batches", By: "ann"},
 			{At: ago(time.Minute), What: "the migration pauses itself", Why: "2 customers rolled back or held; the plan stops after 2"}},

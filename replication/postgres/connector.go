@@ -36,7 +36,8 @@ type Instances interface {
 type Connector struct {
 	Secrets   Secrets
 	Instances Instances
-	PgDump    string // path of pg_dump; empty: found, see FindPgDump
+	PgDump    string        // path of pg_dump; empty: found, see FindPgDump
+	Former    time.Duration // how long the pair of a former revision of a plan is kept unused; 0: see formerKept
 
 	mu     sync.Mutex
 	kept   map[string]*opening
@@ -49,11 +50,18 @@ type opening struct {
 	done chan struct{} // closed when the attempt has ended
 	pair *Pair
 	err  error
+
+	of   string    // the plan and the dataset, of whatever revision
+	used time.Time // when it was last asked for; under the connector's lock
 }
 
 // connectLimit is how long an attempt to connect a pair may take: two secrets, the instance's
 // address, four connections.
 const connectLimit = time.Minute
+
+// formerKept is how long the pair of a former revision stays: a Move that began under it asks for
+// it at each of its steps.
+const formerKept = 10 * time.Minute
 
 // Open returns the pair of a dataset, connecting its pools the first time. An attempt goes on when
 // ctx ends, so that a caller with little time finds at its next call what it began; a failed one is
@@ -68,6 +76,7 @@ func (c *Connector) Open(ctx context.Context, plan string, d migration.Dataset, 
 		return nil, err
 	}
 	o := c.opening(context.WithoutCancel(ctx), string(b), plan, d, target)
+	c.closeFormer(o)
 	select {
 	case <-o.done:
 	case <-ctx.Done():
@@ -84,9 +93,10 @@ func (c *Connector) opening(ctx context.Context, key, plan string, d migration.D
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if o := c.kept[key]; o != nil {
+		o.used = time.Now()
 		return o
 	}
-	o := &opening{done: make(chan struct{})}
+	o := &opening{done: make(chan struct{}), of: plan + "/" + d.Name, used: time.Now()}
 	if c.closed {
 		o.err = errors.New("this worker is stopping")
 		close(o.done)
@@ -110,6 +120,25 @@ func (c *Connector) opening(ctx context.Context, key, plan string, d migration.D
 		o.pair.turn = turn
 	}()
 	return o
+}
+
+// closeFormer closes the pairs of other revisions of a plan's dataset that nobody has asked for in
+// a while. Whoever uses one nevertheless finds it closed, and connects anew at its next attempt.
+func (c *Connector) closeFormer(now *opening) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, o := range c.kept {
+		if o == now || o.of != now.of || time.Since(o.used) < cmp.Or(c.Former, formerKept) {
+			continue
+		}
+		delete(c.kept, key)
+		go func() {
+			<-o.done
+			if o.pair != nil {
+				o.pair.Close()
+			}
+		}()
+	}
 }
 
 // Close closes every pair, those whose attempt is under way when it ends. Nothing opens after it.

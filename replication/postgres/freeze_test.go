@@ -204,3 +204,27 @@ func TestAColdConnectGoesOnWhenItsCallerIsCutOff(t *testing.T) {
 	require.NoError(t, err)
 	require.Same(t, first.Turn(), other.Turn(), "one customer of all pairs is frozen at a time")
 }
+
+func TestThePairOfAFormerRevisionIsClosedWhenNobodyAsksForIt(t *testing.T) {
+	r := pairtest.New(t)
+	m := r.Planned()
+	open := func(d migration.Dataset) *postgres.Pair {
+		p, err := m.Open(t.Context(), r.DB, d, migration.Target{Name: "prod"})
+		require.NoError(t, err)
+		return p
+	}
+	revised := m.Dataset
+	tables := *m.Dataset.Postgres
+	tables.WALBudgetBytes = 1
+	revised.Postgres = &tables
+
+	former := open(m.Dataset)
+	open(revised)
+	require.NoError(t, former.AWS.Pool.Ping(t.Context()), "who moves under it goes on")
+	m.Former = time.Nanosecond
+	now := open(revised)
+	r.Until("the former pair is closed", func() bool { return former.AWS.Pool.Ping(t.Context()) != nil })
+	require.NoError(t, now.AWS.Pool.Ping(t.Context()))
+	m.Former = 0
+	require.NotSame(t, former, open(m.Dataset), "who asks for it again connects anew")
+}

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,28 +16,67 @@ func TestWALBeyondTheBudgetIsNamedWithWhatFollows(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, found)
 
-	r.Script(d, "ALTER SUBSCRIPTION "+r.Pair.Names.Forward+" DISABLE")
 	r.Must(s, "UPDATE acct SET n = n + 1")
-	found, err = r.Pair.OverBudget(t.Context(), 1)
-	require.NoError(t, err)
-	require.NotEmpty(t, found)
+	r.Until("more WAL waits than the plan allows", func() bool {
+		found, err = r.Pair.OverBudget(t.Context(), 1)
+		return err == nil && len(found) > 0 && found[0].Check == "postgres-wal-budget"
+	})
 	require.Equal(t, migration.Warning, found[0].Severity)
 	require.Equal(t, "database orders on premises", found[0].Subject)
 	require.Contains(t, found[0].Reason, "fill the disk of the server on premises")
+	require.Contains(t, found[0].Remedy, "`SELECT * FROM pg_stat_subscription")
 	found, err = r.Pair.OverBudget(t.Context(), 0)
 	require.NoError(t, err)
 	require.Empty(t, found, "no budget")
+}
 
+func TestASubscriptionThatDoesNotRunIsNamedWithWhatFollowsAndOneCommand(t *testing.T) {
+	r := pairtest.New(t).Prepared(1)
+	r.Script(s, "ALTER SUBSCRIPTION "+r.Pair.Names.Back+" DISABLE")
+	found, err := r.Pair.OverBudget(t.Context(), 0)
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	require.Equal(t, "database orders on AWS", found[0].Subject)
+	require.Contains(t, found[0].Reason, r.Pair.Names.Back+" on premises is disabled: while that lasts")
+	require.Contains(t, found[0].Reason, "going back would lose what customers wrote on AWS")
+	require.Contains(t, found[0].Remedy, "`ALTER SUBSCRIPTION "+r.Pair.Names.Back+" ENABLE` in the database on premises")
+	r.Script(s, "ALTER SUBSCRIPTION "+r.Pair.Names.Back+" ENABLE") // the command
+
+	r.Until("all is well", func() bool { found, err = r.Pair.OverBudget(t.Context(), 0); return err == nil && len(found) == 0 })
+	// A row that stands on AWS already stops replication of everybody.
+	r.Script(d, "SET session_replication_role = replica; INSERT INTO acct VALUES (77, 0)")
+	r.Must(s, "INSERT INTO acct VALUES (77, 0)")
+	r.Until("the subscription that fails is named", func() bool {
+		found, err = r.Pair.OverBudget(t.Context(), 0)
+		return err == nil && len(found) == 1 && strings.Contains(found[0].Reason, "fails again and again")
+	})
+	require.Contains(t, found[0].Reason, "customers there could not move to AWS")
+	r.Script(d, "SET session_replication_role = replica; DELETE FROM acct WHERE tenant_id = 77")
+	r.Synced()
+}
+
+func TestASlotThatIsGoneIsNamedWithWhatFollowsAndOneCommand(t *testing.T) {
+	r := pairtest.New(t).Prepared(1)
 	r.Script(s, "ALTER SUBSCRIPTION "+r.Pair.Names.Back+" DISABLE; ALTER SUBSCRIPTION "+r.Pair.Names.Back+" SET (slot_name = NONE)")
 	r.Until("the walsender has gone", func() bool {
 		return r.Num(d, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1 AND active", r.Pair.Names.Back) == 0
 	})
 	r.Must(d, "SELECT pg_drop_replication_slot($1)", r.Pair.Names.Back)
-	found, err = r.Pair.OverBudget(t.Context(), 0)
+	found, err := r.Pair.OverBudget(t.Context(), 0)
 	require.NoError(t, err)
 	require.Len(t, found, 1)
 	require.Equal(t, migration.Blocker, found[0].Severity)
-	require.Contains(t, found[0].Reason, "going back would lose")
+	require.Contains(t, found[0].Reason,
+		"does not reach the database on premises any more, and going back would lose what customers wrote on AWS")
+	require.Contains(t, found[0].Remedy, "`drover status "+r.Pair.Plan+"` shows who is on AWS and stays there")
+
+	r.Script(d, "ALTER SUBSCRIPTION "+r.Pair.Names.Forward+" DISABLE; ALTER SUBSCRIPTION "+r.Pair.Names.Forward+
+		" SET (slot_name = NONE); DROP SUBSCRIPTION "+r.Pair.Names.Forward)
+	found, err = r.Pair.OverBudget(t.Context(), 0)
+	require.NoError(t, err)
+	require.Len(t, found, 2)
+	require.Contains(t, found[0].Reason, "subscription "+r.Pair.Names.Forward+" on AWS is gone")
+	require.Contains(t, found[0].Remedy, "`drover rollback "+r.Pair.Plan+" --all --reason")
 }
 
 func TestAMaterialisedViewCanBeReadOnAWS(t *testing.T) {
