@@ -104,6 +104,7 @@ type tables struct {
 	slice    migration.CustomerSlice
 	verdict  migration.Outcome
 	routed   migration.Side
+	told     int64 // the newest token of a route
 	faults   map[call]fault
 	death    death
 	silent   string         // the database that does not answer
@@ -551,21 +552,22 @@ func (w *world) NoteTenant(ctx context.Context, req postgres.NoteRequest) (postg
 	return postgres.StepResult{Word: word}, err
 }
 
-func (w *world) ReconcileRoute(ctx context.Context, _ traffic.ReconcileRouteRequest) (traffic.RouteState, error) {
+// ReconcileRoute obeys whoever has been told the newest token, as a router does.
+func (w *world) ReconcileRoute(ctx context.Context, req traffic.ReconcileRouteRequest) (traffic.RouteState, error) {
+	to := req.Wanted[0]
 	_, err := w.ask(ctx, "ReconcileRoute", "", func() migration.Word {
-		home := w.dbs[0].Record().Home()
-		if home == migration.NoHome {
-			return "no home"
+		if to.Side == migration.NoHome || to.Token < w.told {
+			return "not obeyed"
 		}
-		w.routed = home
+		w.routed, w.told = to.Side, to.Token
 		return ""
 	})
 	return traffic.RouteState{}, err
 }
 
-func (w *world) VerifyRoute(ctx context.Context, _ traffic.ReconcileRouteRequest) (traffic.RouteState, error) {
+func (w *world) VerifyRoute(ctx context.Context, req traffic.ReconcileRouteRequest) (traffic.RouteState, error) {
 	word, err := w.ask(ctx, "VerifyRoute", "", func() migration.Word {
-		if w.routed != w.dbs[0].Record().Home() {
+		if w.routed != req.Wanted[0].Side {
 			return migration.WordBehind
 		}
 		return ""
@@ -574,6 +576,10 @@ func (w *world) VerifyRoute(ctx context.Context, _ traffic.ReconcileRouteRequest
 		err = errNetwork
 	}
 	return traffic.RouteState{}, err
+}
+
+func (w *world) FindMachines(context.Context, health.DestinationRequest) ([]any, error) {
+	return nil, nil
 }
 
 func (w *world) CheckDestination(context.Context, health.DestinationRequest) (health.DestinationResult, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
 )
@@ -17,12 +18,39 @@ type TenantRequest struct {
 
 // ReadHome reads the home record of both sides. It changes nothing.
 func (a *Activities) ReadHome(ctx context.Context, req TenantRequest) (migration.HomeRecord, error) {
+	defer heartbeat.Alive(ctx)()
 	p, err := a.open(ctx, req.PostgresRef)
 	if err != nil {
 		return migration.HomeRecord{}, err
 	}
 	r, err := p.Home(ctx, req.Tenant)
 	return r, classify(err)
+}
+
+// ReadHomesRequest names tenants of a dataset.
+type ReadHomesRequest struct {
+	PostgresRef
+	Tenants []int64 `json:"tenants"`
+}
+
+// ReadHomesResult says where each of the tenants is homed.
+type ReadHomesResult struct {
+	Homes map[int64]migration.Homed `json:"homes"`
+}
+
+// ReadHomes is ReadHome of many tenants, in one question to each side. It changes nothing.
+func (a *Activities) ReadHomes(ctx context.Context, req ReadHomesRequest) (ReadHomesResult, error) {
+	defer heartbeat.Alive(ctx)()
+	p, err := a.open(ctx, req.PostgresRef)
+	if err != nil {
+		return ReadHomesResult{}, err
+	}
+	records, err := p.Homes(ctx, req.Tenants)
+	out := ReadHomesResult{Homes: make(map[int64]migration.Homed, len(records))}
+	for tenant, r := range records {
+		out.Homes[tenant] = r.Homed()
+	}
+	return out, classify(err)
 }
 
 // TenantMove is one try of a Move of a tenant. The steps on the origin act on From, those on the
@@ -103,6 +131,7 @@ func (a *Activities) ClaimTenant(ctx context.Context, req TenantMove) (StepResul
 }
 
 func (a *Activities) step(ctx context.Context, ref PostgresRef, do func(*engine.Pair) (engine.Step, error)) (StepResult, error) {
+	defer heartbeat.Alive(ctx)()
 	p, err := a.open(ctx, ref)
 	if err != nil {
 		return StepResult{}, err
