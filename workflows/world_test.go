@@ -710,6 +710,7 @@ func (s *stage) customer() migration.CustomerStatus {
 	}
 	require.Positive(s, s.said.n)
 	require.Empty(s, s.said.mute, "these say nothing of what they are for")
+	require.Empty(s, s.said.astray, "these are on a queue of the other kind of worker")
 	return last
 }
 
