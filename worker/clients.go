@@ -31,8 +31,8 @@ import (
 // travel at a time. The SDK keeps ten, and makes a new one for each request beyond them.
 const s3Connections = 256
 
-// clients gives one AWS client of a kind for each target. Who works with them names its own: mainClients
-// or siteClients.
+// clients gives one AWS client of a kind for each target. Who works with them names its own:
+// mainClients or siteClients.
 type clients struct {
 	ec2        func(context.Context, migration.Target) (*ec2.Client, error)
 	ecs        func(context.Context, migration.Target) (*ecs.Client, error)

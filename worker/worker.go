@@ -91,7 +91,8 @@ func Run(ctx context.Context, o Options) error {
 			MaxConcurrentActivityExecutionSize: q.atOnce, DisableWorkflowWorker: !q.workflows, StickyScheduleToStartTimeout: q.sticky,
 			MaxConcurrentActivityTaskPollers: q.polls, MaxConcurrentWorkflowTaskPollers: q.polls,
 			DeploymentOptions: o.deployment(), Interceptors: []interceptor.WorkerInterceptor{&answers{}},
-			MaxHeartbeatThrottleInterval: heartbeat.Every, DefaultHeartbeatThrottleInterval: heartbeat.Every, WorkerStopTimeout: 10 * time.Second,
+			MaxHeartbeatThrottleInterval: heartbeat.Every, DefaultHeartbeatThrottleInterval: heartbeat.Every,
+			WorkerStopTimeout: 10 * time.Second,
 		})
 		if q.workflows {
 			workflows.Register(w)

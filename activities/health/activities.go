@@ -12,8 +12,9 @@ import (
 	"github.com/drover-migration/drover/routes"
 )
 
-// Activities are the Temporal activities of health that ask the load balancer, or through it; Probes
-// is the other. All of them but WatchMany only read, and heartbeat beside the probing, which may take as long as the plan allows a probe.
+// Activities are the Temporal activities of health that ask the load balancer, or through it; the
+// one that asks machines is of Probes. All of them but WatchMany only read, and heartbeat beside
+// the probing, which may take as long as the plan allows a probe.
 type Activities struct {
 	doctor *engine.Doctor
 	specs  Specs

@@ -99,13 +99,13 @@ func TestRoutesAreRestoredByWhatEachCustomersFirstDatabaseSays(t *testing.T) {
 	w, r := newWorld(), &restoring{}
 	w.spec.Datasets = []migration.Dataset{{Name: "files", Files: &migration.Files{}}, {Name: "orders", Postgres: &migration.Postgres{}},
 		{Name: "archive", Postgres: &migration.Postgres{}}}
-	w.spec.Customers = []migration.Customer{{ID: "acme", Tenant: 1, Datasets: []string{"files", "orders", "archive"}},
-		{ID: "zeta", Tenant: 2, Datasets: []string{"archive"}}, {ID: "odd", Tenant: 3, Datasets: []string{"orders"}}}
+	w.spec.Customers = []migration.Customer{{ID: "acme", Tenant: 1,
+		Datasets: []string{"files", "orders", "archive"}}, {ID: "zeta", Tenant: 2, Datasets: []string{"archive"}}, {ID: "odd", Tenant: 3, Datasets: []string{"orders"}}}
 	_, err := traffic.New(w, r).RestoreRoute(t.Context(), traffic.RestoreRouteRequest{Homes: map[string]map[int64]migration.Homed{
 		"orders":  {1: {Side: migration.OnPrem, Token: 4}},
 		"archive": {1: {Side: migration.AWS, Token: 3}, 2: {Side: migration.AWS, Token: 9}},
 	}})
 	require.NoError(t, err)
-	require.Equal(t, []routes.Wanted{{Customer: "acme", Side: migration.OnPrem, Token: 4}, {Customer: "zeta", Side: migration.AWS, Token: 9},
-		{Customer: "odd"}}, r.told, "of whom nothing is known is said to have no home")
+	require.Equal(t, []routes.Wanted{{Customer: "acme", Side: migration.OnPrem, Token: 4},
+		{Customer: "zeta", Side: migration.AWS, Token: 9}, {Customer: "odd"}}, r.told, "of whom nothing is known is said to have no home")
 }

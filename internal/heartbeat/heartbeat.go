@@ -42,8 +42,8 @@ func beside(ctx context.Context, every time.Duration, atOnce bool, send func()) 
 	return func() { cancel(); <-done }
 }
 
-// Alive heartbeats for as long as an activity takes that is usually over before the first heartbeat,
-// which would be a call of its own: that comes after Every. Outside of an activity it does nothing.
+// Alive heartbeats beside an activity that is usually over before the first heartbeat, which comes
+// after Every: it would be a call of its own. Outside of an activity it does nothing.
 func Alive(ctx context.Context) (stop func()) {
 	if !activity.IsActivity(ctx) {
 		return func() {}
@@ -51,9 +51,9 @@ func Alive(ctx context.Context) (stop func()) {
 	return beside(ctx, Every, false, func() { activity.RecordHeartbeat(ctx) })
 }
 
-// Saying heartbeats at once and then every half second, until stop is called or ctx ends. Each heartbeat
-// carries what was last given to say, and what is given to say is sent at once. Outside of an
-// activity both do nothing.
+// Saying heartbeats at once and then at every interval, until stop is called or ctx ends. Each
+// heartbeat carries what was last given to say, and what is given to say is sent at once. Outside
+// of an activity both do nothing.
 func Saying[T any](ctx context.Context) (say func(T), stop func()) {
 	if !activity.IsActivity(ctx) {
 		return func(T) {}, func() {}

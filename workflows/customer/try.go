@@ -87,10 +87,10 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 	c.Token = token + 1 // a Move resolves its doubts under the token after its own
 	in := move.Input{Spec: c.in.Spec, Slice: c.slice, From: to.Other(), To: to, Token: token}
 	cctx := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID: migration.MoveID(c.in.Spec.Plan, c.in.ID, token), TaskQueue: migration.QueueFreeze, WorkflowTaskTimeout: work.MovePatience,
-		WaitForCancellation: true,
-		ParentClosePolicy:   enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
-		StaticSummary:       fmt.Sprintf("%s to %s, try %d", c.in.ID, to, c.Tries),
+		WorkflowID: migration.MoveID(c.in.Spec.Plan, c.in.ID, token), TaskQueue: migration.QueueFreeze,
+		WorkflowTaskTimeout: work.MovePatience, WaitForCancellation: true,
+		ParentClosePolicy: enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
+		StaticSummary:     fmt.Sprintf("%s to %s, try %d", c.in.ID, to, c.Tries),
 		TypedSearchAttributes: temporal.NewSearchAttributes(status.AttrPlan.ValueSet(c.in.Spec.Plan), status.AttrCustomer.ValueSet(c.in.ID),
 			status.AttrBatch.ValueSet(c.in.Batch), status.AttrPhase.ValueSet(string(migration.StepChecking)),
 			status.AttrWaiting.ValueSet(string(migration.WaitNothing)), status.AttrHome.ValueSet(string(c.Home))),

@@ -12,7 +12,8 @@ import (
 
 // Route sends the customer where the caller knows from its data that it is homed, and then verifies
 // that, apart. It reads no database. Both together are given up after within.
-func Route(ctx workflow.Context, spec migration.SpecRef, slice migration.CustomerSlice, to traffic.WantedRoute, within time.Duration) error {
+func Route(ctx workflow.Context, spec migration.SpecRef, slice migration.CustomerSlice, to traffic.WantedRoute,
+	within time.Duration) error {
 	if len(slice.Routes) == 0 {
 		return nil
 	}

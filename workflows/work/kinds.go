@@ -83,7 +83,8 @@ var (
 	RouteStep = Here{work{queue: inFreeze, attempt: 5 * time.Second, total: RouteLimit, heartbeat: FreezeHeartbeat,
 		retry: hurried(100*time.Millisecond, time.Second)}}
 	// Machines asks the load balancer what serves a customer on a side.
-	Machines = Here{work{queue: inFreeze, attempt: 10 * time.Second, total: probeAttempt, retry: hurried(200*time.Millisecond, 2*time.Second)}}
+	Machines = Here{work{queue: inFreeze, attempt: 10 * time.Second, total: probeAttempt,
+		retry: hurried(200*time.Millisecond, 2*time.Second)}}
 )
 
 const (
@@ -95,9 +96,9 @@ const (
 	takenWithin     = 20 * time.Second // a worker polls all the time: what lies longer has none
 	heartbeat       = 5 * time.Second  // without a heartbeat of a probe's: its worker is lost
 
-	// FreezeHeartbeat is the time after which the worker of a freeze, or of another step for which a
-	// closed customer may wait, is given up. With what Temporal waits for the worker that has the
-	// Move in memory, another worker goes on within three seconds.
+	// FreezeHeartbeat is the time after which the worker of a freeze is given up, or of another
+	// step for which a closed customer may wait. With what Temporal waits for the worker that has
+	// the Move in memory, another worker goes on within three seconds.
 	FreezeHeartbeat = 2 * time.Second
 
 	// RouteLimit is how long the route of a customer may stay behind its data. Nobody serves it
