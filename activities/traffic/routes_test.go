@@ -100,7 +100,8 @@ func TestRoutesAreRestoredByWhatEachCustomersFirstDatabaseSays(t *testing.T) {
 	w.spec.Datasets = []migration.Dataset{{Name: "files", Files: &migration.Files{}}, {Name: "orders", Postgres: &migration.Postgres{}},
 		{Name: "archive", Postgres: &migration.Postgres{}}}
 	w.spec.Customers = []migration.Customer{{ID: "acme", Tenant: 1,
-		Datasets: []string{"files", "orders", "archive"}}, {ID: "zeta", Tenant: 2, Datasets: []string{"archive"}}, {ID: "odd", Tenant: 3, Datasets: []string{"orders"}}}
+		Datasets: []string{"files", "orders", "archive"}}, {ID: "zeta", Tenant: 2, Datasets: []string{"archive"}},
+		{ID: "odd", Tenant: 3, Datasets: []string{"orders"}}}
 	_, err := traffic.New(w, r).RestoreRoute(t.Context(), traffic.RestoreRouteRequest{Homes: map[string]map[int64]migration.Homed{
 		"orders":  {1: {Side: migration.OnPrem, Token: 4}},
 		"archive": {1: {Side: migration.AWS, Token: 3}, 2: {Side: migration.AWS, Token: 9}},
