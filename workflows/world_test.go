@@ -104,7 +104,8 @@ type tables struct {
 	slice    migration.CustomerSlice
 	verdict  migration.Outcome
 	routed   migration.Side
-	told     int64 // the newest token of a route
+	told     int64          // the newest token of a route
+	refuses  migration.Side // that the load balancer does not route to, for the time being
 	faults   map[call]fault
 	death    death
 	silent   string         // the database that does not answer
@@ -253,7 +254,7 @@ func (w *tables) end() {
 func (w *tables) mended() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.faults, w.verdict, w.silent = nil, migration.Pass, ""
+	w.faults, w.verdict, w.silent, w.refuses = nil, migration.Pass, "", ""
 }
 
 func (w *tables) rise(z zombie) {
@@ -558,6 +559,9 @@ func (w *world) ReconcileRoute(ctx context.Context, req traffic.ReconcileRouteRe
 	_, err := w.ask(ctx, "ReconcileRoute", "", func() migration.Word {
 		if to.Side == migration.NoHome || to.Token < w.told {
 			return "not obeyed"
+		}
+		if to.Side == w.refuses {
+			return migration.WordBusy
 		}
 		w.routed, w.told = to.Side, to.Token
 		return ""
