@@ -216,7 +216,7 @@ func busy() bool {
 
 // A worker dies in the middle of a freeze, between the two databases of a customer too. Another one
 // finds out what has become of it within seconds, and nothing is lost.
-func TestAWorkerThatIsKilledInsideAFreezeIsReplacedWithinSeconds(t *testing.T) {
+func TestAKilledWorkerChangesNothingInsideAFreezeAndIsReplacedWithinSeconds(t *testing.T) {
 	const fence, seal, open = "drover.fence($1", "drover.seal($1", "drover.open($1"
 	for _, c := range []struct {
 		name  string

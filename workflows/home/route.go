@@ -11,21 +11,23 @@ import (
 )
 
 // Route sends the customer where the caller knows from its data that it is homed, and then verifies
-// that, apart. It reads no database. Both together are given up after within.
+// that, apart. It reads no database. Both together are given up after within. It answers when the
+// route was set, also where it could not be verified; zero: it was not.
 func Route(ctx workflow.Context, spec migration.SpecRef, slice migration.CustomerSlice, to traffic.WantedRoute,
-	within time.Duration) error {
+	within time.Duration) (set time.Time, err error) {
 	if len(slice.Routes) == 0 {
-		return nil
+		return set, nil
 	}
 	until := workflow.Now(ctx).Add(within)
 	req := traffic.ReconcileRouteRequest{Spec: spec, Customer: to.Customer, Wanted: []traffic.WantedRoute{to}}
 	c := work.RouteStep.Within(within).In(ctx, "route "+to.Customer+" to "+string(to.Side))
 	if err := workflow.ExecuteActivity(c, work.Traffic.ReconcileRoute, req).Get(c, nil); err != nil {
-		return err
+		return set, err
 	}
-	left := max(until.Sub(workflow.Now(ctx)), time.Second)
+	set = workflow.Now(ctx)
+	left := max(until.Sub(set), time.Second)
 	c = work.RouteStep.Within(left).In(ctx, "verify the route of "+to.Customer)
-	return workflow.ExecuteActivity(c, work.Traffic.VerifyRoute, req).Get(c, nil)
+	return set, workflow.ExecuteActivity(c, work.Traffic.VerifyRoute, req).Get(c, nil)
 }
 
 // Follow asks the data where the customer is homed and routes it there. A home that the data does
@@ -38,5 +40,7 @@ func (k *Keeper) Follow(ctx workflow.Context, within time.Duration) error {
 	if err != nil {
 		return err
 	}
-	return Route(ctx, k.Spec, k.Slice, traffic.WantedRoute{Customer: k.Slice.Customer.ID, Side: rec.Home(), Token: rec.Token()}, within)
+	to := traffic.WantedRoute{Customer: k.Slice.Customer.ID, Side: rec.Home(), Token: rec.Token()}
+	_, err = Route(ctx, k.Spec, k.Slice, to, within)
+	return err
 }

@@ -144,7 +144,8 @@ func (m *move) arrive(ctx workflow.Context) (migration.MoveResult, error) {
 	}
 	m.step(ctx, migration.StepRouting, migration.WaitAWS)
 	to := traffic.WantedRoute{Customer: m.Slice.Customer.ID, Side: m.To, Token: m.try.Token} // as the open answered: no database is read
-	if err := home.Route(ctx, m.Spec, m.Slice, to, work.RouteInMove); err != nil {
+	var err error
+	if m.result.Routed, err = home.Route(ctx, m.Spec, m.Slice, to, work.RouteInMove); err != nil {
 		m.result.Unrouted = work.Reason(err) // its Customer decides what follows: the data is where it was to be
 	}
 	return m.ended(ctx, migration.MoveDone, nil)
