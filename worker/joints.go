@@ -113,6 +113,10 @@ func (b backends) Behind(ctx context.Context, plan string, target migration.Targ
 	if route.ALB == nil {
 		return nil, nil
 	}
+	// The route of a Move in either direction names the group on AWS: it is known then.
+	if _, err := b.router.GroupOf(ctx, target, plan, w.Name); err != nil {
+		return nil, err
+	}
 	group, err := b.group(ctx, plan, target, route, w, side)
 	if err != nil || group == "" {
 		return nil, err // nothing serves there yet
