@@ -30,16 +30,17 @@ type twin struct {
 	name     string
 	temporal *gate.Gate
 	onprem   *pggate.Gate
+	aws      string
 	process  *process.Process
 	starts   int
 }
 
 // twins are the bench's only workers.
-func (b *bench) twins(t *testing.T, flags ...string) (out []*twin) {
+func (b *bench) twins(t *testing.T, aws *front, flags ...string) (out []*twin) {
 	t.Helper()
 	b.kill(gate.Event{}) // the bench's own has done nothing yet
 	for _, name := range []string{"first", "second"} {
-		w := &twin{name: name}
+		w := &twin{name: name, aws: aws.URL}
 		var err error
 		w.temporal, err = gate.Start("127.0.0.1:0", b.lab.TemporalAddress())
 		require.NoError(t, err)
@@ -58,7 +59,7 @@ func (b *bench) twins(t *testing.T, flags ...string) (out []*twin) {
 func (b *bench) start(t *testing.T, w *twin, flags ...string) {
 	t.Helper()
 	host, port := w.onprem.Address()
-	env := append(b.lab.Environ(), "TEMPORAL_ADDRESS="+w.temporal.Address())
+	env := append(b.lab.Environ(), "TEMPORAL_ADDRESS="+w.temporal.Address(), "AWS_ENDPOINT_URL="+w.aws)
 	for _, name := range []string{"ORDERS_ONPREM", "ARCHIVE_ONPREM"} {
 		dsn, err := url.Parse(b.lab.Env()[name])
 		require.NoError(t, err)
@@ -246,13 +247,17 @@ func TestAKilledWorkerChangesNothingInsideAFreezeAndIsReplacedWithinSeconds(t *t
 			if c.sites {
 				b.archiveAt(t, "dc2")
 			}
-			both := b.twins(t, c.flags...)
+			f := newFront(t, b.lab)
+			both := b.twins(t, f, c.flags...)
 			a := b.archive(ctx, t)
 			b.submit(ctx)
 			for _, who := range shape.Customers() {
 				b.settled(ctx, who.ID, migration.AWS)
 			}
 			inTime(t, b.hitInside(ctx, t, both, shape.Customers()[0].ID, c.ways, c.flags...))
+			if c.sites {
+				b.unrouted(ctx, t, both, f, shape.Customers()[0].ID)
+			}
 			a.stop()
 			for _, who := range shape.Customers() {
 				a.complete(ctx, t, who.Tenant)
