@@ -29,13 +29,33 @@ func New(backends Backends, secrets Secrets, dns string) *Doctor {
 	return &Doctor{backends: backends, secrets: secrets, prober: p, controls: controls{prober: p}}
 }
 
+// Machines of a workload on a side, as the load balancer knows them.
+type Machines struct {
+	Workload string     `json:"workload"`
+	Behind   []Endpoint `json:"behind"`
+}
+
+// FindMachines asks the load balancer what serves the customer's workloads on one side. Read-only.
+func (d *Doctor) FindMachines(ctx context.Context, plan string, slice migration.CustomerSlice, side migration.Side) ([]Machines, error) {
+	var out []Machines
+	for _, w := range slice.Workloads {
+		behind, err := d.behind(ctx, plan, slice, w, side)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Machines{w.Name, behind})
+	}
+	return out, nil
+}
+
 // CheckDestination asks every machine of the customer's workloads on one side directly, all at
 // once, with the customer's host name: each must answer every probe at least once in as many
 // attempts as the probe allows failures, or as there is time for. It answers a blocker for each
-// thing that is not well there. Queries are not asked: nobody has worked there yet. It writes what
-// write probes say, and takes it away again.
-func (d *Doctor) CheckDestination(ctx context.Context, plan string, slice migration.CustomerSlice,
-	side migration.Side) (out []migration.Finding, err error) {
+// thing that is not well there. It asks no load balancer: machines are what FindMachines found.
+// Queries are not asked: nobody has worked there yet. It writes what write probes say, and takes it
+// away again.
+func (d *Doctor) CheckDestination(ctx context.Context, slice migration.CustomerSlice, side migration.Side,
+	machines []Machines) (out []migration.Finding, err error) {
 	type question struct {
 		workload string
 		at       Endpoint
@@ -46,20 +66,16 @@ func (d *Doctor) CheckDestination(ctx context.Context, plan string, slice migrat
 			Remedy: "look at the workload on " + string(side) + ", then retry"})
 	}
 	var questions []question
-	for _, w := range slice.Workloads {
-		behind, err := d.behind(ctx, plan, slice, w, side)
-		if err != nil {
-			return out, err
-		}
-		if len(behind) == 0 {
-			block("workload "+w.Name, "it has no machine registered on "+string(side))
+	for _, m := range machines {
+		if len(m.Behind) == 0 {
+			block("workload "+m.Workload, "it has no machine registered on "+string(side))
 		}
 		for _, p := range slice.Health.Probes {
-			if at := path(p); at != "" && server(slice.Workloads, at) != w.Name || p.Query != nil {
+			if at := path(p); at != "" && server(slice.Workloads, at) != m.Workload || p.Query != nil {
 				continue
 			}
-			for _, b := range behind {
-				questions = append(questions, question{w.Name, b, p})
+			for _, b := range m.Behind {
+				questions = append(questions, question{m.Workload, b, p})
 			}
 		}
 	}

@@ -432,9 +432,18 @@ func TestABaselineWithoutHTTPProbesIsEmptyAndComesAtOnce(t *testing.T) {
 func TestARouteThatCannotBeReadIsAnErrorThatNamesIt(t *testing.T) {
 	a := New(places{err: errors.New("throttled")}, nil, "")
 	_, front := a.MeasureBaseline(t.Context(), Question{Slice: slice(httpProbe("/", 1))}, quiet)
-	_, behind := a.CheckDestination(t.Context(), "", slice(httpProbe("/", 1)), migration.AWS)
+	_, behind := check(t.Context(), a, slice(httpProbe("/", 1)), migration.AWS)
 	require.ErrorContains(t, front, `where route "public" takes requests: throttled`)
 	require.ErrorContains(t, behind, `machines of workload "web" on aws: throttled`)
+}
+
+// check asks the load balancer what there is, and then those machines.
+func check(ctx context.Context, d *Doctor, s migration.CustomerSlice, side migration.Side) ([]migration.Finding, error) {
+	machines, err := d.FindMachines(ctx, "", s, side)
+	if err != nil {
+		return nil, err
+	}
+	return New(nil, nil, "").CheckDestination(ctx, s, side, machines) // at the site nobody asks a load balancer
 }
 
 func TestCheckDestination(t *testing.T) {
@@ -457,7 +466,7 @@ func TestCheckDestination(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := New(places{behind: map[string][]Endpoint{"web": c.behind}}, nil, "")
-			got, err := a.CheckDestination(t.Context(), "", slice(c.probe), migration.AWS)
+			got, err := check(t.Context(), a, slice(c.probe), migration.AWS)
 			require.NoError(t, err)
 			var found []string
 			for _, f := range got {
@@ -479,7 +488,7 @@ func TestAMachineMayFailOneTimeLessThanTheProbeAllows(t *testing.T) {
 			return 200
 		})
 		a := New(places{behind: map[string][]Endpoint{"web": {s.at()}}}, nil, "")
-		got, err := a.CheckDestination(t.Context(), "", slice(httpProbe("/", 3)), migration.AWS)
+		got, err := check(t.Context(), a, slice(httpProbe("/", 3)), migration.AWS)
 		require.NoError(t, err)
 		require.Len(t, got, want)
 		require.EqualValues(t, 3, s.asked.Load())
@@ -492,7 +501,7 @@ func TestAMachineIsAskedOnlyForThePathsOfItsWorkload(t *testing.T) {
 	s := slice(httpProbe("/", 1), httpProbe("/apiary", 1), httpProbe("/api/v1/ping", 1))
 	s.Workloads = append(s.Workloads, workload("api", "/api/*"))
 	a := New(places{behind: map[string][]Endpoint{"web": {web.at()}, "api": {api.at()}}}, nil, "")
-	got, err := a.CheckDestination(t.Context(), "", s, migration.AWS)
+	got, err := check(t.Context(), a, s, migration.AWS)
 	require.NoError(t, err)
 	require.Empty(t, got)
 	require.EqualValues(t, 2, web.asked.Load())
@@ -533,7 +542,7 @@ func TestTheMachinesAreAskedAllAtOnce(t *testing.T) {
 	a := New(places{behind: map[string][]Endpoint{"web": slices.Repeat([]Endpoint{s.at()}, n)}}, nil, "")
 	p := httpProbe("/", 1)
 	p.Timeout = migration.Duration(time.Minute)
-	got, err := a.CheckDestination(t.Context(), "", slice(p), migration.AWS)
+	got, err := check(t.Context(), a, slice(p), migration.AWS)
 	require.NoError(t, err)
 	require.Empty(t, got)
 }
@@ -543,7 +552,7 @@ func TestACheckThatIsCutOffFindsNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := serve(t, func(int64, *http.Request) int { cancel(); return 0 })
 	a := New(places{behind: map[string][]Endpoint{"web": {s.at()}}}, nil, "")
-	got, err := a.CheckDestination(ctx, "", slice(httpProbe("/", 3)), migration.AWS)
+	got, err := check(ctx, a, slice(httpProbe("/", 3)), migration.AWS)
 	require.ErrorIs(t, err, context.Canceled)
 	require.Empty(t, got)
 }

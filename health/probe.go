@@ -17,10 +17,10 @@ import (
 
 // Endpoint is where a request can be sent.
 type Endpoint struct {
-	Address string // host:port
-	HTTPS   bool
-	Healthy bool   // as the load balancer says, where it was asked
-	Reason  string // why not
+	Address string `json:"address"` // host:port
+	HTTPS   bool   `json:"https,omitempty"`
+	Healthy bool   `json:"healthy,omitempty"` // as the load balancer says, where it was asked
+	Reason  string `json:"reason,omitempty"`  // why not
 }
 
 func (e Endpoint) scheme() string {

@@ -108,7 +108,7 @@ func TestASideThatTakesNoWritesIsNotHealthyThoughItsPagesAnswer(t *testing.T) {
 	require.Contains(t, v.Reason, "probe write POST /orders?token={token} failed 2 times in a row, last: web at ")
 	require.Contains(t, v.Reason, "HTTP 503")
 
-	found, err := New(s.at(), nil, "").CheckDestination(t.Context(), "p", q.Slice, migration.AWS)
+	found, err := check(t.Context(), New(s.at(), nil, ""), q.Slice, migration.AWS)
 	require.NoError(t, err)
 	require.Len(t, found, 1, "nobody is moved there")
 	require.Contains(t, found[0].Reason, "HTTP 503")

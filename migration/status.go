@@ -119,6 +119,7 @@ type MoveResult struct {
 	Step      MoveStep    `json:"step,omitempty"`     // where it gave up
 	Fenced    time.Time   `json:"fenced,omitzero"`    // commit of the fence, by the origin's clock
 	Opened    time.Time   `json:"opened,omitzero"`    // commit of the open, by the destination's clock
+	Routed    time.Time   `json:"routed,omitzero"`    // its route was set, by Temporal's clock
 	Freeze    Duration    `json:"freeze,omitempty"`
 	Predicted Duration    `json:"predicted,omitempty"` // the freeze as it was predicted before the fence
 	Rows      int64       `json:"rows,omitempty"`      // compared by the verification

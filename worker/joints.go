@@ -18,15 +18,14 @@ import (
 	"github.com/drover-migration/drover/internal/secrets"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
-	"github.com/drover-migration/drover/routes"
 	"github.com/drover-migration/drover/routes/alb"
 )
 
 // instances finds databases by their RDS identifier. It needs rds:DescribeDBInstances.
-type instances struct{ *clients }
+type instances struct{ siteClients }
 
 func (i instances) Endpoint(ctx context.Context, target migration.Target, id string) (host string, port int, dbname string, err error) {
-	c, err := i.rds(ctx, target)
+	c, err := i.RDS(ctx, target)
 	if err != nil {
 		return "", 0, "", err
 	}
@@ -59,46 +58,6 @@ func (h homes) Home(ctx context.Context, plan string, fence migration.Dataset, t
 		return migration.HomeRecord{}, err
 	}
 	return p.Home(ctx, tenant)
-}
-
-// Wanted reads those of many customers in one question for each database. A customer's first
-// database says where it is homed; one whose data names no home, or that no database speaks for,
-// has no side.
-func (h homes) Wanted(ctx context.Context, spec *migration.Spec, customers []migration.Customer) ([]routes.Wanted, error) {
-	byDatabase := map[string][]migration.Customer{}
-	for _, c := range customers {
-		for _, name := range c.Datasets {
-			if d, ok := spec.Dataset(name); ok && d.Postgres != nil {
-				byDatabase[name] = append(byDatabase[name], c)
-				break
-			}
-		}
-	}
-	var out []routes.Wanted
-	for name, some := range byDatabase {
-		d, _ := spec.Dataset(name)
-		target, _ := spec.Target(d.Target())
-		p, err := h.pairs.Open(ctx, spec.Plan, d, target)
-		if err != nil {
-			return nil, err
-		}
-		var tenants []int64
-		for _, c := range some {
-			tenants = append(tenants, c.Tenant)
-		}
-		records, err := p.Homes(ctx, tenants)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range some {
-			w := routes.Wanted{Customer: c.ID}
-			if r, ok := records[c.Tenant]; ok {
-				w.Side, w.Token = r.Home(), r.Token()
-			}
-			out = append(out, w)
-		}
-	}
-	return out, nil
 }
 
 // backends tells health where the router sends requests, and what the load balancer counts.
@@ -153,6 +112,10 @@ func (b backends) Behind(ctx context.Context, plan string, target migration.Targ
 	side migration.Side) (out []health.Endpoint, err error) {
 	if route.ALB == nil {
 		return nil, nil
+	}
+	// The route of a Move in either direction names the group on AWS: it is known then.
+	if _, err := b.router.GroupOf(ctx, target, plan, w.Name); err != nil {
+		return nil, err
 	}
 	group, err := b.group(ctx, plan, target, route, w, side)
 	if err != nil || group == "" {

@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows"
 )
@@ -51,10 +52,13 @@ const (
 	sitePolls   = 8
 )
 
-// stickyPatience is how long Temporal waits for the worker that has a workflow in memory before it
-// asks another: after a crash in a freeze, every second of it is one in which neither side takes
-// writes.
-const stickyPatience = time.Second
+// How long Temporal waits for the worker that has a workflow in memory before it asks another.
+// After a crash in a freeze, every moment of it is one in which neither side takes writes: the
+// history of a Move is short, and soon read by another worker.
+const (
+	stickyPatience = time.Second
+	movePatience   = 500 * time.Millisecond
+)
 
 // Run works until ctx ends, then finishes what it has in hand.
 func Run(ctx context.Context, o Options) error {
@@ -70,8 +74,12 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.clock(ctx, c); err != nil {
 		return err
 	}
-	s := newSystems(o.Log)
+	s := newSystems(o)
 	defer s.close()
+	if len(o.Sites) > 0 {
+		w := &warmer{c.WorkflowService(), o.namespace(), o.Client.DataConverter, s.specs, s.pairs, o.Log}
+		w.warm(ctx, o.Sites)
+	}
 	var workers []worker.Worker
 	defer func() {
 		for _, w := range workers {
@@ -80,15 +88,16 @@ func Run(ctx context.Context, o Options) error {
 	}()
 	for _, q := range queues(o) {
 		w := worker.New(c, q.name, worker.Options{
-			MaxConcurrentActivityExecutionSize: q.atOnce, DisableWorkflowWorker: !q.workflows, StickyScheduleToStartTimeout: stickyPatience,
+			MaxConcurrentActivityExecutionSize: q.atOnce, DisableWorkflowWorker: !q.workflows, StickyScheduleToStartTimeout: q.sticky,
 			MaxConcurrentActivityTaskPollers: q.polls, MaxConcurrentWorkflowTaskPollers: q.polls,
 			DeploymentOptions: o.deployment(), Interceptors: []interceptor.WorkerInterceptor{&answers{}},
-			MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second, WorkerStopTimeout: 10 * time.Second,
+			MaxHeartbeatThrottleInterval: heartbeat.Every, DefaultHeartbeatThrottleInterval: heartbeat.Every,
+			WorkerStopTimeout: 10 * time.Second,
 		})
 		if q.workflows {
 			workflows.Register(w)
 		}
-		s.register(w)
+		register(w, q.activities(s))
 		if err := w.Start(); err != nil {
 			return fmt.Errorf("start the worker of queue %s: %w", q.name, err)
 		}
@@ -136,21 +145,31 @@ func (o Options) deployment() worker.DeploymentOptions {
 
 type queue struct {
 	name      string
+	site      bool // next to the data
 	workflows bool
+	sticky    time.Duration
 	atOnce    int
 	polls     int
 }
 
+// activities are those that the queue is asked for.
+func (q queue) activities(s *systems) []any {
+	if q.site {
+		return s.site
+	}
+	return s.main
+}
+
 // queues are the task queues of a process. Steps inside a freeze have queues of their own: they
-// never wait behind a bulk copy.
+// never wait behind a bulk copy. Moves run where their routes are set, and on no other queue.
 func queues(o Options) (out []queue) {
 	if o.Main {
-		out = append(out, queue{migration.QueueMain, true, mainAtOnce, mainPolls},
-			queue{migration.QueueFreeze, false, freezeAtOnce, freezePolls})
+		out = append(out, queue{name: migration.QueueMain, workflows: true, sticky: stickyPatience, atOnce: mainAtOnce, polls: mainPolls},
+			queue{name: migration.QueueFreeze, workflows: true, sticky: movePatience, atOnce: freezeAtOnce, polls: freezePolls})
 	}
 	for _, site := range o.Sites {
-		out = append(out, queue{migration.SiteQueue(site), false, siteAtOnce, sitePolls},
-			queue{migration.SiteFreezeQueue(site), false, freezeAtOnce, freezePolls})
+		out = append(out, queue{name: migration.SiteQueue(site), site: true, atOnce: siteAtOnce, polls: sitePolls},
+			queue{name: migration.SiteFreezeQueue(site), site: true, atOnce: freezeAtOnce, polls: freezePolls})
 	}
 	return out
 }

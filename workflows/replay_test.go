@@ -3,6 +3,8 @@ package workflows_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +16,9 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/internal/codec"
+	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows"
+	"github.com/drover-migration/drover/workflows/work"
 )
 
 // Today's code goes the way of recorded histories, and says on it what each activity, timer and
@@ -35,6 +39,7 @@ func TestRecordedHistoriesReplayAndEveryCommandSaysWhatItIsFor(t *testing.T) {
 			require.NoError(t, r.ReplayWorkflowHistory(nil, history(t, name)))
 			require.Positive(t, said.n, "no command was looked at")
 			require.Empty(t, said.mute, "these say nothing")
+			require.Empty(t, said.astray, "these are on a queue of the other kind of worker")
 		})
 	}
 }
@@ -52,9 +57,22 @@ func history(t *testing.T, name string) *historypb.History {
 // summaries looks at the commands of workflows on their way to the server.
 type summaries struct {
 	interceptor.WorkerInterceptorBase
-	n    int
-	mute []string // commands that say nothing
+	n      int
+	mute   []string // commands that say nothing
+	astray []string // activities on a queue whose worker does not know them
 }
+
+// nextToData are the activities of a site's worker. All others are the main worker's, which is the
+// only one with rights to the load balancer.
+var nextToData = func() map[string]bool {
+	out := map[string]bool{}
+	for _, of := range []any{work.Postgres, work.Files, work.Freezer, work.Disks, work.VSphere, work.Probes} {
+		for m := range reflect.TypeOf(of).Methods() {
+			out[m.Name] = true
+		}
+	}
+	return out
+}()
 
 func (s *summaries) InterceptWorkflow(_ workflow.Context,
 	next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
@@ -83,7 +101,11 @@ func (o *outbound) says(what, summary string) {
 }
 
 func (o *outbound) ExecuteActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
-	o.says("activity "+name, workflow.GetActivityOptions(ctx).Summary)
+	options := workflow.GetActivityOptions(ctx)
+	o.says("activity "+name, options.Summary)
+	if strings.HasPrefix(options.TaskQueue, migration.SiteQueue("")) != nextToData[name] {
+		o.s.astray = append(o.s.astray, name+" on "+options.TaskQueue)
+	}
 	return o.Next.ExecuteActivity(ctx, name, args...)
 }
 

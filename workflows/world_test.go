@@ -104,6 +104,8 @@ type tables struct {
 	slice    migration.CustomerSlice
 	verdict  migration.Outcome
 	routed   migration.Side
+	told     int64          // the newest token of a route
+	refuses  migration.Side // that the load balancer does not route to, for the time being
 	faults   map[call]fault
 	death    death
 	silent   string         // the database that does not answer
@@ -252,7 +254,7 @@ func (w *tables) end() {
 func (w *tables) mended() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.faults, w.verdict, w.silent = nil, migration.Pass, ""
+	w.faults, w.verdict, w.silent, w.refuses = nil, migration.Pass, "", ""
 }
 
 func (w *tables) rise(z zombie) {
@@ -551,21 +553,25 @@ func (w *world) NoteTenant(ctx context.Context, req postgres.NoteRequest) (postg
 	return postgres.StepResult{Word: word}, err
 }
 
-func (w *world) ReconcileRoute(ctx context.Context, _ traffic.ReconcileRouteRequest) (traffic.RouteState, error) {
+// ReconcileRoute obeys whoever has been told the newest token, as a router does.
+func (w *world) ReconcileRoute(ctx context.Context, req traffic.ReconcileRouteRequest) (traffic.RouteState, error) {
+	to := req.Wanted[0]
 	_, err := w.ask(ctx, "ReconcileRoute", "", func() migration.Word {
-		home := w.dbs[0].Record().Home()
-		if home == migration.NoHome {
-			return "no home"
+		if to.Side == migration.NoHome || to.Token < w.told {
+			return "not obeyed"
 		}
-		w.routed = home
+		if to.Side == w.refuses {
+			return migration.WordBusy
+		}
+		w.routed, w.told = to.Side, to.Token
 		return ""
 	})
 	return traffic.RouteState{}, err
 }
 
-func (w *world) VerifyRoute(ctx context.Context, _ traffic.ReconcileRouteRequest) (traffic.RouteState, error) {
+func (w *world) VerifyRoute(ctx context.Context, req traffic.ReconcileRouteRequest) (traffic.RouteState, error) {
 	word, err := w.ask(ctx, "VerifyRoute", "", func() migration.Word {
-		if w.routed != w.dbs[0].Record().Home() {
+		if w.routed != req.Wanted[0].Side {
 			return migration.WordBehind
 		}
 		return ""
@@ -574,6 +580,10 @@ func (w *world) VerifyRoute(ctx context.Context, _ traffic.ReconcileRouteRequest
 		err = errNetwork
 	}
 	return traffic.RouteState{}, err
+}
+
+func (w *world) FindMachines(context.Context, health.DestinationRequest) ([]any, error) {
+	return nil, nil
 }
 
 func (w *world) CheckDestination(context.Context, health.DestinationRequest) (health.DestinationResult, error) {
@@ -704,6 +714,7 @@ func (s *stage) customer() migration.CustomerStatus {
 	}
 	require.Positive(s, s.said.n)
 	require.Empty(s, s.said.mute, "these say nothing of what they are for")
+	require.Empty(s, s.said.astray, "these are on a queue of the other kind of worker")
 	return last
 }
 

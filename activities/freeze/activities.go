@@ -88,9 +88,6 @@ type Beat struct {
 	Step migration.MoveStep `json:"step"`
 }
 
-// beatEvery is how often the activity says that it lives.
-const beatEvery = time.Second
-
 // FreezeCustomer carries out the steps from First to Last. An end that a step's answer explains is
 // a result; an error, like a time-out, leaves open how far the steps came. A cancel stops it before
 // the seal and no later.
@@ -101,7 +98,7 @@ const beatEvery = time.Second
 func (a *Activities) FreezeCustomer(ctx context.Context, req Request) (Result, error) {
 	var step atomic.Value
 	step.Store(migration.StepChecking)
-	stop := heartbeat.Beside(context.WithoutCancel(ctx), beatEvery, func() {
+	stop := heartbeat.Beside(context.WithoutCancel(ctx), heartbeat.Every, func() {
 		activity.RecordHeartbeat(ctx, Beat{Step: step.Load().(migration.MoveStep)}) //nolint:forcetypeassert // it is stored above
 	})
 	defer stop()

@@ -12,8 +12,9 @@ import (
 	"github.com/drover-migration/drover/routes"
 )
 
-// Activities are the Temporal activities of health. All of them but WatchMany only read, and
-// heartbeat beside the probing, which may take as long as the plan allows a probe.
+// Activities are the Temporal activities of health that ask the load balancer, or through it; the
+// one that asks machines is of Probes. All of them but WatchMany only read, and heartbeat beside
+// the probing, which may take as long as the plan allows a probe.
 type Activities struct {
 	doctor *engine.Doctor
 	specs  Specs
@@ -36,24 +37,9 @@ func New(doctor *engine.Doctor, specs Specs, router Router) *Activities {
 	return &Activities{doctor: doctor, specs: specs, router: router}
 }
 
-// DestinationRequest asks whether a side could take a customer now.
-type DestinationRequest struct {
-	Plan  string                  `json:"plan"`
-	Slice migration.CustomerSlice `json:"slice"`
-	Side  migration.Side          `json:"side"`
-}
-
-// DestinationResult has a blocker for each thing that is not well there.
-type DestinationResult struct {
-	Findings []migration.Finding `json:"findings,omitempty"`
-}
-
-// CheckDestination asks every machine of the customer's workloads on one side.
-func (a *Activities) CheckDestination(ctx context.Context, req DestinationRequest) (DestinationResult, error) {
-	_, stop := heartbeat.Saying[int](ctx)
-	defer stop()
-	found, err := a.doctor.CheckDestination(ctx, req.Plan, req.Slice, req.Side)
-	return DestinationResult{Findings: found}, err
+// FindMachines asks the load balancer what serves a customer on a side, for CheckDestination.
+func (a *Activities) FindMachines(ctx context.Context, req DestinationRequest) ([]engine.Machines, error) {
+	return a.doctor.FindMachines(ctx, req.Plan, req.Slice, req.Side)
 }
 
 // WatchRequest asks for a customer's health through its route.

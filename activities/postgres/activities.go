@@ -105,11 +105,11 @@ type Lag struct {
 // ReadLag sends a beat in each direction. A beat that never arrives is an error at the activity's
 // time-out.
 func (a *Activities) ReadLag(ctx context.Context, ref PostgresRef) (Lag, error) {
+	defer beat(ctx, "waiting for a beat")()
 	p, err := a.open(ctx, ref)
 	if err != nil {
 		return Lag{}, err
 	}
-	defer beat(ctx, "waiting for a beat")()
 	l, err := p.Lag(ctx)
 	return Lag{Forward: migration.Duration(l.Forward), Back: migration.Duration(l.Back), ForwardBytes: l.ForwardBytes,
 		BackBytes: l.BackBytes}, classify(err)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 
+	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -16,6 +17,7 @@ type NoteRequest struct {
 // NoteTenant keeps a note beside the customer's fence: Noted, or Superseded where a later one
 // stands. Run twice, it answers the same; a zombie with an older note changes nothing.
 func (a *Activities) NoteTenant(ctx context.Context, req NoteRequest) (StepResult, error) {
+	defer heartbeat.Alive(ctx)()
 	p, err := a.open(ctx, req.PostgresRef)
 	if err != nil {
 		return StepResult{}, err

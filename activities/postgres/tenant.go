@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
 )
@@ -17,6 +18,7 @@ type TenantRequest struct {
 
 // ReadHome reads the home record of both sides. It changes nothing.
 func (a *Activities) ReadHome(ctx context.Context, req TenantRequest) (migration.HomeRecord, error) {
+	defer heartbeat.Alive(ctx)()
 	p, err := a.open(ctx, req.PostgresRef)
 	if err != nil {
 		return migration.HomeRecord{}, err
@@ -103,6 +105,7 @@ func (a *Activities) ClaimTenant(ctx context.Context, req TenantMove) (StepResul
 }
 
 func (a *Activities) step(ctx context.Context, ref PostgresRef, do func(*engine.Pair) (engine.Step, error)) (StepResult, error) {
+	defer heartbeat.Alive(ctx)()
 	p, err := a.open(ctx, ref)
 	if err != nil {
 		return StepResult{}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
 )
@@ -77,11 +78,11 @@ type ExamineResult struct {
 
 // ExamineServers reads both sides for drover doctor. It changes nothing.
 func (a *Activities) ExamineServers(ctx context.Context, req ExamineRequest) (ExamineResult, error) {
+	defer beat(ctx, "examining both sides")()
 	p, err := a.open(ctx, req.PostgresRef)
 	if err != nil {
 		return ExamineResult{}, err
 	}
-	defer beat(ctx, "examining both sides")()
 	states, err := p.Servers(ctx)
 	if err != nil {
 		return ExamineResult{}, classify(err)
@@ -122,6 +123,7 @@ type AgreeRequest struct {
 // AgreeServer writes down, on both sides, that a server with a new identity may be believed. Twice
 // is once.
 func (a *Activities) AgreeServer(ctx context.Context, req AgreeRequest) error {
+	defer heartbeat.Alive(ctx)()
 	p, err := a.open(ctx, req.PostgresRef)
 	if err != nil {
 		return err

@@ -13,12 +13,6 @@ type Specs interface {
 	Spec(ctx context.Context, ref migration.SpecRef) (*migration.Spec, error)
 }
 
-// Homes reads where customers are homed, in one question for many. A customer that it cannot speak
-// for has no side, or is left out.
-type Homes interface {
-	Wanted(ctx context.Context, spec *migration.Spec, customers []migration.Customer) ([]routes.Wanted, error)
-}
-
 // Router is a way of routing customers; *alb.Router is one.
 type Router interface {
 	Check(context.Context, *migration.Spec) ([]migration.Finding, error)
@@ -35,15 +29,12 @@ type Router interface {
 // Activities are the Temporal activities of the route.
 type Activities struct {
 	specs  Specs
-	homes  Homes
 	router Router
 }
 
-// New builds the activities over a router. homes is asked by requests that do not say themselves
-// what is wanted.
-func New(specs Specs, homes Homes, router Router) *Activities {
-	return &Activities{specs: specs, homes: homes, router: router}
-}
+// New builds the activities over a router. None of them reads where a customer is homed: requests
+// say what the data said.
+func New(specs Specs, router Router) *Activities { return &Activities{specs: specs, router: router} }
 
 // CheckRouteRequest names the spec whose routes are checked.
 type CheckRouteRequest struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/internal/permanent"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/routes"
@@ -24,13 +25,11 @@ func wanted(in []WantedRoute) []routes.Wanted {
 	return out
 }
 
-// ReconcileRouteRequest names a customer of a spec, and what is wanted of it and of others. Without
-// Wanted the activity reads the customer's home itself, and so must run where the databases are
-// reached.
+// ReconcileRouteRequest names a customer of a spec, and what is wanted of it and of others.
 type ReconcileRouteRequest struct {
 	Spec     migration.SpecRef `json:"spec"`
 	Customer string            `json:"customer"`
-	Wanted   []WantedRoute     `json:"wanted,omitempty"`
+	Wanted   []WantedRoute     `json:"wanted"`
 }
 
 // RouteState is where the routes send a customer.
@@ -38,74 +37,33 @@ type RouteState = routes.State
 
 // ReconcileRoute makes the rules of every listener send the wanted customers to their sides, and
 // answers for the request's customer. It may run any number of times, at once and late: see
-// alb.Router.Reconcile. Where it reads the home itself, it reads it again at the end and follows a
-// change.
+// alb.Router.Reconcile.
 func (a *Activities) ReconcileRoute(ctx context.Context, req ReconcileRouteRequest) (RouteState, error) {
+	defer heartbeat.Alive(ctx)()
 	spec, err := a.specs.Spec(ctx, req.Spec)
 	if err != nil {
 		return RouteState{}, err
 	}
-	if len(req.Wanted) > 0 {
-		return a.reconcile(ctx, spec, req.Customer, wanted(req.Wanted))
-	}
-	w, err := a.home(ctx, spec, req.Customer)
-	for {
-		if err != nil {
-			return RouteState{}, err
-		}
-		state, err := a.reconcile(ctx, spec, req.Customer, w)
-		if err != nil {
-			return RouteState{}, err
-		}
-		before := w[0]
-		if w, err = a.home(ctx, spec, req.Customer); err == nil && w[0].Side == before.Side {
-			return state, nil
-		}
-	}
-}
-
-func (a *Activities) reconcile(ctx context.Context, spec *migration.Spec, customer string, w []routes.Wanted) (RouteState, error) {
-	states, err := a.router.Reconcile(ctx, spec, w)
+	states, err := a.router.Reconcile(ctx, spec, wanted(req.Wanted))
 	if err != nil {
 		return RouteState{}, err
 	}
-	out := states[customer]
-	if customer != "" && out.Home == migration.NoHome {
-		return out, permanent.New("NoHome", nil, "route customer %q: its data names no home; its rules were left as they are", customer)
+	out := states[req.Customer]
+	if req.Customer != "" && out.Home == migration.NoHome {
+		return out, permanent.New("NoHome", nil, "route customer %q: its data names no home; its rules were left as they are", req.Customer)
 	}
 	return out, nil
 }
 
-// home reads where one customer is homed.
-func (a *Activities) home(ctx context.Context, spec *migration.Spec, customer string) ([]routes.Wanted, error) {
-	c, ok := spec.Customer(customer)
-	if !ok {
-		return nil, permanent.New("NoCustomer", nil, "plan %q has no customer %q", spec.Plan, customer)
-	}
-	w, err := a.homes.Wanted(ctx, spec, []migration.Customer{c})
-	if err != nil {
-		return nil, fmt.Errorf("read the home record of customer %q: %w", customer, err)
-	}
-	if len(w) == 0 {
-		w = []routes.Wanted{{Customer: customer}}
-	}
-	return w, nil
-}
-
-// VerifyRoute reads the rules anew, and the home record unless the request says what is wanted, and
-// answers an error, to be tried again, while they disagree for the customer. It writes nothing.
+// VerifyRoute reads the rules anew and answers an error, to be tried again, while they are not as
+// wanted for the customer. It writes nothing.
 func (a *Activities) VerifyRoute(ctx context.Context, req ReconcileRouteRequest) (RouteState, error) {
+	defer heartbeat.Alive(ctx)()
 	spec, err := a.specs.Spec(ctx, req.Spec)
 	if err != nil {
 		return RouteState{}, err
 	}
-	w := wanted(req.Wanted)
-	if len(w) == 0 {
-		if w, err = a.home(ctx, spec, req.Customer); err != nil {
-			return RouteState{}, err
-		}
-	}
-	states, err := a.router.Verify(ctx, spec, w)
+	states, err := a.router.Verify(ctx, spec, wanted(req.Wanted))
 	if err != nil {
 		return RouteState{}, err
 	}
@@ -146,11 +104,11 @@ func (a *Activities) VerifyRoutes(ctx context.Context, req VerifyRoutesRequest) 
 	return out, err
 }
 
-// RestoreRouteRequest names the spec whose routes are restored, and says where all its customers
-// are homed. Without Wanted the activity reads that itself.
+// RestoreRouteRequest names the spec whose routes are restored, and says what every dataset's
+// fences say of its tenants: dataset -> tenant -> home.
 type RestoreRouteRequest struct {
-	Spec   migration.SpecRef `json:"spec"`
-	Wanted []WantedRoute     `json:"wanted,omitempty"`
+	Spec  migration.SpecRef                    `json:"spec"`
+	Homes map[string]map[int64]migration.Homed `json:"homes"`
 }
 
 // RestoreRouteResult says what was done, and what is not as it was recorded although Drover never
@@ -158,18 +116,26 @@ type RestoreRouteRequest struct {
 type RestoreRouteResult = routes.Restored
 
 // RestoreRoute takes Drover's rules and target groups off every listener. It refuses while a
-// customer is homed on AWS. Run twice it deletes nothing more; cut off, the next run deletes the
-// rest.
+// customer is homed on AWS, or its home is not known. Run twice it deletes nothing more; cut off,
+// the next run deletes the rest.
 func (a *Activities) RestoreRoute(ctx context.Context, req RestoreRouteRequest) (RestoreRouteResult, error) {
 	spec, err := a.specs.Spec(ctx, req.Spec)
 	if err != nil {
 		return RestoreRouteResult{}, err
 	}
-	w := wanted(req.Wanted)
-	if len(w) == 0 {
-		if w, err = a.homes.Wanted(ctx, spec, spec.Customers); err != nil {
-			return RestoreRouteResult{}, fmt.Errorf("read the home records: %w", err)
+	return a.router.Restore(ctx, spec, homed(spec, req.Homes))
+}
+
+// homed says of every customer what its first database says.
+func homed(spec *migration.Spec, homes map[string]map[int64]migration.Homed) (out []routes.Wanted) {
+	for _, c := range spec.Customers {
+		for _, name := range c.Datasets {
+			if d, ok := spec.Dataset(name); ok && d.Postgres != nil {
+				h := homes[name][c.Tenant]
+				out = append(out, routes.Wanted{Customer: c.ID, Side: h.Side, Token: h.Token})
+				break
+			}
 		}
 	}
-	return a.router.Restore(ctx, spec, w)
+	return out
 }

@@ -12,32 +12,22 @@ import (
 	"github.com/drover-migration/drover/routes"
 )
 
-// world is a plan of one customer, its home record, and a router that sends it where it is told.
+// world is a plan of one customer, and a router that sends it where it is told.
 type world struct {
 	traffic.Router
-	spec  migration.Spec
-	home  routes.Wanted
-	reads int
-	turn  func() // once, while the router works
-
+	spec migration.Spec
 	sent map[string]migration.Side
 }
 
-func newWorld(side migration.Side) *world {
+func newWorld() *world {
 	return &world{spec: migration.Spec{Plan: "p", Customers: []migration.Customer{{ID: "acme"}}},
-		home: routes.Wanted{Customer: "acme", Side: side, Token: 1},
 		sent: map[string]migration.Side{"acme": migration.OnPrem}}
 }
 
-func (w *world) activities() *traffic.Activities { return traffic.New(w, w, w) }
+func (w *world) activities() *traffic.Activities { return traffic.New(w, w) }
 
 func (w *world) Spec(context.Context, migration.SpecRef) (*migration.Spec, error) {
 	return &w.spec, nil
-}
-
-func (w *world) Wanted(context.Context, *migration.Spec, []migration.Customer) ([]routes.Wanted, error) {
-	w.reads++
-	return []routes.Wanted{w.home}, nil
 }
 
 func (w *world) Reconcile(_ context.Context, _ *migration.Spec, wanted []routes.Wanted) (map[string]routes.State, error) {
@@ -47,10 +37,6 @@ func (w *world) Reconcile(_ context.Context, _ *migration.Spec, wanted []routes.
 			w.sent[x.Customer] = x.Side
 		}
 		out[x.Customer] = routes.State{Customer: x.Customer, Home: x.Side}
-	}
-	if w.turn != nil {
-		w.turn()
-		w.turn = nil
 	}
 	return out, nil
 }
@@ -67,8 +53,8 @@ func (w *world) Verify(_ context.Context, _ *migration.Spec, wanted []routes.Wan
 	return out, nil
 }
 
-func TestARequestThatSaysWhatIsWantedReadsNoHome(t *testing.T) {
-	w := newWorld(migration.OnPrem)
+func TestACustomerIsSentWhereItIsWanted(t *testing.T) {
+	w := newWorld()
 	req := traffic.ReconcileRouteRequest{Customer: "acme", Wanted: []traffic.WantedRoute{{Customer: "acme", Side: migration.AWS, Token: 2}}}
 	for range 2 {
 		got, err := w.activities().ReconcileRoute(t.Context(), req)
@@ -85,27 +71,42 @@ func TestARequestThatSaysWhatIsWantedReadsNoHome(t *testing.T) {
 	many, err := w.activities().VerifyRoutes(t.Context(), traffic.VerifyRoutesRequest{Wanted: req.Wanted})
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{"acme": "it is sent to onprem"}, many.Wrong)
-	require.Zero(t, w.reads)
-}
-
-func TestARequestThatSaysNothingFollowsTheHomeAlsoWhereItTurnsMeanwhile(t *testing.T) {
-	w := newWorld(migration.OnPrem)
-	w.turn = func() { w.home.Side, w.home.Token = migration.AWS, 2 }
-	got, err := w.activities().ReconcileRoute(t.Context(), traffic.ReconcileRouteRequest{Customer: "acme"})
-	require.NoError(t, err)
-	require.Equal(t, migration.AWS, got.Home)
-	require.Equal(t, migration.AWS, w.sent["acme"])
 }
 
 func TestWhoseDataNamesNoHomeIsLeftAsItIs(t *testing.T) {
-	w := newWorld(migration.NoHome)
+	w := newWorld()
 	w.sent["acme"] = migration.AWS
-	for _, req := range []traffic.ReconcileRouteRequest{{Customer: "acme"},
-		{Customer: "acme", Wanted: []traffic.WantedRoute{{Customer: "acme"}}}} {
-		_, err := w.activities().ReconcileRoute(t.Context(), req)
-		require.Equal(t, "NoHome", permanent.Kind(err))
-		_, err = w.activities().VerifyRoute(t.Context(), req)
-		require.Equal(t, "NoHome", permanent.Kind(err))
-	}
+	req := traffic.ReconcileRouteRequest{Customer: "acme", Wanted: []traffic.WantedRoute{{Customer: "acme"}}}
+	_, err := w.activities().ReconcileRoute(t.Context(), req)
+	require.Equal(t, "NoHome", permanent.Kind(err))
+	_, err = w.activities().VerifyRoute(t.Context(), req)
+	require.Equal(t, "NoHome", permanent.Kind(err))
 	require.Equal(t, migration.AWS, w.sent["acme"])
+}
+
+// restoring keeps what it was told of the homes.
+type restoring struct {
+	traffic.Router
+	told []routes.Wanted
+}
+
+func (r *restoring) Restore(_ context.Context, _ *migration.Spec, wanted []routes.Wanted) (routes.Restored, error) {
+	r.told = wanted
+	return routes.Restored{}, nil
+}
+
+func TestRoutesAreRestoredByWhatEachCustomersFirstDatabaseSays(t *testing.T) {
+	w, r := newWorld(), &restoring{}
+	w.spec.Datasets = []migration.Dataset{{Name: "files", Files: &migration.Files{}}, {Name: "orders", Postgres: &migration.Postgres{}},
+		{Name: "archive", Postgres: &migration.Postgres{}}}
+	w.spec.Customers = []migration.Customer{{ID: "acme", Tenant: 1,
+		Datasets: []string{"files", "orders", "archive"}}, {ID: "zeta", Tenant: 2, Datasets: []string{"archive"}},
+		{ID: "odd", Tenant: 3, Datasets: []string{"orders"}}}
+	_, err := traffic.New(w, r).RestoreRoute(t.Context(), traffic.RestoreRouteRequest{Homes: map[string]map[int64]migration.Homed{
+		"orders":  {1: {Side: migration.OnPrem, Token: 4}},
+		"archive": {1: {Side: migration.AWS, Token: 3}, 2: {Side: migration.AWS, Token: 9}},
+	}})
+	require.NoError(t, err)
+	require.Equal(t, []routes.Wanted{{Customer: "acme", Side: migration.OnPrem, Token: 4},
+		{Customer: "zeta", Side: migration.AWS, Token: 9}, {Customer: "odd"}}, r.told, "of whom nothing is known is said to have no home")
 }

@@ -122,6 +122,11 @@ func (s *surroundings) Open(context.Context, string, migration.Dataset, migratio
 // doctor finds nothing wrong: machines are not measured.
 type doctor struct{}
 
+// FindMachines answers the Move's check.
+func (*doctor) FindMachines(context.Context, health.DestinationRequest) ([]any, error) {
+	return nil, nil
+}
+
 // CheckDestination answers the Move's check.
 func (*doctor) CheckDestination(context.Context, health.DestinationRequest) (health.DestinationResult, error) {
 	return health.DestinationResult{}, nil
@@ -141,10 +146,10 @@ func (s *surroundings) worker(ctx context.Context, tools string) error {
 	if err := client.New(s.client).EnsureSearchAttributes(ctx, "default"); err != nil {
 		return err
 	}
-	for _, q := range []string{migration.QueueMain, migration.SiteFreezeQueue(site)} {
+	for _, q := range []string{migration.QueueFreeze, migration.SiteFreezeQueue(site)} {
 		w := worker.New(s.client, q, worker.Options{MaxConcurrentActivityTaskPollers: 16, MaxConcurrentWorkflowTaskPollers: 16,
-			DisableWorkflowWorker: q != migration.QueueMain})
-		if q == migration.QueueMain {
+			DisableWorkflowWorker: q != migration.QueueFreeze})
+		if q == migration.QueueFreeze {
 			workflows.Register(w)
 		}
 		w.RegisterActivity(freeze.New(s, nil))
@@ -201,7 +206,7 @@ func (s *surroundings) whole(ctx context.Context, n, rounds int) (map[migration.
 		}}
 		var r migration.MoveResult
 		w, err := s.client.ExecuteWorkflow(ctx, temporalclient.StartWorkflowOptions{ID: migration.MoveID("bench", in.Slice.Customer.ID,
-			token), TaskQueue: migration.QueueMain}, move.Move, in)
+			token), TaskQueue: migration.QueueFreeze}, move.Move, in)
 		if err == nil {
 			err = w.Get(ctx, &r)
 		}

@@ -35,6 +35,7 @@ type board struct {
 	FailedRequests     int         `json:"failed_requests"`
 	RetriedRequests    int         `json:"retried_requests"`
 	FreezeMS           percentiles `json:"freeze_ms"`   // commit of the fence to commit of the open
+	RoutedMS           percentiles `json:"routed_ms"`   // commit of the fence to the route set
 	RollbackMS         percentiles `json:"rollback_ms"` // verdict to homed and routed at the origin
 	ClientStallMS      percentiles `json:"client_stall_ms"`
 	FaultedStallMS     percentiles `json:"faulted_stall_ms"` // from the break to the first good answer
@@ -97,7 +98,7 @@ func newBoard(shape lab.Shape, told map[string]migration.CustomerStatus, sum loa
 	for _, c := range sum.Unanswered {
 		b.Failures = append(b.Failures, "customer "+c+" has had no good answer since it was broken")
 	}
-	var freezes, back []int64
+	var freezes, routed, back []int64
 	for _, batch := range shape.Batches {
 		home := 0
 		for _, c := range batch.Customers {
@@ -117,6 +118,9 @@ func newBoard(shape lab.Shape, told map[string]migration.CustomerStatus, sum loa
 				if m.Freeze > 0 { // else it was finished by its repair, and nobody measured it
 					freezes = append(freezes, m.Freeze.D().Milliseconds())
 				}
+				if !m.Fenced.IsZero() && !m.Routed.IsZero() {
+					routed = append(routed, m.Routed.Sub(m.Fenced).Milliseconds())
+				}
 			}
 			b.RolledBack += went
 			if went > 0 {
@@ -132,8 +136,10 @@ func newBoard(shape lab.Shape, told map[string]migration.CustomerStatus, sum loa
 		}
 	}
 	slices.Sort(freezes)
+	slices.Sort(routed)
 	slices.Sort(back)
 	b.FreezeMS = percentiles{P50: rank(freezes, .5), P99: rank(freezes, .99), Max: rank(freezes, 1)}
+	b.RoutedMS = percentiles{P50: rank(routed, .5), P99: rank(routed, .99), Max: rank(routed, 1)}
 	b.RollbackMS = percentiles{P50: rank(back, .5), Max: rank(back, 1)}
 	return b
 }
@@ -153,6 +159,7 @@ func (b *board) print(w io.Writer) {
 	fmt.Fprintf(w, "  requests %d: failed %d, retried %d\n", b.Requests, b.FailedRequests, b.RetriedRequests)
 	fmt.Fprintf(w, "  freeze p50 %d ms, p99 %d ms, max %d ms; going back p50 %d ms, max %d ms\n", *b.FreezeMS.P50, *b.FreezeMS.P99,
 		*b.FreezeMS.Max, *b.RollbackMS.P50, *b.RollbackMS.Max)
+	fmt.Fprintf(w, "  fence to routed p50 %d ms, p99 %d ms, max %d ms\n", *b.RoutedMS.P50, *b.RoutedMS.P99, *b.RoutedMS.Max)
 	fmt.Fprintf(w, "  longest wait of a client %d ms; of a broken customer's %d ms\n", *b.ClientStallMS.Max, *b.FaultedStallMS.Max)
 	fmt.Fprintf(w, "  verified: %d disk blocks, %d objects, %d rows; %.0f s\n", b.DiskBlocksVerified, b.ObjectsVerified, b.RowsVerified,
 		b.WallS)

@@ -51,7 +51,9 @@ func whole() *demonstration {
 }
 
 func move(to migration.Side, freeze time.Duration) migration.MoveResult {
-	return migration.MoveResult{Outcome: migration.MoveDone, From: to.Other(), To: to, Freeze: migration.Duration(freeze)}
+	fenced := time.Date(2026, 12, 2, 22, 0, 0, 0, time.UTC)
+	return migration.MoveResult{Outcome: migration.MoveDone, From: to.Other(), To: to, Freeze: migration.Duration(freeze),
+		Fenced: fenced, Opened: fenced.Add(freeze), Routed: fenced.Add(freeze + 30*time.Millisecond)}
 }
 
 func (d *demonstration) goHome(id string) {

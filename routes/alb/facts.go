@@ -71,13 +71,13 @@ func groupName(plan, workload string) string {
 	return "drover-" + strings.Trim(word, "-") + "-" + hex.EncodeToString(sum[:5])
 }
 
-// group is the target group of a workload on AWS, as AWS said not long ago; "" when it has not been
+// group is the target group of a workload on AWS, as AWS said within fresh; "" when it has not been
 // made yet.
-func (rt *Router) group(ctx context.Context, c ELB, t migration.Target, plan, workload string) (string, error) {
+func (rt *Router) group(ctx context.Context, c ELB, t migration.Target, plan, workload string, fresh time.Duration) (string, error) {
 	rt.facts.mu.Lock()
 	known := rt.facts.groups[groupKey{t.Region, t.Account, plan, workload}]
 	rt.facts.mu.Unlock()
-	if time.Since(known.at) < groupFresh {
+	if time.Since(known.at) < fresh {
 		return known.arn, nil
 	}
 	return rt.findGroup(ctx, c, t, plan, workload)

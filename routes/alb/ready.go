@@ -18,7 +18,7 @@ func (rt *Router) CheckTargets(ctx context.Context, spec *migration.Spec) (out [
 				continue
 			}
 			seen[k.workload] = true
-			arn, err := rt.group(ctx, c, l.target, l.plan, k.workload)
+			arn, err := rt.group(ctx, c, l.target, l.plan, k.workload, groupFresh)
 			if err != nil {
 				return err
 			}
@@ -62,11 +62,12 @@ func (rt *Router) unready(ctx context.Context, t migration.Target, group string)
 	return "", nil
 }
 
-// GroupOf is the ARN of a workload's target group on AWS; empty: there is none. It only reads.
+// GroupOf is the ARN of a workload's target group on AWS; empty: there is none. It only reads. Who
+// asks before a Move spares it that: the route, which comes half a minute later at most, knows it.
 func (rt *Router) GroupOf(ctx context.Context, t migration.Target, plan, workload string) (string, error) {
 	c, err := rt.clients.ELB(ctx, t)
 	if err != nil {
 		return "", err
 	}
-	return rt.group(ctx, c, t, plan, workload)
+	return rt.group(ctx, c, t, plan, workload, groupFresh/2)
 }

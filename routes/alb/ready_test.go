@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/routes/alb"
 	"github.com/drover-migration/drover/routes/routetest"
 )
@@ -88,4 +90,30 @@ func TestManyWhoAskForTheHealthOfAGroupAtOnceShareOneAnswer(t *testing.T) {
 	}
 	require.NoError(t, g.Wait())
 	require.LessOrEqual(t, f.count("DescribeTargetHealth"), 2, "a second one where the first answer has grown old meanwhile")
+}
+
+// Who asks for a group before a Move spares its route the question: a customer waits then.
+func TestARouteDoesNotAskForAGroupThatWasAskedForHalfAMinuteBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeELB()
+		w := routetest.NewALB(t, place(f))
+		r := w.NewRouter().(*alb.Router)
+		require.NoError(t, r.Record(t.Context(), w.Spec()))
+		time.Sleep(50 * time.Second) // it is known, and will not be for long
+		for _, workload := range []string{"web", "api"} {
+			arn, err := r.GroupOf(t.Context(), w.Spec().Targets[0], w.Spec().Plan, workload)
+			require.NoError(t, err)
+			require.NotEmpty(t, arn)
+		}
+		time.Sleep(30 * time.Second)
+		f.count("DescribeTargetGroups")
+		_, err := r.Reconcile(t.Context(), w.Spec(), homed("c00", migration.AWS, 1))
+		require.NoError(t, err)
+		require.Zero(t, f.count("DescribeTargetGroups"))
+		time.Sleep(2 * time.Minute) // the echo is over, and what was known is old
+		_, err = r.Reconcile(t.Context(), w.Spec(), homed("c01", migration.AWS, 1))
+		require.NoError(t, err)
+		require.Positive(t, f.count("DescribeTargetGroups"))
+		time.Sleep(10 * time.Second)
+	})
 }

@@ -251,7 +251,7 @@ func (rt *Router) groupsOf(ctx context.Context, c ELB, l *layout, homes map[stri
 		if out[k.workload] != "" {
 			continue
 		}
-		arn, err := rt.group(ctx, c, l.target, l.plan, k.workload)
+		arn, err := rt.group(ctx, c, l.target, l.plan, k.workload, groupFresh)
 		if err != nil {
 			return nil, err
 		}

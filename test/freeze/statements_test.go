@@ -98,6 +98,10 @@ func (b *bench) Open(context.Context, string, migration.Dataset, migration.Targe
 // doctor finds nothing wrong.
 type doctor struct{}
 
+func (*doctor) FindMachines(context.Context, health.DestinationRequest) ([]any, error) {
+	return nil, nil
+}
+
 func (*doctor) CheckDestination(context.Context, health.DestinationRequest) (health.DestinationResult, error) {
 	return health.DestinationResult{}, nil
 }

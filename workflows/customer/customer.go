@@ -71,6 +71,8 @@ type customer struct {
 
 	asked    map[string]bool // datasets whose passes have stepped aside
 	wasReset bool
+
+	routeAgain time.Duration // until the route of a customer that rests is set again, where it does not follow
 }
 
 func newCustomer(in Input) *customer {

@@ -12,15 +12,19 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
+// A home is asked for again when findEvery has passed since the last time, and not before
+// leastPause: the customer may be closed on both sides. A question that nobody answers is tried
+// again within its own time; one that is over sooner was refused, as the next one would be.
 const (
-	findPause  = 15 * time.Second // between two attempts to read a home
-	routePause = 30 * time.Second // between two attempts to set the route of a customer that rests
+	findEvery  = 15 * time.Second
+	leastPause = time.Second
 )
 
 // find reads the customer's home, and repairs what a Move left between its steps, until that is
 // known. A worker that is away or a database that does not answer holds nobody: the customer goes
 // on by itself.
 func (c *customer) find(ctx workflow.Context) {
+	begun := workflow.Now(ctx)
 	rec, err := c.settledHome(ctx, "a try did not finish")
 	switch {
 	case err == nil:
@@ -36,7 +40,8 @@ func (c *customer) find(ctx workflow.Context) {
 		c.Set(ctx, migration.CustomerAborted, migration.WaitNothing, "aborted by "+w.String())
 	default:
 		c.Set(ctx, migration.CustomerFinding, migration.WaitData, "its home cannot be read, and is asked again: "+work.Reason(err))
-		work.AwaitFor(ctx, findPause, "before the home of "+c.in.ID+" is asked again",
+		pause := max(leastPause, findEvery-workflow.Now(ctx).Sub(begun))
+		work.AwaitFor(ctx, pause, "before the home of "+c.in.ID+" is asked again",
 			func() bool { return c.Round == 0 && c.Orders.Abort != nil })
 	}
 }
@@ -64,7 +69,7 @@ func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
 		c.release(ctx)
 		switch phase {
 		case migration.CustomerBaking, migration.CustomerRolledBack, migration.CustomerHeld, migration.CustomerFinished:
-			c.Unrouted = c.routed(ctx)
+			c.Unrouted = c.routedHere(ctx, work.RouteLimit)
 		}
 	}
 	if was != migration.NoHome && was != c.Home {
@@ -138,23 +143,6 @@ func (c *customer) repair(ctx workflow.Context, from migration.Side, why string)
 	k := c.keeper()
 	defer func() { c.Token = k.Token }()
 	k.Repair(ctx, from, why)
-}
-
-// errOther says that somebody wants something else.
-var errOther = errors.New("somebody wants something else")
-
-// follow makes the route follow the home record. It gives up after a while, and at once where
-// somebody wants something else.
-func (c *customer) follow(ctx workflow.Context) error {
-	routing, cancel := workflow.WithCancel(ctx)
-	defer cancel()
-	f, set := workflow.NewFuture(ctx)
-	workflow.Go(routing, func(ctx workflow.Context) { set.Set(nil, home.Follow(ctx, c.in.Spec, c.slice)) })
-	c.await(ctx, func() bool { return f.IsReady() || c.wanted() })
-	if !f.IsReady() {
-		return errOther
-	}
-	return f.Get(ctx, nil)
 }
 
 func (c *customer) setHome(ctx workflow.Context, home migration.Side) {

@@ -81,10 +81,9 @@ func (c *customer) arrived(ctx workflow.Context) {
 	c.Ends = workflow.Now(ctx).Add(c.slice.Batch.Bake.D())
 	c.Set(ctx, migration.CustomerBaking, migration.WaitHealth, "")
 	c.jot(ctx)
-	if c.Unrouted != "" {
-		why := "its route to AWS could not be set: " + c.Unrouted
-		c.Unrouted = ""
-		c.goHome(ctx, migration.ByRoute, why)
+	if c.Unrouted != "" && c.served(ctx) {
+		c.Ends = workflow.Now(ctx).Add(c.slice.Batch.Bake.D())
+		c.Set(ctx, migration.CustomerBaking, migration.WaitHealth, "")
 	}
 }
 
@@ -127,7 +126,7 @@ func (c *customer) finish(ctx workflow.Context) {
 	if err := c.write(ctx, memory{Phase: migration.CustomerFinished, Since: workflow.Now(ctx)}); err != nil {
 		c.Set(ctx, migration.CustomerSoaking, migration.WaitData, "the soak is over, and its database does not take note of it: "+
 			work.Reason(err))
-		work.AwaitFor(ctx, findPause, "before the end of the soak is noted again", c.wanted)
+		work.AwaitFor(ctx, findEvery, "before the end of the soak is noted again", c.wanted)
 		c.obey(ctx)
 		return
 	}
@@ -225,16 +224,14 @@ func (c *customer) cameHome(ctx workflow.Context, why string) {
 func (c *customer) rest(ctx workflow.Context) {
 	until := func() bool { return c.wanted() || c.Go && c.Home == migration.OnPrem }
 	if c.Unrouted != "" {
-		work.AwaitFor(ctx, routePause, "before the route of "+c.in.ID+" is set again", until)
+		work.AwaitFor(ctx, c.routeAgain, "before the route of "+c.in.ID+" is set again", until)
 	} else {
 		c.await(ctx, until)
 	}
 	switch {
 	case ctx.Err() != nil || c.obey(ctx):
 	case c.Unrouted != "" && !until():
-		if c.Unrouted = c.routed(ctx); c.Unrouted == "" {
-			c.Set(ctx, c.Phase, migration.WaitOperator, c.Why)
-		}
+		c.reroute(ctx)
 	case c.Go && c.Cause.Stays():
 		c.Go = false
 		c.report(ctx) // that it has heard, and stays

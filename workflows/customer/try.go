@@ -51,7 +51,7 @@ func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) end 
 					Outcome: migration.MoveDone, Try: migration.Try{Token: rec.Token()}, From: to.Other(), To: to, Home: to, Reason: c.Why,
 				})
 			}
-			c.Unrouted = c.routed(ctx)
+			c.Unrouted = c.routedHere(ctx, work.RouteLimit)
 			return arrived
 		}
 		if c.Tries > 0 && c.Tries < tries && !c.wanted() {
@@ -81,22 +81,14 @@ func (c *customer) lost(ctx workflow.Context, err error) end {
 	return unknown
 }
 
-// routed makes the route follow, and says why it does not; "": it does, or somebody wants something
-// else first.
-func (c *customer) routed(ctx workflow.Context) string {
-	if err := c.follow(ctx); err != nil && !errors.Is(err, errOther) {
-		return work.Reason(err)
-	}
-	return ""
-}
-
 // try runs one Move and says whether it arrived. One that did not say how it ended is repaired.
 func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 	token := c.Token + 1
 	c.Token = token + 1 // a Move resolves its doubts under the token after its own
 	in := move.Input{Spec: c.in.Spec, Slice: c.slice, From: to.Other(), To: to, Token: token}
 	cctx := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID: migration.MoveID(c.in.Spec.Plan, c.in.ID, token), WorkflowTaskTimeout: work.TaskPatience, WaitForCancellation: true,
+		WorkflowID: migration.MoveID(c.in.Spec.Plan, c.in.ID, token), TaskQueue: migration.QueueFreeze,
+		WorkflowTaskTimeout: work.MovePatience, WaitForCancellation: true,
 		ParentClosePolicy: enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
 		StaticSummary:     fmt.Sprintf("%s to %s, try %d", c.in.ID, to, c.Tries),
 		TypedSearchAttributes: temporal.NewSearchAttributes(status.AttrPlan.ValueSet(c.in.Spec.Plan), status.AttrCustomer.ValueSet(c.in.ID),

@@ -454,8 +454,22 @@ func (m *run) restoreRoutes(ctx workflow.Context) error {
 	if !m.plan.Routed {
 		return nil
 	}
+	req := traffic.RestoreRouteRequest{Spec: m.Spec, Homes: map[string]map[int64]migration.Homed{}}
+	for _, d := range m.plan.Datasets {
+		if d.Postgres == nil {
+			continue
+		}
+		var r postgres.ReadHomesResult
+		q := postgres.ReadHomesRequest{PostgresRef: postgres.PostgresRef{Plan: m.Spec.Plan, Dataset: d, Target: m.plan.Target(d.Target())},
+			Tenants: m.plan.Tenants[d.Name]}
+		s := work.Survey.At(ctx, d.Site(), "where the customers of "+d.Name+" are homed")
+		if err := workflow.ExecuteActivity(s, work.Postgres.ReadHomes, q).Get(s, &r); err != nil {
+			return err
+		}
+		req.Homes[d.Name] = r.Homes
+	}
 	l := work.Question.In(ctx, "restore the routes")
-	return workflow.ExecuteActivity(l, work.Traffic.RestoreRoute, traffic.RestoreRouteRequest{Spec: m.Spec}).Get(l, nil)
+	return workflow.ExecuteActivity(l, work.Traffic.RestoreRoute, req).Get(l, nil)
 }
 
 // started are the batches that have been released.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/traffic"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/home"
 	"github.com/drover-migration/drover/workflows/status"
@@ -97,8 +98,8 @@ func (m *move) each(ctx workflow.Context, do func(workflow.Context, migration.Da
 // check asks everything that can be asked before anything is touched.
 func (m *move) check(ctx workflow.Context) error {
 	m.step(ctx, migration.StepChecking, migration.WaitNothing)
-	probed := workflow.ExecuteActivity(work.Probe.At(ctx, m.site(), "probe "+string(m.To)+" for "+m.Slice.Customer.ID),
-		work.Health.CheckDestination, health.DestinationRequest{Plan: m.Spec.Plan, Slice: m.Slice, Side: m.To})
+	probed, done := workflow.NewFuture(ctx)
+	workflow.Go(ctx, func(ctx workflow.Context) { done.Set(m.probe(ctx)) })
 	err := m.each(ctx, func(ctx workflow.Context, d migration.Dataset) error {
 		var ready postgres.Readiness
 		ctx = work.Beat(m.Slice.Policy.MaxLag.D()).At(ctx, d.Site(), "check "+d.Name)
@@ -109,17 +110,31 @@ func (m *move) check(ctx workflow.Context) error {
 		return work.Refused(ready.Findings)
 	})
 	m.result.Predicted += m.betweenSites()
-	var verdict health.DestinationResult
-	if perr := probed.Get(ctx, &verdict); err == nil && perr != nil {
+	var found []migration.Finding
+	if perr := probed.Get(ctx, &found); err == nil && perr != nil {
 		return perr
 	}
 	if err != nil {
 		return err
 	}
-	return work.Refused(verdict.Findings)
+	return work.Refused(found)
 }
 
-// arrive makes the route follow the home record. The customer is homed; nothing can go back from
+// probe asks the load balancer what serves the customer at the destination, and then has the site
+// ask each of those machines.
+func (m *move) probe(ctx workflow.Context) ([]migration.Finding, error) {
+	req := health.DestinationRequest{Plan: m.Spec.Plan, Slice: m.Slice, Side: m.To}
+	c := work.Machines.In(ctx, "what serves "+m.Slice.Customer.ID+" on "+string(m.To))
+	if err := workflow.ExecuteActivity(c, work.Health.FindMachines, req).Get(c, &req.Machines); err != nil {
+		return nil, err
+	}
+	var verdict health.DestinationResult
+	c = work.Probe.At(ctx, m.site(), "probe "+string(m.To)+" for "+m.Slice.Customer.ID)
+	err := workflow.ExecuteActivity(c, work.Probes.CheckDestination, req).Get(c, &verdict)
+	return verdict.Findings, err
+}
+
+// arrive makes the route follow what has opened. The customer is homed; nothing can go back from
 // here but another Move.
 func (m *move) arrive(ctx workflow.Context) (migration.MoveResult, error) {
 	m.result.Home = m.To
@@ -127,7 +142,9 @@ func (m *move) arrive(ctx workflow.Context) (migration.MoveResult, error) {
 		m.result.Freeze = migration.Duration(m.result.Opened.Sub(m.result.Fenced))
 	}
 	m.step(ctx, migration.StepRouting, migration.WaitAWS)
-	if err := home.Follow(ctx, m.Spec, m.Slice); err != nil {
+	to := traffic.WantedRoute{Customer: m.Slice.Customer.ID, Side: m.To, Token: m.try.Token} // as the open answered: no database is read
+	var err error
+	if m.result.Routed, err = home.Route(ctx, m.Spec, m.Slice, to, work.RouteInMove); err != nil {
 		m.result.Unrouted = work.Reason(err) // its Customer decides what follows: the data is where it was to be
 	}
 	return m.ended(ctx, migration.MoveDone, nil)

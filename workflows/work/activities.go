@@ -21,6 +21,7 @@ var (
 	Freezer  *freeze.Activities
 	Health   *health.Activities
 	Postgres *postgres.Activities
+	Probes   *health.Probes
 	State    *state.Activities
 	Traffic  *traffic.Activities
 	VSphere  *vsphere.Activities

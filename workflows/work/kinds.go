@@ -65,7 +65,7 @@ var (
 	// DataQuestion is a question next to the data that has an answer within a minute, or whose
 	// time-out says what is wrong.
 	DataQuestion = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, total: time.Minute, begin: takenWithin,
-		retry: closed}}
+		heartbeat: FreezeHeartbeat, retry: closed}}
 	// Freeze is a customer's freeze. It is tried once: what it leaves is settled by writing. Its
 	// attempt has time for what comes before the fence, warm passes and the turn of others; from
 	// the fence on the lease and each step's own limit end it, and a lost worker its heartbeats.
@@ -73,15 +73,18 @@ var (
 		retry: retry{first: time.Second, grows: 1, attempts: 1}, finishes: true}}
 	// FreezeStep is a step of a Move next to the data: short attempts, given up for good after what
 	// Within says.
-	FreezeStep = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, retry: closed}}
+	FreezeStep = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, heartbeat: FreezeHeartbeat, retry: closed}}
 	// Resolution is a step that must happen: after the commit point, or while an unknown outcome is
 	// resolved.
-	Resolution = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, retry: closed}}
-	// RouteStep changes the route of a customer: some tens of milliseconds of calls, and their
-	// pace. It reads the home record, hence the site. It has an end: nobody serves a customer whose
-	// route does not follow, and going back makes the old one right.
-	RouteStep = There{work{queue: migration.SiteFreezeQueue, attempt: 5 * time.Second, total: 30 * time.Second,
+	Resolution = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, heartbeat: FreezeHeartbeat, retry: closed}}
+	// RouteStep reads or changes the route of a customer: some tens of milliseconds of calls, and
+	// their pace. It has an end: nobody serves a customer whose route does not follow, and going
+	// back makes the old one right.
+	RouteStep = Here{work{queue: inFreeze, attempt: 5 * time.Second, total: RouteLimit, heartbeat: FreezeHeartbeat,
 		retry: hurried(100*time.Millisecond, time.Second)}}
+	// Machines asks the load balancer what serves a customer on a side.
+	Machines = Here{work{queue: inFreeze, attempt: 10 * time.Second, total: probeAttempt,
+		retry: hurried(200*time.Millisecond, 2*time.Second)}}
 )
 
 const (
@@ -93,8 +96,17 @@ const (
 	takenWithin     = 20 * time.Second // a worker polls all the time: what lies longer has none
 	heartbeat       = 5 * time.Second  // without a heartbeat of a probe's: its worker is lost
 
-	// FreezeHeartbeat is the time after which the worker of a freeze is given up.
-	FreezeHeartbeat = 3 * time.Second
+	// FreezeHeartbeat is the time after which the worker of a freeze is given up, or of another
+	// step for which a closed customer may wait. With what Temporal waits for the worker that has
+	// the Move in memory, another worker goes on within three seconds.
+	FreezeHeartbeat = 2 * time.Second
+
+	// RouteLimit is how long the route of a customer may stay behind its data. Nobody serves it
+	// meanwhile: one that cannot be routed to AWS by then goes home, where its old route is right.
+	RouteLimit = 30 * time.Second
+	// RouteInMove is how much of RouteLimit is the Move's. The rest is the Customer's, which looks
+	// at what anybody wants of it meanwhile.
+	RouteInMove = 6 * time.Second
 )
 
 // Beat is a question that waits for replication, for as long as the plan lets it be behind and a
@@ -112,6 +124,12 @@ func (t There) Within(total time.Duration) There {
 	}
 	t.begin = min(t.begin, total)
 	return t
+}
+
+// Within limits all attempts together, and so each of them.
+func (h Here) Within(total time.Duration) Here {
+	h.total, h.attempt = total, min(h.attempt, total)
+	return h
 }
 
 // Lasting is work that takes so long by itself.
@@ -141,6 +159,8 @@ func (w work) options(ctx workflow.Context, site, summary string) workflow.Conte
 }
 
 func inMain(string) string { return migration.QueueMain }
+
+func inFreeze(string) string { return migration.QueueFreeze }
 
 // patient retries for ever: what it does must happen, and can be repeated.
 func patient(most time.Duration) retry {

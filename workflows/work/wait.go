@@ -10,6 +10,9 @@ import (
 // customer may wait. One that hangs is missed after it, and another goes on.
 const TaskPatience = 3 * time.Second
 
+// MovePatience is TaskPatience of a Move, whose tasks are all small.
+const MovePatience = 2 * time.Second
+
 // Sleep is a timer that says in the UI what it is for.
 func Sleep(ctx workflow.Context, d time.Duration, summary string) error {
 	return workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary}).Get(ctx, nil)
