@@ -5,7 +5,6 @@ package batch
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -40,18 +39,15 @@ type State struct {
 	mail.Box                            `json:"mail"`
 	roll.Roll                           `json:"roll"`
 
-	Paused     *mail.Pause                         `json:"paused,omitempty"`
-	PauseOrder mail.Order                          `json:"pauseOrder"` // of the migration's last word on it
-	Approvals  []migration.Event                   `json:"approvals,omitempty"`
-	Customers  map[string]migration.CustomerStatus `json:"customers"` // as they last reported
-	Orders     map[string]mail.Order               `json:"orders"`    // of the reports taken, by customer
-	Told       map[string]bool                     `json:"told"`      // in this round
-	Incidents  int                                 `json:"incidents"`
-	TakeBack   *mail.Wish                          `json:"takeBack,omitempty"` // asked for
-	Back       *mail.Wish                          `json:"back,omitempty"`     // being carried out
-	AnyTime    bool                                `json:"anyTime,omitempty"`  // an operator's retry does not wait for the window
-	Round      int                                 `json:"round"`              // grows by every retry
-	Heard      map[string]int                      `json:"heard"`              // the round each customer has answered
+	Paused     *mail.Pause       `json:"paused,omitempty"`
+	PauseOrder mail.Order        `json:"pauseOrder"` // of the migration's last word on it
+	Approvals  []migration.Event `json:"approvals,omitempty"`
+	Members    []*member         `json:"members"` // in the plan's order
+	Incidents  int               `json:"incidents"`
+	TakeBack   *mail.Wish        `json:"takeBack,omitempty"` // asked for
+	Back       *mail.Wish        `json:"back,omitempty"`     // being carried out
+	AnyTime    bool              `json:"anyTime,omitempty"`  // an operator's retry does not wait for the window
+	Round      int               `json:"round"`              // grows by every retry
 }
 
 // Batch cuts its customers over together: it waits at its gate, tells them to go in a sliding
@@ -70,6 +66,7 @@ type batch struct {
 	plan state.Plan
 	State
 
+	by    map[string]*member // Members by id
 	retry *mail.Wish
 	abort *mail.Wish
 }
@@ -79,15 +76,14 @@ func newBatch(in Input) *batch {
 	if in.State != nil {
 		b.State = *in.State
 	} else {
-		b.State = State{Incidents: in.Incidents, Customers: map[string]migration.CustomerStatus{}, Told: map[string]bool{},
-			Heard: map[string]int{}, Orders: map[string]mail.Order{}}
+		b.State = State{Incidents: in.Incidents, Members: newMembers(in.Batch)}
 		if b.Paused = in.Paused; b.Paused != nil {
 			b.PauseOrder = b.Paused.Order
 		}
-		for _, id := range in.Batch.Customers {
-			b.Customers[id] = migration.CustomerStatus{ID: id, Batch: in.Batch.Name, Phase: migration.CustomerFinding,
-				WaitingFor: migration.WaitData}
-		}
+	}
+	b.by = make(map[string]*member, len(b.Members))
+	for _, m := range b.Members {
+		b.by[m.Status.ID] = m
 	}
 	return b
 }
@@ -168,7 +164,7 @@ func (b *batch) run(ctx workflow.Context) error {
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
 			b.Tell(ctx, migration.MigrationID(b.in.Spec.Plan), mail.SignalPause,
 				mail.Pause{Paused: true, Reason: "batch " + b.in.Batch.Name + " was canceled in Temporal; resume to go on"})
-			_ = workflow.Await(ctx, func() bool { return b.Paused != nil || b.abort != nil || b.TakeBack != nil || b.closed() })
+			_ = workflow.Await(ctx, func() bool { return b.Paused != nil || b.abort != nil || b.TakeBack != nil || b.tally().closed() })
 		}
 		if b.Renews(ctx, b.mustRenew) {
 			st := b.State
@@ -257,7 +253,7 @@ func (b *batch) windowReason(ctx workflow.Context) string {
 		return "the window opens at " + w.Opens.UTC().Format("2006-01-02 15:04 MST")
 	}
 	return fmt.Sprintf("the window closed at %s with %d customers not cut over; retry goes on outside it",
-		w.Closes().UTC().Format("2006-01-02 15:04 MST"), b.atHome())
+		w.Closes().UTC().Format("2006-01-02 15:04 MST"), b.tally().atHome)
 }
 
 // lag asks every database how far its two directions are behind. It answers with what is too far.
@@ -301,24 +297,24 @@ func (b *batch) targets(ctx workflow.Context) string {
 func (b *batch) cutOver(ctx workflow.Context) {
 	for {
 		for b.mayAdmit(ctx) {
-			id := b.next()
-			b.Told[id] = true
-			b.tellCustomer(ctx, id, mail.SignalGo, mail.Go{Round: b.Round})
+			m := b.tally().next
+			m.Told = true
+			b.tellCustomer(ctx, m, mail.SignalGo, mail.Go{Round: b.Round})
 		}
-		if b.settled() {
+		if b.tally().settled() {
 			b.Set(ctx, migration.BatchDone, migration.WaitNothing, b.summary())
 			return
 		}
 		b.Set(ctx, migration.BatchCuttingOver, b.admits(ctx), b.gateReason())
 		work.AwaitFor(ctx, b.untilClose(ctx), "until the window closes", func() bool {
-			return b.mayAdmit(ctx) || b.settled() || b.called(ctx) || b.admits(ctx) != b.Waiting
+			return b.mayAdmit(ctx) || b.tally().settled() || b.called(ctx) || b.admits(ctx) != b.Waiting
 		})
 		if b.called(ctx) || ctx.Err() != nil {
 			b.leave(ctx)
 			return
 		}
 		if b.admits(ctx) == migration.WaitWindow { // a closing window stops new Moves only
-			b.await(ctx, func() bool { return b.inFlight() == 0 || b.called(ctx) })
+			b.await(ctx, func() bool { return b.tally().inFlight == 0 || b.called(ctx) })
 			if !b.called(ctx) {
 				b.Set(ctx, migration.BatchGate, migration.WaitWindow, b.windowReason(ctx))
 			}
@@ -337,16 +333,17 @@ func (b *batch) untilClose(ctx workflow.Context) time.Duration {
 
 // admits says what keeps the next customer back.
 func (b *batch) admits(ctx workflow.Context) migration.Waiting {
-	if b.next() == "" {
+	t := b.tally()
+	if t.next == nil {
 		return migration.WaitHealth
 	}
 	if w := b.gateWaits(ctx); w != migration.WaitNothing {
 		return w
 	}
-	if most := b.in.Batch.MaxUnbaked; most > 0 && b.unbaked() >= most {
+	if most := b.in.Batch.MaxUnbaked; most > 0 && t.unbaked >= most {
 		return migration.WaitHealth
 	}
-	if b.inFlight() >= max(b.in.Batch.Concurrency, 1) {
+	if t.inFlight >= max(b.in.Batch.Concurrency, 1) {
 		return migration.WaitTurn
 	}
 	return migration.WaitNothing
@@ -368,11 +365,12 @@ func (b *batch) leave(ctx workflow.Context) {
 
 // end ends every customer at home, and waits until it has; who was on the way comes home first.
 func (b *batch) end(ctx workflow.Context) {
-	for _, id := range b.in.Batch.Customers {
-		b.tellCustomer(ctx, id, mail.SignalAbort, *b.abort)
+	for _, m := range b.Members {
+		b.tellCustomer(ctx, m, mail.SignalAbort, *b.abort)
 	}
-	b.await(ctx, b.closed)
-	if b.closed() {
+	closed := func() bool { return b.tally().closed() }
+	b.await(ctx, closed)
+	if closed() {
 		b.Set(ctx, migration.BatchAborted, migration.WaitNothing, b.Reason)
 	}
 }
@@ -381,17 +379,13 @@ func (b *batch) end(ctx workflow.Context) {
 func (b *batch) takeBack(ctx workflow.Context) {
 	if b.TakeBack != nil {
 		b.Back, b.TakeBack = b.TakeBack, nil
-		for _, id := range b.in.Batch.Customers {
-			if b.mustComeBack(id) {
-				b.tellCustomer(ctx, id, mail.SignalBack, b.backWord())
+		for _, m := range b.Members {
+			if m.mustComeBack(b.Round) {
+				b.tellCustomer(ctx, m, mail.SignalBack, b.backWord())
 			}
 		}
 	}
-	home := func() bool { // or held on the way, for an operator
-		return !slices.ContainsFunc(b.in.Batch.Customers, func(id string) bool {
-			return b.mustComeBack(id) && (!b.answered(id) || b.Customers[id].Phase != migration.CustomerHeld)
-		})
-	}
+	home := func() bool { return b.tally().missing == 0 }
 	b.await(ctx, func() bool { return home() || b.called(ctx) })
 	switch {
 	case b.abort != nil:
@@ -405,39 +399,17 @@ func (b *batch) backWord() mail.Back { return mail.Back{Wish: *b.Back, Round: b.
 
 // stayed says who cannot be taken back any more.
 func (b *batch) stayed() string {
-	n := 0
-	for _, id := range b.in.Batch.Customers {
-		if c := b.Customers[id]; c.Phase == migration.CustomerFinished && c.Home == migration.AWS {
-			n++
-		}
-	}
+	n := b.tally().stayed
 	if n == 0 {
 		return ""
 	}
 	return fmt.Sprintf("; %d that had finished stay on AWS", n)
 }
 
-// mustComeBack says whether a customer has gone, or may be going, and has not ended.
-func (b *batch) mustComeBack(id string) bool {
-	c := b.Customers[id]
-	return b.Told[id] && !over(c.Phase) && (!b.answered(id) || c.Home != migration.OnPrem || moving(c.Phase) ||
-		c.Phase == migration.CustomerWaiting)
-}
-
-// away counts the customers that are not for certain at home.
-func (b *batch) away() (n int) {
-	for _, id := range b.in.Batch.Customers {
-		if b.mustComeBack(id) || b.Customers[id].Home == migration.AWS {
-			n++
-		}
-	}
-	return n
-}
-
 // rest keeps the books until every customer has ended, and starts anew when an operator says so. It
 // says whether the batch is over.
 func (b *batch) rest(ctx workflow.Context) bool {
-	b.await(ctx, func() bool { return b.retry != nil || b.called(ctx) || b.closed() })
+	b.await(ctx, func() bool { return b.retry != nil || b.called(ctx) || b.tally().closed() })
 	switch {
 	case b.abort != nil:
 		b.leave(ctx)
@@ -446,11 +418,9 @@ func (b *batch) rest(ctx workflow.Context) bool {
 	case b.retry != nil:
 		b.retry = nil
 		b.AnyTime = true
-		b.newRound(func(p migration.CustomerPhase) bool {
-			return p == migration.CustomerWaiting || p == migration.CustomerRolledBack || p == migration.CustomerHeld
-		})
+		b.newRound(migration.CustomerWaiting, migration.CustomerRolledBack, migration.CustomerHeld)
 		b.Set(ctx, migration.BatchGate, b.gateWaits(ctx), "retried")
-	case b.closed():
+	case b.tally().closed():
 		b.tellMigration(ctx)
 		return true
 	}
@@ -459,14 +429,14 @@ func (b *batch) rest(ctx workflow.Context) bool {
 
 // took takes a customer's report.
 func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
-	if !r.Order.Newer(b.Orders[r.Status.ID]) {
+	m := b.by[r.Status.ID]
+	if m == nil || !r.Order.Newer(m.Order) {
 		return
 	}
-	b.Orders[r.Status.ID] = r.Order
-	was := b.Customers[r.Status.ID]
-	b.Customers[r.Status.ID] = r.Status
+	was := m.Status
+	m.Order, m.Status = r.Order, r.Status
 	// one that a round passes by does not hear of it
-	b.Heard[r.Status.ID] = max(b.Heard[r.Status.ID], r.Round)
+	m.Heard = max(m.Heard, r.Round)
 	byHand := r.Status.Cause == migration.ByHand && was.Phase != migration.CustomerMovingBack // a rollback that fails is no hold
 	incident := r.Status.Phase == migration.CustomerHeld && !byHand || r.Status.Phase == migration.CustomerMovingBack &&
 		r.Status.Cause.Unasked()
@@ -496,88 +466,19 @@ func (b *batch) tellMigration(ctx workflow.Context) {
 	s := b.status()
 	s.Customers = nil
 	b.Tell(ctx, migration.MigrationID(b.in.Spec.Plan), mail.SignalBatch,
-		mail.BatchReport{Order: b.Stamp(ctx), Status: s, Incidents: b.Incidents, Closed: b.closed()})
-}
-
-// starting says that a customer which has been told to go has not begun to move.
-func starting(p migration.CustomerPhase) bool {
-	return p == migration.CustomerWaiting || p == migration.CustomerFinding
-}
-
-func moving(p migration.CustomerPhase) bool {
-	return p == migration.CustomerMoving || p == migration.CustomerMovingBack
-}
-
-// over says that a customer will never do anything again.
-func over(p migration.CustomerPhase) bool {
-	return p == migration.CustomerFinished || p == migration.CustomerAborted
-}
-
-// settledPhase says that a customer needs no more of the batch's attention.
-func settledPhase(p migration.CustomerPhase) bool {
-	return slices.Contains([]migration.CustomerPhase{migration.CustomerSoaking, migration.CustomerFinished, migration.CustomerRolledBack,
-		migration.CustomerHeld, migration.CustomerAborted}, p)
-}
-
-// next is the customer that goes next; "" when all have been told.
-func (b *batch) next() string {
-	for _, id := range b.in.Batch.Customers {
-		if !b.Told[id] {
-			return id
-		}
-	}
-	return ""
+		mail.BatchReport{Order: b.Stamp(ctx), Status: s, Incidents: b.Incidents, Closed: b.tally().closed()})
 }
 
 // newRound starts over with the customers that are at home in one of these phases; the others are
 // not touched.
-func (b *batch) newRound(goes func(migration.CustomerPhase) bool) {
+func (b *batch) newRound(goes ...migration.CustomerPhase) {
 	b.Round++
-	for _, id := range b.in.Batch.Customers {
-		c := b.Customers[id]
-		b.Told[id] = c.Home == migration.AWS || !goes(c.Phase)
-		if b.Told[id] {
-			b.Heard[id] = b.Round
+	for _, m := range b.Members {
+		m.Told = m.Status.Home == migration.AWS || !m.is(goes...)
+		if m.Told {
+			m.Heard = b.Round
 		}
 	}
-}
-
-// answered says whether a customer has reported since it was told to go: until then it counts as
-// under way.
-func (b *batch) answered(id string) bool { return b.Heard[id] == b.Round }
-
-func (b *batch) inFlight() (n int) {
-	for _, id := range b.in.Batch.Customers {
-		if b.Told[id] && (!b.answered(id) || starting(b.Customers[id].Phase) || moving(b.Customers[id].Phase)) {
-			n++
-		}
-	}
-	return n
-}
-
-func (b *batch) unbaked() (n int) {
-	for _, id := range b.in.Batch.Customers {
-		if b.Told[id] && (!b.answered(id) || !settledPhase(b.Customers[id].Phase)) {
-			n++
-		}
-	}
-	return n
-}
-
-func (b *batch) settled() bool { return b.next() == "" && b.unbaked() == 0 }
-
-// closed says that no customer of the batch will ever do anything again.
-func (b *batch) closed() bool {
-	return !slices.ContainsFunc(b.in.Batch.Customers, func(id string) bool { return !over(b.Customers[id].Phase) })
-}
-
-func (b *batch) atHome() (n int) {
-	for _, id := range b.in.Batch.Customers {
-		if b.Customers[id].Home == migration.OnPrem {
-			n++
-		}
-	}
-	return n
 }
 
 func (b *batch) await(ctx workflow.Context, until func() bool) { _ = workflow.Await(ctx, until) }

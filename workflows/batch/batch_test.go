@@ -412,7 +412,7 @@ func TestAnAbortedBatchWaitsUntilItsCustomersHaveEnded(t *testing.T) {
 func TestATakeBackIsTheLastWordOverARetryOfTheSameMoment(t *testing.T) {
 	b := newBatch(Input{Batch: migration.Batch{Name: "wave", Customers: []string{"acme"}}})
 	b.Phase = migration.BatchDone
-	b.Customers["acme"] = migration.CustomerStatus{ID: "acme", Home: migration.OnPrem, Phase: migration.CustomerRolledBack}
+	b.by["acme"].Status = migration.CustomerStatus{ID: "acme", Home: migration.OnPrem, Phase: migration.CustomerRolledBack}
 	require.NoError(t, b.allowed(migration.UpdateRetry, migration.Command{By: "ann"}))
 	b.retry = &mail.Wish{By: "ann"}
 	b.takeBackAll(mail.Wish{By: "bob"})

@@ -22,13 +22,13 @@ const gatherPatience = 30 * time.Second
 // for long has no home yet, and is told to go in its turn all the same: it goes, or says why not,
 // when its data answers.
 func (b *batch) gather(ctx workflow.Context) {
-	for _, id := range b.in.Batch.Customers {
-		b.TellOr(ctx, migration.CustomerID(b.in.Spec.Plan, id), mail.SignalAsk, mail.Ask{Report: true}, func(ctx workflow.Context) {
-			customer.Start(ctx, b.customer(id))
+	for _, m := range b.Members {
+		b.TellOr(ctx, b.idOf(m), mail.SignalAsk, mail.Ask{Report: true}, func(ctx workflow.Context) {
+			customer.Start(ctx, b.customer(m))
 		})
 	}
 	work.AwaitFor(ctx, gatherPatience, "until every customer has said where it stands", func() bool {
-		return !slices.ContainsFunc(b.in.Batch.Customers, func(id string) bool { return b.Orders[id] == mail.Order{} })
+		return !slices.ContainsFunc(b.Members, func(m *member) bool { return m.Order == mail.Order{} })
 	})
 }
 
@@ -38,12 +38,10 @@ func (b *batch) begin(ctx workflow.Context) {
 		b.TakeBack, b.retry, b.abort = nil, nil, nil
 		b.Note(ctx, "reset in Temporal", migration.Command{})
 	}
-	for _, id := range b.in.Batch.Customers { // they may have heard of a batch that was terminated
-		b.Round = max(b.Round, b.Heard[id])
+	for _, m := range b.Members { // they may have heard of a batch that was terminated
+		b.Round = max(b.Round, m.Heard)
 	}
-	b.newRound(func(p migration.CustomerPhase) bool {
-		return p == migration.CustomerWaiting || p == migration.CustomerFinding
-	})
+	b.newRound(migration.CustomerFinding, migration.CustomerWaiting)
 	if was := b.in.Was; was != nil {
 		b.Approvals = was.Approvals
 		b.Note(ctx, "started again: it was terminated while "+string(was.Phase), migration.Command{})
@@ -83,61 +81,49 @@ const rollPace = 300 * time.Millisecond
 
 // rollEvery is how long to wait before the next roll call: short while somebody is under way.
 func (b *batch) rollEvery() time.Duration {
-	switch {
-	case b.unbaked() > 0, b.Phase == migration.BatchTakingBack:
+	switch t := b.tally(); {
+	case t.unbaked > 0, b.Phase == migration.BatchTakingBack:
 		return roll.Often
-	case slices.ContainsFunc(b.in.Batch.Customers, b.watched):
-		return max(roll.Often, time.Duration(len(b.in.Batch.Customers))*rollPace)
+	case t.watched > 0:
+		return max(roll.Often, time.Duration(len(b.Members))*rollPace)
 	default:
 		return 0
 	}
 }
 
-// watched says whether a customer has gone and has not ended.
-func (b *batch) watched(id string) bool {
-	return b.Told[id] && !over(b.Customers[id].Phase)
-}
-
 func (b *batch) callRoll(ctx workflow.Context) {
-	for _, id := range b.in.Batch.Customers {
+	for _, m := range b.Members {
 		switch {
-		case b.strays(id):
-			b.tellCustomer(ctx, id, mail.SignalBack, b.backWord())
-		case b.watched(id):
-			b.tellCustomer(ctx, id, mail.SignalAsk, mail.Ask{})
+		case b.Phase == migration.BatchTakingBack && b.Back != nil && m.strays(b.Round):
+			b.tellCustomer(ctx, m, mail.SignalBack, b.backWord())
+		case m.watched():
+			b.tellCustomer(ctx, m, mail.SignalAsk, mail.Ask{})
 		}
 	}
 }
 
-// strays says whether a customer is neither at home nor on its way while its batch is being taken
-// back: an operator's retry has sent it out again, or has let one go on that was held on AWS.
-func (b *batch) strays(id string) bool {
-	p := b.Customers[id].Phase
-	return b.Phase == migration.BatchTakingBack && b.Back != nil && b.answered(id) && b.mustComeBack(id) && p != migration.CustomerHeld &&
-		p != migration.CustomerMovingBack
-}
-
 // tellCustomer signals a customer; one that does not run any more goes on from where it last
 // reported, and hears it then.
-func (b *batch) tellCustomer(ctx workflow.Context, id, signal string, arg any) {
-	b.TellOr(ctx, migration.CustomerID(b.in.Spec.Plan, id), signal, arg, func(ctx workflow.Context) {
-		last := b.Customers[id]
-		if over(last.Phase) {
+func (b *batch) tellCustomer(ctx workflow.Context, m *member, signal string, arg any) {
+	b.TellOr(ctx, b.idOf(m), signal, arg, func(ctx workflow.Context) {
+		if m.over() {
 			return // it has ended, and its last report came first
 		}
-		b.Note(ctx, id+" was terminated, and is started again", migration.Command{Reason: "it was " + string(last.Phase)})
-		customer.Start(ctx, customer.Again(b.customer(id), last, b.Round, b.Told[id] && !b.answered(id)))
+		b.Note(ctx, m.Status.ID+" was terminated, and is started again", migration.Command{Reason: "it was " + string(m.Status.Phase)})
+		customer.Start(ctx, customer.Again(b.customer(m), m.Status, b.Round, m.Told && !m.answered(b.Round)))
 		if signal != mail.SignalAsk && signal != mail.SignalGo { // go travels in the state
-			b.Tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signal, arg)
-		} else if b.Phase == migration.BatchTakingBack && b.Back != nil && b.mustComeBack(id) {
-			b.Tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), mail.SignalBack, b.backWord())
+			b.Tell(ctx, b.idOf(m), signal, arg)
+		} else if b.Phase == migration.BatchTakingBack && b.Back != nil && m.mustComeBack(b.Round) {
+			b.Tell(ctx, b.idOf(m), mail.SignalBack, b.backWord())
 		}
 	})
 }
 
+func (b *batch) idOf(m *member) string { return migration.CustomerID(b.in.Spec.Plan, m.Status.ID) }
+
 // customer is how a Customer of the batch is started.
-func (b *batch) customer(id string) customer.Input {
-	return customer.Input{Spec: b.in.Spec, ID: id, Batch: b.in.Batch.Name}
+func (b *batch) customer(m *member) customer.Input {
+	return customer.Input{Spec: b.in.Spec, ID: m.Status.ID, Batch: b.in.Batch.Name}
 }
 
 // StartCustomer starts a Customer that its Batch has not seen yet.
