@@ -1,10 +1,11 @@
-// Package batch is the story of a batch: it waits at its gate, tells its customers to go in a
-// sliding window, and takes all of them back where the plan says that one that fails takes the
-// others with it.
+// Package batch is the story of a batch: it starts its customers and waits for its turn, waits at
+// its gate, tells its customers to go in a sliding window, and takes all of them back where the
+// plan says that one that fails takes the others with it.
 package batch
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -19,7 +20,10 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-const gatePause = 5 * time.Second // between two looks at what the gate waits for
+const (
+	gatePause   = 5 * time.Second // between two looks at what the gate waits for
+	reportPause = time.Second     // in which changes are reported to the migration together
+)
 
 // Input starts a Batch, and carries it over continue-as-new.
 type Input struct {
@@ -29,6 +33,7 @@ type Input struct {
 	// Was is what the batch had last reported where it is started again after an operator
 	// terminated it, Incidents what it had counted.
 	Was       *migration.BatchStatus `json:"was,omitempty"`
+	Turn      bool                   `json:"turn,omitempty"` // the migration has released it already
 	Incidents int                    `json:"incidents,omitempty"`
 	State     *State                 `json:"state,omitempty"`
 }
@@ -39,15 +44,20 @@ type State struct {
 	mail.Box                            `json:"mail"`
 	roll.Roll                           `json:"roll"`
 
-	Paused     *mail.Pause       `json:"paused,omitempty"`
-	PauseOrder mail.Order        `json:"pauseOrder"` // of the migration's last word on it
-	Approvals  []migration.Event `json:"approvals,omitempty"`
-	Members    []*member         `json:"members"` // in the plan's order
-	Incidents  int               `json:"incidents"`
-	TakeBack   *mail.Wish        `json:"takeBack,omitempty"` // asked for
-	Back       *mail.Wish        `json:"back,omitempty"`     // being carried out
-	AnyTime    bool              `json:"anyTime,omitempty"`  // an operator's retry does not wait for the window
-	Round      int               `json:"round"`              // grows by every retry
+	Paused     *mail.Pause          `json:"paused,omitempty"`
+	PauseOrder mail.Order           `json:"pauseOrder"` // of the migration's last word on it
+	Approvals  []migration.Event    `json:"approvals,omitempty"`
+	Members    []*member            `json:"members"`            // in the plan's order
+	Gathered   int                  `json:"gathered"`           // so many of them have been asked where they stand, or started
+	Begun      bool                 `json:"begun"`              // all have, and the batch goes its way
+	Turn       bool                 `json:"turn,omitempty"`     // the migration has released it
+	News       bool                 `json:"news,omitempty"`     // something has changed since the last report to the migration
+	Reported   migration.BatchPhase `json:"reported,omitempty"` // the phase in that report
+	Incidents  int                  `json:"incidents"`
+	TakeBack   *mail.Wish           `json:"takeBack,omitempty"` // asked for
+	Back       *mail.Wish           `json:"back,omitempty"`     // being carried out
+	AnyTime    bool                 `json:"anyTime,omitempty"`  // an operator's retry does not wait for the window
+	Round      int                  `json:"round"`              // grows by every retry
 }
 
 // Batch cuts its customers over together: it waits at its gate, tells them to go in a sliding
@@ -66,9 +76,11 @@ type batch struct {
 	plan state.Plan
 	State
 
-	by    map[string]*member // Members by id
-	retry *mail.Wish
-	abort *mail.Wish
+	by        map[string]*member // Members by id
+	wasReset  bool
+	retry     *mail.Wish
+	abort     *mail.Wish
+	dismissed *mail.Wish // the migration ends before the turn of this batch
 }
 
 func newBatch(in Input) *batch {
@@ -76,7 +88,10 @@ func newBatch(in Input) *batch {
 	if in.State != nil {
 		b.State = *in.State
 	} else {
-		b.State = State{Incidents: in.Incidents, Members: newMembers(in.Batch)}
+		b.State = State{Incidents: in.Incidents, Members: newMembers(in.Batch), Turn: in.Turn}
+		if in.Was != nil {
+			b.Approvals = in.Was.Approvals
+		}
 		if b.Paused = in.Paused; b.Paused != nil {
 			b.PauseOrder = b.Paused.Order
 		}
@@ -89,7 +104,7 @@ func newBatch(in Input) *batch {
 }
 
 func (b *batch) setup(ctx workflow.Context) error {
-	b.Hooks = status.Hooks{Describe: b.describe, MayDo: b.mayDo, Changed: b.tellMigration}
+	b.Hooks = status.Hooks{Describe: b.describe, MayDo: b.mayDo, Changed: b.changed}
 	err := workflow.SetQueryHandlerWithOptions(ctx, migration.QueryStatus, b.page,
 		workflow.QueryHandlerOptions{Description: "The batch and a page of its customers: offset and limit."})
 	if err != nil {
@@ -97,6 +112,12 @@ func (b *batch) setup(ctx workflow.Context) error {
 	}
 	mail.Listen(ctx, mail.SignalReport, "A customer reports.", b.took)
 	mail.Listen(ctx, mail.SignalBack, "The migration takes the batch back.", func(_ workflow.Context, w mail.Wish) { b.takeBackAll(w) })
+	mail.Listen(ctx, mail.SignalTurn, "It is the batch's turn.", func(workflow.Context, mail.Turn) { b.Turn = true })
+	mail.Listen(ctx, mail.SignalDismiss, "The migration ends before the turn of the batch.", func(_ workflow.Context, w mail.Wish) {
+		if !b.Turn {
+			b.dismissed = &w
+		}
+	})
 	mail.Listen(ctx, mail.SignalAbort, "The migration ends here.", func(_ workflow.Context, w mail.Wish) { b.abort = &w })
 	mail.Listen(ctx, mail.SignalPause, "The migration pauses or resumes.", b.hear)
 	mail.Listen(ctx, mail.SignalAsk, "The migration calls the roll.", func(ctx workflow.Context, a mail.Ask) {
@@ -135,14 +156,19 @@ func (b *batch) run(ctx workflow.Context) error {
 	if err := workflow.ExecuteActivity(l, work.State.LoadPlan, b.in.Spec).Get(l, &b.plan); err != nil {
 		return err
 	}
-	if b.in.State == nil || mail.WasReset(ctx) { // what it carried over is of an earlier day, too
-		b.gather(ctx)
-		b.begin(ctx)
+	if b.wasReset = mail.WasReset(ctx); b.wasReset { // what it carried over is of an earlier day, too
+		b.Gathered, b.Begun, b.Phase = 0, false, ""
+	}
+	if b.Phase == "" {
+		b.Set(ctx, migration.BatchWaiting, migration.WaitTurn, "")
 	}
 	background, _ := workflow.NewDisconnectedContext(ctx)
 	workflow.Go(background, func(ctx workflow.Context) { b.Keep(ctx, b.rollEvery, b.callRoll) })
+	workflow.Go(background, b.report)
 	for {
 		switch b.Phase {
+		case migration.BatchWaiting:
+			b.wait(ctx)
 		case migration.BatchGate:
 			b.gate(ctx)
 		case migration.BatchCuttingOver:
@@ -174,14 +200,39 @@ func (b *batch) run(ctx workflow.Context) error {
 }
 
 func (b *batch) mustRenew(ctx workflow.Context) bool {
-	return b.retry == nil && b.abort == nil &&
-		mail.Renewable(ctx, mail.SignalReport, mail.SignalBack, mail.SignalAbort, mail.SignalPause, mail.SignalAsk)
+	return b.retry == nil && b.abort == nil && b.dismissed == nil &&
+		mail.Renewable(ctx, mail.SignalReport, mail.SignalBack, mail.SignalTurn, mail.SignalDismiss, mail.SignalAbort, mail.SignalPause,
+			mail.SignalAsk)
 }
 
 // called says whether somebody wants something else than what is under way, or the history has
 // grown too long to go on with it.
 func (b *batch) called(ctx workflow.Context) bool {
 	return b.TakeBack != nil || b.abort != nil || b.mustRenew(ctx)
+}
+
+// wait is for the batch's turn, while its customers start: from then on each of them is in every
+// list, can be held, and the batch can be approved.
+func (b *batch) wait(ctx workflow.Context) {
+	if !b.Begun {
+		if b.gather(ctx) {
+			b.begin(ctx)
+		}
+		return
+	}
+	b.await(ctx, func() bool { return b.Turn || b.dismissed != nil || b.called(ctx) })
+	switch {
+	case b.abort != nil, b.TakeBack != nil && b.tally().gone > 0:
+		b.leave(ctx)
+	case b.dismissed != nil:
+		b.Set(ctx, migration.BatchAborting, migration.WaitNothing, b.dismissed.Reason)
+	case b.TakeBack != nil: // nobody has gone
+		b.TakeBack = nil
+	case b.Turn && b.tally().next == nil: // everybody is on AWS since an earlier run of the plan
+		b.Set(ctx, migration.BatchCuttingOver, migration.WaitHealth, "")
+	case b.Turn:
+		b.Set(ctx, migration.BatchGate, b.gateWaits(ctx), "")
+	}
 }
 
 // gateWaits says what stands between the batch and its customers now.
@@ -363,14 +414,25 @@ func (b *batch) leave(ctx workflow.Context) {
 	}
 }
 
-// end ends every customer at home, and waits until it has; who was on the way comes home first.
+// end ends every customer at home, and waits until it has; who was on the way comes home first. A
+// batch that is dismissed leaves those on AWS alone, who have been there since an earlier run of
+// the plan.
 func (b *batch) end(ctx workflow.Context) {
-	for _, m := range b.Members {
-		b.tellCustomer(ctx, m, mail.SignalAbort, *b.abort)
+	ended := func() bool { return b.tally().closed() }
+	if b.abort != nil {
+		b.each(ctx, func(m *member) { b.tellCustomer(ctx, m, mail.SignalAbort, *b.abort) })
+	} else {
+		b.each(ctx, func(m *member) {
+			if m.Status.Home != migration.AWS {
+				b.tellCustomer(ctx, m, mail.SignalDismiss, *b.dismissed)
+			}
+		})
+		ended = func() bool {
+			return !slices.ContainsFunc(b.Members, func(m *member) bool { return !m.over() && m.Status.Home != migration.AWS })
+		}
 	}
-	closed := func() bool { return b.tally().closed() }
-	b.await(ctx, closed)
-	if closed() {
+	b.await(ctx, ended)
+	if ended() {
 		b.Set(ctx, migration.BatchAborted, migration.WaitNothing, b.Reason)
 	}
 }
@@ -379,11 +441,11 @@ func (b *batch) end(ctx workflow.Context) {
 func (b *batch) takeBack(ctx workflow.Context) {
 	if b.TakeBack != nil {
 		b.Back, b.TakeBack = b.TakeBack, nil
-		for _, m := range b.Members {
+		b.each(ctx, func(m *member) {
 			if m.mustComeBack(b.Round) {
 				b.tellCustomer(ctx, m, mail.SignalBack, b.backWord())
 			}
-		}
+		})
 	}
 	home := func() bool { return b.tally().missing == 0 }
 	b.await(ctx, func() bool { return home() || b.called(ctx) })
@@ -450,8 +512,11 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 					r.Status.Reason)})
 		}
 	}
+	if !m.Told && m.Status.Home == migration.AWS { // it has been there since an earlier run of the plan, and soaks
+		m.Told, m.Heard = true, b.Round
+	}
 	b.Show(ctx)
-	b.tellMigration(ctx)
+	b.changed(ctx)
 }
 
 // takeBackAll is the last word: a retry from before it that nobody has acted on would send the
@@ -462,7 +527,28 @@ func (b *batch) approve(ctx workflow.Context, k migration.Command) {
 	b.Approvals = append(b.Approvals, migration.Event{At: workflow.Now(ctx), What: "approved", By: k.By, Why: k.Reason})
 }
 
+// changed has the migration told: at once of a new phase, and of everything else within
+// reportPause.
+func (b *batch) changed(ctx workflow.Context) {
+	if b.News = true; b.Phase != b.Reported {
+		b.tellMigration(ctx)
+	}
+}
+
+// report tells the migration what has changed, together. It never returns.
+func (b *batch) report(ctx workflow.Context) {
+	for workflow.Await(ctx, func() bool { return b.News }) == nil {
+		if work.Sleep(ctx, reportPause, "before the batch reports what has changed") != nil {
+			return
+		}
+		if b.News {
+			b.tellMigration(ctx)
+		}
+	}
+}
+
 func (b *batch) tellMigration(ctx workflow.Context) {
+	b.News, b.Reported = false, b.Phase
 	s := b.status()
 	s.Customers = nil
 	b.Tell(ctx, migration.MigrationID(b.in.Spec.Plan), mail.SignalBatch,

@@ -34,6 +34,8 @@ type herd struct {
 	slow      map[string]time.Duration // how much longer the way back takes
 	again     map[string]bool          // an operator sends it out again as soon as it is home, once
 	lag       migration.Duration
+	waits     bool // for its turn
+	started   int
 	moving    int // at this moment
 	unbaked   int
 	most      struct{ moving, unbaked int }
@@ -71,11 +73,9 @@ func newHerd(t *testing.T, customers int) *herd {
 // migration plays the Migration, for one batch.
 func (h *herd) migration(ctx workflow.Context) error {
 	mail.Listen(ctx, mail.SignalBatch, "", func(_ workflow.Context, r mail.BatchReport) { h.reports = append(h.reports, r) })
-	for _, id := range h.batch.Customers {
-		StartCustomer(ctx, migration.SpecRef{Plan: "shop"}, h.batch.Name, id)
-	}
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: migration.BatchID("shop", "wave")})
-	return workflow.ExecuteChildWorkflow(ctx, Batch, Input{Spec: migration.SpecRef{Plan: "shop"}, Batch: h.batch}).Get(ctx, nil)
+	return workflow.ExecuteChildWorkflow(ctx, Batch, Input{Spec: migration.SpecRef{Plan: "shop"}, Batch: h.batch, Turn: !h.waits}).Get(ctx,
+		nil)
 }
 
 // signal tells the batch something.
@@ -101,6 +101,7 @@ func (s *shop) ReadLag(postgres.PostgresRef) (postgres.Lag, error) {
 func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 	c := migration.CustomerStatus{ID: in.ID, Home: migration.OnPrem, Phase: migration.CustomerWaiting}
 	round, n := 0, 0
+	h.started++
 	report := func() {
 		n++
 		workflow.SignalExternalWorkflow(ctx, migration.BatchID("shop", "wave"), "", mail.SignalReport,
@@ -119,11 +120,13 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 		}
 	})
 	mail.Listen(ctx, mail.SignalAbort, "", func(workflow.Context, mail.Wish) { abort = true })
+	mail.Listen(ctx, mail.SignalDismiss, "", func(workflow.Context, mail.Wish) { abort = abort || round == 0 })
 	mail.Listen(ctx, mail.SignalAsk, "", func(_ workflow.Context, a mail.Ask) {
 		if a.Report {
 			report()
 		}
 	})
+	report()
 	for {
 		_ = workflow.Await(ctx, func() bool { return goes || back || abort })
 		switch {
@@ -432,4 +435,39 @@ func TestWhoIsSentOutWhileItsBatchIsTakenBackIsTakenBackToo(t *testing.T) {
 	})
 	h.run()
 	require.Equal(t, []string{"c0", "c1", "c0"}, h.went)
+}
+
+func TestABatchIsApprovedAheadOfItsTurnWhileItsCustomersAreAllThere(t *testing.T) {
+	const customers = chunk + 1
+	h := newHerd(t, customers)
+	h.waits, h.batch.Approvals = true, 1
+	h.at(time.Minute, func() {
+		s := h.says()
+		require.Equal(t, migration.BatchWaiting, s.Phase)
+		require.Equal(t, migration.WaitTurn, s.WaitingFor)
+		require.Equal(t, []string{migration.UpdateApprove}, s.MayDo)
+		require.Equal(t, customers, s.Counts.Waiting)
+		require.Equal(t, customers, h.started)
+		h.command(migration.UpdateApprove, "ann", "")
+		h.signal(mail.SignalBack, mail.Wish{By: "bob"}) // of the whole migration: nobody of this batch has gone
+	})
+	h.at(time.Hour, func() {
+		require.Empty(t, h.went)
+		require.Equal(t, migration.BatchWaiting, h.says().Phase)
+		h.signal(mail.SignalTurn, mail.Turn{})
+	})
+	h.run()
+	require.Len(t, h.went, customers)
+	require.Equal(t, migration.BatchDone, h.finalSays.Phase)
+	require.Less(t, len(h.reports), 40, "what happens within a second is reported together")
+}
+
+func TestABatchIsDismissedWithItsCustomersWhereItsTurnHasNotCome(t *testing.T) {
+	h := newHerd(t, 3)
+	h.waits = true
+	h.at(time.Minute, func() { h.signal(mail.SignalDismiss, mail.Wish{By: "drover"}) })
+	h.run()
+	require.Equal(t, migration.BatchAborted, h.finalSays.Phase)
+	require.Empty(t, h.went)
+	require.True(t, h.reports[len(h.reports)-1].Closed)
 }

@@ -17,25 +17,58 @@ import (
 // cannot must not keep the others.
 const gatherPatience = 30 * time.Second
 
+// chunk is how many customers a batch starts or tells at a time. Temporal allows a workflow 2,000
+// signals and 2,000 children that are pending (limit.numPendingSignals.error,
+// limit.numPendingChildExecutions.error), and advises 500.
+const chunk = 200
+
+// each does something for every member, and waits after each chunk until what it told them is
+// delivered.
+func (b *batch) each(ctx workflow.Context, do func(*member)) {
+	for members := range slices.Chunk(b.Members, chunk) {
+		for _, m := range members {
+			do(m)
+		}
+		b.Flush(ctx)
+	}
+}
+
 // gather asks every customer where it stands, before anything else: a batch may be started again
 // beside customers that are under way. Customers that do not run are started. One that says nothing
 // for long has no home yet, and is told to go in its turn all the same: it goes, or says why not,
-// when its data answers.
-func (b *batch) gather(ctx workflow.Context) {
-	for _, m := range b.Members {
-		b.TellOr(ctx, b.idOf(m), mail.SignalAsk, mail.Ask{Report: true}, func(ctx workflow.Context) {
-			customer.Start(ctx, b.customer(m))
-		})
+// when its data answers. It is false where the history has grown too long in the middle.
+func (b *batch) gather(ctx workflow.Context) bool {
+	ctx, _ = workflow.NewDisconnectedContext(ctx) // a cancel is looked at when all are there
+	for b.Gathered < len(b.Members) {
+		members := b.Members[b.Gathered:min(b.Gathered+chunk, len(b.Members))]
+		all := workflow.NewWaitGroup(ctx)
+		for _, m := range members {
+			all.Add(1)
+			workflow.Go(ctx, func(ctx workflow.Context) {
+				defer all.Done()
+				if !customer.Start(ctx, b.customer(m)) {
+					b.Tell(ctx, b.idOf(m), mail.SignalAsk, mail.Ask{Report: true})
+				}
+			})
+		}
+		all.Wait(ctx)
+		b.Flush(ctx)
+		if b.Gathered += len(members); b.mustRenew(ctx) {
+			return false
+		}
 	}
 	work.AwaitFor(ctx, gatherPatience, "until every customer has said where it stands", func() bool {
 		return !slices.ContainsFunc(b.Members, func(m *member) bool { return m.Order == mail.Order{} })
 	})
+	return true
 }
 
-// begin goes to the gate, or to where a batch was that an operator has terminated.
+// begin goes on to wait for the batch's turn, or to where a batch was that an operator has
+// terminated.
 func (b *batch) begin(ctx workflow.Context) {
-	if mail.WasReset(ctx) { // the server has delivered every signal once more
-		b.TakeBack, b.retry, b.abort = nil, nil, nil
+	b.Begun = true
+	if b.wasReset { // the server has delivered every signal once more
+		b.TakeBack, b.retry, b.abort, b.dismissed = nil, nil, nil, nil
 		b.Note(ctx, "reset in Temporal", migration.Command{})
 	}
 	for _, m := range b.Members { // they may have heard of a batch that was terminated
@@ -43,7 +76,6 @@ func (b *batch) begin(ctx workflow.Context) {
 	}
 	b.newRound(migration.CustomerFinding, migration.CustomerWaiting)
 	if was := b.in.Was; was != nil {
-		b.Approvals = was.Approvals
 		b.Note(ctx, "started again: it was terminated while "+string(was.Phase), migration.Command{})
 		switch was.Phase {
 		case migration.BatchTakingBack, migration.BatchTakenBack:
@@ -55,7 +87,6 @@ func (b *batch) begin(ctx workflow.Context) {
 			return
 		}
 	}
-	b.Set(ctx, migration.BatchGate, b.gateWaits(ctx), "")
 }
 
 // hear takes the migration's word on whether customers may go. An older word does not override a
@@ -82,9 +113,7 @@ const rollPace = 300 * time.Millisecond
 // rollEvery is how long to wait before the next roll call: short while somebody is under way.
 func (b *batch) rollEvery() time.Duration {
 	switch t := b.tally(); {
-	case t.unbaked > 0, b.Phase == migration.BatchTakingBack:
-		return roll.Often
-	case t.watched > 0:
+	case t.unbaked > 0, b.Phase == migration.BatchTakingBack, t.watched > 0:
 		return max(roll.Often, time.Duration(len(b.Members))*rollPace)
 	default:
 		return 0
@@ -92,14 +121,14 @@ func (b *batch) rollEvery() time.Duration {
 }
 
 func (b *batch) callRoll(ctx workflow.Context) {
-	for _, m := range b.Members {
+	b.each(ctx, func(m *member) {
 		switch {
 		case b.Phase == migration.BatchTakingBack && b.Back != nil && m.strays(b.Round):
 			b.tellCustomer(ctx, m, mail.SignalBack, b.backWord())
 		case m.watched():
-			b.tellCustomer(ctx, m, mail.SignalAsk, mail.Ask{})
+			b.tellCustomer(ctx, m, mail.SignalAsk, mail.Ask{Report: !m.answered(b.Round)})
 		}
-	}
+	})
 }
 
 // tellCustomer signals a customer; one that does not run any more goes on from where it last
@@ -124,9 +153,4 @@ func (b *batch) idOf(m *member) string { return migration.CustomerID(b.in.Spec.P
 // customer is how a Customer of the batch is started.
 func (b *batch) customer(m *member) customer.Input {
 	return customer.Input{Spec: b.in.Spec, ID: m.Status.ID, Batch: b.in.Batch.Name}
-}
-
-// StartCustomer starts a Customer that its Batch has not seen yet.
-func StartCustomer(ctx workflow.Context, spec migration.SpecRef, batch, id string) {
-	customer.Start(ctx, customer.Input{Spec: spec, ID: id, Batch: batch})
 }

@@ -63,7 +63,8 @@ func (b *batch) allowed(name string, cmd migration.Command) error {
 		}
 	case migration.UpdateRollback:
 		gone := b.tally().gone > 0
-		if b.Phase == migration.BatchCuttingOver || gone && (b.Phase == migration.BatchGate || b.Phase == migration.BatchDone) {
+		if b.Phase == migration.BatchCuttingOver || gone &&
+			(b.Phase == migration.BatchWaiting || b.Phase == migration.BatchGate || b.Phase == migration.BatchDone) {
 			return nil
 		}
 	}

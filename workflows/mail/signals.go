@@ -7,7 +7,8 @@ const (
 	SignalGo      = "go"      // Batch -> Customer: cut over
 	SignalBack    = "back"    // Batch -> Customer, Migration -> Batch: take back
 	SignalAbort   = "abort"   // Migration -> Batch -> Customer: end at home
-	SignalDismiss = "dismiss" // Migration -> Customer: end, if you were never told to go
+	SignalTurn    = "turn"    // Migration -> Batch: the batches before are through
+	SignalDismiss = "dismiss" // Migration -> Batch -> Customer: end, if you were never told to go
 	SignalReport  = "report"  // Customer -> Batch
 	SignalBatch   = "batch"   // Batch -> Migration
 	SignalPiece   = "piece"   // Workload, Replication -> Migration
@@ -97,6 +98,9 @@ type Pause struct {
 type Trouble struct {
 	Words string `json:"words"`
 }
+
+// Turn releases a batch.
+type Turn struct{}
 
 // Ask is a roll call: that it is delivered says that the workflow runs.
 type Ask struct {
