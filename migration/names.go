@@ -7,6 +7,7 @@ import "fmt"
 const (
 	QueueMain   = "drover"
 	QueueFreeze = "drover-freeze"
+	QueueWatch  = "drover-watch" // of the main worker: a bake takes a slot for as long as it lasts, and thousands may bake
 )
 
 // SiteQueue is where a site's bulk work runs.

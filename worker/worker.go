@@ -36,6 +36,7 @@ const (
 	mainAtOnce   = 1000
 	siteAtOnce   = 50
 	freezeAtOnce = 200
+	watchAtOnce  = 5000
 )
 
 // How many polls of a queue a process keeps waiting. Temporal splits a queue into four partitions,
@@ -146,7 +147,8 @@ type queue struct {
 func queues(o Options) (out []queue) {
 	if o.Main {
 		out = append(out, queue{migration.QueueMain, true, mainAtOnce, mainPolls},
-			queue{migration.QueueFreeze, false, freezeAtOnce, freezePolls})
+			queue{migration.QueueFreeze, false, freezeAtOnce, freezePolls},
+			queue{migration.QueueWatch, false, watchAtOnce, sitePolls})
 	}
 	for _, site := range o.Sites {
 		out = append(out, queue{migration.SiteQueue(site), false, siteAtOnce, sitePolls},

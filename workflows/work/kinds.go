@@ -43,7 +43,7 @@ var (
 	// Launch is a change in AWS that takes minutes: an image, an instance, a service.
 	Launch = Here{work{queue: inMain, attempt: time.Hour, heartbeat: time.Minute, retry: patient(time.Minute), finishes: true}}
 	// Watch probes for as long as Lasting says; a worker that dies is missed within seconds.
-	Watch = Here{work{queue: inMain, attempt: 5 * time.Minute, heartbeat: heartbeat, retry: patient(5 * time.Second)}}
+	Watch = Here{work{queue: inWatch, attempt: 5 * time.Minute, heartbeat: heartbeat, retry: patient(5 * time.Second)}}
 
 	// Survey is a question next to a site's data, or a change of its setup, that may take minutes.
 	Survey = There{work{queue: migration.SiteQueue, attempt: 10 * time.Minute, heartbeat: time.Minute, retry: patient(30 * time.Second),
@@ -141,6 +141,8 @@ func (w work) options(ctx workflow.Context, site, summary string) workflow.Conte
 }
 
 func inMain(string) string { return migration.QueueMain }
+
+func inWatch(string) string { return migration.QueueWatch }
 
 // patient retries for ever: what it does must happen, and can be repeated.
 func patient(most time.Duration) retry {
