@@ -437,24 +437,55 @@ func (b *batch) end(ctx workflow.Context) {
 	}
 }
 
-// takeBack asks everyone that has gone to come home, and waits until they have.
+// backFactor is how many customers come back at a time, as a multiple of those that go at a time.
+// All share the connections that the customers' freezes need, and a way back that waits for a
+// connection inside its freeze gives up.
+const backFactor = 2
+
+// takeBack asks everyone that has gone to come home, so many at a time, and waits until they have.
 func (b *batch) takeBack(ctx workflow.Context) {
 	if b.TakeBack != nil {
 		b.Back, b.TakeBack = b.TakeBack, nil
-		b.each(ctx, func(m *member) {
-			if m.mustComeBack(b.Round) {
-				b.tellCustomer(ctx, m, mail.SignalBack, b.backWord())
-			}
+		for _, m := range b.Members {
+			m.Recalled = nil
+		}
+	}
+	for ctx.Err() == nil && !b.called(ctx) {
+		next, under := b.recalls()
+		if next == nil && under == 0 {
+			break
+		}
+		if slots := backFactor * max(b.in.Batch.Concurrency, 1); next != nil && under < slots {
+			at := next.Order
+			next.Recalled = &at
+			b.tellCustomer(ctx, next, mail.SignalBack, b.backWord())
+			continue
+		}
+		b.await(ctx, func() bool {
+			n, u := b.recalls()
+			return n != next || u < under || b.called(ctx)
 		})
 	}
-	home := func() bool { return b.tally().missing == 0 }
-	b.await(ctx, func() bool { return home() || b.called(ctx) })
-	switch {
+	switch next, under := b.recalls(); {
 	case b.abort != nil:
 		b.leave(ctx)
-	case home() && b.TakeBack == nil:
+	case next == nil && under == 0 && b.TakeBack == nil:
 		b.Set(ctx, migration.BatchTakenBack, migration.WaitOperator, b.Reason+b.stayed())
 	}
+}
+
+// recalls says who is to be told next to come back, nil: nobody, and how many are on their way.
+func (b *batch) recalls() (next *member, under int) {
+	for _, m := range b.Members {
+		switch {
+		case !m.mustComeBack(b.Round):
+		case m.comesBack(b.Round):
+			under++
+		case m.Recalled == nil && next == nil:
+			next = m
+		}
+	}
+	return next, under
 }
 
 func (b *batch) backWord() mail.Back { return mail.Back{Wish: *b.Back, Round: b.Round} }

@@ -38,7 +38,8 @@ type herd struct {
 	started   int
 	moving    int // at this moment
 	unbaked   int
-	most      struct{ moving, unbaked int }
+	most      struct{ moving, unbaked, back int }
+	back      int      // on their way home
 	went      []string // who has gone, in that order
 	reports   []mail.BatchReport
 	commands  int
@@ -160,7 +161,10 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 			c.Cause = migration.ByVerdict
 		}
 		set(migration.CustomerMovingBack)
+		h.back++
+		h.most.back = max(h.most.back, h.back)
 		_ = workflow.Sleep(ctx, moveTime+h.slow[in.ID])
+		h.back--
 		back = false
 		if h.stuck[in.ID] {
 			set(migration.CustomerHeld)
@@ -470,4 +474,16 @@ func TestABatchIsDismissedWithItsCustomersWhereItsTurnHasNotCome(t *testing.T) {
 	require.Equal(t, migration.BatchAborted, h.finalSays.Phase)
 	require.Empty(t, h.went)
 	require.True(t, h.reports[len(h.reports)-1].Closed)
+}
+
+func TestTheWayBackHasSlotsOfItsOwn(t *testing.T) {
+	h := newHerd(t, 9)
+	h.batch.Concurrency = 2
+	h.at(10*time.Minute, func() { h.command(migration.UpdateRollback, "ann", "") })
+	h.at(30*time.Minute, func() {
+		require.Equal(t, migration.BatchTakenBack, h.says().Phase)
+		require.Zero(t, h.says().Counts.Away)
+	})
+	h.run()
+	require.Equal(t, 2*backFactor, h.most.back)
 }

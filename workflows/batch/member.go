@@ -13,6 +13,9 @@ type member struct {
 	Order  mail.Order               `json:"order"`  // of that report; zero: it has not reported yet
 	Told   bool                     `json:"told"`   // in this round: to go, or that it is not asked
 	Heard  int                      `json:"heard"`  // the round that it has answered
+	// Recalled is set when the customer has been told to come back with its batch: what it had last
+	// reported then.
+	Recalled *mail.Order `json:"recalled,omitempty"`
 }
 
 // newMembers has every customer of a batch, in the plan's order. None has a home before it has said
@@ -64,11 +67,24 @@ func (m *member) mustComeBack(round int) bool {
 	return m.watched() && (!m.answered(round) || m.Status.Home != migration.OnPrem || m.moving() || m.is(migration.CustomerWaiting))
 }
 
+// comesBack says that the customer takes one of the slots of the way back: it has been told, and is
+// neither home nor held on the way.
+func (m *member) comesBack(round int) bool {
+	switch {
+	case m.is(migration.CustomerMovingBack):
+		return true
+	case m.Recalled == nil:
+		return false
+	}
+	heldSince := m.answered(round) && m.is(migration.CustomerHeld) && m.Order != *m.Recalled
+	return m.mustComeBack(round) && !heldSince
+}
+
 // strays says that the customer is neither at home nor on its way there, and is not held: while its
 // batch is taken back, an operator's retry has sent it out again, or has let it go on from where it
 // was held on AWS.
 func (m *member) strays(round int) bool {
-	return m.answered(round) && m.mustComeBack(round) && !m.is(migration.CustomerHeld, migration.CustomerMovingBack)
+	return m.Recalled != nil && m.answered(round) && m.mustComeBack(round) && !m.is(migration.CustomerHeld, migration.CustomerMovingBack)
 }
 
 // tally is what a batch counts, from one pass over its members.
@@ -80,7 +96,6 @@ type tally struct {
 	unbaked  int
 	watched  int
 	gone     int // must come back when the batch does
-	missing  int // of those, not held where an operator looks after them
 	stayed   int // have finished on AWS: nobody takes them back any more
 	open     int // have not ended
 }
@@ -98,7 +113,6 @@ func (b *batch) tally() (t tally) {
 		}
 		gone := m.mustComeBack(b.Round)
 		count(&t.gone, gone)
-		count(&t.missing, gone && !(m.answered(b.Round) && m.is(migration.CustomerHeld)))
 		count(&t.Away, gone || m.Status.Home == migration.AWS)
 		count(&t.atHome, m.Status.Home == migration.OnPrem)
 		count(&t.inFlight, m.inFlight(b.Round))

@@ -142,7 +142,7 @@ func (b *batch) tellCustomer(ctx workflow.Context, m *member, signal string, arg
 		customer.Start(ctx, customer.Again(b.customer(m), m.Status, b.Round, m.Told && !m.answered(b.Round)))
 		if signal != mail.SignalAsk && signal != mail.SignalGo { // go travels in the state
 			b.Tell(ctx, b.idOf(m), signal, arg)
-		} else if b.Phase == migration.BatchTakingBack && b.Back != nil && m.mustComeBack(b.Round) {
+		} else if b.Phase == migration.BatchTakingBack && b.Back != nil && m.Recalled != nil && m.mustComeBack(b.Round) {
 			b.Tell(ctx, b.idOf(m), mail.SignalBack, b.backWord())
 		}
 	})
