@@ -44,20 +44,23 @@ type State struct {
 	mail.Box                            `json:"mail"`
 	roll.Roll                           `json:"roll"`
 
-	Paused     *mail.Pause          `json:"paused,omitempty"`
-	PauseOrder mail.Order           `json:"pauseOrder"` // of the migration's last word on it
-	Approvals  []migration.Event    `json:"approvals,omitempty"`
-	Members    []*member            `json:"members"`            // in the plan's order
-	Gathered   int                  `json:"gathered"`           // so many of them have been asked where they stand, or started
-	Begun      bool                 `json:"begun"`              // all have, and the batch goes its way
-	Turn       bool                 `json:"turn,omitempty"`     // the migration has released it
-	News       bool                 `json:"news,omitempty"`     // something has changed since the last report to the migration
-	Reported   migration.BatchPhase `json:"reported,omitempty"` // the phase in that report
-	Incidents  int                  `json:"incidents"`
-	TakeBack   *mail.Wish           `json:"takeBack,omitempty"` // asked for
-	Back       *mail.Wish           `json:"back,omitempty"`     // being carried out
-	AnyTime    bool                 `json:"anyTime,omitempty"`  // an operator's retry does not wait for the window
-	Round      int                  `json:"round"`              // grows by every retry
+	Paused     *mail.Pause       `json:"paused,omitempty"`
+	PauseOrder mail.Order        `json:"pauseOrder"` // of the migration's last word on it
+	Approvals  []migration.Event `json:"approvals,omitempty"`
+	Members    []*member         `json:"members"`  // in the plan's order
+	Gathered   int               `json:"gathered"` // so many of them have been asked where they stand, or started
+	Begun      bool              `json:"begun"`    // all have, and the batch goes its way
+	// Was is what an earlier run had last reported, until the batch goes its way.
+	Was       *migration.BatchStatus `json:"was,omitempty"`
+	Reset     bool                   `json:"reset,omitempty"`    // to its start: what it remembers is of an earlier day
+	Turn      bool                   `json:"turn,omitempty"`     // the migration has released it
+	News      bool                   `json:"news,omitempty"`     // something has changed since the last report to the migration
+	Reported  migration.BatchPhase   `json:"reported,omitempty"` // the phase in that report
+	Incidents int                    `json:"incidents"`
+	TakeBack  *mail.Wish             `json:"takeBack,omitempty"` // asked for
+	Back      *mail.Wish             `json:"back,omitempty"`     // being carried out
+	AnyTime   bool                   `json:"anyTime,omitempty"`  // an operator's retry does not wait for the window
+	Round     int                    `json:"round"`              // grows by every retry
 }
 
 // Batch cuts its customers over together: it waits at its gate, tells them to go in a sliding
@@ -77,7 +80,6 @@ type batch struct {
 	State
 
 	by        map[string]*member // Members by id
-	wasReset  bool
 	retry     *mail.Wish
 	abort     *mail.Wish
 	dismissed *mail.Wish // the migration ends before the turn of this batch
@@ -87,20 +89,26 @@ func newBatch(in Input) *batch {
 	b := &batch{in: in}
 	if in.State != nil {
 		b.State = *in.State
-	} else {
-		b.State = State{Incidents: in.Incidents, Members: newMembers(in.Batch), Turn: in.Turn}
-		if in.Was != nil {
-			b.Approvals = in.Was.Approvals
-		}
-		if b.Paused = in.Paused; b.Paused != nil {
-			b.PauseOrder = b.Paused.Order
-		}
+		b.know(b.Members)
+		return b
 	}
-	b.by = make(map[string]*member, len(b.Members))
-	for _, m := range b.Members {
+	b.State = State{Incidents: in.Incidents, Turn: in.Turn, Was: in.Was}
+	if in.Was != nil {
+		b.Approvals = in.Was.Approvals
+	}
+	if b.Paused = in.Paused; b.Paused != nil {
+		b.PauseOrder = b.Paused.Order
+	}
+	b.know(newMembers(in.Batch))
+	return b
+}
+
+// know has the batch know these members.
+func (b *batch) know(members []*member) {
+	b.Members, b.by = members, make(map[string]*member, len(members))
+	for _, m := range members {
 		b.by[m.Status.ID] = m
 	}
-	return b
 }
 
 func (b *batch) setup(ctx workflow.Context) error {
@@ -156,35 +164,25 @@ func (b *batch) run(ctx workflow.Context) error {
 	if err := workflow.ExecuteActivity(l, work.State.LoadPlan, b.in.Spec).Get(l, &b.plan); err != nil {
 		return err
 	}
-	if b.wasReset = mail.WasReset(ctx); b.wasReset { // what it carried over is of an earlier day, too
-		b.Gathered, b.Begun, b.Phase = 0, false, ""
+	if mail.WasReset(ctx) {
+		b.Reset, b.Gathered, b.Begun, b.Was = true, 0, false, nil
+		b.know(newMembers(b.in.Batch))
 	}
-	if b.Phase == "" {
+	switch {
+	case b.Phase != "":
+	case b.Was != nil:
+		b.Set(ctx, b.Was.Phase, b.Was.WaitingFor, "started again: it asks each customer where it stands")
+	default:
 		b.Set(ctx, migration.BatchWaiting, migration.WaitTurn, "")
 	}
 	background, _ := workflow.NewDisconnectedContext(ctx)
 	workflow.Go(background, func(ctx workflow.Context) { b.Keep(ctx, b.rollEvery, b.callRoll) })
 	workflow.Go(background, b.report)
 	for {
-		switch b.Phase {
-		case migration.BatchWaiting:
-			b.wait(ctx)
-		case migration.BatchGate:
-			b.gate(ctx)
-		case migration.BatchCuttingOver:
-			b.cutOver(ctx)
-		case migration.BatchTakingBack:
-			b.takeBack(ctx)
-		case migration.BatchTakenBack, migration.BatchDone:
-			if b.rest(ctx) {
-				return nil
-			}
-		case migration.BatchAborting:
-			b.end(ctx)
-		case migration.BatchAborted:
-			return nil
-		default:
-			return fmt.Errorf("batch %s: phase %q has no story", b.in.Batch.Name, b.Phase)
+		if !b.Begun {
+			b.gather(ctx)
+		} else if over, err := b.goOn(ctx); over || err != nil {
+			return err
 		}
 		if ctx.Err() != nil { // a batch is not given up by a click: no customer goes any more until somebody resumes
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
@@ -199,6 +197,29 @@ func (b *batch) run(ctx workflow.Context) error {
 	}
 }
 
+// goOn goes through one phase, and says whether the batch is over.
+func (b *batch) goOn(ctx workflow.Context) (over bool, err error) {
+	switch b.Phase {
+	case migration.BatchWaiting:
+		b.wait(ctx)
+	case migration.BatchGate:
+		b.gate(ctx)
+	case migration.BatchCuttingOver:
+		b.cutOver(ctx)
+	case migration.BatchTakingBack:
+		b.takeBack(ctx)
+	case migration.BatchTakenBack, migration.BatchDone:
+		return b.rest(ctx), nil
+	case migration.BatchAborting:
+		b.end(ctx)
+	case migration.BatchAborted:
+		return true, nil
+	default:
+		return true, fmt.Errorf("batch %s: phase %q has no story", b.in.Batch.Name, b.Phase)
+	}
+	return false, nil
+}
+
 func (b *batch) mustRenew(ctx workflow.Context) bool {
 	return b.retry == nil && b.abort == nil && b.dismissed == nil &&
 		mail.Renewable(ctx, mail.SignalReport, mail.SignalBack, mail.SignalTurn, mail.SignalDismiss, mail.SignalAbort, mail.SignalPause,
@@ -211,28 +232,33 @@ func (b *batch) called(ctx workflow.Context) bool {
 	return b.TakeBack != nil || b.abort != nil || b.mustRenew(ctx)
 }
 
-// wait is for the batch's turn, while its customers start: from then on each of them is in every
-// list, can be held, and the batch can be approved.
+// wait is for the batch's turn. Its customers have started: each of them is in every list and can be
+// held, and the batch can be approved.
 func (b *batch) wait(ctx workflow.Context) {
-	if !b.Begun {
-		if b.gather(ctx) {
-			b.begin(ctx)
-		}
-		return
-	}
 	b.await(ctx, func() bool { return b.Turn || b.dismissed != nil || b.called(ctx) })
 	switch {
 	case b.abort != nil, b.TakeBack != nil && b.tally().gone > 0:
 		b.leave(ctx)
+	case b.dismissed != nil && b.tally().Away > 0: // since an earlier run of the plan, and somebody must look after them
+		b.Note(ctx, "the migration ended; the batch waits on with its customers on AWS", migration.Command{Reason: b.dismissed.Reason})
+		b.dismissed = nil
 	case b.dismissed != nil:
 		b.Set(ctx, migration.BatchAborting, migration.WaitNothing, b.dismissed.Reason)
 	case b.TakeBack != nil: // nobody has gone
 		b.TakeBack = nil
-	case b.Turn && b.tally().next == nil: // everybody is on AWS since an earlier run of the plan
-		b.Set(ctx, migration.BatchCuttingOver, migration.WaitHealth, "")
 	case b.Turn:
-		b.Set(ctx, migration.BatchGate, b.gateWaits(ctx), "")
+		b.release(ctx)
 	}
+}
+
+// release goes on when the batch has its turn. A gate is for those that are to go: where everybody has
+// gone in an earlier run of the plan there is none.
+func (b *batch) release(ctx workflow.Context) {
+	if b.tally().next == nil {
+		b.Set(ctx, migration.BatchCuttingOver, migration.WaitHealth, "")
+		return
+	}
+	b.Set(ctx, migration.BatchGate, b.gateWaits(ctx), b.gateReason())
 }
 
 // gateWaits says what stands between the batch and its customers now.
@@ -414,26 +440,26 @@ func (b *batch) leave(ctx workflow.Context) {
 	}
 }
 
-// end ends every customer at home, and waits until it has; who was on the way comes home first. A
-// batch that is dismissed leaves those on AWS alone, who have been there since an earlier run of
-// the plan.
+// end ends every customer, and waits until it has; who was on the way comes home first. A batch that is
+// dismissed keeps those whose data says only now that they are on AWS, since an earlier run of the plan.
 func (b *batch) end(ctx workflow.Context) {
+	signal, word := mail.SignalAbort, b.abort
 	ended := func() bool { return b.tally().closed() }
-	if b.abort != nil {
-		b.each(ctx, func(m *member) { b.tellCustomer(ctx, m, mail.SignalAbort, *b.abort) })
-	} else {
-		b.each(ctx, func(m *member) {
-			if m.Status.Home != migration.AWS {
-				b.tellCustomer(ctx, m, mail.SignalDismiss, *b.dismissed)
-			}
-		})
+	if b.abort == nil {
+		signal, word = mail.SignalDismiss, b.dismissed
 		ended = func() bool {
 			return !slices.ContainsFunc(b.Members, func(m *member) bool { return !m.over() && m.Status.Home != migration.AWS })
 		}
 	}
-	b.await(ctx, ended)
-	if ended() {
+	b.each(ctx, func(m *member) { b.tellCustomer(ctx, m, signal, *word) })
+	b.await(ctx, func() bool { return ended() || b.abort != nil && b.abort != word })
+	switch {
+	case b.abort != nil && b.abort != word: // it is aborted while it is dismissed
+	case b.tally().closed():
 		b.Set(ctx, migration.BatchAborted, migration.WaitNothing, b.Reason)
+	case ended():
+		b.dismissed = nil
+		b.Set(ctx, migration.BatchDone, migration.WaitNothing, b.summary())
 	}
 }
 

@@ -33,6 +33,9 @@ type herd struct {
 	stuck     map[string]bool          // cannot go back
 	slow      map[string]time.Duration // how much longer the way back takes
 	again     map[string]bool          // an operator sends it out again as soon as it is home, once
+	late      time.Duration            // how long a customer takes to say where it stands
+	aws       map[string]bool          // has been on AWS since an earlier run of the plan, and soaks
+	was       *migration.BatchStatus   // what a batch had reported that was terminated
 	lag       migration.Duration
 	waits     bool // for its turn
 	started   int
@@ -57,7 +60,7 @@ func newHerd(t *testing.T, customers int) *herd {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	h := &herd{T: t, env: suite.NewTestWorkflowEnvironment(), ill: map[string]bool{}, illLate: map[string]bool{}, stuck: map[string]bool{},
-		slow: map[string]time.Duration{}, again: map[string]bool{}}
+		slow: map[string]time.Duration{}, again: map[string]bool{}, aws: map[string]bool{}}
 	h.batch = migration.Batch{Name: "wave", Concurrency: customers}
 	for i := range customers {
 		h.batch.Customers = append(h.batch.Customers, fmt.Sprintf("c%d", i))
@@ -75,7 +78,7 @@ func newHerd(t *testing.T, customers int) *herd {
 func (h *herd) migration(ctx workflow.Context) error {
 	mail.Listen(ctx, mail.SignalBatch, "", func(_ workflow.Context, r mail.BatchReport) { h.reports = append(h.reports, r) })
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: migration.BatchID("shop", "wave")})
-	return workflow.ExecuteChildWorkflow(ctx, Batch, Input{Spec: migration.SpecRef{Plan: "shop"}, Batch: h.batch, Turn: !h.waits}).Get(ctx,
+	return workflow.ExecuteChildWorkflow(ctx, Batch, Input{Spec: migration.SpecRef{Plan: "shop"}, Batch: h.batch, Turn: !h.waits, Was: h.was}).Get(ctx,
 		nil)
 }
 
@@ -127,6 +130,12 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 			report()
 		}
 	})
+	if h.late > 0 {
+		_ = workflow.Sleep(ctx, h.late)
+	}
+	if h.aws[in.ID] {
+		c.Home, c.Phase = migration.AWS, migration.CustomerSoaking
+	}
 	report()
 	for {
 		_ = workflow.Await(ctx, func() bool { return goes || back || abort })
@@ -206,13 +215,16 @@ func (h *herd) command(name, by, refused string) {
 	require.NoError(h, err)
 }
 
-// run plays the batch until everybody has ended, and a day at most.
+// longest is how long a play lasts at most.
+const longest = 4 * time.Hour
+
+// run plays the batch until everybody has ended, and ends it after longest.
 func (h *herd) run() {
 	h.Helper()
-	h.at(24*time.Hour, func() {
-		h.finalSays = h.says()
-		// it may have ended in this moment
-		_ = h.env.SignalWorkflowByID(migration.BatchID("shop", "wave"), mail.SignalAbort, mail.Wish{By: "the test"})
+	h.at(longest, func() {
+		if h.finalSays = h.says(); !h.reports[len(h.reports)-1].Closed {
+			h.signal(mail.SignalAbort, mail.Wish{By: "the test"})
+		}
 	})
 	h.env.ExecuteWorkflow(h.migration)
 	require.True(h, h.env.IsWorkflowCompleted())
@@ -486,4 +498,67 @@ func TestTheWayBackHasSlotsOfItsOwn(t *testing.T) {
 	})
 	h.run()
 	require.Equal(t, 2*backFactor, h.most.back)
+}
+
+// Whoever is asked whether everybody is at home must not hear that nobody has gone.
+func TestABatchThatIsStartedAgainSaysWhatHeldUntilItKnowsBetter(t *testing.T) {
+	h := newHerd(t, 3)
+	h.was = &migration.BatchStatus{Name: "wave", Phase: migration.BatchDone, Counts: migration.Counts{Customers: 3, OnAWS: 3, Away: 3}}
+	h.aws["c0"], h.aws["c1"], h.aws["c2"] = true, true, true
+	h.late = 20 * time.Second
+	h.at(10*time.Second, func() {
+		require.Equal(t, migration.BatchDone, h.says().Phase)
+		require.Contains(t, h.says().Reason, "asks each customer where it stands")
+		require.Equal(t, h.was.Counts, h.says().Counts)
+		require.Equal(t, []string{migration.UpdateRollback}, h.says().MayDo)
+	})
+	h.at(time.Minute, func() {
+		require.Equal(t, migration.BatchDone, h.says().Phase)
+		for _, r := range h.reports {
+			require.Equal(t, 3, r.Status.Counts.Away, "%+v", r)
+			require.Equal(t, migration.BatchDone, r.Status.Phase)
+		}
+	})
+	h.run()
+	require.Empty(t, h.went)
+}
+
+func TestABatchThatIsStartedAgainWhileItCutOverGoesOnAndIsNotSaidToWait(t *testing.T) {
+	h := newHerd(t, 2)
+	h.was = &migration.BatchStatus{Name: "wave", Phase: migration.BatchCuttingOver, Counts: migration.Counts{Customers: 2, Waiting: 1, OnAWS: 1, Away: 1}}
+	h.aws["c0"] = true
+	h.run()
+	require.Equal(t, []string{"c1"}, h.went)
+	require.Equal(t, migration.BatchDone, h.finalSays.Phase)
+	for _, r := range h.reports {
+		require.NotEqual(t, migration.BatchWaiting, r.Status.Phase)
+	}
+}
+
+// A gate is for those that are to go.
+func TestABatchWhoseCustomersAreAllOnAWSHasNoGate(t *testing.T) {
+	h := newHerd(t, 2)
+	h.batch.Approvals = 1
+	h.aws["c0"], h.aws["c1"] = true, true
+	h.at(time.Minute, func() { require.Equal(t, migration.BatchDone, h.says().Phase) })
+	h.run()
+	require.Empty(t, h.went)
+}
+
+// A migration that fails before the turn of a batch leaves alone who has been on AWS since an earlier run of the plan.
+func TestABatchIsNotDismissedWhileCustomersOfItAreOnAWS(t *testing.T) {
+	h := newHerd(t, 2)
+	h.waits, h.aws["c0"] = true, true
+	h.at(time.Minute, func() { h.signal(mail.SignalDismiss, mail.Wish{By: "drover"}) })
+	h.at(2*time.Minute, func() {
+		s := h.says()
+		require.Equal(t, migration.BatchWaiting, s.Phase)
+		require.Equal(t, 1, s.Counts.Away)
+		require.Equal(t, []migration.CustomerPhase{migration.CustomerSoaking, migration.CustomerWaiting},
+			[]migration.CustomerPhase{s.Customers[0].Phase, s.Customers[1].Phase})
+		h.signal(mail.SignalTurn, mail.Turn{}) // the corrected plan goes on with it
+	})
+	h.run()
+	require.Equal(t, []string{"c1"}, h.went)
+	require.Equal(t, migration.BatchDone, h.finalSays.Phase)
 }

@@ -30,6 +30,9 @@ func newMembers(b migration.Batch) []*member {
 	return out
 }
 
+// heard says whether the customer has said where it stands.
+func (m *member) heard() bool { return m.Order != mail.Order{} }
+
 // answered says whether the customer has reported since it was told to go: until then it counts as
 // under way.
 func (m *member) answered(round int) bool { return m.Heard == round }

@@ -36,8 +36,8 @@ func (b *batch) each(ctx workflow.Context, do func(*member)) {
 // gather asks every customer where it stands, before anything else: a batch may be started again
 // beside customers that are under way. Customers that do not run are started. One that says nothing
 // for long has no home yet, and is told to go in its turn all the same: it goes, or says why not,
-// when its data answers. It is false where the history has grown too long in the middle.
-func (b *batch) gather(ctx workflow.Context) bool {
+// when its data answers. It returns early where the history has grown too long in the middle.
+func (b *batch) gather(ctx workflow.Context) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx) // a cancel is looked at when all are there
 	for b.Gathered < len(b.Members) {
 		members := b.Members[b.Gathered:min(b.Gathered+chunk, len(b.Members))]
@@ -54,38 +54,51 @@ func (b *batch) gather(ctx workflow.Context) bool {
 		all.Wait(ctx)
 		b.Flush(ctx)
 		if b.Gathered += len(members); b.mustRenew(ctx) {
-			return false
+			return
 		}
 	}
 	work.AwaitFor(ctx, gatherPatience, "until every customer has said where it stands", func() bool {
-		return !slices.ContainsFunc(b.Members, func(m *member) bool { return m.Order == mail.Order{} })
+		return !slices.ContainsFunc(b.Members, func(m *member) bool { return !m.heard() })
 	})
-	return true
+	b.begin(ctx)
 }
 
 // begin goes on to wait for the batch's turn, or to where a batch was that an operator has
 // terminated.
 func (b *batch) begin(ctx workflow.Context) {
-	b.Begun = true
-	if b.wasReset { // the server has delivered every signal once more
-		b.TakeBack, b.retry, b.abort, b.dismissed = nil, nil, nil, nil
-		b.Note(ctx, "reset in Temporal", migration.Command{})
-	}
+	was, reset := b.Was, b.Reset
+	b.Begun, b.Was, b.Reset = true, nil, false
 	for _, m := range b.Members { // they may have heard of a batch that was terminated
 		b.Round = max(b.Round, m.Heard)
 	}
 	b.newRound(migration.CustomerFinding, migration.CustomerWaiting)
-	if was := b.in.Was; was != nil {
+	switch {
+	case reset: // the server has delivered every signal once more
+		b.TakeBack, b.retry, b.abort, b.dismissed = nil, nil, nil, nil
+		b.Note(ctx, "reset in Temporal", migration.Command{})
+		if n := b.tally(); n.RolledBack > 0 && n.Away == 0 { // nobody goes again by itself
+			b.Set(ctx, migration.BatchTakenBack, migration.WaitOperator, "reset in Temporal: its customers are at home")
+			return
+		}
+	case was == nil:
+	default:
 		b.Note(ctx, "started again: it was terminated while "+string(was.Phase), migration.Command{})
 		switch was.Phase {
 		case migration.BatchTakingBack, migration.BatchTakenBack:
-			b.TakeBack = &mail.Wish{By: mail.ByDrover, Reason: was.Reason}
-			b.Set(ctx, migration.BatchTakingBack, migration.WaitNothing, was.Reason)
+			if b.TakeBack == nil {
+				b.TakeBack = &mail.Wish{By: mail.ByDrover, Reason: was.Reason}
+			}
+			b.Set(ctx, migration.BatchTakingBack, migration.WaitNothing, b.TakeBack.Reason)
 			return
 		case migration.BatchDone:
 			b.Set(ctx, migration.BatchDone, migration.WaitNothing, b.summary())
 			return
 		}
+	}
+	if b.Turn {
+		b.release(ctx)
+	} else {
+		b.Set(ctx, migration.BatchWaiting, migration.WaitTurn, "")
 	}
 }
 

@@ -12,9 +12,27 @@ import (
 func (b *batch) status() migration.BatchStatus {
 	return migration.BatchStatus{
 		Name: b.in.Batch.Name, Phase: cmp.Or(b.Phase, migration.BatchWaiting), WaitingFor: b.Waiting, Reason: b.Reason, Since: b.Since,
-		Approvals: b.Approvals,
-		Needs:     b.in.Batch.Approvals, Window: b.in.Batch.Window, Ticket: b.in.Batch.Ticket, Counts: b.tally().Counts, MayDo: b.mayDo(),
+		Approvals: b.Approvals, Needs: b.in.Batch.Approvals, Window: b.in.Batch.Window, Ticket: b.in.Batch.Ticket, Counts: b.counts(),
+		MayDo: b.mayDo(),
 	}
+}
+
+// counts are what the batch knows. While it asks its customers where they stand, what an earlier run
+// had last reported holds, and after a reset whoever has not answered may be away.
+func (b *batch) counts() migration.Counts {
+	n := b.tally().Counts
+	switch {
+	case b.Begun:
+	case b.Was != nil:
+		return b.Was.Counts
+	case b.Reset:
+		for _, m := range b.Members {
+			if !m.heard() {
+				n.Away++
+			}
+		}
+	}
+	return n
 }
 
 // page is the batch with some of its customers, in the plan's order.
@@ -62,7 +80,7 @@ func (b *batch) allowed(name string, cmd migration.Command) error {
 			return nil
 		}
 	case migration.UpdateRollback:
-		gone := b.tally().gone > 0
+		gone := b.tally().gone > 0 || !b.Begun && b.counts().Away > 0
 		if b.Phase == migration.BatchCuttingOver || gone &&
 			(b.Phase == migration.BatchWaiting || b.Phase == migration.BatchGate || b.Phase == migration.BatchDone) {
 			return nil

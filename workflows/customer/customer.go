@@ -116,8 +116,8 @@ func (c *customer) setup(ctx workflow.Context) error {
 	mail.Listen(ctx, mail.SignalAbort, "The migration ends here.",
 		func(_ workflow.Context, w mail.Wish) { c.order(abort, w, migration.ByOrder) })
 	mail.Listen(ctx, mail.SignalDismiss, "The migration ends before it has touched anything.", func(_ workflow.Context, w mail.Wish) {
-		if c.Round == 0 {
-			c.order(abort, w, migration.ByOrder)
+		if c.Round == 0 && c.Home != migration.AWS { // there since an earlier run of the plan
+			c.Orders = c.Orders.add(abort, order{Wish: w, Cause: migration.ByOrder, AtHome: true})
 		}
 	})
 	mail.Listen(ctx, mail.SignalAsk, "The batch calls the roll.", func(ctx workflow.Context, a mail.Ask) {

@@ -48,6 +48,9 @@ func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
 		was = c.in.Was.Last.Home
 	}
 	c.learn(ctx, rec)
+	if a := c.Orders.Abort; a != nil && a.AtHome && c.Home == migration.AWS {
+		c.Orders.Abort = nil
+	}
 	m := recall(rec, c.in.Was)
 	phase, why := next(c.Home, c.Resume, m), ""
 	if began {
