@@ -37,6 +37,7 @@ const (
 	siteAtOnce   = 50
 	freezeAtOnce = 200
 	watchAtOnce  = 5000
+	soakAtOnce   = 8 // each asks some tens of customers at the same time
 )
 
 // How many polls of a queue a process keeps waiting. Temporal splits a queue into four partitions,
@@ -148,7 +149,7 @@ func queues(o Options) (out []queue) {
 	if o.Main {
 		out = append(out, queue{migration.QueueMain, true, mainAtOnce, mainPolls},
 			queue{migration.QueueFreeze, false, freezeAtOnce, freezePolls},
-			queue{migration.QueueWatch, false, watchAtOnce, sitePolls})
+			queue{migration.QueueWatch, false, watchAtOnce, sitePolls}, queue{migration.QueueSoak, false, soakAtOnce, sitePolls})
 	}
 	for _, site := range o.Sites {
 		out = append(out, queue{migration.SiteQueue(site), false, siteAtOnce, sitePolls},

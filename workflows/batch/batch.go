@@ -61,6 +61,8 @@ type State struct {
 	Back      *mail.Wish             `json:"back,omitempty"`     // being carried out
 	AnyTime   bool                   `json:"anyTime,omitempty"`  // an operator's retry does not wait for the window
 	Round     int                    `json:"round"`              // grows by every retry
+	Looked    time.Time              `json:"looked,omitzero"`    // when the last look at those that soak began
+	Blind     string                 `json:"blind,omitempty"`    // why nobody that soaks can be judged
 }
 
 // Batch cuts its customers over together: it waits at its gate, tells them to go in a sliding
@@ -79,7 +81,9 @@ type batch struct {
 	plan state.Plan
 	State
 
+	tenants   state.BatchTenants
 	by        map[string]*member // Members by id
+	looking   bool               // at those that soak
 	retry     *mail.Wish
 	abort     *mail.Wish
 	dismissed *mail.Wish // the migration ends before the turn of this batch
@@ -164,6 +168,11 @@ func (b *batch) run(ctx workflow.Context) error {
 	if err := workflow.ExecuteActivity(l, work.State.LoadPlan, b.in.Spec).Get(l, &b.plan); err != nil {
 		return err
 	}
+	req := state.LoadTenantsRequest{Spec: b.in.Spec, Batch: b.in.Batch.Name}
+	l = work.Question.In(ctx, "read whom to ask where the batch's customers are homed")
+	if err := workflow.ExecuteActivity(l, work.State.LoadTenants, req).Get(l, &b.tenants); err != nil {
+		return err
+	}
 	if mail.WasReset(ctx) {
 		b.Reset, b.Gathered, b.Begun, b.Was = true, 0, false, nil
 		b.know(newMembers(b.in.Batch))
@@ -178,6 +187,8 @@ func (b *batch) run(ctx workflow.Context) error {
 	background, _ := workflow.NewDisconnectedContext(ctx)
 	workflow.Go(background, func(ctx workflow.Context) { b.Keep(ctx, b.rollEvery, b.callRoll) })
 	workflow.Go(background, b.report)
+	workflow.Go(background, b.watchSoak)
+	workflow.Go(background, b.bringHome)
 	for {
 		if !b.Begun {
 			b.gather(ctx)
@@ -221,7 +232,7 @@ func (b *batch) goOn(ctx workflow.Context) (over bool, err error) {
 }
 
 func (b *batch) mustRenew(ctx workflow.Context) bool {
-	return b.retry == nil && b.abort == nil && b.dismissed == nil &&
+	return b.retry == nil && b.abort == nil && b.dismissed == nil && !b.looking &&
 		mail.Renewable(ctx, mail.SignalReport, mail.SignalBack, mail.SignalTurn, mail.SignalDismiss, mail.SignalAbort, mail.SignalPause,
 			mail.SignalAsk)
 }
@@ -267,6 +278,8 @@ func (b *batch) gateWaits(ctx workflow.Context) migration.Waiting {
 	switch w := b.in.Batch.Window; {
 	case b.Paused != nil:
 		return migration.WaitResume
+	case b.Blind != "":
+		return migration.WaitHealth
 	case len(b.Approvals) < b.in.Batch.Approvals:
 		return migration.WaitApproval
 	case w != nil && !b.AnyTime && (now.Before(w.Opens) || !now.Before(w.Closes())):
@@ -318,6 +331,8 @@ func (b *batch) gateReason() string {
 	switch {
 	case b.Paused != nil:
 		return b.Paused.Reason
+	case b.Blind != "":
+		return b.Blind
 	case len(b.Approvals) < b.in.Batch.Approvals:
 		return fmt.Sprintf("%d of %d approvals", len(b.Approvals), b.in.Batch.Approvals)
 	}
@@ -379,7 +394,7 @@ func (b *batch) cutOver(ctx workflow.Context) {
 			b.tellCustomer(ctx, m, mail.SignalGo, mail.Go{Round: b.Round})
 		}
 		if b.tally().settled() {
-			b.Set(ctx, migration.BatchDone, migration.WaitNothing, b.summary())
+			b.Set(ctx, migration.BatchDone, b.doneWaits(), b.summary())
 			return
 		}
 		b.Set(ctx, migration.BatchCuttingOver, b.admits(ctx), b.gateReason())
@@ -459,7 +474,7 @@ func (b *batch) end(ctx workflow.Context) {
 		b.Set(ctx, migration.BatchAborted, migration.WaitNothing, b.Reason)
 	case ended():
 		b.dismissed = nil
-		b.Set(ctx, migration.BatchDone, migration.WaitNothing, b.summary())
+		b.Set(ctx, migration.BatchDone, b.doneWaits(), b.summary())
 	}
 }
 
@@ -481,7 +496,7 @@ func (b *batch) takeBack(ctx workflow.Context) {
 		if next == nil && under == 0 {
 			break
 		}
-		if slots := backFactor * max(b.in.Batch.Concurrency, 1); next != nil && under < slots {
+		if next != nil && under < b.backSlots() {
 			at := next.Order
 			next.Recalled = &at
 			b.tellCustomer(ctx, next, mail.SignalBack, b.backWord())
@@ -513,6 +528,9 @@ func (b *batch) recalls() (next *member, under int) {
 	}
 	return next, under
 }
+
+// backSlots is how many customers may be on their way back at a time.
+func (b *batch) backSlots() int { return backFactor * max(b.in.Batch.Concurrency, 1) }
 
 func (b *batch) backWord() mail.Back { return mail.Back{Wish: *b.Back, Round: b.Round} }
 
@@ -554,6 +572,9 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 	}
 	was := m.Status
 	m.Order, m.Status = r.Order, r.Status
+	if m.Status.Home == migration.OnPrem && b.Phase != migration.BatchTakingBack {
+		m.Recalled = nil
+	}
 	// one that a round passes by does not hear of it
 	m.Heard = max(m.Heard, r.Round)
 	byHand := r.Status.Cause == migration.ByHand && was.Phase != migration.CustomerMovingBack // a rollback that fails is no hold

@@ -1,9 +1,11 @@
 package batch
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/migration"
@@ -28,14 +31,21 @@ type herd struct {
 	env   *testsuite.TestWorkflowEnvironment
 	batch migration.Batch
 
-	ill       map[string]bool          // found unhealthy when they bake
-	illLate   map[string]bool          // when they soak
-	stuck     map[string]bool          // cannot go back
-	slow      map[string]time.Duration // how much longer the way back takes
-	again     map[string]bool          // an operator sends it out again as soon as it is home, once
-	late      time.Duration            // how long a customer takes to say where it stands
-	aws       map[string]bool          // has been on AWS since an earlier run of the plan, and soaks
-	was       *migration.BatchStatus   // what a batch had reported that was terminated
+	ill       map[string]bool           // found unhealthy when they bake
+	illLate   map[string]bool           // when they soak
+	stuck     map[string]bool           // cannot go back
+	slow      map[string]time.Duration  // how much longer the way back takes
+	again     map[string]bool           // an operator sends it out again as soon as it is home, once
+	late      time.Duration             // how long a customer takes to say where it stands
+	aws       map[string]bool           // has been on AWS since an earlier run of the plan, and soaks
+	was       *migration.BatchStatus    // what a batch had reported that was terminated
+	stands    map[string]migration.Side // where the data says that a customer is homed, if not on AWS
+	unrouted  map[string]string         // what is wrong with a route
+	blind     string                    // why the worker reaches nothing
+	mu        sync.Mutex
+	looks     [][]health.Soaking
+	told      int // of looks
+	soak      time.Duration
 	lag       migration.Duration
 	waits     bool // for its turn
 	started   int
@@ -60,7 +70,7 @@ func newHerd(t *testing.T, customers int) *herd {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	h := &herd{T: t, env: suite.NewTestWorkflowEnvironment(), ill: map[string]bool{}, illLate: map[string]bool{}, stuck: map[string]bool{},
-		slow: map[string]time.Duration{}, again: map[string]bool{}, aws: map[string]bool{}}
+		slow: map[string]time.Duration{}, again: map[string]bool{}, aws: map[string]bool{}, stands: map[string]migration.Side{}, unrouted: map[string]string{}, soak: soakTime}
 	h.batch = migration.Batch{Name: "wave", Concurrency: customers}
 	for i := range customers {
 		h.batch.Customers = append(h.batch.Customers, fmt.Sprintf("c%d", i))
@@ -96,6 +106,46 @@ func (s *shop) LoadPlan(migration.SpecRef) (state.Plan, error) {
 		Policy: migration.Policy{MaxLag: migration.Duration(5 * time.Second)}}, nil
 }
 
+// LoadTenants has the nth customer be tenant n.
+func (s *shop) LoadTenants(req state.LoadTenantsRequest) (state.BatchTenants, error) {
+	var out []state.Tenant
+	for i, id := range s.h.batch.Customers {
+		out = append(out, state.Tenant{Customer: id, ID: int64(i)})
+	}
+	return state.BatchTenants{Databases: map[string][]state.Tenant{"orders": out}}, nil
+}
+
+// ReadHomes has everybody on AWS, but for those of whom the test says otherwise.
+func (s *shop) ReadHomes(req postgres.ExamineRequest) (postgres.HomesResult, error) {
+	out := postgres.HomesResult{Homes: map[int64]postgres.Standing{}}
+	for _, t := range req.Tenants {
+		out.Homes[t] = postgres.Standing{Side: cmp.Or(s.h.stands[s.h.batch.Customers[t]], migration.AWS), Token: 7}
+	}
+	return out, nil
+}
+
+// WatchMany is a look, which sees what the test says.
+func (s *shop) WatchMany(req health.WatchManyRequest) (health.WatchManyResult, error) {
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	s.h.looks = append(s.h.looks, req.Customers)
+	out := health.WatchManyResult{Blind: s.h.blind, Routes: map[string]string{}, Verdicts: map[string]migration.Verdict{}}
+	for _, c := range req.Customers {
+		v := migration.Verdict{Outcome: migration.Pass}
+		switch {
+		case s.h.blind != "":
+			v.Outcome = migration.Inconclusive
+		case s.h.illLate[c.Customer]:
+			v = migration.Verdict{Outcome: migration.Fail, Reason: "no answer"}
+		}
+		out.Verdicts[c.Customer] = v
+		if w := s.h.unrouted[c.Customer]; w != "" {
+			out.Routes[c.Customer] = w
+		}
+	}
+	return out, nil
+}
+
 // ReadLag is what the test says.
 func (s *shop) ReadLag(postgres.PostgresRef) (postgres.Lag, error) {
 	return postgres.Lag{Forward: s.h.lag}, nil
@@ -111,7 +161,12 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 		workflow.SignalExternalWorkflow(ctx, migration.BatchID("shop", "wave"), "", mail.SignalReport,
 			mail.CustomerReport{Order: mail.Order{At: workflow.Now(ctx).UnixNano(), N: n}, Status: c, Round: round})
 	}
-	set := func(p migration.CustomerPhase) { c.Phase = p; report() }
+	set := func(p migration.CustomerPhase) {
+		if c.Phase, c.Reason = p, ""; p == migration.CustomerSoaking {
+			_, c.Reason = customer.Soaks("")
+		}
+		report()
+	}
 	var goes, back, abort bool
 	mail.Listen(ctx, mail.SignalGo, "", func(_ workflow.Context, g mail.Go) {
 		if g.Round > round {
@@ -130,16 +185,29 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 			report()
 		}
 	})
+	var seen mail.Seen
+	mail.Listen(ctx, mail.SignalSeen, "", func(_ workflow.Context, s mail.Seen) {
+		require.Equal(h, c.Until, s.Until)
+		h.told++
+		seen = s
+		_, c.Reason = customer.Soaks(s.Trouble)
+		report()
+	})
 	if h.late > 0 {
 		_ = workflow.Sleep(ctx, h.late)
 	}
-	if h.aws[in.ID] {
-		c.Home, c.Phase = migration.AWS, migration.CustomerSoaking
+	soaks := h.aws[in.ID]
+	if soaks {
+		c.Home, c.Until = migration.AWS, workflow.Now(ctx).Add(h.soak)
+		c.Phase = migration.CustomerSoaking
+		_, c.Reason = customer.Soaks("")
+		h.count(0, 1)
 	}
 	report()
 	for {
-		_ = workflow.Await(ctx, func() bool { return goes || back || abort })
+		_ = workflow.Await(ctx, func() bool { return soaks || goes || back || abort })
 		switch {
+		case soaks:
 		case abort:
 			set(migration.CustomerAborted)
 			return nil
@@ -148,22 +216,35 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 			set(migration.CustomerRolledBack)
 			continue
 		}
-		goes, c.Cause = false, ""
-		h.went = append(h.went, in.ID)
-		h.count(1, 1)
-		set(migration.CustomerMoving)
-		_ = workflow.Sleep(ctx, moveTime)
-		h.count(-1, 0)
-		c.Home = migration.AWS
-		set(migration.CustomerBaking)
-		work.AwaitFor(ctx, bakeTime, "", func() bool { return back || abort || h.ill[in.ID] })
+		if !soaks {
+			goes, c.Cause = false, ""
+			h.went = append(h.went, in.ID)
+			h.count(1, 1)
+			set(migration.CustomerMoving)
+			_ = workflow.Sleep(ctx, moveTime)
+			h.count(-1, 0)
+			c.Home = migration.AWS
+			set(migration.CustomerBaking)
+			work.AwaitFor(ctx, bakeTime, "", func() bool { return back || abort || h.ill[in.ID] })
+		}
 		h.count(0, -1)
 		if !back && !abort && !h.ill[in.ID] {
-			set(migration.CustomerSoaking)
-			work.AwaitFor(ctx, soakTime, "", func() bool { return back || abort || h.illLate[in.ID] })
-			if !back && !abort && !h.illLate[in.ID] {
+			if !soaks {
+				c.Until = workflow.Now(ctx).Add(h.soak)
+				set(migration.CustomerSoaking)
+			}
+			soaks, seen = false, mail.Seen{}
+			_ = workflow.Await(ctx, func() bool { return back || abort || seen.Over || seen.Unwell != nil || seen.Elsewhere })
+			c.Until = time.Time{}
+			switch {
+			case back || abort:
+			case seen.Over:
 				set(migration.CustomerFinished)
 				return nil
+			case seen.Elsewhere:
+				c.Home = migration.OnPrem
+				set(migration.CustomerRolledBack)
+				continue
 			}
 		}
 		if !back && !abort {
@@ -308,7 +389,6 @@ func TestAnUnhealthyCustomerTakesItsBatchHomeWhereThePlanSaysSo(t *testing.T) {
 			h.batch.Rollback = c.reach
 			ill := c.ill(h)
 			h.at(5*time.Minute, func() { ill["c1"] = true })
-			h.at(12*time.Minute, func() { h.signal(mail.SignalAsk, mail.Ask{}) }) // whoever soaks looks now
 			h.at(50*time.Minute, func() {
 				home := 0
 				for _, x := range h.says().Customers {

@@ -16,6 +16,8 @@ type member struct {
 	// Recalled is set when the customer has been told to come back with its batch: what it had last
 	// reported then.
 	Recalled *mail.Order `json:"recalled,omitempty"`
+	// Unwell is set when the last look found the customer unwell, until it is told.
+	Unwell *migration.Verdict `json:"unwell,omitempty"`
 }
 
 // newMembers has every customer of a batch, in the plan's order. None has a home before it has said
@@ -45,6 +47,8 @@ func (m *member) is(phases ...migration.CustomerPhase) bool {
 func (m *member) starting() bool { return m.is(migration.CustomerFinding, migration.CustomerWaiting) }
 
 func (m *member) moving() bool { return m.is(migration.CustomerMoving, migration.CustomerMovingBack) }
+
+func (m *member) soaking() bool { return m.is(migration.CustomerSoaking) }
 
 // over says that the customer will never do anything again.
 func (m *member) over() bool { return m.is(migration.CustomerFinished, migration.CustomerAborted) }
@@ -98,6 +102,8 @@ type tally struct {
 	inFlight int
 	unbaked  int
 	watched  int
+	soaking  int
+	coming   int // on their way back, or told to come
 	gone     int // must come back when the batch does
 	stayed   int // have finished on AWS: nobody takes them back any more
 	open     int // have not ended
@@ -121,6 +127,8 @@ func (b *batch) tally() (t tally) {
 		count(&t.inFlight, m.inFlight(b.Round))
 		count(&t.unbaked, m.unbaked(b.Round))
 		count(&t.watched, m.watched())
+		count(&t.soaking, m.soaking())
+		count(&t.coming, m.comesBack(b.Round))
 		count(&t.stayed, m.is(migration.CustomerFinished) && m.Status.Home == migration.AWS)
 		count(&t.open, !m.over())
 		switch {

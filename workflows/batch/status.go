@@ -53,7 +53,11 @@ func (b *batch) page(p migration.Page) (migration.BatchStatus, error) {
 
 func (b *batch) summary() string {
 	n := b.tally()
-	return fmt.Sprintf("%d on AWS, %d rolled back, %d held", n.OnAWS, n.RolledBack, n.Held)
+	words := fmt.Sprintf("%d on AWS, %d rolled back, %d held", n.OnAWS, n.RolledBack, n.Held)
+	if b.Blind != "" {
+		words += "; " + b.Blind
+	}
+	return words
 }
 
 func (b *batch) mayDo() []string {

@@ -83,7 +83,8 @@ func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
 	case migration.CustomerBaking:
 		c.arrived(ctx)
 	case migration.CustomerSoaking:
-		c.Set(ctx, phase, migration.WaitHealth, "going back still loses nothing")
+		waits, reason := Soaks("")
+		c.Set(ctx, phase, waits, reason)
 	case migration.CustomerMovingBack:
 		c.Set(ctx, phase, migration.WaitNothing, why)
 	case migration.CustomerRolledBack:
