@@ -646,7 +646,8 @@ func on(t tester, env *testsuite.TestWorkflowEnvironment, w *world) *stage {
 	return s
 }
 
-// heard plays the customer's batch, which looks at it each minute while it soaks, and when its soak ends.
+// heard plays the customer's batch, which looks at it each minute while it soaks, and when its soak
+// ends.
 func (s *stage) heard(r mail.CustomerReport) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -673,7 +674,8 @@ func (s *stage) lookAgain(until time.Time) {
 	s.env.RegisterDelayedCallback(func() { s.lookAtSoak(until) }, wait)
 }
 
-// lookAtSoak is one look of the batch's: it sets the route, and tells the customer what it has found.
+// lookAtSoak is one look of the batch's: it sets the route, and tells the customer what it has
+// found.
 func (s *stage) lookAtSoak(until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -243,8 +243,8 @@ func (b *batch) called(ctx workflow.Context) bool {
 	return b.TakeBack != nil || b.abort != nil || b.mustRenew(ctx)
 }
 
-// wait is for the batch's turn. Its customers have started: each of them is in every list and can be
-// held, and the batch can be approved.
+// wait is for the batch's turn. Its customers have started: each of them is in every list and can
+// be held, and the batch can be approved.
 func (b *batch) wait(ctx workflow.Context) {
 	b.await(ctx, func() bool { return b.Turn || b.dismissed != nil || b.called(ctx) })
 	switch {
@@ -262,8 +262,8 @@ func (b *batch) wait(ctx workflow.Context) {
 	}
 }
 
-// release goes on when the batch has its turn. A gate is for those that are to go: where everybody has
-// gone in an earlier run of the plan there is none.
+// release goes on when the batch has its turn. A gate is for those that are to go: where everybody
+// has gone in an earlier run of the plan there is none.
 func (b *batch) release(ctx workflow.Context) {
 	if b.tally().next == nil {
 		b.Set(ctx, migration.BatchCuttingOver, migration.WaitHealth, "")
@@ -455,8 +455,9 @@ func (b *batch) leave(ctx workflow.Context) {
 	}
 }
 
-// end ends every customer, and waits until it has; who was on the way comes home first. A batch that is
-// dismissed keeps those whose data says only now that they are on AWS, since an earlier run of the plan.
+// end ends every customer, and waits until it has; who was on the way comes home first. A batch
+// that is dismissed keeps those whose data says only now that they are on AWS, since an earlier run
+// of the plan.
 func (b *batch) end(ctx workflow.Context) {
 	signal, word := mail.SignalAbort, b.abort
 	ended := func() bool { return b.tally().closed() }

@@ -70,7 +70,8 @@ func newHerd(t *testing.T, customers int) *herd {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	h := &herd{T: t, env: suite.NewTestWorkflowEnvironment(), ill: map[string]bool{}, illLate: map[string]bool{}, stuck: map[string]bool{},
-		slow: map[string]time.Duration{}, again: map[string]bool{}, aws: map[string]bool{}, stands: map[string]migration.Side{}, unrouted: map[string]string{}, soak: soakTime}
+		slow: map[string]time.Duration{}, again: map[string]bool{}, aws: map[string]bool{}, stands: map[string]migration.Side{},
+		unrouted: map[string]string{}, soak: soakTime}
 	h.batch = migration.Batch{Name: "wave", Concurrency: customers}
 	for i := range customers {
 		h.batch.Customers = append(h.batch.Customers, fmt.Sprintf("c%d", i))
@@ -88,7 +89,8 @@ func newHerd(t *testing.T, customers int) *herd {
 func (h *herd) migration(ctx workflow.Context) error {
 	mail.Listen(ctx, mail.SignalBatch, "", func(_ workflow.Context, r mail.BatchReport) { h.reports = append(h.reports, r) })
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: migration.BatchID("shop", "wave")})
-	return workflow.ExecuteChildWorkflow(ctx, Batch, Input{Spec: migration.SpecRef{Plan: "shop"}, Batch: h.batch, Turn: !h.waits, Was: h.was}).Get(ctx,
+	in := Input{Spec: migration.SpecRef{Plan: "shop"}, Batch: h.batch, Turn: !h.waits, Was: h.was}
+	return workflow.ExecuteChildWorkflow(ctx, Batch, in).Get(ctx,
 		nil)
 }
 
@@ -605,7 +607,8 @@ func TestABatchThatIsStartedAgainSaysWhatHeldUntilItKnowsBetter(t *testing.T) {
 
 func TestABatchThatIsStartedAgainWhileItCutOverGoesOnAndIsNotSaidToWait(t *testing.T) {
 	h := newHerd(t, 2)
-	h.was = &migration.BatchStatus{Name: "wave", Phase: migration.BatchCuttingOver, Counts: migration.Counts{Customers: 2, Waiting: 1, OnAWS: 1, Away: 1}}
+	h.was = &migration.BatchStatus{Name: "wave", Phase: migration.BatchCuttingOver,
+		Counts: migration.Counts{Customers: 2, Waiting: 1, OnAWS: 1, Away: 1}}
 	h.aws["c0"] = true
 	h.run()
 	require.Equal(t, []string{"c1"}, h.went)
@@ -625,7 +628,8 @@ func TestABatchWhoseCustomersAreAllOnAWSHasNoGate(t *testing.T) {
 	require.Empty(t, h.went)
 }
 
-// A migration that fails before the turn of a batch leaves alone who has been on AWS since an earlier run of the plan.
+// A migration that fails before the turn of a batch leaves alone who has been on AWS since an
+// earlier run of the plan.
 func TestABatchIsNotDismissedWhileCustomersOfItAreOnAWS(t *testing.T) {
 	h := newHerd(t, 2)
 	h.waits, h.aws["c0"] = true, true

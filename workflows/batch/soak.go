@@ -19,12 +19,13 @@ const (
 	soakLook  = time.Minute // between two looks at those that soak
 	soakShard = 300         // customers that one activity looks at
 	// soakPace is the least time for each customer of a batch between two looks, where the end of a
-	// customer's soak asks for one earlier than soakLook: a large batch does not look once for each end.
+	// customer's soak asks for one earlier than soakLook: a large batch does not look once for each
+	// end.
 	soakPace = 150 * time.Millisecond
 )
 
-// watchSoak looks at all customers that soak, together, each minute, and when the soak of one ends. A
-// customer that soaks sleeps until it is told what was seen. It never returns.
+// watchSoak looks at all customers that soak, together, each minute, and when the soak of one ends.
+// A customer that soaks sleeps until it is told what was seen. It never returns.
 func (b *batch) watchSoak(ctx workflow.Context) {
 	for workflow.Await(ctx, func() bool { return b.Begun && b.tally().soaking > 0 }) == nil {
 		due := b.nextLook()
@@ -212,8 +213,8 @@ func (b *batch) nextUnwell() (next *member) {
 	return nil
 }
 
-// setBlind says that nobody that soaks can be judged, and why; "": those who are looked at can. Until
-// then nobody is taken back for its health, no soak ends, and nobody else goes to AWS.
+// setBlind says that nobody that soaks can be judged, and why; "": those who are looked at can.
+// Until then nobody is taken back for its health, no soak ends, and nobody else goes to AWS.
 func (b *batch) setBlind(ctx workflow.Context, words string) {
 	if words == b.Blind {
 		return

@@ -17,8 +17,8 @@ func (b *batch) status() migration.BatchStatus {
 	}
 }
 
-// counts are what the batch knows. While it asks its customers where they stand, what an earlier run
-// had last reported holds, and after a reset whoever has not answered may be away.
+// counts are what the batch knows. While it asks its customers where they stand, what an earlier
+// run had last reported holds, and after a reset whoever has not answered may be away.
 func (b *batch) counts() migration.Counts {
 	n := b.tally().Counts
 	switch {

@@ -108,8 +108,8 @@ func Soaks(trouble string) (waits migration.Waiting, reason string) {
 	return migration.WaitHealth, "going back still loses nothing"
 }
 
-// soak sleeps until somebody wants something else, or the batch, which looks at all that soak, has seen
-// something.
+// soak sleeps until somebody wants something else, or the batch, which looks at all that soak, has
+// seen something.
 func (c *customer) soak(ctx workflow.Context) {
 	c.sleep(ctx, func() bool { return c.Seen != nil || c.wanted() })
 	if ctx.Err() != nil || c.obey(ctx) || c.Seen == nil {
@@ -133,17 +133,19 @@ func (c *customer) soak(ctx workflow.Context) {
 	}
 }
 
-// finish ends the soak. A customer has finished only when its own data says so: until then it soaks,
-// can go back, and is told again.
+// finish ends the soak. A customer has finished only when its own data says so: until then it
+// soaks, can go back, and is told again.
 func (c *customer) finish(ctx workflow.Context) {
 	if err := c.write(ctx, memory{Phase: migration.CustomerFinished, Since: workflow.Now(ctx)}); err != nil {
-		c.Set(ctx, migration.CustomerSoaking, migration.WaitData, "the soak is over, and its database does not take note of it: "+work.Reason(err))
+		c.Set(ctx, migration.CustomerSoaking, migration.WaitData,
+			"the soak is over, and its database does not take note of it: "+work.Reason(err))
 		return
 	}
 	c.Set(ctx, migration.CustomerFinished, migration.WaitNothing, "")
 }
 
-// baked probes until the bake is over. It says whether all is well; otherwise the phase has changed.
+// baked probes until the bake is over. It says whether all is well; otherwise the phase has
+// changed.
 func (c *customer) baked(ctx workflow.Context, length time.Duration) bool {
 	watching, cancel := workflow.WithCancel(work.Watch.Lasting(length).In(ctx, "watch the health of "+c.in.ID+" on AWS"))
 	req := health.WatchRequest{Plan: c.in.Spec.Plan, Slice: c.slice, For: migration.Duration(length),

@@ -47,10 +47,12 @@ var (
 	Watch = Here{work{queue: inWatch, attempt: 5 * time.Minute, heartbeat: heartbeat, retry: patient(5 * time.Second), finishes: true}}
 
 	// Soak is one look at some hundreds of customers that soak. It is made again soon anyway.
-	Soak = Here{work{queue: inSoak, attempt: 2 * time.Minute, total: 3 * time.Minute, heartbeat: 2 * heartbeat, retry: hurried(time.Second, 10*time.Second)}}
+	Soak = Here{work{queue: inSoak, attempt: 2 * time.Minute, total: 3 * time.Minute, heartbeat: 2 * heartbeat,
+		retry: hurried(time.Second, 10*time.Second)}}
 
 	// SoakQuestion asks a database where those that soak are homed. It never lies before a freeze.
-	SoakQuestion = There{work{queue: migration.SiteQueue, attempt: questionAttempt, total: 30 * time.Second, begin: takenWithin, retry: hurried(time.Second, 5*time.Second)}}
+	SoakQuestion = There{work{queue: migration.SiteQueue, attempt: questionAttempt, total: 30 * time.Second, begin: takenWithin,
+		retry: hurried(time.Second, 5*time.Second)}}
 	// Survey is a question next to a site's data, or a change of its setup, that may take minutes.
 	Survey = There{work{queue: migration.SiteQueue, attempt: 10 * time.Minute, heartbeat: time.Minute, retry: patient(30 * time.Second),
 		finishes: true}}
