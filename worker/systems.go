@@ -28,6 +28,7 @@ import (
 	"github.com/drover-migration/drover/activities/freeze"
 	healthactivities "github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/roll"
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
 	vsphereactivities "github.com/drover-migration/drover/activities/vsphere"
@@ -51,7 +52,7 @@ type systems struct {
 	closers    []func()
 }
 
-func newSystems(log hclog.Logger) *systems {
+func newSystems(log hclog.Logger, lists roll.Lists) *systems {
 	boot := awsconf.New(secrets.New(nil)) // the external id of a role cannot itself need the role
 	resolver := secrets.New(boot.Config)
 	c := newClients(boot)
@@ -66,7 +67,7 @@ func newSystems(log hclog.Logger) *systems {
 			state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, homes{pairs}, router), postgres.New(pairs),
 			healthactivities.New(health.New(backends{router, c.cloudwatch}, resolver, os.Getenv(envDNS)), specs, router),
 			trees, freeze.New(pairs, passes{files.NewPasses(trees)}), vsphereactivities.New(centers, log),
-			disks.New(exporter{centers}, diskClients{c}, store, 0),
+			disks.New(exporter{centers}, diskClients{c}, store, 0), roll.New(lists),
 		},
 		closers: []func(){pairs.Close, centers.Close},
 	}

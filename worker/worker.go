@@ -72,7 +72,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.clock(ctx, c); err != nil {
 		return err
 	}
-	s := newSystems(o.Log)
+	s := newSystems(o.Log, client.New(c))
 	defer s.close()
 	var workers []worker.Worker
 	defer func() {

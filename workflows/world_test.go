@@ -591,6 +591,9 @@ func (w *world) WatchHealth(context.Context, health.WatchRequest) (migration.Ver
 	return migration.Verdict{Outcome: w.verdict, Reason: "as the test says"}, nil
 }
 
+// patience is how long a step of a workflow may take on a machine that is busy with something else.
+const patience = time.Minute
+
 // stage is a Temporal of its own with a world under it. Its time is virtual.
 type stage struct {
 	tester
@@ -632,7 +635,7 @@ func newEnvironment() *testsuite.TestWorkflowEnvironment {
 
 func on(t tester, env *testsuite.TestWorkflowEnvironment, w *world) *stage {
 	s := &stage{tester: t, env: env, world: w, said: &summaries{}}
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{s.said}})
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{s.said}, DeadlockDetectionTimeout: patience})
 	env.RegisterActivity(s.world)
 	env.RegisterWorkflow(life)
 	env.RegisterWorkflowWithOptions(s.move, workflow.RegisterOptions{Name: "Move"})

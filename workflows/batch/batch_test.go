@@ -13,10 +13,12 @@ import (
 	temporalclient "go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/roll"
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/customer"
@@ -44,7 +46,10 @@ type herd struct {
 	blind     string                    // why the worker reaches nothing
 	mu        sync.Mutex
 	looks     [][]health.Soaking
-	told      int // of looks
+	told      int             // of looks
+	missing   map[string]bool // in the list of workflows
+	rolls     int
+	asked     []string // by signal whether they run
 	soak      time.Duration
 	lag       migration.Duration
 	waits     bool // for its turn
@@ -59,6 +64,9 @@ type herd struct {
 	finalSays migration.BatchStatus
 }
 
+// patience is how long a step of a workflow may take on a machine that is busy with something else.
+const patience = time.Minute
+
 const (
 	moveTime = time.Minute
 	bakeTime = 10 * time.Minute
@@ -71,13 +79,14 @@ func newHerd(t *testing.T, customers int) *herd {
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	h := &herd{T: t, env: suite.NewTestWorkflowEnvironment(), ill: map[string]bool{}, illLate: map[string]bool{}, stuck: map[string]bool{},
 		slow: map[string]time.Duration{}, again: map[string]bool{}, aws: map[string]bool{}, stands: map[string]migration.Side{},
-		unrouted: map[string]string{}, soak: soakTime}
+		unrouted: map[string]string{}, missing: map[string]bool{}, soak: soakTime}
 	h.batch = migration.Batch{Name: "wave", Concurrency: customers}
 	for i := range customers {
 		h.batch.Customers = append(h.batch.Customers, fmt.Sprintf("c%d", i))
 	}
 	h.env.SetStartTime(time.Date(2026, 12, 2, 20, 0, 0, 0, time.UTC))
 	h.env.SetStartWorkflowOptions(temporalclient.StartWorkflowOptions{ID: migration.MigrationID("shop")})
+	h.env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: patience})
 	h.env.RegisterWorkflow(h.migration)
 	h.env.RegisterWorkflow(Batch)
 	h.env.RegisterWorkflowWithOptions(h.customer, workflow.RegisterOptions{Name: "Customer"})
@@ -148,6 +157,12 @@ func (s *shop) WatchMany(req health.WatchManyRequest) (health.WatchManyResult, e
 	return out, nil
 }
 
+// CallRoll has everybody, but for whom the test has missing.
+func (s *shop) CallRoll(roll.Request) (roll.Result, error) {
+	s.h.rolls++
+	return roll.Result{Running: slices.DeleteFunc(slices.Clone(s.h.batch.Customers), func(id string) bool { return s.h.missing[id] })}, nil
+}
+
 // ReadLag is what the test says.
 func (s *shop) ReadLag(postgres.PostgresRef) (postgres.Lag, error) {
 	return postgres.Lag{Forward: s.h.lag}, nil
@@ -183,6 +198,7 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 	mail.Listen(ctx, mail.SignalAbort, "", func(workflow.Context, mail.Wish) { abort = true })
 	mail.Listen(ctx, mail.SignalDismiss, "", func(workflow.Context, mail.Wish) { abort = abort || round == 0 })
 	mail.Listen(ctx, mail.SignalAsk, "", func(_ workflow.Context, a mail.Ask) {
+		h.asked = append(h.asked, in.ID)
 		if a.Report {
 			report()
 		}

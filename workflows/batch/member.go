@@ -69,6 +69,12 @@ func (m *member) unbaked(round int) bool { return m.Told && (!m.answered(round) 
 // watched says that the customer has gone and has not ended.
 func (m *member) watched() bool { return m.Told && !m.over() }
 
+// busy says that the customer moves, or has not answered yet: it is asked by itself whether it
+// runs.
+func (m *member) busy(round int) bool {
+	return m.watched() && (m.inFlight(round) || m.comesBack(round))
+}
+
 // mustComeBack says that the customer has gone, or may be going, and has not ended.
 func (m *member) mustComeBack(round int) bool {
 	return m.watched() && (!m.answered(round) || m.Status.Home != migration.OnPrem || m.moving() || m.is(migration.CustomerWaiting))
@@ -102,6 +108,7 @@ type tally struct {
 	inFlight int
 	unbaked  int
 	watched  int
+	busy     int
 	soaking  int
 	coming   int // on their way back, or told to come
 	gone     int // must come back when the batch does
@@ -127,6 +134,7 @@ func (b *batch) tally() (t tally) {
 		count(&t.inFlight, m.inFlight(b.Round))
 		count(&t.unbaked, m.unbaked(b.Round))
 		count(&t.watched, m.watched())
+		count(&t.busy, m.busy(b.Round))
 		count(&t.soaking, m.soaking())
 		count(&t.coming, m.comesBack(b.Round))
 		count(&t.stayed, m.is(migration.CustomerFinished) && m.Status.Home == migration.AWS)

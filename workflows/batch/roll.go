@@ -6,6 +6,7 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
+	callroll "github.com/drover-migration/drover/activities/roll"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/customer"
 	"github.com/drover-migration/drover/workflows/mail"
@@ -118,30 +119,49 @@ func (b *batch) hear(ctx workflow.Context, p mail.Pause) {
 	}
 }
 
-// rollPace is the least time for each customer of a roll call of those that only soak or rest: one
-// that was terminated is missed within half a minute in a batch of a hundred, and a larger batch
-// does not flood the server.
+// rollPace is the least time for each signal of a roll call: a large batch does not flood the
+// server.
 const rollPace = 300 * time.Millisecond
 
-// rollEvery is how long to wait before the next roll call: short while somebody is under way.
+// rollEvery is how long to wait before the next roll call. Whoever was terminated is missed within
+// half a minute.
 func (b *batch) rollEvery() time.Duration {
-	switch t := b.tally(); {
-	case t.unbaked > 0, b.Phase == migration.BatchTakingBack, t.watched > 0:
-		return max(roll.Often, time.Duration(len(b.Members))*rollPace)
-	default:
+	t := b.tally()
+	if t.unbaked == 0 && t.watched == 0 && b.Phase != migration.BatchTakingBack {
 		return 0
 	}
+	return max(roll.Often, time.Duration(t.busy)*rollPace)
 }
 
+// callRoll asks those who move, each by itself, and of the others those only whom the list of
+// workflows does not have: one question for all, however many they are.
 func (b *batch) callRoll(ctx workflow.Context) {
+	runs, err := b.running(ctx)
+	if err != nil {
+		workflow.GetLogger(ctx).Warn("the list of workflows is not read", "batch", b.in.Batch.Name, "error", err)
+	}
 	b.each(ctx, func(m *member) {
 		switch {
 		case b.Phase == migration.BatchTakingBack && b.Back != nil && m.strays(b.Round):
 			b.tellCustomer(ctx, m, mail.SignalBack, b.backWord())
-		case m.watched():
+		case m.busy(b.Round), m.watched() && err == nil && !runs[m.Status.ID]:
 			b.tellCustomer(ctx, m, mail.SignalAsk, mail.Ask{Report: !m.answered(b.Round)})
 		}
 	})
+}
+
+// running are the customers that the list of workflows has.
+func (b *batch) running(ctx workflow.Context) (map[string]bool, error) {
+	c := work.RollCall.In(ctx, "who of the batch's customers runs")
+	var r callroll.Result
+	if err := workflow.ExecuteActivity(c, work.Roll.CallRoll, callroll.Request{Plan: b.in.Spec.Plan, Batch: b.in.Batch.Name}).Get(c, &r); err != nil {
+		return nil, err
+	}
+	out := make(map[string]bool, len(r.Running))
+	for _, id := range r.Running {
+		out[id] = true
+	}
+	return out, nil
 }
 
 // tellCustomer signals a customer; one that does not run any more goes on from where it last

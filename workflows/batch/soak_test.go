@@ -155,3 +155,18 @@ func TestEndsOfManySoaksDoNotMakeALookEach(t *testing.T) {
 	b.Members[0].Status.Until, b.Members[1].Status.Until = start.Add(-time.Hour), start.Add(time.Hour)
 	require.Equal(t, start.Add(time.Minute), b.nextLook(), "whose soak is over and was not told to end is looked at with the others")
 }
+
+func TestTheRollOfThoseThatSoakIsOneQuestion(t *testing.T) {
+	h := soakers(t, 7)
+	h.at(10*time.Minute, func() {
+		require.InDelta(t, 20, h.rolls, 2)
+		require.Empty(t, h.asked)
+		h.missing["c3"] = true
+	})
+	h.at(12*time.Minute, func() {
+		require.Subset(t, []string{"c3"}, h.asked)
+		require.NotEmpty(t, h.asked, "whoever is missing is asked, and started again where it does not run")
+		delete(h.missing, "c3")
+	})
+	h.run()
+}

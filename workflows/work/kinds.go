@@ -50,6 +50,9 @@ var (
 	Soak = Here{work{queue: inSoak, attempt: 2 * time.Minute, total: 3 * time.Minute, heartbeat: 2 * heartbeat,
 		retry: hurried(time.Second, 10*time.Second)}}
 
+	// RollCall reads a list of workflows. It is called again soon anyway.
+	RollCall = Here{work{queue: inSoak, attempt: 10 * time.Second, total: 30 * time.Second, retry: hurried(time.Second, 5*time.Second)}}
+
 	// SoakQuestion asks a database where those that soak are homed. It never lies before a freeze.
 	SoakQuestion = There{work{queue: migration.SiteQueue, attempt: questionAttempt, total: 30 * time.Second, begin: takenWithin,
 		retry: hurried(time.Second, 5*time.Second)}}
