@@ -140,6 +140,15 @@ func (h HomeRecord) Settled() bool {
 // Token is the highest token either side has stored: the next try must take a greater one.
 func (h HomeRecord) Token() int64 { return max(h.OnPrem.Token, h.AWS.Token) }
 
+// Homed is what a home record says, in short.
+type Homed struct {
+	Side  Side  `json:"side,omitempty"` // NoHome: the data does not say
+	Token int64 `json:"token"`          // the higher is newer
+}
+
+// Homed is the record in short.
+func (h HomeRecord) Homed() Homed { return Homed{Side: h.Home(), Token: h.Token()} }
+
 // Word is what a step of a Move answers. A step never fails silently: whoever hears Superseded
 // stops.
 type Word string

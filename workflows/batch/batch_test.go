@@ -127,10 +127,10 @@ func (s *shop) LoadTenants(req state.LoadTenantsRequest) (state.BatchTenants, er
 }
 
 // ReadHomes has everybody on AWS, but for those of whom the test says otherwise.
-func (s *shop) ReadHomes(req postgres.ExamineRequest) (postgres.HomesResult, error) {
-	out := postgres.HomesResult{Homes: map[int64]postgres.Standing{}}
+func (s *shop) ReadHomes(req postgres.ReadHomesRequest) (postgres.ReadHomesResult, error) {
+	out := postgres.ReadHomesResult{Homes: map[int64]migration.Homed{}}
 	for _, t := range req.Tenants {
-		out.Homes[t] = postgres.Standing{Side: cmp.Or(s.h.stands[s.h.batch.Customers[t]], migration.AWS), Token: 7}
+		out.Homes[t] = migration.Homed{Side: cmp.Or(s.h.stands[s.h.batch.Customers[t]], migration.AWS), Token: 7}
 	}
 	return out, nil
 }

@@ -154,7 +154,8 @@ func (b *batch) callRoll(ctx workflow.Context) {
 func (b *batch) running(ctx workflow.Context) (map[string]bool, error) {
 	c := work.RollCall.In(ctx, "who of the batch's customers runs")
 	var r callroll.Result
-	if err := workflow.ExecuteActivity(c, work.Roll.CallRoll, callroll.Request{Plan: b.in.Spec.Plan, Batch: b.in.Batch.Name}).Get(c, &r); err != nil {
+	req := callroll.Request{Plan: b.in.Spec.Plan, Batch: b.in.Batch.Name}
+	if err := workflow.ExecuteActivity(c, work.Roll.CallRoll, req).Get(c, &r); err != nil {
 		return nil, err
 	}
 	out := make(map[string]bool, len(r.Running))

@@ -63,7 +63,7 @@ func (b *batch) nextLook() time.Time {
 type looked struct {
 	*member
 	until time.Time // the end of its soak
-	home  postgres.Standing
+	home  migration.Homed
 }
 
 // look looks once at everybody that soaks. A run that goes on as new waits for the end of the look.
@@ -99,8 +99,8 @@ func (b *batch) look(ctx workflow.Context) {
 
 // readHomes asks each database where the batch's customers that soak are homed, in one question a
 // side. Who has no answer is not in it: its route is left as it is, and its soak does not end.
-func (b *batch) readHomes(ctx workflow.Context) map[string]postgres.Standing {
-	out := map[string]postgres.Standing{}
+func (b *batch) readHomes(ctx workflow.Context) map[string]migration.Homed {
+	out := map[string]migration.Homed{}
 	all := workflow.NewWaitGroup(ctx)
 	for _, d := range b.plan.Datasets {
 		tenants := b.tenants.Databases[d.Name]
@@ -117,10 +117,10 @@ func (b *batch) readHomes(ctx workflow.Context) map[string]postgres.Standing {
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			defer all.Done()
 			c := work.SoakQuestion.At(ctx, d.Site(), "where the customers that soak are homed, in "+d.Name)
-			req := postgres.ExamineRequest{
+			req := postgres.ReadHomesRequest{
 				PostgresRef: postgres.PostgresRef{Plan: b.in.Spec.Plan, Dataset: d, Target: b.plan.Target(d.Target())}, Tenants: ask,
 			}
-			var r postgres.HomesResult
+			var r postgres.ReadHomesResult
 			if err := workflow.ExecuteActivity(c, work.Postgres.ReadHomes, req).Get(c, &r); err != nil {
 				workflow.GetLogger(ctx).Warn("the homes of those that soak are not read", "dataset", d.Name, "error", err)
 				return
