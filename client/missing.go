@@ -77,19 +77,38 @@ func (c *Client) plans(ctx context.Context) (out []string) {
 
 // customers are the ids of a plan's customers as the list of workflows has them: as many as can be
 // read.
-func (c *Client) customers(ctx context.Context, plan string) (out []string) {
-	req := &workflowservice.ListWorkflowExecutionsRequest{Query: fmt.Sprintf("WorkflowType = 'Customer' AND %s = '%s'",
-		migration.AttrPlan, strings.ReplaceAll(plan, "'", ""))}
+func (c *Client) customers(ctx context.Context, plan string) []string {
+	out, _ := c.list(ctx, plan, fmt.Sprintf("WorkflowType = 'Customer' AND %s = '%s'", migration.AttrPlan, bare(plan)))
+	return out
+}
+
+// Running are the ids of a batch's customers whose workflow runs, as the list of workflows has
+// them, which may be behind by some moments.
+func (c *Client) Running(ctx context.Context, plan, batch string) ([]string, error) {
+	out, err := c.list(ctx, plan, fmt.Sprintf("WorkflowType = 'Customer' AND %s = '%s' AND %s = '%s' AND ExecutionStatus = 'Running'",
+		migration.AttrPlan, bare(plan), migration.AttrBatch, bare(batch)))
+	if err != nil {
+		return nil, fmt.Errorf("list the customers of batch %s of plan %s that run: %w", batch, plan, err)
+	}
+	return out, nil
+}
+
+func bare(name string) string { return strings.ReplaceAll(name, "'", "") }
+
+// list are the ids of a plan's customers that a query finds. An error comes with those that were
+// read.
+func (c *Client) list(ctx context.Context, plan, query string) (out []string, err error) {
+	req := &workflowservice.ListWorkflowExecutionsRequest{Query: query}
 	for {
 		page, err := c.temporal.ListWorkflow(ctx, req)
 		if err != nil {
-			return out
+			return out, err
 		}
 		for _, e := range page.GetExecutions() {
 			out = append(out, strings.TrimPrefix(e.GetExecution().GetWorkflowId(), migration.CustomerID(plan, "")))
 		}
 		if req.NextPageToken = page.GetNextPageToken(); len(req.NextPageToken) == 0 {
-			return out
+			return out, nil
 		}
 	}
 }

@@ -7,6 +7,8 @@ import "fmt"
 const (
 	QueueMain   = "drover"
 	QueueFreeze = "drover-freeze"
+	QueueSoak   = "drover-soak"  // of the main worker: one activity looks at hundreds of customers that soak
+	QueueWatch  = "drover-watch" // of the main worker: a bake takes a slot for as long as it lasts, and thousands may bake
 )
 
 // SiteQueue is where a site's bulk work runs.

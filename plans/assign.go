@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 )
 
 // assign freezes who belongs to which batch: as indexes into the customers, in the order in which
@@ -51,6 +52,15 @@ func (p *Plan) assign(report func(*node, Problem)) [][]int {
 				report(at, Problem{Message: "selects no customer", Hint: "batches before it, and lists, take theirs first"})
 				emptied = true
 			}
+		}
+	}
+	for i, m := range members {
+		if len(m) > MaxBatchCustomers {
+			report(root.at("batches").item(i).at("customers"), Problem{
+				Message: fmt.Sprintf("batch %q has too many customers", p.Batches[i].Name), Found: strconv.Itoa(len(m)),
+				Want: fmt.Sprintf("at most %d: Temporal lets a workflow start and signal only so many at once", MaxBatchCustomers),
+				Hint: "divide them among several batches",
+			})
 		}
 	}
 	if !emptied {

@@ -158,8 +158,44 @@ func TestTenThousandCustomersAreCheckedInSecondsEvenIfAllAreWrong(t *testing.T) 
 	b.WriteString("batches:\n  - {name: all, customers: {}}\n")
 	start := time.Now()
 	_, problems := Parse("plan.yaml", []byte(b.String()), "")
-	require.Len(t, problems, 2, "one cause, one message")
+	require.Len(t, problems, 3, "one cause, one message: and a batch of so many is too large")
 	require.Less(t, time.Since(start), 30*time.Second)
+}
+
+func TestAPlanThatWouldPassALimitOfTemporalIsRefused(t *testing.T) {
+	src, err := os.ReadFile("testdata/valid/defaults.yaml")
+	require.NoError(t, err)
+	head, _, _ := strings.Cut(string(src), "customers:\n  - ")
+	plan := func(customers int, batches string) []Problem {
+		var b strings.Builder
+		b.WriteString(head + "customers:\n")
+		for i := range customers {
+			fmt.Fprintf(&b, "  - {id: c%d, tenant: %d, match: {host: [c%d.example.com]}, uses: {workloads: [web], datasets: [orders]}}\n",
+				i, i+1, i)
+		}
+		_, problems := Parse("plan.yaml", []byte(b.String()+"batches:\n"+batches), "")
+		return problems
+	}
+	require.Empty(t, plan(MaxBatchCustomers, "  - {name: all, customers: {}}\n"))
+	require.Equal(t,
+		`batch "all" has too many customers: found 1501; want at most 1500: Temporal lets a workflow start and signal only so many at once; divide them among several batches`,
+		said(plan(MaxBatchCustomers+1, "  - {name: all, customers: {}}\n")))
+	var one strings.Builder
+	for i := range MaxBatches + 1 {
+		fmt.Fprintf(&one, "  - {name: b%d, customers: [c%d]}\n", i, i)
+	}
+	require.Equal(t,
+		`too many batches: found 501; want at most 500: Temporal lets a workflow start and signal only so many at once; make batches larger, or divide the plan`,
+		said(plan(MaxBatches+1, one.String())))
+}
+
+// said is the one problem, without its place.
+func said(problems []Problem) string {
+	if len(problems) != 1 {
+		return fmt.Sprintf("%d problems: %v", len(problems), problems)
+	}
+	p := problems[0]
+	return fmt.Sprintf("%s: found %s; want %s; %s", p.Message, p.Found, p.Want, p.Hint)
 }
 
 func TestNoSecretIsEverPrinted(t *testing.T) {

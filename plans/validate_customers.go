@@ -3,6 +3,7 @@ package plans
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -116,7 +117,21 @@ func (p *Plan) validateUsedData(c Customer, at *node, datasets index) {
 	}
 }
 
+// What a plan may ask of Temporal, which allows a workflow 2,000 children and 2,000 signals that
+// are pending (limit.numPendingChildExecutions.error, limit.numPendingSignals.error).
+const (
+	MaxBatchCustomers = 1500 // of one batch, which starts and tells them
+	MaxBatches        = 500  // of a plan, whose migration starts and tells them
+)
+
 func (p *Plan) validateBatches() {
+	if n := len(p.Batches); n > MaxBatches {
+		p.src.report(root.at("batches"), Problem{
+			Message: "too many batches", Found: strconv.Itoa(n),
+			Want: fmt.Sprintf("at most %d: Temporal lets a workflow start and signal only so many at once", MaxBatches),
+			Hint: "make batches larger, or divide the plan",
+		})
+	}
 	seen := map[Name]int{}
 	var last *span
 	for i, b := range p.Batches {

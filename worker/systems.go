@@ -13,6 +13,7 @@ import (
 	"github.com/drover-migration/drover/activities/freeze"
 	healthactivities "github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/roll"
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
 	vsphereactivities "github.com/drover-migration/drover/activities/vsphere"
@@ -38,13 +39,13 @@ type systems struct {
 	closers    []func()
 }
 
-func newSystems(o Options) *systems {
+func newSystems(o Options, lists roll.Lists) *systems {
 	boot := awsconf.New(secrets.New(nil)) // the external id of a role cannot itself need the role
 	c := newClients(boot)
 	store := &objects.Store{S3: c.S3}
 	s := &systems{specs: state.NewSpecs(store)}
 	if o.Main {
-		s.main = mainActivities(mainClients{c}, secrets.New(boot.Config), store, s.specs)
+		s.main = mainActivities(mainClients{c}, secrets.New(boot.Config), store, s.specs, lists)
 	}
 	if len(o.Sites) > 0 {
 		s.openSite(siteClients{c}, secrets.New(boot.Config), store, o.Log)
@@ -54,10 +55,10 @@ func newSystems(o Options) *systems {
 
 // mainActivities are those that carry no data: the plan, machines and services on AWS, routes and
 // health. Only they ask the load balancer.
-func mainActivities(c mainClients, resolver *secrets.Resolver, store *objects.Store, specs *state.Specs) []any {
+func mainActivities(c mainClients, resolver *secrets.Resolver, store *objects.Store, specs *state.Specs, lists roll.Lists) []any {
 	router := alb.New(alb.ClientsFunc(c.ELB), store)
 	return []any{
-		state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, router),
+		state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, router), roll.New(lists),
 		healthactivities.New(health.New(backends{router, c.cloudwatch}, resolver, os.Getenv(envDNS)), specs, router),
 	}
 }

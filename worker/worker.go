@@ -37,6 +37,8 @@ const (
 	mainAtOnce   = 1000
 	siteAtOnce   = 50
 	freezeAtOnce = 200
+	watchAtOnce  = 5000
+	soakAtOnce   = 8 // each asks some tens of customers at the same time
 )
 
 // How many polls of a queue a process keeps waiting. Temporal splits a queue into four partitions,
@@ -74,7 +76,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.clock(ctx, c); err != nil {
 		return err
 	}
-	s := newSystems(o)
+	s := newSystems(o, client.New(c))
 	defer s.close()
 	if len(o.Sites) > 0 {
 		w := &warmer{c.WorkflowService(), o.namespace(), o.Client.DataConverter, s.specs, s.pairs, o.Log}
@@ -165,7 +167,9 @@ func (q queue) activities(s *systems) []any {
 func queues(o Options) (out []queue) {
 	if o.Main {
 		out = append(out, queue{name: migration.QueueMain, workflows: true, sticky: stickyPatience, atOnce: mainAtOnce, polls: mainPolls},
-			queue{name: migration.QueueFreeze, workflows: true, sticky: movePatience, atOnce: freezeAtOnce, polls: freezePolls})
+			queue{name: migration.QueueFreeze, workflows: true, sticky: movePatience, atOnce: freezeAtOnce, polls: freezePolls},
+			queue{name: migration.QueueWatch, atOnce: watchAtOnce, polls: sitePolls},
+			queue{name: migration.QueueSoak, atOnce: soakAtOnce, polls: sitePolls})
 	}
 	for _, site := range o.Sites {
 		out = append(out, queue{name: migration.SiteQueue(site), site: true, atOnce: siteAtOnce, polls: sitePolls},

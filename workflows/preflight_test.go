@@ -30,7 +30,6 @@ type systems struct {
 	wrong map[string][]error        // what a site's vCenter answers first
 	asked []string                  // sites
 
-	running  bool // the batch of everything(): its Migration was terminated
 	database []migration.Finding
 }
 
@@ -161,12 +160,6 @@ func (s *systems) migrate(t *testing.T) (activities, children []string, end erro
 	for _, name := range []string{"Customer", "Workload", "Replication", "Batch"} {
 		env.RegisterWorkflowWithOptions(func(workflow.Context, any) error { return nil }, workflow.RegisterOptions{Name: name})
 	}
-	var gone error = &temporal.UnknownExternalWorkflowExecutionError{}
-	if s.running {
-		gone = nil
-	}
-	env.OnSignalExternalWorkflow(mock.Anything, migration.BatchID("shop", "canary"), mock.Anything, mock.Anything,
-		mock.Anything).Return(gone)
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil)
 	env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
 		activities = append(activities, info.ActivityType.Name)
@@ -195,17 +188,8 @@ func TestABlockedVMStopsTheMigrationBeforeAnythingIsTouched(t *testing.T) {
 	require.NotContains(t, end.Error(), "UEFI", "a warning stops nothing")
 	require.Equal(t, []string{"CheckCompute", "CheckPostgres", "CheckRoute", "ListVMs", "LoadPlan", "SaveSpec"}, activities,
 		"the plan is stored, and the rest only reads")
-	require.Equal(t, []string{"Customer", "Preflight"}, children, "customers are shown from the first minute, and nothing is brought up")
-}
-
-// The Migration was terminated, and its plan is submitted again, beside a batch that knows better
-// where its customers are than a new start.
-func TestABatchThatRunsLooksAfterItsCustomers(t *testing.T) {
-	s := everything()
-	s.running = true
-	_, children, end := s.migrate(t)
-	require.ErrorContains(t, end, errTouched.Error())
-	require.Equal(t, []string{"Preflight"}, children)
+	require.Equal(t, []string{"Batch", "Preflight"}, children, "batches show their customers from the first minute, and nothing is "+
+		"brought up")
 }
 
 func TestAVMWithAWarningIsMigrated(t *testing.T) {

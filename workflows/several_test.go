@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -158,13 +159,16 @@ func TestCustomerStartedAnewAfterEverythingWasLost(t *testing.T) {
 					s := newStage(t, n, migration.OnPrem)
 					s.verdict, s.ends, s.faults[last] = migration.Fail, ends+1, fault{m, 5}
 					s.customer()
+					home := s.goesHome()
 					s = s.again()
 					s.mended()
+					s.goes = 10 * time.Minute
+					s.at(9*time.Minute, func() { // it gets there, and is not sent out again by itself
+						require.Equal(t, home, s.says().Phase == migration.CustomerRolledBack, "%+v", s.says())
+					})
 					c := s.customer()
 					s.sound(c)
-					if c.Phase != migration.CustomerRolledBack { // it was on its way home, and is not sent out again by itself
-						require.Equal(t, migration.CustomerFinished, c.Phase, s.story())
-					}
+					require.Equal(t, migration.CustomerFinished, c.Phase, s.story())
 				})
 			}
 		}
@@ -279,3 +283,8 @@ type accepted struct{ *stage }
 func (accepted) Accept()                     {}
 func (a accepted) Reject(err error)          { require.NoError(a, err) }
 func (a accepted) Complete(_ any, err error) { require.NoError(a, err) }
+
+// goesHome says whether the data remembers that the customer was sent home from AWS.
+func (s *stage) goesHome() bool {
+	return strings.Contains(s.dbs[0].Record().Note(migration.AWS).Words, `"phase":"moving-back"`)
+}

@@ -601,6 +601,9 @@ func (w *world) WatchHealth(context.Context, health.WatchRequest) (migration.Ver
 	return migration.Verdict{Outcome: w.verdict, Reason: "as the test says"}, nil
 }
 
+// patience is how long a step of a workflow may take on a machine that is busy with something else.
+const patience = time.Minute
+
 // stage is a Temporal of its own with a world under it. Its time is virtual.
 type stage struct {
 	tester
@@ -608,6 +611,10 @@ type stage struct {
 	env  *testsuite.TestWorkflowEnvironment
 	goes time.Duration // when the batch says go; 0: at once
 	said *summaries    // of all that the workflows ask for
+
+	last   migration.CustomerStatus // as the customer reported to its batch; its Until only while it soaks
+	order  mail.Order               // of that report
+	looked bool                     // the batch has looked since the soak began
 }
 
 // tester is a *testing.T, or rapid's.
@@ -638,12 +645,71 @@ func newEnvironment() *testsuite.TestWorkflowEnvironment {
 
 func on(t tester, env *testsuite.TestWorkflowEnvironment, w *world) *stage {
 	s := &stage{tester: t, env: env, world: w, said: &summaries{}}
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{s.said}})
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{s.said}, DeadlockDetectionTimeout: patience})
 	env.RegisterActivity(s.world)
 	env.RegisterWorkflow(life)
 	env.RegisterWorkflowWithOptions(s.move, workflow.RegisterOptions{Name: "Move"})
-	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil)
+	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(
+		func(_, _, _, _ string, arg any) error {
+			if r, ok := arg.(mail.CustomerReport); ok {
+				s.heard(r)
+			}
+			return nil
+		})
 	return s
+}
+
+// heard plays the customer's batch, which looks at it each minute while it soaks, and when its soak
+// ends.
+func (s *stage) heard(r mail.CustomerReport) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !r.Order.Newer(s.order) { // overtaken
+		return
+	}
+	c := r.Status
+	s.order = r.Order
+	began := c.Phase == migration.CustomerSoaking && !s.last.Until.Equal(c.Until)
+	if s.last = c; c.Phase != migration.CustomerSoaking {
+		s.last.Until = time.Time{}
+	}
+	if began {
+		s.looked = false
+		s.lookAgain(c.Until)
+	}
+}
+
+func (s *stage) lookAgain(until time.Time) {
+	wait := time.Minute
+	if left := until.Sub(s.now()); left > 0 || !s.looked {
+		wait = max(min(wait, left), time.Millisecond)
+	}
+	s.env.RegisterDelayedCallback(func() { s.lookAtSoak(until) }, wait)
+}
+
+// lookAtSoak is one look of the batch's: it sets the route, and tells the customer what it has
+// found.
+func (s *stage) lookAtSoak(until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || !s.last.Until.Equal(until) {
+		return
+	}
+	s.looked = true
+	seen, home := mail.Seen{Until: until}, s.dbs[0].Record().Home()
+	if home != migration.NoHome {
+		s.routed = home
+	}
+	switch {
+	case home == migration.OnPrem:
+		seen.Elsewhere = true
+	case s.verdict == migration.Fail:
+		seen.Unwell = &migration.Verdict{Outcome: s.verdict, Reason: "as the test says"}
+	case home == migration.AWS && !s.now().Before(until):
+		seen.Over = true
+	}
+	s.env.SignalWorkflow(mail.SignalSeen, seen)
+	s.lookAgain(until)
 }
 
 // move is Move, unless it is told to die.

@@ -126,6 +126,8 @@ func TestEveryActivityMayRunTwice(t *testing.T) {
 	home := twice[migration.HomeRecord](t, env, a.ReadHome, postgres.TenantRequest{PostgresRef: ref, Customer: "acme", Tenant: 1})
 	require.Equal(t, migration.AWS, home.Home())
 	require.True(t, home.Settled())
+	homes := twice[postgres.ReadHomesResult](t, env, a.ReadHomes, postgres.ReadHomesRequest{PostgresRef: ref, Tenants: []int64{1, 2}})
+	require.Equal(t, map[int64]migration.Homed{1: {Side: migration.AWS, Token: home.Token()}, 2: {Side: migration.OnPrem}}, homes.Homes)
 
 	back := move
 	back.From, back.Try = migration.AWS, migration.Try{Token: 2, Owner: uuid.NewString()}

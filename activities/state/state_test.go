@@ -258,6 +258,27 @@ func TestACustomersSliceHasWhatItsMovesNeedAndNothingOfOthers(t *testing.T) {
 	require.Equal(t, spec.Batches, p.Batches)
 }
 
+func TestATenantBelongsToTheDatabaseThatSaysWhereItsCustomerIsHomed(t *testing.T) {
+	spec := plan(t)
+	a, ref := save(t, spec)
+	for _, b := range spec.Batches {
+		want := map[string][]state.Tenant{}
+		for _, id := range b.Customers {
+			c, _ := spec.Slice(id)
+			if len(c.Databases) > 0 {
+				d := c.Databases[0].Name
+				want[d] = append(want[d], state.Tenant{Customer: id, ID: c.Customer.Tenant})
+			}
+		}
+		got, err := a.LoadTenants(t.Context(), state.LoadTenantsRequest{Spec: ref, Batch: b.Name})
+		require.NoError(t, err)
+		require.Equal(t, want, got.Databases)
+		require.NotEmpty(t, got.Databases)
+	}
+	_, err := a.LoadTenants(t.Context(), state.LoadTenantsRequest{Spec: ref, Batch: "none"})
+	require.Equal(t, "NoSuchBatch", permanent.Kind(err))
+}
+
 func TestACustomerThatThePlanDoesNotHaveIsRefusedByName(t *testing.T) {
 	a, ref := save(t, plan(t))
 	_, err := a.LoadCustomer(t.Context(), state.LoadCustomerRequest{Spec: ref, Customer: "nobody"})

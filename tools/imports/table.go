@@ -39,6 +39,7 @@ var house = []room{
 	{at: "activities/traffic", ours: "migration routes internal", others: insideTemporal, why: adapter},
 	{at: "activities/health", ours: "migration health internal = routes", others: insideTemporal, why: adapter},
 	{at: "activities/state", ours: "migration internal", others: insideTemporal, why: adapter},
+	{at: "activities/roll", ours: "migration internal", others: insideTemporal, why: adapter},
 	{at: "activities/notify", ours: "migration internal", others: insideTemporal, why: adapter},
 
 	{at: "workflows", ours: "migration activities",

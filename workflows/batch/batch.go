@@ -1,6 +1,6 @@
-// Package batch is the story of a batch: it waits at its gate, tells its customers to go in a
-// sliding window, and takes all of them back where the plan says that one that fails takes the
-// others with it.
+// Package batch is the story of a batch: it starts its customers and waits for its turn, waits at
+// its gate, tells its customers to go in a sliding window, and takes all of them back where the
+// plan says that one that fails takes the others with it.
 package batch
 
 import (
@@ -20,7 +20,10 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-const gatePause = 5 * time.Second // between two looks at what the gate waits for
+const (
+	gatePause   = 5 * time.Second // between two looks at what the gate waits for
+	reportPause = time.Second     // in which changes are reported to the migration together
+)
 
 // Input starts a Batch, and carries it over continue-as-new.
 type Input struct {
@@ -30,6 +33,7 @@ type Input struct {
 	// Was is what the batch had last reported where it is started again after an operator
 	// terminated it, Incidents what it had counted.
 	Was       *migration.BatchStatus `json:"was,omitempty"`
+	Turn      bool                   `json:"turn,omitempty"` // the migration has released it already
 	Incidents int                    `json:"incidents,omitempty"`
 	State     *State                 `json:"state,omitempty"`
 }
@@ -40,18 +44,25 @@ type State struct {
 	mail.Box                            `json:"mail"`
 	roll.Roll                           `json:"roll"`
 
-	Paused     *mail.Pause                         `json:"paused,omitempty"`
-	PauseOrder mail.Order                          `json:"pauseOrder"` // of the migration's last word on it
-	Approvals  []migration.Event                   `json:"approvals,omitempty"`
-	Customers  map[string]migration.CustomerStatus `json:"customers"` // as they last reported
-	Orders     map[string]mail.Order               `json:"orders"`    // of the reports taken, by customer
-	Told       map[string]bool                     `json:"told"`      // in this round
-	Incidents  int                                 `json:"incidents"`
-	TakeBack   *mail.Wish                          `json:"takeBack,omitempty"` // asked for
-	Back       *mail.Wish                          `json:"back,omitempty"`     // being carried out
-	AnyTime    bool                                `json:"anyTime,omitempty"`  // an operator's retry does not wait for the window
-	Round      int                                 `json:"round"`              // grows by every retry
-	Heard      map[string]int                      `json:"heard"`              // the round each customer has answered
+	Paused     *mail.Pause       `json:"paused,omitempty"`
+	PauseOrder mail.Order        `json:"pauseOrder"` // of the migration's last word on it
+	Approvals  []migration.Event `json:"approvals,omitempty"`
+	Members    []*member         `json:"members"`  // in the plan's order
+	Gathered   int               `json:"gathered"` // so many of them have been asked where they stand, or started
+	Begun      bool              `json:"begun"`    // all have, and the batch goes its way
+	// Was is what an earlier run had last reported, until the batch goes its way.
+	Was       *migration.BatchStatus `json:"was,omitempty"`
+	Reset     bool                   `json:"reset,omitempty"`    // to its start: what it remembers is of an earlier day
+	Turn      bool                   `json:"turn,omitempty"`     // the migration has released it
+	News      bool                   `json:"news,omitempty"`     // something has changed since the last report to the migration
+	Reported  migration.BatchPhase   `json:"reported,omitempty"` // the phase in that report
+	Incidents int                    `json:"incidents"`
+	TakeBack  *mail.Wish             `json:"takeBack,omitempty"` // asked for
+	Back      *mail.Wish             `json:"back,omitempty"`     // being carried out
+	AnyTime   bool                   `json:"anyTime,omitempty"`  // an operator's retry does not wait for the window
+	Round     int                    `json:"round"`              // grows by every retry
+	Looked    time.Time              `json:"looked,omitzero"`    // when the last look at those that soak began
+	Blind     string                 `json:"blind,omitempty"`    // why nobody that soaks can be judged
 }
 
 // Batch cuts its customers over together: it waits at its gate, tells them to go in a sliding
@@ -70,30 +81,42 @@ type batch struct {
 	plan state.Plan
 	State
 
-	retry *mail.Wish
-	abort *mail.Wish
+	tenants   state.BatchTenants
+	by        map[string]*member // Members by id
+	looking   bool               // at those that soak
+	retry     *mail.Wish
+	abort     *mail.Wish
+	dismissed *mail.Wish // the migration ends before the turn of this batch
 }
 
 func newBatch(in Input) *batch {
 	b := &batch{in: in}
 	if in.State != nil {
 		b.State = *in.State
-	} else {
-		b.State = State{Incidents: in.Incidents, Customers: map[string]migration.CustomerStatus{}, Told: map[string]bool{},
-			Heard: map[string]int{}, Orders: map[string]mail.Order{}}
-		if b.Paused = in.Paused; b.Paused != nil {
-			b.PauseOrder = b.Paused.Order
-		}
-		for _, id := range in.Batch.Customers {
-			b.Customers[id] = migration.CustomerStatus{ID: id, Batch: in.Batch.Name, Phase: migration.CustomerFinding,
-				WaitingFor: migration.WaitData}
-		}
+		b.know(b.Members)
+		return b
 	}
+	b.State = State{Incidents: in.Incidents, Turn: in.Turn, Was: in.Was}
+	if in.Was != nil {
+		b.Approvals = in.Was.Approvals
+	}
+	if b.Paused = in.Paused; b.Paused != nil {
+		b.PauseOrder = b.Paused.Order
+	}
+	b.know(newMembers(in.Batch))
 	return b
 }
 
+// know has the batch know these members.
+func (b *batch) know(members []*member) {
+	b.Members, b.by = members, make(map[string]*member, len(members))
+	for _, m := range members {
+		b.by[m.Status.ID] = m
+	}
+}
+
 func (b *batch) setup(ctx workflow.Context) error {
-	b.Hooks = status.Hooks{Describe: b.describe, MayDo: b.mayDo, Changed: b.tellMigration}
+	b.Hooks = status.Hooks{Describe: b.describe, MayDo: b.mayDo, Changed: b.changed}
 	err := workflow.SetQueryHandlerWithOptions(ctx, migration.QueryStatus, b.page,
 		workflow.QueryHandlerOptions{Description: "The batch and a page of its customers: offset and limit."})
 	if err != nil {
@@ -101,6 +124,12 @@ func (b *batch) setup(ctx workflow.Context) error {
 	}
 	mail.Listen(ctx, mail.SignalReport, "A customer reports.", b.took)
 	mail.Listen(ctx, mail.SignalBack, "The migration takes the batch back.", func(_ workflow.Context, w mail.Wish) { b.takeBackAll(w) })
+	mail.Listen(ctx, mail.SignalTurn, "It is the batch's turn.", func(workflow.Context, mail.Turn) { b.Turn = true })
+	mail.Listen(ctx, mail.SignalDismiss, "The migration ends before the turn of the batch.", func(_ workflow.Context, w mail.Wish) {
+		if !b.Turn {
+			b.dismissed = &w
+		}
+	})
 	mail.Listen(ctx, mail.SignalAbort, "The migration ends here.", func(_ workflow.Context, w mail.Wish) { b.abort = &w })
 	mail.Listen(ctx, mail.SignalPause, "The migration pauses or resumes.", b.hear)
 	mail.Listen(ctx, mail.SignalAsk, "The migration calls the roll.", func(ctx workflow.Context, a mail.Ask) {
@@ -139,36 +168,38 @@ func (b *batch) run(ctx workflow.Context) error {
 	if err := workflow.ExecuteActivity(l, work.State.LoadPlan, b.in.Spec).Get(l, &b.plan); err != nil {
 		return err
 	}
-	if b.in.State == nil || mail.WasReset(ctx) { // what it carried over is of an earlier day, too
-		b.gather(ctx)
-		b.begin(ctx)
+	req := state.LoadTenantsRequest{Spec: b.in.Spec, Batch: b.in.Batch.Name}
+	l = work.Question.In(ctx, "read whom to ask where the batch's customers are homed")
+	if err := workflow.ExecuteActivity(l, work.State.LoadTenants, req).Get(l, &b.tenants); err != nil {
+		return err
+	}
+	if mail.WasReset(ctx) {
+		b.Reset, b.Gathered, b.Begun, b.Was = true, 0, false, nil
+		b.know(newMembers(b.in.Batch))
+	}
+	switch {
+	case b.Phase != "":
+	case b.Was != nil:
+		b.Set(ctx, b.Was.Phase, b.Was.WaitingFor, "started again: it asks each customer where it stands")
+	default:
+		b.Set(ctx, migration.BatchWaiting, migration.WaitTurn, "")
 	}
 	background, _ := workflow.NewDisconnectedContext(ctx)
 	workflow.Go(background, func(ctx workflow.Context) { b.Keep(ctx, b.rollEvery, b.callRoll) })
+	workflow.Go(background, b.report)
+	workflow.Go(background, b.watchSoak)
+	workflow.Go(background, b.bringHome)
 	for {
-		switch b.Phase {
-		case migration.BatchGate:
-			b.gate(ctx)
-		case migration.BatchCuttingOver:
-			b.cutOver(ctx)
-		case migration.BatchTakingBack:
-			b.takeBack(ctx)
-		case migration.BatchTakenBack, migration.BatchDone:
-			if b.rest(ctx) {
-				return nil
-			}
-		case migration.BatchAborting:
-			b.end(ctx)
-		case migration.BatchAborted:
-			return nil
-		default:
-			return fmt.Errorf("batch %s: phase %q has no story", b.in.Batch.Name, b.Phase)
+		if !b.Begun {
+			b.gather(ctx)
+		} else if over, err := b.goOn(ctx); over || err != nil {
+			return err
 		}
 		if ctx.Err() != nil { // a batch is not given up by a click: no customer goes any more until somebody resumes
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
 			b.Tell(ctx, migration.MigrationID(b.in.Spec.Plan), mail.SignalPause,
 				mail.Pause{Paused: true, Reason: "batch " + b.in.Batch.Name + " was canceled in Temporal; resume to go on"})
-			_ = workflow.Await(ctx, func() bool { return b.Paused != nil || b.abort != nil || b.TakeBack != nil || b.closed() })
+			_ = workflow.Await(ctx, func() bool { return b.Paused != nil || b.abort != nil || b.TakeBack != nil || b.tally().closed() })
 		}
 		if b.Renews(ctx, b.mustRenew) {
 			st := b.State
@@ -177,9 +208,33 @@ func (b *batch) run(ctx workflow.Context) error {
 	}
 }
 
+// goOn goes through one phase, and says whether the batch is over.
+func (b *batch) goOn(ctx workflow.Context) (over bool, err error) {
+	switch b.Phase {
+	case migration.BatchWaiting:
+		b.wait(ctx)
+	case migration.BatchGate:
+		b.gate(ctx)
+	case migration.BatchCuttingOver:
+		b.cutOver(ctx)
+	case migration.BatchTakingBack:
+		b.takeBack(ctx)
+	case migration.BatchTakenBack, migration.BatchDone:
+		return b.rest(ctx), nil
+	case migration.BatchAborting:
+		b.end(ctx)
+	case migration.BatchAborted:
+		return true, nil
+	default:
+		return true, fmt.Errorf("batch %s: phase %q has no story", b.in.Batch.Name, b.Phase)
+	}
+	return false, nil
+}
+
 func (b *batch) mustRenew(ctx workflow.Context) bool {
-	return b.retry == nil && b.abort == nil &&
-		mail.Renewable(ctx, mail.SignalReport, mail.SignalBack, mail.SignalAbort, mail.SignalPause, mail.SignalAsk)
+	return b.retry == nil && b.abort == nil && b.dismissed == nil && !b.looking &&
+		mail.Renewable(ctx, mail.SignalReport, mail.SignalBack, mail.SignalTurn, mail.SignalDismiss, mail.SignalAbort, mail.SignalPause,
+			mail.SignalAsk)
 }
 
 // called says whether somebody wants something else than what is under way, or the history has
@@ -188,12 +243,43 @@ func (b *batch) called(ctx workflow.Context) bool {
 	return b.TakeBack != nil || b.abort != nil || b.mustRenew(ctx)
 }
 
+// wait is for the batch's turn. Its customers have started: each of them is in every list and can
+// be held, and the batch can be approved.
+func (b *batch) wait(ctx workflow.Context) {
+	b.await(ctx, func() bool { return b.Turn || b.dismissed != nil || b.called(ctx) })
+	switch {
+	case b.abort != nil, b.TakeBack != nil && b.tally().gone > 0:
+		b.leave(ctx)
+	case b.dismissed != nil && b.tally().Away > 0: // since an earlier run of the plan, and somebody must look after them
+		b.Note(ctx, "the migration ended; the batch waits on with its customers on AWS", migration.Command{Reason: b.dismissed.Reason})
+		b.dismissed = nil
+	case b.dismissed != nil:
+		b.Set(ctx, migration.BatchAborting, migration.WaitNothing, b.dismissed.Reason)
+	case b.TakeBack != nil: // nobody has gone
+		b.TakeBack = nil
+	case b.Turn:
+		b.release(ctx)
+	}
+}
+
+// release goes on when the batch has its turn. A gate is for those that are to go: where everybody
+// has gone in an earlier run of the plan there is none.
+func (b *batch) release(ctx workflow.Context) {
+	if b.tally().next == nil {
+		b.Set(ctx, migration.BatchCuttingOver, migration.WaitHealth, "")
+		return
+	}
+	b.Set(ctx, migration.BatchGate, b.gateWaits(ctx), b.gateReason())
+}
+
 // gateWaits says what stands between the batch and its customers now.
 func (b *batch) gateWaits(ctx workflow.Context) migration.Waiting {
 	now := workflow.Now(ctx)
 	switch w := b.in.Batch.Window; {
 	case b.Paused != nil:
 		return migration.WaitResume
+	case b.Blind != "":
+		return migration.WaitHealth
 	case len(b.Approvals) < b.in.Batch.Approvals:
 		return migration.WaitApproval
 	case w != nil && !b.AnyTime && (now.Before(w.Opens) || !now.Before(w.Closes())):
@@ -245,6 +331,8 @@ func (b *batch) gateReason() string {
 	switch {
 	case b.Paused != nil:
 		return b.Paused.Reason
+	case b.Blind != "":
+		return b.Blind
 	case len(b.Approvals) < b.in.Batch.Approvals:
 		return fmt.Sprintf("%d of %d approvals", len(b.Approvals), b.in.Batch.Approvals)
 	}
@@ -257,7 +345,7 @@ func (b *batch) windowReason(ctx workflow.Context) string {
 		return "the window opens at " + w.Opens.UTC().Format("2006-01-02 15:04 MST")
 	}
 	return fmt.Sprintf("the window closed at %s with %d customers not cut over; retry goes on outside it",
-		w.Closes().UTC().Format("2006-01-02 15:04 MST"), b.atHome())
+		w.Closes().UTC().Format("2006-01-02 15:04 MST"), b.tally().atHome)
 }
 
 // lag asks every database how far its two directions are behind. It answers with what is too far.
@@ -301,24 +389,24 @@ func (b *batch) targets(ctx workflow.Context) string {
 func (b *batch) cutOver(ctx workflow.Context) {
 	for {
 		for b.mayAdmit(ctx) {
-			id := b.next()
-			b.Told[id] = true
-			b.tellCustomer(ctx, id, mail.SignalGo, mail.Go{Round: b.Round})
+			m := b.tally().next
+			m.Told = true
+			b.tellCustomer(ctx, m, mail.SignalGo, mail.Go{Round: b.Round})
 		}
-		if b.settled() {
-			b.Set(ctx, migration.BatchDone, migration.WaitNothing, b.summary())
+		if b.tally().settled() {
+			b.Set(ctx, migration.BatchDone, b.doneWaits(), b.summary())
 			return
 		}
 		b.Set(ctx, migration.BatchCuttingOver, b.admits(ctx), b.gateReason())
 		work.AwaitFor(ctx, b.untilClose(ctx), "until the window closes", func() bool {
-			return b.mayAdmit(ctx) || b.settled() || b.called(ctx) || b.admits(ctx) != b.Waiting
+			return b.mayAdmit(ctx) || b.tally().settled() || b.called(ctx) || b.admits(ctx) != b.Waiting
 		})
 		if b.called(ctx) || ctx.Err() != nil {
 			b.leave(ctx)
 			return
 		}
 		if b.admits(ctx) == migration.WaitWindow { // a closing window stops new Moves only
-			b.await(ctx, func() bool { return b.inFlight() == 0 || b.called(ctx) })
+			b.await(ctx, func() bool { return b.tally().inFlight == 0 || b.called(ctx) })
 			if !b.called(ctx) {
 				b.Set(ctx, migration.BatchGate, migration.WaitWindow, b.windowReason(ctx))
 			}
@@ -337,16 +425,17 @@ func (b *batch) untilClose(ctx workflow.Context) time.Duration {
 
 // admits says what keeps the next customer back.
 func (b *batch) admits(ctx workflow.Context) migration.Waiting {
-	if b.next() == "" {
+	t := b.tally()
+	if t.next == nil {
 		return migration.WaitHealth
 	}
 	if w := b.gateWaits(ctx); w != migration.WaitNothing {
 		return w
 	}
-	if most := b.in.Batch.MaxUnbaked; most > 0 && b.unbaked() >= most {
+	if most := b.in.Batch.MaxUnbaked; most > 0 && t.unbaked >= most {
 		return migration.WaitHealth
 	}
-	if b.inFlight() >= max(b.in.Batch.Concurrency, 1) {
+	if t.inFlight >= max(b.in.Batch.Concurrency, 1) {
 		return migration.WaitTurn
 	}
 	return migration.WaitNothing
@@ -366,78 +455,99 @@ func (b *batch) leave(ctx workflow.Context) {
 	}
 }
 
-// end ends every customer at home, and waits until it has; who was on the way comes home first.
+// end ends every customer, and waits until it has; who was on the way comes home first. A batch
+// that is dismissed keeps those whose data says only now that they are on AWS, since an earlier run
+// of the plan.
 func (b *batch) end(ctx workflow.Context) {
-	for _, id := range b.in.Batch.Customers {
-		b.tellCustomer(ctx, id, mail.SignalAbort, *b.abort)
+	signal, word := mail.SignalAbort, b.abort
+	ended := func() bool { return b.tally().closed() }
+	if b.abort == nil {
+		signal, word = mail.SignalDismiss, b.dismissed
+		ended = func() bool {
+			return !slices.ContainsFunc(b.Members, func(m *member) bool { return !m.over() && m.Status.Home != migration.AWS })
+		}
 	}
-	b.await(ctx, b.closed)
-	if b.closed() {
+	b.each(ctx, func(m *member) { b.tellCustomer(ctx, m, signal, *word) })
+	b.await(ctx, func() bool { return ended() || b.abort != nil && b.abort != word })
+	switch {
+	case b.abort != nil && b.abort != word: // it is aborted while it is dismissed
+	case b.tally().closed():
 		b.Set(ctx, migration.BatchAborted, migration.WaitNothing, b.Reason)
+	case ended():
+		b.dismissed = nil
+		b.Set(ctx, migration.BatchDone, b.doneWaits(), b.summary())
 	}
 }
 
-// takeBack asks everyone that has gone to come home, and waits until they have.
+// backFactor is how many customers come back at a time, as a multiple of those that go at a time.
+// All share the connections that the customers' freezes need, and a way back that waits for a
+// connection inside its freeze gives up.
+const backFactor = 2
+
+// takeBack asks everyone that has gone to come home, so many at a time, and waits until they have.
 func (b *batch) takeBack(ctx workflow.Context) {
 	if b.TakeBack != nil {
 		b.Back, b.TakeBack = b.TakeBack, nil
-		for _, id := range b.in.Batch.Customers {
-			if b.mustComeBack(id) {
-				b.tellCustomer(ctx, id, mail.SignalBack, b.backWord())
-			}
+		for _, m := range b.Members {
+			m.Recalled = nil
 		}
 	}
-	home := func() bool { // or held on the way, for an operator
-		return !slices.ContainsFunc(b.in.Batch.Customers, func(id string) bool {
-			return b.mustComeBack(id) && (!b.answered(id) || b.Customers[id].Phase != migration.CustomerHeld)
+	for ctx.Err() == nil && !b.called(ctx) {
+		next, under := b.recalls()
+		if next == nil && under == 0 {
+			break
+		}
+		if next != nil && under < b.backSlots() {
+			at := next.Order
+			next.Recalled = &at
+			b.tellCustomer(ctx, next, mail.SignalBack, b.backWord())
+			continue
+		}
+		b.await(ctx, func() bool {
+			n, u := b.recalls()
+			return n != next || u < under || b.called(ctx)
 		})
 	}
-	b.await(ctx, func() bool { return home() || b.called(ctx) })
-	switch {
+	switch next, under := b.recalls(); {
 	case b.abort != nil:
 		b.leave(ctx)
-	case home() && b.TakeBack == nil:
+	case next == nil && under == 0 && b.TakeBack == nil:
 		b.Set(ctx, migration.BatchTakenBack, migration.WaitOperator, b.Reason+b.stayed())
 	}
 }
+
+// recalls says who is to be told next to come back, nil: nobody, and how many are on their way.
+func (b *batch) recalls() (next *member, under int) {
+	for _, m := range b.Members {
+		switch {
+		case !m.mustComeBack(b.Round):
+		case m.comesBack(b.Round):
+			under++
+		case m.Recalled == nil && next == nil:
+			next = m
+		}
+	}
+	return next, under
+}
+
+// backSlots is how many customers may be on their way back at a time.
+func (b *batch) backSlots() int { return backFactor * max(b.in.Batch.Concurrency, 1) }
 
 func (b *batch) backWord() mail.Back { return mail.Back{Wish: *b.Back, Round: b.Round} }
 
 // stayed says who cannot be taken back any more.
 func (b *batch) stayed() string {
-	n := 0
-	for _, id := range b.in.Batch.Customers {
-		if c := b.Customers[id]; c.Phase == migration.CustomerFinished && c.Home == migration.AWS {
-			n++
-		}
-	}
+	n := b.tally().stayed
 	if n == 0 {
 		return ""
 	}
 	return fmt.Sprintf("; %d that had finished stay on AWS", n)
 }
 
-// mustComeBack says whether a customer has gone, or may be going, and has not ended.
-func (b *batch) mustComeBack(id string) bool {
-	c := b.Customers[id]
-	return b.Told[id] && !over(c.Phase) && (!b.answered(id) || c.Home != migration.OnPrem || moving(c.Phase) ||
-		c.Phase == migration.CustomerWaiting)
-}
-
-// away counts the customers that are not for certain at home.
-func (b *batch) away() (n int) {
-	for _, id := range b.in.Batch.Customers {
-		if b.mustComeBack(id) || b.Customers[id].Home == migration.AWS {
-			n++
-		}
-	}
-	return n
-}
-
 // rest keeps the books until every customer has ended, and starts anew when an operator says so. It
 // says whether the batch is over.
 func (b *batch) rest(ctx workflow.Context) bool {
-	b.await(ctx, func() bool { return b.retry != nil || b.called(ctx) || b.closed() })
+	b.await(ctx, func() bool { return b.retry != nil || b.called(ctx) || b.tally().closed() })
 	switch {
 	case b.abort != nil:
 		b.leave(ctx)
@@ -446,11 +556,9 @@ func (b *batch) rest(ctx workflow.Context) bool {
 	case b.retry != nil:
 		b.retry = nil
 		b.AnyTime = true
-		b.newRound(func(p migration.CustomerPhase) bool {
-			return p == migration.CustomerWaiting || p == migration.CustomerRolledBack || p == migration.CustomerHeld
-		})
+		b.newRound(migration.CustomerWaiting, migration.CustomerRolledBack, migration.CustomerHeld)
 		b.Set(ctx, migration.BatchGate, b.gateWaits(ctx), "retried")
-	case b.closed():
+	case b.tally().closed():
 		b.tellMigration(ctx)
 		return true
 	}
@@ -459,14 +567,17 @@ func (b *batch) rest(ctx workflow.Context) bool {
 
 // took takes a customer's report.
 func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
-	if !r.Order.Newer(b.Orders[r.Status.ID]) {
+	m := b.by[r.Status.ID]
+	if m == nil || !r.Order.Newer(m.Order) {
 		return
 	}
-	b.Orders[r.Status.ID] = r.Order
-	was := b.Customers[r.Status.ID]
-	b.Customers[r.Status.ID] = r.Status
+	was := m.Status
+	m.Order, m.Status = r.Order, r.Status
+	if m.Status.Home == migration.OnPrem && b.Phase != migration.BatchTakingBack {
+		m.Recalled = nil
+	}
 	// one that a round passes by does not hear of it
-	b.Heard[r.Status.ID] = max(b.Heard[r.Status.ID], r.Round)
+	m.Heard = max(m.Heard, r.Round)
 	byHand := r.Status.Cause == migration.ByHand && was.Phase != migration.CustomerMovingBack // a rollback that fails is no hold
 	incident := r.Status.Phase == migration.CustomerHeld && !byHand || r.Status.Phase == migration.CustomerMovingBack &&
 		r.Status.Cause.Unasked()
@@ -480,8 +591,11 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 					r.Status.Reason)})
 		}
 	}
+	if !m.Told && m.Status.Home == migration.AWS { // it has been there since an earlier run of the plan, and soaks
+		m.Told, m.Heard = true, b.Round
+	}
 	b.Show(ctx)
-	b.tellMigration(ctx)
+	b.changed(ctx)
 }
 
 // takeBackAll is the last word: a retry from before it that nobody has acted on would send the
@@ -492,92 +606,44 @@ func (b *batch) approve(ctx workflow.Context, k migration.Command) {
 	b.Approvals = append(b.Approvals, migration.Event{At: workflow.Now(ctx), What: "approved", By: k.By, Why: k.Reason})
 }
 
+// changed has the migration told: at once of a new phase, and of everything else within
+// reportPause.
+func (b *batch) changed(ctx workflow.Context) {
+	if b.News = true; b.Phase != b.Reported {
+		b.tellMigration(ctx)
+	}
+}
+
+// report tells the migration what has changed, together. It never returns.
+func (b *batch) report(ctx workflow.Context) {
+	for workflow.Await(ctx, func() bool { return b.News }) == nil {
+		if work.Sleep(ctx, reportPause, "before the batch reports what has changed") != nil {
+			return
+		}
+		if b.News {
+			b.tellMigration(ctx)
+		}
+	}
+}
+
 func (b *batch) tellMigration(ctx workflow.Context) {
+	b.News, b.Reported = false, b.Phase
 	s := b.status()
 	s.Customers = nil
 	b.Tell(ctx, migration.MigrationID(b.in.Spec.Plan), mail.SignalBatch,
-		mail.BatchReport{Order: b.Stamp(ctx), Status: s, Incidents: b.Incidents, Closed: b.closed()})
-}
-
-// starting says that a customer which has been told to go has not begun to move.
-func starting(p migration.CustomerPhase) bool {
-	return p == migration.CustomerWaiting || p == migration.CustomerFinding
-}
-
-func moving(p migration.CustomerPhase) bool {
-	return p == migration.CustomerMoving || p == migration.CustomerMovingBack
-}
-
-// over says that a customer will never do anything again.
-func over(p migration.CustomerPhase) bool {
-	return p == migration.CustomerFinished || p == migration.CustomerAborted
-}
-
-// settledPhase says that a customer needs no more of the batch's attention.
-func settledPhase(p migration.CustomerPhase) bool {
-	return slices.Contains([]migration.CustomerPhase{migration.CustomerSoaking, migration.CustomerFinished, migration.CustomerRolledBack,
-		migration.CustomerHeld, migration.CustomerAborted}, p)
-}
-
-// next is the customer that goes next; "" when all have been told.
-func (b *batch) next() string {
-	for _, id := range b.in.Batch.Customers {
-		if !b.Told[id] {
-			return id
-		}
-	}
-	return ""
+		mail.BatchReport{Order: b.Stamp(ctx), Status: s, Incidents: b.Incidents, Closed: b.tally().closed()})
 }
 
 // newRound starts over with the customers that are at home in one of these phases; the others are
 // not touched.
-func (b *batch) newRound(goes func(migration.CustomerPhase) bool) {
+func (b *batch) newRound(goes ...migration.CustomerPhase) {
 	b.Round++
-	for _, id := range b.in.Batch.Customers {
-		c := b.Customers[id]
-		b.Told[id] = c.Home == migration.AWS || !goes(c.Phase)
-		if b.Told[id] {
-			b.Heard[id] = b.Round
+	for _, m := range b.Members {
+		m.Told = m.Status.Home == migration.AWS || !m.is(goes...)
+		if m.Told {
+			m.Heard = b.Round
 		}
 	}
-}
-
-// answered says whether a customer has reported since it was told to go: until then it counts as
-// under way.
-func (b *batch) answered(id string) bool { return b.Heard[id] == b.Round }
-
-func (b *batch) inFlight() (n int) {
-	for _, id := range b.in.Batch.Customers {
-		if b.Told[id] && (!b.answered(id) || starting(b.Customers[id].Phase) || moving(b.Customers[id].Phase)) {
-			n++
-		}
-	}
-	return n
-}
-
-func (b *batch) unbaked() (n int) {
-	for _, id := range b.in.Batch.Customers {
-		if b.Told[id] && (!b.answered(id) || !settledPhase(b.Customers[id].Phase)) {
-			n++
-		}
-	}
-	return n
-}
-
-func (b *batch) settled() bool { return b.next() == "" && b.unbaked() == 0 }
-
-// closed says that no customer of the batch will ever do anything again.
-func (b *batch) closed() bool {
-	return !slices.ContainsFunc(b.in.Batch.Customers, func(id string) bool { return !over(b.Customers[id].Phase) })
-}
-
-func (b *batch) atHome() (n int) {
-	for _, id := range b.in.Batch.Customers {
-		if b.Customers[id].Home == migration.OnPrem {
-			n++
-		}
-	}
-	return n
 }
 
 func (b *batch) await(ctx workflow.Context, until func() bool) { _ = workflow.Await(ctx, until) }

@@ -1,9 +1,11 @@
 package batch
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -11,9 +13,12 @@ import (
 	temporalclient "go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/roll"
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/customer"
@@ -28,20 +33,39 @@ type herd struct {
 	env   *testsuite.TestWorkflowEnvironment
 	batch migration.Batch
 
-	ill       map[string]bool          // found unhealthy when they bake
-	illLate   map[string]bool          // when they soak
-	stuck     map[string]bool          // cannot go back
-	slow      map[string]time.Duration // how much longer the way back takes
-	again     map[string]bool          // an operator sends it out again as soon as it is home, once
+	ill       map[string]bool           // found unhealthy when they bake
+	illLate   map[string]bool           // when they soak
+	stuck     map[string]bool           // cannot go back
+	slow      map[string]time.Duration  // how much longer the way back takes
+	again     map[string]bool           // an operator sends it out again as soon as it is home, once
+	late      time.Duration             // how long a customer takes to say where it stands
+	aws       map[string]bool           // has been on AWS since an earlier run of the plan, and soaks
+	was       *migration.BatchStatus    // what a batch had reported that was terminated
+	stands    map[string]migration.Side // where the data says that a customer is homed, if not on AWS
+	unrouted  map[string]string         // what is wrong with a route
+	blind     string                    // why the worker reaches nothing
+	mu        sync.Mutex
+	looks     [][]health.Soaking
+	told      int             // of looks
+	missing   map[string]bool // in the list of workflows
+	rolls     int
+	asked     []string // by signal whether they run
+	soak      time.Duration
 	lag       migration.Duration
+	waits     bool // for its turn
+	started   int
 	moving    int // at this moment
 	unbaked   int
-	most      struct{ moving, unbaked int }
+	most      struct{ moving, unbaked, back int }
+	back      int      // on their way home
 	went      []string // who has gone, in that order
 	reports   []mail.BatchReport
 	commands  int
 	finalSays migration.BatchStatus
 }
+
+// patience is how long a step of a workflow may take on a machine that is busy with something else.
+const patience = time.Minute
 
 const (
 	moveTime = time.Minute
@@ -54,13 +78,15 @@ func newHerd(t *testing.T, customers int) *herd {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	h := &herd{T: t, env: suite.NewTestWorkflowEnvironment(), ill: map[string]bool{}, illLate: map[string]bool{}, stuck: map[string]bool{},
-		slow: map[string]time.Duration{}, again: map[string]bool{}}
+		slow: map[string]time.Duration{}, again: map[string]bool{}, aws: map[string]bool{}, stands: map[string]migration.Side{},
+		unrouted: map[string]string{}, missing: map[string]bool{}, soak: soakTime}
 	h.batch = migration.Batch{Name: "wave", Concurrency: customers}
 	for i := range customers {
 		h.batch.Customers = append(h.batch.Customers, fmt.Sprintf("c%d", i))
 	}
 	h.env.SetStartTime(time.Date(2026, 12, 2, 20, 0, 0, 0, time.UTC))
 	h.env.SetStartWorkflowOptions(temporalclient.StartWorkflowOptions{ID: migration.MigrationID("shop")})
+	h.env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: patience})
 	h.env.RegisterWorkflow(h.migration)
 	h.env.RegisterWorkflow(Batch)
 	h.env.RegisterWorkflowWithOptions(h.customer, workflow.RegisterOptions{Name: "Customer"})
@@ -71,11 +97,10 @@ func newHerd(t *testing.T, customers int) *herd {
 // migration plays the Migration, for one batch.
 func (h *herd) migration(ctx workflow.Context) error {
 	mail.Listen(ctx, mail.SignalBatch, "", func(_ workflow.Context, r mail.BatchReport) { h.reports = append(h.reports, r) })
-	for _, id := range h.batch.Customers {
-		StartCustomer(ctx, migration.SpecRef{Plan: "shop"}, h.batch.Name, id)
-	}
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: migration.BatchID("shop", "wave")})
-	return workflow.ExecuteChildWorkflow(ctx, Batch, Input{Spec: migration.SpecRef{Plan: "shop"}, Batch: h.batch}).Get(ctx, nil)
+	in := Input{Spec: migration.SpecRef{Plan: "shop"}, Batch: h.batch, Turn: !h.waits, Was: h.was}
+	return workflow.ExecuteChildWorkflow(ctx, Batch, in).Get(ctx,
+		nil)
 }
 
 // signal tells the batch something.
@@ -92,6 +117,52 @@ func (s *shop) LoadPlan(migration.SpecRef) (state.Plan, error) {
 		Policy: migration.Policy{MaxLag: migration.Duration(5 * time.Second)}}, nil
 }
 
+// LoadTenants has the nth customer be tenant n.
+func (s *shop) LoadTenants(req state.LoadTenantsRequest) (state.BatchTenants, error) {
+	var out []state.Tenant
+	for i, id := range s.h.batch.Customers {
+		out = append(out, state.Tenant{Customer: id, ID: int64(i)})
+	}
+	return state.BatchTenants{Databases: map[string][]state.Tenant{"orders": out}}, nil
+}
+
+// ReadHomes has everybody on AWS, but for those of whom the test says otherwise.
+func (s *shop) ReadHomes(req postgres.ReadHomesRequest) (postgres.ReadHomesResult, error) {
+	out := postgres.ReadHomesResult{Homes: map[int64]migration.Homed{}}
+	for _, t := range req.Tenants {
+		out.Homes[t] = migration.Homed{Side: cmp.Or(s.h.stands[s.h.batch.Customers[t]], migration.AWS), Token: 7}
+	}
+	return out, nil
+}
+
+// WatchMany is a look, which sees what the test says.
+func (s *shop) WatchMany(req health.WatchManyRequest) (health.WatchManyResult, error) {
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	s.h.looks = append(s.h.looks, req.Customers)
+	out := health.WatchManyResult{Blind: s.h.blind, Routes: map[string]string{}, Verdicts: map[string]migration.Verdict{}}
+	for _, c := range req.Customers {
+		v := migration.Verdict{Outcome: migration.Pass}
+		switch {
+		case s.h.blind != "":
+			v.Outcome = migration.Inconclusive
+		case s.h.illLate[c.Customer]:
+			v = migration.Verdict{Outcome: migration.Fail, Reason: "no answer"}
+		}
+		out.Verdicts[c.Customer] = v
+		if w := s.h.unrouted[c.Customer]; w != "" {
+			out.Routes[c.Customer] = w
+		}
+	}
+	return out, nil
+}
+
+// CallRoll has everybody, but for whom the test has missing.
+func (s *shop) CallRoll(roll.Request) (roll.Result, error) {
+	s.h.rolls++
+	return roll.Result{Running: slices.DeleteFunc(slices.Clone(s.h.batch.Customers), func(id string) bool { return s.h.missing[id] })}, nil
+}
+
 // ReadLag is what the test says.
 func (s *shop) ReadLag(postgres.PostgresRef) (postgres.Lag, error) {
 	return postgres.Lag{Forward: s.h.lag}, nil
@@ -101,12 +172,18 @@ func (s *shop) ReadLag(postgres.PostgresRef) (postgres.Lag, error) {
 func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 	c := migration.CustomerStatus{ID: in.ID, Home: migration.OnPrem, Phase: migration.CustomerWaiting}
 	round, n := 0, 0
+	h.started++
 	report := func() {
 		n++
 		workflow.SignalExternalWorkflow(ctx, migration.BatchID("shop", "wave"), "", mail.SignalReport,
 			mail.CustomerReport{Order: mail.Order{At: workflow.Now(ctx).UnixNano(), N: n}, Status: c, Round: round})
 	}
-	set := func(p migration.CustomerPhase) { c.Phase = p; report() }
+	set := func(p migration.CustomerPhase) {
+		if c.Phase, c.Reason = p, ""; p == migration.CustomerSoaking {
+			_, c.Reason = customer.Soaks("")
+		}
+		report()
+	}
 	var goes, back, abort bool
 	mail.Listen(ctx, mail.SignalGo, "", func(_ workflow.Context, g mail.Go) {
 		if g.Round > round {
@@ -119,14 +196,36 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 		}
 	})
 	mail.Listen(ctx, mail.SignalAbort, "", func(workflow.Context, mail.Wish) { abort = true })
+	mail.Listen(ctx, mail.SignalDismiss, "", func(workflow.Context, mail.Wish) { abort = abort || round == 0 })
 	mail.Listen(ctx, mail.SignalAsk, "", func(_ workflow.Context, a mail.Ask) {
+		h.asked = append(h.asked, in.ID)
 		if a.Report {
 			report()
 		}
 	})
+	var seen mail.Seen
+	mail.Listen(ctx, mail.SignalSeen, "", func(_ workflow.Context, s mail.Seen) {
+		require.Equal(h, c.Until, s.Until)
+		h.told++
+		seen = s
+		_, c.Reason = customer.Soaks(s.Trouble)
+		report()
+	})
+	if h.late > 0 {
+		_ = workflow.Sleep(ctx, h.late)
+	}
+	soaks := h.aws[in.ID]
+	if soaks {
+		c.Home, c.Until = migration.AWS, workflow.Now(ctx).Add(h.soak)
+		c.Phase = migration.CustomerSoaking
+		_, c.Reason = customer.Soaks("")
+		h.count(0, 1)
+	}
+	report()
 	for {
-		_ = workflow.Await(ctx, func() bool { return goes || back || abort })
+		_ = workflow.Await(ctx, func() bool { return soaks || goes || back || abort })
 		switch {
+		case soaks:
 		case abort:
 			set(migration.CustomerAborted)
 			return nil
@@ -135,29 +234,45 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 			set(migration.CustomerRolledBack)
 			continue
 		}
-		goes, c.Cause = false, ""
-		h.went = append(h.went, in.ID)
-		h.count(1, 1)
-		set(migration.CustomerMoving)
-		_ = workflow.Sleep(ctx, moveTime)
-		h.count(-1, 0)
-		c.Home = migration.AWS
-		set(migration.CustomerBaking)
-		work.AwaitFor(ctx, bakeTime, "", func() bool { return back || abort || h.ill[in.ID] })
+		if !soaks {
+			goes, c.Cause = false, ""
+			h.went = append(h.went, in.ID)
+			h.count(1, 1)
+			set(migration.CustomerMoving)
+			_ = workflow.Sleep(ctx, moveTime)
+			h.count(-1, 0)
+			c.Home = migration.AWS
+			set(migration.CustomerBaking)
+			work.AwaitFor(ctx, bakeTime, "", func() bool { return back || abort || h.ill[in.ID] })
+		}
 		h.count(0, -1)
 		if !back && !abort && !h.ill[in.ID] {
-			set(migration.CustomerSoaking)
-			work.AwaitFor(ctx, soakTime, "", func() bool { return back || abort || h.illLate[in.ID] })
-			if !back && !abort && !h.illLate[in.ID] {
+			if !soaks {
+				c.Until = workflow.Now(ctx).Add(h.soak)
+				set(migration.CustomerSoaking)
+			}
+			soaks, seen = false, mail.Seen{}
+			_ = workflow.Await(ctx, func() bool { return back || abort || seen.Over || seen.Unwell != nil || seen.Elsewhere })
+			c.Until = time.Time{}
+			switch {
+			case back || abort:
+			case seen.Over:
 				set(migration.CustomerFinished)
 				return nil
+			case seen.Elsewhere:
+				c.Home = migration.OnPrem
+				set(migration.CustomerRolledBack)
+				continue
 			}
 		}
 		if !back && !abort {
 			c.Cause = migration.ByVerdict
 		}
 		set(migration.CustomerMovingBack)
+		h.back++
+		h.most.back = max(h.most.back, h.back)
 		_ = workflow.Sleep(ctx, moveTime+h.slow[in.ID])
+		h.back--
 		back = false
 		if h.stuck[in.ID] {
 			set(migration.CustomerHeld)
@@ -199,13 +314,16 @@ func (h *herd) command(name, by, refused string) {
 	require.NoError(h, err)
 }
 
-// run plays the batch until everybody has ended, and a day at most.
+// longest is how long a play lasts at most.
+const longest = 4 * time.Hour
+
+// run plays the batch until everybody has ended, and ends it after longest.
 func (h *herd) run() {
 	h.Helper()
-	h.at(24*time.Hour, func() {
-		h.finalSays = h.says()
-		// it may have ended in this moment
-		_ = h.env.SignalWorkflowByID(migration.BatchID("shop", "wave"), mail.SignalAbort, mail.Wish{By: "the test"})
+	h.at(longest, func() {
+		if h.finalSays = h.says(); !h.reports[len(h.reports)-1].Closed {
+			h.signal(mail.SignalAbort, mail.Wish{By: "the test"})
+		}
 	})
 	h.env.ExecuteWorkflow(h.migration)
 	require.True(h, h.env.IsWorkflowCompleted())
@@ -289,7 +407,6 @@ func TestAnUnhealthyCustomerTakesItsBatchHomeWhereThePlanSaysSo(t *testing.T) {
 			h.batch.Rollback = c.reach
 			ill := c.ill(h)
 			h.at(5*time.Minute, func() { ill["c1"] = true })
-			h.at(12*time.Minute, func() { h.signal(mail.SignalAsk, mail.Ask{}) }) // whoever soaks looks now
 			h.at(50*time.Minute, func() {
 				home := 0
 				for _, x := range h.says().Customers {
@@ -412,7 +529,7 @@ func TestAnAbortedBatchWaitsUntilItsCustomersHaveEnded(t *testing.T) {
 func TestATakeBackIsTheLastWordOverARetryOfTheSameMoment(t *testing.T) {
 	b := newBatch(Input{Batch: migration.Batch{Name: "wave", Customers: []string{"acme"}}})
 	b.Phase = migration.BatchDone
-	b.Customers["acme"] = migration.CustomerStatus{ID: "acme", Home: migration.OnPrem, Phase: migration.CustomerRolledBack}
+	b.by["acme"].Status = migration.CustomerStatus{ID: "acme", Home: migration.OnPrem, Phase: migration.CustomerRolledBack}
 	require.NoError(t, b.allowed(migration.UpdateRetry, migration.Command{By: "ann"}))
 	b.retry = &mail.Wish{By: "ann"}
 	b.takeBackAll(mail.Wish{By: "bob"})
@@ -432,4 +549,116 @@ func TestWhoIsSentOutWhileItsBatchIsTakenBackIsTakenBackToo(t *testing.T) {
 	})
 	h.run()
 	require.Equal(t, []string{"c0", "c1", "c0"}, h.went)
+}
+
+func TestABatchIsApprovedAheadOfItsTurnWhileItsCustomersAreAllThere(t *testing.T) {
+	const customers = chunk + 1
+	h := newHerd(t, customers)
+	h.waits, h.batch.Approvals = true, 1
+	h.at(time.Minute, func() {
+		s := h.says()
+		require.Equal(t, migration.BatchWaiting, s.Phase)
+		require.Equal(t, migration.WaitTurn, s.WaitingFor)
+		require.Equal(t, []string{migration.UpdateApprove}, s.MayDo)
+		require.Equal(t, customers, s.Counts.Waiting)
+		require.Equal(t, customers, h.started)
+		h.command(migration.UpdateApprove, "ann", "")
+		h.signal(mail.SignalBack, mail.Wish{By: "bob"}) // of the whole migration: nobody of this batch has gone
+	})
+	h.at(time.Hour, func() {
+		require.Empty(t, h.went)
+		require.Equal(t, migration.BatchWaiting, h.says().Phase)
+		h.signal(mail.SignalTurn, mail.Turn{})
+	})
+	h.run()
+	require.Len(t, h.went, customers)
+	require.Equal(t, migration.BatchDone, h.finalSays.Phase)
+	require.Less(t, len(h.reports), 40, "what happens within a second is reported together")
+}
+
+func TestABatchIsDismissedWithItsCustomersWhereItsTurnHasNotCome(t *testing.T) {
+	h := newHerd(t, 3)
+	h.waits = true
+	h.at(time.Minute, func() { h.signal(mail.SignalDismiss, mail.Wish{By: "drover"}) })
+	h.run()
+	require.Equal(t, migration.BatchAborted, h.finalSays.Phase)
+	require.Empty(t, h.went)
+	require.True(t, h.reports[len(h.reports)-1].Closed)
+}
+
+func TestTheWayBackHasSlotsOfItsOwn(t *testing.T) {
+	h := newHerd(t, 9)
+	h.batch.Concurrency = 2
+	h.at(10*time.Minute, func() { h.command(migration.UpdateRollback, "ann", "") })
+	h.at(30*time.Minute, func() {
+		require.Equal(t, migration.BatchTakenBack, h.says().Phase)
+		require.Zero(t, h.says().Counts.Away)
+	})
+	h.run()
+	require.Equal(t, 2*backFactor, h.most.back)
+}
+
+// Whoever is asked whether everybody is at home must not hear that nobody has gone.
+func TestABatchThatIsStartedAgainSaysWhatHeldUntilItKnowsBetter(t *testing.T) {
+	h := newHerd(t, 3)
+	h.was = &migration.BatchStatus{Name: "wave", Phase: migration.BatchDone, Counts: migration.Counts{Customers: 3, OnAWS: 3, Away: 3}}
+	h.aws["c0"], h.aws["c1"], h.aws["c2"] = true, true, true
+	h.late = 20 * time.Second
+	h.at(10*time.Second, func() {
+		require.Equal(t, migration.BatchDone, h.says().Phase)
+		require.Contains(t, h.says().Reason, "asks each customer where it stands")
+		require.Equal(t, h.was.Counts, h.says().Counts)
+		require.Equal(t, []string{migration.UpdateRollback}, h.says().MayDo)
+	})
+	h.at(time.Minute, func() {
+		require.Equal(t, migration.BatchDone, h.says().Phase)
+		for _, r := range h.reports {
+			require.Equal(t, 3, r.Status.Counts.Away, "%+v", r)
+			require.Equal(t, migration.BatchDone, r.Status.Phase)
+		}
+	})
+	h.run()
+	require.Empty(t, h.went)
+}
+
+func TestABatchThatIsStartedAgainWhileItCutOverGoesOnAndIsNotSaidToWait(t *testing.T) {
+	h := newHerd(t, 2)
+	h.was = &migration.BatchStatus{Name: "wave", Phase: migration.BatchCuttingOver,
+		Counts: migration.Counts{Customers: 2, Waiting: 1, OnAWS: 1, Away: 1}}
+	h.aws["c0"] = true
+	h.run()
+	require.Equal(t, []string{"c1"}, h.went)
+	require.Equal(t, migration.BatchDone, h.finalSays.Phase)
+	for _, r := range h.reports {
+		require.NotEqual(t, migration.BatchWaiting, r.Status.Phase)
+	}
+}
+
+// A gate is for those that are to go.
+func TestABatchWhoseCustomersAreAllOnAWSHasNoGate(t *testing.T) {
+	h := newHerd(t, 2)
+	h.batch.Approvals = 1
+	h.aws["c0"], h.aws["c1"] = true, true
+	h.at(time.Minute, func() { require.Equal(t, migration.BatchDone, h.says().Phase) })
+	h.run()
+	require.Empty(t, h.went)
+}
+
+// A migration that fails before the turn of a batch leaves alone who has been on AWS since an
+// earlier run of the plan.
+func TestABatchIsNotDismissedWhileCustomersOfItAreOnAWS(t *testing.T) {
+	h := newHerd(t, 2)
+	h.waits, h.aws["c0"] = true, true
+	h.at(time.Minute, func() { h.signal(mail.SignalDismiss, mail.Wish{By: "drover"}) })
+	h.at(2*time.Minute, func() {
+		s := h.says()
+		require.Equal(t, migration.BatchWaiting, s.Phase)
+		require.Equal(t, 1, s.Counts.Away)
+		require.Equal(t, []migration.CustomerPhase{migration.CustomerSoaking, migration.CustomerWaiting},
+			[]migration.CustomerPhase{s.Customers[0].Phase, s.Customers[1].Phase})
+		h.signal(mail.SignalTurn, mail.Turn{}) // the corrected plan goes on with it
+	})
+	h.run()
+	require.Equal(t, []string{"c1"}, h.went)
+	require.Equal(t, migration.BatchDone, h.finalSays.Phase)
 }

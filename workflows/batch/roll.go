@@ -6,6 +6,7 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
+	callroll "github.com/drover-migration/drover/activities/roll"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/customer"
 	"github.com/drover-migration/drover/workflows/mail"
@@ -17,47 +18,89 @@ import (
 // cannot must not keep the others.
 const gatherPatience = 30 * time.Second
 
+// chunk is how many customers a batch starts or tells at a time. Temporal allows a workflow 2,000
+// signals and 2,000 children that are pending (limit.numPendingSignals.error,
+// limit.numPendingChildExecutions.error), and advises 500.
+const chunk = 200
+
+// each does something for every member, and waits after each chunk until what it told them is
+// delivered.
+func (b *batch) each(ctx workflow.Context, do func(*member)) {
+	for members := range slices.Chunk(b.Members, chunk) {
+		for _, m := range members {
+			do(m)
+		}
+		b.Flush(ctx)
+	}
+}
+
 // gather asks every customer where it stands, before anything else: a batch may be started again
 // beside customers that are under way. Customers that do not run are started. One that says nothing
 // for long has no home yet, and is told to go in its turn all the same: it goes, or says why not,
-// when its data answers.
+// when its data answers. It returns early where the history has grown too long in the middle.
 func (b *batch) gather(ctx workflow.Context) {
-	for _, id := range b.in.Batch.Customers {
-		b.TellOr(ctx, migration.CustomerID(b.in.Spec.Plan, id), mail.SignalAsk, mail.Ask{Report: true}, func(ctx workflow.Context) {
-			customer.Start(ctx, b.customer(id))
-		})
-	}
-	work.AwaitFor(ctx, gatherPatience, "until every customer has said where it stands", func() bool {
-		return !slices.ContainsFunc(b.in.Batch.Customers, func(id string) bool { return b.Orders[id] == mail.Order{} })
-	})
-}
-
-// begin goes to the gate, or to where a batch was that an operator has terminated.
-func (b *batch) begin(ctx workflow.Context) {
-	if mail.WasReset(ctx) { // the server has delivered every signal once more
-		b.TakeBack, b.retry, b.abort = nil, nil, nil
-		b.Note(ctx, "reset in Temporal", migration.Command{})
-	}
-	for _, id := range b.in.Batch.Customers { // they may have heard of a batch that was terminated
-		b.Round = max(b.Round, b.Heard[id])
-	}
-	b.newRound(func(p migration.CustomerPhase) bool {
-		return p == migration.CustomerWaiting || p == migration.CustomerFinding
-	})
-	if was := b.in.Was; was != nil {
-		b.Approvals = was.Approvals
-		b.Note(ctx, "started again: it was terminated while "+string(was.Phase), migration.Command{})
-		switch was.Phase {
-		case migration.BatchTakingBack, migration.BatchTakenBack:
-			b.TakeBack = &mail.Wish{By: mail.ByDrover, Reason: was.Reason}
-			b.Set(ctx, migration.BatchTakingBack, migration.WaitNothing, was.Reason)
-			return
-		case migration.BatchDone:
-			b.Set(ctx, migration.BatchDone, migration.WaitNothing, b.summary())
+	ctx, _ = workflow.NewDisconnectedContext(ctx) // a cancel is looked at when all are there
+	for b.Gathered < len(b.Members) {
+		members := b.Members[b.Gathered:min(b.Gathered+chunk, len(b.Members))]
+		all := workflow.NewWaitGroup(ctx)
+		for _, m := range members {
+			all.Add(1)
+			workflow.Go(ctx, func(ctx workflow.Context) {
+				defer all.Done()
+				if !customer.Start(ctx, b.customer(m)) {
+					b.Tell(ctx, b.idOf(m), mail.SignalAsk, mail.Ask{Report: true})
+				}
+			})
+		}
+		all.Wait(ctx)
+		b.Flush(ctx)
+		if b.Gathered += len(members); b.mustRenew(ctx) {
 			return
 		}
 	}
-	b.Set(ctx, migration.BatchGate, b.gateWaits(ctx), "")
+	work.AwaitFor(ctx, gatherPatience, "until every customer has said where it stands", func() bool {
+		return !slices.ContainsFunc(b.Members, func(m *member) bool { return !m.heard() })
+	})
+	b.begin(ctx)
+}
+
+// begin goes on to wait for the batch's turn, or to where a batch was that an operator has
+// terminated.
+func (b *batch) begin(ctx workflow.Context) {
+	was, reset := b.Was, b.Reset
+	b.Begun, b.Was, b.Reset = true, nil, false
+	for _, m := range b.Members { // they may have heard of a batch that was terminated
+		b.Round = max(b.Round, m.Heard)
+	}
+	b.newRound(migration.CustomerFinding, migration.CustomerWaiting)
+	switch {
+	case reset: // the server has delivered every signal once more
+		b.TakeBack, b.retry, b.abort, b.dismissed = nil, nil, nil, nil
+		b.Note(ctx, "reset in Temporal", migration.Command{})
+		if n := b.tally(); n.RolledBack > 0 && n.Away == 0 { // nobody goes again by itself
+			b.Set(ctx, migration.BatchTakenBack, migration.WaitOperator, "reset in Temporal: its customers are at home")
+			return
+		}
+	case was == nil:
+	default:
+		b.Note(ctx, "started again: it was terminated while "+string(was.Phase), migration.Command{})
+		switch was.Phase {
+		case migration.BatchTakingBack, migration.BatchTakenBack:
+			if b.TakeBack == nil {
+				b.TakeBack = &mail.Wish{By: mail.ByDrover, Reason: was.Reason}
+			}
+			b.Set(ctx, migration.BatchTakingBack, migration.WaitNothing, b.TakeBack.Reason)
+			return
+		case migration.BatchDone:
+			b.Set(ctx, migration.BatchDone, b.doneWaits(), b.summary())
+			return
+		}
+	}
+	if b.Turn {
+		b.release(ctx)
+	} else {
+		b.Set(ctx, migration.BatchWaiting, migration.WaitTurn, "")
+	}
 }
 
 // hear takes the migration's word on whether customers may go. An older word does not override a
@@ -76,71 +119,72 @@ func (b *batch) hear(ctx workflow.Context, p mail.Pause) {
 	}
 }
 
-// rollPace is the least time for each customer of a roll call of those that only soak or rest: one
-// that was terminated is missed within half a minute in a batch of a hundred, and a larger batch
-// does not flood the server.
+// rollPace is the least time for each signal of a roll call: a large batch does not flood the
+// server.
 const rollPace = 300 * time.Millisecond
 
-// rollEvery is how long to wait before the next roll call: short while somebody is under way.
+// rollEvery is how long to wait before the next roll call. Whoever was terminated is missed within
+// half a minute.
 func (b *batch) rollEvery() time.Duration {
-	switch {
-	case b.unbaked() > 0, b.Phase == migration.BatchTakingBack:
-		return roll.Often
-	case slices.ContainsFunc(b.in.Batch.Customers, b.watched):
-		return max(roll.Often, time.Duration(len(b.in.Batch.Customers))*rollPace)
-	default:
+	t := b.tally()
+	if t.unbaked == 0 && t.watched == 0 && b.Phase != migration.BatchTakingBack {
 		return 0
 	}
+	return max(roll.Often, time.Duration(t.busy)*rollPace)
 }
 
-// watched says whether a customer has gone and has not ended.
-func (b *batch) watched(id string) bool {
-	return b.Told[id] && !over(b.Customers[id].Phase)
-}
-
+// callRoll asks those who move, each by itself, and of the others those only whom the list of
+// workflows does not have: one question for all, however many they are.
 func (b *batch) callRoll(ctx workflow.Context) {
-	for _, id := range b.in.Batch.Customers {
-		switch {
-		case b.strays(id):
-			b.tellCustomer(ctx, id, mail.SignalBack, b.backWord())
-		case b.watched(id):
-			b.tellCustomer(ctx, id, mail.SignalAsk, mail.Ask{})
-		}
+	runs, err := b.running(ctx)
+	if err != nil {
+		workflow.GetLogger(ctx).Warn("the list of workflows is not read", "batch", b.in.Batch.Name, "error", err)
 	}
-}
-
-// strays says whether a customer is neither at home nor on its way while its batch is being taken
-// back: an operator's retry has sent it out again, or has let one go on that was held on AWS.
-func (b *batch) strays(id string) bool {
-	p := b.Customers[id].Phase
-	return b.Phase == migration.BatchTakingBack && b.Back != nil && b.answered(id) && b.mustComeBack(id) && p != migration.CustomerHeld &&
-		p != migration.CustomerMovingBack
-}
-
-// tellCustomer signals a customer; one that does not run any more goes on from where it last
-// reported, and hears it then.
-func (b *batch) tellCustomer(ctx workflow.Context, id, signal string, arg any) {
-	b.TellOr(ctx, migration.CustomerID(b.in.Spec.Plan, id), signal, arg, func(ctx workflow.Context) {
-		last := b.Customers[id]
-		if over(last.Phase) {
-			return // it has ended, and its last report came first
-		}
-		b.Note(ctx, id+" was terminated, and is started again", migration.Command{Reason: "it was " + string(last.Phase)})
-		customer.Start(ctx, customer.Again(b.customer(id), last, b.Round, b.Told[id] && !b.answered(id)))
-		if signal != mail.SignalAsk && signal != mail.SignalGo { // go travels in the state
-			b.Tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), signal, arg)
-		} else if b.Phase == migration.BatchTakingBack && b.Back != nil && b.mustComeBack(id) {
-			b.Tell(ctx, migration.CustomerID(b.in.Spec.Plan, id), mail.SignalBack, b.backWord())
+	b.each(ctx, func(m *member) {
+		switch {
+		case b.Phase == migration.BatchTakingBack && b.Back != nil && m.strays(b.Round):
+			b.tellCustomer(ctx, m, mail.SignalBack, b.backWord())
+		case m.busy(b.Round), m.watched() && err == nil && !runs[m.Status.ID]:
+			b.tellCustomer(ctx, m, mail.SignalAsk, mail.Ask{Report: !m.answered(b.Round)})
 		}
 	})
 }
 
-// customer is how a Customer of the batch is started.
-func (b *batch) customer(id string) customer.Input {
-	return customer.Input{Spec: b.in.Spec, ID: id, Batch: b.in.Batch.Name}
+// running are the customers that the list of workflows has.
+func (b *batch) running(ctx workflow.Context) (map[string]bool, error) {
+	c := work.RollCall.In(ctx, "who of the batch's customers runs")
+	var r callroll.Result
+	req := callroll.Request{Plan: b.in.Spec.Plan, Batch: b.in.Batch.Name}
+	if err := workflow.ExecuteActivity(c, work.Roll.CallRoll, req).Get(c, &r); err != nil {
+		return nil, err
+	}
+	out := make(map[string]bool, len(r.Running))
+	for _, id := range r.Running {
+		out[id] = true
+	}
+	return out, nil
 }
 
-// StartCustomer starts a Customer that its Batch has not seen yet.
-func StartCustomer(ctx workflow.Context, spec migration.SpecRef, batch, id string) {
-	customer.Start(ctx, customer.Input{Spec: spec, ID: id, Batch: batch})
+// tellCustomer signals a customer; one that does not run any more goes on from where it last
+// reported, and hears it then.
+func (b *batch) tellCustomer(ctx workflow.Context, m *member, signal string, arg any) {
+	b.TellOr(ctx, b.idOf(m), signal, arg, func(ctx workflow.Context) {
+		if m.over() {
+			return // it has ended, and its last report came first
+		}
+		b.Note(ctx, m.Status.ID+" was terminated, and is started again", migration.Command{Reason: "it was " + string(m.Status.Phase)})
+		customer.Start(ctx, customer.Again(b.customer(m), m.Status, b.Round, m.Told && !m.answered(b.Round)))
+		if signal != mail.SignalAsk && signal != mail.SignalGo { // go travels in the state
+			b.Tell(ctx, b.idOf(m), signal, arg)
+		} else if b.Phase == migration.BatchTakingBack && b.Back != nil && m.Recalled != nil && m.mustComeBack(b.Round) {
+			b.Tell(ctx, b.idOf(m), mail.SignalBack, b.backWord())
+		}
+	})
+}
+
+func (b *batch) idOf(m *member) string { return migration.CustomerID(b.in.Spec.Plan, m.Status.ID) }
+
+// customer is how a Customer of the batch is started.
+func (b *batch) customer(m *member) customer.Input {
+	return customer.Input{Spec: b.in.Spec, ID: m.Status.ID, Batch: b.in.Batch.Name}
 }

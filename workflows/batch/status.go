@@ -12,9 +12,27 @@ import (
 func (b *batch) status() migration.BatchStatus {
 	return migration.BatchStatus{
 		Name: b.in.Batch.Name, Phase: cmp.Or(b.Phase, migration.BatchWaiting), WaitingFor: b.Waiting, Reason: b.Reason, Since: b.Since,
-		Approvals: b.Approvals,
-		Needs:     b.in.Batch.Approvals, Window: b.in.Batch.Window, Ticket: b.in.Batch.Ticket, Counts: b.counts(), MayDo: b.mayDo(),
+		Approvals: b.Approvals, Needs: b.in.Batch.Approvals, Window: b.in.Batch.Window, Ticket: b.in.Batch.Ticket, Counts: b.counts(),
+		MayDo: b.mayDo(),
 	}
+}
+
+// counts are what the batch knows. While it asks its customers where they stand, what an earlier
+// run had last reported holds, and after a reset whoever has not answered may be away.
+func (b *batch) counts() migration.Counts {
+	n := b.tally().Counts
+	switch {
+	case b.Begun:
+	case b.Was != nil:
+		return b.Was.Counts
+	case b.Reset:
+		for _, m := range b.Members {
+			if !m.heard() {
+				n.Away++
+			}
+		}
+	}
+	return n
 }
 
 // page is the batch with some of its customers, in the plan's order.
@@ -23,41 +41,23 @@ func (b *batch) page(p migration.Page) (migration.BatchStatus, error) {
 		return migration.BatchStatus{}, fmt.Errorf("status: offset %d and limit %d must not be negative", p.Offset, p.Limit)
 	}
 	s := b.status()
-	ids := b.in.Batch.Customers
-	end := min(p.Offset+p.Limit, len(ids))
+	end := min(p.Offset+p.Limit, len(b.Members))
 	for i := p.Offset; i < end; i++ {
-		s.Customers = append(s.Customers, b.Customers[ids[i]])
+		s.Customers = append(s.Customers, b.Members[i].Status)
 	}
-	if end < len(ids) {
+	if end < len(b.Members) {
 		s.Next = end
 	}
 	return s, nil
 }
 
-func (b *batch) counts() migration.Counts {
-	n := migration.Counts{Customers: len(b.in.Batch.Customers), Away: b.away()}
-	for _, id := range b.in.Batch.Customers {
-		switch c := b.Customers[id]; {
-		case c.Phase == migration.CustomerHeld:
-			n.Held++
-		case c.Phase == migration.CustomerRolledBack:
-			n.RolledBack++
-		case moving(c.Phase):
-			n.Moving++
-		case c.Phase == migration.CustomerBaking:
-			n.Baking++
-		case c.Phase == migration.CustomerSoaking || c.Phase == migration.CustomerFinished:
-			n.OnAWS++
-		default:
-			n.Waiting++
-		}
-	}
-	return n
-}
-
 func (b *batch) summary() string {
-	n := b.counts()
-	return fmt.Sprintf("%d on AWS, %d rolled back, %d held", n.OnAWS, n.RolledBack, n.Held)
+	n := b.tally()
+	words := fmt.Sprintf("%d on AWS, %d rolled back, %d held", n.OnAWS, n.RolledBack, n.Held)
+	if b.Blind != "" {
+		words += "; " + b.Blind
+	}
+	return words
 }
 
 func (b *batch) mayDo() []string {
@@ -78,14 +78,15 @@ func (b *batch) allowed(name string, cmd migration.Command) error {
 		}
 		return nil
 	case migration.UpdateRetry:
-		applies := b.Phase == migration.BatchTakenBack || b.Phase == migration.BatchDone && b.atHome() > 0 ||
+		applies := b.Phase == migration.BatchTakenBack || b.Phase == migration.BatchDone && b.tally().atHome > 0 ||
 			b.Phase == migration.BatchGate && b.Waiting == migration.WaitWindow
 		if applies && b.TakeBack == nil {
 			return nil
 		}
 	case migration.UpdateRollback:
-		gone := slices.ContainsFunc(b.in.Batch.Customers, b.mustComeBack)
-		if b.Phase == migration.BatchCuttingOver || gone && (b.Phase == migration.BatchGate || b.Phase == migration.BatchDone) {
+		gone := b.tally().gone > 0 || !b.Begun && b.counts().Away > 0
+		if b.Phase == migration.BatchCuttingOver || gone &&
+			(b.Phase == migration.BatchWaiting || b.Phase == migration.BatchGate || b.Phase == migration.BatchDone) {
 			return nil
 		}
 	}
@@ -93,7 +94,7 @@ func (b *batch) allowed(name string, cmd migration.Command) error {
 }
 
 func (b *batch) describe() string {
-	n := b.counts()
+	n := b.tally()
 	return fmt.Sprintf("Batch **%s**: %d customers, %d waiting, %d moving, %d baking, %d on AWS, %d rolled back, %d held.\n",
 		b.in.Batch.Name, n.Customers, n.Waiting, n.Moving, n.Baking, n.OnAWS, n.RolledBack, n.Held)
 }

@@ -51,6 +51,7 @@ type State struct {
 	Ends       time.Time              `json:"ends,omitzero"`      // of the bake or the soak under way
 	BackSince  time.Time              `json:"backSince,omitzero"` // when going back was decided
 	Unrouted   string                 `json:"unrouted,omitempty"` // why its route does not follow its home
+	Seen       *mail.Seen             `json:"seen,omitempty"`     // what its batch has seen of it in its soak, and nothing has followed from yet
 	Trouble    string                 `json:"trouble,omitempty"`  // what an audit found last; it holds the customer once
 }
 
@@ -118,13 +119,18 @@ func (c *customer) setup(ctx workflow.Context) error {
 	mail.Listen(ctx, mail.SignalAbort, "The migration ends here.",
 		func(_ workflow.Context, w mail.Wish) { c.order(abort, w, migration.ByOrder) })
 	mail.Listen(ctx, mail.SignalDismiss, "The migration ends before it has touched anything.", func(_ workflow.Context, w mail.Wish) {
-		if c.Round == 0 {
-			c.order(abort, w, migration.ByOrder)
+		if c.Round == 0 && c.Home != migration.AWS { // there since an earlier run of the plan
+			c.Orders = c.Orders.add(abort, order{Wish: w, Cause: migration.ByOrder, AtHome: true})
 		}
 	})
 	mail.Listen(ctx, mail.SignalAsk, "The batch calls the roll.", func(ctx workflow.Context, a mail.Ask) {
 		if a.Report && c.Phase != "" {
 			c.report(ctx)
+		}
+	})
+	mail.Listen(ctx, mail.SignalSeen, "Its batch has looked at those that soak.", func(_ workflow.Context, s mail.Seen) {
+		if c.Phase == migration.CustomerSoaking {
+			c.Seen = &s
 		}
 	})
 	mail.Listen(ctx, mail.SignalTrouble, "An audit found that its fences are not as they must be.", c.hearTrouble)
@@ -224,7 +230,7 @@ func (c *customer) canceled(ctx workflow.Context) {
 
 func (c *customer) mustRenew(ctx workflow.Context) bool {
 	return mail.Renewable(ctx, mail.SignalGo, mail.SignalBack, mail.SignalAbort, mail.SignalDismiss, mail.SignalYielded, mail.SignalAsk,
-		mail.SignalTrouble)
+		mail.SignalTrouble, mail.SignalSeen)
 }
 
 // begin reads what the plan says of this customer. One that does not go on from an earlier run has
@@ -252,6 +258,11 @@ func (c *customer) upsertHome(ctx workflow.Context) {
 	if err := workflow.UpsertTypedSearchAttributes(ctx, status.AttrHome.ValueSet(string(c.Home))); err != nil {
 		workflow.GetLogger(ctx).Warn("search attributes were not updated", "error", err)
 	}
+}
+
+// sleep waits for a condition that may take weeks to come, or until the history has grown too long.
+func (c *customer) sleep(ctx workflow.Context, until func() bool) {
+	_ = workflow.Await(ctx, func() bool { return until() || c.mustRenew(ctx) })
 }
 
 func (c *customer) await(ctx workflow.Context, until func() bool) { _ = workflow.Await(ctx, until) }

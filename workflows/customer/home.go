@@ -53,6 +53,9 @@ func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
 		was = c.in.Was.Last.Home
 	}
 	c.learn(ctx, rec)
+	if a := c.Orders.Abort; a != nil && a.AtHome && c.Home == migration.AWS {
+		c.Orders.Abort = nil
+	}
 	m := recall(rec, c.in.Was)
 	phase, why := next(c.Home, c.Resume, m), ""
 	if began {
@@ -85,7 +88,8 @@ func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
 	case migration.CustomerBaking:
 		c.arrived(ctx)
 	case migration.CustomerSoaking:
-		c.Set(ctx, phase, migration.WaitHealth, "going back still loses nothing")
+		waits, reason := Soaks("")
+		c.Set(ctx, phase, waits, reason)
 	case migration.CustomerMovingBack:
 		c.Set(ctx, phase, migration.WaitNothing, why)
 	case migration.CustomerRolledBack:

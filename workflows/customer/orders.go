@@ -20,6 +20,8 @@ const (
 type order struct {
 	mail.Wish
 	Cause migration.Cause `json:"cause,omitempty"`
+	// AtHome says that the order is void for a customer whose data says that it is on AWS.
+	AtHome bool `json:"atHome,omitempty"`
 }
 
 // orders are those that nobody has carried out yet: the last of each kind.

@@ -1,24 +1,24 @@
 package customer
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/mail"
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-const (
-	wayBackTries = 3           // times the plan's tries: giving up on the way home is worse
-	soakLook     = time.Minute // between two looks at a customer that soaks
-)
+const wayBackTries = 3 // times the plan's tries: giving up on the way home is worse
 
 // wait is for the batch.
 func (c *customer) wait(ctx workflow.Context) {
-	c.await(ctx, func() bool { return c.Go || c.wanted() })
+	c.sleep(ctx, func() bool { return c.Go || c.wanted() })
 	if !c.wanted() && c.Go {
 		c.setOut(ctx)
 		return
@@ -90,65 +90,73 @@ func (c *customer) arrived(ctx workflow.Context) {
 // bake watches the customer's health right after the cutover, without a gap.
 func (c *customer) bake(ctx workflow.Context) {
 	left := max(c.Ends.Sub(workflow.Now(ctx)), time.Second)
-	if c.watched(ctx, left, true) {
+	if c.baked(ctx, left) {
 		c.Note(ctx, "baked: healthy on AWS", migration.Command{})
 		c.Ends = workflow.Now(ctx).Add(c.slice.Policy.Soak.D())
-		c.Set(ctx, migration.CustomerSoaking, migration.WaitHealth, "going back still loses nothing")
+		waits, reason := Soaks("")
+		c.Set(ctx, migration.CustomerSoaking, waits, reason)
 		c.jot(ctx)
 	}
 }
 
-// soak looks again and again until the soak is over, and heals the route while it is there.
+// Soaks is what a customer that soaks waits for and says. trouble is what somebody has to look at.
+func Soaks(trouble string) (waits migration.Waiting, reason string) {
+	if trouble != "" {
+		return migration.WaitOperator, trouble
+	}
+	return migration.WaitHealth, "going back still loses nothing"
+}
+
+// soak sleeps until somebody wants something else, or the batch, which looks at all that soak, has
+// seen something.
 func (c *customer) soak(ctx workflow.Context) {
-	left := c.Ends.Sub(workflow.Now(ctx))
-	if left <= 0 {
+	c.sleep(ctx, func() bool { return c.Seen != nil || c.wanted() })
+	if ctx.Err() != nil || c.obey(ctx) || c.Seen == nil {
+		return
+	}
+	seen := *c.Seen
+	c.Seen = nil
+	switch {
+	case !seen.Until.Equal(c.Ends): // of another soak
+	case seen.Elsewhere:
+		c.Note(ctx, "its data does not say aws any more", migration.Command{By: mail.ByDrover})
+		c.Resume = c.Phase
+		c.Set(ctx, migration.CustomerFinding, migration.WaitData, "its data says that it is homed elsewhere")
+	case seen.Unwell != nil:
+		c.judged(ctx, *seen.Unwell)
+	case seen.Over:
 		c.finish(ctx)
-		return
+	default:
+		waits, reason := Soaks(seen.Trouble)
+		c.Set(ctx, migration.CustomerSoaking, waits, reason)
 	}
-	work.AwaitFor(ctx, min(left, soakLook), "until the next look in the soak", c.wanted)
-	if c.obey(ctx) {
-		return
-	}
-	waits, why := migration.WaitHealth, "going back still loses nothing"
-	if r := c.routed(ctx); r != "" {
-		waits, why = migration.WaitOperator, "its route is left as it is: "+r
-	}
-	if c.obey(ctx) {
-		return
-	}
-	c.Set(ctx, migration.CustomerSoaking, waits, why)
-	c.watched(ctx, glance(c.slice.Health.Probes), false)
 }
 
 // finish ends the soak. A customer has finished only when its own data says so: until then it
-// soaks, and can go back.
+// soaks, can go back, and is told again.
 func (c *customer) finish(ctx workflow.Context) {
 	if err := c.write(ctx, memory{Phase: migration.CustomerFinished, Since: workflow.Now(ctx)}); err != nil {
-		c.Set(ctx, migration.CustomerSoaking, migration.WaitData, "the soak is over, and its database does not take note of it: "+
-			work.Reason(err))
-		work.AwaitFor(ctx, findEvery, "before the end of the soak is noted again", c.wanted)
-		c.obey(ctx)
+		c.Set(ctx, migration.CustomerSoaking, migration.WaitData,
+			"the soak is over, and its database does not take note of it: "+work.Reason(err))
 		return
 	}
 	c.Set(ctx, migration.CustomerFinished, migration.WaitNothing, "")
 }
 
-// glance is long enough for every probe to fail as often as a verdict of fail takes.
-func glance(probes []migration.Probe) time.Duration {
-	d := time.Second
-	for _, p := range probes {
-		d = max(d, time.Duration(p.FailAfter+1)*(p.Every.D()+p.Timeout.D()))
-	}
-	return d
-}
-
-// watched probes for a while. It says whether all is well; otherwise the phase has changed.
-func (c *customer) watched(ctx workflow.Context, length time.Duration, compare bool) bool {
+// baked probes until the bake is over. It says whether all is well; otherwise the phase has
+// changed.
+func (c *customer) baked(ctx workflow.Context, length time.Duration) bool {
 	watching, cancel := workflow.WithCancel(work.Watch.Lasting(length).In(ctx, "watch the health of "+c.in.ID+" on AWS"))
-	f := workflow.ExecuteActivity(watching, work.Health.WatchHealth, c.watchRequest(length, compare))
+	req := health.WatchRequest{Plan: c.in.Spec.Plan, Slice: c.slice, For: migration.Duration(length),
+		Compare: c.Baseline != nil, Baseline: c.Baseline}
+	if c.Unjudged {
+		req.Slice.Health.Compare = nil
+	}
+	f := workflow.ExecuteActivity(watching, work.Health.WatchHealth, req)
 	c.await(ctx, func() bool { return f.IsReady() || c.wanted() })
 	if !f.IsReady() {
 		cancel()
+		workflow.Go(ctx, func(ctx workflow.Context) { c.keepVerdict(ctx, f) })
 		c.obey(ctx)
 		return false
 	}
@@ -156,23 +164,24 @@ func (c *customer) watched(ctx workflow.Context, length time.Duration, compare b
 	if err := f.Get(ctx, &v); err != nil {
 		v.Outcome, v.Reason = migration.Inconclusive, "health could not be judged: "+work.Reason(err)
 	}
-	return c.judged(ctx, v, compare)
+	return c.judged(ctx, v)
 }
 
-func (c *customer) watchRequest(length time.Duration, compare bool) health.WatchRequest {
-	req := health.WatchRequest{Plan: c.in.Spec.Plan, Slice: c.slice, For: migration.Duration(length)}
-	if compare {
-		req.Baseline, req.Compare = c.Baseline, c.Baseline != nil
+// keepVerdict keeps what a watch that was cut off had found by then.
+func (c *customer) keepVerdict(ctx workflow.Context, watch workflow.Future) {
+	was := c.Verdict
+	var cut *temporal.CanceledError
+	var v migration.Verdict
+	if errors.As(watch.Get(ctx, nil), &cut) && cut.HasDetails() && cut.Details(&v) == nil && c.Verdict == was {
+		c.Verdict = &v
+		c.report(ctx)
 	}
-	if c.Unjudged {
-		req.Slice.Health.Compare = nil
-	}
-	return req
 }
 
 // judged acts on a verdict. Only a pass says that all is well.
-func (c *customer) judged(ctx workflow.Context, v migration.Verdict, compare bool) bool {
-	if compare && v.Outcome == migration.Pass && c.slice.Health.Compares() && c.Baseline == nil && !c.Unjudged {
+func (c *customer) judged(ctx workflow.Context, v migration.Verdict) bool {
+	if v.Outcome == migration.Pass && c.Phase == migration.CustomerBaking && c.slice.Health.Compares() &&
+		c.Baseline == nil && !c.Unjudged {
 		v.Outcome = migration.Inconclusive
 		v.Reason = "there is no baseline from before the move to compare with; retry goes on without the comparison, rollback takes the " +
 			"customer home"
@@ -226,12 +235,13 @@ func (c *customer) rest(ctx workflow.Context) {
 	if c.Unrouted != "" {
 		work.AwaitFor(ctx, c.routeAgain, "before the route of "+c.in.ID+" is set again", until)
 	} else {
-		c.await(ctx, until)
+		c.sleep(ctx, until)
 	}
 	switch {
 	case ctx.Err() != nil || c.obey(ctx):
 	case c.Unrouted != "" && !until():
 		c.reroute(ctx)
+	case !until():
 	case c.Go && c.Cause.Stays():
 		c.Go = false
 		c.report(ctx) // that it has heard, and stays

@@ -9,11 +9,11 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-// Start starts a Customer that outlives its starter. Its home is shown when it has read it. One
-// that runs already is as good.
-func Start(ctx workflow.Context, in Input) {
+// Start starts a Customer that outlives its starter, and says whether it did: otherwise one runs
+// already, which is as good. Its home is shown when it has read it.
+func Start(ctx workflow.Context, in Input) bool {
 	ctx = workflow.WithWorkflowTaskTimeout(ctx, work.TaskPatience)
-	roll.Start(ctx, in.Spec.Plan, migration.CustomerID(in.Spec.Plan, in.ID), "customer "+in.ID+" of batch "+in.Batch, Customer, in,
+	return roll.Start(ctx, in.Spec.Plan, migration.CustomerID(in.Spec.Plan, in.ID), "customer "+in.ID+" of batch "+in.Batch, Customer, in,
 		status.AttrCustomer.ValueSet(in.ID), status.AttrBatch.ValueSet(in.Batch),
 		status.AttrPhase.ValueSet(string(migration.CustomerFinding)), status.AttrWaiting.ValueSet(string(migration.WaitData)))
 }

@@ -1,13 +1,18 @@
 package mail
 
-import "github.com/drover-migration/drover/migration"
+import (
+	"time"
+
+	"github.com/drover-migration/drover/migration"
+)
 
 // Signals between workflows. People use updates (package client), never these.
 const (
 	SignalGo      = "go"      // Batch -> Customer: cut over
 	SignalBack    = "back"    // Batch -> Customer, Migration -> Batch: take back
 	SignalAbort   = "abort"   // Migration -> Batch -> Customer: end at home
-	SignalDismiss = "dismiss" // Migration -> Customer: end, if you were never told to go
+	SignalTurn    = "turn"    // Migration -> Batch: the batches before are through
+	SignalDismiss = "dismiss" // Migration -> Batch -> Customer: end, if you were never told to go
 	SignalReport  = "report"  // Customer -> Batch
 	SignalBatch   = "batch"   // Batch -> Migration
 	SignalPiece   = "piece"   // Workload, Replication -> Migration
@@ -18,6 +23,7 @@ const (
 	SignalRelease = "release" // Customer -> Replication: the Move is over
 	SignalStop    = "stop"    // Migration -> Replication
 	SignalTrouble = "trouble" // Replication -> Customer: its fences are not as they must be
+	SignalSeen    = "seen"    // Batch -> Customer: what a look at those that soak has found
 )
 
 // ByDrover is who takes a batch back when no operator asked.
@@ -97,6 +103,18 @@ type Pause struct {
 type Trouble struct {
 	Words string `json:"words"`
 }
+
+// Seen is what a look has found of a customer that soaks. A customer hears only what is news to it.
+type Seen struct {
+	Until     time.Time          `json:"until"`               // the end of the soak that was looked at, as the customer had reported it
+	Elsewhere bool               `json:"elsewhere,omitempty"` // its data says that it is not homed on AWS
+	Unwell    *migration.Verdict `json:"unwell,omitempty"`    // it goes home for it
+	Over      bool               `json:"over,omitempty"`      // its soak has ended, and all was well
+	Trouble   string             `json:"trouble,omitempty"`   // what somebody has to look at; the soak goes on
+}
+
+// Turn releases a batch.
+type Turn struct{}
 
 // Ask is a roll call: that it is delivered says that the workflow runs.
 type Ask struct {

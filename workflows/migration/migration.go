@@ -14,7 +14,6 @@ import (
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
 	"github.com/drover-migration/drover/migration"
-	"github.com/drover-migration/drover/workflows/batch"
 	"github.com/drover-migration/drover/workflows/check"
 	"github.com/drover-migration/drover/workflows/mail"
 	"github.com/drover-migration/drover/workflows/roll"
@@ -23,7 +22,11 @@ import (
 	"github.com/drover-migration/drover/workflows/workload"
 )
 
-const stopPause = 2 * time.Second // between two looks whether what copies and launches has ended
+const (
+	chunk           = 200             // batches started at a time: Temporal allows 2,000 children that are pending, and advises 500
+	stopPause       = 2 * time.Second // between two looks whether what copies and launches has ended
+	dismissPatience = time.Minute     // in which the batches of a migration that has failed end
+)
 
 // Input starts a Migration with a compiled plan, and carries it over continue-as-new by the plan's
 // name only.
@@ -192,7 +195,7 @@ func next(p migration.MigrationPhase) migration.MigrationPhase {
 	return order[slices.Index(order, p)+1]
 }
 
-// accept stores the plan and makes every customer visible, from the first minute.
+// accept stores the plan and starts every batch: all customers are visible from the first minute.
 func (m *run) accept(ctx workflow.Context) error {
 	if err := workflow.ExecuteActivity(work.Question.In(ctx, "store the plan"), work.State.SaveSpec,
 		state.SaveSpecRequest{Spec: m.in.Spec}).Get(ctx, &m.Spec); err != nil {
@@ -203,7 +206,7 @@ func (m *run) accept(ctx workflow.Context) error {
 	if err := m.load(ctx); err != nil {
 		return err
 	}
-	return m.startCustomers(ctx)
+	return m.startBatches(ctx)
 }
 
 func (m *run) load(ctx workflow.Context) error {
@@ -227,44 +230,24 @@ func (m *run) load(ctx workflow.Context) error {
 	return nil
 }
 
-// startCustomers starts every Customer, a hundred at a time. They outlive this run: one that runs
-// already, or has ended, is as good. A batch that runs, since the Migration before this one was
-// terminated, looks after its own: it knows where each of them was.
-func (m *run) startCustomers(ctx workflow.Context) error {
-	const atOnce = 100
-	runs, err := m.batchesThatRun(ctx)
-	if err != nil {
-		return err
-	}
-	sem := workflow.NewSemaphore(ctx, atOnce)
-	for _, b := range m.plan.Batches {
-		if runs[b.Name] {
-			continue
-		}
-		for _, id := range b.Customers {
-			if err := sem.Acquire(ctx, 1); err != nil {
-				return err
-			}
+// startBatches starts every Batch, which starts its customers and waits for its turn. One that runs
+// already, since the Migration before this one was terminated, is as good.
+func (m *run) startBatches(ctx workflow.Context) error {
+	for batches := range slices.Chunk(m.plan.Batches, chunk) {
+		all := workflow.NewWaitGroup(ctx)
+		for _, b := range batches {
+			all.Add(1)
 			workflow.Go(ctx, func(ctx workflow.Context) {
-				defer sem.Release(1)
-				batch.StartCustomer(ctx, m.Spec, b.Name, id)
+				defer all.Done()
+				m.startBatch(ctx, b, nil)
 			})
 		}
+		all.Wait(ctx)
+		if m.Flush(ctx); ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
-	return sem.Acquire(ctx, atOnce)
-}
-
-func (m *run) batchesThatRun(ctx workflow.Context) (map[string]bool, error) {
-	runs := map[string]bool{}
-	if workflow.GetVersion(ctx, "a batch that runs looks after its customers", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
-		return runs, nil
-	}
-	for _, b := range m.plan.Batches {
-		runs[b.Name] = true
-		m.TellOr(ctx, migration.BatchID(m.Spec.Plan, b.Name), mail.SignalAsk, mail.Ask{}, func(workflow.Context) { delete(runs, b.Name) })
-	}
-	m.Flush(ctx)
-	return runs, ctx.Err()
+	return nil
 }
 
 // preflight looks at everything the plan names, next to it, and touches nothing. One blocker ends
@@ -349,7 +332,7 @@ func (m *run) awaitReady(ctx workflow.Context, names []string) error {
 	return m.awaitOrRenew(ctx, ready)
 }
 
-// releaseBatches starts each batch when the one before it is through.
+// releaseBatches gives each batch its turn when the one before it is through.
 func (m *run) releaseBatches(ctx workflow.Context) error {
 	if err := m.load(ctx); err != nil {
 		return err
@@ -357,7 +340,7 @@ func (m *run) releaseBatches(ctx workflow.Context) error {
 	for i, b := range m.plan.Batches {
 		if i >= m.Started {
 			m.Started = i + 1
-			m.startBatch(ctx, b, nil)
+			m.Tell(ctx, migration.BatchID(m.Spec.Plan, b.Name), mail.SignalTurn, mail.Turn{})
 		}
 		m.Set(ctx, migration.MigrationReleasing, m.waitsFor(), m.because())
 		if err := m.awaitOrRenew(ctx, func() bool { return m.Batches[b.Name].Phase == migration.BatchDone }); err != nil {
@@ -420,8 +403,7 @@ func (m *run) awaitUnlessAborted(ctx workflow.Context, until func() bool) error 
 func (m *run) abort(ctx workflow.Context) error {
 	m.Set(ctx, migration.MigrationAborting, migration.WaitNothing, "aborted by "+m.aborted.By+": "+m.aborted.Reason)
 	m.tellBatches(ctx, mail.SignalAbort, *m.aborted)
-	m.dismiss(ctx)
-	if err := workflow.Await(ctx, func() bool { return m.closed(m.started()) }); err != nil {
+	if err := workflow.Await(ctx, func() bool { return m.closed(m.Names) }); err != nil {
 		return err
 	}
 	// It refuses while anybody's data says AWS, whatever this migration knows: nothing has been
@@ -472,20 +454,20 @@ func (m *run) restoreRoutes(ctx workflow.Context) error {
 	return workflow.ExecuteActivity(l, work.Traffic.RestoreRoute, req).Get(l, nil)
 }
 
-// started are the batches that have been released.
-func (m *run) started() []string { return m.Names[:m.Started] }
-
-// dismiss ends the customers of batches that never started: nobody else would.
+// dismiss ends the batches whose turn has not come, with their customers: nobody else would. It
+// waits until they have ended, since a corrected plan starts them anew under the same names, and
+// not for ever.
 func (m *run) dismiss(ctx workflow.Context) {
-	why := mail.Wish{By: mail.ByDrover, Reason: "the migration ends before their batch was released"}
-	if m.aborted != nil {
-		why = *m.aborted
+	for _, name := range m.Names[m.Started:] {
+		m.Tell(ctx, migration.BatchID(m.Spec.Plan, name), mail.SignalDismiss,
+			mail.Wish{By: mail.ByDrover, Reason: "the migration ends before the turn of the batch"})
 	}
-	for _, b := range m.plan.Batches[m.Started:] {
-		for _, id := range b.Customers {
-			m.Tell(ctx, migration.CustomerID(m.Spec.Plan, id), mail.SignalDismiss, why)
-		}
-	}
+	work.AwaitFor(ctx, dismissPatience, "until the batches have ended", func() bool {
+		return !slices.ContainsFunc(m.Names[m.Started:], func(name string) bool {
+			b := m.Batches[name] // one with customers on AWS stays, and looks after them
+			return b.Phase != migration.BatchAborted && b.Counts.Away == 0
+		})
+	})
 }
 
 // stop ends what copies and launches, and waits until it runs no more: what it is in the middle of
@@ -560,9 +542,9 @@ func (m *run) unpause(ctx workflow.Context) {
 	m.Set(ctx, m.Phase, m.waitsFor(), m.because())
 }
 
-// tellBatches tells every batch that has started.
+// tellBatches tells every batch.
 func (m *run) tellBatches(ctx workflow.Context, signal string, arg any) {
-	for _, name := range m.started() {
+	for _, name := range m.Names {
 		m.Tell(ctx, migration.BatchID(m.Spec.Plan, name), signal, arg)
 	}
 }

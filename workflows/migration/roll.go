@@ -1,6 +1,7 @@
 package migration
 
 import (
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -15,10 +16,13 @@ import (
 	"github.com/drover-migration/drover/workflows/workload"
 )
 
+// rollPace is the least time for each batch of a roll call.
+const rollPace = 200 * time.Millisecond
+
 func (m *run) rollEvery() time.Duration {
 	switch m.Phase {
 	case migration.MigrationProvisioning, migration.MigrationReleasing, migration.MigrationSoak, migration.MigrationAborting:
-		return roll.Often
+		return max(roll.Often, time.Duration(len(m.Names))*rollPace)
 	default:
 		return 0
 	}
@@ -32,7 +36,10 @@ func (m *run) callRoll(ctx workflow.Context) {
 	if m.Paused != nil {
 		word.Paused, word.Reason = true, m.Paused.Reason
 	}
-	for _, b := range m.plan.Batches[:min(m.Started, len(m.plan.Batches))] { // none before the plan is read
+	for i, b := range m.plan.Batches { // none before the plan is read
+		if i%chunk == chunk-1 {
+			m.Flush(ctx)
+		}
 		if m.Closed[b.Name] {
 			continue
 		}
@@ -80,9 +87,10 @@ func (m *run) start(ctx workflow.Context, id, summary string, wf, in any, attrs 
 
 func (m *run) startBatch(ctx workflow.Context, b migration.Batch, was *migration.BatchStatus) {
 	m.start(ctx, migration.BatchID(m.Spec.Plan, b.Name), "batch "+b.Name, batch.Batch,
-		batch.Input{Spec: m.Spec, Batch: b, Paused: m.Paused, Was: was, Incidents: m.Incidents[b.Name]},
-		status.AttrBatch.ValueSet(b.Name), status.AttrPhase.ValueSet(string(migration.BatchGate)),
-		status.AttrWaiting.ValueSet(string(migration.WaitNothing)))
+		batch.Input{Spec: m.Spec, Batch: b, Paused: m.Paused, Was: was, Incidents: m.Incidents[b.Name],
+			Turn: slices.Index(m.Names, b.Name) < m.Started},
+		status.AttrBatch.ValueSet(b.Name), status.AttrPhase.ValueSet(string(migration.BatchWaiting)),
+		status.AttrWaiting.ValueSet(string(migration.WaitTurn)))
 }
 
 func (m *run) startWorkload(ctx workflow.Context, name string) {

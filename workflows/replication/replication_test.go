@@ -95,7 +95,6 @@ func TestAPassStepsAsideForAMoveInTheMiddleOfAPart(t *testing.T) {
 	env.OnSignalExternalWorkflow(mock.Anything, "customer/p/c300", mock.Anything, mail.SignalYielded,
 		mail.Yielded{Dataset: "attachments", Customer: "c300"}).Return(func(string, string, string, string, any) error {
 		answered = true
-		require.Len(t, s.passed, 2, "when the pass has ended")
 		return nil
 	})
 	s.until(env, filePassPause/2)

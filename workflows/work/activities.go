@@ -7,6 +7,7 @@ import (
 	"github.com/drover-migration/drover/activities/freeze"
 	"github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/roll"
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
 	"github.com/drover-migration/drover/activities/vsphere"
@@ -22,6 +23,7 @@ var (
 	Health   *health.Activities
 	Postgres *postgres.Activities
 	Probes   *health.Probes
+	Roll     *roll.Activities
 	State    *state.Activities
 	Traffic  *traffic.Activities
 	VSphere  *vsphere.Activities

@@ -43,8 +43,19 @@ var (
 	// Launch is a change in AWS that takes minutes: an image, an instance, a service.
 	Launch = Here{work{queue: inMain, attempt: time.Hour, heartbeat: time.Minute, retry: patient(time.Minute), finishes: true}}
 	// Watch probes for as long as Lasting says; a worker that dies is missed within seconds.
-	Watch = Here{work{queue: inMain, attempt: 5 * time.Minute, heartbeat: heartbeat, retry: patient(5 * time.Second)}}
+	// One that is cut off says what it has found by then.
+	Watch = Here{work{queue: inWatch, attempt: 5 * time.Minute, heartbeat: heartbeat, retry: patient(5 * time.Second), finishes: true}}
 
+	// Soak is one look at some hundreds of customers that soak. It is made again soon anyway.
+	Soak = Here{work{queue: inSoak, attempt: 2 * time.Minute, total: 3 * time.Minute, heartbeat: 2 * heartbeat,
+		retry: hurried(time.Second, 10*time.Second)}}
+
+	// RollCall reads a list of workflows. It is called again soon anyway.
+	RollCall = Here{work{queue: inSoak, attempt: 10 * time.Second, total: 30 * time.Second, retry: hurried(time.Second, 5*time.Second)}}
+
+	// SoakQuestion asks a database where those that soak are homed. It never lies before a freeze.
+	SoakQuestion = There{work{queue: migration.SiteQueue, attempt: questionAttempt, total: 30 * time.Second, begin: takenWithin,
+		retry: hurried(time.Second, 5*time.Second)}}
 	// Survey is a question next to a site's data, or a change of its setup, that may take minutes.
 	Survey = There{work{queue: migration.SiteQueue, attempt: 10 * time.Minute, heartbeat: time.Minute, retry: patient(30 * time.Second),
 		finishes: true}}
@@ -161,6 +172,10 @@ func (w work) options(ctx workflow.Context, site, summary string) workflow.Conte
 func inMain(string) string { return migration.QueueMain }
 
 func inFreeze(string) string { return migration.QueueFreeze }
+
+func inWatch(string) string { return migration.QueueWatch }
+
+func inSoak(string) string { return migration.QueueSoak }
 
 // patient retries for ever: what it does must happen, and can be repeated.
 func patient(most time.Duration) retry {

@@ -1,0 +1,53 @@
+package state
+
+import (
+	"context"
+
+	"github.com/drover-migration/drover/internal/permanent"
+	"github.com/drover-migration/drover/migration"
+)
+
+// LoadTenantsRequest names a batch of a plan.
+type LoadTenantsRequest struct {
+	Spec  migration.SpecRef `json:"spec"`
+	Batch string            `json:"batch"`
+}
+
+// Tenant is a customer's key in a database.
+type Tenant struct {
+	Customer string `json:"customer"`
+	ID       int64  `json:"id"`
+}
+
+// BatchTenants are the customers of a batch in its order, by the database that says where each is
+// homed: its first.
+type BatchTenants struct {
+	Databases map[string][]Tenant `json:"databases"`
+}
+
+// LoadTenants says which database to ask for the homes of a batch's customers. Read-only.
+func (a *Activities) LoadTenants(ctx context.Context, req LoadTenantsRequest) (BatchTenants, error) {
+	s, err := a.specs.Spec(ctx, req.Spec)
+	if err != nil {
+		return BatchTenants{}, err
+	}
+	b, ok := s.Batch(req.Batch)
+	if !ok {
+		return BatchTenants{}, permanent.New("NoSuchBatch", nil, "plan %q revision %d has no batch %q", s.Plan, s.Revision, req.Batch)
+	}
+	byID := make(map[string]migration.Customer, len(s.Customers))
+	for _, c := range s.Customers {
+		byID[c.ID] = c
+	}
+	out := BatchTenants{Databases: map[string][]Tenant{}}
+	for _, id := range b.Customers {
+		c := byID[id]
+		for _, name := range c.Datasets {
+			if d, ok := s.Dataset(name); ok && d.Postgres != nil {
+				out.Databases[name] = append(out.Databases[name], Tenant{Customer: id, ID: c.Tenant})
+				break
+			}
+		}
+	}
+	return out, nil
+}
