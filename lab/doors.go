@@ -2,6 +2,13 @@ package lab
 
 import (
 	"context"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 
 	"github.com/drover-migration/drover/lab/dns"
 	"github.com/drover-migration/drover/lab/door"
@@ -115,4 +122,39 @@ func (l *Lab) VerifyOf(ctx context.Context, c Customer, ledger string) (*verify.
 
 func one(c Customer) []load.Customer {
 	return []load.Customer{{ID: c.ID, Tenant: int64(c.Tenant), Host: c.Host}}
+}
+
+// Made counts what a migration has made in AWS and what it holds open at vCenter, by kind.
+func (l *Lab) Made(ctx context.Context) (map[string]int, error) {
+	c, tagged := ec2.NewFromConfig(l.AWSConfig()), []types.Filter{{Name: aws.String("tag-key"), Values: []string{"drover:plan"}}}
+	out := map[string]int{"leases of exports": l.vcenter.OpenLeases()}
+	machines, err := c.DescribeInstances(ctx, &ec2.DescribeInstancesInput{Filters: append(tagged, types.Filter{
+		Name: aws.String("instance-state-name"), Values: []string{"pending", "running", "stopping", "stopped"}})})
+	if err != nil {
+		return nil, fmt.Errorf("count the instances: %w", err)
+	}
+	for _, r := range machines.Reservations {
+		out["instances"] += len(r.Instances)
+	}
+	images, err := c.DescribeImages(ctx, &ec2.DescribeImagesInput{Owners: []string{"self"}})
+	if err != nil {
+		return nil, fmt.Errorf("count the images: %w", err)
+	}
+	out["images"] = len(images.Images)
+	copies, err := l.copies(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out["snapshots"] = len(copies)
+	services, err := ecs.NewFromConfig(l.AWSConfig()).ListServices(ctx, &ecs.ListServicesInput{Cluster: aws.String("platform")})
+	if err != nil {
+		return nil, fmt.Errorf("count the services: %w", err)
+	}
+	out["services"] = len(services.ServiceArns)
+	groups, err := elb.NewFromConfig(l.AWSConfig()).DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{})
+	if err != nil {
+		return nil, fmt.Errorf("count the target groups: %w", err)
+	}
+	out["target groups"] = len(groups.TargetGroups)
+	return out, nil
 }

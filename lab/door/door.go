@@ -22,9 +22,11 @@ type Request struct {
 
 // Verdict says what becomes of a request. The zero value lets it pass.
 type Verdict struct {
-	Status int  // answered in place of the service, which is not asked; 0: the service is asked
-	Hang   bool // the service is not asked, and the client waits until it gives up
-	Lose   bool // the service is asked, and its answer is lost with the connection
+	Status int    // answered in place of the service, which is not asked; 0: the service is asked
+	Body   string // of that answer
+	Hang   bool   // the service is not asked, and the client waits until it gives up
+	Cut    bool   // the service is not asked, and the connection is lost
+	Lose   bool   // the service is asked, and its answer is lost with the connection
 }
 
 // Hook sees every request, from many goroutines. While it runs the request is held. What passes
@@ -95,8 +97,11 @@ func (d *Door) handle(proxy http.Handler) http.Handler {
 		case v.Hang:
 			<-r.Context().Done()
 			panic(http.ErrAbortHandler)
+		case v.Cut:
+			panic(http.ErrAbortHandler)
 		case v.Status != 0:
 			w.WriteHeader(v.Status)
+			_, _ = io.WriteString(w, v.Body)
 		case v.Lose:
 			proxy.ServeHTTP(&lost{header: http.Header{}}, r.WithContext(context.WithoutCancel(r.Context())))
 			panic(http.ErrAbortHandler)

@@ -46,6 +46,7 @@ func TestWhatADoorDoesToARequest(t *testing.T) {
 	}{
 		{"it passes, with the host that was signed", Verdict{}, 200, 1, false},
 		{"it is refused", Verdict{Status: 503}, 503, 0, false},
+		{"its connection is lost", Verdict{Cut: true}, 0, 0, true},
 		{"it hangs", Verdict{Hang: true}, 0, 0, true},
 		{"its answer is lost", Verdict{Lose: true}, 0, 1, true},
 	} {
