@@ -40,6 +40,8 @@ type play struct {
 	customerLoad   *load.Load
 	bystandersLoad *load.Load
 	watching       *watcher
+	forgotFrom     time.Time // a server has forgotten what it was told between the two; zero: nothing
+	forgotTo       time.Time
 }
 
 // loadRate is requests a second of each of a cell's two customers.

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -54,27 +51,11 @@ func (c control) result() string { return "control/" + c.name }
 
 // build builds the product with the protection off.
 func (c control) build(ctx context.Context) (binaries, func(), error) {
-	path := filepath.Join(root(), filepath.FromSlash(c.file))
-	text, err := os.ReadFile(path)
+	bin, clean, err := overlaid(ctx, filepath.Join(root(), filepath.FromSlash(c.file)), c.edit[0], c.edit[1])
 	if err != nil {
-		return binaries{}, nil, err
+		return bin, nil, fmt.Errorf("control %q: %w", c.name, err)
 	}
-	if n := strings.Count(string(text), c.edit[0]); n != 1 {
-		return binaries{}, nil, fmt.Errorf("control %q: %s has its text %d times: change the control with the file", c.name, c.file, n)
-	}
-	dir, err := os.MkdirTemp("", "drover-control-")
-	if err != nil {
-		return binaries{}, nil, err
-	}
-	defer os.RemoveAll(dir)
-	changed, overlay := filepath.Join(dir, "changed"), filepath.Join(dir, "overlay.json")
-	list, err := json.Marshal(map[string]map[string]string{"Replace": {path: changed}})
-	err = errors.Join(err, os.WriteFile(changed, []byte(strings.Replace(string(text), c.edit[0], c.edit[1], 1)), 0o644),
-		os.WriteFile(overlay, list, 0o644))
-	if err != nil {
-		return binaries{}, nil, err
-	}
-	return build(ctx, "-overlay", overlay)
+	return bin, clean, nil
 }
 
 // control runs a control: its cell must not pass.

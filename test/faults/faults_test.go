@@ -83,6 +83,7 @@ func TestAPatternNamesCellsByTheirParts(t *testing.T) {
 		{"move/aws/open", "move/aws/seal/late", false},
 		{"move/aws/seal/late/x", "move/aws/seal/late", false},
 		{"mov", "move/aws/seal/late", false},
+		{"hand,move/*/seal", "move/aws/seal/late", true},
 	} {
 		require.Equal(t, c.is, matches(c.pattern, c.name), "%s %s", c.pattern, c.name)
 	}

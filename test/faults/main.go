@@ -27,7 +27,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.tools, "tools", os.Getenv("DROVER_TOOLS"), "folder of the tools that `make setup` made")
 	flag.StringVar(&o.out, "out", "out", "folder of the results")
-	flag.StringVar(&o.pattern, "run", "", "only cells of this name: parts between slashes, with * and ?; they run anew")
+	flag.StringVar(&o.pattern, "run", "", "only cells of these names, between commas: parts between slashes, with * and ?; they run anew")
 	flag.BoolVar(&o.list, "list", false, "list the cells, by the points that the last run has derived")
 	flag.BoolVar(&o.fresh, "fresh", false, "forget the results of earlier runs, and derive the points anew")
 	flag.DurationVar(&o.limit, "for", 0, "begin no cell after this time; 0: all")

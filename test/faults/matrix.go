@@ -49,6 +49,8 @@ func groups() []group {
 		{"links", func(p *points) []cell { return atStatements(p.Freezes, links()) }},
 		{"AWS", func(p *points) []cell { return atActivities(p.Moves, cloud(), "FreezeCustomer", "ReconcileRoute") }},
 		{"what befalls a customer that soaks, bakes or is frozen, and a plan", func(*points) []cell { return soakCells() }},
+		{"clocks", func(*points) []cell { return clockCells() }},
+		{"left out", func(*points) []cell { return leftOut() }},
 		{"messages out of order", func(*points) []cell { return protocolCells() }},
 		{"S3", func(p *points) []cell { return atActivities(p.Moves, store(), "FreezeCustomer") }},
 	}
@@ -122,6 +124,9 @@ func (m *matrix) runAll(ctx context.Context) error {
 			}
 		}
 	}
+	if err := m.failovers(ctx); err != nil {
+		return err
+	}
 	return m.controls(ctx)
 }
 
@@ -151,7 +156,15 @@ func (m *matrix) shared(ctx context.Context) error {
 		m.say("derived %d points of Moves, %d statements, %d of the soak, %d of the plan", len(m.points.Moves), len(m.points.Freezes),
 			len(m.points.Soaks), len(m.points.Plans))
 	}
-	return m.play(ctx, r, m.due())
+	if err := m.play(ctx, r, m.due()); err != nil {
+		return err
+	}
+	last := m.lastCell()
+	if _, known := m.book.has(last.name); m.over(ctx) || !matches(m.pattern, last.name) || known && m.pattern == "" {
+		return nil
+	}
+	all := r.Shape.Customers()
+	return m.one(ctx, r, last, [2]lab.Customer{all[0], all[1]})
 }
 
 func (m *matrix) say(format string, args ...any) {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -130,12 +131,13 @@ func sum(all []result) (s summary) {
 	return s
 }
 
-// matches says whether a name is meant by a pattern: its parts, between slashes, one by one. What
-// the pattern does not name may be anything.
-func matches(pattern, name string) bool {
-	if pattern == "" {
-		return true
-	}
+// matches says whether a name is meant by one of some patterns, between commas: its parts, between
+// slashes, one by one. What a pattern does not name may be anything.
+func matches(patterns, name string) bool {
+	return patterns == "" || slices.ContainsFunc(strings.Split(patterns, ","), func(p string) bool { return meant(p, name) })
+}
+
+func meant(pattern, name string) bool {
 	want, have := strings.Split(pattern, "/"), strings.Split(name, "/")
 	if len(want) > len(have) {
 		return false

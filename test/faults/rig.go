@@ -31,7 +31,7 @@ const settleLimit = 90 * time.Second
 // shape of a matrix's plan: it does not pause itself, whatever is done to its customers.
 func shape(customers int) lab.Shape {
 	s := lab.SmallShape(customers)
-	s.Freeze, s.StopsAt = lease.String(), 1_000_000
+	s.Freeze, s.StopsAt = lease.String(), 100_000
 	s.Batches[0].Concurrency = 4
 	return s
 }
