@@ -43,7 +43,7 @@ func (m *matrix) chains() (out []*chain) {
 		c := &chain{fault: f, due: map[string]point{}, struck: map[string]error{}}
 		for _, x := range m.points.Plans {
 			name := chainCell(f, x)
-			if _, known := m.book.has(name); matches(m.pattern, name) && (m.pattern != "" || !known) {
+			if m.isDue(name) {
 				c.due[name] = x
 			}
 		}
@@ -111,7 +111,7 @@ func (m *matrix) runChain(ctx context.Context, c *chain) error {
 		}
 		res.Cell, res.At, res.Passed = name, began, len(res.Broken) == 0
 		res.Seconds = time.Since(began).Seconds() / float64(len(c.struck))
-		errs = append(errs, m.book.add(res))
+		errs = append(errs, m.add(res))
 	}
 	return errors.Join(errs...)
 }

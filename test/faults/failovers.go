@@ -38,8 +38,7 @@ func failovers() (out []failover) {
 // failovers runs those that are due.
 func (m *matrix) failovers(ctx context.Context) error {
 	for _, f := range failovers() {
-		_, known := m.book.has(f.name)
-		if m.over(ctx) || !matches(m.pattern, f.name) || known && m.pattern == "" {
+		if m.over(ctx) || !m.isDue(f.name) {
 			continue
 		}
 		r, err := startRig(ctx, m.tools, filepath.Join(m.out, "faults-lab"), m.binaries, shape(chainCustomers))
@@ -50,7 +49,7 @@ func (m *matrix) failovers(ctx context.Context) error {
 			// Its server seals the customer, and forgets that.
 			c := cell{name: f.name, from: f.side, alone: true, shares: settleLimit, loses: true,
 				play: func(p *play) error { return p.forget(f) }}
-			err = m.one(ctx, r, c, [2]lab.Customer{r.Shape.Customers()[0], r.Shape.Customers()[1]})
+			_, err = m.one(ctx, r, c, [2]lab.Customer{r.Shape.Customers()[0], r.Shape.Customers()[1]})
 		}
 		r.Close()
 		if err != nil {

@@ -31,7 +31,7 @@ func TestAShortSelectionOfTheMatrix(t *testing.T) {
 	out := t.TempDir()
 	b, err := openBook(filepath.Join(out, bookFile))
 	require.NoError(t, err)
-	m := &matrix{options: options{out: out}, book: b, began: time.Now(), points: p}
+	m := &matrix{options: options{out: out}, book: b, began: time.Now(), points: p, done: map[string]bool{}}
 	byName := map[string]cell{}
 	for _, c := range m.cells() {
 		byName[c.name] = c

@@ -20,7 +20,6 @@ type options struct {
 	list    bool
 	fresh   bool
 	limit   time.Duration
-	only    bool // cells that are in the book are run again
 }
 
 func main() {
@@ -64,7 +63,7 @@ func do(ctx context.Context, o options) error {
 		return err
 	}
 	defer clean()
-	m := &matrix{options: o, book: b, binaries: bin, began: time.Now()}
+	m := &matrix{options: o, book: b, binaries: bin, began: time.Now(), done: map[string]bool{}}
 	if o.list {
 		return m.list()
 	}

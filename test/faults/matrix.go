@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	customers  = 16               // of the matrix's lab: each cell has two
+	customers  = 8                // of the matrix's lab: each cell has two
 	atOnce     = 3                // cells that disturb nobody
 	soakLook   = 65 * time.Second // a customer that soaks is looked at within it
 	aloftLimit = 4 * time.Minute  // from submit until every customer soaks
@@ -30,7 +30,13 @@ type matrix struct {
 	binaries binaries
 	began    time.Time
 	points   *points
+
+	mu   sync.Mutex
+	done map[string]bool // cells that this run has ended
 }
+
+// errSpent says that a lab has no customers left that no failed cell has harmed.
+var errSpent = errors.New("every customer of the lab was harmed by a cell that failed")
 
 // group is a part of the matrix with surroundings of its own.
 type group struct {
@@ -43,6 +49,7 @@ func groups() []group {
 	return []group{
 		{"activities of Move and Customer", func(p *points) []cell { return cross(p.Moves, workerFaults) }},
 		{"statements inside the freeze", func(p *points) []cell { return cross(p.Freezes, statementFaults) }},
+		{"activities while a customer soaks", func(p *points) []cell { return cross(p.Soaks, workerFaults) }},
 		{"hands", func(p *points) []cell { return byHand(p.Moves) }},
 		{"Temporal's server", func(p *points) []cell { return atActivities(p.Moves, orchestrator(), "*") }},
 		{"databases", func(p *points) []cell { return atStatements(p.Freezes, databases()) }},
@@ -67,12 +74,27 @@ func (m *matrix) cells() (out []cell) {
 // due are the cells to run: those that were named, or those that no earlier run has ended.
 func (m *matrix) due() (out []cell) {
 	for _, c := range m.cells() {
-		_, known := m.book.has(c.name)
-		if matches(m.pattern, c.name) && (m.pattern != "" || !known) {
+		if m.isDue(c.name) {
 			out = append(out, c)
 		}
 	}
 	return out
+}
+
+// isDue says whether a cell is to run: it was named, or no earlier run has ended it.
+func (m *matrix) isDue(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, known := m.book.has(name)
+	return !m.done[name] && matches(m.pattern, name) && (m.pattern != "" || !known)
+}
+
+// add writes a result down.
+func (m *matrix) add(r result) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.done[r.Cell] = true
+	return m.book.add(r)
 }
 
 // over says that no further cell begins.
@@ -110,8 +132,8 @@ func (m *matrix) runAll(ctx context.Context) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if m.points == nil || len(m.due()) > 0 {
-		if err := m.shared(ctx); err != nil {
+	for (m.points == nil || len(m.due()) > 0) && !m.over(ctx) {
+		if err := m.shared(ctx); err != nil && !errors.Is(err, errSpent) {
 			return err
 		}
 	}
@@ -160,11 +182,12 @@ func (m *matrix) shared(ctx context.Context) error {
 		return err
 	}
 	last := m.lastCell()
-	if _, known := m.book.has(last.name); m.over(ctx) || !matches(m.pattern, last.name) || known && m.pattern == "" {
+	if m.over(ctx) || !m.isDue(last.name) {
 		return nil
 	}
 	all := r.Shape.Customers()
-	return m.one(ctx, r, last, [2]lab.Customer{all[0], all[1]})
+	_, err = m.one(ctx, r, last, [2]lab.Customer{all[0], all[1]})
+	return err
 }
 
 func (m *matrix) say(format string, args ...any) {
@@ -179,16 +202,22 @@ func (m *matrix) play(ctx context.Context, r *rig, due []cell) error {
 	for i := 0; i+1 < len(all); i += 2 {
 		free <- [2]lab.Customer{all[i], all[i+1]}
 	}
+	whole := len(all) / 2
 	var under sync.RWMutex // a cell that is alone has it for itself
 	slots := make(chan struct{}, atOnce)
 	var running sync.WaitGroup
 	var mu sync.Mutex
 	var errs []error
+	spent := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return whole == 0
+	}
 	for _, c := range due {
-		if m.over(ctx) {
+		slots <- struct{}{}
+		if m.over(ctx) || spent() {
 			break
 		}
-		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
 			if c.alone {
@@ -198,30 +227,45 @@ func (m *matrix) play(ctx context.Context, r *rig, due []cell) error {
 				under.RLock()
 				defer under.RUnlock()
 			}
+			if spent() {
+				return
+			}
 			pair := <-free
-			defer func() { free <- pair }()
-			if err := m.one(ctx, r, c, pair); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				errs = append(errs, err)
+			harmed, err := m.one(ctx, r, c, pair)
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+			if harmed {
+				whole--
+			}
+			if !harmed || whole == 0 { // nobody waits for a pair that does not come
+				free <- pair
 			}
 		})
 	}
 	running.Wait()
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil || whole > 0 {
+		return err
+	}
+	return errSpent
 }
 
-// one runs a cell and writes its result down.
-func (m *matrix) one(ctx context.Context, r *rig, c cell, pair [2]lab.Customer) error {
+// one runs a cell and writes its result down. It says whether the cell has harmed its customers so
+// that they are of no use to another.
+func (m *matrix) one(ctx context.Context, r *rig, c cell, pair [2]lab.Customer) (harmed bool, err error) {
 	if m.over(ctx) {
-		return nil
+		return false, nil
 	}
 	if c.skip != "" {
-		return m.book.add(result{Cell: c.name, Left: c.skip, At: time.Now()})
+		return false, m.add(result{Cell: c.name, Left: c.skip, At: time.Now()})
 	}
 	res := r.run(ctx, c, pair[0], pair[1])
 	if ctx.Err() != nil {
-		return nil // it was interrupted, and says nothing
+		return false, nil // it was interrupted, and says nothing
+	}
+	if !res.Passed {
+		_, rests := r.await(ctx, pair[0].ID, lease, resting)
+		harmed = !rests || res.Lost+res.Doubled+res.Misplaced > 0
 	}
 	word := "ok"
 	if !res.Passed {
@@ -231,7 +275,7 @@ func (m *matrix) one(ctx context.Context, r *rig, c cell, pair [2]lab.Customer) 
 	for _, b := range res.Broken {
 		m.say("        %s", b)
 	}
-	return m.book.add(res)
+	return harmed, m.add(res)
 }
 
 func number(b bool) int {

@@ -121,12 +121,16 @@ func (r *rig) Close() {
 	}
 }
 
-// start starts a worker that does not run.
+// start starts a worker, unless it runs.
 func (r *rig) start(h *hand) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.proc != nil {
-		return nil
+		select {
+		case <-h.proc.Done(): // it has ended by itself
+		default:
+			return nil
+		}
 	}
 	h.starts++
 	p, err := r.StartWorker(fmt.Sprintf("%s-%03d", h.name, h.starts), r.binary.drover, h.gate.Address(), "--site", "dc1")

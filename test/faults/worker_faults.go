@@ -7,6 +7,7 @@ import (
 
 	"github.com/drover-migration/drover/lab/gate"
 	pggate "github.com/drover-migration/drover/lab/pg/gate"
+	"github.com/drover-migration/drover/migration"
 )
 
 // fault is what happens to a worker, or to what it says, at a point.
@@ -80,10 +81,12 @@ func (p *play) pause(d time.Duration) {
 func cross(at []point, faults []fault) (out []cell) {
 	for _, x := range at {
 		for _, f := range faults {
-			out = append(out, cell{
-				name: fmt.Sprintf("%s/%s/%s/%s", x.Kind, x.To, x.Name, f.name), from: x.To.Other(), alone: f.alone,
-				play: func(p *play) error { return p.strike(x, f) },
-			})
+			c := cell{alone: f.alone, play: func(p *play) error { return p.strike(x, f) }}
+			c.name, c.from = fmt.Sprintf("%s/%s/%s/%s", x.Kind, x.To, x.Name, f.name), x.To.Other()
+			if x.To == "" { // while it soaks
+				c.name, c.from = fmt.Sprintf("soak/%s/%s/%s", x.Kind, x.Name, f.name), migration.AWS
+			}
+			out = append(out, c)
 		}
 	}
 	return out
@@ -112,7 +115,11 @@ func (p *play) strike(at point, f fault) error {
 			return e.When == when && kind == at.Kind && customer == p.customer.ID && e.Activity == at.Activity
 		}
 	}
-	if err := p.sent(p.set(t)); err != nil {
+	to, reach := p.from.Other(), p.sent
+	if at.To == "" { // nobody is sent: it comes by itself
+		to, reach = p.from, func(t *trap) error { defer p.unset(t); return p.met(t, soakLook+settleLimit/3) }
+	}
+	if err := reach(p.set(t)); err != nil {
 		return err
 	}
 	if f.mend != nil {
@@ -120,5 +127,5 @@ func (p *play) strike(at point, f fault) error {
 			return err
 		}
 	}
-	return p.settle(p.from.Other())
+	return p.settle(to)
 }

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A control whose text is not in its file any more would switch off nothing.
+func TestEveryControlChangesOnePlaceAndNamesItsCell(t *testing.T) {
+	names := map[string]bool{}
+	for _, g := range groups() {
+		for _, c := range g.cells(&points{}) {
+			names[c.name] = true
+		}
+	}
+	require.GreaterOrEqual(t, len(controls), 10)
+	for _, c := range controls {
+		t.Run(c.name, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join(root(), c.file))
+			require.NoError(t, err)
+			require.Equal(t, 1, strings.Count(string(text), c.edit[0]), "%s has %q not once", c.file, c.edit[0])
+			require.True(t, names[c.cell] || strings.HasPrefix(c.cell, "freeze/"), "there is no cell %q", c.cell)
+		})
+	}
+}
