@@ -24,28 +24,28 @@ var controls = []control{
 		"SELECT f.token = p_token AND f.owner"},
 		"freeze/aws/open@aws/late"},
 	{"owner comparison", moveSQL, [2]string{"SELECT f.token > p_token OR f.token = p_token AND f.owner IS DISTINCT FROM p_owner",
-		"SELECT f.token > p_token"}, "protocol/two tries of one token"},
+		"SELECT f.token > p_token"}, "protocol/fence/two tries of one token"},
 	{"lease at the seal", moveSQL, [2]string{"    WHEN f.state = 'open' OR f.lease_until <= clock_timestamp()   THEN 'expired'",
 		"    WHEN NOT seal AND (f.state = 'open' OR f.lease_until <= clock_timestamp()) THEN 'expired'"},
 		"freeze/aws/seal@onprem/past the lease"},
 	{"lock around the filters", moveSQL, [2]string{"  PERFORM pg_advisory_xact_lock(725, hashtext(p_pub));\n", ""},
-		"protocol/two seals at once"},
+		"protocol/seal/two at once"},
 	{"FOR SHARE in the guard", moveSQL, [2]string{
 		"  ELSE       SELECT * INTO f FROM drover.fence WHERE tenant = t FOR SHARE; END IF;",
 		"  ELSE       SELECT * INTO f FROM drover.fence WHERE tenant = t; END IF;",
-	}, "guard/snapshot older than the fence"},
+	}, "guard/snapshot/older than the fence"},
 	{"the mark", moveSQL, [2]string{"  IF NOT drover.arrived(ids, p_token, p_owner) THEN RETURN 'behind'; END IF;\n", ""},
-		"protocol/open before the mark has come"},
+		"protocol/open/before the mark has come"},
 	{"conditional writes", "replication/files/put.go", [2]string{
 		"in.IfMatch, in.IfNoneMatch = condition(o.etag)", "_, _ = condition(o.etag)",
-	}, "freeze/late file"},
+	}, "files/new file/written late"},
 	{"route reconciliation", "workflows/customer/phases.go", [2]string{`if r := c.routed(ctx); r != "" {
 		waits`, `if r := ""; r != "" {
-		waits`}, "soak/route changed by hand"},
+		waits`}, "soak/route/changed by hand"},
 	{"control sample", "health/control.go", [2]string{`return "this worker reaches nothing`, `return "" // "this worker reaches nothing`},
-		"bake/worker reaches nothing"},
+		"bake/worker/reaches nothing"},
 	{"audit in the soak", "workflows/replication/audit.go", [2]string{"		r.audit(ctx)\n", "		_ = r.audit\n"},
-		"soak/seal forgotten"},
+		"soak/fences/seal forgotten"},
 }
 
 func (c control) result() string { return "control/" + c.name }

@@ -17,9 +17,9 @@ import (
 // two tries that were given one token. The customer is at home on AWS, where nobody moves it.
 func protocolCells() []cell {
 	return []cell{
-		{name: "protocol/two tries of one token", from: migration.AWS, play: sameToken},
-		{name: "protocol/open before the mark has come", from: migration.AWS, alone: true, play: unmarked},
-		{name: "protocol/two seals at once", from: migration.AWS, alone: true, play: twoSeals},
+		{name: "protocol/fence/two tries of one token", from: migration.AWS, play: sameToken},
+		{name: "protocol/open/before the mark has come", from: migration.AWS, alone: true, play: unmarked},
+		{name: "protocol/seal/two at once", from: migration.AWS, alone: true, play: twoSeals},
 	}
 }
 

@@ -2,36 +2,43 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/drover-migration/drover/lab/door"
 	"github.com/drover-migration/drover/lab/gate"
+	"github.com/drover-migration/drover/lab/load"
 	"github.com/drover-migration/drover/migration"
 )
 
 // soakCells are faults of a customer that soaks.
 func soakCells() []cell {
 	return []cell{
-		{name: "soak/seal forgotten", from: migration.AWS, loses: true, play: forgottenSeal},
-		{name: "soak/route changed by hand", from: migration.AWS, alone: true, play: strayRoute},
-		{name: "bake/worker reaches nothing", from: migration.OnPrem, alone: true, play: blindWorker},
-		{name: "freeze/late file", from: migration.OnPrem, alone: true, play: lateFile},
-		{name: "guard/snapshot older than the fence", from: migration.OnPrem, play: oldSnapshot},
-		{name: "plan/submitted four times at once", from: migration.AWS, play: submittedAgain},
-		{name: "plan/a second plan over the same database", from: migration.AWS, play: rival},
-		{name: "vcenter/sessions ended", from: migration.AWS, play: func(p *play) error {
+		{name: "soak/fences/seal forgotten", from: migration.AWS, loses: true, play: forgottenSeal},
+		{name: "soak/route/changed by hand", from: migration.AWS, alone: true, play: strayRoute},
+		{name: "bake/worker/reaches nothing", from: migration.OnPrem, alone: true, play: blindWorker},
+		{name: "files/new file/written late", from: migration.OnPrem, alone: true, play: lateFile},
+		{name: "guard/snapshot/older than the fence", from: migration.OnPrem, play: oldSnapshot},
+		{name: "plan/submit/four times at once", from: migration.AWS, play: submittedAgain},
+		{name: "plan/submit/a second plan over the same database", from: migration.AWS, play: rival},
+		{name: "vcenter/sessions/ended", from: migration.AWS, play: func(p *play) error {
 			if err := p.DropVCenterSessions(p.ctx); err != nil {
 				return err
 			}
@@ -167,40 +174,76 @@ func blindWorker(p *play) error {
 	return err
 }
 
-// lateFile holds the first object that the last pass of a Move writes until the customer lives on
-// AWS and has written the file anew.
+// lateFile holds the first object that a pass writes for a new file until the customer lives on AWS
+// and has written the file anew.
 func lateFile(p *play) error {
+	const name = "late.txt"
 	let, held := make(chan struct{}), make(chan struct{})
-	var path atomic.Value
+	release := sync.OnceFunc(func() { close(let) })
+	defer release()
+	var caught atomic.Bool
 	p.Doors.S3.Set(func(_ context.Context, r door.Request) door.Verdict {
-		if r.Method != "PUT" || !strings.HasPrefix(r.Path, "/attachments/"+p.customer.ID+"/") || !path.CompareAndSwap(nil, r.Path) {
-			return door.Verdict{}
+		if r.Method == http.MethodPut && r.Path == "/attachments/"+p.customer.ID+"/"+name && caught.CompareAndSwap(false, true) {
+			close(held)
+			<-let
 		}
-		close(held)
-		<-let
 		return door.Verdict{}
 	})
 	defer p.Doors.S3.Set(nil)
-	name := filepath.Join(p.FilesDir, p.customer.ID, "late.txt")
-	if err := os.WriteFile(name, []byte("written on premises"), 0o644); err != nil {
-		close(let)
+	if err := p.putFile(name, "written on premises at "+time.Now().String()); err != nil {
 		return err
 	}
 	if err := p.send(p.ctx, p.customer.ID, migration.AWS); err != nil {
-		close(let)
 		return err
 	}
 	select {
 	case <-held:
 	case <-time.After(settleLimit):
-		close(let)
-		return fmt.Errorf("no object of %s was written", p.customer.ID)
+		return fmt.Errorf("no pass wrote %s of %s", name, p.customer.ID)
 	}
-	err := p.settle(migration.AWS)
-	p.note, _ = path.Load().(string)
-	close(let)
-	p.pause(time.Second)
-	return err
+	if err := p.settle(migration.AWS); err != nil {
+		return err
+	}
+	if err := p.putFile(name, "written on AWS at "+time.Now().String()); err != nil {
+		return err
+	}
+	release()
+	p.pause(past) // the late write arrives, and has an effect or none
+	return nil
+}
+
+// putFile writes a file as a customer's client does, and into the customer's ledger.
+func (p *play) putFile(name, body string) error {
+	sum := sha256.Sum256([]byte(body))
+	e := load.Entry{Customer: p.customer.ID, Tenant: int64(p.customer.Tenant), Kind: load.KindFile, Token: uuid.NewString(), Name: name,
+		SHA256: hex.EncodeToString(sum[:]), First: time.Now(), Attempts: 1}
+	var last error
+	put := func() bool {
+		req, err := http.NewRequestWithContext(p.ctx, http.MethodPut, "http://"+p.Edge()+"/files/"+name, strings.NewReader(body))
+		if err != nil {
+			last = err
+			return false
+		}
+		req.Host = p.customer.Host
+		req.Header.Set("X-Token", e.Token)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			last = err
+			return false
+		}
+		_ = res.Body.Close()
+		last = fmt.Errorf("write %s of %s: %s", name, p.customer.ID, res.Status)
+		return res.StatusCode/100 == 2
+	}
+	if !eventually(p.ctx, settleLimit, put) {
+		return last
+	}
+	e.Acked = time.Now()
+	l, err := load.OpenLedger(p.ledgerOf(p.customer))
+	if err != nil {
+		return err
+	}
+	return errors.Join(l.Add(e), l.Close())
 }
 
 // oldSnapshot is a transaction of the application whose snapshot is older than the Move, and which
