@@ -11,48 +11,49 @@ import (
 // control is a protection that is switched off in a build of its own, and the cell that must
 // notice. The shipped binary has no such switch.
 type control struct {
-	name string
-	file string // of the module
-	edit [2]string
-	cell string
+	name  string
+	cell  string
+	edits []edit
 }
 
 const moveSQL = "replication/postgres/move.sql"
 
 var controls = []control{
-	{"token comparison", moveSQL, [2]string{"SELECT f.token > p_token OR f.token = p_token AND f.owner",
-		"SELECT f.token = p_token AND f.owner"},
-		"freeze/aws/open@aws/late"},
-	{"owner comparison", moveSQL, [2]string{"SELECT f.token > p_token OR f.token = p_token AND f.owner IS DISTINCT FROM p_owner",
-		"SELECT f.token > p_token"}, "protocol/fence/two tries of one token"},
-	{"lease at the seal", moveSQL, [2]string{"    WHEN f.state = 'open' OR f.lease_until <= clock_timestamp()   THEN 'expired'",
-		"    WHEN NOT seal AND (f.state = 'open' OR f.lease_until <= clock_timestamp()) THEN 'expired'"},
-		"freeze/aws/seal@onprem/past the lease"},
-	{"lock around the filters", moveSQL, [2]string{"  PERFORM pg_advisory_xact_lock(725, hashtext(p_pub));\n", ""},
-		"protocol/seal/two at once"},
-	{"FOR SHARE in the guard", moveSQL, [2]string{
+	{"token comparison", "freeze/aws/open@aws/late", []edit{{moveSQL, "SELECT f.token > p_token OR f.token = p_token AND f.owner",
+		"SELECT f.token = p_token AND f.owner"}}},
+	{"owner comparison", "protocol/fence/two tries of one token", []edit{{moveSQL,
+		"SELECT f.token > p_token OR f.token = p_token AND f.owner IS DISTINCT FROM p_owner", "SELECT f.token > p_token"}}},
+	{"lease at the seal", "freeze/aws/seal@onprem/past the lease", []edit{{moveSQL,
+		"    WHEN f.state = 'open' OR f.lease_until <= clock_timestamp()   THEN 'expired'",
+		"    WHEN NOT seal AND (f.state = 'open' OR f.lease_until <= clock_timestamp()) THEN 'expired'"}}},
+	{"lock around the filters", "protocol/seal/two at once", []edit{{moveSQL,
+		"  PERFORM pg_advisory_xact_lock(725, hashtext(p_pub));\n", ""}}},
+	{"FOR SHARE in the guard", "guard/snapshot/older than the fence", []edit{{moveSQL,
 		"  ELSE       SELECT * INTO f FROM drover.fence WHERE tenant = t FOR SHARE; END IF;",
-		"  ELSE       SELECT * INTO f FROM drover.fence WHERE tenant = t; END IF;",
-	}, "guard/snapshot/older than the fence"},
-	{"the mark", moveSQL, [2]string{"  IF NOT drover.arrived(ids, p_token, p_owner) THEN RETURN 'behind'; END IF;\n", ""},
-		"protocol/open/before the mark has come"},
-	{"conditional writes", "replication/files/put.go", [2]string{
-		"in.IfMatch, in.IfNoneMatch = condition(o.etag)", "_, _ = condition(o.etag)",
-	}, "files/new file/written late"},
-	{"route reconciliation", "workflows/customer/phases.go", [2]string{`if r := c.routed(ctx); r != "" {
-		waits`, `if r := ""; r != "" {
-		waits`}, "soak/route/changed by hand"},
-	{"control sample", "health/control.go", [2]string{`return "this worker reaches nothing`, `return "" // "this worker reaches nothing`},
-		"bake/worker/reaches nothing"},
-	{"audit in the soak", "workflows/replication/audit.go", [2]string{"		r.audit(ctx)\n", "		_ = r.audit\n"},
-		"soak/fences/seal forgotten"},
+		"  ELSE       SELECT * INTO f FROM drover.fence WHERE tenant = t; END IF;"}}},
+	{"the mark", "protocol/open/before the mark has come", []edit{{moveSQL,
+		"  IF NOT drover.arrived(ids, p_token, p_owner) THEN RETURN 'behind'; END IF;\n", ""}}},
+	{"conditional writes", "files/new file/written late", []edit{{"replication/files/put.go",
+		"in.IfMatch, in.IfNoneMatch = condition(o.etag)", "_, _ = condition(o.etag)"}}},
+	{"route reconciliation", "soak/route/changed by hand", []edit{{"activities/health/many.go",
+		"_, err := a.router.Reconcile(ctx, spec, wanted)", "var err error"}, {"workflows/customer/phases.go",
+		"if r := c.routed(ctx); r != \"\" {\n		waits", "if r := \"\"; r != \"\" {\n		waits"}}},
+	{"control sample", "bake/worker/reaches nothing", []edit{{"health/control.go",
+		"return \"this worker reaches nothing", "return \"\" // \"this worker reaches nothing"}}},
+	{"audit in the soak", "soak/fences/seal forgotten", []edit{{"workflows/replication/audit.go",
+		"		r.audit(ctx)\n", "		_ = r.audit\n"}}},
 }
 
 func (c control) result() string { return "control/" + c.name }
 
 // build builds the product with the protection off.
 func (c control) build(ctx context.Context) (binaries, func(), error) {
-	bin, clean, err := overlaid(ctx, filepath.Join(root(), filepath.FromSlash(c.file)), c.edit[0], c.edit[1])
+	var edits []edit
+	for _, e := range c.edits {
+		e.path = filepath.Join(root(), filepath.FromSlash(e.path))
+		edits = append(edits, e)
+	}
+	bin, clean, err := overlaid(ctx, edits...)
 	if err != nil {
 		return bin, nil, fmt.Errorf("control %q: %w", c.name, err)
 	}

@@ -36,8 +36,8 @@ func (p *play) skewed(off time.Duration) error {
 		return err
 	}
 	path := filepath.Join(strings.TrimSpace(string(out)), "src", "time", "time.go")
-	bin, clean, err := overlaid(p.ctx, path, "sec, nsec, mono := runtimeNow()\n",
-		fmt.Sprintf("sec, nsec, mono := runtimeNow()\n	sec += %d\n", int64(off/time.Second)))
+	const now = "func Now() Time {\n	sec, nsec, mono := runtimeNow()\n"
+	bin, clean, err := overlaid(p.ctx, edit{path, now, now + fmt.Sprintf("	sec += %d\n", int64(off/time.Second))})
 	if err != nil {
 		return err
 	}
@@ -59,25 +59,33 @@ func (p *play) skewed(off time.Duration) error {
 	return p.there(migration.OnPrem)
 }
 
-// overlaid builds the product with one text of one file replaced, which must be there once.
-func overlaid(ctx context.Context, path, old, new string) (binaries, func(), error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return binaries{}, nil, err
-	}
-	if n := strings.Count(string(text), old); n != 1 {
-		return binaries{}, nil, fmt.Errorf("%s has the text %q %d times: change it here with the file", path, old, n)
-	}
+// edit is a text of a file that stands there once, and what stands there instead.
+type edit struct{ path, old, new string }
+
+// overlaid builds the product with edits that are in no file of it.
+func overlaid(ctx context.Context, edits ...edit) (binaries, func(), error) {
 	dir, err := os.MkdirTemp("", "drover-overlay-")
 	if err != nil {
 		return binaries{}, nil, err
 	}
 	defer os.RemoveAll(dir)
-	changed, overlay := filepath.Join(dir, "changed"), filepath.Join(dir, "overlay.json")
-	list, err := json.Marshal(map[string]map[string]string{"Replace": {path: changed}})
-	err = errors.Join(err, os.WriteFile(changed, []byte(strings.Replace(string(text), old, new, 1)), 0o644),
-		os.WriteFile(overlay, list, 0o644))
-	if err != nil {
+	replace := map[string]string{}
+	for i, e := range edits {
+		text, err := os.ReadFile(e.path)
+		if err != nil {
+			return binaries{}, nil, err
+		}
+		if n := strings.Count(string(text), e.old); n != 1 {
+			return binaries{}, nil, fmt.Errorf("%s has the text %q %d times: change the edit with the file", e.path, e.old, n)
+		}
+		replace[e.path] = filepath.Join(dir, fmt.Sprint(i))
+		if err := os.WriteFile(replace[e.path], []byte(strings.Replace(string(text), e.old, e.new, 1)), 0o644); err != nil {
+			return binaries{}, nil, err
+		}
+	}
+	overlay := filepath.Join(dir, "overlay.json")
+	list, err := json.Marshal(map[string]map[string]string{"Replace": replace})
+	if err := errors.Join(err, os.WriteFile(overlay, list, 0o644)); err != nil {
 		return binaries{}, nil, err
 	}
 	return build(ctx, "-overlay", overlay)
