@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -77,27 +78,22 @@ type statement struct {
 	Nth    int            `json:"nth"`
 }
 
-// name is short and says which.
+// name is short: the function of move.sql, or the table that is read, or the first word.
 func (s statement) name() string {
-	text := strings.Join(strings.Fields(s.SQL), " ")
-	for _, mark := range []string{"drover.", "FROM ", " "} {
+	text := strings.NewReplacer(`"public".`, "", `"`, "").Replace(strings.ToLower(strings.Join(strings.Fields(s.SQL), " ")))
+	for _, mark := range []string{"drover.", " from "} {
 		if i := strings.Index(text, mark); i >= 0 {
-			word := text[i:]
-			if mark == "drover." {
-				word = word[len(mark):]
-			} else {
-				word = text
-			}
-			if i := strings.IndexAny(word, "( "); i > 0 {
-				word = word[:i]
-			}
-			return strings.ToLower(word)
+			text = text[i+len(mark):]
+			break
 		}
 	}
-	return strings.ToLower(text)
+	if i := strings.IndexAny(text, "( "); i > 0 {
+		text = text[:i]
+	}
+	return text
 }
 
-// lanes follow the connections on which freezes run. A try rehearses its fence under token 0 on
+// lanes follow the connections on which freezes run. A try rehearses its steps under token 0 on
 // both sides. From its true fence on until its open every statement there is inside the freeze.
 type lanes struct {
 	mu     sync.Mutex
@@ -112,15 +108,18 @@ type lane struct {
 
 func (l *lanes) reset() { l.of, l.frozen = map[lane]int{}, map[int]map[string]int{} }
 
+// stepOf finds the step of a Move that a statement is.
+var stepOf = regexp.MustCompile(`drover\.(fence|arrived|seal|open)\(\$1`)
+
 // follow says which statement of a freeze an event is; false: of none.
 func (l *lanes) follow(at migration.Side, e pggate.Event) (statement, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	on := lane{at, e.Conn}
-	if strings.Contains(e.SQL, "drover.fence($1") && len(e.Args) > 1 {
+	if step := stepOf.FindStringSubmatch(e.SQL); step != nil && len(e.Args) > 1 {
 		tenant, token := firstID(e.Args[0]), integer(e.Args[1])
 		l.of[on] = tenant
-		if token != 0 && e.When == pggate.Before {
+		if step[1] == "fence" && token != 0 && e.When == pggate.Before {
 			l.frozen[tenant] = map[string]int{}
 		}
 	}
