@@ -9,7 +9,8 @@ PYTHON ?= python3
 export DROVER_TOOLS := $(CURDIR)/.cache
 
 BENCHES := bench-freeze performance
-.PHONY: $(BENCHES) help setup setup-lab setup-pg15 setup-lint build demo lab test test-tree test-freeze lint cover clean
+.PHONY: $(BENCHES) help setup setup-lab setup-pg15 setup-lint build demo lab test test-tree test-freeze test-faults \
+	test-faults-random lint cover clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -46,6 +47,12 @@ test-tree: setup-lab ## the last pass over a tree of 200,000 files, there and ba
 
 test-freeze: setup-lab ## a connection that is lost, or hangs, at each statement of a freeze, there and back (ten minutes)
 	DROVER_FREEZE=whole go test -count=1 -timeout 1h -v ./test/freeze
+
+test-faults: setup-lab ## the fault matrix: every fault at every point of a Move and of what goes on beside it; goes on where it was interrupted (90 minutes)
+	go run ./test/faults
+
+test-faults-random: setup-lab ## random series of Moves, commands and faults over eight customers, for ten minutes
+	go test -count=1 -timeout 1h -v -run TestNoSeriesOfMishapsBreaksAnything ./test/faults -faults.for=10m -rapid.checks=100000
 
 lint: setup-lint ## formatting, linters, import rules, workflow determinism
 	@exec tools/lint.sh

@@ -30,15 +30,15 @@ const (
 	secretKey = "lab-secret-key"
 )
 
-// config is what an engineer's shell in this account would have.
-func (l *Lab) config() aws.Config {
+// AWSConfig is what an engineer's shell in this account would have.
+func (l *Lab) AWSConfig() aws.Config {
 	return aws.Config{Region: Region, BaseEndpoint: aws.String(l.motoURL),
 		Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, "")}
 }
 
 // S3 is a client of the lab's object store.
 func (l *Lab) S3() *s3.Client {
-	return s3.NewFromConfig(l.config(), func(o *s3.Options) { o.BaseEndpoint, o.UsePathStyle = &l.s3URL, true })
+	return s3.NewFromConfig(l.AWSConfig(), func(o *s3.Options) { o.BaseEndpoint, o.UsePathStyle = &l.s3URL, true })
 }
 
 // buildAccount makes what an account has before a migration comes: a network, a database, secrets,
@@ -68,7 +68,7 @@ func (l *Lab) buildBuckets(ctx context.Context) error {
 }
 
 func (l *Lab) buildNetwork(ctx context.Context) error {
-	c := ec2.NewFromConfig(l.config())
+	c := ec2.NewFromConfig(l.AWSConfig())
 	vpc, err := c.CreateVpc(ctx, &ec2.CreateVpcInput{CidrBlock: aws.String(l.net.vpc())})
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (l *Lab) buildNetwork(ctx context.Context) error {
 }
 
 func (l *Lab) buildIdentity(ctx context.Context) error {
-	k := kms.NewFromConfig(l.config())
+	k := kms.NewFromConfig(l.AWSConfig())
 	key, err := k.CreateKey(ctx, &kms.CreateKeyInput{})
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func (l *Lab) buildIdentity(ctx context.Context) error {
 		TargetKeyId: key.KeyMetadata.KeyId}); err != nil {
 		return err
 	}
-	i := iam.NewFromConfig(l.config())
+	i := iam.NewFromConfig(l.AWSConfig())
 	trust := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}`
 	for _, role := range []string{"web", "api", "ecs-execution"} {
 		if _, err := i.CreateRole(ctx, &iam.CreateRoleInput{RoleName: &role, AssumeRolePolicyDocument: &trust}); err != nil {
@@ -122,7 +122,7 @@ func (l *Lab) buildIdentity(ctx context.Context) error {
 
 func (l *Lab) buildRDS(ctx context.Context) error {
 	for _, name := range l.databases() {
-		_, err := rds.NewFromConfig(l.config()).CreateDBInstance(ctx, &rds.CreateDBInstanceInput{
+		_, err := rds.NewFromConfig(l.AWSConfig()).CreateDBInstance(ctx, &rds.CreateDBInstanceInput{
 			DBInstanceIdentifier: &name, DBInstanceClass: aws.String("db.m6g.large"), Engine: aws.String("postgres"), DBName: &name,
 			MasterUsername: aws.String("master"), MasterUserPassword: aws.String("not-used-here"), AllocatedStorage: aws.Int32(20),
 		})
@@ -150,13 +150,13 @@ func (l *Lab) putSecret(ctx context.Context, database string, who role) error {
 	if err != nil {
 		return err
 	}
-	_, err = secretsmanager.NewFromConfig(l.config()).CreateSecret(ctx,
+	_, err = secretsmanager.NewFromConfig(l.AWSConfig()).CreateSecret(ctx,
 		&secretsmanager.CreateSecretInput{Name: aws.String(database + "/" + who.name), SecretString: aws.String(string(body))})
 	return err
 }
 
 func (l *Lab) buildCluster(ctx context.Context) error {
-	_, err := ecs.NewFromConfig(l.config()).CreateCluster(ctx, &ecs.CreateClusterInput{ClusterName: aws.String("platform")})
+	_, err := ecs.NewFromConfig(l.AWSConfig()).CreateCluster(ctx, &ecs.CreateClusterInput{ClusterName: aws.String("platform")})
 	return err
 }
 
@@ -165,7 +165,7 @@ const ownRule = 40000
 
 // buildEdge makes the load balancer as it stands before the migration: everything goes home.
 func (l *Lab) buildEdge(ctx context.Context) error {
-	c := elb.NewFromConfig(l.config())
+	c := elb.NewFromConfig(l.AWSConfig())
 	b, err := c.CreateLoadBalancer(ctx, &elb.CreateLoadBalancerInput{Name: aws.String("public"), Subnets: l.Subnets,
 		Type: elbtypes.LoadBalancerTypeEnumApplication})
 	if err != nil {

@@ -26,6 +26,7 @@ import (
 	"github.com/drover-migration/drover/lab/temporal"
 	"github.com/drover-migration/drover/lab/vcenter"
 	"github.com/drover-migration/drover/lab/verify"
+	"github.com/drover-migration/drover/migration"
 )
 
 // Options of a lab.
@@ -38,6 +39,7 @@ type Options struct {
 	Log   io.Writer // what the lab has to say; nil: nowhere
 	// HistoryEvents is after how many events workflows continue as new; 0: the server's default.
 	HistoryEvents int
+	Doors         bool // the product reaches databases and AWS through Lab.Doors
 }
 
 // Lab is a running laboratory.
@@ -49,6 +51,7 @@ type Lab struct {
 	VCenterURL, VCenterCA, Database   string
 	FilesDir, Account, Region         string
 	AppPort                           int
+	Doors                             *Doors // nil: there are none
 
 	opts        Options
 	net         *network
@@ -99,10 +102,15 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 		return nil, err
 	}
 	l.AppPort = l.ports.app
+	if o.Doors {
+		if err := l.openDoors(); err != nil {
+			return nil, err
+		}
+	}
 	if err := l.together(ctx, l.startTemporal, l.startDatabases, l.startAWS, l.startVCenter); err != nil {
 		return nil, err
 	}
-	l.Database = l.onprem.Address()
+	l.Database = l.databaseAddress(migration.OnPrem)
 	for _, step := range []func(context.Context) error{l.buildAccount, l.startEdge, l.startMachines} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -167,7 +175,7 @@ func (l *Lab) startTemporal(ctx context.Context) error {
 		temporal.Options{Tools: l.opts.Tools, Dir: dir, UI: l.opts.UI, HistoryEvents: l.opts.HistoryEvents}); err != nil {
 		return err
 	}
-	l.later(l.temporal.Kill)
+	l.later(func() { l.temporal.Kill() })
 	return nil
 }
 
@@ -178,7 +186,7 @@ func (l *Lab) startAWS(ctx context.Context) error {
 		return err
 	}
 	if l.aws, err = aws.Start(ctx, aws.Options{Tools: l.opts.Tools, Dir: dir, Listen: at(l.net.moto(), l.ports.moto),
-		RDSEndpoint: at(l.net.rds(), l.ports.database)}); err != nil {
+		RDSEndpoint: l.databaseAddress(migration.AWS)}); err != nil {
 		return err
 	}
 	l.later(func() { _ = l.aws.Close() })
@@ -248,6 +256,9 @@ func (l *Lab) startEdge(ctx context.Context) error {
 	}
 	done.Go(func() { _ = lb.New(l.motoURL, l.ports.edge).Serve(run, listener) })
 	names := &dns.Server{LoadBalancer: net.ParseIP(l.net.balancer())}
+	if l.Doors != nil {
+		l.Doors.Names = names
+	}
 	return names.Listen(run, l.DNS())
 }
 
@@ -335,9 +346,12 @@ func (l *Lab) awsEnv() map[string]string {
 func (l *Lab) Env() map[string]string {
 	env := l.awsEnv()
 	env["TEMPORAL_ADDRESS"] = l.temporal.Address()
-	env["ORDERS_ONPREM"] = l.onprem.DSNAs(l.drover[0].name, l.drover[0].password, database)
+	env["ORDERS_ONPREM"] = l.droverDSN(database)
 	if l.Shape.Archive {
-		env["ARCHIVE_ONPREM"] = l.onprem.DSNAs(l.drover[0].name, l.drover[0].password, archive)
+		env["ARCHIVE_ONPREM"] = l.droverDSN(archive)
+	}
+	if l.Doors != nil {
+		env["AWS_ENDPOINT_URL"], env["AWS_ENDPOINT_URL_S3"] = l.Doors.AWS.URL(), l.Doors.S3.URL()
 	}
 	env["VSPHERE"] = fmt.Sprintf(`{"username":%q,"password":%q}`, vcUser, vcPassword)
 	env["DROVER_DNS"] = l.DNS()

@@ -19,6 +19,8 @@ type Shape struct {
 	Soak     string
 	Batches  []Batch
 	Interval string // between probes
+	Freeze   string // budget of a freeze; empty: 5s
+	StopsAt  int    // incidents after which the migration pauses itself; 0: 3
 	Archive  bool   // customers have a second database, see ArchiveDSN
 }
 

@@ -84,7 +84,7 @@ func (l *Lab) answering(ctx context.Context, host string) (out []string, err err
 // stale are the targets of the load balancer's groups where nobody listens. Those that are being
 // taken away are none.
 func (l *Lab) stale(ctx context.Context) (out []string, err error) {
-	c := elb.NewFromConfig(l.config())
+	c := elb.NewFromConfig(l.AWSConfig())
 	groups, err := c.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{})
 	if err != nil {
 		return nil, err
@@ -112,7 +112,7 @@ func (l *Lab) stale(ctx context.Context) (out []string, err error) {
 
 // copies are the completed snapshots that a migration made of disks.
 func (l *Lab) copies(ctx context.Context) (out []verify.Snapshot, err error) {
-	got, err := ec2.NewFromConfig(l.config()).DescribeSnapshots(ctx,
+	got, err := ec2.NewFromConfig(l.AWSConfig()).DescribeSnapshots(ctx,
 		&ec2.DescribeSnapshotsInput{Filters: []types.Filter{{Name: aws.String("tag-key"), Values: []string{"drover:plan"}}}})
 	if err != nil {
 		return nil, fmt.Errorf("list the copies of disks: %w", err)
@@ -153,7 +153,7 @@ UNION ALL SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass FROM pg_tri
 			return nil, err
 		}
 	}
-	machines, err := ec2.NewFromConfig(l.config()).DescribeInstances(ctx, &ec2.DescribeInstancesInput{Filters: []types.Filter{
+	machines, err := ec2.NewFromConfig(l.AWSConfig()).DescribeInstances(ctx, &ec2.DescribeInstancesInput{Filters: []types.Filter{
 		{Name: aws.String("tag-key"), Values: []string{"drover:plan"}},
 		{Name: aws.String("instance-state-name"), Values: []string{"pending", "running", "stopping", "stopped"}},
 	}})
@@ -165,7 +165,7 @@ UNION ALL SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass FROM pg_tri
 			out = append(out, "instance "+aws.ToString(i.InstanceId))
 		}
 	}
-	rules, err := elb.NewFromConfig(l.config()).DescribeRules(ctx, &elb.DescribeRulesInput{ListenerArn: &l.Listener})
+	rules, err := elb.NewFromConfig(l.AWSConfig()).DescribeRules(ctx, &elb.DescribeRulesInput{ListenerArn: &l.Listener})
 	if err != nil {
 		return nil, fmt.Errorf("list the rules: %w", err)
 	}

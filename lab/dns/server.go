@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -17,6 +18,8 @@ type Server struct {
 	LoadBalancer net.IP
 	// Records finds what Route 53 holds; nil: nothing.
 	Records Records
+	// Silent drops every question while it is set.
+	Silent atomic.Bool
 }
 
 // Records are the record sets of all hosted zones.
@@ -49,7 +52,11 @@ func (s *Server) Listen(ctx context.Context, addr string) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("name server: %w", err), pc.Close())
 	}
-	h := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) { _ = w.WriteMsg(s.Answer(ctx, q)) })
+	h := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		if !s.Silent.Load() {
+			_ = w.WriteMsg(s.Answer(ctx, q))
+		}
+	})
 	for _, srv := range []*dns.Server{{PacketConn: pc, Handler: h}, {Listener: l, Handler: h}} {
 		go func() { _ = srv.ActivateAndServe() }()
 		context.AfterFunc(ctx, func() {

@@ -104,7 +104,12 @@ func (s *Server) DSN(db string) string { return s.DSNAs(Admin, s.password, db) }
 
 // DSNAs is a role's, password included.
 func (s *Server) DSNAs(role, password, db string) string {
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(role, password), Host: s.Address(), Path: "/" + db, RawQuery: "sslmode=disable"}
+	return DSN(s.Address(), role, password, db)
+}
+
+// DSN is a connection string for a server at an address, host:port.
+func DSN(address, role, password, db string) string {
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(role, password), Host: address, Path: "/" + db, RawQuery: "sslmode=disable"}
 	return u.String()
 }
 

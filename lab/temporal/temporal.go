@@ -37,6 +37,7 @@ const pollRPS = 2000
 type Server struct {
 	*process.Process
 	port, ui int
+	options  process.Options
 }
 
 // Start starts the server and waits until it answers.
@@ -62,16 +63,23 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	} else {
 		args = append(args, "--headless")
 	}
-	p, err := process.Start(process.Options{Name: "temporal", Path: filepath.Join(o.Tools, "bin", "temporal"), Args: args, LogDir: o.Dir})
+	s.options = process.Options{Name: "temporal", Path: filepath.Join(o.Tools, "bin", "temporal"), Args: args, LogDir: o.Dir}
+	return s, s.Restart(ctx)
+}
+
+// Restart starts a server that was killed, over its database and at its address, and waits until it
+// answers.
+func (s *Server) Restart(ctx context.Context) error {
+	p, err := process.Start(s.options)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.Process = p
 	if err := p.Ready(ctx, s.check); err != nil {
 		p.Close()
-		return nil, err
+		return err
 	}
-	return s, nil
+	return nil
 }
 
 // Address of the frontend, host:port.

@@ -20,7 +20,7 @@ func Look(ctx context.Context, o Options) (*Before, error) {
 	}
 	defer func() { _ = c.Close(context.WithoutCancel(ctx)) }()
 	b := &Before{files: map[string]map[string]file{}}
-	if b.tables, err = readTables(ctx, c); err != nil {
+	if b.tables, err = readTables(ctx, c, nil); err != nil {
 		return nil, fmt.Errorf("look at what is there before the load: %w", err)
 	}
 	if o.Files != nil {

@@ -41,10 +41,16 @@ var kept = map[load.Kind][]string{
 // verifyRows compares the ledger and what stood before the load with each customer's home, and the
 // home with the other side.
 func verifyRows(ctx context.Context, db map[string]*pgx.Conn, o Options, entries []load.Entry, res *Result) error {
+	var only []int64
+	for _, c := range o.Customers {
+		if o.Only {
+			only = append(only, c.Tenant)
+		}
+	}
 	all := map[string]*tables{}
 	for side, c := range db {
 		var err error
-		if all[side], err = readTables(ctx, c); err != nil {
+		if all[side], err = readTables(ctx, c, only); err != nil {
 			return fmt.Errorf("read the database on %s: %w", side, err)
 		}
 	}

@@ -27,8 +27,9 @@ func (t *tables) of(tenant int64) map[string][]row {
 	return t.rows[tenant]
 }
 
-// readTables reads every table of the application whole.
-func readTables(ctx context.Context, c *pgx.Conn) (*tables, error) {
+// readTables reads every table of the application; of those with a tenant's column only the rows of
+// some tenants, nil: of all.
+func readTables(ctx context.Context, c *pgx.Conn, only []int64) (*tables, error) {
 	const list = `SELECT c.relname::text, EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id'
 		AND NOT a.attisdropped)
 		FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1`
@@ -49,23 +50,23 @@ func readTables(ctx context.Context, c *pgx.Conn) (*tables, error) {
 		if t.Tenant {
 			out.tenanted = append(out.tenanted, t.Name)
 		}
-		if err := out.read(ctx, c, t.Name, t.Tenant); err != nil {
+		if err := out.read(ctx, c, t.Name, t.Tenant, only); err != nil {
 			return nil, fmt.Errorf("table %s: %w", t.Name, err)
 		}
 	}
 	return out, nil
 }
 
-func (t *tables) read(ctx context.Context, c *pgx.Conn, name string, tenants bool) error {
-	column, token, fact := "0", "''", "''"
+func (t *tables) read(ctx context.Context, c *pgx.Conn, name string, tenants bool, only []int64) error {
+	column, token, fact, where := "0", "''", "''", "$1::bigint[] IS NULL OR true"
 	if tenants {
-		column = "tenant_id"
+		column, where = "tenant_id", "$1::bigint[] IS NULL OR tenant_id = ANY ($1)"
 	}
 	if k, ok := known[name]; ok {
 		token, fact = k.token, k.fact
 	}
-	rows, err := c.Query(ctx, fmt.Sprintf("SELECT %s::bigint, %s, %s, md5(t::text) FROM %s t", column, token, fact,
-		pgx.Identifier{name}.Sanitize()))
+	rows, err := c.Query(ctx, fmt.Sprintf("SELECT %s::bigint, %s, %s, md5(t::text) FROM %s t WHERE %s", column, token, fact,
+		pgx.Identifier{name}.Sanitize(), where), only)
 	if err != nil {
 		return err
 	}
@@ -100,9 +101,8 @@ func references(was *tables, now map[string]*tables, carried bool, res *Result) 
 			have, ok := now[side].reference[name]
 			missing, more := only(count(rows), count(have)), only(count(have), count(rows))
 			if !ok || len(missing)+len(more) > 0 {
-				res.violation("reference table %s on %s is not as it was before the load: %d rows are missing or changed, %d are new or "+
-					"changed",
-					name, side, len(missing), len(more))
+				res.violation("reference table %s on %s is not as it was before the load: %d rows are missing or changed, "+
+					"%d are new or changed", name, side, len(missing), len(more))
 			}
 		}
 	}

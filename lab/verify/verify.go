@@ -19,6 +19,7 @@ type Options struct {
 	OnPrem    string        // DSN of a role that reads everything
 	AWS       string        // the same; empty: there is no such side yet
 	Before    *Before       // what Look found before the load began
+	Only      bool          // Customers are not all: the rows of others are not read
 	Drain     time.Duration // how long replication and routes may take to catch up; 0: 20 s
 	Files     *Files        // nil: not verified
 	Disks     *Disks        // nil: not verified

@@ -1,6 +1,7 @@
 // Package gate stands between a client and a PostgreSQL server and lets a test act at a chosen
 // statement, before its effect or after it: hold it, lose it with its connection, or lose its
 // answer. It reads the frontend's messages (Query, Parse, Bind) and passes everything on as it is.
+// Connections that replicate pass unread. All of them can be held or cut, as a network does.
 package gate
 
 import (
@@ -26,6 +27,8 @@ const (
 type Event struct {
 	When When
 	SQL  string
+	Args [][]byte // of a prepared statement, as they travel; nil: NULL
+	Conn int64    // its connection: numbers are not used again
 }
 
 // Hook sees every event, from many goroutines; while it runs, the connection is held. Where it says
@@ -40,10 +43,13 @@ type Gate struct {
 	mu    sync.Mutex
 	hook  Hook
 	conns map[net.Conn]bool
+	held  chan struct{} // closed when packets travel again; nil: they travel
+	shut  bool
+	count int64
 }
 
-// Start listens on loopback and forwards to the server at upstream (host:port). TLS is not spoken:
-// connect with sslmode=disable.
+// Start listens on loopback and forwards to the server at upstream (host:port), which need not be
+// there yet. TLS is declined.
 func Start(upstream string) (*Gate, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -70,6 +76,47 @@ func (g *Gate) Close() {
 	}
 }
 
+// Hold keeps every packet, in both directions and of replication too, until release is called.
+func (g *Gate) Hold() (release func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	held := make(chan struct{})
+	g.held = held
+	return sync.OnceFunc(func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.held == held {
+			g.held = nil
+		}
+		close(held)
+	})
+}
+
+// Cut ends every connection and takes no new one until mend is called.
+func (g *Gate) Cut() (mend func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.shut = true
+	for c := range g.conns {
+		_ = c.Close()
+	}
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.shut = false
+	}
+}
+
+// travel waits while packets are held.
+func (g *Gate) travel() {
+	g.mu.Lock()
+	held := g.held
+	g.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+}
+
 // Set installs the hook; nil lets everything pass.
 func (g *Gate) Set(h Hook) {
 	g.mu.Lock()
@@ -90,15 +137,36 @@ func (g *Gate) serve() {
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("tcp", g.upstream)
-		if err != nil {
-			_ = client.Close()
-			continue
-		}
-		g.mu.Lock()
-		g.conns[client], g.conns[server] = true, true
+		go g.join(client)
+	}
+}
+
+// join connects a client to the server.
+func (g *Gate) join(client net.Conn) {
+	g.travel()
+	server, err := net.Dial("tcp", g.upstream)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	g.mu.Lock()
+	if g.shut {
 		g.mu.Unlock()
-		c := &conn{gate: g, client: client, server: server, prepared: map[string]string{}}
+		_, _ = client.Close(), server.Close()
+		return
+	}
+	g.conns[client], g.conns[server] = true, true
+	g.count++
+	c := &conn{gate: g, id: g.count, client: client, server: server, prepared: map[string]string{}}
+	g.mu.Unlock()
+	replicates, err := c.startup()
+	switch {
+	case err != nil:
+		c.cut()
+	case replicates: // its messages are no statements, and have no end
+		go c.pour(c.server, c.client)
+		go c.pour(c.client, c.server)
+	default:
 		go c.forward()
 		go c.back()
 	}
@@ -107,11 +175,12 @@ func (g *Gate) serve() {
 // conn is one connection through the gate.
 type conn struct {
 	gate           *Gate
+	id             int64
 	client, server net.Conn
 	prepared       map[string]string // SQL by the name of the prepared statement
 
 	mu      sync.Mutex
-	waiting []string // statements that were executed and not answered
+	waiting []Event // statements that were executed and not answered
 }
 
 func (c *conn) cut() {
@@ -125,58 +194,115 @@ func (c *conn) cut() {
 
 var errCut = errors.New("the gate has cut the connection")
 
-// forward hands on what the client says. Its first message has no type.
+// pour hands on whatever comes.
+func (c *conn) pour(to, from net.Conn) {
+	defer c.cut()
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		c.gate.travel()
+		if n > 0 {
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// forward hands on what the client says.
 func (c *conn) forward() {
 	defer c.cut()
-	if err := c.startup(); err != nil {
-		return
-	}
 	for {
 		kind, body, err := read(c.client)
 		if err != nil {
 			return
 		}
-		if sql := c.statement(kind, body); sql != "" {
-			if !c.gate.pass(Event{Before, sql}) {
+		if e := c.statement(kind, body); e.SQL != "" {
+			if !c.gate.pass(e) {
 				return
 			}
 			c.mu.Lock()
-			c.waiting = append(c.waiting, sql)
+			c.waiting = append(c.waiting, e)
 			c.mu.Unlock()
 		}
+		c.gate.travel()
 		if err := write(c.server, kind, body); err != nil {
 			return
 		}
 	}
 }
 
-func (c *conn) startup() error {
-	var size [4]byte
-	if _, err := io.ReadFull(c.client, size[:]); err != nil {
-		return err
+// The first message of a connection has no type and says what the client wants: a version of the
+// protocol, or one of these.
+const (
+	wantsTLS    = 80877103
+	wantsGSS    = 80877104
+	startupHead = 8 // bytes: the length, and what is wanted
+)
+
+// startup hands on the first message and says whether the client is there to replicate. TLS is
+// declined in the server's place.
+func (c *conn) startup() (replicates bool, err error) {
+	for {
+		var head [startupHead]byte
+		if _, err := io.ReadFull(c.client, head[:]); err != nil {
+			return false, err
+		}
+		switch binary.BigEndian.Uint32(head[4:]) {
+		case wantsTLS, wantsGSS:
+			if _, err := c.client.Write([]byte{'N'}); err != nil {
+				return false, err
+			}
+			continue
+		}
+		body := make([]byte, int(binary.BigEndian.Uint32(head[:4]))-startupHead)
+		if _, err := io.ReadFull(c.client, body); err != nil {
+			return false, err
+		}
+		_, err := c.server.Write(append(head[:], body...))
+		return bytes.Contains(body, []byte("replication\x00")), err
 	}
-	body := make([]byte, int(binary.BigEndian.Uint32(size[:]))-4)
-	if _, err := io.ReadFull(c.client, body); err != nil {
-		return err
-	}
-	_, err := c.server.Write(append(size[:], body...))
-	return err
 }
 
-// statement is the SQL that a message has executed: a simple query, or the portal of a prepared
-// statement.
-func (c *conn) statement(kind byte, body []byte) string {
+// statement is what a message has executed: a simple query, or the portal of a prepared statement.
+func (c *conn) statement(kind byte, body []byte) Event {
+	e := Event{When: Before, Conn: c.id}
 	switch kind {
 	case 'Q':
-		return text(body)
+		e.SQL = text(body)
 	case 'P': // name, SQL
 		name := text(body)
 		c.prepared[name] = text(body[len(name)+1:])
-	case 'B': // portal, name
+	case 'B': // portal, name, arguments
 		portal := text(body)
-		return c.prepared[text(body[len(portal)+1:])]
+		rest := body[len(portal)+1:]
+		name := text(rest)
+		e.SQL, e.Args = c.prepared[name], arguments(rest[len(name)+1:])
 	}
-	return ""
+	return e
+}
+
+// arguments reads those of a Bind: the formats, then each with its length.
+func arguments(b []byte) (out [][]byte) {
+	number := func() int {
+		n := int(binary.BigEndian.Uint16(b))
+		b = b[2:]
+		return n
+	}
+	b = b[2*number():]
+	for range number() {
+		size := int(int32(binary.BigEndian.Uint32(b))) //nolint:gosec // -1 is NULL
+		b = b[4:]
+		if size < 0 {
+			out = append(out, nil)
+			continue
+		}
+		out, b = append(out, bytes.Clone(b[:size])), b[size:]
+	}
+	return out
 }
 
 func text(b []byte) string {
@@ -205,6 +331,7 @@ func (c *conn) back() {
 		} else if c.busy() && kind != 'S' {
 			continue // the answer to a statement is held until its last message, and lost whole
 		}
+		c.gate.travel()
 		for _, m := range held {
 			if _, err := c.client.Write(m); err != nil {
 				return
@@ -225,8 +352,9 @@ func (c *conn) answered() error {
 	done := c.waiting
 	c.waiting = nil
 	c.mu.Unlock()
-	for _, sql := range done {
-		if !c.gate.pass(Event{After, sql}) {
+	for _, e := range done {
+		e.When = After
+		if !c.gate.pass(e) {
 			return errCut
 		}
 	}
