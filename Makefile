@@ -9,7 +9,7 @@ PYTHON ?= python3
 export DROVER_TOOLS := $(CURDIR)/.cache
 
 BENCHES := bench-freeze performance
-.PHONY: $(BENCHES) help setup setup-lab setup-lint build demo lab test test-tree lint cover clean
+.PHONY: $(BENCHES) help setup setup-lab setup-lint build demo lab test test-tree test-web setup-web lint cover clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,6 +39,12 @@ test: setup-lab ## unit, conformance, replay and end-to-end tests with -race; pr
 
 test-tree: setup-lab ## the last pass over a tree of 200,000 files, there and back, on a real object store: what it may cost (half an hour)
 	DROVER_TREE=200000 go test -count=1 -timeout 3h -v -run TestTheLastPassOverALargeTree ./replication/files
+
+test-web: ## the board: its pages in a real Chromium, and 500 viewers on 10,000 customers
+	@exec tools/test-web.sh
+
+setup-web: ## install Chromium from Debian's packages, for the board's tests (as root)
+	apt-get update -q && apt-get install -q -y --no-install-recommends chromium fonts-dejavu-core
 
 lint: setup-lint ## formatting, linters, import rules, workflow determinism
 	@exec tools/lint.sh

@@ -22,7 +22,12 @@ type Audit struct {
 }
 
 // NewAudit writes one JSON object a line to a file or stream. What it cannot write, log is told.
-func NewAudit(to io.Writer, log hclog.Logger) *Audit { return &Audit{to: to, log: log} }
+func NewAudit(to io.Writer, log hclog.Logger) *Audit {
+	if log == nil {
+		log = hclog.NewNullLogger()
+	}
+	return &Audit{to: to, log: log}
+}
 
 // Outcomes of what was tried.
 const (

@@ -170,7 +170,7 @@ func (s *Server) boardPage(w http.ResponseWriter, r *http.Request, who access.Id
 
 // viewFilter is what the form above the board needs.
 func viewFilter(snap *board.Snapshot, f board.Filter) boardView {
-	v := boardView{Head: headView{Plan: snap.Status.Plan}, Filter: f, Choices: snap.Choices(), Path: planPath(snap.Status.Plan)}
+	v := boardView{Head: headView{Plan: snap.Status.Plan}, Filter: f, Choices: snap.Choices, Path: planPath(snap.Status.Plan)}
 	for _, state := range board.States {
 		v.States = append(v.States, countView{State: state, Words: state.Words(), On: f.State == state})
 	}

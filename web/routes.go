@@ -68,3 +68,11 @@ func (n need) lets(who access.Identity, r *http.Request) bool {
 		return false
 	}
 }
+
+// Patterns are the patterns of all routes, in the form of http.ServeMux.
+func Patterns() (out []string) {
+	for _, r := range (&Server{}).routes() {
+		out = append(out, r.Pattern)
+	}
+	return out
+}

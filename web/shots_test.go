@@ -34,16 +34,16 @@ func TestScreens(t *testing.T) {
 	story(w)
 	s := serve(t, w, plenty)
 	at := browser.Start(t)
-	for _, width := range []int64{390, 1280, 1920} {
-		for _, dark := range []bool{false, true} {
-			ctx := browser.Page(t, at)
-			require.NoError(t, chromedp.Run(ctx, browser.Size(width, 1000, dark), signIn(s, access.Operator)))
-			for name, path := range map[string]string{
-				"board": "/m/shop", "customer": "/m/shop/c/cust-00000", "held": "/m/shop/c/cust-00003", "data": "/m/shop/data",
-				"rollback": "/m/shop/do/rollback?customer=cust-00000&token=1", "plans": "/",
-			} {
-				shot(ctx, t, s.URL+path, filepath.Join(folder, fmt.Sprintf("%s-%d%s.png", name, width, map[bool]string{true: "-dark"}[dark])))
-			}
+	for _, screen := range []struct {
+		width int64
+		dark  bool
+	}{{390, true}, {1280, false}, {1920, false}} {
+		ctx := browser.Page(t, at)
+		require.NoError(t, chromedp.Run(ctx, browser.Size(screen.width, 1000, screen.dark), signIn(s, access.Operator)))
+		for name, path := range map[string]string{
+			"board": "/m/shop", "customer": "/m/shop/c/cust-00000", "held": "/m/shop/c/cust-00003", "data": "/m/shop/data",
+		} {
+			shot(ctx, t, s.URL+path, filepath.Join(folder, fmt.Sprintf("%s-%d.png", name, screen.width)))
 		}
 	}
 }

@@ -7,9 +7,8 @@
   var zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (zone && document.cookie.split("; ").indexOf("zone=" + zone) < 0) {
     document.cookie = "zone=" + zone + "; path=/; max-age=31536000; samesite=lax" + (location.protocol === "https:" ? "; secure" : "");
-    if (document.cookie.indexOf("zone=" + zone) >= 0 && document.querySelector("time")) {
-      location.reload();
-      return;
+    if (document.cookie.indexOf("zone=" + zone) >= 0 && document.querySelector("#live time")) {
+      window.addEventListener("load", function () { htmx.trigger("#live", "zone"); });
     }
   }
 

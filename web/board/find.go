@@ -115,10 +115,10 @@ type Choices struct {
 	Owners []string
 }
 
-// Choices lists the labels and the contacts of the plan's customers, each once, sorted.
-func (s *Snapshot) Choices() Choices {
+// choicesOf lists the labels and the contacts of customers, each once, sorted.
+func choicesOf(customers []Customer) Choices {
 	labels, owners := map[string]bool{}, map[string]bool{}
-	for _, c := range s.Customers {
+	for _, c := range customers {
 		for k, v := range c.Spec.Labels {
 			labels[k+":"+v] = true
 		}

@@ -20,6 +20,9 @@ type Snapshot struct {
 	Batches   []Batch                   // in the plan's order
 	Customers []Customer                // in the order in which they are told to go
 
+	// Choices are what the customers can be filtered by.
+	Choices Choices
+
 	byID  map[string]int
 	names map[string]int // places of batches
 }
@@ -154,7 +157,7 @@ func (r reading) snapshot(version uint64) *Snapshot {
 		s.names[b.Name] = len(s.Batches)
 		s.Batches = append(s.Batches, b)
 	}
-	s.Status.Batches = nil
+	s.Status.Batches, s.Choices = nil, choicesOf(s.Customers)
 	return s
 }
 
