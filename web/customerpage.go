@@ -209,7 +209,7 @@ func whenDoesIt(snap *board.Snapshot, c board.Customer, v customerView) question
 	q := questionView{Asked: "When does it move?"}
 	b, _ := snap.Batch(c.Status.Batch)
 	switch {
-	case c.State() != board.Waiting && c.State() != board.Held:
+	case c.Status.Home != migration.OnPrem || len(c.Status.Moves) > 0 || c.State() != board.Waiting && c.State() != board.Held:
 		q.Answer = "Its time has come already."
 		if b.Window != nil {
 			q.More = "Its window: " + v.Batch.Window + "."

@@ -38,7 +38,8 @@ func TestATableOpensInASpreadsheetAndIsNoFormula(t *testing.T) {
 func TestEveryTableIsThereAsCSVAndJSON(t *testing.T) {
 	s := shop(t)
 	b := s.as(t, access.Viewer)
-	for _, path := range []string{"/plans/plans", "/m/shop/table/customers", "/m/shop/table/batches", "/m/shop/table/data", "/m/shop/table/timeline",
+	for _, path := range []string{"/plans/plans", "/m/shop/table/customers", "/m/shop/table/batches", "/m/shop/table/data",
+		"/m/shop/table/timeline",
 		"/m/shop/c/cust-00000/table/moves", "/m/shop/c/cust-00000/table/timeline"} {
 		rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(mustGet(t, s, b, path+".csv"), "\ufeff"))).ReadAll()
 		require.NoError(t, err, path)

@@ -21,8 +21,8 @@ import (
 	"github.com/drover-migration/drover/web/webtest"
 )
 
-// TestManyViewersOfALargeMigration is the board under load. Alone it is small; `make test-web` makes
-// it 500 viewers on 10,000 customers.
+// TestManyViewersOfALargeMigration is the board under load. Alone it is small; `make test-web`
+// makes it 500 viewers on 10,000 customers.
 func TestManyViewersOfALargeMigration(t *testing.T) {
 	viewers, customers := sized(t)
 	w := webtest.New("shop", customers, customers/100)

@@ -73,8 +73,10 @@ func TestTheBoardFollowsACustomerFromPendingToSoakAndBack(t *testing.T) {
 	operator, viewer, guest := follow(t, s, started, access.Operator), follow(t, s, started, access.Viewer), browser.Page(t, started)
 	link, err := s.key.Link("shop", "cust-00000", time.Now().Add(time.Hour))
 	require.NoError(t, err)
-	require.NoError(t, chromedp.Run(guest, browser.Size(390, 800, true), chromedp.Navigate(s.URL+"/link/"+link), shows(".now", "not moved yet")))
-	require.NoError(t, chromedp.Run(viewer, chromedp.Navigate(s.URL+"/m/shop"), shows("#c-cust-00000", "not moved yet"), shows(".todo", "approval")))
+	require.NoError(t, chromedp.Run(guest, browser.Size(390, 800, true), chromedp.Navigate(s.URL+"/link/"+link), shows(".now",
+		"not moved yet")))
+	require.NoError(t, chromedp.Run(viewer, chromedp.Navigate(s.URL+"/m/shop"), shows("#c-cust-00000", "not moved yet"), shows(".todo",
+		"approval")))
 
 	var buttons int
 	require.NoError(t, chromedp.Run(viewer, chromedp.Evaluate(`document.querySelectorAll("#main .button[href*='/do/']").length`, &buttons)))
@@ -106,7 +108,8 @@ func TestTheBoardFollowsACustomerFromPendingToSoakAndBack(t *testing.T) {
 		require.NoError(t, chromedp.Run(guest, shows(".now", step.words)), step.words)
 	}
 	require.NoError(t, chromedp.Run(guest, shows(".questions", "It did, and it is on premises again.")))
-	require.NoError(t, chromedp.Run(operator, chromedp.Navigate(s.URL+"/m/shop/c/cust-00000"), shows(".reason", "3 answers in a row were 500")))
+	require.NoError(t, chromedp.Run(operator, chromedp.Navigate(s.URL+"/m/shop/c/cust-00000"), shows(".reason",
+		"3 answers in a row were 500")))
 }
 
 func TestAPageThatIsOpenSaysWhenNothingIsKnownAnyMore(t *testing.T) {
@@ -115,7 +118,8 @@ func TestAPageThatIsOpenSaysWhenNothingIsKnownAnyMore(t *testing.T) {
 	ctx := follow(t, s, started, access.Viewer)
 	require.NoError(t, chromedp.Run(ctx, chromedp.Navigate(s.URL+"/m/shop"), shows("main", "wave-01")))
 	s.world.Mute(true)
-	require.NoError(t, chromedp.Run(ctx, shows("[role=alert]", "no worker of Drover does"), shows("[role=alert]", "the last that was known"),
+	require.NoError(t, chromedp.Run(ctx, shows("[role=alert]", "no worker of Drover does"), shows("[role=alert]",
+		"the last that was known"),
 		shows("#c-cust-00000", "on AWS")))
 	s.world.Mute(false)
 	s.world.Down(&client.Problem{Kind: client.ErrUnreachable, Why: "connection refused"})

@@ -122,7 +122,8 @@ func TestALinkShowsNoFreeText(t *testing.T) {
 	b := s.guest(t, "shop", "cust-00003")
 	page := mustGet(t, s, b, "/m/shop/c/cust-00003")
 	require.Contains(t, page, "Yes, it is on AWS.")
-	for _, secret := range []string{"cust-00004", "shares its host", "the-operator", "cs-3@example.com", "CHG-", "wave-", "Approve", "/m/shop\"",
+	for _, secret := range []string{"cust-00004", "shares its host", "the-operator", "cs-3@example.com", "CHG-", "wave-", "Approve",
+		"/m/shop\"",
 		"only 12 of"} {
 		require.NotContains(t, page, secret)
 	}
@@ -146,7 +147,8 @@ func TestNobodySeesAnythingWithoutSigningIn(t *testing.T) {
 			require.NotContains(t, body, "wave-", "%s %s", method, path)
 		}
 		if strings.HasPrefix(path, "/m/") || path == "/" || strings.HasPrefix(path, "/plans") {
-			require.Contains(t, []int{http.StatusSeeOther, http.StatusUnauthorized, http.StatusMethodNotAllowed}, code, "%s %s", method, path)
+			require.Contains(t, []int{http.StatusSeeOther, http.StatusUnauthorized, http.StatusMethodNotAllowed}, code, "%s %s", method,
+				path)
 		}
 	})
 	require.Empty(t, s.world.Sent())
@@ -182,7 +184,8 @@ func TestAnOperatorsCommandIsTheSameUpdateUnderTheirName(t *testing.T) {
 	got := s.world.Sent()
 	require.Len(t, got, 1)
 	require.Equal(t, client.Aim{Plan: "shop", Batch: "wave-03"}, got[0].At)
-	require.Equal(t, migration.Command{RequestID: id, By: "the-operator", From: "drover@board (board, signed in by token)", Reason: "CHG-1042"},
+	require.Equal(t, migration.Command{RequestID: id, By: "the-operator", From: "drover@board (board, signed in by token)",
+		Reason: "CHG-1042"},
 		got[0].Command)
 	require.Contains(t, s.audit.String(), `"request":"`+id+`","outcome":"asked"`)
 	require.Contains(t, s.audit.String(), `"request":"`+id+`","outcome":"accepted"`)
@@ -203,7 +206,8 @@ func TestWhatTheWorkflowRefusesIsSaidAndAudited(t *testing.T) {
 
 func TestARollbackWithoutAReasonIsNotSent(t *testing.T) {
 	s := shop(t)
-	code, body := s.post(t, s.as(t, access.Lead), "/m/shop/do/rollback", url.Values{"customer": {"cust-00000"}, "request": {uuid.NewString()}})
+	code, body := s.post(t, s.as(t, access.Lead), "/m/shop/do/rollback", url.Values{"customer": {"cust-00000"},
+		"request": {uuid.NewString()}})
 	require.Equal(t, http.StatusUnprocessableEntity, code)
 	require.Contains(t, body, "It needs a reason.")
 	require.Empty(t, s.world.Sent())
@@ -214,7 +218,8 @@ func TestARollbackNamesTheTryThatTheReaderSaw(t *testing.T) {
 	b := s.as(t, access.Lead)
 	require.Contains(t, mustGet(t, s, b, "/m/shop/c/cust-00000"), "/do/rollback?customer=cust-00000&amp;token=1")
 	require.Contains(t, mustGet(t, s, b, "/m/shop/do/rollback?customer=cust-00000&token=1"), `name="token" value="1"`)
-	_, _ = s.post(t, b, "/m/shop/do/rollback", url.Values{"customer": {"cust-00000"}, "reason": {"x"}, "token": {"1"}, "request": {uuid.NewString()}})
+	_, _ = s.post(t, b, "/m/shop/do/rollback", url.Values{"customer": {"cust-00000"}, "reason": {"x"}, "token": {"1"},
+		"request": {uuid.NewString()}})
 	require.Equal(t, int64(1), s.world.Sent()[0].Token)
 }
 
@@ -329,7 +334,8 @@ func TestEveryAnswerForbidsOtherHosts(t *testing.T) {
 
 func TestEachAuditLineIsOneObject(t *testing.T) {
 	s := shop(t)
-	_, _ = s.post(t, s.as(t, access.Lead), "/m/shop/do/pause", url.Values{"reason": {"two\nlines \"quoted\""}, "request": {uuid.NewString()}})
+	_, _ = s.post(t, s.as(t, access.Lead), "/m/shop/do/pause", url.Values{"reason": {"two\nlines \"quoted\""},
+		"request": {uuid.NewString()}})
 	for line := range strings.Lines(s.audit.String()) {
 		var e map[string]any
 		require.NoError(t, json.Unmarshal([]byte(line), &e), line)

@@ -51,6 +51,7 @@ func TestScreens(t *testing.T) {
 func shot(ctx context.Context, t *testing.T, url, file string) {
 	t.Helper()
 	var b []byte
-	require.NoError(t, chromedp.Run(ctx, chromedp.Navigate(url), chromedp.WaitVisible("h1", chromedp.ByQuery), chromedp.CaptureScreenshot(&b)))
+	require.NoError(t, chromedp.Run(ctx, chromedp.Navigate(url), chromedp.WaitVisible("h1", chromedp.ByQuery),
+		chromedp.CaptureScreenshot(&b)))
 	require.NoError(t, os.WriteFile(file, b, 0o644)) //nolint:gosec // a picture for everybody
 }

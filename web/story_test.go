@@ -76,5 +76,6 @@ func back(c *migration.CustomerStatus, opened time.Time) {
 		To: migration.OnPrem, Home: migration.OnPrem, Fenced: opened.Add(5 * time.Minute), Opened: opened.Add(5*time.Minute + time.Second),
 		Freeze: migration.Duration(time.Second), Rows: 18240, Objects: 412, Reason: c.Reason})
 	c.MayDo = []string{migration.UpdateRetry}
-	c.Timeline = append(c.Timeline, migration.Event{At: opened.Add(5 * time.Minute), What: "unhealthy on AWS: moving back", Why: fmt.Sprint(c.Reason)})
+	c.Timeline = append(c.Timeline, migration.Event{At: opened.Add(5 * time.Minute), What: "unhealthy on AWS: moving back",
+		Why: fmt.Sprint(c.Reason)})
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
@@ -34,6 +35,7 @@ const signInLife = 10 * time.Minute
 type OIDC struct {
 	opts     OIDCOptions
 	oauth    oauth2.Config
+	provider *oidc.Provider
 	verifier *oidc.IDTokenVerifier
 	key      *Key
 	secure   bool
@@ -58,7 +60,7 @@ func NewOIDC(ctx context.Context, opts OIDCOptions, key *Key, secure bool) (*OID
 		opts.RoleClaim = "roles"
 	}
 	return &OIDC{
-		opts: opts, key: key, secure: secure, verifier: provider.Verifier(&oidc.Config{ClientID: opts.ClientID}),
+		opts: opts, key: key, secure: secure, provider: provider, verifier: provider.Verifier(&oidc.Config{ClientID: opts.ClientID}),
 		oauth: oauth2.Config{ClientID: opts.ClientID, ClientSecret: opts.ClientSecret, Endpoint: provider.Endpoint(),
 			RedirectURL: opts.RedirectURL, Scopes: append([]string{oidc.ScopeOpenID, "profile", "email"}, opts.Scopes...)},
 	}, nil
@@ -109,18 +111,43 @@ func (o *OIDC) End(w http.ResponseWriter, r *http.Request) (i Identity, back str
 	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(p.Nonce)) != 1 {
 		return i, "", errors.New("the provider's ID token belongs to another sign-in")
 	}
-	i, err = o.identity(id)
+	claims, err := o.claims(ctx, id, tokens)
+	if err != nil {
+		return i, "", err
+	}
+	i, err = o.identity(id.Subject, claims)
 	return i, p.Back, err
+}
+
+// claims are those of the ID token. Some providers name roles and e-mail at the user info endpoint
+// alone: where the token has no roles, what is said there counts besides.
+func (o *OIDC) claims(ctx context.Context, id *oidc.IDToken, tokens *oauth2.Token) (map[string]any, error) {
+	claims := map[string]any{}
+	if err := id.Claims(&claims); err != nil {
+		return nil, fmt.Errorf("read the claims of the ID token: %w", err)
+	}
+	if claims[o.opts.RoleClaim] != nil || o.provider.UserInfoEndpoint() == "" {
+		return claims, nil
+	}
+	info, err := o.provider.UserInfo(ctx, oauth2.StaticTokenSource(tokens))
+	if err != nil {
+		return nil, errors.New("the provider does not say who that is: " + quiet(err))
+	}
+	if info.Subject != id.Subject { // OpenID Connect Core, 5.3.2: else it must not be used
+		return nil, errors.New("the provider's user info is of somebody else")
+	}
+	more := map[string]any{}
+	if err := info.Claims(&more); err != nil {
+		return nil, fmt.Errorf("read the claims of the user info: %w", err)
+	}
+	maps.Copy(more, claims) // the token, which is signed, has the last word
+	return more, nil
 }
 
 // identity reads who it is and what they may do. A name that a person may choose freely at the
 // provider is not taken: e-mail only where the provider has verified it, else the subject.
-func (o *OIDC) identity(id *oidc.IDToken) (Identity, error) {
-	claims := map[string]any{}
-	if err := id.Claims(&claims); err != nil {
-		return Identity{}, fmt.Errorf("read the claims of the ID token: %w", err)
-	}
-	name := id.Subject
+func (o *OIDC) identity(subject string, claims map[string]any) (Identity, error) {
+	name := subject
 	if email, _ := claims["email"].(string); email != "" && claims["email_verified"] == true {
 		name = email
 	}
@@ -131,7 +158,7 @@ func (o *OIDC) identity(id *oidc.IDToken) (Identity, error) {
 		}
 	}
 	if out.Role == "" {
-		return out, fmt.Errorf("%s has none of the board's roles: claim %q of the ID token names none of them", out.Name, o.opts.RoleClaim)
+		return out, fmt.Errorf("%s has none of the board's roles: claim %q names none of them", out.Name, o.opts.RoleClaim)
 	}
 	return out, nil
 }

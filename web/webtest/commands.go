@@ -19,7 +19,8 @@ func (m *World) take(name string, at client.Aim, cmd migration.Command, may func
 	case m.mute:
 		return migration.Accepted{}, noWorker
 	case !slices.Contains(may(), name):
-		return migration.Accepted{}, &client.Problem{Kind: client.ErrRefused, Doing: name + " " + at.String(), Why: name + " does not apply",
+		return migration.Accepted{}, &client.Problem{Kind: client.ErrRefused, Doing: name + " " + at.String(),
+			Why:  name + " does not apply",
 			Next: "look at its status"}
 	}
 	return migration.Accepted{Message: name + " accepted"}, nil
