@@ -61,8 +61,10 @@ func TestManyViewersOfALargeMigration(t *testing.T) {
 	var memory runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&memory)
-	t.Logf("%d viewers, %d customers: first paint p50 %s p99 %s max %s; a change seen p50 %s p99 %s max %s; %d questions a reading; heap %d MiB",
-		viewers, customers, paints[viewers/2], paints[viewers*99/100], paints[viewers-1], seen[viewers/2], seen[viewers*99/100], seen[viewers-1],
+	t.Logf("%d viewers, %d customers: first paint p50 %s p99 %s max %s; a change seen p50 %s p99 %s max %s; "+
+		"%d questions a reading; heap %d MiB",
+		viewers, customers, paints[viewers/2], paints[viewers*99/100], paints[viewers-1], seen[viewers/2], seen[viewers*99/100],
+		seen[viewers-1],
 		each, memory.HeapAlloc>>20)
 	require.LessOrEqual(t, each, int64(4), "one reader, however many look: the execution, the status, the batch that moves")
 	require.Less(t, memory.HeapAlloc, uint64(512<<20))

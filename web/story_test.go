@@ -16,7 +16,8 @@ func story(w *webtest.World) {
 		b.Phase, b.WaitingFor, b.Since, b.MayDo = migration.BatchDone, migration.WaitNothing, opened, []string{migration.UpdateRollback}
 	})
 	w.SetBatch(1, func(b *migration.BatchStatus) {
-		b.Phase, b.WaitingFor, b.Since, b.MayDo = migration.BatchCuttingOver, migration.WaitNothing, opened, []string{migration.UpdateRollback}
+		b.Phase, b.WaitingFor, b.Since, b.MayDo = migration.BatchCuttingOver, migration.WaitNothing, opened,
+			[]string{migration.UpdateRollback}
 	})
 	w.SetBatch(2, func(b *migration.BatchStatus) {
 		b.Phase, b.WaitingFor, b.Since, b.MayDo = migration.BatchGate, migration.WaitApproval, opened, []string{migration.UpdateApprove}
@@ -51,7 +52,8 @@ func moved(c *migration.CustomerStatus, opened time.Time) {
 	c.Until, c.Token, c.Tries = opened.Add(72*time.Hour), 1, 1
 	c.MayDo = []string{migration.UpdateHold, migration.UpdateRollback}
 	c.Moves = []migration.MoveResult{{Outcome: migration.MoveDone, Try: migration.Try{Token: 1}, From: migration.OnPrem, To: migration.AWS,
-		Home: migration.AWS, Fenced: opened.Add(-1400 * time.Millisecond), Opened: opened, Freeze: migration.Duration(1400 * time.Millisecond),
+		Home: migration.AWS, Fenced: opened.Add(-1400 * time.Millisecond), Opened: opened,
+		Freeze:    migration.Duration(1400 * time.Millisecond),
 		Predicted: migration.Duration(1200 * time.Millisecond), Rows: 18231, Objects: 412}}
 	c.Verdict = &migration.Verdict{Outcome: migration.Pass, Reason: "every probe answers as before", At: opened.Add(10 * time.Minute),
 		Samples: 176, P95: 0.0198, BaselineP95: 0.0211}

@@ -202,7 +202,8 @@ func tableOfCustomers(snap *board.Snapshot, f board.Filter) table {
 
 func tableOfBatches(snap *board.Snapshot) table {
 	t := table{columns: []string{"place", "batch", "phase", "waits_for", "gate", "whose_turn", "window_opens", "window_closes",
-		"window_zone", "approvals", "approvals_needed", "customers", "waiting", "moving", "baking", "on_aws", "rolled_back", "held", "longest_freeze_ms", "ticket",
+		"window_zone", "approvals", "approvals_needed", "customers", "waiting", "moving", "baking", "on_aws", "rolled_back", "held",
+		"longest_freeze_ms", "ticket",
 		"reason"}}
 	for _, b := range snap.Batches {
 		gate, turn := snap.Gate(b, board.NewClock(""))
