@@ -9,8 +9,8 @@ PYTHON ?= python3
 export DROVER_TOOLS := $(CURDIR)/.cache
 
 BENCHES := bench-freeze performance
-.PHONY: $(BENCHES) help setup setup-lab setup-pg15 setup-lint build demo lab test test-tree test-freeze test-faults \
-	test-faults-random lint cover clean
+.PHONY: $(BENCHES) help setup setup-lab setup-pg15 setup-web setup-lint build demo lab test test-tree test-freeze test-faults \
+	test-faults-random test-web lint cover clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -53,6 +53,12 @@ test-faults: setup-lab ## the fault matrix: every fault at every point of a Move
 
 test-faults-random: setup-lab ## random series of Moves, commands and faults over eight customers, for ten minutes
 	go test -count=1 -timeout 1h -v -run TestNoSeriesOfMishapsBreaksAnything ./test/faults -faults.for=10m -rapid.checks=100000
+
+test-web: ## the board: its pages in a real Chromium, and 500 viewers on 10,000 customers
+	@exec tools/test-web.sh
+
+setup-web: ## install Chromium from Debian's packages, for the board's tests (as root)
+	apt-get update -q && apt-get install -q -y --no-install-recommends chromium fonts-dejavu-core
 
 lint: setup-lint ## formatting, linters, import rules, workflow determinism
 	@exec tools/lint.sh

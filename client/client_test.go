@@ -485,3 +485,14 @@ func TestACommandForACustomerThatWasTerminatedSaysThatItIsStartedAgain(t *testin
 func TestRegisteringSearchAttributesMayBeRepeated(t *testing.T) {
 	require.NoError(t, client.New(server).EnsureSearchAttributes(t.Context(), namespace))
 }
+
+func TestWhatWasSubmittedIsReadWithoutAWorker(t *testing.T) {
+	c, s := client.New(server), spec(t, 3)
+	_, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
+	require.NoError(t, err)
+	got, err := c.Spec(t.Context(), s.Plan)
+	require.NoError(t, err)
+	require.Equal(t, s, got)
+	_, err = c.Spec(t.Context(), "nope")
+	require.ErrorIs(t, err, client.ErrNotFound)
+}

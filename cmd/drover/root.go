@@ -82,8 +82,7 @@ Exit codes:
 	})
 	root.AddCommand(a.planCommand(), a.submitCommand(), a.statusCommand(), a.inventoryCommand(), a.approveCommand(), a.pauseCommand(),
 		a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(), a.doctorCommand(), a.workerCommand(),
-		a.versionCommand(),
-		exitCodesTopic())
+		a.webCommand(), a.versionCommand(), exitCodesTopic())
 	root.SetHelpCommand(helpCommand(root))
 	// Cobra prints flags however long their lines become; this is for a terminal of 80 columns.
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))

@@ -1,0 +1,84 @@
+package access
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Role is what somebody may do. The set is closed.
+type Role string
+
+// The roles. Guest is who opened a link: it sees one customer and nothing else.
+const (
+	Guest    Role = "guest"
+	Viewer   Role = "viewer"
+	Operator Role = "operator"
+	Lead     Role = "lead"
+)
+
+// ParseRole reads a role that a person can be given; Guest is none.
+func ParseRole(s string) (Role, error) {
+	switch r := Role(s); r {
+	case Viewer, Operator, Lead:
+		return r, nil
+	default:
+		return "", fmt.Errorf("role %q is none of viewer, operator, lead", s)
+	}
+}
+
+// MayAct says whether the role may send commands to a migration.
+func (r Role) MayAct() bool { return r == Operator || r == Lead }
+
+// Sees says whether the role sees every plan and customer.
+func (r Role) Sees() bool { return r == Viewer || r.MayAct() }
+
+// higher is the one of two roles that may do more.
+func higher(a, b Role) Role {
+	rank := map[Role]int{Viewer: 1, Operator: 2, Lead: 3}
+	if rank[a] >= rank[b] {
+		return a
+	}
+	return b
+}
+
+// Identity is who looks, as a session carries it.
+type Identity struct {
+	Name     string    `json:"name"` // what Updates and the audit record
+	Role     Role      `json:"role"`
+	How      string    `json:"how"`                // HowToken, HowOIDC, HowLink
+	Token    string    `json:"token,omitempty"`    // HowToken: the hash by which the file knows it
+	Plan     string    `json:"plan,omitempty"`     // Guest: the only plan it sees
+	Customer string    `json:"customer,omitempty"` // Guest: the only customer it sees
+	Session  string    `json:"session"`            // differs with every sign-in
+	Expires  time.Time `json:"expires"`
+}
+
+// How somebody was recognised.
+const (
+	HowToken = "token"
+	HowOIDC  = "oidc"
+	HowLink  = "link"
+)
+
+// String names the identity in an audit line.
+func (i Identity) String() string {
+	if i.Role == Guest {
+		return fmt.Sprintf("link to customer %s of plan %s", i.Customer, i.Plan)
+	}
+	return i.Name
+}
+
+// safeName keeps what a name shows in a timeline to one line of plain characters.
+func safeName(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, s)
+	if len(s) > 200 {
+		s = s[:200]
+	}
+	return strings.TrimSpace(s)
+}

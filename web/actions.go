@@ -1,0 +1,305 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/web/access"
+)
+
+// action is a command that people give from the board.
+type action struct {
+	name    string // of the update
+	words   string // on its button
+	grave   bool   // it moves customers
+	reason  bool   // it is refused without one, as on the command line
+	effect  string // what it does
+	aims    []aim  // what it may be given to
+	send    func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error)
+	command func(at client.Aim) string // the same on the command line
+}
+
+// aim is what a command is about.
+type aim string
+
+const (
+	aPlan     aim = "plan"
+	aBatch    aim = "batch"
+	aCustomer aim = "customer"
+)
+
+// theActions are all commands of the board, in the order of their buttons.
+var theActions = []action{
+	{
+		name: migration.UpdateApprove, words: "Approve", aims: []aim{aBatch},
+		effect: "Adds your approval to the batch. When it has all that it needs, and its window is open, its customers move.",
+		send: func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
+			return c.Approve(ctx, at.Plan, at.Batch, cmd)
+		},
+		command: func(at client.Aim) string { return "drover approve " + at.Plan + " " + at.Batch },
+	},
+	{
+		name: migration.UpdateResume, words: "Resume", aims: []aim{aPlan},
+		effect: "Customers are admitted again.",
+		send: func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
+			return c.Resume(ctx, at.Plan, cmd)
+		},
+		command: func(at client.Aim) string { return "drover resume " + at.Plan },
+	},
+	{
+		name: migration.UpdatePause, words: "Pause", aims: []aim{aPlan},
+		effect: "No more customers are admitted. Moves that are under way finish.",
+		send: func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
+			return c.Pause(ctx, at.Plan, cmd)
+		},
+		command: func(at client.Aim) string { return "drover pause " + at.Plan },
+	},
+	{
+		name: migration.UpdateHold, words: "Hold", aims: []aim{aCustomer},
+		effect: "The customer stays where it is until somebody lets it try again. Its batch goes on without it.",
+		send: func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
+			return c.Hold(ctx, at.Plan, at.Customer, cmd)
+		},
+		command: func(at client.Aim) string { return "drover hold " + at.Plan + " --customer " + at.Customer },
+	},
+	{
+		name: migration.UpdateRetry, words: "Try again", grave: true, aims: []aim{aBatch, aCustomer},
+		effect: "What is held or was taken back moves to AWS again. A batch that waits for its window goes without it.",
+		send: func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
+			return c.Retry(ctx, at, cmd)
+		},
+		command: func(at client.Aim) string { return "drover retry " + at.Plan + flagOf(at) },
+	},
+	{
+		name: migration.UpdateRollback, words: "Roll back", grave: true, reason: true, aims: []aim{aPlan, aBatch, aCustomer},
+		effect: "What is on AWS moves back on premises, by the same Move as the cutover. Nothing is lost by it; writes wait for a moment.",
+		send: func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
+			return c.Rollback(ctx, at, cmd)
+		},
+		command: func(at client.Aim) string { return "drover rollback " + at.Plan + flagOf(at) },
+	},
+}
+
+// flagOf names the aim on the command line.
+func flagOf(at client.Aim) string {
+	switch {
+	case at.Customer != "":
+		return " --customer " + at.Customer
+	case at.Batch != "":
+		return " --batch " + at.Batch
+	default:
+		return " --all"
+	}
+}
+
+func actionWords(name string) string {
+	for _, a := range theActions {
+		if a.name == name {
+			return a.words
+		}
+	}
+	return name
+}
+
+// actions are the buttons for those commands that would be accepted now.
+func actions(plan string, at url.Values, mayDo []string) (out []actionView) {
+	what := kindOf(client.Aim{Batch: at.Get("batch"), Customer: at.Get("customer")})
+	for _, a := range theActions {
+		if !slices.Contains(mayDo, a.name) || !slices.Contains(a.aims, what) {
+			continue
+		}
+		link := planPath(plan) + "/do/" + a.name
+		if len(at) > 0 {
+			link += "?" + at.Encode()
+		}
+		words := a.words
+		if a.name == migration.UpdateRollback && what == aPlan {
+			words = "Roll everybody back"
+		}
+		out = append(out, actionView{Words: words, Link: link, Grave: a.grave})
+	}
+	return out
+}
+
+func kindOf(at client.Aim) aim {
+	switch {
+	case at.Customer != "":
+		return aCustomer
+	case at.Batch != "":
+		return aBatch
+	default:
+		return aPlan
+	}
+}
+
+// askView is the page that asks before a command is sent.
+type askView struct {
+	Words   string
+	What    string // "batch canary of plan shop"
+	Effect  string
+	Needs   bool // a reason
+	Grave   bool
+	Name    string // under which it is recorded
+	Command string
+	Request string // id: a form that is sent twice is one command
+	Batch   string
+	Cust    string
+	Token   string
+	Reason  string
+	Problem string // why it was not sent
+	Next    string
+	Back    string
+	Path    string
+}
+
+// saidView is what was answered.
+type saidView struct {
+	What, Said, Back string
+}
+
+// askPage asks: what will happen, to what, and why.
+func (s *Server) askPage(w http.ResponseWriter, r *http.Request, who access.Identity) {
+	a, v, ok := s.asked(w, r, who)
+	if !ok {
+		return
+	}
+	v.Request = uuid.NewString()
+	s.ask(w, r, who, a, v, http.StatusOK)
+}
+
+// asked reads which command is meant, and of what.
+func (s *Server) asked(w http.ResponseWriter, r *http.Request, who access.Identity) (a action, v askView, ok bool) {
+	i := slices.IndexFunc(theActions, func(a action) bool { return a.name == r.PathValue("action") })
+	at := client.Aim{Plan: r.PathValue("plan"), Batch: r.FormValue("batch"), Customer: r.FormValue("customer")}
+	if i < 0 || !slices.Contains(theActions[i].aims, kindOf(at)) || at.Batch != "" && at.Customer != "" {
+		s.nothingThere(w, r, who)
+		return a, v, false
+	}
+	a = theActions[i]
+	v = askView{Words: a.words, What: at.String(), Effect: a.effect, Needs: a.reason, Grave: a.grave, Name: who.Name,
+		Command: a.command(at), Batch: at.Batch, Cust: at.Customer, Token: r.FormValue("token"),
+		Reason:  strings.TrimSpace(r.FormValue("reason")),
+		Request: r.FormValue("request"), Back: planPath(at.Plan), Path: planPath(at.Plan) + "/do/" + a.name}
+	if a.name == migration.UpdateRollback && kindOf(at) == aPlan {
+		v.What = "all customers of " + v.What
+	}
+	if at.Customer != "" {
+		v.Back = customerPath(at.Plan, at.Customer)
+	}
+	return a, v, true
+}
+
+func (s *Server) ask(w http.ResponseWriter, r *http.Request, who access.Identity, a action, v askView, status int) {
+	var b strings.Builder
+	if err := pages.ExecuteTemplate(&b, "ask", v); err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	l := layout{Title: a.words + " " + v.What, Who: who, Plan: r.PathValue("plan")}
+	s.showMade(w, r, status, l, []byte(b.String()), nil)
+}
+
+// mostReason is how long a reason may be: it is kept in histories.
+const mostReason = 1000
+
+// act sends a command. It is written down before it is sent, and again with what was answered.
+func (s *Server) act(w http.ResponseWriter, r *http.Request, who access.Identity) {
+	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
+	a, v, ok := s.asked(w, r, who)
+	if !ok {
+		return
+	}
+	at := client.Aim{Plan: r.PathValue("plan"), Batch: v.Batch, Customer: v.Cust}
+	line := entry{What: a.name, Who: who.Name, Role: who.Role, How: who.How, From: remote(r), Plan: at.Plan, Batch: at.Batch,
+		Customer: at.Customer, Reason: v.Reason, Request: v.Request}
+	refuse := func(status int, why, next string) {
+		line.Outcome, line.Why = refused, why
+		_ = s.Audit.write(line) // nothing is done
+		v.Problem, v.Next = why, next
+		if v.Request == "" {
+			v.Request = uuid.NewString()
+		}
+		s.ask(w, r, who, a, v, status)
+	}
+	token, err := strconv.ParseInt(orNothing(v.Token, "0"), 10, 64)
+	switch {
+	case !s.limits.action(who.Session):
+		refuse(http.StatusTooManyRequests, "Too many commands in a short time.", "Wait a few seconds, then send it again.")
+		return
+	case a.reason && v.Reason == "":
+		refuse(http.StatusUnprocessableEntity, "It needs a reason.", "Say why: it is kept in the customer's timeline.")
+		return
+	case len(v.Reason) > mostReason:
+		refuse(http.StatusUnprocessableEntity, fmt.Sprintf("The reason is longer than %d characters.", mostReason), "Shorten it.")
+		return
+	case err != nil || uuid.Validate(v.Request) != nil:
+		refuse(http.StatusBadRequest, "The form is not whole.", "Send it once more from this page.")
+		return
+	}
+	line.Outcome = asked
+	if err := s.Audit.write(line); err != nil {
+		v.Problem, v.Next = "The audit cannot be written, so nothing is done.", "Tell whoever runs the board."
+		s.ask(w, r, who, a, v, http.StatusServiceUnavailable)
+		return
+	}
+	// The identity is the board's word. A worker that verifies who asked will take a signature of
+	// it beside these fields.
+	cmd := migration.Command{RequestID: v.Request, By: who.Name, From: s.From + " (board, signed in by " + who.How + ")",
+		Reason: v.Reason, Token: token}
+	said, err := a.send(r.Context(), s.Commands, at, cmd)
+	line.Outcome, line.Why = outcomeOf(err), ""
+	if err != nil {
+		line.Why = err.Error()
+		_ = s.Audit.write(line) // the line before says that it was asked
+		v.Problem, v.Next = problemOf(err)
+		s.ask(w, r, who, a, v, statusOf(err))
+		return
+	}
+	_ = s.Audit.write(line)
+	if f, err := s.Hub.Follow(r.Context(), at.Plan); err == nil {
+		f.Hurry()
+	}
+	s.show(w, r, layout{Title: "Done: " + a.words, Who: who, Plan: at.Plan}, "said", saidView{What: a.words + " " + v.What,
+		Said: said.Message,
+		Back: v.Back})
+}
+
+func outcomeOf(err error) string {
+	switch {
+	case err == nil:
+		return accepted
+	case errors.Is(err, client.ErrRefused), errors.Is(err, client.ErrNotFound):
+		return refused
+	default:
+		return failed
+	}
+}
+
+func statusOf(err error) int {
+	switch {
+	case errors.Is(err, client.ErrRefused):
+		return http.StatusConflict
+	case errors.Is(err, client.ErrNotFound):
+		return http.StatusNotFound
+	default:
+		return http.StatusServiceUnavailable
+	}
+}
+
+func problemOf(err error) (why, next string) {
+	var p *client.Problem
+	if errors.As(err, &p) {
+		return p.Why + ".", p.Next
+	}
+	return err.Error() + ".", ""
+}

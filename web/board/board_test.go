@@ -1,0 +1,252 @@
+package board_test
+
+import (
+	"context"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/web/board"
+	"github.com/drover-migration/drover/web/webtest"
+)
+
+const every = 20 * time.Millisecond
+
+func follow(t *testing.T, w *webtest.World) *board.Follower {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	hub := board.NewHub(ctx, w, every)
+	t.Cleanup(func() { cancel(); hub.Wait() })
+	f, err := hub.Follow(ctx, "shop")
+	require.NoError(t, err)
+	return f
+}
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	require.Eventually(t, is, 20*time.Second, every, what)
+}
+
+func TestManyWhoLookCauseOneReading(t *testing.T) {
+	w := webtest.New("shop", 100, 4)
+	ctx, cancel := context.WithCancel(context.Background())
+	hub := board.NewHub(ctx, w, time.Hour)
+	defer func() { cancel(); hub.Wait() }()
+	var all sync.WaitGroup
+	for range 200 {
+		all.Go(func() {
+			f, err := hub.Follow(ctx, "shop")
+			if err == nil {
+				_, stop := f.Watch()
+				_ = f.Snapshot(ctx)
+				stop()
+			}
+		})
+	}
+	all.Wait()
+	require.Equal(t, int64(1+1+1+4), w.Asked.Load(), "the execution, the status, the plan and four batches")
+}
+
+func TestEveryCustomerIsThereBeforeItsBatchBegins(t *testing.T) {
+	snap := follow(t, webtest.New("shop", 100, 4)).Snapshot(t.Context())
+	require.Len(t, snap.Customers, 100)
+	c, ok := snap.Customer("cust-00099")
+	require.True(t, ok)
+	require.Equal(t, board.Waiting, c.State())
+	require.Equal(t, "wave-04", c.Status.Batch)
+	b, _ := snap.Batch("wave-04")
+	require.Equal(t, 25, b.Counts.Customers)
+	require.NotNil(t, b.Window, "from the plan")
+}
+
+func TestWithoutThePlanWhatTheBatchesSayIsShown(t *testing.T) {
+	w := webtest.New("shop", 100, 4)
+	w.SetBatch(0, func(b *migration.BatchStatus) { b.Phase = migration.BatchGate })
+	w.Unplanned()
+	snap := follow(t, w).Snapshot(t.Context())
+	require.Nil(t, snap.Spec)
+	require.Len(t, snap.Customers, 25)
+}
+
+func TestAChangeIsTold(t *testing.T) {
+	w := webtest.New("shop", 100, 4)
+	w.SetBatch(0, func(b *migration.BatchStatus) { b.Phase = migration.BatchCuttingOver })
+	f := follow(t, w)
+	before := f.Snapshot(t.Context()).Version
+	changed, stop := f.Watch()
+	defer stop()
+	w.SetCustomer("cust-00007", func(c *migration.CustomerStatus) { c.Phase, c.Home = migration.CustomerSoaking, migration.AWS })
+	select {
+	case <-changed:
+	case <-time.After(20 * time.Second):
+		require.Fail(t, "nothing was told")
+	}
+	snap := f.Snapshot(t.Context())
+	require.Greater(t, snap.Version, before)
+	c, _ := snap.Customer("cust-00007")
+	require.Equal(t, board.CanGoBack, c.State())
+}
+
+func TestNothingIsToldWhereNothingChanges(t *testing.T) {
+	w := webtest.New("shop", 100, 4)
+	f := follow(t, w)
+	first := f.Snapshot(t.Context())
+	eventually(t, "it is read anew", func() bool { return f.Snapshot(t.Context()).At.After(first.At) })
+	require.Equal(t, first.Version, f.Snapshot(t.Context()).Version)
+}
+
+func TestWithTemporalDownTheLastKnownStateStays(t *testing.T) {
+	w := webtest.New("shop", 100, 4)
+	f := follow(t, w)
+	w.Down(&client.Problem{Kind: client.ErrUnreachable, Doing: "connect", Why: "connection refused", Next: "start it"})
+	eventually(t, "the trouble shows", func() bool { return f.Snapshot(t.Context()).Trouble != nil })
+	snap := f.Snapshot(t.Context())
+	require.True(t, snap.Trouble.Temporal)
+	require.Equal(t, "start it", snap.Trouble.Next)
+	require.Len(t, snap.Customers, 100)
+	require.WithinDuration(t, time.Now(), snap.Trouble.Since, time.Minute)
+
+	version := snap.Version
+	w.Down(nil)
+	eventually(t, "the trouble is over", func() bool { return f.Snapshot(t.Context()).Trouble == nil })
+	require.Greater(t, f.Snapshot(t.Context()).Version, version, "those who watch are told")
+}
+
+func TestSilentWorkersAreNotTakenForASilentServer(t *testing.T) {
+	w := webtest.New("shop", 100, 4)
+	f := follow(t, w)
+	w.Mute(true)
+	eventually(t, "the trouble shows", func() bool { return f.Snapshot(t.Context()).Trouble != nil })
+	require.False(t, f.Snapshot(t.Context()).Trouble.Temporal)
+}
+
+func TestATerminatedMigrationOffersNothing(t *testing.T) {
+	w := webtest.New("shop", 100, 4)
+	f := follow(t, w)
+	w.Terminated()
+	eventually(t, "it shows", func() bool { return !f.Snapshot(t.Context()).GoesOn() })
+	require.Empty(t, f.Snapshot(t.Context()).Status.MayDo)
+	story, turn := f.Snapshot(t.Context()).Story()
+	require.Contains(t, story, "was ended in Temporal (Terminated)")
+	require.Equal(t, board.TurnPerson, turn)
+}
+
+func TestAPlanThatDoesNotExistLeavesNothingBehind(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	hub := board.NewHub(ctx, webtest.New("shop", 1, 1), every)
+	defer func() { cancel(); hub.Wait() }()
+	_, err := hub.Follow(ctx, "nope")
+	require.ErrorIs(t, err, client.ErrNotFound)
+}
+
+func TestOneCustomersDetailsAreReadOnceForAll(t *testing.T) {
+	w := webtest.New("shop", 10, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	hub := board.NewHub(ctx, w, time.Hour)
+	defer func() { cancel(); hub.Wait() }()
+	f, err := hub.Follow(ctx, "shop")
+	require.NoError(t, err)
+	c, _ := f.Snapshot(ctx).Customer("cust-00003")
+	before := w.Asked.Load()
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() { _, _, _ = f.Customer(ctx, c) })
+	}
+	all.Wait()
+	require.Equal(t, before+1, w.Asked.Load())
+}
+
+func TestACustomerThatCannotBeReadIsNotAskedForByEverybody(t *testing.T) {
+	w := webtest.New("shop", 10, 1)
+	f := follow(t, w)
+	c, _ := f.Snapshot(t.Context()).Customer("cust-00003")
+	w.Mute(true)
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			_, _, err := f.Customer(t.Context(), c)
+			if err == nil {
+				t.Error("it answered")
+			}
+		})
+	}
+	all.Wait()
+	require.Less(t, w.Asked.Load(), int64(2000))
+}
+
+func TestCustomersAreFound(t *testing.T) {
+	w := webtest.New("shop", 1000, 4)
+	w.SetBatch(0, func(b *migration.BatchStatus) { b.Phase = migration.BatchCuttingOver })
+	w.SetCustomer("cust-00007", func(c *migration.CustomerStatus) { c.Phase, c.Reason = migration.CustomerHeld, "no answer" })
+	snap := follow(t, w).Snapshot(t.Context())
+	for query, want := range map[string]int{
+		"": 1000, "q=cust-00042": 1, "q=CUSTOMER+42": 20, "q=cust-00042.app.example": 1, "state=held": 1, "state=nonsense": 1000,
+		"batch=wave-02": 250, "label=tier:gold": 334, "owner=cs-1@example.com": 250, "q=no+answer": 1, "q=nobody+at+all": 0,
+		"label=tier:gold&batch=wave-01&q=cust": 84,
+	} {
+		q, err := url.ParseQuery(query)
+		require.NoError(t, err)
+		require.Equal(t, want, snap.Find(board.ReadFilter(q)).Found, query)
+	}
+}
+
+func TestAllPagesTogetherAreAllCustomers(t *testing.T) {
+	snap := follow(t, webtest.New("shop", 1000, 4)).Snapshot(t.Context())
+	seen := map[string]bool{}
+	for no := 1; ; no++ {
+		p := snap.Find(board.Filter{PageNo: no})
+		for _, c := range p.Customers {
+			require.False(t, seen[c.Status.ID])
+			seen[c.Status.ID] = true
+		}
+		if no == p.Of {
+			break
+		}
+	}
+	require.Len(t, seen, 1000)
+	require.Equal(t, 5, snap.Find(board.Filter{PageNo: 99}).No, "a page past the end is the last")
+}
+
+func TestAFilterIsItsAddress(t *testing.T) {
+	f := board.Filter{Text: "a b&c", State: board.Held, Batch: "wave-01", Label: "tier:gold", Owner: "x@example.com", PageNo: 3}
+	q, err := url.ParseQuery(f.Query()[1:])
+	require.NoError(t, err)
+	require.Equal(t, f, board.ReadFilter(q))
+	require.Empty(t, board.Filter{PageNo: 1}.Query())
+}
+
+func TestWhoseTurnItIs(t *testing.T) {
+	clock := board.NewClock("Europe/Oslo")
+	for name, c := range map[string]struct {
+		set  func(*migration.BatchStatus)
+		says string
+		turn board.Turn
+	}{
+		"approval": {func(b *migration.BatchStatus) { b.Phase, b.WaitingFor = migration.BatchGate, migration.WaitApproval },
+			"Waits for approval: 0 of 1 given.", board.TurnPerson},
+		"window": {func(b *migration.BatchStatus) { b.Phase, b.WaitingFor = migration.BatchGate, migration.WaitWindow },
+			"Waits for its window: Wed 2 Dec 2026 21:00 to Thu 3 Dec 01:00 CET.", board.TurnClock},
+		"lag": {func(b *migration.BatchStatus) { b.Phase, b.WaitingFor = migration.BatchGate, migration.WaitLag },
+			"Waits until replication has caught up.", board.TurnDrover},
+		"moving": {func(b *migration.BatchStatus) {
+			b.Phase, b.WaitingFor = migration.BatchCuttingOver, migration.WaitNothing
+		},
+			"Its customers move now.", board.TurnDrover},
+		"taken back": {func(b *migration.BatchStatus) { b.Phase = migration.BatchTakenBack },
+			"Everybody is back on premises. A retry starts it anew.", board.TurnPerson},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := webtest.New("shop", 10, 2)
+			w.SetBatch(0, c.set)
+			snap := follow(t, w).Snapshot(t.Context())
+			says, turn := snap.Gate(snap.Batches[0], clock)
+			require.Equal(t, c.says, says)
+			require.Equal(t, c.turn, turn)
+		})
+	}
+}

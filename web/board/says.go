@@ -1,0 +1,199 @@
+package board
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/drover-migration/drover/migration"
+)
+
+// Turn says who has to do something next.
+type Turn string
+
+// Whose turn it can be.
+const (
+	TurnPerson Turn = "an operator or a lead"
+	TurnClock  Turn = "the clock"
+	TurnDrover Turn = "Drover"
+	TurnNobody Turn = "nobody"
+)
+
+// Gate says what a batch does or waits for, and whose turn it is.
+func (s *Snapshot) Gate(b Batch, k Clock) (string, Turn) {
+	switch b.Phase {
+	case migration.BatchDone:
+		return batchDone(b), turnOver(b)
+	case migration.BatchTakenBack:
+		return "Everybody is back on premises. A retry starts it anew.", TurnPerson
+	case migration.BatchTakingBack:
+		return "Its customers are taken back on premises.", TurnDrover
+	case migration.BatchAborting, migration.BatchAborted:
+		return "It was aborted.", TurnNobody
+	}
+	switch b.WaitingFor {
+	case migration.WaitApproval:
+		return fmt.Sprintf("Waits for approval: %d of %d given.", len(b.Approvals), b.Needs), TurnPerson
+	case migration.WaitResume:
+		return "Waits until the paused migration is resumed.", TurnPerson
+	case migration.WaitOperator:
+		return "Waits for a person to decide about held customers.", TurnPerson
+	case migration.WaitWindow:
+		if b.Window == nil {
+			return "Waits for its window.", TurnClock
+		}
+		return "Waits for its window: " + k.Span(*b.Window) + ".", TurnClock
+	case migration.WaitTurn, migration.WaitBatch:
+		return "Waits for the batches before it.", TurnDrover
+	case migration.WaitLag:
+		return "Waits until replication has caught up.", TurnDrover
+	case migration.WaitHealth:
+		return "Waits for the health of customers that have moved.", TurnDrover
+	case migration.WaitData:
+		return "Waits for the first copy of its data.", TurnDrover
+	case migration.WaitAWS:
+		return "Waits for machines on AWS.", TurnDrover
+	}
+	switch {
+	case b.Phase == migration.BatchCuttingOver:
+		return "Its customers move now.", TurnDrover
+	case !b.Started && b.Place > 1:
+		return "Waits for the batches before it.", TurnDrover
+	case !b.Started:
+		return "Waits until the first copy of the data is there.", TurnDrover
+	default:
+		return "Is getting ready.", TurnDrover
+	}
+}
+
+func batchDone(b Batch) string {
+	n := b.Counts
+	if n.Held+n.RolledBack == 0 {
+		return "Everybody has moved."
+	}
+	return fmt.Sprintf("It is through: %d on AWS, %d back on premises, %d held.", n.OnAWS+n.Baking, n.RolledBack, n.Held)
+}
+
+func turnOver(b Batch) Turn {
+	if b.Counts.Held > 0 {
+		return TurnPerson
+	}
+	return TurnNobody
+}
+
+// Now says in a sentence where a customer stands.
+func (s *Snapshot) Now(c Customer, k Clock) string {
+	at := Place(c.Status.Home)
+	switch c.State() {
+	case Waiting:
+		return "It runs on premises and has not moved yet."
+	case Moving:
+		return "It is moving to AWS now. Its writes wait for a moment, or are tried again."
+	case Checking:
+		return "It runs on AWS, and its health is watched closely until " + k.At(c.Status.Until) + "."
+	case CanGoBack:
+		return "It runs on AWS, and can go back without loss until " + k.At(c.Status.Until) + "."
+	case Finished:
+		return "It runs " + at + ", and its migration is finished."
+	case GoingBack:
+		return "It is moving back on premises now. Its writes wait for a moment, or are tried again."
+	case WentBack:
+		return "It runs " + at + " again: it was moved back."
+	case Held:
+		return "It runs " + at + ", and stays there until a person decides."
+	case Ended:
+		return "It runs " + at + ". The migration was aborted."
+	case LookedUp:
+		return "Its data is being asked where it runs."
+	default:
+		return "Where it stands is not known."
+	}
+}
+
+// Next says in a sentence what happens to a customer next, and whose turn it is.
+func (s *Snapshot) Next(c Customer, k Clock) (string, Turn) {
+	switch c.State() {
+	case Waiting:
+		return s.whenItMoves(c, k)
+	case Moving, GoingBack, LookedUp:
+		return "It ends within minutes, on one side or the other.", TurnDrover
+	case Checking:
+		return "If it stays healthy it is left there. If not, Drover moves it back by itself.", TurnDrover
+	case CanGoBack:
+		return "Drover watches it until then. A person may move it back at any time.", TurnDrover
+	case WentBack, Held:
+		return "Nothing, until a person lets it try again.", TurnPerson
+	default:
+		return "Nothing more.", TurnNobody
+	}
+}
+
+// whenItMoves says what stands between a customer and its Move.
+func (s *Snapshot) whenItMoves(c Customer, k Clock) (string, Turn) {
+	b, ok := s.Batch(c.Status.Batch)
+	switch {
+	case !ok:
+		return "When it moves is not known.", TurnNobody
+	case !s.GoesOn():
+		return "Nothing: the migration's workflow was ended. A lead has to submit the plan again.", TurnPerson
+	case s.Status.Paused:
+		return "Nobody moves until somebody resumes the paused migration.", TurnPerson
+	}
+	what, turn := s.Gate(b, k)
+	words := []string{fmt.Sprintf("It moves with batch %s, number %d of %d.", b.Name, b.Place, len(s.Batches)), "The batch: " +
+		strings.ToLower(what[:1]) + what[1:]}
+	if n := s.Ahead(c); n > 0 {
+		words = append(words, fmt.Sprintf("%s before it.", plural(n, "customer stands", "customers stand")))
+	}
+	return strings.Join(words, " "), turn
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// Story says in a sentence where the migration stands, and whose turn it is.
+func (s *Snapshot) Story() (string, Turn) {
+	m := s.Status
+	switch {
+	case !s.GoesOn():
+		return "Its workflow was ended in Temporal (" + s.Execution + "). Below is the last that was known. Customers keep the home " +
+			"they have; submitting the plan again goes on.", TurnPerson
+	case m.Paused:
+		return "It is paused: nobody moves to AWS until it is resumed.", TurnPerson
+	}
+	switch m.Phase {
+	case migration.MigrationAccepted:
+		return "The plan was accepted.", TurnDrover
+	case migration.MigrationPreflight:
+		return "Everything is looked at before anything is touched.", TurnDrover
+	case migration.MigrationProvisioning:
+		return "AWS is brought up beside what runs, and the data is copied.", TurnDrover
+	case migration.MigrationReleasing:
+		return "Batches move one after the other.", s.turnOfBatches()
+	case migration.MigrationSoak:
+		return "Every batch is through. Going back still loses nothing.", s.turnOfBatches()
+	case migration.MigrationDone:
+		return "It is done.", TurnNobody
+	case migration.MigrationFailed:
+		return "It has failed.", TurnPerson
+	case migration.MigrationAborting:
+		return "It is being aborted: what it made is removed.", TurnDrover
+	case migration.MigrationAborted:
+		return "It was aborted.", TurnNobody
+	default:
+		return "Where it stands is not known.", TurnNobody
+	}
+}
+
+// turnOfBatches is a person's turn where any batch waits for one.
+func (s *Snapshot) turnOfBatches() Turn {
+	for _, b := range s.Batches {
+		if _, turn := s.Gate(b, NewClock("")); turn == TurnPerson {
+			return TurnPerson
+		}
+	}
+	return TurnDrover
+}

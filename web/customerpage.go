@@ -1,0 +1,312 @@
+package web
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/web/access"
+	"github.com/drover-migration/drover/web/board"
+)
+
+// customerView is one customer's page.
+type customerView struct {
+	Head      headView
+	Guest     bool
+	ID, Title string
+	Name      string
+	State     board.State
+	Words     string
+	Sign      string
+	Now, Next string
+	Turn      string
+	Since     momentView
+	Blocker   string // why it is where it is, in Drover's words
+	BlockedBy string // who asked for it
+	Questions []questionView
+	Batch     batchView
+	Zone      string
+	Contact   string
+	Hosts     []string
+	Labels    []string
+	Moves     []moveView
+	Verdict   *verdictView
+	Data      []pieceView
+	Timeline  []eventView
+	Old       string // why the details are older than the rest; empty: they are not
+	Do        []actionView
+	Path      string
+	Token     int64
+}
+
+// questionView is one of the questions that a customer's people ask.
+type questionView struct {
+	Asked, Answer, More string
+}
+
+type moveView struct {
+	When                           momentView
+	From, To, Outcome, Freeze, Why string
+	Predicted                      string
+	Rows, Objects                  int64
+	Token                          int64
+}
+
+type verdictView struct {
+	Outcome, Reason, Evidence string
+	At                        momentView
+}
+
+// customerPage answers one customer's page. A guest sees what Drover measured and no free text:
+// that may name other customers.
+func (s *Server) customerPage(w http.ResponseWriter, r *http.Request, who access.Identity) {
+	f, snap, c, ok := s.customer(w, r, who)
+	if !ok {
+		return
+	}
+	k := clock(r)
+	guest := who.Role == access.Guest
+	full, _, err := f.Customer(r.Context(), c)
+	old := ""
+	switch {
+	case err == nil:
+		c.Status = full
+	case full.ID != "":
+		c.Status.Timeline = full.Timeline
+		old = "Its details cannot be read now; its timeline is older than the rest."
+	case !errors.Is(err, client.ErrNotFound):
+		old = "Its details cannot be read now."
+	}
+	v := viewCustomer(snap, c, k, guest)
+	v.Old = old
+	if who.Role.MayAct() && snap.GoesOn() {
+		v.Do = actions(snap.Status.Plan, url.Values{"customer": {c.Status.ID}, "token": {fmt.Sprint(c.Status.Token)}}, c.Status.MayDo)
+	}
+	var b bytes.Buffer
+	if err := pages.ExecuteTemplate(&b, "customer", v); err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	l := layout{Title: v.Title, Who: who, Plan: snap.Status.Plan, Events: fmt.Sprintf("%s/events?v=%d", v.Path, snap.Version)}
+	if guest {
+		l.Plan = ""
+	}
+	s.showMade(w, r, http.StatusOK, l, b.Bytes(), nil)
+}
+
+// customer finds the customer of a path, or answers why there is none.
+func (s *Server) customer(w http.ResponseWriter, r *http.Request, who access.Identity) (*board.Follower, *board.Snapshot, board.Customer,
+	bool) {
+	f, err := s.Hub.Follow(r.Context(), r.PathValue("plan"))
+	if err != nil {
+		s.failBy(w, r, who, err)
+		return nil, nil, board.Customer{}, false
+	}
+	snap := f.Snapshot(r.Context())
+	c, ok := snap.Customer(r.PathValue("customer"))
+	if !ok {
+		s.fail(w, r, who, http.StatusNotFound, "Not found", "The plan has no such customer, or its batch has not begun and the plan could "+
+			"not be read.", "Search for it on the board.")
+	}
+	return f, snap, c, ok
+}
+
+func viewCustomer(snap *board.Snapshot, c board.Customer, k board.Clock, guest bool) customerView {
+	st := c.Status
+	batch, _ := snap.Batch(st.Batch)
+	next, turn := snap.Next(c, k)
+	state := c.State()
+	v := customerView{Head: viewHead(snap, k, false), Guest: guest, ID: st.ID, Name: st.Name, Title: orNothing(st.Name, st.ID),
+		State: state,
+		Words: state.Words(), Sign: state.Sign(), Now: snap.Now(c, k), Next: next, Turn: string(turn), Since: moment(k, st.Since),
+		Batch: viewBatch(snap, batch, board.Filter{}, k, false), Zone: c.Spec.Zone, Path: customerPath(snap.Status.Plan,
+			st.ID), Token: st.Token}
+	v.Questions = questions(snap, c, v, k)
+	for _, m := range slices.Backward(st.Moves) {
+		v.Moves = append(v.Moves, viewMove(m, k, guest))
+	}
+	if guest {
+		v.Next, v.Turn = guestNext(c, batch, k)
+		return v
+	}
+	if state == board.Held || state == board.WentBack || st.Reason != "" {
+		v.Blocker = st.Reason
+	}
+	v.Contact, v.Hosts = c.Spec.Contact, c.Spec.Hosts
+	v.Labels = viewLabels(c)
+	if st.Verdict != nil {
+		v.Verdict = viewVerdict(*st.Verdict, k)
+	}
+	v.Data = usedBy(snap, c)
+	v.Timeline = events(st.Timeline, k, len(st.Timeline))
+	return v
+}
+
+// viewLabels are a customer's labels, sorted.
+func viewLabels(c board.Customer) (out []string) {
+	for key, value := range c.Spec.Labels {
+		out = append(out, key+":"+value)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// guestNext says what comes next without a word of others.
+func guestNext(c board.Customer, b board.Batch, k board.Clock) (string, string) {
+	switch {
+	case c.State() != board.Waiting:
+		return "", ""
+	case b.Window == nil:
+		return "The time of its move is not set in the plan.", ""
+	default:
+		return "It is planned to move in this window: " + k.Span(*b.Window) + ".", ""
+	}
+}
+
+// questions are those that a customer's people ask, with the answer or that it is not known.
+func questions(snap *board.Snapshot, c board.Customer, v customerView, k board.Clock) []questionView {
+	return []questionView{
+		hasItMoved(c, k), whenDoesIt(snap, c, v), wasItNoticed(c, k), canItGoBack(snap, c, k, v.Guest), whoWasTold(c, v.Guest),
+	}
+}
+
+// lastMove is the last Move that changed a home; false: there was none.
+func lastMove(c board.Customer) (migration.MoveResult, bool) {
+	if n := len(c.Status.Moves); n > 0 {
+		return c.Status.Moves[n-1], true
+	}
+	return migration.MoveResult{}, false
+}
+
+func hasItMoved(c board.Customer, k board.Clock) questionView {
+	q := questionView{Asked: "Has it moved?"}
+	m, moved := lastMove(c)
+	switch {
+	case c.Status.Home == migration.AWS && moved:
+		q.Answer, q.More = "Yes, it is on AWS.", "Since "+k.Second(m.Opened)+"."
+	case c.Status.Home == migration.AWS:
+		q.Answer = "Yes, it is on AWS."
+	case moved:
+		q.Answer, q.More = "It did, and it is on premises again.", "Since "+k.Second(m.Opened)+"."
+	case c.State() == board.Moving:
+		q.Answer = "It is moving at this moment."
+	case c.Status.Home == migration.OnPrem || c.State() == board.Waiting:
+		q.Answer = "No, it is on premises."
+	default:
+		q.Answer = "Not known at this moment."
+	}
+	return q
+}
+
+func whenDoesIt(snap *board.Snapshot, c board.Customer, v customerView) questionView {
+	q := questionView{Asked: "When does it move?"}
+	b, _ := snap.Batch(c.Status.Batch)
+	switch {
+	case c.Status.Home != migration.OnPrem || len(c.Status.Moves) > 0 || c.State() != board.Waiting && c.State() != board.Held:
+		q.Answer = "Its time has come already."
+		if b.Window != nil {
+			q.More = "Its window: " + v.Batch.Window + "."
+		}
+	case b.Window == nil:
+		q.Answer, q.More = "The plan sets no window for it.", "It moves when its batch is released."
+	default:
+		q.Answer = "In the window " + v.Batch.Window + "."
+		if own := board.NewClock(c.Spec.Zone); c.Spec.Zone != "" {
+			q.More = "In the customer's own zone: " + own.Span(*b.Window) + "."
+		}
+	}
+	return q
+}
+
+func wasItNoticed(c board.Customer, k board.Clock) questionView {
+	q := questionView{Asked: "Did anybody notice?"}
+	m, moved := lastMove(c)
+	if !moved {
+		q.Answer = "It has not moved, so there was nothing to notice."
+		return q
+	}
+	q.Answer = "Writes waited for " + board.Short(m.Freeze.D()) + "."
+	if !m.Fenced.IsZero() && !m.Opened.IsZero() {
+		q.Answer = fmt.Sprintf("Writes waited for %s, from %s to %s.", board.Short(m.Freeze.D()), k.Second(m.Fenced),
+			m.Opened.In(k.Zone).Format("15:04:05"))
+	}
+	if verdict := c.Status.Verdict; verdict != nil && c.Status.Home == migration.AWS {
+		q.More = fmt.Sprintf("Health since then: %s; %d of %d samples failed.", verdict.Outcome, verdict.Errors, verdict.Samples)
+	}
+	q.More = strings.TrimSpace(q.More + " Failed and retried requests of its users are not known to Drover.")
+	return q
+}
+
+func canItGoBack(snap *board.Snapshot, c board.Customer, k board.Clock, guest bool) questionView {
+	q := questionView{Asked: "Can it still go back?"}
+	switch {
+	case c.Status.Home == migration.OnPrem || c.State() == board.Waiting:
+		q.Answer = "It is on premises."
+	case c.State() == board.CanGoBack || c.State() == board.Checking:
+		q.Answer = "Yes, without loss."
+		if c.State() == board.CanGoBack && !c.Status.Until.IsZero() {
+			q.Answer = "Yes, without loss until " + k.At(c.Status.Until) + "."
+		}
+		if guest {
+			break
+		}
+		q.More = "Writes at risk are not known one by one."
+		for _, d := range usedBy(snap, c) {
+			if d.Kind == "dataset" && d.Detail != "" {
+				q.More = "The way back, " + d.Name + ": " + d.Detail + "."
+				break
+			}
+		}
+	case c.State() == board.Held:
+		q.Answer = "A person has to look: it is held."
+	case c.State() == board.Finished:
+		q.Answer = "No longer by itself: its soak has ended."
+	default:
+		q.Answer = "Not known at this moment."
+	}
+	return q
+}
+
+func whoWasTold(c board.Customer, guest bool) questionView {
+	q := questionView{Asked: "Who was told?", Answer: "Drover sends no messages yet, so it does not know."}
+	if !guest && c.Spec.Contact != "" {
+		q.More = "Its contact is " + c.Spec.Contact + "."
+	}
+	return q
+}
+
+func viewMove(m migration.MoveResult, k board.Clock, guest bool) moveView {
+	v := moveView{When: momentView{Text: k.Second(m.Opened)}, From: board.Place(m.From), To: board.Place(m.To), Outcome: string(m.Outcome),
+		Freeze: board.Short(m.Freeze.D()), Rows: m.Rows, Objects: m.Objects, Token: m.Try.Token}
+	if !m.Opened.IsZero() {
+		v.When.ISO = m.Opened.UTC().Format(time.RFC3339)
+	}
+	if m.Predicted > 0 {
+		v.Predicted = board.Short(m.Predicted.D())
+	}
+	if !guest {
+		v.Why = m.Reason
+	}
+	return v
+}
+
+func viewVerdict(x migration.Verdict, k board.Clock) *verdictView {
+	v := &verdictView{Outcome: string(x.Outcome), Reason: x.Reason, At: moment(k, x.At)}
+	v.Evidence = fmt.Sprintf("%d samples, %d errors, p95 %s", x.Samples, x.Errors, seconds(x.P95))
+	if x.BaselineP95 > 0 {
+		v.Evidence += " (on premises before: " + seconds(x.BaselineP95) + ")"
+	}
+	if x.LastAnswer != "" {
+		v.Evidence += ", last answer: " + x.LastAnswer
+	}
+	return v
+}
+
+func seconds(s float64) string { return fmt.Sprintf("%.1f ms", s*1000) }

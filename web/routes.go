@@ -1,0 +1,78 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/drover-migration/drover/web/access"
+)
+
+// need is who a route answers.
+type need int
+
+const (
+	everybody need = iota // also whoever has not signed in
+	ownGuest              // viewers and up, and the guest of the plan and customer in the path
+	viewers               // viewers and up
+	operators             // operators and leads
+)
+
+// route is one line of the table below.
+type route struct {
+	Pattern string
+	Need    need
+	handle  func(w http.ResponseWriter, r *http.Request, who access.Identity)
+}
+
+// routes is everything that the board answers, and to whom. There is no other way in.
+func (s *Server) routes() []route {
+	return []route{
+		{"GET /healthz", everybody, s.healthz},
+		{"GET /assets/{file...}", everybody, s.asset},
+		{"GET /signin", everybody, s.signInPage},
+		{"POST /signin/token", everybody, s.signInByToken},
+		{"GET /signin/oidc", everybody, s.signInByProvider},
+		{"GET /signin/oidc/back", everybody, s.backFromProvider},
+		{"POST /signout", everybody, s.signOut},
+		{"GET /link/{link}", everybody, s.openLink},
+
+		{"GET /m/{plan}/c/{customer}", ownGuest, s.customerPage},
+		{"GET /m/{plan}/c/{customer}/events", ownGuest, s.customerEvents},
+		{"GET /m/{plan}/c/{customer}/table/{file}", ownGuest, s.customerTable},
+
+		{"GET /{$}", viewers, s.plansPage},
+		{"GET /plans/{file}", viewers, s.plansTable},
+		{"GET /m/{plan}", viewers, s.boardPage},
+		{"GET /m/{plan}/events", viewers, s.boardEvents},
+		{"GET /m/{plan}/data", viewers, s.dataPage},
+		{"GET /m/{plan}/table/{file}", viewers, s.boardTable},
+
+		{"GET /m/{plan}/do/{action}", operators, s.askPage},
+		{"POST /m/{plan}/do/{action}", operators, s.act},
+
+		{"/", viewers, s.nothingThere},
+	}
+}
+
+// lets says whether a route answers somebody who has signed in.
+func (n need) lets(who access.Identity, r *http.Request) bool {
+	switch n {
+	case everybody:
+		return true
+	case ownGuest:
+		return who.Role.Sees() || who.Role == access.Guest && who.Plan == r.PathValue("plan") && who.Customer == r.PathValue("customer")
+	case viewers:
+		return who.Role.Sees()
+	case operators:
+		return who.Role.MayAct()
+	default:
+		return false
+	}
+}
+
+// Patterns are the patterns of all routes, in the form of http.ServeMux.
+func Patterns() (out []string) {
+	for _, r := range (&Server{}).routes() {
+		out = append(out, r.Pattern)
+	}
+	return out
+}
