@@ -144,7 +144,7 @@ func TestWhatFailsForOneCustomerKeepsNoOtherFromItsPass(t *testing.T) {
 	require.ElementsMatch(t, []string{"acme", "beta", "gamma"}, r.Passed)
 	require.EqualValues(t, 2, r.Copied)
 	require.EqualValues(t, 7, r.Bytes)
-	require.Equal(t, 1, r.Unequal)
+	require.Equal(t, []string{"gamma"}, r.Unequal)
 	require.Contains(t, r.Failures[0], `files of customer "gamma": `)
 }
 
@@ -209,7 +209,7 @@ func TestAWarmPassYieldsToAMove(t *testing.T) {
 	f := setup(t)
 	f.fence(1, "me")
 	r := f.pass(t, f.Activities)
-	require.Equal(t, 1, r.Unequal)
+	require.Equal(t, []string{"acme"}, r.Unequal)
 	require.Equal(t, []string{`files of customer "acme": a Move has begun: this pass yields to it`}, r.Failures)
 }
 

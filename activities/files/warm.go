@@ -33,9 +33,9 @@ type PassFilesResult struct {
 	Passed []string `json:"passed"` // whose turn is over, in any way; all that were asked for, but after a cancel
 	Copied int64    `json:"copied"` // files
 	Bytes  int64    `json:"bytes"`  // read to compare, or carried
-	// Unequal is how many customers have something to be looked at again, or could not be passed.
-	Unequal int `json:"unequal"`
-	// Failures are why, the first of them, by customer.
+	// Unequal are customers that have something to be looked at again, or could not be passed.
+	Unequal []string `json:"unequal,omitempty"`
+	// Failures are why, of the first of them.
 	Failures []string `json:"failures,omitempty"`
 }
 
@@ -165,7 +165,7 @@ func (w *warming) passed(ctx context.Context, id string, r engine.Result, err er
 		why = r.Conflicts[0]
 	}
 	if why != "" {
-		w.result.Unequal++
+		w.result.Unequal = append(w.result.Unequal, id)
 		if len(w.result.Failures) < maxFailures {
 			w.result.Failures = append(w.result.Failures, fmt.Sprintf("files of customer %q: %s", id, why))
 		}
@@ -184,6 +184,6 @@ func (w *warming) progress(p migration.Progress) {
 // say tells where the passes are. mu is held.
 func (w *warming) say() {
 	far := w.result
-	far.Passed, far.Failures = slices.Clone(far.Passed), slices.Clone(far.Failures)
+	far.Passed, far.Unequal, far.Failures = slices.Clone(far.Passed), slices.Clone(far.Unequal), slices.Clone(far.Failures)
 	w.tell(PassBeat{Progress: w.now, SoFar: far})
 }

@@ -45,11 +45,12 @@ type State struct {
 	Stop     bool              `json:"stop,omitempty"`    // and that nobody may move because of it
 	Told     map[int64]string  `json:"told"`              // tenants in trouble, with what their customers were told
 
-	// Of a pass over files that goes on in the next run: with whom, how many customers are to be
+	// Of a pass over files that goes on in the next run: with whom, which customers are to be
 	// looked at again so far, and why the first of them.
-	Next    string `json:"next,omitempty"`
-	Unequal int    `json:"unequal,omitempty"`
-	Failure string `json:"failure,omitempty"`
+	Next    string   `json:"next,omitempty"`
+	Unequal []string `json:"unequal,omitempty"`
+	Failure string   `json:"failure,omitempty"`
+	Behind  []string `json:"behind,omitempty"` // until the first pass is over: who is to be looked at again; none: everybody
 }
 
 // Replication keeps a dataset's copy close behind, in the direction away from each customer's home,
@@ -217,6 +218,10 @@ func (r *replication) passFiles(ctx workflow.Context) error {
 		return err
 	}
 	todo := r.owners
+	if len(r.Behind) > 0 {
+		todo = slices.DeleteFunc(slices.Clone(todo), func(c migration.Customer) bool { return !slices.Contains(r.Behind, c.ID) })
+	}
+	of := len(todo)
 	if i := slices.IndexFunc(todo, func(c migration.Customer) bool { return c.ID == r.Next }); i > 0 {
 		todo = todo[i:]
 	}
@@ -234,18 +239,22 @@ func (r *replication) passFiles(ctx workflow.Context) error {
 		}
 		todo = slices.Concat(slices.DeleteFunc(slices.Clone(part), func(c migration.Customer) bool { return over[c.ID] }), todo[len(part):])
 		if r.Phase != migration.PieceReady {
-			r.Set(ctx, r.Phase, migration.WaitData, cmp.Or(r.Failure, fmt.Sprintf("first pass: %d of %d customers", len(r.owners)-len(todo),
-				len(r.owners))))
+			r.Set(ctx, r.Phase, migration.WaitData, cmp.Or(r.Failure, fmt.Sprintf("first pass: %d of %d customers", of-len(todo), of)))
 		}
 	}
 	switch {
-	case r.Unequal == 0:
+	case len(r.Unequal) == 0:
 		r.Set(ctx, migration.PieceReady, migration.WaitNothing, "in passes")
 	case r.Phase == migration.PieceReady:
 		r.Set(ctx, r.Phase, migration.WaitNothing,
-			fmt.Sprintf("in passes; %d customers are to be looked at again: %s", r.Unequal, r.Failure))
+			fmt.Sprintf("in passes; %d customers are to be looked at again: %s", len(r.Unequal), r.Failure))
+	default: // whoever was equal once needs no more
+		r.Behind = r.Unequal
 	}
-	r.Next, r.Unequal, r.Failure = "", 0, ""
+	if r.Phase == migration.PieceReady {
+		r.Behind = nil
+	}
+	r.Next, r.Unequal, r.Failure = "", nil, ""
 	r.pause(ctx, filePassPause)
 	return nil
 }
@@ -294,22 +303,21 @@ func (r *replication) passPart(ctx workflow.Context, part []migration.Customer) 
 	var cut *temporal.CanceledError
 	switch {
 	case errors.As(err, &cut):
-		if cut.HasDetails() {
-			err = cut.Details(&res)
-		} else {
-			err = nil // no attempt had begun
+		if !cut.HasDetails() || cut.Details(&res) != nil {
+			res = files.PassFilesResult{} // no attempt had begun: what the server says then are words of its own
 		}
+		err = nil
 	case err != nil: // the next pass tries again; the last pass of a Move decides, not this one
-		res = files.PassFilesResult{Unequal: len(req.Customers), Failures: []string{work.Reason(err)}}
+		res = files.PassFilesResult{Failures: []string{work.Reason(err)}}
 		for _, c := range req.Customers {
-			res.Passed = append(res.Passed, c.ID)
+			res.Passed, res.Unequal = append(res.Passed, c.ID), append(res.Unequal, c.ID)
 		}
 		err = nil
 	}
 	for _, id := range res.Passed {
 		over[id] = true
 	}
-	if r.Unequal += res.Unequal; r.Failure == "" && len(res.Failures) > 0 {
+	if r.Unequal = append(r.Unequal, res.Unequal...); r.Failure == "" && len(res.Failures) > 0 {
 		r.Failure = res.Failures[0]
 	}
 	return over, err

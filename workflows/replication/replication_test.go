@@ -23,6 +23,7 @@ import (
 type shelf struct {
 	passed []string // the customers of each pass, as first..last
 	cut    func()   // called in the second pass, which is then cut off in its middle
+	fails  string   // the customer whose first pass fails
 }
 
 func (*shelf) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
@@ -52,6 +53,9 @@ func (s *shelf) PassFiles(_ context.Context, req files.PassFilesRequest) (r file
 	}
 	for _, c := range req.Customers[:n] {
 		r.Passed = append(r.Passed, c.ID)
+		if c.ID == s.fails {
+			s.fails, r.Unequal, r.Failures = "", []string{c.ID}, []string{"its folder is locked"}
+		}
 	}
 	if cut {
 		return files.PassFilesResult{}, temporal.NewCanceledError(r)
@@ -115,4 +119,11 @@ func (*shelf) until(env *testsuite.TestWorkflowEnvironment, stop time.Duration) 
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil)
 	env.RegisterDelayedCallback(func() { env.SignalWorkflow(mail.SignalStop, mail.Wish{}) }, stop)
 	env.ExecuteWorkflow(Replication, Input{Dataset: "attachments"})
+}
+
+// One customer of ten thousand whose pass fails does not ask for everybody's once more.
+func TestTheFirstPassLooksAgainOnlyAtWhomItDidNotMakeEqual(t *testing.T) {
+	s := &shelf{fails: "c201"}
+	s.until(s.world(), filePassPause+filePassPause/2)
+	require.Equal(t, []string{"200: c000..c199", "200: c200..c399", "50: c400..c449", "1: c201..c201"}, s.passed)
 }
