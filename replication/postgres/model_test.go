@@ -94,7 +94,7 @@ func TestTheModelAnswersAsTheServersDo(t *testing.T) {
 				want = d.Claim(side, k)
 				got, err = r.Pair.Claim(ctx, side, tenant, k)
 			case "write":
-				// A write that waits holds its row: another one queues for that, whatever a later
+				// A write that waits holds its row. Another one queues for that, whatever a later
 				// fence says of patience.
 				_, held := waiting[side]
 				if h := d.Half(side); h.State == migration.Fenced && !d.Accepts(side) && (lets[side] || held) {

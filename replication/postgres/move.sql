@@ -15,8 +15,8 @@
 -- raises only for errors. All ids of a call get the same answer, or nothing changes.
 --
 -- A customer waits for these functions. They are PL/pgSQL, whose sessions keep the plans of their
--- statements, and _begin() has the server use a kept plan as it is: a list of ids is planned anew
--- at each call otherwise, which took a third of a freeze.
+-- statements, and _begin() has the server use a kept plan as it is. Otherwise the server plans a
+-- list of ids anew at each call, which took a third of a freeze.
 
 CREATE SCHEMA IF NOT EXISTS drover;
 

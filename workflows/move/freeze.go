@@ -44,8 +44,7 @@ func (m *move) rounds() []round {
 	}
 }
 
-// betweenSites is what rounds of activities at several sites add to a freeze; 0: all is at one
-// site.
+// betweenSites is what rounds of activities at several sites add to a freeze. It is 0 at one site.
 func (m *move) betweenSites() migration.Duration {
 	return migration.Duration(time.Duration(len(m.rounds())-1) * siteRound)
 }

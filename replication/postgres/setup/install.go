@@ -57,7 +57,7 @@ func installIn(ctx context.Context, tx pgx.Tx, side migration.Side, file string)
 		return err
 	}
 	if version == 0 {
-		// Everybody is at home on premises until publish knows better: an application asks is_home
+		// Everybody is at home on premises until publish knows better. An application asks is_home
 		// from the moment that the function is there.
 		if _, err := tx.Exec(ctx, `UPDATE drover.config SET newcomers = $1`, side == migration.OnPrem); err != nil {
 			return err
