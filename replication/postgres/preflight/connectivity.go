@@ -11,27 +11,33 @@ import (
 )
 
 // connectivity lets each server connect to the other as its subscription will, and rolls that back.
-// The password is a made-up one, since the statement may be logged: that the other server refuses
-// it shows that it answers.
+// A superuser keeps the statement out of the server's log. Any other role connects with a made-up
+// password: that the other server refuses it shows that it answers.
 func connectivity(ctx context.Context, s *survey, to *postgres.Server) error {
 	from := s.Side(to.Side.Other())
 	peer, err := from.Peer(ctx)
 	if err != nil {
 		return err
 	}
+	r, err := readRole(ctx, to)
+	if err != nil {
+		return err
+	}
 	tried := peer
-	tried.Password = "not-a-password"
-	err = tryToSubscribe(ctx, to, tried)
+	if !r.super {
+		tried.Password = "not-a-password"
+	}
+	err = tryToSubscribe(ctx, to, tried, r.super)
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err != nil && strings.Contains(err.Error(), "authentication failed") {
+	if err != nil && !r.super && strings.Contains(err.Error(), "authentication failed") {
 		err = nil
 	}
 	const remedy = "let this server reach that address; give the role there REPLICATION (rds_replication) and the one here the right to " +
 		"subscribe (rds_superuser, pg_create_subscription)"
 	if err != nil {
-		s.block(fmt.Sprintf("%s -> %s", s.database(to), peer), "it cannot subscribe: "+err.Error(), remedy)
+		s.block(fmt.Sprintf("%s -> %s", s.database(to), peer), "it cannot subscribe: "+without(tried.Password, err), remedy)
 		return nil
 	}
 	var may bool
@@ -45,13 +51,27 @@ func connectivity(ctx context.Context, s *survey, to *postgres.Server) error {
 	return err
 }
 
-func tryToSubscribe(ctx context.Context, at *postgres.Server, source postgres.Address) error {
+// without makes sure that no word of the server repeats a password.
+func without(password string, err error) string {
+	if password == "" {
+		return err.Error()
+	}
+	return strings.ReplaceAll(err.Error(), password, "***")
+}
+
+func tryToSubscribe(ctx context.Context, at *postgres.Server, source postgres.Address, quiet bool) error {
 	return at.Unhurried(ctx, func(conn *pgx.Conn) error {
 		tx, err := conn.Begin(ctx)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+		if quiet {
+			if _, err := tx.Exec(ctx, `SET LOCAL log_statement = 'none'; SET LOCAL log_min_error_statement = 'panic';
+				SET LOCAL log_min_duration_statement = -1`); err != nil {
+				return err
+			}
+		}
 		_, err = tx.Exec(ctx, fmt.Sprintf(`CREATE SUBSCRIPTION drover_check CONNECTION %s PUBLICATION drover_check
 			WITH (connect = true, create_slot = false, enabled = false, slot_name = NONE)`,
 			postgres.Literal(source.Conninfo("drover_check"))))
