@@ -272,8 +272,9 @@ func (a *app) webLinkCommand() *cobra.Command {
 shows where the customer is, its window and what its Moves measured, and no free
 text, which may name others. The key file must be the one that the board has; a
 new key ends all links.`,
-		Example: `  drover web link orders acme --for 336h --key-file board.key --url https://board.example`,
-		Args:    asInput(cobra.ExactArgs(2)),
+		Example: `  drover web link orders acme --for 336h --key-file board.key \
+    --url https://board.example`,
+		Args: asInput(cobra.ExactArgs(2)),
 		RunE: func(_ *cobra.Command, args []string) error {
 			switch {
 			case o.key == "":
