@@ -411,9 +411,12 @@ type Policy struct {
 	FreezeBudget Duration `json:"freezeBudget"` // predicted before the fence; the lease during it
 	Patience     Duration `json:"patience"`     // how long a write that meets a fence may wait for its end; 0: it is refused
 	Tries        int      `json:"tries"`        // tries of a Move before the customer is held
-	StopAfter    int      `json:"stopAfter"`    // customers rolled back or held before the migration pauses itself; 0: never
-	Soak         Duration `json:"soak"`
-	MaxLag       Duration `json:"maxLag"` // of either direction, before a fence
+	// BackConcurrency is how many customers of a batch may be on their way back at a time; 0: twice
+	// as many as go at a time.
+	BackConcurrency int      `json:"backConcurrency"`
+	StopAfter       int      `json:"stopAfter"` // customers rolled back or held before the migration pauses itself; 0: never
+	Soak            Duration `json:"soak"`
+	MaxLag          Duration `json:"maxLag"` // of either direction, before a fence
 }
 
 // Customer finds a customer by id.

@@ -26,7 +26,8 @@ func Compile(p *Plan) (*migration.Spec, error) {
 		Health:    p.Health.compile(),
 		Policy: migration.Policy{
 			FreezeBudget: p.Policy.FreezeBudget, Patience: p.Policy.Patience, Tries: p.Policy.Tries, StopAfter: p.Policy.StopAfter,
-			Soak: p.Policy.Soak, MaxLag: p.Policy.MaxLag,
+			BackConcurrency: p.Policy.BackConcurrency,
+			Soak:            p.Policy.Soak, MaxLag: p.Policy.MaxLag,
 		},
 	}
 	for _, d := range s.Datasets {

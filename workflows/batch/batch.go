@@ -531,7 +531,12 @@ func (b *batch) recalls() (next *member, under int) {
 }
 
 // backSlots is how many customers may be on their way back at a time.
-func (b *batch) backSlots() int { return backFactor * max(b.in.Batch.Concurrency, 1) }
+func (b *batch) backSlots() int {
+	if n := b.plan.Policy.BackConcurrency; n > 0 {
+		return n
+	}
+	return backFactor * max(b.in.Batch.Concurrency, 1)
+}
 
 func (b *batch) backWord() mail.Back { return mail.Back{Wish: *b.Back, Round: b.Round} }
 

@@ -47,6 +47,7 @@ type herd struct {
 	mu        sync.Mutex
 	looks     [][]health.Soaking
 	told      int             // of looks
+	backSlots int             // by the plan's policy
 	missing   map[string]bool // in the list of workflows
 	rolls     int
 	asked     []string // by signal whether they run
@@ -114,7 +115,7 @@ type shop struct{ h *herd }
 
 func (s *shop) LoadPlan(migration.SpecRef) (state.Plan, error) {
 	return state.Plan{Datasets: []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}}},
-		Policy: migration.Policy{MaxLag: migration.Duration(5 * time.Second)}}, nil
+		Policy: migration.Policy{MaxLag: migration.Duration(5 * time.Second), BackConcurrency: s.h.backSlots}}, nil
 }
 
 // LoadTenants has the nth customer be tenant n.
@@ -587,15 +588,21 @@ func TestABatchIsDismissedWithItsCustomersWhereItsTurnHasNotCome(t *testing.T) {
 }
 
 func TestTheWayBackHasSlotsOfItsOwn(t *testing.T) {
-	h := newHerd(t, 9)
-	h.batch.Concurrency = 2
-	h.at(10*time.Minute, func() { h.command(migration.UpdateRollback, "ann", "") })
-	h.at(30*time.Minute, func() {
-		require.Equal(t, migration.BatchTakenBack, h.says().Phase)
-		require.Zero(t, h.says().Counts.Away)
-	})
-	h.run()
-	require.Equal(t, 2*backFactor, h.most.back)
+	for name, c := range map[string]struct{ policy, most int }{
+		"twice as many as go at a time": {0, 2 * backFactor}, "as many as the plan says": {3, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHerd(t, 9)
+			h.batch.Concurrency, h.backSlots = 2, c.policy
+			h.at(10*time.Minute, func() { h.command(migration.UpdateRollback, "ann", "") })
+			h.at(30*time.Minute, func() {
+				require.Equal(t, migration.BatchTakenBack, h.says().Phase)
+				require.Zero(t, h.says().Counts.Away)
+			})
+			h.run()
+			require.Equal(t, c.most, h.most.back)
+		})
+	}
 }
 
 // Whoever is asked whether everybody is at home must not hear that nobody has gone.
