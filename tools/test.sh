@@ -21,6 +21,9 @@ data=$out/coverage
 rm -rf "$data"
 mkdir -p "$data/units" "$data/e2e" "$data/binaries"
 
+# The board's pages are tested in a real browser; a machine of a developer may have none.
+[[ ${CI:-} == true ]] && export DROVER_BROWSER=required
+
 started=$SECONDS
 failed=()
 stage() { # stage NAME COMMAND...: runs it, prints how long it took, remembers a failure and goes on

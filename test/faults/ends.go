@@ -68,7 +68,7 @@ func overlaid(ctx context.Context, edits ...edit) (binaries, func(), error) {
 	if err != nil {
 		return binaries{}, nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	replace := map[string]string{}
 	for i, e := range edits {
 		text, err := os.ReadFile(e.path)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -21,6 +22,9 @@ var short = []string{
 }
 
 func TestAShortSelectionOfTheMatrix(t *testing.T) {
+	if os.Getenv("DROVER_FAULTS") == "" {
+		t.Skip("the matrix is run by make test-faults; DROVER_FAULTS=short runs its short selection")
+	}
 	tools := tooltest.Dir(t, "bin/temporal", "pg/bin/postgres")
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()

@@ -261,7 +261,7 @@ func (m *matrix) one(ctx context.Context, r *rig, c cell, pair [2]lab.Customer) 
 	}
 	res := r.run(ctx, c, pair[0], pair[1])
 	if ctx.Err() != nil {
-		return false, nil // it was interrupted, and says nothing
+		return false, nil //nolint:nilerr // it was interrupted, and says nothing
 	}
 	if !res.Passed {
 		_, rests := r.await(ctx, pair[0].ID, lease, resting)
