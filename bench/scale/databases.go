@@ -32,12 +32,12 @@ func (d databases) ReadLag(ctx context.Context, _ postgres.PostgresRef) (l postg
 
 // WatchPostgres finds no fence that is not as it must be.
 func (d databases) WatchPostgres(ctx context.Context, _ postgres.PostgresRef) (w postgres.WatchResult, err error) {
-	return w, d.call(ctx, ms(128, 133), nothing)
+	return w, d.beating(ctx, ms(128, 133), nothing)
 }
 
 // ReadHome reads a home record.
 func (d databases) ReadHome(ctx context.Context, req postgres.TenantRequest) (r migration.HomeRecord, err error) {
-	return r, d.call(ctx, ms(60, 309), func() error {
+	return r, d.short(ctx, ms(60, 309), func() error {
 		var all Homes
 		err := d.ask("Home", []int64{req.Tenant}, &all)
 		r = all[req.Tenant]
@@ -47,7 +47,7 @@ func (d databases) ReadHome(ctx context.Context, req postgres.TenantRequest) (r 
 
 // ReadHomes reads those of many.
 func (d databases) ReadHomes(ctx context.Context, req postgres.ReadHomesRequest) (r postgres.ReadHomesResult, err error) {
-	return r, d.call(ctx, ms(60, 309), func() error {
+	return r, d.short(ctx, ms(60, 309), func() error {
 		var all Homes
 		err := d.ask("Home", req.Tenants, &all)
 		r.Homes = make(map[int64]migration.Homed, len(all))
@@ -60,7 +60,7 @@ func (d databases) ReadHomes(ctx context.Context, req postgres.ReadHomesRequest)
 
 // NoteTenant remembers what a Customer wants to be remembered.
 func (d databases) NoteTenant(ctx context.Context, req postgres.NoteRequest) (r postgres.StepResult, err error) {
-	return r, d.call(ctx, ms(33, 91), func() error {
+	return r, d.short(ctx, ms(33, 91), func() error {
 		return d.ask("Note", NoteArgs{Tenant: req.Tenant, Side: req.Side, Note: req.Note}, &r.Word)
 	})
 }
@@ -98,7 +98,7 @@ func (d databases) ClaimTenant(ctx context.Context, req postgres.TenantMove) (po
 
 func (d databases) step(ctx context.Context, step string, req postgres.TenantMove) (postgres.StepResult, error) {
 	var a Answer
-	err := d.call(ctx, single, func() error {
+	err := d.short(ctx, single, func() error {
 		return d.ask("Step", StepArgs{Step: step, Tenant: req.Tenant, From: req.From, Try: req.Try, Lease: req.Lease.D()}, &a)
 	})
 	return postgres.StepResult{Word: a.Word, At: a.At}, err

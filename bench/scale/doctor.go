@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/drover-migration/drover/activities/health"
+	engine "github.com/drover-migration/drover/health"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/routes"
 )
@@ -65,6 +66,16 @@ func verdict(ill bool) migration.Verdict {
 		v.Reason = "probe http /healthz expecting 200 failed 3 times in a row, last: HTTP 500"
 	}
 	return v
+}
+
+// FindMachines finds two machines behind the load balancer.
+func (d doctor) FindMachines(ctx context.Context, req health.DestinationRequest) (out []engine.Machines, err error) {
+	for _, w := range req.Slice.Workloads {
+		out = append(out, engine.Machines{Workload: w.Name, Behind: []engine.Endpoint{
+			{Address: "10.0.0.2:8080", Healthy: true}, {Address: "10.0.0.3:8080", Healthy: true},
+		}})
+	}
+	return out, d.call(ctx, targets, nothing)
 }
 
 // probes stand in for the activity that asks machines next to the data, under its name.

@@ -10,21 +10,6 @@ import (
 // router stands in for a load balancer, below the product's own activities.
 type router struct{ *below }
 
-// Wanted reads the homes of customers, as the site's worker does.
-func (r router) Wanted(_ context.Context, _ *migration.Spec, customers []migration.Customer) (out []routes.Wanted, err error) {
-	var tenants []int64
-	for _, c := range customers {
-		tenants = append(tenants, c.Tenant)
-	}
-	var homes Homes
-	err = r.ask("Home", tenants, &homes)
-	for _, c := range customers {
-		h := homes[c.Tenant]
-		out = append(out, routes.Wanted{Customer: c.ID, Side: h.Home(), Token: h.Token()})
-	}
-	return out, err
-}
-
 // Reconcile sends customers where they are wanted.
 func (r router) Reconcile(ctx context.Context, _ *migration.Spec, wanted []routes.Wanted) (out map[string]routes.State, err error) {
 	return r.about(ctx, ms(121, 229), "Route", wanted)
@@ -48,8 +33,11 @@ func (r router) Check(ctx context.Context, _ *migration.Spec) ([]migration.Findi
 
 // CheckTargets finds every workload serving.
 func (r router) CheckTargets(ctx context.Context, _ *migration.Spec) ([]migration.Finding, error) {
-	return nil, r.call(ctx, ms(44, 53), nothing)
+	return nil, r.call(ctx, targets, nothing)
 }
+
+// targets is how long the load balancer takes to say what serves behind its groups.
+var targets = ms(44, 53)
 
 // Record records nothing.
 func (r router) Record(ctx context.Context, _ *migration.Spec) error {

@@ -67,9 +67,11 @@ func (r *run) start(ctx context.Context, o options) (err error) {
 	if r.world, err = startWorld(r.customers); err != nil {
 		return err
 	}
-	if r.server, err = temporal.Start(ctx, temporal.Options{Tools: o.tools, Dir: r.dir, Large: true}); err != nil {
+	server, err := temporal.Start(ctx, temporal.Options{Tools: o.tools, Dir: r.dir, Large: true})
+	if err != nil {
 		return err
 	}
+	r.server = server
 	if r.client, err = r.asker.dial(ctx, r.server.Address()); err != nil {
 		return err
 	}

@@ -32,8 +32,8 @@ func TestEveryActivityHasAStandInOfItsShape(t *testing.T) {
 		}
 	}
 	for _, product := range []any{
-		&compute.Activities{}, &files.Activities{}, &freeze.Activities{}, &health.Activities{}, &postgres.Activities{},
-		&vsphere.Activities{},
+		&compute.Activities{}, &files.Activities{}, &freeze.Activities{}, &health.Activities{}, &health.Probes{},
+		&postgres.Activities{}, &vsphere.Activities{},
 	} {
 		for m := range reflect.TypeOf(product).Methods() {
 			s, ok := mine[m.Name]

@@ -20,6 +20,7 @@ import (
 	"github.com/drover-migration/drover/activities/roll"
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
+	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/internal/codec"
 	"github.com/drover-migration/drover/internal/objects"
 	"github.com/drover-migration/drover/migration"
@@ -72,11 +73,12 @@ func workerMain(ctx context.Context, args []string) error {
 		HostPort: *server, Namespace: temporalclient.DefaultNamespace, DataConverter: codec.DataConverter(),
 		Logger: sdklog.Logger(log), MetricsHandler: done,
 	}}
-	return worker.Serve(ctx, o, func(lists roll.Lists) ([]any, func()) {
-		return []any{
-			roll.New(lists), state.New(store, specs), traffic.New(specs, router{b}, router{b}), &doctor{b}, &machines{b},
-			&databases{b}, &freezer{b}, &probes{b}, &vcenter{b}, &trees{b},
-		}, func() { _ = calls.Close() }
+	return worker.Serve(ctx, o, func(c temporalclient.Client) worker.Activities {
+		return worker.Activities{
+			Main:  []any{roll.New(client.New(c)), state.New(store, specs), traffic.New(specs, router{b}), &doctor{b}, &machines{b}},
+			Site:  []any{&databases{b}, &freezer{b}, &probes{b}, &vcenter{b}, &trees{b}},
+			Close: func() { _ = calls.Close() },
+		}
 	})
 }
 
