@@ -38,7 +38,7 @@ type run struct {
 
 // patience is how much longer than the goal allows a run may take before it counts as stuck, apart
 // from its soak.
-const patience = 5
+const patience = 8
 
 // measure runs a plan of this shape on a server of its own, from the submit until nobody soaks any
 // more.

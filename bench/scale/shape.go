@@ -62,7 +62,7 @@ func sick(tenant int64, soaks bool) bool {
 	if soaks {
 		return tenant%sickWhileSoaking == sickWhileSoaking/2+1
 	}
-	return tenant%sickWhileBaking == sickWhileBaking/2
+	return tenant%sickWhileBaking == sickWhileBaking/4
 }
 
 // spec is the plan as a migration lead would have written it, validated and compiled.

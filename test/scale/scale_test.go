@@ -12,6 +12,13 @@ import (
 	"github.com/drover-migration/drover/internal/tooltest"
 )
 
+// A plan that is through in a minute or two on two cores. Its 25th customer is not healthy on
+// AWS.
+const (
+	customers = 30
+	shape     = "30/2"
+)
+
 // found is as much of the bench's results as is asserted; the bench itself fails where a customer
 // is not where its data says, a history is too long, or a soak asks for too much.
 type found struct {
@@ -28,24 +35,24 @@ type found struct {
 
 // The bench is built without the race detector: it would cost minutes, and workflows and workers
 // have tests of their own below it.
-func TestAThousandCustomersAreMovedAndAKilledWorkerLosesNobody(t *testing.T) {
+func TestAKilledWorkerLosesNobody(t *testing.T) {
 	tools := tooltest.Dir(t, "bin/temporal")
 	dir := t.TempDir()
 	bin, out := filepath.Join(dir, "bench"), filepath.Join(dir, "scale.json")
 	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../../bench/scale").CombinedOutput()
 	require.NoError(t, err, string(built))
 	said, err := exec.CommandContext(t.Context(), bin, "-tools", tools, "-out", out,
-		"-shapes", "1000/10", "-soak", "20s", "-window", "0").CombinedOutput()
+		"-shapes", shape, "-workers", "2", "-soak", "20s", "-window", "0").CombinedOutput()
 	t.Log(string(said))
 	require.NoError(t, err)
 	raw, err := os.ReadFile(out)
 	require.NoError(t, err)
 	var f found
 	require.NoError(t, json.Unmarshal(raw, &f))
-	m := f.Runs["1000/10"]
-	require.Equal(t, 1000, m.OnAWS+m.RolledBack+m.Held)
-	require.InDelta(t, 989, m.OnAWS, 3, "all who are healthy there, unless they are held after three tries")
-	require.InDelta(t, 11, m.RolledBack, 3, "ten that are not healthy while they bake, and one while it soaks")
+	m := f.Runs[shape]
+	require.Equal(t, customers, m.OnAWS+m.RolledBack+m.Held)
+	require.InDelta(t, customers-1, m.OnAWS, 3, "all who are healthy there, unless they are held after three tries")
+	require.Positive(t, m.RolledBack+m.Held, "one is not healthy while it bakes")
 	require.True(t, m.Killed)
 	require.Positive(t, m.Work["worker-1"])
 	require.Positive(t, m.Work["worker-2"])
