@@ -8,7 +8,7 @@ PYTHON ?= python3
 # The lab and the tests find their tools here.
 export DROVER_TOOLS := $(CURDIR)/.cache
 
-BENCHES := bench-freeze performance
+BENCHES := bench-freeze test-scale performance
 .PHONY: $(BENCHES) help setup setup-lab setup-pg15 setup-web setup-lint build demo lab test test-tree test-freeze test-faults \
 	test-faults-random test-web lint cover clean
 
@@ -65,6 +65,10 @@ lint: setup-lint ## formatting, linters, import rules, workflow determinism
 
 bench-freeze: setup-lab ## how long customers cannot write, beside the bare SQL; writes out/freeze.json and docs/performance.md
 	go run ./bench/freeze
+	@$(MAKE) --no-print-directory performance
+
+test-scale: setup-lab ## plans of up to ten thousand customers, with a worker killed; writes out/scale.json and docs/performance.md (an hour)
+	go run ./bench/scale
 	@$(MAKE) --no-print-directory performance
 
 performance: ## write docs/performance.md from the results in out/

@@ -54,7 +54,7 @@ func TestAQueueKnowsTheActivitiesThatBelongToIt(t *testing.T) {
 			want = next
 			require.False(t, q.workflows, "workflows are the main worker's")
 		}
-		require.Equal(t, want, names(q.activities(both)), q.name)
+		require.Equal(t, want, names(q.activities(Activities{Main: both.main, Site: both.site})), q.name)
 	}
 }
 

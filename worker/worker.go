@@ -64,6 +64,25 @@ const (
 
 // Run works until ctx ends, then finishes what it has in hand.
 func Run(ctx context.Context, o Options) error {
+	return Serve(ctx, o, func(c temporalclient.Client) Activities {
+		s := newSystems(o, client.New(c))
+		if len(o.Sites) > 0 {
+			w := &warmer{c.WorkflowService(), o.namespace(), o.Client.DataConverter, s.specs, s.pairs, o.Log}
+			w.warm(ctx, o.Sites)
+		}
+		return Activities{Main: s.main, Site: s.site, Close: s.close}
+	})
+}
+
+// Activities are what a worker carries out: structs whose methods are activities.
+type Activities struct {
+	Main, Site []any  // of the main queues, and of those next to the data
+	Close      func() // is called once the workers have stopped
+}
+
+// Serve is Run over the activities that open makes, in place of those over the systems of a plan.
+// It is for those who measure what workflows and workers cost by themselves.
+func Serve(ctx context.Context, o Options, open func(temporalclient.Client) Activities) error {
 	o.Client.Identity = o.Identity
 	c, err := temporalclient.DialContext(ctx, o.Client)
 	if err != nil {
@@ -76,12 +95,8 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.clock(ctx, c); err != nil {
 		return err
 	}
-	s := newSystems(o, client.New(c))
-	defer s.close()
-	if len(o.Sites) > 0 {
-		w := &warmer{c.WorkflowService(), o.namespace(), o.Client.DataConverter, s.specs, s.pairs, o.Log}
-		w.warm(ctx, o.Sites)
-	}
+	activities := open(c)
+	defer activities.Close()
 	var workers []worker.Worker
 	defer func() {
 		for _, w := range workers {
@@ -99,7 +114,7 @@ func Run(ctx context.Context, o Options) error {
 		if q.workflows {
 			workflows.Register(w)
 		}
-		register(w, q.activities(s))
+		register(w, q.activities(activities))
 		if err := w.Start(); err != nil {
 			return fmt.Errorf("start the worker of queue %s: %w", q.name, err)
 		}
@@ -155,11 +170,11 @@ type queue struct {
 }
 
 // activities are those that the queue is asked for.
-func (q queue) activities(s *systems) []any {
+func (q queue) activities(a Activities) []any {
 	if q.site {
-		return s.site
+		return a.Site
 	}
-	return s.main
+	return a.Main
 }
 
 // queues are the task queues of a process. Steps inside a freeze have queues of their own: they

@@ -25,6 +25,7 @@ type bench struct {
 
 var benches = []bench{
 	{"freeze.json", "bench-freeze", "How long a customer cannot write", freezeTable},
+	{"scale.json", "test-scale", "Ten thousand customers", scaleTable},
 }
 
 const head = `<!-- Written by: make performance. Do not edit. -->

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 
@@ -22,7 +23,18 @@ type Options struct {
 	UI    bool   // the web UI too
 	// Events after which the server suggests to workflows to continue as new; 0: its default, 4096.
 	HistoryEvents int
+	Large         bool // for thousands of workflows
 }
+
+// What a server for thousands of workflows has more of: the dev server's 8,096 workflows in memory
+// are fewer than there may be, and each task of one that was forgotten reads it anew; its 8 MB of
+// the database's pages are fewer than the indexes of the list of workflows take; and at Go's
+// default it collects garbage all the time beside a heap so small.
+const (
+	workflowsInMemory = 65_536
+	pagesInMemory     = 256 << 10 // kB
+	garbage           = "GOGC=400"
+)
 
 // ip is the only address the dev server's parts find each other at, whatever --ip says.
 const ip = "127.0.0.1"
@@ -55,6 +67,12 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	for _, queue := range []string{"transfer", "timer", "visibility"} {
 		args = append(args, "--dynamic-config-value", fmt.Sprintf("history.%sProcessorMaxPollRPS=%d", queue, pollRPS))
 	}
+	env := os.Environ()
+	if o.Large {
+		args = append(args, "--dynamic-config-value", fmt.Sprintf("history.hostLevelCacheMaxSize=%d", workflowsInMemory),
+			"--sqlite-pragma", fmt.Sprintf("cache_size=-%d", pagesInMemory))
+		env = append(env, garbage)
+	}
 	if o.HistoryEvents > 0 {
 		args = append(args, "--dynamic-config-value", fmt.Sprintf("limit.historyCount.suggestContinueAsNew=%d", o.HistoryEvents))
 	}
@@ -63,7 +81,8 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	} else {
 		args = append(args, "--headless")
 	}
-	s.options = process.Options{Name: "temporal", Path: filepath.Join(o.Tools, "bin", "temporal"), Args: args, LogDir: o.Dir}
+	s.options = process.Options{Name: "temporal", Path: filepath.Join(o.Tools, "bin", "temporal"), Args: args, Env: env,
+		LogDir: o.Dir}
 	return s, s.Restart(ctx)
 }
 

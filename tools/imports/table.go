@@ -56,7 +56,7 @@ var house = []room{
 	{at: "lab/verify", ours: "lab", why: "the judge imports nothing of the product: it must not share its mistakes"},
 	{at: "lab", ours: product, why: "the lab is around the product, not in it"},
 	{at: "cmd/lab", ours: product + " lab", why: "cmd/lab joins the lab and the product"},
-	{at: "bench", ours: product + " lab cmd", why: "a bench is over everything"},
+	{at: "bench", ours: product + " lab cmd test/model", why: "a bench is over everything"},
 	{at: "test", ours: product + " lab cmd bench", why: "tests are over everything"},
 	{at: "tools", why: "tools know nothing of the product"},
 }
