@@ -206,7 +206,9 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 	})
 	var seen mail.Seen
 	mail.Listen(ctx, mail.SignalSeen, "", func(_ workflow.Context, s mail.Seen) {
-		require.Equal(h, c.Until, s.Until)
+		if !s.Until.Equal(c.Until) {
+			panic("told what was seen in another soak")
+		}
 		h.told++
 		seen = s
 		_, c.Reason = customer.Soaks(s.Trouble)
