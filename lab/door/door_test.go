@@ -52,13 +52,13 @@ func TestWhatADoorDoesToARequest(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			served.Store(0)
-			var seen Request
-			d.Set(func(_ context.Context, r Request) Verdict { seen = r; return c.verdict })
+			seen := make(chan Request, 8)
+			d.Set(func(_ context.Context, r Request) Verdict { seen <- r; return c.verdict })
 			status, body, err := ask(2 * time.Second)
 			require.Equal(t, c.fails, err != nil, "%v", err)
 			require.Equal(t, c.status, status)
 			require.Equal(t, c.served, served.Load())
-			require.Equal(t, "ModifyRule", seen.Action)
+			require.Equal(t, "ModifyRule", (<-seen).Action)
 			if c.status == 200 {
 				require.Equal(t, strings.TrimPrefix(d.URL(), "http://"), body)
 			}
