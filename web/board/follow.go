@@ -195,13 +195,16 @@ func (f *Follower) read(ctx context.Context) (r reading, server bool, err error)
 }
 
 func (f *Follower) readBatches(ctx context.Context, r *reading) error {
+	var due []migration.BatchStatus // known before the first answer is written down
+	for _, b := range r.status.Batches {
+		if f.due(b, r.at) {
+			due = append(due, b)
+		}
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	var mu sync.Mutex
-	for _, b := range r.status.Batches {
-		if !f.due(b, r.at) {
-			continue
-		}
+	for _, b := range due {
 		group.Go(func() error {
 			full, err := f.hub.source.Batch(ctx, f.plan, b.Name)
 			mu.Lock()
