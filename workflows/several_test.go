@@ -286,5 +286,7 @@ func (a accepted) Complete(_ any, err error) { require.NoError(a, err) }
 
 // goesHome says whether the data remembers that the customer was sent home from AWS.
 func (s *stage) goesHome() bool {
+	s.mu.Lock() // a call of the life before may still be under way
+	defer s.mu.Unlock()
 	return strings.Contains(s.dbs[0].Record().Note(migration.AWS).Words, `"phase":"moving-back"`)
 }

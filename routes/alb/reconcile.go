@@ -96,6 +96,9 @@ func (rt *Router) pass(ctx context.Context, l *layout, wanted []routes.Wanted) (
 func (rt *Router) echo(ctx context.Context, l *layout, wanted []routes.Wanted) {
 	ctx = context.WithoutCancel(ctx)
 	time.AfterFunc(echoAfter, func() {
+		if !rt.told.knows(l.plan, wanted) {
+			return // the routes were restored meanwhile
+		}
 		ctx, cancel := context.WithTimeout(ctx, passLimit)
 		defer cancel()
 		_, _ = rt.pass(ctx, l, wanted) // what it cannot mend, the next reconcile finds

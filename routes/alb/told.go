@@ -63,6 +63,18 @@ func (t *told) sides(plan string, wanted map[string]routes.Wanted) map[string]mi
 	return out
 }
 
+// knows says whether anything is known of one of the wanted: nothing is once the plan is forgotten.
+func (t *told) knows(plan string, wanted []routes.Wanted) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, w := range wanted {
+		if _, ok := t.byName[customerKey{plan, w.Customer}]; ok {
+			return true
+		}
+	}
+	return false
+}
+
 // forget drops all that is known of a plan's customers.
 func (t *told) forget(plan string) {
 	t.mu.Lock()
