@@ -218,6 +218,9 @@ func busy() bool {
 // A worker dies in the middle of a freeze, between the two databases of a customer too. Another one
 // finds out what has become of it within seconds, and nothing is lost.
 func TestAKilledWorkerChangesNothingInsideAFreezeAndIsReplacedWithinSeconds(t *testing.T) {
+	if os.Getenv("DROVER_KNOWN") == "" {
+		t.Skip("not settled yet (docs/design.md, section 11); DROVER_KNOWN=1 runs it")
+	}
 	const fence, seal, open = "drover.fence($1", "drover.seal($1", "drover.open($1"
 	for _, c := range []struct {
 		name  string
