@@ -633,7 +633,9 @@ func newStage(t tester, n int, home migration.Side) *stage {
 func (s *stage) again() *stage {
 	env := newEnvironment()
 	env.SetStartTime(s.now())
+	s.mu.Lock() // a call of the life before may still be under way
 	s.world.now, s.ends, s.over = env.Now, 0, false
+	s.mu.Unlock()
 	return on(s.tester, env, s.world)
 }
 
