@@ -24,25 +24,30 @@ func New(s3 S3, bucket State, homes Homes) *Activities {
 	return &Activities{s3: s3, bucket: bucket, homes: homes}
 }
 
-// FilesRequest names a customer's files and the side that is home.
-type FilesRequest struct {
+// Shelf is a dataset of files: where it lies, and what fences it.
+type Shelf struct {
 	Plan        string               `json:"plan"`
 	Dataset     migration.Dataset    `json:"dataset"`
 	Target      migration.Target     `json:"target"` // of the dataset
 	State       migration.StateStore `json:"state"`
 	StateTarget migration.Target     `json:"stateTarget"`
-	Customer    migration.Customer   `json:"customer"`
-	From        migration.Side       `json:"from"`        // the home, as the caller knows it; the home record decides
 	Fence       *migration.Dataset   `json:"fence"`       // the database that fences these files
 	FenceTarget migration.Target     `json:"fenceTarget"` // of that database
 }
 
+// FilesRequest names a customer's files and the side that is home.
+type FilesRequest struct {
+	Shelf
+	Customer migration.Customer
+	From     migration.Side // the home, as the caller knows it; the home record decides
+}
+
 // RequestFor asks for a pass over one customer's files in d, away from the side from.
 func RequestFor(spec migration.SpecRef, slice migration.CustomerSlice, d migration.Dataset, from migration.Side) FilesRequest {
-	req := FilesRequest{
+	req := FilesRequest{Customer: slice.Customer, From: from, Shelf: Shelf{
 		Plan: spec.Plan, Dataset: d, Target: slice.Target(d.Target()), State: spec.State, StateTarget: spec.Target,
-		Customer: slice.Customer, From: from, Fence: slice.Database(d.Files.FencedBy),
-	}
+		Fence: slice.Database(d.Files.FencedBy),
+	}}
 	if req.Fence != nil {
 		req.FenceTarget = slice.Target(req.Fence.Target())
 	}

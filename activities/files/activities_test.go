@@ -71,10 +71,11 @@ func setup(t *testing.T) *fixture {
 	c := clients{f.s3}
 	f.Activities = files.New(c, &objects.Store{S3: c.S3}, f.home)
 	f.req = files.FilesRequest{
-		Plan: "p", Customer: migration.Customer{ID: "acme", Tenant: 17}, From: migration.OnPrem, Fence: &migration.Dataset{Name: "orders"},
-		State: migration.StateStore{Bucket: "state-" + name, Prefix: "drover"},
-		Dataset: migration.Dataset{Name: "attachments",
-			Files: &migration.Files{Path: filepath.Join(f.dir, "{customer}"), Bucket: "files-" + name, Prefix: "{customer}"}},
+		Customer: migration.Customer{ID: "acme", Tenant: 17}, From: migration.OnPrem,
+		Shelf: files.Shelf{Plan: "p", Fence: &migration.Dataset{Name: "orders"},
+			State: migration.StateStore{Bucket: "state-" + name, Prefix: "drover"},
+			Dataset: migration.Dataset{Name: "attachments",
+				Files: &migration.Files{Path: filepath.Join(f.dir, "{customer}"), Bucket: "files-" + name, Prefix: "{customer}"}}},
 	}
 	require.NoError(t, os.Mkdir(filepath.Join(f.dir, "acme"), 0o755))
 	f.write(t, "a.txt", "one")
@@ -118,7 +119,7 @@ func (f *fixture) final(t *testing.T, warm, stands bool) (files.FilesResult, err
 
 // request asks for a warm pass over the files of the fixture's customer and of others.
 func (f *fixture) request(others ...string) files.PassFilesRequest {
-	req := files.PassFilesRequest{Plan: f.req.Plan, Dataset: f.req.Dataset, State: f.req.State, Fence: f.req.Fence,
+	req := files.PassFilesRequest{Shelf: f.req.Shelf,
 		Customers: []migration.Customer{f.req.Customer}}
 	for _, id := range others {
 		req.Customers = append(req.Customers, migration.Customer{ID: id})

@@ -18,14 +18,8 @@ import (
 
 // PassFilesRequest asks for a warm pass over the files of some customers of a dataset.
 type PassFilesRequest struct {
-	Plan        string               `json:"plan"`
-	Dataset     migration.Dataset    `json:"dataset"`
-	Target      migration.Target     `json:"target"` // of the dataset
-	State       migration.StateStore `json:"state"`
-	StateTarget migration.Target     `json:"stateTarget"`
-	Fence       *migration.Dataset   `json:"fence"`       // the database that fences these files
-	FenceTarget migration.Target     `json:"fenceTarget"` // of that database
-	Customers   []migration.Customer `json:"customers"`   // their ids and tenants
+	Shelf
+	Customers []migration.Customer `json:"customers"` // their ids and tenants
 }
 
 // PassFilesResult is what a warm pass did.
@@ -81,7 +75,7 @@ func (a *Activities) PassFiles(ctx context.Context, req PassFilesRequest) (PassF
 		}
 		all.Go(func() error {
 			if ctx.Err() == nil {
-				r, err := a.warm(ctx, req.of(c), w.progress)
+				r, err := a.warm(ctx, FilesRequest{Shelf: req.Shelf, Customer: c}, w.progress)
 				w.passed(ctx, c.ID, r, err)
 			}
 			return nil
@@ -92,14 +86,6 @@ func (a *Activities) PassFiles(ctx context.Context, req PassFilesRequest) (PassF
 		return PassFilesResult{}, temporal.NewCanceledError(w.result)
 	}
 	return w.result, nil
-}
-
-// of is the request for the files of one of the customers. Its home is not known yet.
-func (r PassFilesRequest) of(c migration.Customer) FilesRequest {
-	return FilesRequest{
-		Plan: r.Plan, Dataset: r.Dataset, Target: r.Target, State: r.State, StateTarget: r.StateTarget, Customer: c,
-		Fence: r.Fence, FenceTarget: r.FenceTarget,
-	}
 }
 
 // warm makes a pass over the files of one customer, away from where its home record says.

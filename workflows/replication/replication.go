@@ -324,10 +324,10 @@ func (r *replication) passPart(ctx workflow.Context, part []migration.Customer) 
 }
 
 func (r *replication) passRequest() files.PassFilesRequest {
-	req := files.PassFilesRequest{
+	req := files.PassFilesRequest{Shelf: files.Shelf{
 		Plan: r.in.Spec.Plan, Dataset: r.dataset, Target: r.plan.Target(r.dataset.Target()),
 		State: r.in.Spec.State, StateTarget: r.in.Spec.Target,
-	}
+	}}
 	for _, d := range r.plan.Datasets {
 		if d.Name == r.dataset.Files.FencedBy {
 			req.Fence, req.FenceTarget = &d, r.plan.Target(d.Target())
