@@ -23,9 +23,7 @@ func TestWhatADoorDoesToARequest(t *testing.T) {
 	d, err := Open(service.URL)
 	require.NoError(t, err)
 	t.Cleanup(d.Close)
-	ask := func(limit time.Duration) (int, string, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), limit)
-		defer cancel()
+	ask := func(ctx context.Context) (int, string, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.URL()+"/x", strings.NewReader("Action=ModifyRule&Version=1"))
 		require.NoError(t, err)
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -54,7 +52,9 @@ func TestWhatADoorDoesToARequest(t *testing.T) {
 			served.Store(0)
 			seen := make(chan Request, 8)
 			d.Set(func(_ context.Context, r Request) Verdict { seen <- r; return c.verdict })
-			status, body, err := ask(2 * time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			status, body, err := ask(ctx)
 			require.Equal(t, c.fails, err != nil, "%v", err)
 			require.Equal(t, c.status, status)
 			require.Equal(t, c.served, served.Load())
@@ -67,8 +67,9 @@ func TestWhatADoorDoesToARequest(t *testing.T) {
 	t.Run("a request that is held reaches the service when its client has gone", func(t *testing.T) {
 		served.Store(0)
 		let := make(chan struct{})
-		d.Set(func(context.Context, Request) Verdict { <-let; return Verdict{} })
-		_, _, err := ask(50 * time.Millisecond)
+		ctx, giveUp := context.WithCancel(t.Context())
+		d.Set(func(context.Context, Request) Verdict { giveUp(); <-let; return Verdict{} })
+		_, _, err := ask(ctx)
 		require.Error(t, err)
 		require.Zero(t, served.Load())
 		close(let)

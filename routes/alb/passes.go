@@ -21,7 +21,9 @@ type passes struct {
 }
 
 type lane struct {
-	next *pass // not started; nil: nobody waits
+	next    *pass         // not started; nil: nobody waits
+	serving bool          // passes are run until nobody waits
+	one     chan struct{} // holds a value while a pass runs, or what runs alone
 }
 
 type pass struct {
@@ -61,11 +63,10 @@ func (p *passes) do(ctx context.Context, key string, wanted []routes.Wanted, run
 func (p *passes) join(ctx context.Context, key string, wanted []routes.Wanted, run passFunc) *pass {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l := p.byKey[key]
-	if l == nil {
-		l = &lane{}
-		p.byKey[key] = l
-		defer func() { go p.drain(key, l) }()
+	l := p.lane(key)
+	if !l.serving {
+		l.serving = true
+		defer func() { go p.drain(l) }()
 	}
 	if l.next == nil || l.next.ctx.Err() != nil {
 		l.next = &pass{run: run, wanted: map[string]routes.Wanted{}, done: make(chan struct{})}
@@ -81,15 +82,41 @@ func (p *passes) join(ctx context.Context, key string, wanted []routes.Wanted, r
 	return mine
 }
 
+// lane is a key's, made at its first use and kept: keys are a plan's routes. p.mu is held.
+func (p *passes) lane(key string) *lane {
+	l := p.byKey[key]
+	if l == nil {
+		l = &lane{one: make(chan struct{}, 1)}
+		p.byKey[key] = l
+	}
+	return l
+}
+
+// alone runs while no pass of the key's lane does.
+func (p *passes) alone(ctx context.Context, key string, run func() error) error {
+	p.mu.Lock()
+	l := p.lane(key)
+	p.mu.Unlock()
+	select {
+	case l.one <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-l.one }()
+	return run()
+}
+
 // drain runs passes until nobody waits.
-func (p *passes) drain(key string, l *lane) {
+func (p *passes) drain(l *lane) {
 	for {
+		l.one <- struct{}{}
 		p.mu.Lock()
 		cur := l.next
 		l.next = nil
+		l.serving = cur != nil
 		if cur == nil {
-			delete(p.byKey, key)
 			p.mu.Unlock()
+			<-l.one
 			return
 		}
 		wanted := maps.Clone(cur.wanted)
@@ -101,5 +128,6 @@ func (p *passes) drain(key string, l *lane) {
 		cancel()
 		cur.giveUp()
 		close(cur.done)
+		<-l.one
 	}
 }

@@ -84,21 +84,20 @@ func (rt *Router) Reconcile(ctx context.Context, spec *migration.Spec, wanted []
 }
 
 func (rt *Router) pass(ctx context.Context, l *layout, wanted []routes.Wanted) (*view, error) {
-	key := fmt.Sprintf("%s %d %s", l.plan, l.revision, l.route.Name)
-	return rt.passes.do(ctx, key, wanted, func(ctx context.Context, all map[string]routes.Wanted) (*view, error) {
+	return rt.passes.do(ctx, l.lane(), wanted, func(ctx context.Context, all map[string]routes.Wanted) (*view, error) {
 		return rt.settle(ctx, l, func() map[string]migration.Side { return rt.told.sides(l.plan, all) })
 	})
 }
 
-// echo has one more pass a little later. It ends there: two processes that were told different
-// things would else undo each other's writes for ever, and the echo of the one told last comes
-// last.
+// lane names the passes that may share work and never run beside each other.
+func (l *layout) lane() string { return fmt.Sprintf("%s %d %s", l.plan, l.revision, l.route.Name) }
+
+// echo has one more pass a little later, which finds nothing wanted once the routes were restored.
+// It ends there: two processes that were told different things would else undo each other's writes
+// for ever, and the echo of the one told last comes last.
 func (rt *Router) echo(ctx context.Context, l *layout, wanted []routes.Wanted) {
 	ctx = context.WithoutCancel(ctx)
 	time.AfterFunc(echoAfter, func() {
-		if !rt.told.knows(l.plan, wanted) {
-			return // the routes were restored meanwhile
-		}
 		ctx, cancel := context.WithTimeout(ctx, passLimit)
 		defer cancel()
 		_, _ = rt.pass(ctx, l, wanted) // what it cannot mend, the next reconcile finds

@@ -78,27 +78,37 @@ func (rt *Router) Restore(ctx context.Context, spec *migration.Spec, wanted []ro
 		if err := l.allHome(wanted); err != nil {
 			return err
 		}
-		v, err := rt.standing(ctx, c, l)
-		if err != nil {
+		return rt.passes.alone(ctx, l.lane(), func() error {
+			n, differences, err := rt.restore(ctx, spec, l, c)
+			out.Deleted += n
+			out.Differences = append(out.Differences, differences...)
 			return err
-		}
-		for _, r := range v.own {
-			if err := rt.writes.Wait(ctx); err != nil {
-				return err
-			}
-			if _, err := c.DeleteRule(ctx, &elb.DeleteRuleInput{RuleArn: &r.arn}); err != nil && !raced(err) {
-				return fmt.Errorf("delete rule %s: %w", r.arn, err)
-			}
-			out.Deleted++
-		}
-		if err := rt.dropGroups(ctx, c, l); err != nil {
-			return err
-		}
-		more, err := rt.compare(ctx, spec, l, v)
-		out.Differences = append(out.Differences, more...)
-		return err
+		})
 	})
 	return out, err
+}
+
+// restore takes one route's rules and groups off its listener, and answers how many rules it
+// deleted and what is left that differs from the record.
+func (rt *Router) restore(ctx context.Context, spec *migration.Spec, l *layout, c ELB) (deleted int, differences []string, err error) {
+	v, err := rt.standing(ctx, c, l)
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, r := range v.own {
+		if err := rt.writes.Wait(ctx); err != nil {
+			return deleted, nil, err
+		}
+		if _, err := c.DeleteRule(ctx, &elb.DeleteRuleInput{RuleArn: &r.arn}); err != nil && !raced(err) {
+			return deleted, nil, fmt.Errorf("delete rule %s: %w", r.arn, err)
+		}
+		deleted++
+	}
+	if err := rt.dropGroups(ctx, c, l); err != nil {
+		return deleted, nil, err
+	}
+	differences, err = rt.compare(ctx, spec, l, v)
+	return deleted, differences, err
 }
 
 // dropGroups deletes the workloads' groups on AWS.

@@ -8,10 +8,13 @@ import (
 	"github.com/drover-migration/drover/routes"
 )
 
-// toldFor is how long a router remembers what it was told. An attempt that Temporal has given up
-// lives for some seconds at most. A plan that is aborted and submitted again counts its tokens
-// anew, and takes longer than this to its first Move.
+// toldFor is how long a router holds what it was told against an older token. An attempt that
+// Temporal has given up lives for some seconds at most. A plan that is aborted and submitted again
+// counts its tokens anew, and takes longer than this to its first Move.
 const toldFor = 30 * time.Second
+
+// keptFor is how long it is remembered at all: a call may wait for two passes before its own ends.
+const keptFor = 3 * passLimit
 
 // told is what this process was told last of each customer, so that what comes late with an older
 // token changes nothing.
@@ -27,52 +30,44 @@ type hearing struct {
 	at time.Time
 }
 
+// stale says that it no longer counts against an older token.
+func (h hearing) stale() bool { return time.Since(h.at) > toldFor }
+
 // hear remembers what is wanted unless something newer is known. Of equal tokens the one told last
 // counts: within one try a home changes once, from the origin to the destination.
 func (t *told) hear(plan string, wanted []routes.Wanted) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for k, h := range t.byName {
-		if time.Since(h.at) > toldFor {
+		if time.Since(h.at) > keptFor {
 			delete(t.byName, k)
 		}
 	}
 	for _, w := range wanted {
 		k := customerKey{plan, w.Customer}
-		if known, ok := t.byName[k]; w.Side != migration.NoHome && (!ok || known.Token <= w.Token) {
+		if known, ok := t.byName[k]; w.Side != migration.NoHome && (!ok || known.Token <= w.Token || known.stale()) {
 			t.byName[k] = hearing{w, time.Now()}
 		}
 	}
 }
 
-// sides are the newest known sides of customers that somebody wants something of. A customer
-// without a side is left out.
+// sides are the newest known sides of customers that somebody wants something of. Left out is a
+// customer without a side, and one of a plan that was forgotten since it was wanted.
 func (t *told) sides(plan string, wanted map[string]routes.Wanted) map[string]migration.Side {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out := map[string]migration.Side{}
 	for id, w := range wanted {
-		if w.Side == migration.NoHome {
+		known, ok := t.byName[customerKey{plan, id}]
+		if w.Side == migration.NoHome || !ok {
 			continue
 		}
-		if known, ok := t.byName[customerKey{plan, id}]; ok && known.Token > w.Token {
+		if known.Token > w.Token && !known.stale() {
 			w = known.Wanted
 		}
 		out[id] = w.Side
 	}
 	return out
-}
-
-// knows says whether anything is known of one of the wanted: nothing is once the plan is forgotten.
-func (t *told) knows(plan string, wanted []routes.Wanted) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, w := range wanted {
-		if _, ok := t.byName[customerKey{plan, w.Customer}]; ok {
-			return true
-		}
-	}
-	return false
 }
 
 // forget drops all that is known of a plan's customers.
