@@ -92,7 +92,11 @@ func (d *Door) handle(proxy http.Handler) http.Handler {
 			panic(http.ErrAbortHandler)
 		}
 		v := hook(r.Context(), Request{Method: r.Method, Path: r.URL.Path, Action: action(r, body), Body: body})
-		r.Body = io.NopCloser(bytes.NewReader(body))
+		// Without a Done channel ReverseProxy would watch the client's connection itself.
+		ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+		defer cancel()
+		passed := r.WithContext(ctx)
+		passed.Body = io.NopCloser(bytes.NewReader(body))
 		switch {
 		case v.Hang:
 			<-r.Context().Done()
@@ -103,10 +107,10 @@ func (d *Door) handle(proxy http.Handler) http.Handler {
 			w.WriteHeader(v.Status)
 			_, _ = io.WriteString(w, v.Body)
 		case v.Lose:
-			proxy.ServeHTTP(&lost{header: http.Header{}}, r.WithContext(context.WithoutCancel(r.Context())))
+			proxy.ServeHTTP(&lost{header: http.Header{}}, passed)
 			panic(http.ErrAbortHandler)
 		default:
-			proxy.ServeHTTP(w, r.WithContext(context.WithoutCancel(r.Context())))
+			proxy.ServeHTTP(w, passed)
 		}
 	})
 }
