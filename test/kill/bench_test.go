@@ -68,7 +68,7 @@ func newBenchIn(ctx context.Context, t *testing.T, o lab.Options, flags ...strin
 	b.startWorker(t)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Log(b.underWay() + l.WorkerLog(40))
+			t.Log(b.underWay() + l.WorkerLog(40) + "\nhistories: " + b.keepHistories())
 		}
 	})
 	b.load, err = l.StartLoad(ctx, 30)

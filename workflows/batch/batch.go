@@ -70,6 +70,7 @@ type State struct {
 // it.
 func Batch(ctx workflow.Context, in Input) error {
 	b := newBatch(in)
+	b.Deaf = mail.WasReset(ctx)
 	if err := b.setup(ctx); err != nil {
 		return err
 	}
@@ -164,6 +165,9 @@ func (b *batch) pausedWords() string {
 // run goes from the gate to the last customer's end; a batch that was taken back waits for an
 // operator and starts anew.
 func (b *batch) run(ctx workflow.Context) error {
+	if b.Deaf {
+		b.wasReset(ctx)
+	}
 	l := work.Question.In(ctx, "read the plan")
 	if err := workflow.ExecuteActivity(l, work.State.LoadPlan, b.in.Spec).Get(l, &b.plan); err != nil {
 		return err
@@ -172,10 +176,6 @@ func (b *batch) run(ctx workflow.Context) error {
 	l = work.Question.In(ctx, "read whom to ask where the batch's customers are homed")
 	if err := workflow.ExecuteActivity(l, work.State.LoadTenants, req).Get(l, &b.tenants); err != nil {
 		return err
-	}
-	if mail.WasReset(ctx) {
-		b.Reset, b.Gathered, b.Begun, b.Was = true, 0, false, nil
-		b.know(newMembers(b.in.Batch))
 	}
 	switch {
 	case b.Phase != "":
@@ -208,6 +208,19 @@ func (b *batch) run(ctx workflow.Context) error {
 	}
 }
 
+// wasReset forgets what the batch remembers, which is of an earlier day, and what the server has
+// delivered once more. What comes from now on counts.
+func (b *batch) wasReset(ctx workflow.Context) {
+	mail.Redelivered(ctx, signals...)
+	b.Deaf, b.Reset, b.Gathered, b.Begun, b.Was = false, true, 0, false, nil
+	b.TakeBack, b.retry, b.abort, b.dismissed = nil, nil, nil, nil
+	b.know(newMembers(b.in.Batch))
+}
+
+// signals are all that a batch listens to.
+var signals = []string{mail.SignalReport, mail.SignalBack, mail.SignalTurn, mail.SignalDismiss, mail.SignalAbort, mail.SignalPause,
+	mail.SignalAsk}
+
 // goOn goes through one phase, and says whether the batch is over.
 func (b *batch) goOn(ctx workflow.Context) (over bool, err error) {
 	switch b.Phase {
@@ -233,8 +246,7 @@ func (b *batch) goOn(ctx workflow.Context) (over bool, err error) {
 
 func (b *batch) mustRenew(ctx workflow.Context) bool {
 	return b.retry == nil && b.abort == nil && b.dismissed == nil && !b.looking &&
-		mail.Renewable(ctx, mail.SignalReport, mail.SignalBack, mail.SignalTurn, mail.SignalDismiss, mail.SignalAbort, mail.SignalPause,
-			mail.SignalAsk)
+		mail.Renewable(ctx, signals...)
 }
 
 // called says whether somebody wants something else than what is under way, or the history has

@@ -74,8 +74,7 @@ func (b *batch) begin(ctx workflow.Context) {
 	}
 	b.newRound(migration.CustomerFinding, migration.CustomerWaiting)
 	switch {
-	case reset: // the server has delivered every signal once more
-		b.TakeBack, b.retry, b.abort, b.dismissed = nil, nil, nil, nil
+	case reset:
 		b.Note(ctx, "reset in Temporal", migration.Command{})
 		if n := b.tally(); n.RolledBack > 0 && n.Away == 0 { // nobody goes again by itself
 			b.Set(ctx, migration.BatchTakenBack, migration.WaitOperator, "reset in Temporal: its customers are at home")

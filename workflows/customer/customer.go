@@ -59,6 +59,7 @@ type State struct {
 // what they led to, and is the only one that starts them: batch, operator and health all ask it.
 func Customer(ctx workflow.Context, in Input) error {
 	c := newCustomer(in)
+	c.Deaf = mail.WasReset(ctx)
 	if err := c.setup(ctx); err != nil {
 		return err
 	}
@@ -72,6 +73,7 @@ type customer struct {
 
 	asked    map[string]bool // datasets whose passes have stepped aside
 	wasReset bool
+	fresh    bool // where it was reset: it had not been told to go
 
 	routeAgain time.Duration // until the route of a customer that rests is set again, where it does not follow
 }
@@ -229,19 +231,26 @@ func (c *customer) canceled(ctx workflow.Context) {
 }
 
 func (c *customer) mustRenew(ctx workflow.Context) bool {
-	return mail.Renewable(ctx, mail.SignalGo, mail.SignalBack, mail.SignalAbort, mail.SignalDismiss, mail.SignalYielded, mail.SignalAsk,
-		mail.SignalTrouble, mail.SignalSeen)
+	return mail.Renewable(ctx, signals...)
 }
+
+// signals are all that a customer listens to.
+var signals = []string{mail.SignalGo, mail.SignalBack, mail.SignalAbort, mail.SignalDismiss, mail.SignalYielded, mail.SignalAsk,
+	mail.SignalTrouble, mail.SignalSeen}
 
 // begin reads what the plan says of this customer. One that does not go on from an earlier run has
 // no home until its data has said which.
 func (c *customer) begin(ctx workflow.Context) error {
+	if c.wasReset = c.Deaf; c.wasReset {
+		mail.Redelivered(ctx, signals...)
+		c.fresh = c.in.State == nil && !c.Go
+		c.Deaf, c.Go, c.Orders = false, false, orders{}
+	}
 	l := work.Question.In(ctx, "read the plan's slice of "+c.in.ID)
 	if err := workflow.ExecuteActivity(l, work.State.LoadCustomer, state.LoadCustomerRequest{Spec: c.in.Spec, Customer: c.in.ID}).Get(l,
 		&c.slice); err != nil {
 		return err
 	}
-	c.wasReset = mail.WasReset(ctx)
 	if c.in.State != nil && !c.wasReset {
 		c.Show(ctx)
 		c.report(ctx)

@@ -101,13 +101,11 @@ func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
 	}
 }
 
-// afterReset forgets what the customer remembers: it is of an earlier day, and the server has
-// delivered all its signals once more. At home it is held, unless it had not gone yet.
+// afterReset goes on from what the data says: what the customer remembers is of an earlier day. At
+// home it is held, unless it had not gone yet.
 func (c *customer) afterReset(ctx workflow.Context, phase migration.CustomerPhase, why string) (migration.CustomerPhase, string) {
-	fresh := c.in.State == nil && !c.Go
-	c.Go, c.Orders = false, orders{}
 	c.Note(ctx, "reset in Temporal: homed on "+string(c.Home), migration.Command{})
-	if c.Home == migration.OnPrem && !fresh {
+	if c.Home == migration.OnPrem && !c.fresh {
 		c.Cause = migration.ByHand
 		return migration.CustomerHeld, "reset in Temporal: nothing happens by itself until retry"
 	}

@@ -123,3 +123,14 @@ func WasReset(ctx workflow.Context) bool {
 	first := workflow.GetInfo(ctx).OriginalRunID
 	return first != "" && run != first
 }
+
+// Redelivered waits until what a reset has the server deliver once more is taken: every signal and
+// Update of the earlier run comes before the first task of the new one. What comes later is new.
+func Redelivered(ctx workflow.Context, signals ...string) {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	others := false // have run since
+	_ = workflow.Await(ctx, func() bool {
+		defer func() { others = true }()
+		return others && drained(ctx, signals...) && workflow.AllHandlersFinished(ctx)
+	})
+}

@@ -142,6 +142,10 @@ func (m *run) setup(ctx workflow.Context) error {
 
 // run is the plan, from acceptance to the end of the soak.
 func (m *run) run(ctx workflow.Context) error {
+	if m.Deaf {
+		mail.Redelivered(ctx, mail.SignalBatch, mail.SignalPause, mail.SignalPiece)
+		m.Deaf = false
+	}
 	background, _ := workflow.NewDisconnectedContext(ctx)
 	workflow.Go(background, func(ctx workflow.Context) { m.Keep(ctx, m.rollEvery, m.callRoll) })
 	for _, phase := range []struct {
@@ -225,7 +229,6 @@ func (m *run) load(ctx workflow.Context) error {
 				Counts: migration.Counts{Customers: len(b.Customers), Waiting: len(b.Customers)}}
 		}
 	}
-	m.Deaf = false
 	m.judge(ctx) // what was reported before the plan's limits were known
 	return nil
 }
