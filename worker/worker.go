@@ -59,7 +59,7 @@ const (
 // history of a Move is short, and soon read by another worker.
 const (
 	stickyPatience = time.Second
-	movePatience   = 500 * time.Millisecond
+	movePatience   = time.Second / 2
 )
 
 // Run works until ctx ends, then finishes what it has in hand.

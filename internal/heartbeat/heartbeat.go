@@ -11,8 +11,8 @@ import (
 )
 
 // Every is the time between two heartbeats. It is well below the time after which a worker that
-// does not heartbeat counts as lost: two seconds, while a customer may be closed.
-const Every = time.Second / 2
+// does not heartbeat counts as lost: a second, while a customer may be closed.
+const Every = time.Second / 4
 
 // Beside calls send at once and then at every interval, until stop is called or ctx ends. After
 // stop it is not called any more. An activity that must be taken for alive while it finishes

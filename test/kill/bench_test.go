@@ -205,18 +205,22 @@ func (b *bench) submit(ctx context.Context) {
 	require.NoError(b.t, err, string(out))
 }
 
-// send asks for the customer on a side: back home, or away again.
+// send asks for the customer on a side: back home, or away again. It asks again when it is refused:
+// an Update that a workflow gets in one task with the event that ends a phase is judged by the
+// phase before, while a query in that moment tells of the one after.
 func (b *bench) send(ctx context.Context, t *testing.T, id string, to migration.Side) {
 	t.Helper()
 	at := client.Aim{Plan: b.lab.Shape.Name, Customer: id}
 	k := migration.Command{By: "operator", Reason: "test"}
 	var err error
-	if to == migration.OnPrem {
-		_, err = b.client.Rollback(ctx, at, k)
-	} else {
-		_, err = b.client.Retry(ctx, at, k)
-	}
-	require.NoError(t, err)
+	require.True(t, eventually(func() bool {
+		if to == migration.OnPrem {
+			_, err = b.client.Rollback(ctx, at, k)
+		} else {
+			_, err = b.client.Retry(ctx, at, k)
+		}
+		return err == nil
+	}), "%v", err)
 }
 
 // settled waits until the customer rests where it was sent.

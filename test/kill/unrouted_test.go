@@ -15,7 +15,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/lab"
 	"github.com/drover-migration/drover/lab/gate"
 	pggate "github.com/drover-migration/drover/lab/pg/gate"
@@ -52,17 +51,18 @@ func newFront(t *testing.T, l *lab.Lab) *front {
 	return f
 }
 
-// opened has do run when a freeze has just ended, and answers when its Move has verified its route.
+// opened has do run when a freeze has just ended, before its route is set, and answers when its
+// Move has verified the route.
 func opened(both []*twin, do func()) <-chan time.Duration {
 	routed := make(chan time.Duration, 1)
 	var at atomic.Pointer[time.Time]
 	for _, w := range both {
 		w.temporal.Set(func(_ context.Context, e gate.Event) bool {
 			switch now := time.Now(); {
-			case e.When != gate.Completion || !strings.HasPrefix(e.WorkflowID, "move/"):
-			case e.Activity == "FreezeCustomer" && at.CompareAndSwap(nil, &now):
+			case !strings.HasPrefix(e.WorkflowID, "move/"):
+			case e.When == gate.Delivery && e.Activity == "ReconcileRoute" && at.CompareAndSwap(nil, &now):
 				do()
-			case e.Activity == "VerifyRoute" && at.Load() != nil:
+			case e.When == gate.Completion && e.Activity == "VerifyRoute" && at.Load() != nil:
 				select {
 				case routed <- time.Since(*at.Load()):
 				default:
@@ -100,8 +100,7 @@ func (b *bench) unrouted(ctx context.Context, t *testing.T, both []*twin, f *fro
 				w.onprem.Set(func(pggate.Event) bool { return false })
 			}
 		})
-		_, err := b.client.Retry(ctx, client.Aim{Plan: b.lab.Shape.Name, Customer: id}, migration.Command{By: "operator", Reason: "test"})
-		require.NoError(t, err)
+		b.send(ctx, t, id, migration.AWS)
 		select {
 		case d := <-routed:
 			t.Logf("routed %s after the open", d.Round(time.Millisecond))

@@ -108,9 +108,10 @@ const (
 	heartbeat       = 5 * time.Second  // without a heartbeat of a probe's: its worker is lost
 
 	// FreezeHeartbeat is the time after which the worker of a freeze is given up, or of another
-	// step for which a closed customer may wait. With what Temporal waits for the worker that has
-	// the Move in memory, another worker goes on within three seconds.
-	FreezeHeartbeat = 2 * time.Second
+	// step for which a closed customer may wait. Temporal's timers are late by up to a second
+	// (history.timerProcessorMaxTimeShift), and it waits about as long for the worker that has the
+	// Move in memory: another worker goes on within three seconds.
+	FreezeHeartbeat = time.Second
 
 	// RouteLimit is how long the route of a customer may stay behind its data. Nobody serves it
 	// meanwhile: one that cannot be routed to AWS by then goes home, where its old route is right.
