@@ -154,6 +154,9 @@ func TestCustomerStartedAnewAfterEverythingWasLost(t *testing.T) {
 	forEach(t, func(t *testing.T, n int) {
 		calls := roundTrip(t, n)
 		for ends, last := range calls {
+			if n == 3 && ends%3 != 0 {
+				continue // a third database adds an order of two others, not a step
+			}
 			for _, m := range []mishap{neverHeard, tooLate} {
 				t.Run(fmt.Sprintf("in call %d, %s, which %s", ends, last, m), func(t *testing.T) {
 					s := newStage(t, n, migration.OnPrem)
