@@ -403,6 +403,19 @@ type Window struct {
 	Zone  string    `json:"zone"` // IANA name, for display
 }
 
+// backFactor is how many customers of a batch come back at a time, as a multiple of those that go,
+// where the plan does not say: a way back is urgent.
+const backFactor = 2
+
+// Slots are how many customers of a batch may be on their way at a time: to AWS, and back.
+func (b Batch) Slots(p Policy) (going, back int) {
+	going = max(b.Concurrency, 1)
+	if back = p.BackConcurrency; back == 0 {
+		back = backFactor * going
+	}
+	return going, back
+}
+
 // Closes is the end of the window.
 func (w Window) Closes() time.Time { return w.Opens.Add(w.For.D()) }
 

@@ -37,7 +37,8 @@ type PostgresRef struct {
 // CheckPostgresRequest names the tenants that will move.
 type CheckPostgresRequest struct {
 	PostgresRef
-	Tenants []int64 `json:"tenants"`
+	Tenants []int64         `json:"tenants"`
+	Moves   preflight.Moves `json:"moves"` // of the plan, at a time
 }
 
 // CheckPostgresResult is everything found at once.
@@ -59,7 +60,7 @@ func (a *Activities) CheckPostgres(ctx context.Context, req CheckPostgresRequest
 			Remedy: "check address, credentials and network from the site's worker",
 		}}}, nil
 	}
-	found, err := preflight.Check(ctx, p, req.Tenants)
+	found, err := preflight.Check(ctx, p, req.Tenants, req.Moves)
 	return CheckPostgresResult{Findings: found}, classify(err)
 }
 

@@ -56,6 +56,10 @@ const (
 	laneConns = 4
 )
 
+// Connections is how many connections a worker may hold to one side while so many customers are on
+// their way: one each before and after its freeze, as far as there are, and the lane.
+func Connections(moving int) int { return min(moving, poolConns) + laneConns }
+
 // settings are pinned on every connection: two servers must print a row alike for its hash to be
 // alike, no statement may hang, and what was answered must outlive a crash.
 var settings = map[string]string{

@@ -491,11 +491,6 @@ func (b *batch) end(ctx workflow.Context) {
 	}
 }
 
-// backFactor is how many customers come back at a time, as a multiple of those that go at a time.
-// All share the connections that the customers' freezes need, and a way back that waits for a
-// connection inside its freeze gives up.
-const backFactor = 2
-
 // takeBack asks everyone that has gone to come home, so many at a time, and waits until they have.
 func (b *batch) takeBack(ctx workflow.Context) {
 	if b.TakeBack != nil {
@@ -544,10 +539,8 @@ func (b *batch) recalls() (next *member, under int) {
 
 // backSlots is how many customers may be on their way back at a time.
 func (b *batch) backSlots() int {
-	if n := b.plan.Policy.BackConcurrency; n > 0 {
-		return n
-	}
-	return backFactor * max(b.in.Batch.Concurrency, 1)
+	_, back := b.in.Batch.Slots(b.plan.Policy)
+	return back
 }
 
 func (b *batch) backWord() mail.Back { return mail.Back{Wish: *b.Back, Round: b.Round} }

@@ -591,7 +591,7 @@ func TestABatchIsDismissedWithItsCustomersWhereItsTurnHasNotCome(t *testing.T) {
 
 func TestTheWayBackHasSlotsOfItsOwn(t *testing.T) {
 	for name, c := range map[string]struct{ policy, most int }{
-		"twice as many as go at a time": {0, 2 * backFactor}, "as many as the plan says": {3, 3},
+		"twice as many as go at a time": {0, 4}, "as many as the plan says": {3, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHerd(t, 9)

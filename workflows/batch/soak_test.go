@@ -65,7 +65,7 @@ func TestWhoIsUnwellInTheSoakGoesHomeInTheSlotsOfTheWayBack(t *testing.T) {
 		require.Equal(t, 1, h.says().Counts.OnAWS)
 	})
 	h.run()
-	require.Equal(t, backFactor, h.most.back)
+	require.Equal(t, 2, h.most.back, "twice as many as go")
 }
 
 // A worker that reaches nothing is no reason to move anybody, and none to let a soak end.

@@ -175,6 +175,10 @@ func (p *preflight) databases(ctx workflow.Context) (found []migration.Finding, 
 		s := work.Survey.At(ctx, d.Site(), "check "+d.Name)
 		req := postgres.CheckPostgresRequest{PostgresRef: postgres.PostgresRef{Plan: p.ref.Plan, Dataset: d,
 			Target: p.plan.Target(d.Target())}, Tenants: p.plan.Tenants[d.Name]}
+		for _, b := range p.plan.Batches {
+			going, back := b.Slots(p.plan.Policy)
+			req.Moves.Going, req.Moves.Back = max(req.Moves.Going, going), max(req.Moves.Back, back)
+		}
 		if err := workflow.ExecuteActivity(s, work.Postgres.CheckPostgres, req).Get(s, &r); err != nil {
 			return nil, err
 		}

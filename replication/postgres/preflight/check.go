@@ -30,6 +30,7 @@ var checks = []struct {
 	{"long-transactions", side(longTransactions)},
 	{"other-subscription", side(otherSubscription)},
 	{"lock-table", side(lockTable)},
+	{"connections", side(room)},
 	{"password-logged", side(passwordLogged)},
 	{"connectivity", side(connectivity)},
 
@@ -114,10 +115,17 @@ func tenants(ask func(context.Context, *survey, postgres.Table) error) scope {
 	})
 }
 
+// Moves are how many customers a plan may have on their way at a time: to AWS, and back.
+type Moves struct {
+	Going int `json:"going"`
+	Back  int `json:"back"`
+}
+
 // survey is one preflight: what was read, and what was found.
 type survey struct {
 	*postgres.Pair
 	tenants  []int64
+	moves    Moves
 	versions map[migration.Side]int
 	tables   map[migration.Side][]postgres.Table
 	prepared bool // both subscriptions stand: what Prepare made is no obstacle
@@ -153,8 +161,8 @@ func setting(at *postgres.Server) string {
 // Check reads everything that must hold before Prepare, on both servers, and reports all of it at
 // once. It changes nothing; what it tries, it rolls back. An error means that something could not
 // be asked.
-func Check(ctx context.Context, p *postgres.Pair, tenants []int64) ([]migration.Finding, error) {
-	s := &survey{Pair: p, tenants: tenants}
+func Check(ctx context.Context, p *postgres.Pair, tenants []int64, moves Moves) ([]migration.Finding, error) {
+	s := &survey{Pair: p, tenants: tenants, moves: moves}
 	if err := s.read(ctx); err != nil {
 		return nil, fmt.Errorf("check dataset %s: %w", p.Name, err)
 	}

@@ -15,7 +15,7 @@ import (
 
 func TestCheckFindsNothingInTheOrdersApplication(t *testing.T) {
 	r := pairtest.New(t)
-	found, err := Check(t.Context(), r.Pair, []int64{1, 2})
+	found, err := Check(t.Context(), r.Pair, []int64{1, 2}, Moves{})
 	require.NoError(t, err)
 	require.Empty(t, migration.Blockers(found))
 	require.Equal(t, []string{"postgres-replica-identity"},
@@ -23,7 +23,7 @@ func TestCheckFindsNothingInTheOrdersApplication(t *testing.T) {
 		"the table without a key")
 	r.Prepare(2)
 	r.Synced()
-	found, err = Check(t.Context(), r.Pair, []int64{1, 2})
+	found, err = Check(t.Context(), r.Pair, []int64{1, 2}, Moves{})
 	require.NoError(t, err)
 	require.Empty(t, migration.Blockers(found), "what Drover made is no obstacle")
 }
@@ -61,7 +61,7 @@ func TestCheckReportsEverythingAtOnce(t *testing.T) {
 	require.NoError(t, err)
 	p.OnPrem.Pool.Close()
 	p.OnPrem = onprem
-	found, err := Check(t.Context(), p, []int64{1, -7})
+	found, err := Check(t.Context(), p, []int64{1, -7}, Moves{})
 	require.NoError(t, err)
 	var got []string
 	for _, f := range found {

@@ -168,7 +168,7 @@ func TestCheckSaysHowManyTenantsATransactionMayWriteFor(t *testing.T) {
 	r := pairtest.New(t)
 	r.Must(s, "INSERT INTO acct SELECT g, 0 FROM generate_series(1, 20000) g")
 	r.Must(s, "ANALYZE acct")
-	list, err := Check(t.Context(), r.Pair, []int64{1})
+	list, err := Check(t.Context(), r.Pair, []int64{1}, Moves{})
 	require.NoError(t, err)
 	at := slices.IndexFunc(list, func(f migration.Finding) bool { return f.Check == "postgres-lock-table" })
 	require.GreaterOrEqual(t, at, 0)

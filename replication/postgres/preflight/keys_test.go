@@ -40,7 +40,7 @@ func TestCheckFindsKeysThatTenantsShare(t *testing.T) {
 		t.Run(x.name, func(t *testing.T) {
 			r.Must(s, x.sql)
 			defer r.Must(s, "DROP TABLE t")
-			found, err := Check(t.Context(), r.Pair, []int64{1})
+			found, err := Check(t.Context(), r.Pair, []int64{1}, Moves{})
 			require.NoError(t, err)
 			var got []string
 			for _, f := range found {

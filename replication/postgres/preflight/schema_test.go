@@ -15,7 +15,7 @@ func TestCheckComparesASchemaThatStandsOnAWS(t *testing.T) {
 	require.NoError(t, r.Dst.Exec(t.Context(), r.DB, pg.Schema))
 	target := func(t *testing.T) (out []string) {
 		t.Helper()
-		found, err := Check(t.Context(), r.Pair, []int64{1})
+		found, err := Check(t.Context(), r.Pair, []int64{1}, Moves{})
 		require.NoError(t, err)
 		for _, f := range found {
 			if f.Check == "postgres-target-schema" {

@@ -20,7 +20,7 @@ import (
 // found is what Check says, "severity check subject".
 func found(r *pairtest.Rig, p *postgres.Pair) (out []string) {
 	r.Helper()
-	list, err := Check(r.Context(), p, []int64{1})
+	list, err := Check(r.Context(), p, []int64{1}, Moves{})
 	require.NoError(r, err)
 	for _, f := range list {
 		require.NotEmpty(r, f.Remedy, f.Check)
@@ -208,4 +208,38 @@ func TestCheckNamesTablesWhoseRowsTheRoleMayNotSee(t *testing.T) {
 	r.Synced()
 	r.Move(s, 1, pairtest.Try(1, 1))
 	r.Move(d, 1, pairtest.Try(2, 1))
+}
+
+func TestCheckRelatesTheMovesAtATimeToTheConnectionsThatThereAre(t *testing.T) {
+	few := ownServer(t, "few")
+	require.NoError(t, few.Exec(t.Context(), "postgres", "ALTER SYSTEM SET max_connections = 20"))
+	require.NoError(t, few.Stop(pg.Fast))
+	require.NoError(t, few.Restart(t.Context()))
+	r := pairtest.NewOn(t, few, pairtest.AWS)
+	says := func(m Moves) []string {
+		list, err := Check(t.Context(), r.Pair, []int64{1}, m)
+		require.NoError(t, err)
+		var out []string
+		for _, f := range list {
+			if f.Check == "postgres-connections" {
+				out = append(out, fmt.Sprintf("%s %s: %s", f.Severity, f.Subject, f.Reason))
+			}
+		}
+		return out
+	}
+	take := func(n int) {
+		for range n {
+			c, err := pgx.Connect(t.Context(), few.DSN("postgres"))
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = c.Close(context.Background()) })
+		}
+	}
+	require.Empty(t, says(Moves{Going: 4, Back: 8}), "20, less 3 for superusers, are enough for 12 and the freeze")
+	take(3)
+	require.Empty(t, says(Moves{Going: 1, Back: 2}))
+	require.Equal(t, []string{"warning database orders on premises: 14 connections are free, and a worker takes 16 while 4 customers go " +
+		"and 8 come back at a time: a Move that waits for one is late, or given up"}, says(Moves{Going: 4, Back: 8}))
+	take(10)
+	require.Equal(t, []string{"blocker database orders on premises: 4 connections are free, and one Move needs 5"},
+		says(Moves{Going: 1, Back: 2}))
 }

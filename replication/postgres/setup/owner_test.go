@@ -58,7 +58,7 @@ func TestASecondPlanIsRefusedAndTheFirstOnesWayBackStands(t *testing.T) {
 	r.Must(d, "INSERT INTO audit VALUES (1, now(), NULL, 'written at home on AWS')")
 
 	rival := rival(r)
-	found, err := preflight.Check(t.Context(), rival, []int64{1, 2})
+	found, err := preflight.Check(t.Context(), rival, []int64{1, 2}, preflight.Moves{})
 	require.NoError(t, err)
 	subjects, first := blockers(found, "postgres-other-plan")
 	require.Equal(t, []string{"database orders on premises", "database orders on AWS"}, subjects)
@@ -93,7 +93,7 @@ func TestOfTwoPlansThatPrepareAtTheSameMomentOneGoesOn(t *testing.T) {
 		r.Rows(3)
 		plans := []*postgres.Pair{r.Pair, rival(r)}
 		for _, p := range plans {
-			found, err := preflight.Check(t.Context(), p, []int64{1, 2, 3})
+			found, err := preflight.Check(t.Context(), p, []int64{1, 2, 3}, preflight.Moves{})
 			require.NoError(t, err)
 			require.Empty(t, migration.Blockers(found))
 		}

@@ -172,7 +172,7 @@ func TestAPasswordThatIsRotatedWhileCustomersMove(t *testing.T) {
 	m.Vault.Set("awssm://orders", "hunter2")
 	p.AWS.Reset()
 	require.NoError(t, p.AWS.Pool.Ping(ctx), "a secret that cannot be read leaves what was known last")
-	_, err := preflight.Check(ctx, p, []int64{1})
+	_, err := preflight.Check(ctx, p, []int64{1}, preflight.Moves{})
 	require.ErrorContains(t, err, `log in to the database on AWS: the secret awssm://orders is not JSON {"username": .., "password": ..}`)
 	require.NotContains(t, err.Error(), "hunter2")
 	m.Keep(r.Dst, "wrong-secret")
@@ -202,7 +202,7 @@ func TestThePlanIsEnoughToConnectAsARoleThatIsNoSuperuser(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, fmt.Sprintf("%v %+v %#v", peer, peer, peer), password)
 
-	found, err := preflight.Check(ctx, p, []int64{1})
+	found, err := preflight.Check(ctx, p, []int64{1}, preflight.Moves{})
 	require.NoError(t, err)
 	require.Empty(t, migration.Blockers(found))
 	r.Rows(1)
