@@ -61,7 +61,7 @@ func (b *bucket) listPages(ctx context.Context, after, upTo string) iter.Seq2[[]
 	return func(yield func([]listed, error) bool) {
 		pages := s3.NewListObjectsV2Paginator(b.api, in)
 		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx, b.options...)
+			page, err := pages.NextPage(ctx, append(slices.Clone(b.options), decoded)...)
 			if err != nil {
 				yield(nil, fmt.Errorf("list s3://%s/%s: %w", b.name, b.prefix, err))
 				return
