@@ -150,7 +150,7 @@ func (a *app) login(ctx context.Context, board string, token migration.SecretRef
 	if err != nil {
 		return err
 	}
-	pass := ""
+	var pass string
 	if token != "" {
 		pass, err = passByToken(ctx, board, token, public)
 	} else {
