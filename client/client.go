@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/drover-migration/drover/internal/codec"
+	"github.com/drover-migration/drover/internal/identity"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -27,11 +28,26 @@ const DefaultTimeout = 10 * time.Second
 type Client struct {
 	temporal client.Client
 	payloads converter.DataConverter
+	prove    prover
+}
+
+// prover signs commands; without a holder they are sent as they are.
+type prover struct {
+	holder    *identity.Holder
+	namespace string
 }
 
 // New wraps a connection that was made with codec.DataConverter. The caller closes the connection.
 func New(temporal client.Client) *Client {
 	return &Client{temporal: temporal, payloads: codec.DataConverter()}
+}
+
+// As is the client for one person: each command carries the holder's signature. Namespace is
+// Temporal's, as workers know it.
+func (c *Client) As(namespace string, holder *identity.Holder) *Client {
+	out := *c
+	out.prove = prover{holder, namespace}
+	return &out
 }
 
 // attributes are the search attributes of Drover, all keywords.

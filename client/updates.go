@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"go.temporal.io/sdk/client"
 
+	"github.com/drover-migration/drover/internal/identity"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -85,6 +87,9 @@ func (c *Client) update(ctx context.Context, name string, at Aim, cmd migration.
 	ctx, cancel := within(ctx, DefaultTimeout)
 	defer cancel()
 	cmd.Until = until(ctx)
+	if err := c.prove.sign(name, at, &cmd); err != nil {
+		return migration.Accepted{}, err
+	}
 	// Each sending has an id of its own: a repeat must not be joined to a first one that is refused
 	// because it is late.
 	s := sending{client: c, at: at, doing: name + " " + at.String(), id: fmt.Sprintf("%s/%d", cmd.RequestID, cmd.Until.UnixMilli()),
@@ -100,6 +105,28 @@ func (c *Client) update(ctx context.Context, name string, at Aim, cmd migration.
 		return s.unanswered(ctx)
 	}
 	return out, c.updateProblem(ctx, s.doing, at, err)
+}
+
+// sign proves who gives a command, where the client is somebody's.
+func (p prover) sign(update string, at Aim, cmd *migration.Command) error {
+	if p.holder == nil {
+		return nil
+	}
+	doing := update + " " + at.String()
+	who := p.holder.Who()
+	if cmd.By != who.Name {
+		return &Problem{Kind: ErrRefused, Doing: doing, Why: fmt.Sprintf("%q is to ask, and %q has signed in", cmd.By, who.Name),
+			Next: "give it under your own name"}
+	}
+	if !time.Now().Before(who.Expires) {
+		return &Problem{Kind: ErrRefused, Doing: doing, Why: fmt.Sprintf("the sign-in of %s has run out", who.Name), Next: "sign in again"}
+	}
+	proof, err := p.holder.Sign(identity.Said{Namespace: p.namespace, Workflow: at.workflow(), Update: update, Command: *cmd})
+	if err != nil {
+		return problem(doing, err)
+	}
+	cmd.Proof = proof
+	return nil
 }
 
 // updateProblem tells a workflow that has ended from one that never was, and says what may be done

@@ -68,6 +68,9 @@ type Command struct {
 	// Until is when the one who asked stops waiting, by the clock of the machine that asked:
 	// whoever takes the command later refuses it. Zero: it is good whenever it is taken.
 	Until time.Time `json:"until,omitzero"`
+
+	// Proof says that By gave the command. Workers with identity keys refuse a command without.
+	Proof *Proof `json:"proof,omitempty"`
 }
 
 // Late refuses a command that is taken after its Until; nil: it is in time. Now is the workflow's

@@ -252,11 +252,14 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, who access.Identity
 		s.ask(w, r, who, a, v, http.StatusServiceUnavailable)
 		return
 	}
-	// The identity is the board's word. A worker that verifies who asked will take a signature of
-	// it beside these fields.
+	commands, err := s.commandsOf(who)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
 	cmd := migration.Command{RequestID: v.Request, By: who.Name, From: s.From + " (board, signed in by " + who.How + ")",
 		Reason: v.Reason, Token: token}
-	said, err := a.send(r.Context(), s.Commands, at, cmd)
+	said, err := a.send(r.Context(), commands, at, cmd)
 	line.Outcome, line.Why = outcomeOf(err), ""
 	if err != nil {
 		line.Why = err.Error()

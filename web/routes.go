@@ -33,12 +33,15 @@ func (s *Server) routes() []route {
 		{"GET /signin/oidc", everybody, s.signInByProvider},
 		{"GET /signin/oidc/back", everybody, s.backFromProvider},
 		{"POST /signout", everybody, s.signOut},
+		{"POST /login/token", everybody, s.lendByToken},
 		{"GET /link/{link}", everybody, s.openLink},
 
 		{"GET /m/{plan}/c/{customer}", ownGuest, s.customerPage},
 		{"GET /m/{plan}/c/{customer}/events", ownGuest, s.customerEvents},
 		{"GET /m/{plan}/c/{customer}/table/{file}", ownGuest, s.customerTable},
 
+		{"GET /login", viewers, s.loginPage},
+		{"POST /login", viewers, s.lend},
 		{"GET /{$}", viewers, s.plansPage},
 		{"GET /plans/{file}", viewers, s.plansTable},
 		{"GET /m/{plan}", viewers, s.boardPage},

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/identity"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/web/access"
 	"github.com/drover-migration/drover/web/board"
@@ -36,8 +37,15 @@ type Options struct {
 	Audit    *Audit
 	Log      hclog.Logger
 	From     string // the user and machine that the board runs as, USER@HOST: commands carry it
-	TLS      bool   // browsers reach the board by TLS, here or at a proxy before it
-	Limits   Limits
+
+	// Authority signs who has signed in, for the workers, and for the command line of whoever
+	// signs in there (drover login); nil: commands are not signed, and nobody signs in for one.
+	Authority *identity.Authority
+	// As gives the commands of one person, which are signed. It goes with Authority.
+	As func(*identity.Holder) Commands
+
+	TLS    bool // browsers reach the board by TLS, here or at a proxy before it
+	Limits Limits
 }
 
 // Server is the board's pages. It holds no state of a migration.

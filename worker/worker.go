@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/internal/heartbeat"
+	"github.com/drover-migration/drover/internal/identity"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows"
 )
@@ -28,7 +30,10 @@ type Options struct {
 	// Deployment and BuildID are this worker's version for Temporal's worker versioning; empty:
 	// workers are not versioned.
 	Deployment, BuildID string
-	Log                 hclog.Logger
+	// Identities are the keys of those who may say who gives a command; nil: a command is of
+	// whomever it names.
+	Identities *identity.Keys
+	Log        hclog.Logger
 }
 
 // How much a process does at a time. Watching a customer's health is one activity that mostly
@@ -84,6 +89,7 @@ type Activities struct {
 // It is for those who measure what workflows and workers cost by themselves.
 func Serve(ctx context.Context, o Options, open func(temporalclient.Client) Activities) error {
 	o.Client.Identity = o.Identity
+	o.Client.ConnectionOptions.DialOptions = append(slices.Clone(o.Client.ConnectionOptions.DialOptions), senders())
 	c, err := temporalclient.DialContext(ctx, o.Client)
 	if err != nil {
 		return client.Unreachable(o.Client.HostPort, err)
@@ -107,7 +113,7 @@ func Serve(ctx context.Context, o Options, open func(temporalclient.Client) Acti
 		w := worker.New(c, q.name, worker.Options{
 			MaxConcurrentActivityExecutionSize: q.atOnce, DisableWorkflowWorker: !q.workflows, StickyScheduleToStartTimeout: q.sticky,
 			MaxConcurrentActivityTaskPollers: q.polls, MaxConcurrentWorkflowTaskPollers: q.polls,
-			DeploymentOptions: o.deployment(), Interceptors: []interceptor.WorkerInterceptor{&answers{}},
+			DeploymentOptions: o.deployment(), Interceptors: o.interceptors(),
 			MaxHeartbeatThrottleInterval: heartbeat.Every, DefaultHeartbeatThrottleInterval: heartbeat.Every,
 			WorkerStopTimeout: 10 * time.Second,
 		})
@@ -124,6 +130,14 @@ func Serve(ctx context.Context, o Options, open func(temporalclient.Client) Acti
 	<-ctx.Done()
 	o.Log.Info("stopping")
 	return nil
+}
+
+func (o Options) interceptors() []interceptor.WorkerInterceptor {
+	out := []interceptor.WorkerInterceptor{&answers{}}
+	if o.Identities != nil {
+		out = append(out, &identities{keys: o.Identities})
+	}
+	return out
 }
 
 // clock refuses a machine whose clock is off. A server that does not tell its time is no reason not

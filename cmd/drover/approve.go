@@ -15,8 +15,10 @@ func (a *app) approveCommand() *cobra.Command {
 		Use:   "approve PLAN BATCH",
 		Short: "Approve a batch's gate",
 		Long: `Adds your approval to a batch that waits for it. A batch that needs approvals of
-several people counts each name that --by gives once. Who uses a name is not
-proved: the user and machine that it was sent from are recorded beside it.`,
+several people counts each name once. Where workers have --identity-keys, the
+name is the one that you have signed in under (drover login); else it is the one
+that --by gives. That is not proved: the user and machine that it was sent from
+are recorded beside it.`,
 		Example: `  drover approve orders canary --reason CHG-1042`,
 		Args:    asInput(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -82,7 +82,7 @@ Exit codes:
 	})
 	root.AddCommand(a.planCommand(), a.submitCommand(), a.statusCommand(), a.inventoryCommand(), a.approveCommand(), a.pauseCommand(),
 		a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(), a.doctorCommand(), a.workerCommand(),
-		a.webCommand(), a.versionCommand(), exitCodesTopic())
+		a.webCommand(), a.loginCommand(), a.logoutCommand(), a.versionCommand(), exitCodesTopic())
 	root.SetHelpCommand(helpCommand(root))
 	// Cobra prints flags however long their lines become; this is for a terminal of 80 columns.
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
@@ -175,7 +175,7 @@ func (a *app) connected(ctx context.Context, use func(context.Context, *client.C
 		return client.Unreachable(opts.HostPort, err)
 	}
 	defer t.Close()
-	return use(ctx, client.New(t))
+	return use(ctx, signer(client.New(t), opts.Namespace))
 }
 
 // patience bounds one request.
@@ -190,7 +190,7 @@ type wish struct {
 
 func (w *wish) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&w.by, "by", "", "who asks (default $USER)")
+	f.StringVar(&w.by, "by", "", "who asks (default who has signed in, or $USER)")
 	f.StringVar(&w.reason, "reason", "", "why, for the record")
 	f.StringVar(&w.request, "request-id", "", "repeats of one id are one command (default a new one)")
 }
@@ -199,7 +199,7 @@ func (w *wish) command() migration.Command {
 	if w.request == "" {
 		w.request = uuid.NewString()
 	}
-	return migration.Command{RequestID: w.request, By: config.Who(w.by), From: sender(), Reason: w.reason}
+	return migration.Command{RequestID: w.request, By: who(w.by), From: sender(), Reason: w.reason}
 }
 
 // sender is the user and the machine that a command is sent from, whatever --by says.
@@ -234,6 +234,9 @@ func parseOutput(s string) (printer.Format, error) {
 
 // send carries out an operator's command and prints what was answered.
 func (a *app) send(ctx context.Context, subject string, do func(context.Context, *client.Client) (migration.Accepted, error)) error {
+	if _, err := holder(); err != nil {
+		return err
+	}
 	return a.connected(ctx, func(ctx context.Context, c *client.Client) error {
 		ctx, cancel := a.patience(ctx)
 		defer cancel()

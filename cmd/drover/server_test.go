@@ -134,6 +134,7 @@ func startTemporal(t *testing.T) temporalclient.Client {
 	t.Setenv("TEMPORAL_ADDRESS", dev.FrontendHostPort())
 	t.Setenv("TEMPORAL_NAMESPACE", "default")
 	t.Setenv("USER", "ann")
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir()) // nobody has signed in
 	return dev.Client()
 }
 

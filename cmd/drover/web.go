@@ -17,6 +17,7 @@ import (
 	temporalclient "go.temporal.io/sdk/client"
 
 	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/identity"
 	"github.com/drover-migration/drover/internal/secrets"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/web"
@@ -29,7 +30,7 @@ type webOptions struct {
 	listen, url       string
 	cert, certKey     string
 	tokens, key       string
-	audit             string
+	audit, identity   string
 	every, session    time.Duration
 	issuer, clientID  string
 	secret, roleClaim string
@@ -47,7 +48,9 @@ number of boards may run; they read Temporal and keep no state.
 
 A viewer looks, an operator or a lead also approves, pauses, resumes, holds,
 retries and rolls back, under the name of the sign-in. Whatever anybody did or
-was refused is a line of the audit.
+was refused is a line of the audit. With --identity-key commands carry the name
+signed: workers that have the public key (drover worker --identity-keys) take no
+others, and people sign in here for their command line (drover login).
 
 Without TLS the board listens on loopback alone, unless --url begins with
 https://: then a proxy before it ends TLS.`,
@@ -68,6 +71,8 @@ https://: then a proxy before it ends TLS.`,
 	f.StringVar(&o.tokens, "tokens", "", "file of people who sign in by token (drover web token)")
 	f.StringVar(&o.key, "key-file", "", "file of the secret that sessions and links are made from, 32 bytes or more "+
 		"(default a new one, which ends with the process)")
+	f.StringVar(&o.identity, "identity-key", "", "file of the key that names are signed with: in commands, and for command lines "+
+		"(drover web key)")
 	f.StringVar(&o.audit, "audit", "-", "file that the audit is appended to; -: standard error")
 	f.DurationVar(&o.every, "every", board.DefaultEvery, "how often to read a migration that somebody looks at")
 	f.DurationVar(&o.session, "session", access.SessionLife, "how long a sign-in is good")
@@ -75,8 +80,9 @@ https://: then a proxy before it ends TLS.`,
 	f.StringVar(&o.clientID, "oidc-client-id", "", "the board's name at the provider")
 	f.StringVar(&o.secret, "oidc-client-secret", "", "reference to the board's secret there: env://NAME or file:///path")
 	f.StringVar(&o.roleClaim, "oidc-role-claim", "roles", "claim of the ID token that names roles or groups")
-	f.StringArrayVar(&o.roles, "oidc-role", nil, "VALUE=ROLE: who has VALUE in the claim is a viewer, operator or lead; may be repeated")
-	cmd.AddCommand(a.webTokenCommand(), a.webLinkCommand())
+	f.StringArrayVar(&o.roles, "oidc-role", nil, "VALUE=ROLE: who has VALUE in the claim is a viewer, success, operator or lead; may be "+
+		"repeated")
+	cmd.AddCommand(a.webTokenCommand(), a.webLinkCommand(), a.webKeyCommand())
 	return cmd
 }
 
@@ -145,6 +151,11 @@ func (a *app) web(ctx context.Context, o webOptions) error {
 			return err
 		}
 	}
+	if o.identity != "" {
+		if made.Authority, err = identity.ReadAuthority(o.identity); err != nil {
+			return &badInput{err: err, next: "make one with `drover web key " + o.identity + "`"}
+		}
+	}
 	made.Sessions = access.NewSessions(made.Key, o.session, made.TLS, made.Tokens)
 	// It connects when it is first asked: a board that starts while Temporal is down says so on its
 	// pages.
@@ -157,6 +168,7 @@ func (a *app) web(ctx context.Context, o webOptions) error {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	made.Hub, made.Commands = board.NewHub(reading, c, o.every), c
+	made.As = func(h *identity.Holder) web.Commands { return c.As(opts.Namespace, h) }
 	defer func() { stop(); made.Hub.Wait() }()
 	return a.serveBoard(ctx, o, web.New(ctx, made))
 }
@@ -198,7 +210,8 @@ func (o webOptions) provider(ctx context.Context, key *access.Key) (*access.OIDC
 		value, name, _ := strings.Cut(r, "=")
 		role, err := access.ParseRole(name)
 		if err != nil || value == "" {
-			return nil, inputError("write it as VALUE=viewer, VALUE=operator or VALUE=lead", "--oidc-role %s gives no role", r)
+			return nil, inputError("write it as VALUE=viewer, VALUE=success, VALUE=operator or VALUE=lead",
+				"--oidc-role %s gives no role", r)
 		}
 		opts.Roles[value] = role
 	}
@@ -231,6 +244,30 @@ func (a *app) auditTo(path string) (io.Writer, func(), error) {
 	return f, func() { _ = f.Close() }, nil
 }
 
+func (a *app) webKeyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "key FILE",
+		Short: "Make the key that the board signs names with",
+		Long: `Writes a new private key (ed25519, PKCS 8) to FILE, which must not exist, and
+prints its public key, which the workers have in the file of --identity-keys.
+Whoever reads FILE can give commands under any name. To change the key, let the
+workers have both public keys for as long as a sign-in lasts.`,
+		Example: `  drover web key board-identity.pem > identity-keys.pem`,
+		Args:    asInput(cobra.ExactArgs(1)),
+		RunE: func(_ *cobra.Command, args []string) error {
+			made, err := identity.WriteAuthority(args[0])
+			if err != nil {
+				return &badInput{err: err, next: "give a FILE that is not there yet, in a folder that is"}
+			}
+			public, err := made.Public()
+			if err == nil {
+				_, err = a.out.Write(public)
+			}
+			return err
+		},
+	}
+}
+
 func (a *app) webTokenCommand() *cobra.Command {
 	var role string
 	cmd := &cobra.Command{
@@ -245,7 +282,7 @@ sessions that began with it.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			r, err := access.ParseRole(role)
 			if err != nil {
-				return &badInput{err: err, next: "give --role viewer, operator or lead"}
+				return &badInput{err: err, next: "give --role viewer, success, operator or lead"}
 			}
 			token, line, err := access.NewToken(args[0], r)
 			if err != nil {
@@ -255,8 +292,9 @@ sessions that began with it.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&role, "role", string(access.Viewer), "viewer, operator or lead")
-	completes(cmd, "role", string(access.Viewer), string(access.Operator), string(access.Lead))
+	cmd.Flags().StringVar(&role, "role", string(access.Viewer), "viewer, success, operator or lead")
+	completes(cmd, "role", string(access.Viewer), string(access.Success), string(access.Operator),
+		string(access.Lead))
 	return cmd
 }
 

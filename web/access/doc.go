@@ -2,5 +2,6 @@
 // an OpenID Connect provider, the sessions that follow from either, and signed links to one
 // customer.
 //
-// It knows nothing of migrations. A secret that it is given never reaches an error.
+// It knows nothing of migrations but the ranks of people. A secret that it is given never reaches
+// an error.
 package access

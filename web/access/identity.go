@@ -2,41 +2,36 @@ package access
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/drover-migration/drover/migration"
 )
 
 // Role is what somebody may do. The set is closed.
-type Role string
+type Role = migration.Rank
 
 // The roles. Guest is who opened a link: it sees one customer and nothing else.
 const (
 	Guest    Role = "guest"
-	Viewer   Role = "viewer"
-	Operator Role = "operator"
-	Lead     Role = "lead"
+	Viewer        = migration.Viewer
+	Success       = migration.Success
+	Operator      = migration.Operator
+	Lead          = migration.Lead
 )
 
 // ParseRole reads a role that a person can be given; Guest is none.
 func ParseRole(s string) (Role, error) {
-	switch r := Role(s); r {
-	case Viewer, Operator, Lead:
+	if r := Role(s); slices.Contains(migration.Ranks, r) {
 		return r, nil
-	default:
-		return "", fmt.Errorf("role %q is none of viewer, operator, lead", s)
 	}
+	return "", fmt.Errorf("role %q is none of viewer, success, operator, lead", s)
 }
-
-// MayAct says whether the role may send commands to a migration.
-func (r Role) MayAct() bool { return r == Operator || r == Lead }
-
-// Sees says whether the role sees every plan and customer.
-func (r Role) Sees() bool { return r == Viewer || r.MayAct() }
 
 // higher is the one of two roles that may do more.
 func higher(a, b Role) Role {
-	rank := map[Role]int{Viewer: 1, Operator: 2, Lead: 3}
-	if rank[a] >= rank[b] {
+	if slices.Index(migration.Ranks, a) >= slices.Index(migration.Ranks, b) {
 		return a
 	}
 	return b

@@ -31,6 +31,9 @@ func NewSessions(key *Key, life time.Duration, secure bool, tokens *Tokens) *Ses
 	return &Sessions{key: key, life: life, secure: secure, tokens: tokens, ended: map[string]time.Time{}}
 }
 
+// Life is how long a session is good.
+func (s *Sessions) Life() time.Duration { return s.life }
+
 // cookie is the session's name. With the prefix a browser takes it from this host alone, by TLS.
 func (s *Sessions) cookie() string {
 	if s.secure {
