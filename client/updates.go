@@ -77,6 +77,21 @@ func (c *Client) Rollback(ctx context.Context, at Aim, cmd migration.Command) (m
 	return c.update(ctx, migration.UpdateRollback, at, cmd)
 }
 
+// Note writes down what somebody says about a customer: the command's reason, its ticket, or both.
+func (c *Client) Note(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
+	return c.update(ctx, migration.UpdateNote, Aim{Plan: plan, Customer: customer}, cmd)
+}
+
+// Defer asks that a customer does not move before the command's time. A lead decides.
+func (c *Client) Defer(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
+	return c.update(ctx, migration.UpdateDefer, Aim{Plan: plan, Customer: customer}, cmd)
+}
+
+// Decide accepts or refuses a deferral, or ends one that was accepted.
+func (c *Client) Decide(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
+	return c.update(ctx, migration.UpdateDecide, Aim{Plan: plan, Customer: customer}, cmd)
+}
+
 // update sends a command and returns once it is recorded, which is quick: what it sets off goes on
 // in the workflow. A command without a request id gets one; to repeat a command safely, repeat its
 // id.

@@ -68,5 +68,8 @@ const (
 	UpdateHold     = "hold"     // Customer
 	UpdateRetry    = "retry"    // Customer, Batch
 	UpdateRollback = "rollback" // Customer, Batch, Migration
+	UpdateNote     = "note"     // Customer
+	UpdateDefer    = "defer"    // Customer: ask that it does not move before a time
+	UpdateDecide   = "decide"   // Customer: accept or refuse that
 	QueryStatus    = "status"   // Migration -> MigrationStatus, Batch -> BatchStatus (paged), Customer -> CustomerStatus
 )

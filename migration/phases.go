@@ -56,17 +56,18 @@ type Cause string
 
 // Causes. Empty: Drover could not go on by itself.
 const (
-	ByVerdict Cause = "verdict" // its own health
-	ByRoute   Cause = "route"   // its route could not be set
-	ByBatch   Cause = "batch"   // another customer's verdict takes the batch back
-	ByOrder   Cause = "order"   // an operator took the batch or the migration back
-	ByHand    Cause = "hand"    // an operator named this customer
-	ByAudit   Cause = "audit"   // its fences were not as they must be
+	ByVerdict  Cause = "verdict"  // its own health
+	ByRoute    Cause = "route"    // its route could not be set
+	ByBatch    Cause = "batch"    // another customer's verdict takes the batch back
+	ByOrder    Cause = "order"    // an operator took the batch or the migration back
+	ByHand     Cause = "hand"     // an operator named this customer
+	ByDeferral Cause = "deferral" // a lead has accepted that it does not move before a time
+	ByAudit    Cause = "audit"    // its fences were not as they must be
 )
 
 // Stays says whether only a retry that names the customer lets it go: a retry of its batch does
 // not.
-func (c Cause) Stays() bool { return c == ByHand || c == ByAudit }
+func (c Cause) Stays() bool { return c == ByHand || c == ByAudit || c == ByDeferral }
 
 // Unasked says whether no operator asked for it.
 func (c Cause) Unasked() bool { return c == ByVerdict || c == ByRoute || c == ByBatch }

@@ -17,7 +17,7 @@ const (
 var Ranks = []Rank{Viewer, Success, Operator, Lead}
 
 // least is the rank that a command needs at least, where it is not Operator.
-var least = map[string]Rank{}
+var least = map[string]Rank{UpdateNote: Success, UpdateDefer: Success, UpdateDecide: Lead}
 
 // Gives says whether the rank may give a command, by the name of its update.
 func (r Rank) Gives(update string) bool {

@@ -65,6 +65,10 @@ type Command struct {
 	Reason    string `json:"reason,omitempty"` // why
 	Token     int64  `json:"token,omitempty"`  // rollback, retry: the try it means; 0: whichever is the last
 
+	Ticket    string    `json:"ticket,omitempty"`   // note: where more of it stands, an address or a number
+	NotBefore time.Time `json:"notBefore,omitzero"` // defer: the customer is not to move before
+	Accept    bool      `json:"accept,omitempty"`   // decide: the deferral is accepted; false: refused, or ended
+
 	// Until is when the one who asked stops waiting, by the clock of the machine that asked:
 	// whoever takes the command later refuses it. Zero: it is good whenever it is taken.
 	Until time.Time `json:"until,omitzero"`
@@ -82,6 +86,22 @@ func (c Command) Late(now time.Time) error {
 	return fmt.Errorf("the command came too late and was withdrawn: it was good until %s by the clock of who asked, and was taken at %s"+
 		" by the server's; see that the two clocks agree, and ask again if it is still wanted",
 		c.Until.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+}
+
+// Deferral is a wish that a customer does not move before a time.
+type Deferral struct {
+	NotBefore time.Time `json:"notBefore"`
+	Asked     Event     `json:"asked"`
+	Decided   *Event    `json:"decided,omitempty"` // nil: no lead has yet
+	Accepted  bool      `json:"accepted,omitempty"`
+}
+
+// Remark is what somebody wrote down about a customer.
+type Remark struct {
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	Text   string    `json:"text,omitempty"`
+	Ticket string    `json:"ticket,omitempty"`
 }
 
 // Accepted answers an update: the command is recorded and will be carried out.
@@ -182,6 +202,8 @@ type CustomerStatus struct {
 	Verdict    *Verdict      `json:"verdict,omitempty"`
 	Moves      []MoveResult  `json:"moves,omitempty"`      // that changed the home, oldest first
 	RollbackMS []int64       `json:"rollbackMs,omitempty"` // verdict or request to homed and routed at the origin
+	Deferral   *Deferral     `json:"deferral,omitempty"`
+	Notes      []Remark      `json:"notes,omitempty"` // like the timeline in the customer's own status only, oldest first
 	Timeline   []Event       `json:"timeline,omitempty"`
 	Trying     []Trying      `json:"trying,omitempty"`
 }

@@ -402,7 +402,7 @@ func (b *batch) cutOver(ctx workflow.Context) {
 	for {
 		for b.mayAdmit(ctx) {
 			m := b.tally().next
-			m.Told = true
+			m.Told, m.Released = true, false
 			b.tellCustomer(ctx, m, mail.SignalGo, mail.Go{Round: b.Round})
 		}
 		if b.tally().settled() {
@@ -557,7 +557,7 @@ func (b *batch) stayed() string {
 // rest keeps the books until every customer has ended, and starts anew when an operator says so. It
 // says whether the batch is over.
 func (b *batch) rest(ctx workflow.Context) bool {
-	b.await(ctx, func() bool { return b.retry != nil || b.called(ctx) || b.tally().closed() })
+	b.await(ctx, func() bool { return b.retry != nil || b.called(ctx) || b.tally().closed() || b.released() })
 	switch {
 	case b.abort != nil:
 		b.leave(ctx)
@@ -571,8 +571,15 @@ func (b *batch) rest(ctx workflow.Context) bool {
 	case b.tally().closed():
 		b.tellMigration(ctx)
 		return true
+	case b.released():
+		b.Set(ctx, migration.BatchGate, b.gateWaits(ctx), "a deferral has ended")
 	}
 	return false
+}
+
+// released says whether a batch that is through has somebody to send out whose deferral has ended.
+func (b *batch) released() bool {
+	return b.Phase == migration.BatchDone && slices.ContainsFunc(b.Members, func(m *member) bool { return m.Released && !m.Told })
 }
 
 // took takes a customer's report.
@@ -588,7 +595,7 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 	}
 	// one that a round passes by does not hear of it
 	m.Heard = max(m.Heard, r.Round)
-	byHand := r.Status.Cause == migration.ByHand && was.Phase != migration.CustomerMovingBack // a rollback that fails is no hold
+	byHand := (r.Status.Cause == migration.ByHand || r.Status.Cause == migration.ByDeferral) && was.Phase != migration.CustomerMovingBack // a rollback that fails is no hold
 	incident := r.Status.Phase == migration.CustomerHeld && !byHand || r.Status.Phase == migration.CustomerMovingBack &&
 		r.Status.Cause.Unasked()
 	if incident && was.Phase != r.Status.Phase {
@@ -600,6 +607,9 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 				Reason: fmt.Sprintf("customer %s is not healthy on AWS (%s), and the batch goes back together", r.Status.ID,
 					r.Status.Reason)})
 		}
+	}
+	if was.Phase == migration.CustomerHeld && was.Cause == migration.ByDeferral && m.is(migration.CustomerWaiting) {
+		m.Told, m.Released = false, true // its deferral has ended: it goes as the others do
 	}
 	if !m.Told && m.Status.Home == migration.AWS { // it has been there since an earlier run of the plan, and soaks
 		m.Told, m.Heard = true, b.Round

@@ -42,6 +42,7 @@ type herd struct {
 	aws       map[string]bool           // has been on AWS since an earlier run of the plan, and soaks
 	was       *migration.BatchStatus    // what a batch had reported that was terminated
 	stands    map[string]migration.Side // where the data says that a customer is homed, if not on AWS
+	deferred  map[string]time.Duration  // how long a lead has accepted that it does not move
 	unrouted  map[string]string         // what is wrong with a route
 	blind     string                    // why the worker reaches nothing
 	mu        sync.Mutex
@@ -216,6 +217,17 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 	})
 	if h.late > 0 {
 		_ = workflow.Sleep(ctx, h.late)
+	}
+	if d := h.deferred[in.ID]; d > 0 {
+		c.Phase, c.Cause = migration.CustomerHeld, migration.ByDeferral
+		report()
+		for end := workflow.Now(ctx).Add(d); workflow.Now(ctx).Before(end); {
+			if work.AwaitFor(ctx, end.Sub(workflow.Now(ctx)), "", func() bool { return goes }); goes {
+				goes = false
+				report() // that it has heard, and stays
+			}
+		}
+		c.Phase, c.Cause, round = migration.CustomerWaiting, "", max(0, round-1)
 	}
 	soaks := h.aws[in.ID]
 	if soaks {

@@ -13,6 +13,8 @@ type member struct {
 	Order  mail.Order               `json:"order"`  // of that report; zero: it has not reported yet
 	Told   bool                     `json:"told"`   // in this round: to go, or that it is not asked
 	Heard  int                      `json:"heard"`  // the round that it has answered
+	// Released is set when the customer's deferral has ended, until it is told to go.
+	Released bool `json:"released,omitempty"`
 	// Recalled is set when the customer has been told to come back with its batch: what it had last
 	// reported then.
 	Recalled *mail.Order `json:"recalled,omitempty"`

@@ -50,6 +50,8 @@ type State struct {
 	Unjudged   bool                   `json:"unjudged,omitempty"` // a person lets it go on without a baseline
 	Ends       time.Time              `json:"ends,omitzero"`      // of the bake or the soak under way
 	BackSince  time.Time              `json:"backSince,omitzero"` // when going back was decided
+	Deferral   *migration.Deferral    `json:"deferral,omitempty"`
+	Remarks    []migration.Remark     `json:"remarks,omitempty"`  // what people wrote down, newest last
 	Unrouted   string                 `json:"unrouted,omitempty"` // why its route does not follow its home
 	Seen       *mail.Seen             `json:"seen,omitempty"`     // what its batch has seen of it in its soak, and nothing has followed from yet
 	Trouble    string                 `json:"trouble,omitempty"`  // what an audit found last; it holds the customer once
@@ -95,7 +97,7 @@ func (c *customer) setup(ctx workflow.Context) error {
 	c.Hooks = status.Hooks{Describe: c.describe, MayDo: c.mayDo, Changed: c.report}
 	err := workflow.SetQueryHandlerWithOptions(ctx, migration.QueryStatus, func() (migration.CustomerStatus, error) {
 		s := c.status()
-		s.Timeline = c.Timeline
+		s.Timeline, s.Notes = c.Timeline, c.Remarks
 		return s, nil
 	}, workflow.QueryHandlerOptions{Description: "Where the customer is homed, what it waits for, its Moves, verdict and timeline."})
 	if err != nil {
@@ -146,11 +148,11 @@ func (c *customer) setup(ctx workflow.Context) error {
 			},
 		}
 	}
-	return c.Handle(ctx,
+	return c.Handle(ctx, append(c.wishes(),
 		command(hold, migration.UpdateHold, "Leave the customer where it is, open, and do nothing by yourself until retry or rollback."),
 		command(retry, migration.UpdateRetry, "Go on with a customer that is held or was rolled back."),
 		command(back, migration.UpdateRollback, "Move the customer back home, with everything written since."),
-	)
+	)...)
 }
 
 // order takes an order; the phase under way looks at it.

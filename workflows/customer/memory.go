@@ -26,6 +26,7 @@ type memory struct {
 	Ends     time.Time               `json:"ends,omitzero"`
 	Baseline *health.Baseline        `json:"baseline,omitempty"`
 	Unjudged bool                    `json:"unjudged,omitempty"`
+	Deferral *migration.Deferral     `json:"deferral,omitempty"`
 
 	// Of its batch's memory only.
 	Round int                       `json:"round,omitempty"`
@@ -38,7 +39,8 @@ func (c *customer) remember(ctx workflow.Context) error {
 	if c.Home == migration.NoHome || len(c.slice.Databases) == 0 {
 		return nil
 	}
-	m := memory{Phase: c.Phase, Since: c.Since, Reason: c.Reason, Cause: c.Cause, Ends: c.Ends, Baseline: c.Baseline, Unjudged: c.Unjudged}
+	m := memory{Phase: c.Phase, Since: c.Since, Reason: c.Reason, Cause: c.Cause, Ends: c.Ends, Baseline: c.Baseline, Unjudged: c.Unjudged,
+		Deferral: c.Deferral}
 	return c.write(ctx, m)
 }
 

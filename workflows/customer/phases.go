@@ -29,6 +29,7 @@ func (c *customer) wait(ctx workflow.Context) {
 // setOut begins the way to AWS.
 func (c *customer) setOut(ctx workflow.Context) {
 	c.Go, c.Tries, c.Why, c.Verdict, c.Cause, c.Unrouted, c.Unjudged = false, 0, "", nil, "", "", false
+	c.Deferral = nil
 	c.Set(ctx, migration.CustomerMoving, migration.WaitNothing, "")
 }
 
@@ -232,14 +233,22 @@ func (c *customer) cameHome(ctx workflow.Context, why string) {
 // rest is for a human, or for the batch to start anew.
 func (c *customer) rest(ctx workflow.Context) {
 	until := func() bool { return c.wanted() || c.Go && c.Home == migration.OnPrem }
-	if c.Unrouted != "" {
+	deferral, deferred := c.restsFor(ctx)
+	if deferred {
+		over := c.Deferral
+		work.AwaitFor(ctx, deferral, "until the deferral of "+c.in.ID+" ends",
+			func() bool { return until() || c.Deferral != over || c.mustRenew(ctx) })
+		deferral, deferred = c.restsFor(ctx)
+	} else if c.Unrouted != "" {
 		work.AwaitFor(ctx, c.routeAgain, "before the route of "+c.in.ID+" is set again", until)
 	} else {
 		c.sleep(ctx, until)
 	}
 	switch {
 	case ctx.Err() != nil || c.obey(ctx):
-	case c.Unrouted != "" && !until():
+	case deferred && deferral == 0:
+		c.deferralEnds(ctx)
+	case c.Unrouted != "" && !deferred && !until():
 		c.reroute(ctx)
 	case !until():
 	case c.Go && c.Cause.Stays():

@@ -22,7 +22,7 @@ func Start(ctx workflow.Context, in Input) bool {
 // not know better. round and told are its batch's.
 func Again(in Input, last migration.CustomerStatus, round int, told bool) Input {
 	in.Was = &memory{
-		Phase: last.Phase, Since: last.Since, Reason: last.Reason, Cause: last.Cause, Ends: last.Until,
+		Phase: last.Phase, Since: last.Since, Reason: last.Reason, Cause: last.Cause, Ends: last.Until, Deferral: last.Deferral,
 		Told: told, Round: round, Last: &last,
 	}
 	return in

@@ -17,7 +17,7 @@ func (c *customer) status() migration.CustomerStatus {
 		ID: c.in.ID, Name: c.slice.Customer.Name, Batch: c.in.Batch, Home: c.Home, Phase: c.Phase, WaitingFor: c.Waiting, Since: c.Since,
 		Until: c.until(),
 		Token: c.Token, Tries: c.Tries, Reason: c.Reason, MayDo: c.mayDo(), Verdict: c.Verdict, Moves: c.Moves, RollbackMS: c.RollbackMS,
-		Cause: c.Cause,
+		Cause: c.Cause, Deferral: c.Deferral,
 	}
 }
 
@@ -38,7 +38,7 @@ func (c *customer) report(ctx workflow.Context) {
 
 func (c *customer) mayDo() []string {
 	return status.MayDo(func(name string) error { return c.allowed(name, migration.Command{}) }, migration.UpdateHold,
-		migration.UpdateRetry, migration.UpdateRollback)
+		migration.UpdateRetry, migration.UpdateRollback, migration.UpdateNote, migration.UpdateDefer, migration.UpdateDecide)
 }
 
 // allowed refuses a command that would do nothing or mean something else than the operator thinks.
@@ -52,7 +52,24 @@ func (c *customer) allowed(name string, cmd migration.Command) error {
 		if c.Phase != migration.CustomerHeld && !c.ended() {
 			return nil
 		}
+	case migration.UpdateNote:
+		if !c.ended() {
+			return nil
+		}
+	case migration.UpdateDefer:
+		if c.Phase == migration.CustomerWaiting && !c.deferred() {
+			return nil
+		}
+	case migration.UpdateDecide:
+		if c.Deferral != nil && (c.deferred() && c.Cause == migration.ByDeferral || c.Deferral.Decided == nil &&
+			(c.Phase == migration.CustomerWaiting || !cmd.Accept)) {
+			return nil
+		}
 	case migration.UpdateRetry:
+		if c.deferred() && c.Cause == migration.ByDeferral {
+			return fmt.Errorf("customer %s is deferred until %s: a lead ends that first (drover decide --refuse)", c.in.ID,
+				c.Deferral.NotBefore.Format("Mon 2 Jan 2006 15:04 MST"))
+		}
 		if (c.Phase == migration.CustomerHeld || c.Phase == migration.CustomerRolledBack) && c.Orders.Back == nil {
 			return nil
 		}
