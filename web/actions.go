@@ -9,20 +9,26 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/web/access"
+	"github.com/drover-migration/drover/web/board"
 )
 
 // action is a command that people give from the board.
 type action struct {
-	name    string // of the update
+	name    string // in its address
+	update  string // the same as the name where it is empty
 	words   string // on its button
 	grave   bool   // it moves customers
 	reason  bool   // it is refused without one, as on the command line
+	ticket  bool   // it may have one
+	before  bool   // it needs a time before which the customer does not move
+	accept  bool   // of a decision
 	effect  string // what it does
 	aims    []aim  // what it may be given to
 	send    func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error)
@@ -88,7 +94,42 @@ var theActions = []action{
 		},
 		command: func(at client.Aim) string { return "drover rollback " + at.Plan + flagOf(at) },
 	},
+	{
+		name: migration.UpdateNote, words: "Write a note", aims: []aim{aCustomer}, ticket: true,
+		effect: "It is shown on this page to whoever has signed in, with your name. Who has a link to the page does not see it.",
+		send: func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
+			return c.Note(ctx, at.Plan, at.Customer, cmd)
+		},
+		command: func(at client.Aim) string { return "drover note " + at.Plan + flagOf(at) },
+	},
+	{
+		name: migration.UpdateDefer, words: "Ask for a deferral", reason: true, aims: []aim{aCustomer}, before: true,
+		effect: "A lead accepts or refuses it. Until then the customer goes with its batch.",
+		send: func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
+			return c.Defer(ctx, at.Plan, at.Customer, cmd)
+		},
+		command: func(at client.Aim) string {
+			return "drover defer " + at.Plan + flagOf(at) + ` --until "2026-12-09 22:00"`
+		},
+	},
+	{
+		name: "accept-deferral", update: migration.UpdateDecide, words: "Accept the deferral", aims: []aim{aCustomer}, accept: true,
+		effect: "The customer does not move before the time that was asked for. Its batch goes on without it.",
+		send:   decide, command: func(at client.Aim) string { return "drover decide " + at.Plan + flagOf(at) + " --accept" },
+	},
+	{
+		name: "refuse-deferral", update: migration.UpdateDecide, words: "Refuse or end the deferral", aims: []aim{aCustomer},
+		effect: "The customer goes with its batch. A deferral that was accepted ends now.",
+		send:   decide, command: func(at client.Aim) string { return "drover decide " + at.Plan + flagOf(at) + " --refuse" },
+	},
 }
+
+func decide(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
+	return c.Decide(ctx, at.Plan, at.Customer, cmd)
+}
+
+// of is the update that an action sends.
+func (a action) of() string { return orNothing(a.update, a.name) }
 
 // flagOf names the aim on the command line.
 func flagOf(at client.Aim) string {
@@ -112,10 +153,10 @@ func actionWords(name string) string {
 }
 
 // actions are the buttons for those commands that would be accepted now.
-func actions(plan string, at url.Values, mayDo []string) (out []actionView) {
+func actions(plan string, at url.Values, mayDo []string, rank access.Role) (out []actionView) {
 	what := kindOf(client.Aim{Batch: at.Get("batch"), Customer: at.Get("customer")})
 	for _, a := range theActions {
-		if !slices.Contains(mayDo, a.name) || !slices.Contains(a.aims, what) {
+		if !slices.Contains(mayDo, a.of()) || !rank.Gives(a.of()) || !slices.Contains(a.aims, what) {
 			continue
 		}
 		link := planPath(plan) + "/do/" + a.name
@@ -158,6 +199,12 @@ type askView struct {
 	Reason  string
 	Problem string // why it was not sent
 	Next    string
+	Ticket  string
+	Before  string // as a browser writes it: 2006-01-02T15:04
+	Zone    string // of Before
+	HasNote bool   // the reason is a note
+	Tickets bool   // it may have a ticket
+	Times   bool   // it needs Before
 	Back    string
 	Path    string
 }
@@ -185,8 +232,13 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request, who access.Identi
 		s.nothingThere(w, r, who)
 		return a, v, false
 	}
-	a = theActions[i]
-	v = askView{Words: a.words, What: at.String(), Effect: a.effect, Needs: a.reason, Grave: a.grave, Name: who.Name,
+	if a = theActions[i]; !who.Role.Gives(a.of()) {
+		s.notForYou(w, r, who)
+		return a, v, false
+	}
+	v = askView{Ticket: strings.TrimSpace(r.FormValue("ticket")), Before: r.FormValue("before"), Zone: clock(r).Zone.String(),
+		HasNote: a.name == migration.UpdateNote, Tickets: a.ticket, Times: a.before,
+		Words: a.words, What: at.String(), Effect: a.effect, Needs: a.reason, Grave: a.grave, Name: who.Name,
 		Command: a.command(at), Batch: at.Batch, Cust: at.Customer, Token: r.FormValue("token"),
 		Reason:  strings.TrimSpace(r.FormValue("reason")),
 		Request: r.FormValue("request"), Back: planPath(at.Plan), Path: planPath(at.Plan) + "/do/" + a.name}
@@ -232,7 +284,17 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, who access.Identity
 		s.ask(w, r, who, a, v, status)
 	}
 	token, err := strconv.ParseInt(orNothing(v.Token, "0"), 10, 64)
+	before, late := a.time(v, clock(r))
 	switch {
+	case late != "":
+		refuse(http.StatusUnprocessableEntity, late, "Give a day and a time that is to come, in "+v.Zone+".")
+		return
+	case v.HasNote && v.Reason == "" && v.Ticket == "":
+		refuse(http.StatusUnprocessableEntity, "It needs a text or a ticket.", "Write one of them.")
+		return
+	case len(v.Ticket) > mostReason:
+		refuse(http.StatusUnprocessableEntity, "The ticket is too long.", "Give its address or number.")
+		return
 	case !s.limits.action(who.Session):
 		refuse(http.StatusTooManyRequests, "Too many commands in a short time.", "Wait a few seconds, then send it again.")
 		return
@@ -258,7 +320,7 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, who access.Identity
 		return
 	}
 	cmd := migration.Command{RequestID: v.Request, By: who.Name, From: s.From + " (board, signed in by " + who.How + ")",
-		Reason: v.Reason, Token: token}
+		Reason: v.Reason, Token: token, Ticket: v.Ticket, NotBefore: before, Accept: a.accept}
 	said, err := a.send(r.Context(), commands, at, cmd)
 	line.Outcome, line.Why = outcomeOf(err), ""
 	if err != nil {
@@ -275,6 +337,22 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, who access.Identity
 	s.show(w, r, layout{Title: "Done: " + a.words, Who: who, Plan: at.Plan}, "said", saidView{What: a.words + " " + v.What,
 		Said: said.Message,
 		Back: v.Back})
+}
+
+// time is the one before which the customer does not move, where the action needs one; else why it
+// is none.
+func (a action) time(v askView, k board.Clock) (t time.Time, why string) {
+	if !a.before {
+		return t, ""
+	}
+	t, err := time.ParseInLocation("2006-01-02T15:04", v.Before, k.Zone)
+	switch {
+	case err != nil:
+		return t, "It needs a time before which the customer does not move."
+	case !t.After(time.Now()):
+		return t, "The time has passed."
+	}
+	return t.UTC(), ""
 }
 
 func outcomeOf(err error) string {

@@ -195,7 +195,7 @@ func viewHead(snap *board.Snapshot, k board.Clock, acts bool) headView {
 		h.Trouble = &troubleView{Words: t.Words(), Why: t.Why, Next: t.Next, Since: moment(k, t.Since), Read: moment(k, snap.At)}
 	}
 	if acts {
-		h.Do = actions(m.Plan, url.Values{}, m.MayDo)
+		h.Do = actions(m.Plan, url.Values{}, m.MayDo, access.Operator)
 	}
 	return h
 }
@@ -222,7 +222,7 @@ func viewBoard(snap *board.Snapshot, f board.Filter, k board.Clock, acts bool) b
 	for _, b := range snap.Batches {
 		v.Batches = append(v.Batches, viewBatch(snap, b, f, k, acts))
 	}
-	v.Todo = todo(snap, v.Batches, count, v.Head.Do)
+	v.Todo = todo(snap, v.Batches, count, v.Head.Do, k)
 	v.Groups = groups(snap, v.Page.Customers, k)
 	v.Before, v.After = v.pageLink(-1), v.pageLink(+1)
 	all := f
@@ -264,7 +264,7 @@ func viewBatch(snap *board.Snapshot, b board.Batch, f board.Filter, k board.Cloc
 	v.Progress = progress(count, n)
 	v.Score = scoreWords(b.Score)
 	if acts {
-		v.Do = actions(snap.Status.Plan, url.Values{"batch": {b.Name}}, b.MayDo)
+		v.Do = actions(snap.Status.Plan, url.Values{"batch": {b.Name}}, b.MayDo, access.Operator)
 	}
 	return v
 }
@@ -314,14 +314,24 @@ func bar(count map[board.State]int, all int) (out []segment) {
 }
 
 // todo is what waits for a person, the most urgent first.
-func todo(snap *board.Snapshot, batches []batchView, count map[board.State]int, do []actionView) (out []todoView) {
+func todo(snap *board.Snapshot, batches []batchView, count map[board.State]int, do []actionView, k board.Clock) (out []todoView) {
 	path := planPath(snap.Status.Plan)
 	if snap.Status.Paused {
 		resume := slices.DeleteFunc(slices.Clone(do), func(a actionView) bool { return a.Words != actionWords(migration.UpdateResume) })
 		out = append(out, todoView{Text: "The migration is paused: " + orNothing(snap.Status.Reason, "no reason was given") + ".",
 			Link: path, Do: resume})
 	}
-	if n := count[board.Held]; n > 0 {
+	deferred := 0
+	for _, c := range snap.Customers {
+		if c.Deferred() {
+			deferred++
+		}
+		if d := c.Status.Deferral; c.AsksDeferral() {
+			out = append(out, todoView{Text: fmt.Sprintf("%s asks that %s does not move before %s: a lead decides.", d.Asked.By,
+				orNothing(c.Status.Name, c.Status.ID), k.At(d.NotBefore)), Link: customerPath(snap.Status.Plan, c.Status.ID)})
+		}
+	}
+	if n := count[board.Held] - deferred; n > 0 {
 		out = append(out, todoView{Text: fmt.Sprintf("%d held: a person decides.", n),
 			Link: path + board.Filter{State: board.Held}.Query()})
 	}

@@ -39,6 +39,8 @@ type customerView struct {
 	Moves     []moveView
 	Verdict   *verdictView
 	Data      []pieceView
+	Deferral  *deferralView
+	Notes     []noteView
 	Timeline  []eventView
 	Old       string // why the details are older than the rest; empty: they are not
 	Do        []actionView
@@ -79,15 +81,16 @@ func (s *Server) customerPage(w http.ResponseWriter, r *http.Request, who access
 	case err == nil:
 		c.Status = full
 	case full.ID != "":
-		c.Status.Timeline = full.Timeline
+		c.Status.Timeline, c.Status.Notes = full.Timeline, full.Notes
 		old = "Its details cannot be read now; its timeline is older than the rest."
 	case !errors.Is(err, client.ErrNotFound):
 		old = "Its details cannot be read now."
 	}
 	v := viewCustomer(snap, c, k, guest)
 	v.Old = old
-	if who.Role.MayAct() && snap.GoesOn() {
-		v.Do = actions(snap.Status.Plan, url.Values{"customer": {c.Status.ID}, "token": {fmt.Sprint(c.Status.Token)}}, c.Status.MayDo)
+	if snap.GoesOn() {
+		v.Do = actions(snap.Status.Plan, url.Values{"customer": {c.Status.ID}, "token": {fmt.Sprint(c.Status.Token)}}, c.Status.MayDo,
+			who.Role)
 	}
 	var b bytes.Buffer
 	if err := pages.ExecuteTemplate(&b, "customer", v); err != nil {
@@ -146,6 +149,41 @@ func viewCustomer(snap *board.Snapshot, c board.Customer, k board.Clock, guest b
 	}
 	v.Data = usedBy(snap, c)
 	v.Timeline = events(st.Timeline, k, len(st.Timeline))
+	v.Deferral = viewDeferral(st.Deferral, k)
+	for _, n := range slices.Backward(st.Notes) {
+		v.Notes = append(v.Notes, viewNote(n, k))
+	}
+	return v
+}
+
+// deferralView is a deferral, and what a lead has said to it.
+type deferralView struct {
+	Until, By, Why, Decided string
+}
+
+func viewDeferral(d *migration.Deferral, k board.Clock) *deferralView {
+	if d == nil {
+		return nil
+	}
+	v := &deferralView{Until: k.At(d.NotBefore), By: d.Asked.By, Why: d.Asked.Why, Decided: "A lead has to decide."}
+	if by := d.Decided; by != nil {
+		v.Decided = strings.TrimSpace(fmt.Sprintf("It was %s by %s. %s", by.What, by.By, by.Why))
+	}
+	return v
+}
+
+// noteView is what somebody wrote down; its ticket is a link where it is an address.
+type noteView struct {
+	When             momentView
+	By, Text, Ticket string
+	Link             string
+}
+
+func viewNote(n migration.Remark, k board.Clock) noteView {
+	v := noteView{When: moment(k, n.At), By: n.By, Text: n.Text, Ticket: n.Ticket}
+	if u, err := url.Parse(n.Ticket); err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" {
+		v.Link = n.Ticket
+	}
 	return v
 }
 

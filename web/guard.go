@@ -108,13 +108,18 @@ func (s *Server) guard(route route) http.Handler {
 		case route.Need == everybody || known && route.Need.lets(who, r):
 			route.handle(w, r, who)
 		case known:
-			_ = s.Audit.write(entry{What: r.Method + " of a page", Who: who.String(), Role: who.Role, From: remote(r), At: r.URL.Path,
-				Outcome: refused})
-			s.fail(w, r, who, http.StatusForbidden, "Not for you", forbidden(who), "Ask a lead if you need it.")
+			s.notForYou(w, r, who)
 		default:
 			s.signInFirst(w, r)
 		}
 	})
+}
+
+// notForYou refuses what somebody may not do.
+func (s *Server) notForYou(w http.ResponseWriter, r *http.Request, who access.Identity) {
+	_ = s.Audit.write(entry{What: r.Method + " of a page", Who: who.String(), Role: who.Role, From: remote(r), At: r.URL.Path,
+		Outcome: refused})
+	s.fail(w, r, who, http.StatusForbidden, "Not for you", forbidden(who), "Ask a lead if you need it.")
 }
 
 func forbidden(who access.Identity) string {

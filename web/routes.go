@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 
+	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/web/access"
 )
 
@@ -13,7 +14,7 @@ const (
 	everybody need = iota // also whoever has not signed in
 	ownGuest              // viewers and up, and the guest of the plan and customer in the path
 	viewers               // viewers and up
-	operators             // operators and leads
+	helpers               // customer-success and up; of each command the one whose rank it needs
 )
 
 // route is one line of the table below.
@@ -49,8 +50,8 @@ func (s *Server) routes() []route {
 		{"GET /m/{plan}/data", viewers, s.dataPage},
 		{"GET /m/{plan}/table/{file}", viewers, s.boardTable},
 
-		{"GET /m/{plan}/do/{action}", operators, s.askPage},
-		{"POST /m/{plan}/do/{action}", operators, s.act},
+		{"GET /m/{plan}/do/{action}", helpers, s.askPage},
+		{"POST /m/{plan}/do/{action}", helpers, s.act},
 
 		{"/", viewers, s.nothingThere},
 	}
@@ -65,8 +66,8 @@ func (n need) lets(who access.Identity, r *http.Request) bool {
 		return who.Role.Sees() || who.Role == access.Guest && who.Plan == r.PathValue("plan") && who.Customer == r.PathValue("customer")
 	case viewers:
 		return who.Role.Sees()
-	case operators:
-		return who.Role.MayAct()
+	case helpers:
+		return who.Role.Gives(migration.UpdateNote)
 	default:
 		return false
 	}

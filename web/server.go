@@ -24,6 +24,9 @@ type Commands interface {
 	Hold(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error)
 	Retry(ctx context.Context, at client.Aim, cmd migration.Command) (migration.Accepted, error)
 	Rollback(ctx context.Context, at client.Aim, cmd migration.Command) (migration.Accepted, error)
+	Note(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error)
+	Defer(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error)
+	Decide(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error)
 }
 
 // Options are what a board is made of.

@@ -70,7 +70,7 @@ func serve(t testing.TB, world *webtest.World, limits web.Limits) *site {
 	s := &site{world: world, audit: &lines{}, key: access.RandomKey(), tokens: map[access.Role]string{},
 		file: filepath.Join(t.TempDir(), "tokens")}
 	var file strings.Builder
-	for _, role := range []access.Role{access.Viewer, access.Operator, access.Lead} {
+	for _, role := range []access.Role{access.Viewer, access.Success, access.Operator, access.Lead} {
 		token, line, err := access.NewToken("the-"+string(role), role)
 		require.NoError(t, err)
 		s.tokens[role] = token

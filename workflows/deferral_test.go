@@ -90,7 +90,8 @@ func TestADeferralThatALeadRefusesOrEndsKeepsNobody(t *testing.T) {
 			s := newStage(t, 1, migration.OnPrem)
 			s.goes = time.Minute
 			s.at(time.Second, func() {
-				s.wishes(migration.UpdateDefer, migration.Command{By: "vera", Reason: "month end", NotBefore: s.begins().Add(48 * time.Hour)}, "")
+				s.wishes(migration.UpdateDefer, migration.Command{By: "vera", Reason: "month end",
+					NotBefore: s.begins().Add(48 * time.Hour)}, "")
 				if c.first {
 					s.wishes(migration.UpdateDecide, migration.Command{By: "lea", Accept: true}, "")
 				}

@@ -80,9 +80,10 @@ Exit codes:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &badInput{err: err, next: "see `" + cmd.CommandPath() + " --help`"}
 	})
-	root.AddCommand(a.planCommand(), a.submitCommand(), a.statusCommand(), a.inventoryCommand(), a.approveCommand(), a.pauseCommand(),
-		a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(), a.doctorCommand(), a.workerCommand(),
-		a.webCommand(), a.loginCommand(), a.logoutCommand(), a.versionCommand(), exitCodesTopic())
+	root.AddCommand(a.planCommand(), a.submitCommand(), a.statusCommand(), a.inventoryCommand(), a.approveCommand(),
+		a.pauseCommand(), a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(),
+		a.noteCommand(), a.deferCommand(), a.decideCommand(), a.doctorCommand(), a.workerCommand(), a.webCommand(),
+		a.loginCommand(), a.logoutCommand(), a.versionCommand(), exitCodesTopic())
 	root.SetHelpCommand(helpCommand(root))
 	// Cobra prints flags however long their lines become; this is for a terminal of 80 columns.
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
@@ -189,9 +190,14 @@ type wish struct {
 }
 
 func (w *wish) flags(cmd *cobra.Command) {
+	w.named(cmd)
+	cmd.Flags().StringVar(&w.reason, "reason", "", "why, for the record")
+}
+
+// named are the flags of a command whose text says why.
+func (w *wish) named(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&w.by, "by", "", "who asks (default who has signed in, or $USER)")
-	f.StringVar(&w.reason, "reason", "", "why, for the record")
 	f.StringVar(&w.request, "request-id", "", "repeats of one id are one command (default a new one)")
 }
 

@@ -57,7 +57,8 @@ func standInCustomer(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	return obey(ctx, migration.UpdateHold, migration.UpdateRetry, migration.UpdateRollback)
+	return obey(ctx, migration.UpdateHold, migration.UpdateRetry, migration.UpdateRollback, migration.UpdateNote, migration.UpdateDefer,
+		migration.UpdateDecide)
 }
 
 // queryHeard answers what a stand-in was told last.
@@ -276,6 +277,20 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 			stderr: "error: a rollback of plan minimal without saying whose next: give one of --customer ID, --batch NAME and --all"},
 		{args: "rollback minimal --all --batch canary --reason sick", code: exitInput, stderr: "next: give one of --customer ID, " +
 			"--batch NAME and --all"},
+
+		{args: "note minimal --customer acme they-call-at-eight --ticket CHG-7", at: acme,
+			hears:  heard{"note", migration.Command{By: "ann", Reason: "they-call-at-eight", Ticket: "CHG-7"}},
+			stdout: "customer acme of plan minimal: note accepted from ann\n"},
+		{args: "note minimal --customer acme", code: exitInput, stderr: "next: give a TEXT, --ticket or both"},
+		{args: "defer minimal --customer acme --reason x --until 2099-12-09T22:00:00+02:00", at: acme,
+			hears:  heard{"defer", migration.Command{By: "ann", Reason: "x", NotBefore: time.Date(2099, 12, 9, 20, 0, 0, 0, time.UTC)}},
+			stdout: "defer accepted from ann\n"},
+		{args: "defer minimal --customer acme --reason x --until 2001-12-09T22:00:00Z", code: exitInput, stderr: "has passed"},
+		{args: "defer minimal --customer acme --reason x --until tomorrow", code: exitInput, stderr: "\"tomorrow\" is no time"},
+		{args: "defer minimal --customer acme --until 2099-12-09T22:00:00Z", code: exitInput, stderr: "a deferral needs a reason"},
+		{args: "decide minimal --customer acme --accept --reason agreed", at: acme,
+			hears: heard{"decide", migration.Command{By: "ann", Reason: "agreed", Accept: true}}, stdout: "decide accepted from ann\n"},
+		{args: "decide minimal --customer acme --accept --refuse", code: exitInput, stderr: "give one of --accept and --refuse"},
 
 		{args: "retry stopped --batch canary --reason repaired",
 			stdout: "retry accepted from ann; the plan is paused, and nobody moves to AWS until `drover resume stopped`\n"},

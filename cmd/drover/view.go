@@ -310,6 +310,7 @@ func customerView(s migration.CustomerStatus, now time.Time) string {
 	b.WriteString(reasonLine(s.Reason))
 	b.WriteString(printer.Wrap("  ", fmt.Sprintf("homed on %s, token %d, %s", s.Home, s.Token, tries(s.Tries))))
 	b.WriteString(ends(s))
+	b.WriteString(deferral(s.Deferral))
 	b.WriteString(mayDo(s.MayDo))
 	b.WriteString(trying("customer "+s.ID, s.Trying, now))
 	if v := s.Verdict; v != nil {
@@ -318,10 +319,29 @@ func customerView(s migration.CustomerStatus, now time.Time) string {
 	if len(s.Moves) > 0 {
 		b.WriteString("\n" + moveTable(s.Moves).String())
 	}
+	for _, n := range s.Notes {
+		b.WriteString(printer.Wrap("  ", strings.Join(strings.Fields("note of "+n.By+", "+stamp(n.At)+": "+n.Text+" "+n.Ticket), " ")))
+	}
 	if len(s.Timeline) > 0 {
 		b.WriteString("\n" + timeline(s.Timeline))
 	}
 	return b.String()
+}
+
+// deferral says what was asked for, and what a lead has decided.
+func deferral(d *migration.Deferral) string {
+	if d == nil {
+		return ""
+	}
+	s := fmt.Sprintf("deferral until %s, asked for by %s: %s; ", stamp(d.NotBefore), d.Asked.By, d.Asked.Why)
+	if d.Decided == nil {
+		return printer.Wrap("  ", s+"a lead has to decide (drover decide)")
+	}
+	s += d.Decided.What + " by " + d.Decided.By
+	if d.Decided.Why != "" {
+		s += ": " + d.Decided.Why
+	}
+	return printer.Wrap("  ", s)
 }
 
 // ends says when what is under way ends.

@@ -67,6 +67,21 @@ func (m *World) Retry(_ context.Context, at client.Aim, cmd migration.Command) (
 	return m.command(migration.UpdateRetry, at, cmd)
 }
 
+// Note implements web.Commands.
+func (m *World) Note(_ context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
+	return m.command(migration.UpdateNote, client.Aim{Plan: plan, Customer: customer}, cmd)
+}
+
+// Defer implements web.Commands.
+func (m *World) Defer(_ context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
+	return m.command(migration.UpdateDefer, client.Aim{Plan: plan, Customer: customer}, cmd)
+}
+
+// Decide implements web.Commands.
+func (m *World) Decide(_ context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
+	return m.command(migration.UpdateDecide, client.Aim{Plan: plan, Customer: customer}, cmd)
+}
+
 // Rollback implements web.Commands.
 func (m *World) Rollback(_ context.Context, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
 	return m.command(migration.UpdateRollback, at, cmd)

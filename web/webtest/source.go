@@ -233,7 +233,7 @@ func (m *World) Batch(_ context.Context, plan, name string) (migration.BatchStat
 		}
 		for _, id := range m.spec.Batches[i].Customers {
 			c := m.customers[id]
-			c.Timeline = nil
+			c.Timeline, c.Notes = nil, nil
 			b.Customers = append(b.Customers, c)
 		}
 		return b, nil

@@ -595,7 +595,8 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 	}
 	// one that a round passes by does not hear of it
 	m.Heard = max(m.Heard, r.Round)
-	byHand := (r.Status.Cause == migration.ByHand || r.Status.Cause == migration.ByDeferral) && was.Phase != migration.CustomerMovingBack // a rollback that fails is no hold
+	byHand := r.Status.Cause == migration.ByDeferral ||
+		r.Status.Cause == migration.ByHand && was.Phase != migration.CustomerMovingBack // a rollback that fails is no hold
 	incident := r.Status.Phase == migration.CustomerHeld && !byHand || r.Status.Phase == migration.CustomerMovingBack &&
 		r.Status.Cause.Unasked()
 	if incident && was.Phase != r.Status.Phase {
