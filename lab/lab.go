@@ -452,6 +452,15 @@ func (l *Lab) fault(ctx context.Context, host, mode string) error {
 // StartWorker starts the product's worker as its users do: the shipped binary with the lab's
 // settings. At says where it finds Temporal; empty: the lab's own.
 func (l *Lab) StartWorker(name, binary, at string, args ...string) (*process.Process, error) {
+	return l.startProduct(name, binary, at, append([]string{"worker"}, args...))
+}
+
+// StartCommand starts another command of the product's that goes on until the lab ends.
+func (l *Lab) StartCommand(name, binary string, args ...string) (*process.Process, error) {
+	return l.startProduct(name, binary, "", args)
+}
+
+func (l *Lab) startProduct(name, binary, at string, args []string) (*process.Process, error) {
 	env := l.Environ()
 	if at != "" {
 		env = append(env, "TEMPORAL_ADDRESS="+at)
@@ -460,8 +469,7 @@ func (l *Lab) StartWorker(name, binary, at string, args ...string) (*process.Pro
 	if err != nil {
 		return nil, err
 	}
-	p, err := process.Start(process.Options{Name: name, Path: binary, Args: append([]string{"worker"}, args...), Env: env, LogDir: dir,
-		Dir: l.opts.Dir})
+	p, err := process.Start(process.Options{Name: name, Path: binary, Args: args, Env: env, LogDir: dir, Dir: l.opts.Dir})
 	if err != nil {
 		return nil, err
 	}

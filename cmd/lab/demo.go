@@ -30,6 +30,9 @@ func demoCommand() *cobra.Command {
 // demoLimit is how long a demonstration may take before it is a failure.
 const demoLimit = 10 * time.Minute
 
+// demoDir is where a demonstration keeps its lab.
+const demoDir = "out/demo"
+
 // loadRate is requests a second over all customers: more than ten thousand writes in a
 // demonstration, and two cores left to the rest.
 const loadRate = 120
@@ -59,7 +62,7 @@ func demo(ctx context.Context) error {
 	if err := os.Remove(scoreFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err // else a run that is cut short would show the score of the one before
 	}
-	l, drover, err := start(ctx, "out/demo", lab.DemoShape())
+	l, drover, err := start(ctx, demoDir, lab.DemoShape())
 	if err != nil {
 		return err
 	}
@@ -81,6 +84,11 @@ func (s *story) tellAll(ctx context.Context) (err error) {
 	if err := startWorkers(ctx, s.Lab, s.drover); err != nil {
 		return err
 	}
+	board, err := startPage(ctx, s.Lab, s.drover, demoDir)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("the board: %s\n    sign in with the token %s\n    or look at one customer: %s\n", board.at, board.token, board.link)
 	s.say("the application serves %d customers on premises; load begins", len(s.Shape.Customers()))
 	if s.load, err = s.StartLoad(ctx, loadRate); err != nil {
 		return err

@@ -37,12 +37,18 @@ func up(ctx context.Context, workers bool) error {
 			return err
 		}
 	}
+	board, err := startPage(ctx, l, drover, labDir)
+	if err != nil {
+		return err
+	}
 	control, err := l.ServeControl()
 	if err != nil {
 		return err
 	}
 	fmt.Printf(`The lab is up. Ctrl-C ends it and leaves nothing behind.
 
+  board            %s  (token: %s)
+  one customer     %s
   Temporal UI      %s
   application      http://%s  (Host: %s)
   vCenter          %s
@@ -52,10 +58,11 @@ func up(ctx context.Context, workers bool) error {
 In another terminal, in this folder:
 
   eval "$(bin/lab env)"
-  bin/drover plan validate %[5]s
-  bin/drover submit %[5]s
-  bin/drover status %[7]s --watch
-`, l.UI(), l.Edge(), l.Shape.Customers()[0].Host, l.VCenterURL, filepath.Join(labDir, filepath.Base(l.Plan)), control, l.Shape.Name)
+  bin/drover plan validate %[8]s
+  bin/drover submit %[8]s
+  bin/drover status %[10]s --watch
+`, board.at, board.token, board.link, l.UI(), l.Edge(), l.Shape.Customers()[0].Host, l.VCenterURL,
+		filepath.Join(labDir, filepath.Base(l.Plan)), control, l.Shape.Name)
 	<-ctx.Done()
 	fmt.Println("\nending the lab")
 	return nil
