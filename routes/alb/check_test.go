@@ -302,6 +302,38 @@ func TestAPassGoesOnWhileOneOfItsCallersWaits(t *testing.T) {
 	})
 }
 
+// The second look after a write has begun when the routes are restored.
+func TestWhatLooksAgainAfterARestoreMakesNoRuleAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := routetest.NewALB(t, place(newFakeELB()))
+		r := w.NewRouter()
+		require.NoError(t, r.Record(t.Context(), w.Spec()))
+		before := w.Standing(t)
+		for i, side := range []migration.Side{migration.AWS, migration.OnPrem} {
+			_, err := r.Reconcile(t.Context(), w.Spec(), homed("c00", side, int64(i+1)))
+			require.NoError(t, err)
+			time.Sleep(400 * time.Millisecond) // so that each looks again by itself
+		}
+		looks, looked := w.HoldLook(r)
+		<-looks
+		next, then := w.HoldLook(r)
+		restored := make(chan error, 1)
+		go func() {
+			_, err := r.Restore(t.Context(), w.Spec(), everyone(w, migration.OnPrem))
+			restored <- err
+		}()
+		synctest.Wait()
+		looked()
+		<-next
+		synctest.Wait()
+		then()
+		require.NoError(t, <-restored)
+		time.Sleep(time.Minute) // of the bubble's clock: every echo is over
+		require.Zero(t, w.Drovers(t))
+		require.Equal(t, before, w.Standing(t))
+	})
+}
+
 func TestRulesMoveTogetherWhenForeignRulesLeaveNoRoom(t *testing.T) {
 	f := newFakeELB()
 	w := routetest.NewALB(t, place(f))
