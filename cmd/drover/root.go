@@ -80,9 +80,9 @@ Exit codes:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &badInput{err: err, next: "see `" + cmd.CommandPath() + " --help`"}
 	})
-	root.AddCommand(a.planCommand(), a.submitCommand(), a.statusCommand(), a.inventoryCommand(), a.approveCommand(), a.pauseCommand(),
-		a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(), a.doctorCommand(), a.workerCommand(),
-		a.webCommand(), a.loginCommand(), a.logoutCommand(), a.versionCommand(), exitCodesTopic())
+	root.AddCommand(a.planCommand(), a.submitCommand(), a.statusCommand(), a.watchCommand(), a.inventoryCommand(), a.approveCommand(),
+		a.pauseCommand(), a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(), a.doctorCommand(),
+		a.workerCommand(), a.webCommand(), a.loginCommand(), a.logoutCommand(), a.versionCommand(), exitCodesTopic())
 	root.SetHelpCommand(helpCommand(root))
 	// Cobra prints flags however long their lines become; this is for a terminal of 80 columns.
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
