@@ -222,7 +222,7 @@ func viewBoard(snap *board.Snapshot, f board.Filter, k board.Clock, acts bool) b
 	for _, b := range snap.Batches {
 		v.Batches = append(v.Batches, viewBatch(snap, b, f, k, acts))
 	}
-	v.Todo = todo(snap, v.Batches, count, v.Head.Do, k)
+	v.Todo = todo(snap, v.Batches, k, v.Head.Do)
 	v.Groups = groups(snap, v.Page.Customers, k)
 	v.Before, v.After = v.pageLink(-1), v.pageLink(+1)
 	all := f
@@ -250,34 +250,18 @@ func viewBatch(snap *board.Snapshot, b board.Batch, f board.Filter, k board.Cloc
 			v.Zone = own.Span(*b.Window)
 		}
 	}
-	count := map[board.State]int{}
-	from := snap.Customers[b.First:]
-	n := 0
-	for _, c := range from {
-		if c.Status.Batch != b.Name {
-			break
-		}
-		count[c.State()]++
-		n++
+	customers := snap.Of(b)
+	count := board.CountOf(customers)
+	v.Bar = bar(count, len(customers))
+	v.Progress = board.Progress(count, len(customers))
+	if end, moves := snap.End(b); moves {
+		v.Progress += "; " + end.Words(k)
 	}
-	v.Bar = bar(count, n)
-	v.Progress = progress(count, n)
 	v.Score = scoreWords(b.Score)
 	if acts {
 		v.Do = actions(snap.Status.Plan, url.Values{"batch": {b.Name}}, b.MayDo, access.Operator)
 	}
 	return v
-}
-
-// progress counts what matters of a batch's customers, in words.
-func progress(count map[board.State]int, all int) string {
-	words := []string{fmt.Sprintf("%d of %d on AWS", count[board.Checking]+count[board.CanGoBack]+count[board.Finished], all)}
-	for _, s := range []board.State{board.Moving, board.GoingBack, board.WentBack, board.Held, board.LookedUp} {
-		if n := count[s]; n > 0 {
-			words = append(words, fmt.Sprintf("%d %s", n, s.Words()))
-		}
-	}
-	return strings.Join(words, ", ")
 }
 
 func scoreWords(s board.Score) string {
@@ -299,11 +283,8 @@ func bar(count map[board.State]int, all int) (out []segment) {
 	if all == 0 {
 		return nil
 	}
-	order := []board.State{board.Finished, board.CanGoBack, board.Checking, board.Moving, board.GoingBack, board.WentBack, board.Held,
-		board.Ended,
-		board.LookedUp, board.Waiting}
 	x := 0.0
-	for _, s := range order {
+	for _, s := range board.InBars {
 		if n := count[s]; n > 0 {
 			w := 100 * float64(n) / float64(all)
 			out = append(out, segment{State: s, X: x, W: w})
@@ -314,31 +295,22 @@ func bar(count map[board.State]int, all int) (out []segment) {
 }
 
 // todo is what waits for a person, the most urgent first.
-func todo(snap *board.Snapshot, batches []batchView, count map[board.State]int, do []actionView, k board.Clock) (out []todoView) {
+func todo(snap *board.Snapshot, batches []batchView, k board.Clock, do []actionView) (out []todoView) {
 	path := planPath(snap.Status.Plan)
-	if snap.Status.Paused {
-		resume := slices.DeleteFunc(slices.Clone(do), func(a actionView) bool { return a.Words != actionWords(migration.UpdateResume) })
-		out = append(out, todoView{Text: "The migration is paused: " + orNothing(snap.Status.Reason, "no reason was given") + ".",
-			Link: path, Do: resume})
-	}
-	deferred := 0
-	for _, c := range snap.Customers {
-		if c.Deferred() {
-			deferred++
+	for _, w := range snap.Waits(k) {
+		v := todoView{Text: w.Text, Link: path}
+		switch {
+		case w.Paused:
+			v.Do = slices.DeleteFunc(slices.Clone(do), func(a actionView) bool { return a.Words != actionWords(migration.UpdateResume) })
+		case w.Customer != "":
+			v.Link = customerPath(snap.Status.Plan, w.Customer)
+		case w.State != "":
+			v.Link = path + board.Filter{State: w.State}.Query()
+		default:
+			i := slices.IndexFunc(batches, func(b batchView) bool { return b.Name == w.Batch })
+			v.Link, v.Do = batches[i].Link, batches[i].Do
 		}
-		if d := c.Status.Deferral; c.AsksDeferral() {
-			out = append(out, todoView{Text: fmt.Sprintf("%s asks that %s does not move before %s: a lead decides.", d.Asked.By,
-				orNothing(c.Status.Name, c.Status.ID), k.At(d.NotBefore)), Link: customerPath(snap.Status.Plan, c.Status.ID)})
-		}
-	}
-	if n := count[board.Held] - deferred; n > 0 {
-		out = append(out, todoView{Text: fmt.Sprintf("%d held: a person decides.", n),
-			Link: path + board.Filter{State: board.Held}.Query()})
-	}
-	for _, b := range batches {
-		if b.Turn == string(board.TurnPerson) && b.WaitingFor == migration.WaitApproval {
-			out = append(out, todoView{Text: "Batch " + b.Name + ": " + strings.ToLower(b.Gate[:1]) + b.Gate[1:], Link: b.Link, Do: b.Do})
-		}
+		out = append(out, v)
 	}
 	return out
 }

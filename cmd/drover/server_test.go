@@ -155,6 +155,7 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 		{"submit " + plan + " --wait --every 50ms", exitHeld, "every batch is through: 1 on AWS, 0 rolled back, 1 held", ""},
 		{"submit " + plan, exitDone, "was submitted before and is running; nothing was changed", ""},
 		{"status minimal --watch", exitHeld, "plan minimal: soak", ""},
+		{"watch minimal", exitHeld, "plan minimal: soak", ""}, // no terminal: lines
 		{"status minimal -o yaml", exitDone, "phase: soak", ""},
 		{"pause minimal", exitRefused, "",
 			"error: pause plan minimal: say why\nnext: see what may be done now with `drover status minimal`"},

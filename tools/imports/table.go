@@ -51,7 +51,8 @@ var house = []room{
 	{at: "worker", ours: "migration internal vsphere replication compute routes health activities workflows client",
 		why: "worker joins what is below it, and knows nothing above or beside it"},
 	{at: "web", ours: "migration client internal", others: temporal, why: "web is made over client"},
-	{at: "cmd/drover", ours: "migration plans internal worker client web", why: "the product knows of no lab"},
+	{at: "watch", ours: "migration client web internal", others: temporal, why: "watch shows on a terminal what web/board has read"},
+	{at: "cmd/drover", ours: "migration plans internal worker client web watch", why: "the product knows of no lab"},
 
 	{at: "lab/verify", ours: "lab", why: "the judge imports nothing of the product: it must not share its mistakes"},
 	{at: "lab", ours: product, why: "the lab is around the product, not in it"},
@@ -67,5 +68,5 @@ const (
 	engine         = "engines know the nouns and their SDK, and nothing of Temporal"
 	adapter        = "activities know the nouns, their engine and internal/*; a sibling is reached through a small interface that " +
 		"worker joins"
-	product = "migration plans internal vsphere replication compute routes health activities workflows client worker web"
+	product = "migration plans internal vsphere replication compute routes health activities workflows client worker web watch"
 )

@@ -1,0 +1,95 @@
+package watch
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/drover-migration/drover/web/board"
+)
+
+// page is a customer in full, whole sentences wrapped.
+func (m Model) page(w int) (out []string) {
+	add := func(s string) { out = append(out, wrapped(s, w, 1<<20)...) }
+	c, ok := m.snap.Customer(m.open.id)
+	if !ok {
+		return []string{"The plan has no such customer any more."}
+	}
+	if m.open.read {
+		moves := c.Status.Moves
+		timeline, trying := m.open.status.Timeline, m.open.status.Trying
+		c.Status.Timeline, c.Status.Trying = timeline, trying
+		if len(moves) < len(m.open.status.Moves) {
+			c.Status.Moves = m.open.status.Moves
+		}
+	}
+	st, state := c.Status, c.State()
+	name := clean(st.ID)
+	if st.Name != "" {
+		name += " (" + clean(st.Name) + ")"
+	}
+	add(bold.Render("CUSTOMER " + name + " of " + clean(st.Batch)))
+	add(colours[state].Render(state.Sign()) + " " + m.snap.Now(c, m.clock))
+	next, turn := m.snap.Next(c, m.clock)
+	add("Next: " + clean(next) + " It is the turn of " + string(turn) + ".")
+	if st.Reason != "" {
+		add("Why: " + clean(st.Reason))
+	}
+	if t := tried(st.Trying); t != "" {
+		add(t)
+	}
+	if c.Spec.Contact != "" {
+		add("Contact: " + clean(c.Spec.Contact))
+	}
+	if v := st.Verdict; v != nil {
+		add(fmt.Sprintf("Health on AWS at %s: %s. %s (%d of %d samples failed, p95 %s)", m.clock.Second(v.At), v.Outcome, clean(v.Reason),
+			v.Errors, v.Samples, board.Short(time.Duration(v.P95*float64(time.Second)))))
+	}
+	if len(st.Moves) > 0 {
+		out = append(out, "", bold.Render("MOVES"))
+	}
+	for _, x := range slices.Backward(st.Moves) {
+		why := ""
+		if x.Reason != "" {
+			why = ": " + clean(x.Reason)
+		}
+		add(fmt.Sprintf("%s  to %s, writes waited %s, %d rows and %d objects compared, token %d%s", m.clock.Second(x.Opened), x.To,
+			board.Short(x.Freeze.D()), x.Rows, x.Objects, x.Try.Token, why))
+	}
+	out = append(out, "", bold.Render("TIMELINE"))
+	switch {
+	case m.open.err != nil:
+		add(wrong.Render("! ") + clean(refusal(m.open.err)))
+	case !m.open.read:
+		add("It is read ...")
+	}
+	for _, e := range slices.Backward(st.Timeline) {
+		add(m.event(e, "15:04:05"))
+	}
+	return out
+}
+
+// helpPage says what the keys do and what the signs mean.
+func (m Model) helpPage(w int) (out []string) {
+	out = append(out, bold.Render("KEYS"))
+	for _, k := range [][2]string{
+		{"tab", "from the batches to the customers, and back"},
+		{"up, down, pgup, pgdn", "move in the list"},
+		{"enter", "open: the customers of a batch, a customer in full; esc leaves"},
+		{"/", "find customers in all batches"},
+		{"a", "approve the chosen batch"},
+		{"p, c", "pause the migration; go on (continue)"},
+		{"h", "hold the chosen customer"},
+		{"t", "let the chosen customer or batch try again"},
+		{"b", "roll the chosen customer or batch back"},
+		{"B", "roll everybody back"},
+		{"q, ctrl+c", "leave; the migration goes on"},
+	} {
+		out = append(out, fmt.Sprintf("  %-21s %s", k[0], k[1]))
+	}
+	out = append(out, "A command asks for its reason and then for y, before it is sent.", "", bold.Render("SIGNS"))
+	for _, s := range board.States {
+		out = append(out, "  "+colours[s].Render(s.Sign())+" "+s.Words())
+	}
+	return append(out, "", dim.Render("any key goes back"))
+}

@@ -1,0 +1,46 @@
+package web
+
+import (
+	"context"
+	"slices"
+
+	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/migration"
+)
+
+// Offer is a command that may be given now, in the words of the board, for whoever shows it
+// elsewhere than on a page.
+type Offer struct {
+	Name    string // of the update
+	Words   string // "Roll back"
+	What    string // "batch canary of plan shop"
+	Effect  string // what it does, in sentences
+	Grave   bool   // it moves customers
+	Needs   bool   // a reason
+	Command string // the same on the command line
+	At      client.Aim
+
+	send func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error)
+}
+
+// Offers are those commands that would be accepted now, in the order of the board's buttons. MayDo
+// is what the status of the plan, the batch or the customer names.
+func Offers(at client.Aim, mayDo []string) (out []Offer) {
+	for _, a := range theActions {
+		if !slices.Contains(mayDo, a.name) || !slices.Contains(a.aims, kindOf(at)) {
+			continue
+		}
+		o := Offer{Name: a.name, Words: a.words, What: at.String(), Effect: a.effect, Grave: a.grave, Needs: a.reason,
+			Command: a.command(at), At: at, send: a.send}
+		if a.name == migration.UpdateRollback && kindOf(at) == aPlan {
+			o.What = "all customers of " + o.What
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+// Send gives the command: the same call as the page's and the command line's.
+func (o Offer) Send(ctx context.Context, c Commands, cmd migration.Command) (migration.Accepted, error) {
+	return o.send(ctx, c, o.At, cmd)
+}
