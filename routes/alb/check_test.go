@@ -310,7 +310,11 @@ func TestWhatLooksAgainAfterARestoreMakesNoRuleAnew(t *testing.T) {
 		require.NoError(t, r.Record(t.Context(), w.Spec()))
 		before := w.Standing(t)
 		for i, side := range []migration.Side{migration.AWS, migration.OnPrem} {
-			_, err := r.Reconcile(t.Context(), w.Spec(), homed("c00", side, int64(i+1)))
+			want := everyone(w, side)
+			for n := range want {
+				want[n].Token = int64(i + 1)
+			}
+			_, err := r.Reconcile(t.Context(), w.Spec(), want)
 			require.NoError(t, err)
 			time.Sleep(400 * time.Millisecond) // so that each looks again by itself
 		}
