@@ -19,11 +19,11 @@ type control struct {
 const moveSQL = "replication/postgres/move.sql"
 
 var controls = []control{
-	{"token comparison", "freeze/aws/open@aws/late", []edit{{moveSQL, "SELECT f.token > p_token OR f.token = p_token AND f.owner",
+	{"token comparison", "protocol/open/after a later try went back", []edit{{moveSQL, "SELECT f.token > p_token OR f.token = p_token AND f.owner",
 		"SELECT f.token = p_token AND f.owner"}}},
 	{"owner comparison", "protocol/fence/two tries of one token", []edit{{moveSQL,
 		"SELECT f.token > p_token OR f.token = p_token AND f.owner IS DISTINCT FROM p_owner", "SELECT f.token > p_token"}}},
-	{"lease at the seal", "freeze/aws/seal@onprem/past the lease", []edit{{moveSQL,
+	{"lease at the seal", "protocol/seal/past the lease", []edit{{moveSQL,
 		"    WHEN f.state = 'open' OR f.lease_until <= clock_timestamp()   THEN 'expired'",
 		"    WHEN NOT seal AND (f.state = 'open' OR f.lease_until <= clock_timestamp()) THEN 'expired'"}}},
 	{"lock around the filters", "protocol/seal/two at once", []edit{{moveSQL,
