@@ -19,7 +19,8 @@ type control struct {
 const moveSQL = "replication/postgres/move.sql"
 
 var controls = []control{
-	{"token comparison", "protocol/open/after a later try went back", []edit{{moveSQL, "SELECT f.token > p_token OR f.token = p_token AND f.owner",
+	{"token comparison", "protocol/open/after a later try went back", []edit{{moveSQL,
+		"SELECT f.token > p_token OR f.token = p_token AND f.owner",
 		"SELECT f.token = p_token AND f.owner"}}},
 	{"owner comparison", "protocol/fence/two tries of one token", []edit{{moveSQL,
 		"SELECT f.token > p_token OR f.token = p_token AND f.owner IS DISTINCT FROM p_owner", "SELECT f.token > p_token"}}},

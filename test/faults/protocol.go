@@ -119,8 +119,8 @@ func sameToken(p *play) error {
 	return errors.Join(b.at(migration.AWS, sqlFence, "superseded"), b.at(migration.AWS, sqlSeal, "superseded"), a.home())
 }
 
-// sealedLate seals when the lease has run out and nobody else has come: writes that were taken since
-// are behind the mark, and would stay where they are.
+// sealedLate seals when the lease has run out and nobody else has come: writes since then are
+// behind the mark, and would stay where they are.
 func sealedLate(p *play) error {
 	m, err := p.newMover(p.customer)
 	if err != nil {
