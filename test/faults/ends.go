@@ -28,9 +28,10 @@ func clockCells() (out []cell) {
 	return out
 }
 
-// buildSkewable builds the product with a clock that goes ahead by as many seconds as FAULTS_AHEAD has
-// letters: Go's own time package, which has no numbers yet, changed for this build. Everything that
-// uses it is built anew, which takes minutes where no earlier run has left it in the build cache.
+// buildSkewable builds the product with a clock that goes ahead by as many seconds as FAULTS_AHEAD
+// has letters: Go's own time package, which can read no numbers, changed for this build. Everything
+// that uses it is built anew, which takes minutes where no earlier run has left it in the build
+// cache.
 func (r *rig) buildSkewable() (string, error) {
 	out, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
@@ -39,7 +40,8 @@ func (r *rig) buildSkewable() (string, error) {
 	path := filepath.Join(strings.TrimSpace(string(out)), "src", "time", "time.go")
 	const now = "func Now() Time {\n	sec, nsec, mono := runtimeNow()\n"
 	ahead := "var faultsAhead, _ = syscall.Getenv(\"FAULTS_AHEAD\")\n\n" + now + "	sec += int64(len(faultsAhead))\n"
-	bin, clean, err := overlaid(context.Background(), edit{path, now, ahead}, edit{path, "	_ \"unsafe\"", "	\"syscall\"\n	_ \"unsafe\""})
+	bin, clean, err := overlaid(context.Background(), edit{path, now, ahead},
+		edit{path, "	_ \"unsafe\"", "	\"syscall\"\n	_ \"unsafe\""})
 	if err == nil {
 		r.cleanSkewed = clean
 	}
