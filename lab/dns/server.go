@@ -18,8 +18,8 @@ type Server struct {
 	LoadBalancer net.IP
 	// Records finds what Route 53 holds; nil: nothing.
 	Records Records
-	// Silent drops every question while it is set.
-	Silent atomic.Bool
+	// Failing answers every question with a server failure while it is set.
+	Failing atomic.Bool
 }
 
 // Records are the record sets of all hosted zones.
@@ -53,9 +53,11 @@ func (s *Server) Listen(ctx context.Context, addr string) error {
 		return errors.Join(fmt.Errorf("name server: %w", err), pc.Close())
 	}
 	h := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
-		if !s.Silent.Load() {
-			_ = w.WriteMsg(s.Answer(ctx, q))
+		if s.Failing.Load() {
+			_ = w.WriteMsg(new(dns.Msg).SetRcode(q, dns.RcodeServerFailure))
+			return
 		}
+		_ = w.WriteMsg(s.Answer(ctx, q))
 	})
 	for _, srv := range []*dns.Server{{PacketConn: pc, Handler: h}, {Listener: l, Handler: h}} {
 		go func() { _ = srv.ActivateAndServe() }()

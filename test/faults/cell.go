@@ -23,6 +23,9 @@ type cell struct {
 	// that and three seconds.
 	shares time.Duration
 	loses  bool // the fault itself loses commits that a server has acknowledged
+	// aside says that the cell speaks to the databases past Drover: status is not held against
+	// fences that no Move has set.
+	aside bool
 	// play has the fault strike. It ends when the customer rests, or with an error.
 	play func(*play) error
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,12 +35,15 @@ func chainCell(f fault, x point) string {
 	return fmt.Sprintf("plan/%s/%s/%s", x.Kind, x.Name, f.name)
 }
 
+// chainFaults are the faults of workers that mean something to a plan: nothing of it runs against a
+// lease.
+func chainFaults() []fault {
+	return slices.DeleteFunc(slices.Clone(workerFaults), func(f fault) bool { return f.name == "answer late" })
+}
+
 // chains are the faults of workers at the activities of a plan.
 func (m *matrix) chains() (out []*chain) {
-	for _, f := range workerFaults {
-		if f.name == "answer late" {
-			continue // nothing of a plan runs against a lease
-		}
+	for _, f := range chainFaults() {
 		c := &chain{fault: f, due: map[string]point{}, struck: map[string]error{}}
 		for _, x := range m.points.Plans {
 			name := chainCell(f, x)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -18,13 +17,10 @@ var short = []string{
 	"move/aws/FreezeCustomer/killed after", "move/onprem/FreezeCustomer/all killed", "freeze/aws/seal@onprem/past the lease",
 	"freeze/onprem/open@onprem/connection lost after", "hand/aws/FreezeCustomer/terminate the Customer",
 	"hand/onprem/FreezeCustomer/cancel the Customer", "guard/snapshot/older than the fence", "protocol/fence/two tries of one token",
-	"system/onprem/seal/database on aws killed",
+	"protocol/seal/past the lease", "protocol/open/after a later try went back", "system/onprem/seal/database on aws killed",
 }
 
 func TestAShortSelectionOfTheMatrix(t *testing.T) {
-	if os.Getenv("DROVER_FAULTS") == "" {
-		t.Skip("the matrix is run by make test-faults; DROVER_FAULTS=short runs its short selection")
-	}
 	tools := tooltest.Dir(t, "bin/temporal", "pg/bin/postgres")
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()

@@ -145,11 +145,55 @@ func (m *matrix) runAll(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := m.unreached(c); err != nil {
+			return err
+		}
 	}
 	if err := m.failovers(ctx); err != nil {
 		return err
 	}
 	return m.controls(ctx)
+}
+
+// unreached writes down the cells of a chain to which no plan came while no other strike was under
+// way.
+func (m *matrix) unreached(c *chain) error {
+	var errs []error
+	for _, name := range sorted(c.due) {
+		if _, struck := c.struck[name]; !struck && !m.over(context.Background()) {
+			errs = append(errs, m.add(result{Cell: name, At: time.Now(),
+				Left: "two plans in a row did not come there while no other strike was under way"}))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// pending are the names of all that is derived and has no result yet.
+func (m *matrix) pending() (out []string) {
+	if m.points == nil {
+		return nil
+	}
+	names := []string{m.lastCell().name}
+	for _, c := range m.cells() {
+		names = append(names, c.name)
+	}
+	for _, f := range chainFaults() {
+		for _, x := range m.points.Plans {
+			names = append(names, chainCell(f, x))
+		}
+	}
+	for _, f := range failovers() {
+		names = append(names, f.name)
+	}
+	for _, c := range controls {
+		names = append(names, c.result())
+	}
+	for _, n := range names {
+		if _, known := m.book.has(n); !known {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 // shared runs the cells that share one lab.

@@ -93,27 +93,42 @@ func (r *rig) deriveRest(ctx context.Context, p *points, began time.Time) error 
 		for _, e := range page.GetExecutions() {
 			id, run := e.GetExecution().GetWorkflowId(), e.GetExecution().GetRunId()
 			kind, customer := kindOf(id)
-			into, since := &p.Plans, time.Time{}
-			switch {
-			case kind == "move" || kind == "customer" && customer != quiet:
+			if kind == "move" || kind == "customer" && customer != quiet {
 				continue
-			case kind == "customer":
-				into, since = &p.Soaks, began
 			}
-			found, err := r.activities(ctx, id, run, since)
-			if err != nil {
-				return err
-			}
-			for _, x := range found {
-				if !slices.ContainsFunc(*into, func(y point) bool { return x.Kind == y.Kind && x.Activity == y.Activity }) {
-					*into = append(*into, x)
+			if kind == "batch" || kind == "customer" { // it looks at those that soak
+				found, err := r.activities(ctx, id, run, began)
+				if err != nil {
+					return err
 				}
+				p.Soaks = merged(p.Soaks, found)
+			}
+			if kind != "customer" {
+				found, err := r.activities(ctx, id, run, time.Time{})
+				if err != nil {
+					return err
+				}
+				p.Plans = merged(p.Plans, found)
 			}
 		}
 		if req.NextPageToken = page.GetNextPageToken(); len(req.NextPageToken) == 0 {
+			p.Plans = slices.DeleteFunc(p.Plans, func(x point) bool { return slices.ContainsFunc(p.Soaks, x.like) })
 			return nil
 		}
 	}
+}
+
+// like says whether another point is the same activity of the same kind of workflow.
+func (p point) like(x point) bool { return p.Kind == x.Kind && p.Activity == x.Activity }
+
+// merged adds the points that are not there yet.
+func merged(all, more []point) []point {
+	for _, x := range more {
+		if !slices.ContainsFunc(all, x.like) {
+			all = append(all, x)
+		}
+	}
+	return all
 }
 
 // activities are those that a workflow has asked for since, each once.

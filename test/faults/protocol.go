@@ -17,9 +17,11 @@ import (
 // two tries that were given one token. The customer is at home on AWS, where nobody moves it.
 func protocolCells() []cell {
 	return []cell{
-		{name: "protocol/fence/two tries of one token", from: migration.AWS, play: sameToken},
-		{name: "protocol/open/before the mark has come", from: migration.AWS, alone: true, play: unmarked},
-		{name: "protocol/seal/two at once", from: migration.AWS, alone: true, play: twoSeals},
+		{name: "protocol/fence/two tries of one token", from: migration.AWS, aside: true, play: sameToken},
+		{name: "protocol/seal/past the lease", from: migration.AWS, aside: true, play: sealedLate},
+		{name: "protocol/open/after a later try went back", from: migration.AWS, aside: true, play: openedLate},
+		{name: "protocol/open/before the mark has come", from: migration.AWS, aside: true, alone: true, play: unmarked},
+		{name: "protocol/seal/two at once", from: migration.AWS, aside: true, alone: true, play: twoSeals},
 	}
 }
 
@@ -58,7 +60,9 @@ type querier interface {
 // steps that a mover can ask for.
 const (
 	sqlFence  = "SELECT drover.fence(ARRAY[$1]::int[], $2, $3, interval '30 s')"
+	sqlBrief  = "SELECT drover.fence(ARRAY[$1]::int[], $2, $3, interval '1 s')"
 	sqlSeal   = "SELECT drover.seal(ARRAY[$1]::int[], $2, $3)"
+	sqlMarked = "SELECT drover.arrived(ARRAY[$1]::int[], $2, $3)::text"
 	sqlOpen   = "SELECT drover.open(ARRAY[$1]::int[], $2, $3)"
 	sqlPoison = "SELECT drover.poison(ARRAY[$1]::int[], $2, $3)"
 	sqlReopen = "SELECT drover.reopen(ARRAY[$1]::int[], $2, $3)"
@@ -113,6 +117,48 @@ func sameToken(p *play) error {
 	b := a
 	b.owner = uuid.NewString()
 	return errors.Join(b.at(migration.AWS, sqlFence, "superseded"), b.at(migration.AWS, sqlSeal, "superseded"), a.home())
+}
+
+// sealedLate seals when the lease has run out and nobody else has come: writes since then are
+// behind the mark, and would stay where they are.
+func sealedLate(p *play) error {
+	m, err := p.newMover(p.customer)
+	if err != nil {
+		return err
+	}
+	if err := m.at(migration.AWS, sqlBrief, "fenced"); err != nil {
+		return err
+	}
+	sides := &sides{rig: p.rig, tenant: p.customer.Tenant}
+	defer sides.close()
+	over := func() bool { f, err := sides.read(p.ctx); return err == nil && f.aws }
+	if !eventually(p.ctx, settleLimit, over) {
+		return errors.New("a lease of 1 s does not end")
+	}
+	return errors.Join(m.at(migration.AWS, sqlSeal, "expired"), m.home())
+}
+
+// openedLate opens premises when the mark is there, and after a later try has taken the customer
+// back: both sides would be open.
+func openedLate(p *play) error {
+	m, err := p.newMover(p.customer)
+	if err != nil {
+		return err
+	}
+	if err := m.at(migration.AWS, sqlFence, "fenced"); err != nil {
+		return err
+	}
+	if err := m.at(migration.AWS, sqlSeal, "sealed"); err != nil {
+		return err
+	}
+	marked := func() bool { return m.at(migration.OnPrem, sqlMarked, "true") == nil }
+	if !eventually(p.ctx, settleLimit, marked) {
+		return errors.New("the mark does not come to premises")
+	}
+	if err := m.home(); err != nil {
+		return err
+	}
+	return m.at(migration.OnPrem, sqlOpen, "superseded")
 }
 
 // unmarked opens premises while nothing of AWS arrives there.

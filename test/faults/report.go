@@ -20,6 +20,8 @@ func (m *matrix) report() error {
 		all = append(all, m.book.all[name])
 	}
 	s := sum(all)
+	pending := m.pending()
+	s.Pending = len(pending)
 	line, err := json.Marshal(s)
 	if err != nil {
 		return err
@@ -29,10 +31,11 @@ func (m *matrix) report() error {
 	}
 	printMatrix(os.Stdout, all)
 	fmt.Println(string(line))
-	if m.pattern == "" {
-		if err := m.page(s, all); err != nil {
-			return err
-		}
+	if err := m.page(s, all); err != nil {
+		return err
+	}
+	if m.pattern == "" && len(pending) > 0 {
+		fmt.Printf("%d derived cells and controls have not run yet: go on with the same command\n", len(pending))
 	}
 	if s.Passed < s.Cases || s.Caught < s.Controls {
 		return fmt.Errorf("%d of %d cells and %d of %d controls did not pass", s.Cases-s.Passed, s.Cases, s.Controls-s.Caught, s.Controls)
@@ -139,6 +142,9 @@ that said what was not so: %d of %d samples. Acknowledged writes: %d. Controls: 
 	section(&b, "Resolved with a command", "Customers that were held with a reason, and came to rest with the one command.", all,
 		func(r result) string { return first(r.Resolved) })
 	section(&b, "Left out", "Derived cells that do not run, and why.", all, func(r result) string { return r.Left })
+	if s.Pending > 0 {
+		fmt.Fprintf(&b, "\n## Not run yet\n\n%s\n", pendingWords(m.pending()))
+	}
 	section(&b, "Failed", "", all, func(r result) string {
 		if r.Passed || r.Left != "" || strings.HasPrefix(r.Cell, "control/") {
 			return ""
@@ -146,6 +152,20 @@ that said what was not so: %d of %d samples. Acknowledged writes: %d. Controls: 
 		return first(strings.Join(r.Broken, "; "))
 	})
 	return os.WriteFile(filepath.Join(root(), docsFile), []byte(b.String()), 0o644)
+}
+
+// pendingWords counts what has not run by the first parts of its name.
+func pendingWords(names []string) string {
+	byKind := map[string]int{}
+	for _, n := range names {
+		parts := strings.Split(n, "/")
+		byKind[strings.Join(parts[:min(2, len(parts)-1)], "/")]++
+	}
+	var words []string
+	for _, k := range sorted(byKind) {
+		words = append(words, fmt.Sprintf("- `%s`: %d", k, byKind[k]))
+	}
+	return strings.Join(words, "\n")
 }
 
 // section lists the results of which there is something to say.

@@ -99,6 +99,7 @@ type summary struct {
 	Controls    int `json:"controls"`
 	Caught      int `json:"controls_caught"`
 	LeftOut     int `json:"left_out"`
+	Pending     int `json:"not_run"` // derived, without a result
 	Writes      int `json:"acked_writes"`
 	Samples     int `json:"status_samples"`
 }

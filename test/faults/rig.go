@@ -49,6 +49,9 @@ type rig struct {
 	traps  []*trap
 	runner map[string]*hand // customer -> the worker that was handed its freeze last
 	lanes  lanes
+
+	skewable    func() (string, error) // the product with a clock that can be off, built once
+	cleanSkewed func()
 }
 
 // binaries are the shipped ones.
@@ -74,7 +77,8 @@ func startRig(ctx context.Context, tools, dir string, bin binaries, s lab.Shape)
 	if err != nil {
 		return nil, err
 	}
-	r := &rig{Lab: l, dir: dir, binary: bin, runner: map[string]*hand{}}
+	r := &rig{Lab: l, dir: dir, binary: bin, runner: map[string]*hand{}, cleanSkewed: func() {}}
+	r.skewable = sync.OnceValues(r.buildSkewable)
 	defer func() {
 		if err != nil {
 			r.Close()
@@ -113,6 +117,7 @@ func (r *rig) Close() {
 	r.traps = nil
 	r.mu.Unlock()
 	r.Lab.Close()
+	r.cleanSkewed()
 	for _, h := range r.workers {
 		h.gate.Close()
 	}

@@ -148,22 +148,23 @@ func without(in []elbtypes.RuleCondition, host string) (out []elbtypes.RuleCondi
 }
 
 // blindWorker has no name resolved any more for the worker, which then reaches no load balancer,
-// while a customer bakes. Nothing is wrong with the customer: it stays.
+// while a customer bakes. Nothing is wrong with the customer: it stays. A failure is answered at
+// once, so that the bake has time for as many as would take a customer home.
 func blindWorker(p *play) error {
 	t := p.set(&trap{
 		activity: func(e gate.Event) bool {
 			_, customer := kindOf(e.WorkflowID)
 			return e.When == gate.Delivery && customer == p.customer.ID && e.Activity == "WatchHealth"
 		},
-		do: func(*hand) bool { p.Doors.Names.Silent.Store(true); return true },
+		do: func(*hand) bool { p.Doors.Names.Failing.Store(true); return true },
 	})
-	defer p.Doors.Names.Silent.Store(false)
+	defer p.Doors.Names.Failing.Store(false)
 	before, _ := p.client.Customer(p.ctx, p.Shape.Name, p.customer.ID)
 	if err := p.sent(t); err != nil {
 		return err
 	}
 	p.pause(outage)
-	p.Doors.Names.Silent.Store(false)
+	p.Doors.Names.Failing.Store(false)
 	if err := p.settle(migration.AWS); err != nil {
 		return err
 	}
@@ -266,7 +267,8 @@ func oldSnapshot(p *play) error {
 	if err := p.there(migration.AWS); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(p.ctx, "UPDATE acct SET n = n WHERE tenant_id = $1", p.customer.Tenant); err == nil {
+	// A row that nothing has changed since: PostgreSQL itself would refuse any other.
+	if _, err := tx.Exec(p.ctx, "UPDATE tenants SET name = name WHERE tenant_id = $1", p.customer.Tenant); err == nil {
 		return fmt.Errorf("a transaction that began before the Move wrote on premises after it")
 	}
 	return nil

@@ -97,6 +97,8 @@ func (w *watcher) look(ctx context.Context, sides *sides, c lab.Customer) {
 	}
 }
 
+const otherTook = " the other side took writes"
+
 // untrue says what a status claims that both fences deny, before it was asked and after it.
 func untrue(s migration.CustomerStatus, before, after fences) string {
 	switch s.Phase {
@@ -114,7 +116,7 @@ func untrue(s migration.CustomerStatus, before, after fences) string {
 	case !before.open(s.Home) && !after.open(s.Home):
 		return claim + " that side took no writes"
 	case before.open(other) && after.open(other):
-		return claim + " the other side took writes"
+		return claim + otherTook
 	}
 	return ""
 }
