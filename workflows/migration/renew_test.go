@@ -51,7 +51,8 @@ func renewed(t *testing.T, say func(*testsuite.TestWorkflowEnvironment)) (says m
 	}, 5*time.Minute)
 	env.RegisterDelayedCallback(func() {
 		under.Phase = migration.BatchDone
-		env.SignalWorkflow(mail.SignalBatch, mail.BatchReport{Order: mail.Order{At: env.Now().UnixNano(), N: 2}, Status: under, Closed: true})
+		env.SignalWorkflow(mail.SignalBatch, mail.BatchReport{Order: mail.Order{At: env.Now().UnixNano(), N: 2},
+			Status: under, Closed: true})
 	}, 10*time.Minute)
 	env.ExecuteWorkflow(Migration, Input{State: &st})
 	require.True(t, env.IsWorkflowCompleted())
