@@ -82,6 +82,11 @@ func (a *account) DescribeSnapshots(_ context.Context, in *ec2.DescribeSnapshots
 	return &ec2.DescribeSnapshotsOutput{Snapshots: []types.Snapshot{{State: types.SnapshotState(state)}}}, nil
 }
 
+func (a *account) DeleteSnapshot(context.Context, *ec2.DeleteSnapshotInput,
+	...func(*ec2.Options)) (*ec2.DeleteSnapshotOutput, error) {
+	return &ec2.DeleteSnapshotOutput{}, nil
+}
+
 func (a *account) DescribeKey(context.Context, *kms.DescribeKeyInput, ...func(*kms.Options)) (*kms.DescribeKeyOutput, error) {
 	return &kms.DescribeKeyOutput{KeyMetadata: &kmstypes.KeyMetadata{Arn: aws.String(keyARN)}}, a.err
 }

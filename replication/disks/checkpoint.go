@@ -19,6 +19,7 @@ type head struct {
 	Try      int                  `json:"try"` // of snapshots: AWS gives an idle one up
 	Snapshot string               `json:"snapshot,omitempty"`
 	Image    *migration.DiskImage `json:"image,omitempty"` // when it is done
+	Left     []string             `json:"left,omitempty"`  // snapshots that were given up, and are to be deleted
 }
 
 const headName = "head.json"
@@ -81,11 +82,29 @@ func (s *state) is(snapshot string) {
 	}
 }
 
-// renew forgets the snapshot: the next StartSnapshot carries another client token.
-func (s *state) renew() {
+// renew forgets a snapshot that cannot be used, and keeps that it is to be deleted: the next
+// StartSnapshot carries another client token.
+func (s *state) renew(snapshot string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.head, s.near = head{Try: s.head.Try + 1}, nil
+	s.head, s.near = head{Try: s.head.Try + 1, Left: s.head.Left}, nil
+	if snapshot != "" && !slices.Contains(s.head.Left, snapshot) {
+		s.head.Left = append(s.head.Left, snapshot)
+	}
+}
+
+// left are the snapshots to be deleted, as the checkpoint has them.
+func (s *state) left() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.head.Left)
+}
+
+// deleted says that a snapshot is gone.
+func (s *state) deleted(snapshot string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.head.Left = slices.DeleteFunc(slices.Clone(s.head.Left), func(id string) bool { return id == snapshot })
 }
 
 // get is a block's sum, zero for one that is not there.

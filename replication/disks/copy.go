@@ -33,9 +33,11 @@ type EBS interface {
 	ListSnapshotBlocks(context.Context, *ebs.ListSnapshotBlocksInput, ...func(*ebs.Options)) (*ebs.ListSnapshotBlocksOutput, error)
 }
 
-// EC2 says what has become of a snapshot: EBS direct does not.
+// EC2 says what has become of a snapshot, and deletes one that nobody will use: EBS direct does
+// neither.
 type EC2 interface {
 	DescribeSnapshots(context.Context, *ec2.DescribeSnapshotsInput, ...func(*ec2.Options)) (*ec2.DescribeSnapshotsOutput, error)
+	DeleteSnapshot(context.Context, *ec2.DeleteSnapshotInput, ...func(*ec2.Options)) (*ec2.DeleteSnapshotOutput, error)
 }
 
 // Checkpoints keeps what one copy has done, in a few named parts of up to 2 MiB. Read answers nil
@@ -144,7 +146,12 @@ func (r *run) do(ctx context.Context, play Grains) (migration.DiskImage, error) 
 		return migration.DiskImage{}, r.giveUp(ctx, err)
 	}
 	r.state.head.Image = &image
-	return image, r.state.save(ctx)
+	err = r.state.save(ctx)
+	if err == nil {
+		r.sweep(ctx)
+		err = r.state.save(ctx)
+	}
+	return image, err
 }
 
 // blocks is how many the disk has, the last perhaps in part.
@@ -156,8 +163,12 @@ func (r *run) giveUp(ctx context.Context, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if errors.Is(err, ErrGone) {
-		r.state.renew()
+		r.state.renew(r.state.head.Snapshot)
 	}
+	if serr := r.state.save(ctx); serr != nil { // another worker's copy, which may use it
+		return errors.Join(err, serr)
+	}
+	r.sweep(ctx)
 	return errors.Join(err, r.state.save(ctx))
 }
 

@@ -52,6 +52,25 @@ func (r records) DescribeSnapshots(_ context.Context, in *ec2.DescribeSnapshotsI
 	return &ec2.DescribeSnapshotsOutput{Snapshots: []types.Snapshot{{State: types.SnapshotState(state)}}}, nil
 }
 
+func (records) DeleteSnapshot(context.Context, *ec2.DeleteSnapshotInput, ...func(*ec2.Options)) (*ec2.DeleteSnapshotOutput, error) {
+	return &ec2.DeleteSnapshotOutput{}, nil
+}
+
+// tidy is EC2 that notes what it deletes, once it has the right to.
+type tidy struct {
+	disks.EC2
+	denied  bool
+	deleted []string
+}
+
+func (e *tidy) DeleteSnapshot(_ context.Context, in *ec2.DeleteSnapshotInput, _ ...func(*ec2.Options)) (*ec2.DeleteSnapshotOutput, error) {
+	if e.denied {
+		return nil, &smithy.GenericAPIError{Code: "UnauthorizedOperation"}
+	}
+	e.deleted = append(e.deleted, *in.SnapshotId)
+	return &ec2.DeleteSnapshotOutput{}, nil
+}
+
 func start(t testing.TB, o lab.Options) (*lab.Server, *disks.Copier) {
 	o.Dir = t.TempDir()
 	s, err := lab.Start(context.Background(), o)
@@ -341,6 +360,64 @@ func TestASnapshotThatAWSGaveUpIsBegunAnew(t *testing.T) {
 	got, err := c.Copy(context.Background(), diskOf(data), play(data), keep, o)
 	require.NoError(t, err)
 	require.Equal(t, digest(data), got.Digest)
+}
+
+// Nobody else knows of a snapshot that was given up: it would be paid for as long as the account
+// lives.
+func TestASnapshotThatWasGivenUpIsDeletedAlsoWhenTheRightToComesLater(t *testing.T) {
+	for name, denied := range map[string]bool{"at once": false, "by a later call": true} {
+		t.Run(name, func(t *testing.T) {
+			s, c := start(t, lab.Options{Minute: 2 * time.Millisecond})
+			e := &tidy{EC2: c.EC2, denied: denied}
+			c.EC2 = e
+			data, keep := randomDisk(4, 1<<20, 1), &kept{}
+			idle := func(emit func(int64, []byte) error) (int64, error) {
+				if err := emit(0, data[:64<<10]); err != nil {
+					return 0, err
+				}
+				require.Eventually(t, func() bool { return s.Failed() == 1 }, 5*time.Second, time.Millisecond)
+				return int64(len(data)), emit(64<<10, data[64<<10:])
+			}
+			o := disks.Options{Name: "i", TimeoutMinutes: 10}
+			_, err := c.Copy(t.Context(), diskOf(data), idle, keep, o)
+			require.ErrorIs(t, err, disks.ErrGone)
+			e.denied = false
+			o.TimeoutMinutes = 4320
+			got, err := c.Copy(t.Context(), diskOf(data), play(data), keep, o)
+			require.NoError(t, err)
+			require.Len(t, e.deleted, 1, "once")
+			require.Equal(t, "error", s.State(e.deleted[0]))
+			require.NotEqual(t, got.Snapshot, e.deleted[0])
+		})
+	}
+}
+
+// A worker that was overtaken knows that a snapshot failed, and not what the other one does.
+func TestWhoseCheckpointIsOvertakenDeletesNothing(t *testing.T) {
+	s, c := start(t, lab.Options{Minute: 2 * time.Millisecond})
+	e := &tidy{EC2: c.EC2}
+	c.EC2 = e
+	data, keep := randomDisk(4, 1<<20, 1), &overtaken{}
+	_, err := c.Copy(t.Context(), diskOf(data), func(emit func(int64, []byte) error) (int64, error) {
+		require.Eventually(t, func() bool { return s.Failed() == 1 }, 5*time.Second, time.Millisecond)
+		keep.by = errors.New("another worker has written the checkpoint")
+		return int64(len(data)), emit(0, data)
+	}, keep, disks.Options{Name: "o", TimeoutMinutes: 10})
+	require.ErrorIs(t, err, keep.by)
+	require.Empty(t, e.deleted)
+}
+
+// overtaken is a checkpoint that another worker writes from a moment on.
+type overtaken struct {
+	kept
+	by error
+}
+
+func (o *overtaken) Write(ctx context.Context, part string, b []byte) error {
+	if o.by != nil {
+		return o.by
+	}
+	return o.kept.Write(ctx, part, b)
 }
 
 // shy is EC2 that does not show a snapshot while hide says so. It says that in both ways that EC2

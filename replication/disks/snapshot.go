@@ -40,17 +40,31 @@ func (r *run) begin(ctx context.Context) (sealed bool, err error) {
 		if state == ec2types.SnapshotStateError || state == "" {
 			// Given up, or deleted: what is known of its blocks is of no use. Saved, so that the
 			// next call does not ask for it again.
-			r.state.renew()
+			r.state.renew(id)
 			if err := r.state.save(ctx); err != nil {
 				return false, err
 			}
 			continue
 		}
 		r.state.is(id)
+		r.sweep(ctx)
 		return state == ec2types.SnapshotStateCompleted, r.state.save(ctx)
 	}
 	return false, fmt.Errorf("%w: %d snapshots were started, and of the last, %s, EC2 says %q: does something delete or fail the "+
 		"snapshots of this account?", ErrGone, maxStarts, id, state)
+}
+
+// sweep deletes the snapshots that were given up. It is called when the checkpoint is kept: this
+// copy is still its worker's then, and nobody goes on in them. One that AWS does not delete now,
+// for want of ec2:DeleteSnapshot also, is tried again by the next call, and keeps no copy.
+func (r *run) sweep(ctx context.Context) {
+	for _, id := range r.state.left() {
+		_, err := r.ec2.DeleteSnapshot(ctx, &ec2.DeleteSnapshotInput{SnapshotId: &id})
+		var api interface{ ErrorCode() string }
+		if err == nil || errors.As(err, &api) && api.ErrorCode() == "InvalidSnapshot.NotFound" {
+			r.state.deleted(id)
+		}
+	}
 }
 
 // startInput is the same for every call of one try: the token makes it find what an earlier call

@@ -43,6 +43,7 @@ type State struct {
 	status.Status[migration.BatchPhase] `json:"standing"`
 	mail.Box                            `json:"mail"`
 	roll.Roll                           `json:"roll"`
+	Movers                              roll.Roll `json:"movers"` // of those that move
 
 	Paused     *mail.Pause       `json:"paused,omitempty"`
 	PauseOrder mail.Order        `json:"pauseOrder"` // of the migration's last word on it
@@ -186,6 +187,7 @@ func (b *batch) run(ctx workflow.Context) error {
 	}
 	background, _ := workflow.NewDisconnectedContext(ctx)
 	workflow.Go(background, func(ctx workflow.Context) { b.Keep(ctx, b.rollEvery, b.callRoll) })
+	workflow.Go(background, b.rollMovers)
 	workflow.Go(background, b.report)
 	workflow.Go(background, b.watchSoak)
 	workflow.Go(background, b.bringHome)

@@ -149,6 +149,30 @@ func (b *batch) callRoll(ctx workflow.Context) {
 	})
 }
 
+// rollMovers calls those that move, more often than the others.
+func (b *batch) rollMovers(ctx workflow.Context) {
+	movers := func() (out []*member) {
+		for _, m := range b.Members {
+			if m.moving() && m.watched() && workflow.Now(ctx).Sub(time.Unix(0, m.Order.At)) < roll.Lately {
+				out = append(out, m)
+			}
+		}
+		return out
+	}
+	b.Movers.Keep(ctx, func() time.Duration {
+		n := len(movers())
+		if n == 0 {
+			return 0
+		}
+		return max(roll.Moving, time.Duration(n)*rollPace)
+	}, func(ctx workflow.Context) {
+		for _, m := range movers() {
+			b.tellCustomer(ctx, m, mail.SignalAsk, mail.Ask{Report: !m.answered(b.Round)})
+		}
+		b.Flush(ctx)
+	})
+}
+
 // running are the customers that the list of workflows has.
 func (b *batch) running(ctx workflow.Context) (map[string]bool, error) {
 	c := work.RollCall.In(ctx, "who of the batch's customers runs")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/customer"
+	"github.com/drover-migration/drover/workflows/roll"
 )
 
 // soakers is a batch whose customers all soak from the start.
@@ -167,6 +168,33 @@ func TestTheRollOfThoseThatSoakIsOneQuestion(t *testing.T) {
 		require.Subset(t, []string{"c3"}, h.asked)
 		require.NotEmpty(t, h.asked, "whoever is missing is asked, and started again where it does not run")
 		delete(h.missing, "c3")
+	})
+	h.run()
+}
+
+// One that was terminated after the seal is open nowhere until it is started again.
+func TestWhoMovesIsCalledEveryFewSeconds(t *testing.T) {
+	h := newHerd(t, 1)
+	h.at(moveTime-time.Second, func() {
+		require.Equal(t, migration.CustomerMoving, h.says().Customers[0].Phase)
+		require.InDelta(t, moveTime/roll.Moving, len(h.asked), 3)
+	})
+	h.at(moveTime+bakeTime-time.Second, func() {
+		require.Equal(t, migration.CustomerBaking, h.says().Customers[0].Phase)
+		require.Less(t, len(h.asked), 40, "who bakes is called with the others")
+	})
+	h.run()
+}
+
+func TestWhoStandsStillInAMoveIsCalledWithTheOthers(t *testing.T) {
+	h := newHerd(t, 1)
+	h.ill["c0"], h.slow["c0"] = true, 30*time.Minute
+	h.at(20*time.Minute, func() {
+		require.Equal(t, migration.CustomerMovingBack, h.says().Customers[0].Phase)
+		h.asked = nil
+	})
+	h.at(25*time.Minute, func() {
+		require.InDelta(t, 5*time.Minute/roll.Often, len(h.asked), 2)
 	})
 	h.run()
 }

@@ -40,6 +40,7 @@ type State struct {
 	status.Status[migration.MigrationPhase] `json:"standing"`
 	mail.Box                                `json:"mail"`
 	roll.Roll                               `json:"roll"`
+	Movers                                  roll.Roll `json:"movers"` // of the batches of which somebody moves
 
 	Spec   migration.SpecRef        `json:"spec"`
 	Resume migration.MigrationPhase `json:"resume"` // where the story goes on
@@ -148,6 +149,7 @@ func (m *run) run(ctx workflow.Context) error {
 	}
 	background, _ := workflow.NewDisconnectedContext(ctx)
 	workflow.Go(background, func(ctx workflow.Context) { m.Keep(ctx, m.rollEvery, m.callRoll) })
+	workflow.Go(background, m.rollMovers)
 	for _, phase := range []struct {
 		name migration.MigrationPhase
 		do   func(workflow.Context) error

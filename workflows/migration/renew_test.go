@@ -13,6 +13,7 @@ import (
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/mail"
+	"github.com/drover-migration/drover/workflows/roll"
 )
 
 // library has the plan, by the name that the workflow calls.
@@ -50,7 +51,8 @@ func renewed(t *testing.T, say func(*testsuite.TestWorkflowEnvironment)) (says m
 	}, 5*time.Minute)
 	env.RegisterDelayedCallback(func() {
 		under.Phase = migration.BatchDone
-		env.SignalWorkflow(mail.SignalBatch, mail.BatchReport{Order: mail.Order{At: 2, N: 2}, Status: under, Closed: true})
+		env.SignalWorkflow(mail.SignalBatch, mail.BatchReport{Order: mail.Order{At: env.Now().UnixNano(), N: 2},
+			Status: under, Closed: true})
 	}, 10*time.Minute)
 	env.ExecuteWorkflow(Migration, Input{State: &st})
 	require.True(t, env.IsWorkflowCompleted())
@@ -79,4 +81,18 @@ func TestAnIncidentCountsThatIsReportedBeforeARenewedMigrationHasReadItsPlan(t *
 	require.True(t, says.Paused)
 	require.True(t, slices.ContainsFunc(says.Timeline, func(e migration.Event) bool { return e.What == "the migration pauses itself" }))
 	require.Contains(t, told, mail.SignalPause+" to "+migration.BatchID("shop", "wave"))
+}
+
+// Whoever was terminated with the batch that calls its roll is open nowhere until the batch is
+// started again.
+func TestABatchOfWhichSomebodyMovesIsCalledEveryFewSeconds(t *testing.T) {
+	_, told := renewed(t, func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() {
+			env.SignalWorkflow(mail.SignalBatch, mail.BatchReport{Order: mail.Order{At: env.Now().UnixNano(), N: 1},
+				Status: migration.BatchStatus{Name: "wave", Phase: migration.BatchCuttingOver,
+					Counts: migration.Counts{Customers: 1, Moving: 1, Away: 1}}})
+		}, 2*time.Minute)
+	})
+	told = slices.DeleteFunc(told, func(s string) bool { return s != mail.SignalPause+" to "+migration.BatchID("shop", "wave") })
+	require.InDelta(t, float64(roll.Lately/roll.Moving+9*time.Minute/roll.Often), len(told), 5)
 }

@@ -32,28 +32,12 @@ func (m *run) rollEvery() time.Duration {
 // started again, with what it had last reported; a workload that has failed is tried again by the
 // same way.
 func (m *run) callRoll(ctx workflow.Context) {
-	word := mail.Pause{Order: m.Stamp(ctx)}
-	if m.Paused != nil {
-		word.Paused, word.Reason = true, m.Paused.Reason
-	}
+	word := m.word(ctx)
 	for i, b := range m.plan.Batches { // none before the plan is read
 		if i%chunk == chunk-1 {
 			m.Flush(ctx)
 		}
-		if m.Closed[b.Name] {
-			continue
-		}
-		m.TellOr(ctx, migration.BatchID(m.Spec.Plan, b.Name), mail.SignalPause, word, func(ctx workflow.Context) {
-			if !m.Closed[b.Name] && m.rollEvery() > 0 {
-				was := m.Batches[b.Name]
-				m.Note(ctx, "batch "+b.Name+" was terminated, and is started again",
-					migration.Command{Reason: "it was " + string(was.Phase)})
-				m.startBatch(ctx, b, &was)
-				if m.Phase == migration.MigrationAborting {
-					m.Tell(ctx, migration.BatchID(m.Spec.Plan, b.Name), mail.SignalAbort, *m.aborted)
-				}
-			}
-		})
+		m.callBatch(ctx, b, word)
 	}
 	if m.Phase == migration.MigrationAborting {
 		return
@@ -76,6 +60,58 @@ func (m *run) callRoll(ctx workflow.Context) {
 			})
 		}
 	}
+}
+
+// word is what holds for every batch.
+func (m *run) word(ctx workflow.Context) mail.Pause {
+	w := mail.Pause{Order: m.Stamp(ctx)}
+	if m.Paused != nil {
+		w.Paused, w.Reason = true, m.Paused.Reason
+	}
+	return w
+}
+
+// callBatch tells a batch what holds, and starts it again where it does not run.
+func (m *run) callBatch(ctx workflow.Context, b migration.Batch, word mail.Pause) {
+	if m.Closed[b.Name] {
+		return
+	}
+	m.TellOr(ctx, migration.BatchID(m.Spec.Plan, b.Name), mail.SignalPause, word, func(ctx workflow.Context) {
+		if !m.Closed[b.Name] && m.rollEvery() > 0 {
+			was := m.Batches[b.Name]
+			m.Note(ctx, "batch "+b.Name+" was terminated, and is started again",
+				migration.Command{Reason: "it was " + string(was.Phase)})
+			m.startBatch(ctx, b, &was)
+			if m.Phase == migration.MigrationAborting {
+				m.Tell(ctx, migration.BatchID(m.Spec.Plan, b.Name), mail.SignalAbort, *m.aborted)
+			}
+		}
+	})
+}
+
+// rollMovers calls the batches that have lately said that somebody moves, more often than the
+// others: whoever calls the roll of those that move may have been terminated with them.
+func (m *run) rollMovers(ctx workflow.Context) {
+	movers := func() (out []migration.Batch) {
+		for _, b := range m.plan.Batches {
+			if m.Batches[b.Name].Counts.Moving > 0 && workflow.Now(ctx).Sub(time.Unix(0, m.Orders[b.Name].At)) < roll.Lately {
+				out = append(out, b)
+			}
+		}
+		return out
+	}
+	m.Movers.Keep(ctx, func() time.Duration {
+		if n := len(movers()); n > 0 && m.rollEvery() > 0 {
+			return max(roll.Moving, time.Duration(n)*rollPace)
+		}
+		return 0
+	}, func(ctx workflow.Context) {
+		word := m.word(ctx)
+		for _, b := range movers() {
+			m.callBatch(ctx, b, word)
+		}
+		m.Flush(ctx)
+	})
 }
 
 // start starts a child of this migration, or asks one that runs already where it stands.

@@ -13,8 +13,16 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-// Often lies between two roll calls of those that somebody may wait for.
-const Often = 30 * time.Second
+const (
+	// Often lies between two roll calls of those that somebody may wait for.
+	Often = 30 * time.Second
+	// Moving lies between two roll calls of those that move: a customer whose workflows were
+	// terminated after the seal is open nowhere before they are started again.
+	Moving = 5 * time.Second
+	// Lately is how long somebody is called that often after its last report. What stands still for
+	// longer waits for a database or a route, and not for the roll.
+	Lately = 2 * time.Minute
+)
 
 // Roll is part of a workflow's state: continue-as-new carries it over.
 type Roll struct {
