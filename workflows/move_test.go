@@ -39,7 +39,10 @@ func TestMoveToAWSAndBack(t *testing.T) {
 
 func TestMoveOutlivesWhateverBefallsOneCall(t *testing.T) {
 	forEach(t, func(t *testing.T, n int) {
-		for _, at := range roundTrip(t, n) {
+		for i, at := range roundTrip(t, n) {
+			if n == 3 && i%3 != 0 {
+				continue // a third database adds an order of two others, not a step
+			}
 			for _, m := range []mishap{answerLost, runsTwice, comesBack, foundBusy, neverHeard, neverCame, tooLate} {
 				for _, after := range m.delays() {
 					t.Run(fmt.Sprintf("%s %s %d", at, m, after), func(t *testing.T) {

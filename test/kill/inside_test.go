@@ -230,7 +230,6 @@ func TestAKilledWorkerChangesNothingInsideAFreezeAndIsReplacedWithinSeconds(t *t
 			{migration.OnPrem, point{open, 3, pggate.After, 1}}, // the first is open, the second is not
 			{migration.AWS, point{seal, 4, pggate.Before, 1}},   // one is sealed, the other is not
 			{migration.OnPrem, point{open, 4, pggate.After, 1}},
-			{migration.AWS, point{seal, 4, pggate.After, 1}},
 		}},
 		{name: "at two sites", flags: []string{"--site", "dc2"}, sites: true, ways: []way{
 			{migration.OnPrem, point{open, 1, pggate.After, 7}},
