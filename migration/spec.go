@@ -372,6 +372,32 @@ type Customer struct {
 	Labels    map[string]string `json:"labels,omitempty"`
 	Zone      string            `json:"zone,omitempty"` // IANA name
 	Contact   string            `json:"contact,omitempty"`
+	Blackouts []Span            `json:"blackouts,omitempty"` // it does not begin to move in any of them
+}
+
+// Span is a time, without its end.
+type Span struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+}
+
+// OpenFrom is the first moment from now on that lies in none of the customer's blackouts.
+func (c Customer) OpenFrom(now time.Time) time.Time { return OpenFrom(c.Blackouts, now) }
+
+// Closed says whether all of a time lies in the customer's blackouts.
+func (c Customer) Closed(from, to time.Time) bool { return !c.OpenFrom(from).Before(to) }
+
+// OpenFrom is the first moment from now on that lies in none of these.
+func OpenFrom(blackouts []Span, now time.Time) time.Time {
+	for moved := true; moved; {
+		moved = false
+		for _, b := range blackouts {
+			if !now.Before(b.From) && now.Before(b.To) {
+				now, moved = b.To, true
+			}
+		}
+	}
+	return now
 }
 
 // Reach says what one failing customer takes back with it.

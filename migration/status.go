@@ -17,6 +17,7 @@ const (
 	WaitApproval Waiting = "approval"
 	WaitResume   Waiting = "resume"   // the migration is paused
 	WaitOperator Waiting = "operator" // held: retry or rollback
+	WaitBlackout Waiting = "blackout" // of the customers that have not gone
 	WaitLag      Waiting = "lag"
 	WaitHealth   Waiting = "health" // bake or soak
 	WaitData     Waiting = "data"   // replication

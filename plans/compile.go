@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/drover-migration/drover/migration"
 )
@@ -192,7 +193,22 @@ func (c Customer) compile() migration.Customer {
 	return migration.Customer{
 		ID: string(c.ID), Name: string(c.Name), Tenant: c.Tenant, Hosts: list(c.Match.Host), Workloads: list(c.Uses.Workloads),
 		Datasets: list(c.Uses.Datasets), Labels: texts(c.Labels), Zone: string(c.Zone), Contact: string(c.Contact),
+		Blackouts: c.blackouts(),
 	}
+}
+
+// blackouts are the times in which the customer does not begin to move.
+func (c Customer) blackouts() (out []migration.Span) {
+	zone, err := time.LoadLocation(string(c.Zone)) // "" is UTC
+	if err != nil {
+		return nil // it has been refused
+	}
+	for _, d := range c.Blackouts {
+		if first, last, err := d.days(zone); err == nil {
+			out = append(out, migration.Span{From: first.UTC(), To: last.AddDate(0, 0, 1).UTC()})
+		}
+	}
+	return out
 }
 
 func (b Batch) compile() (migration.Batch, error) {

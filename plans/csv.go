@@ -27,7 +27,7 @@ const (
 
 var (
 	csvRequired = []string{colID, colTenant, colHost, colWorkloads, colDatasets}
-	csvOptional = []string{"name", "zone", "contact"}
+	csvOptional = []string{"name", "zone", "contact", "blackouts"}
 )
 
 // csvPositions finds the cells of customers in their file.
@@ -258,6 +258,10 @@ func (s *source) readRecord(header, record []string, at *node) (c Customer) {
 			s.readOptional(cell, &c.Zone, at.at(h))
 		case "contact":
 			s.readOptional(cell, &c.Contact, at.at(h))
+		case "blackouts":
+			if cell != "" {
+				c.Blackouts = readCells[Days](s, cell, at.at(h), fieldOf[Customer](h))
+			}
 		}
 	}
 	return c

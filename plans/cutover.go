@@ -31,6 +31,8 @@ type Customer struct {
 	Labels  map[Name]LabelVal `json:"labels,omitempty" jsonschema_description:"What batches select by."`
 	Zone    Zone              `json:"zone,omitempty" jsonschema_description:"Time zone, for display."`
 	Contact Text              `json:"contact,omitempty" jsonschema_description:"Whom to talk to."`
+
+	Blackouts []Days `json:"blackouts,omitempty" jsonschema:"minItems=1,maxItems=50" jsonschema_description:"Days on which the customer does not begin to move, in its zone (UTC without one): its batch goes on without it. A customer that has moved still goes back."`
 }
 
 // Match recognises a customer's requests.

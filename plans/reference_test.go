@@ -46,6 +46,7 @@ CSV with a header, UTF-8, relative to the plan and inside its directory: ` + "`c
 | ` + "`id`, `tenant`" + ` | yes | As in customers[]. |
 | ` + "`host`, `workloads`, `datasets`" + ` | yes | As match.host, uses.workloads and uses.datasets; several are separated by semicolons. |
 | ` + "`name`, `zone`, `contact`" + ` | no | As in customers[]. |
+| ` + "`blackouts`" + ` | no | As in customers[]; several are separated by semicolons. |
 | ` + "`label.KEY`" + ` | no | The label KEY; an empty cell is no label. |
 
 `

@@ -62,6 +62,7 @@ type (
 	MetricName     string
 	Statistic      string
 	LocalTime      string // "2006-01-02 15:04"
+	Days           string // "2006-01-02", or "2006-01-02..2006-01-05": the last day is one of them
 )
 
 // Bytes is a size.
@@ -146,6 +147,8 @@ var scalars = map[reflect.Type]scalar{
 	typeOf[Zone]():     {want: "an IANA zone, like Europe/Kyiv or UTC", pattern: re(`^[A-Za-z0-9+_/-]+$`), check: checkZone},
 	typeOf[LocalTime](): {want: `a local time, like "2026-12-02 22:00"`,
 		pattern: re(`^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}$`), check: checkLocalTime},
+	typeOf[Days](): {want: `a day or days, like "2026-12-24" or "2026-12-30..2027-01-02"`,
+		pattern: re(`^[0-9]{4}-[0-9]{2}-[0-9]{2}(\.\.[0-9]{4}-[0-9]{2}-[0-9]{2})?$`), check: checkDays},
 	typeOf[Bytes](): {want: "a size, like 50GiB (B, KiB, MiB, GiB, TiB)", pattern: re(`^[0-9]{1,12}(B|KiB|MiB|GiB|TiB)$`),
 		parse: parseBytes},
 	typeOf[migration.Duration](): {want: "a duration without spaces, like 500ms, 10m or 72h (units ms, s, m, h)",
@@ -306,6 +309,29 @@ func checkLocalTime(s string) error {
 		return errors.New("not in a year from 2000 to 2999")
 	}
 	return nil
+}
+
+func checkDays(s string) error {
+	first, last, err := Days(s).days(time.UTC)
+	switch {
+	case err != nil:
+		return errors.New("no such date")
+	case first.Year() < 2000 || last.Year() > 2999:
+		return errors.New("not in a year from 2000 to 2999")
+	case last.Before(first):
+		return errors.New("the last day comes before the first")
+	}
+	return nil
+}
+
+// days are the first and the last day in a zone, each at its beginning.
+func (d Days) days(zone *time.Location) (first, last time.Time, err error) {
+	from, to, several := strings.Cut(string(d), "..")
+	if first, err = time.ParseInLocation(time.DateOnly, from, zone); err != nil || !several {
+		return first, first, err
+	}
+	last, err = time.ParseInLocation(time.DateOnly, to, zone)
+	return first, last, err
 }
 
 var byteUnits = []struct {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/drover-migration/drover/migration"
 )
 
 func (p *Plan) validateCustomers() {
@@ -145,7 +147,29 @@ func (p *Plan) validateBatches() {
 			last = p.validateWindow(b, at.at("window"), last)
 		}
 	}
-	p.assign(p.src.report)
+	p.validateBlackouts(p.assign(p.src.report))
+}
+
+// validateBlackouts refuses a window in all of which a customer of its batch must not move.
+func (p *Plan) validateBlackouts(members [][]int) {
+	for i, b := range p.Batches {
+		if b.Window == nil || p.src.incomplete(root.at("batches").item(i).at("window")) {
+			continue
+		}
+		opens, err := b.Window.opens()
+		if err != nil {
+			continue // it has been said
+		}
+		for _, m := range members[i] {
+			c := p.Customers.List[m]
+			at := root.at("customers").item(m).at("blackouts")
+			if p.src.incomplete(at) || !(migration.Customer{Blackouts: c.blackouts()}).Closed(opens, opens.Add(b.Window.For.D())) {
+				continue
+			}
+			p.src.report(at, Problem{Message: fmt.Sprintf("customer %q could never move: its blackout covers the window of batch %q", c.ID,
+				b.Name), Want: "part of the window outside it, or the customer in another batch"})
+		}
+	}
 }
 
 // span is when the window of a batch is open.

@@ -40,6 +40,7 @@ type customerView struct {
 	Verdict   *verdictView
 	Data      []pieceView
 	Deferral  *deferralView
+	Blackouts []string
 	Notes     []noteView
 	Timeline  []eventView
 	Old       string // why the details are older than the rest; empty: they are not
@@ -150,6 +151,9 @@ func viewCustomer(snap *board.Snapshot, c board.Customer, k board.Clock, guest b
 	v.Data = usedBy(snap, c)
 	v.Timeline = events(st.Timeline, k, len(st.Timeline))
 	v.Deferral = viewDeferral(st.Deferral, k)
+	for _, b := range c.Spec.Blackouts {
+		v.Blackouts = append(v.Blackouts, k.At(b.From)+" to "+k.At(b.To))
+	}
 	for _, n := range slices.Backward(st.Notes) {
 		v.Notes = append(v.Notes, viewNote(n, k))
 	}

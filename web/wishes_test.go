@@ -93,6 +93,7 @@ func TestADeferralWaitsForALeadAndIsShown(t *testing.T) {
 		require.Contains(t, page, want)
 	}
 	require.NotContains(t, page, `href="javascript`)
+	require.Contains(t, page, "It does not begin to move: Wed 30 Dec 2026 20:00 UTC to Sat 2 Jan 2027 20:00 UTC")
 	require.NotContains(t, mustGet(t, s, s.as(t, access.Operator), "/m/shop/c/cust-00012"), doing+"accept-deferral")
 	guest := mustGet(t, s, s.guest(t, "shop", "cust-00012"), "/m/shop/c/cust-00012")
 	for _, secret := range []string{"month end", "vera", "tickets.example", "call"} {

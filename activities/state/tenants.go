@@ -23,6 +23,9 @@ type Tenant struct {
 // homed: its first.
 type BatchTenants struct {
 	Databases map[string][]Tenant `json:"databases"`
+
+	// Blackouts are those of the batch's customers that have any, by customer.
+	Blackouts map[string][]migration.Span `json:"blackouts,omitempty"`
 }
 
 // LoadTenants says which database to ask for the homes of a batch's customers. Read-only.
@@ -42,6 +45,12 @@ func (a *Activities) LoadTenants(ctx context.Context, req LoadTenantsRequest) (B
 	out := BatchTenants{Databases: map[string][]Tenant{}}
 	for _, id := range b.Customers {
 		c := byID[id]
+		if len(c.Blackouts) > 0 {
+			if out.Blackouts == nil {
+				out.Blackouts = map[string][]migration.Span{}
+			}
+			out.Blackouts[id] = c.Blackouts
+		}
 		for _, name := range c.Datasets {
 			if d, ok := s.Dataset(name); ok && d.Postgres != nil {
 				out.Databases[name] = append(out.Databases[name], Tenant{Customer: id, ID: c.Tenant})

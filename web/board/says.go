@@ -44,6 +44,8 @@ func (s *Snapshot) Gate(b Batch, k Clock) (string, Turn) {
 		return "Waits for its window: " + k.Span(*b.Window) + ".", TurnClock
 	case migration.WaitTurn, migration.WaitBatch:
 		return "Waits for the batches before it.", TurnDrover
+	case migration.WaitBlackout:
+		return "Waits for blackouts of its customers to end.", TurnClock
 	case migration.WaitLag:
 		return "Waits until replication has caught up.", TurnDrover
 	case migration.WaitHealth:

@@ -57,6 +57,9 @@ func New(plan string, customers, batches int) *World {
 				Hosts: []string{id + ".app.example.com"}, Labels: map[string]string{"tier": tiers[c%3]}, Zone: "Europe/Kyiv",
 				Contact: fmt.Sprintf("cs-%d@example.com", c%4), Datasets: []string{"orders"}, Workloads: []string{"web"}})
 			batch.Customers = append(batch.Customers, id)
+			if c == 12 {
+				m.spec.Customers[c].Blackouts = []migration.Span{{From: Start.AddDate(0, 0, 28), To: Start.AddDate(0, 0, 31)}}
+			}
 			m.customers[id] = migration.CustomerStatus{ID: id, Name: "Customer " + fmt.Sprint(c), Batch: name, Home: migration.OnPrem,
 				Phase: migration.CustomerWaiting, WaitingFor: migration.WaitBatch, Since: Start, MayDo: []string{migration.UpdateHold}}
 		}

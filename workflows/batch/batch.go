@@ -403,7 +403,7 @@ func (b *batch) targets(ctx workflow.Context) string {
 func (b *batch) cutOver(ctx workflow.Context) {
 	for {
 		for b.mayAdmit(ctx) {
-			m := b.tally().next
+			m := b.open(ctx)
 			m.Told, m.Released = true, false
 			b.tellCustomer(ctx, m, mail.SignalGo, mail.Go{Round: b.Round})
 		}
@@ -411,8 +411,14 @@ func (b *batch) cutOver(ctx workflow.Context) {
 			b.Set(ctx, migration.BatchDone, b.doneWaits(), b.summary())
 			return
 		}
-		b.Set(ctx, migration.BatchCuttingOver, b.admits(ctx), b.gateReason())
-		work.AwaitFor(ctx, b.untilClose(ctx), "until the window closes", func() bool {
+		waits, why, most := b.admits(ctx), b.gateReason(), b.untilClose(ctx)
+		if waits == migration.WaitBlackout {
+			var opens time.Time
+			why, opens = b.blackout(ctx)
+			most = min(most, max(opens.Sub(workflow.Now(ctx)), time.Second))
+		}
+		b.Set(ctx, migration.BatchCuttingOver, waits, why)
+		work.AwaitFor(ctx, most, "until the window closes, or a blackout ends", func() bool {
 			return b.mayAdmit(ctx) || b.tally().settled() || b.called(ctx) || b.admits(ctx) != b.Waiting
 		})
 		if b.called(ctx) || ctx.Err() != nil {
@@ -452,7 +458,36 @@ func (b *batch) admits(ctx workflow.Context) migration.Waiting {
 	if t.inFlight >= max(b.in.Batch.Concurrency, 1) {
 		return migration.WaitTurn
 	}
+	if b.open(ctx) == nil {
+		return migration.WaitBlackout
+	}
 	return migration.WaitNothing
+}
+
+// open is who goes next; nil: nobody is left that is in no blackout now.
+func (b *batch) open(ctx workflow.Context) *member {
+	now := workflow.Now(ctx)
+	for _, m := range b.Members {
+		if !m.Told && !migration.OpenFrom(b.tenants.Blackouts[m.Status.ID], now).After(now) {
+			return m
+		}
+	}
+	return nil
+}
+
+// blackout says who is left in a blackout, and when the first of them ends.
+func (b *batch) blackout(ctx workflow.Context) (why string, opens time.Time) {
+	first, n := "", 0
+	for _, m := range b.Members {
+		if m.Told {
+			continue
+		}
+		if at := migration.OpenFrom(b.tenants.Blackouts[m.Status.ID], workflow.Now(ctx)); n == 0 || at.Before(opens) {
+			first, opens = m.Status.ID, at
+		}
+		n++
+	}
+	return fmt.Sprintf("%d not cut over are in a blackout, %s until %s", n, first, opens.UTC().Format("2006-01-02 15:04 MST")), opens
 }
 
 func (b *batch) mayAdmit(ctx workflow.Context) bool {

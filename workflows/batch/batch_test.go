@@ -43,8 +43,9 @@ type herd struct {
 	was       *migration.BatchStatus    // what a batch had reported that was terminated
 	stands    map[string]migration.Side // where the data says that a customer is homed, if not on AWS
 	deferred  map[string]time.Duration  // how long a lead has accepted that it does not move
-	unrouted  map[string]string         // what is wrong with a route
-	blind     string                    // why the worker reaches nothing
+	blackouts map[string][]migration.Span
+	unrouted  map[string]string // what is wrong with a route
+	blind     string            // why the worker reaches nothing
 	mu        sync.Mutex
 	looks     [][]health.Soaking
 	told      int             // of looks
@@ -125,7 +126,7 @@ func (s *shop) LoadTenants(req state.LoadTenantsRequest) (state.BatchTenants, er
 	for i, id := range s.h.batch.Customers {
 		out = append(out, state.Tenant{Customer: id, ID: int64(i)})
 	}
-	return state.BatchTenants{Databases: map[string][]state.Tenant{"orders": out}}, nil
+	return state.BatchTenants{Databases: map[string][]state.Tenant{"orders": out}, Blackouts: s.h.blackouts}, nil
 }
 
 // ReadHomes has everybody on AWS, but for those of whom the test says otherwise.

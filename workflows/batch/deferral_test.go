@@ -53,3 +53,44 @@ func TestADeferredCustomerGoesWhenItsDeferralEndsIfTheWindowLetsIt(t *testing.T)
 		})
 	}
 }
+
+func TestACustomerInABlackoutIsNotToldToGo(t *testing.T) {
+	for name, c := range map[string]struct {
+		window time.Duration // 0: none
+		goes   bool
+	}{
+		"and goes when it has ended":                 {goes: true},
+		"and goes when it has ended, in the window":  {window: time.Hour, goes: true},
+		"and stays where the window has closed then": {window: 20 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHerd(t, 3)
+			from := h.env.Now()
+			h.blackouts = map[string][]migration.Span{"c0": {{From: from.Add(-time.Hour), To: from.Add(10 * time.Minute)},
+				{From: from.Add(10 * time.Minute), To: from.Add(30 * time.Minute)}}, // without a moment between
+				"c1": {{From: from.Add(24 * time.Hour), To: from.Add(48 * time.Hour)}}}
+			if c.window > 0 {
+				h.window(c.window)
+			}
+			h.at(15*time.Minute, func() {
+				require.Equal(t, []string{"c1", "c2"}, h.went)
+				s := h.says()
+				require.Equal(t, migration.BatchCuttingOver, s.Phase)
+				require.Equal(t, migration.WaitBlackout, s.WaitingFor)
+				require.Equal(t, "1 not cut over are in a blackout, c0 until 2026-12-02 20:30 UTC", s.Reason)
+			})
+			h.at(31*time.Minute, func() {
+				if c.goes {
+					require.Equal(t, []string{"c1", "c2", "c0"}, h.went)
+					return
+				}
+				require.Len(t, h.went, 2)
+				require.Contains(t, h.says().Reason, "with 1 customers not cut over")
+				h.command(migration.UpdateRetry, "ann", "")
+			})
+			h.run()
+			require.Equal(t, []string{"c1", "c2", "c0"}, h.went)
+			require.Equal(t, migration.BatchDone, h.finalSays.Phase)
+		})
+	}
+}
