@@ -218,5 +218,6 @@ type Message struct {
 	Text     string    `json:"text"`
 	Due      time.Time `json:"due,omitzero"`     // not before
 	Step     int       `json:"step,omitempty"`   // of the escalation; 0: at once
+	After    Duration  `json:"after,omitempty"`  // the notice, of a later step
 	Digest   bool      `json:"digest,omitempty"` // news that go together with others of its Due
 }

@@ -33,15 +33,15 @@ func Compose(s *migration.Spec, n migration.Notice) ([]migration.Message, error)
 		if n.Kind.Asks() {
 			steps = append(steps, r.Escalate...)
 		}
-		at := n.At
+		after := migration.Duration(0)
 		for step, e := range steps {
-			at = at.Add(e.After.D())
+			after += e.After
 			for _, name := range e.To {
 				if told[name+strconv.Itoa(step)] {
 					continue
 				}
 				told[name+strconv.Itoa(step)] = true
-				m, err := v.message(r.Audience, name, step, at)
+				m, err := v.message(r.Audience, name, step, after)
 				if err != nil {
 					return nil, err
 				}
@@ -80,7 +80,11 @@ func about(s *migration.Spec, n migration.Notice) (subject, error) {
 }
 
 // message is the notice for one contact.
-func (v subject) message(a migration.Audience, contact string, step int, at time.Time) (migration.Message, error) {
+func (v subject) message(a migration.Audience, contact string, step int, after migration.Duration) (migration.Message, error) {
+	at := v.notice.At
+	if !at.IsZero() {
+		at = at.Add(after.D())
+	}
 	c, ok := v.spec.Notify.Contact(contact)
 	if !ok {
 		return migration.Message{}, fmt.Errorf("compose messages of %s: plan %s has no contact %q", v.notice.Kind, v.spec.Plan, contact)
@@ -88,7 +92,7 @@ func (v subject) message(a migration.Audience, contact string, step int, at time
 	zone := v.zone(c)
 	m := migration.Message{
 		Key: Key(v.spec.Plan, v.notice.ID, contact, strconv.Itoa(step)), Plan: v.spec.Plan, Notice: v.notice, Audience: a,
-		Contact: contact, Channel: c.Channel, Address: c.Address, Step: step, Due: due(c, zone, v.notice.Kind, at),
+		Contact: contact, Channel: c.Channel, Address: c.Address, Step: step, After: after, Due: due(c, zone, v.notice.Kind, at),
 		Digest: c.Digest > 0 && !v.notice.Kind.Asks(),
 	}
 	if c.Address == migration.CustomersContact && v.customer != nil {
@@ -152,8 +156,8 @@ func awake(q migration.Quiet, at time.Time) time.Time {
 	return time.Date(at.Year(), at.Month(), day, int(q.To)/60, int(q.To)%60, 0, 0, at.Location())
 }
 
-// Digest is one message of several that are due together for one contact: the first of them by
-// their key is what its parts are gathered under. It is the message itself where it is the only one.
+// Digest is one message of several that are due together for one contact, in the order of their
+// time, under a key of contact and time. It is the message itself where it is the only one.
 func Digest(parts []migration.Message) migration.Message {
 	parts = slices.Clone(parts)
 	slices.SortStableFunc(parts, func(a, b migration.Message) int { return a.Notice.At.Compare(b.Notice.At) })

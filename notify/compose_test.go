@@ -40,7 +40,8 @@ func spec(t *testing.T) *migration.Spec {
 		Customers: []migration.Customer{
 			{ID: "acme", Name: "Acme Corp", Hosts: []string{"acme.example.com"}, Labels: map[string]string{"tier": "gold"},
 				Zone: "Europe/Kyiv", Contact: "it@acme.example"},
-			{ID: "globex", Hosts: []string{"globex.example.com"}, Labels: map[string]string{"tier": "silver"}, Contact: "it@globex.example"},
+			{ID: "globex", Hosts: []string{"globex.example.com"}, Labels: map[string]string{"tier": "silver"},
+				Contact: "it@globex.example"},
 		},
 		Batches: []migration.Batch{
 			{Name: "canary", Customers: []string{"acme"}, Approvals: 1, Ticket: "CHG-1042", Bake: migration.Duration(10 * time.Minute),
@@ -60,8 +61,8 @@ func spec(t *testing.T) *migration.Spec {
 			Rules: []migration.NotifyRule{
 				{Audience: migration.ForCustomers, Events: []migration.NoticeKind{"two-weeks", "two-days", "evening", "done"},
 					To: []string{"customer"}},
-				{Audience: migration.ForOperators, Events: []migration.NoticeKind{"held", "done"}, Labels: map[string]string{"tier": "gold"},
-					To: []string{"room"}, Escalate: []migration.Escalation{
+				{Audience: migration.ForOperators, Events: []migration.NoticeKind{"held", "done"},
+					Labels: map[string]string{"tier": "gold"}, To: []string{"room"}, Escalate: []migration.Escalation{
 						{After: migration.Duration(10 * time.Minute), To: []string{"oncall", "room"}},
 						{After: migration.Duration(20 * time.Minute), To: []string{"lead"}},
 					}},
@@ -168,8 +169,8 @@ func TestQuietHoursAndDigestsHoldNewsBack(t *testing.T) {
 		want    string
 	}{
 		{"in the day at once", migration.Contact{Quiet: night}, migration.NoticeMoved, "2026-12-02 15:30", "2026-12-02 15:30"},
-		{"in the evening the next morning", migration.Contact{Quiet: night}, migration.NoticeMoved, "2026-12-02 22:00", "2026-12-03 07:00"},
-		{"after midnight the same morning", migration.Contact{Quiet: night}, migration.NoticeMoved, "2026-12-03 06:59", "2026-12-03 07:00"},
+		{"in the evening the next day", migration.Contact{Quiet: night}, migration.NoticeMoved, "2026-12-02 22:00", "2026-12-03 07:00"},
+		{"after midnight the same day", migration.Contact{Quiet: night}, migration.NoticeMoved, "2026-12-03 06:59", "2026-12-03 07:00"},
 		{"at the end at once", migration.Contact{Quiet: night}, migration.NoticeMoved, "2026-12-03 07:00", "2026-12-03 07:00"},
 		{"before a rest at noon at once", migration.Contact{Quiet: noon}, migration.NoticeMoved, "2026-12-03 11:59", "2026-12-03 11:59"},
 		{"in a rest at noon after it", migration.Contact{Quiet: noon}, migration.NoticeMoved, "2026-12-03 12:01", "2026-12-03 13:00"},
@@ -188,7 +189,7 @@ func TestQuietHoursAndDigestsHoldNewsBack(t *testing.T) {
 			require.Equal(t, at(t, tt.want, "Europe/Kyiv").UTC(), got)
 		})
 	}
-	require.Zero(t, due(migration.Contact{Quiet: night}, time.UTC, migration.NoticeMoved, time.Time{}), "a time that nobody knows stays so")
+	require.Zero(t, due(migration.Contact{Quiet: night}, time.UTC, migration.NoticeMoved, time.Time{}), "unknown stays so")
 }
 
 func TestADigestHoldsItsPartsUnderOneKey(t *testing.T) {

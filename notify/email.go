@@ -123,10 +123,10 @@ func (s *Sender) account(ctx context.Context, ref migration.SecretRef) (user, pa
 	return v.Username, v.Password, nil
 }
 
-// judgeMail says what an error of SMTP means. What a server answers with 5xx is permanent (RFC 5321,
-// 4.2.1), and so is a server without TLS or with a certificate that nobody vouches for: a message
-// would be readable on its way. All else, networks and answers of 4xx among it, may go better next
-// time.
+// judgeMail says what an error of SMTP means. What a server answers with 5xx is permanent (RFC
+// 5321, 4.2.1), and so is a server without TLS or with a certificate that nobody vouches for: a
+// message would be readable on its way. All else, networks and answers of 4xx among it, may go
+// better next time.
 func judgeMail(err error) error {
 	var answer *textproto.Error
 	var send *mail.SendError

@@ -46,7 +46,8 @@ func (s *Sender) Send(ctx context.Context, spec *migration.Spec, m migration.Mes
 	defer cancel()
 	c, ok := spec.Notify.Channel(m.Channel)
 	if !ok {
-		return "", permanent.New("NoChannel", nil, "send to contact %q: plan %s has no channel %q any more", m.Contact, spec.Plan, m.Channel)
+		return "", permanent.New("NoChannel", nil, "send to contact %q: plan %s has no channel %q any more", m.Contact, spec.Plan,
+			m.Channel)
 	}
 	switch {
 	case c.Webhook != nil:

@@ -51,8 +51,8 @@ func (s *Sender) sns(ctx context.Context, c migration.SNSChannel, spec *migratio
 	if err != nil {
 		var api smithy.APIError
 		if errors.As(err, &api) && slices.Contains(snsPermanent, api.ErrorCode()) {
-			return "", permanent.New(api.ErrorCode(), err, "publish to topic %s; see that it is there and that the role may sns:Publish to it",
-				c.Topic)
+			return "", permanent.New(api.ErrorCode(), err, "publish to topic %s; see that it is there and that the role may "+
+				"sns:Publish to it", c.Topic)
 		}
 		return "", err
 	}

@@ -17,11 +17,12 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// HeaderKey is the header of a message's key, for receivers that know no webhook-id.
+// HeaderKey is the header of a message's key, for receivers that know no webhook-id. It makes Go's
+// transport send the request again by itself where a connection that it kept open has broken.
 const HeaderKey = "Idempotency-Key"
 
 // Envelope is the body of a webhook, as Standard Webhooks lays it out: type, time and data.
-// docs/messages.md has it as a JSON Schema.
+// docs/message.schema.json says so to receivers.
 type Envelope struct {
 	Type      string    `json:"type"`      // "drover." and the kind of the notice
 	Timestamp time.Time `json:"timestamp"` // when it happened, or was due
@@ -48,8 +49,8 @@ type Data struct {
 func envelope(m migration.Message) Envelope {
 	n := m.Notice
 	e := Envelope{Type: "drover." + string(n.Kind), Timestamp: n.At.UTC(), Data: Data{
-		Key: m.Key, Plan: m.Plan, Batch: n.Batch, Customer: n.Customer, Audience: string(m.Audience), Contact: m.Contact, Subject: m.Subject,
-		Text: m.Text, Reason: n.Reason, FreezeMS: n.Freeze.D().Milliseconds(), Step: m.Step, Asks: n.Kind.Asks(),
+		Key: m.Key, Plan: m.Plan, Batch: n.Batch, Customer: n.Customer, Audience: string(m.Audience), Contact: m.Contact,
+		Subject: m.Subject, Text: m.Text, Reason: n.Reason, FreezeMS: n.Freeze.D().Milliseconds(), Step: m.Step, Asks: n.Kind.Asks(),
 	}}
 	if !n.Until.IsZero() {
 		until := n.Until.UTC()

@@ -37,8 +37,8 @@ type facts struct {
 	Budget   string // the longest freeze
 	Bake     string
 	Soak     string
-	Needs    int // approvals
-	Members  int // of the batch
+	Needs    string // "2 approvals"; "": none
+	Members  string // of the batch: "12 customers"
 	At       string
 	Until    string
 	Freeze   string
@@ -75,14 +75,17 @@ func (v subject) say(a migration.Audience, part string, f facts) (string, error)
 func (v subject) facts(zone *time.Location) facts {
 	s, n := v.spec, v.notice
 	f := facts{
-		Plan: s.Plan, Budget: plain(s.Policy.FreezeBudget), Soak: plain(s.Policy.Soak), At: moment(n.At, zone), Until: moment(n.Until, zone),
-		Reason: n.Reason,
+		Plan: s.Plan, Budget: plain(s.Policy.FreezeBudget), Soak: plain(s.Policy.Soak), At: moment(n.At, zone),
+		Until: moment(n.Until, zone), Reason: n.Reason,
 	}
 	if n.Freeze > 0 {
 		f.Freeze = fmt.Sprintf("%.1f s", n.Freeze.D().Seconds())
 	}
 	if b := v.batch; b != nil {
-		f.Batch, f.Ticket, f.Bake, f.Needs, f.Members = b.Name, b.Ticket, plain(b.Bake), b.Approvals, len(b.Customers)
+		f.Batch, f.Ticket, f.Bake, f.Members = b.Name, b.Ticket, plain(b.Bake), several(len(b.Customers), "customer")
+		if b.Approvals > 0 {
+			f.Needs = several(b.Approvals, "approval")
+		}
 		if b.Window != nil {
 			f.Opens, f.Closes = moment(b.Window.Opens, zone), moment(b.Window.Closes(), zone)
 		}
@@ -94,6 +97,13 @@ func (v subject) facts(zone *time.Location) facts {
 		}
 	}
 	return f
+}
+
+func several(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // moment is a time as people read it, with its day and zone; "" for none.
