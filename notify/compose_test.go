@@ -176,7 +176,7 @@ func TestQuietHoursAndDigestsHoldNewsBack(t *testing.T) {
 		{"in a rest at noon after it", migration.Contact{Quiet: noon}, migration.NoticeMoved, "2026-12-03 12:01", "2026-12-03 13:00"},
 		{"what asks for somebody wakes", migration.Contact{Quiet: night}, migration.NoticeHeld, "2026-12-02 23:00", "2026-12-02 23:00"},
 		{"unless all is held back", migration.Contact{Quiet: all}, migration.NoticeHeld, "2026-12-02 23:00", "2026-12-03 07:00"},
-		{"a night of nine hours and one more", migration.Contact{Quiet: night}, migration.NoticeBack, "2026-10-24 23:00", "2026-10-25 07:00"},
+		{"a night of an hour more", migration.Contact{Quiet: night}, migration.NoticeBack, "2026-10-24 23:00", "2026-10-25 07:00"},
 		{"a digest gathers for its time", migration.Contact{Digest: hour}, migration.NoticeMoved, "2026-12-02 15:30", "2026-12-02 16:00"},
 		{"and what comes at its end is in the next", migration.Contact{Digest: hour}, migration.NoticeMoved, "2026-12-02 16:00",
 			"2026-12-02 17:00"},

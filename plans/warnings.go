@@ -50,6 +50,8 @@ func (p *Plan) warnOfNotify(w *source) {
 	if p.Notify == nil {
 		return
 	}
+	w.report(root.at("notify"), Problem{Message: "a running migration of this version sends no messages",
+		Hint: "drover notify preview shows what it would send"})
 	told := map[Name]bool{}
 	for i, r := range p.Notify.Rules {
 		for _, c := range r.To {
