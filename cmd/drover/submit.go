@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drover-migration/drover/client"
-	"github.com/drover-migration/drover/internal/config"
 	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/migration"
 )
@@ -42,7 +41,7 @@ how it ended.`,
 				func(ctx context.Context, c *client.Client, spec *migration.Spec, format printer.Format) error {
 					short, cancel := a.patience(ctx)
 					defer cancel()
-					got, err := c.Submit(short, spec, client.SubmitOptions{By: config.Who(by)})
+					got, err := c.Submit(short, spec, client.SubmitOptions{By: who(by)})
 					if err != nil {
 						return err
 					}
