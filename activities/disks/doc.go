@@ -3,6 +3,6 @@
 // disks come from is whoever implements Exporter.
 //
 // AWS: ebs:StartSnapshot, PutSnapshotBlock, CompleteSnapshot, GetSnapshotBlock, ListSnapshotBlocks;
-// ec2:CreateTags and DescribeSnapshots; ec2:DeleteSnapshot, on condition of the tag drover:plan, for
-// those that were given up: without it they stay, and the copy goes on.
+// ec2:CreateTags and DescribeSnapshots; ec2:DeleteSnapshot, on condition of the tag drover:plan,
+// for those that were given up: without it they stay, and the copy goes on.
 package disks

@@ -80,8 +80,8 @@ Exit codes:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &badInput{err: err, next: "see `" + cmd.CommandPath() + " --help`"}
 	})
-	root.AddCommand(a.planCommand(), a.submitCommand(), a.statusCommand(), a.watchCommand(), a.inventoryCommand(), a.approveCommand(),
-		a.pauseCommand(), a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(),
+	root.AddCommand(a.planCommand(), a.submitCommand(), a.statusCommand(), a.watchCommand(), a.reportCommand(), a.inventoryCommand(),
+		a.approveCommand(), a.pauseCommand(), a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(),
 		a.noteCommand(), a.deferCommand(), a.decideCommand(), a.doctorCommand(), a.workerCommand(), a.webCommand(),
 		a.loginCommand(), a.logoutCommand(), a.versionCommand(), exitCodesTopic())
 	root.AddCommand(a.notifyCommand())

@@ -156,6 +156,11 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 		{"submit " + plan, exitDone, "was submitted before and is running; nothing was changed", ""},
 		{"status minimal --watch", exitHeld, "plan minimal: soak", ""},
 		{"watch minimal", exitHeld, "plan minimal: soak", ""}, // no terminal: lines
+		{"report minimal --file -", exitDone, "<title>minimal: report</title>", ""},
+		{"report minimal --file " + filepath.Join(t.TempDir(), "r.html"), exitDone, "plan minimal: the report is ", ""},
+		{"report minimal --file /nowhere/r.html", exitFailed, "", "write the report: "},
+		{"report minimal --file - --batch nonsense", exitNotFound, "", "has no such batch"},
+		{"report nonsense --file -", exitNotFound, "", "no plan"},
 		{"status minimal -o yaml", exitDone, "phase: soak", ""},
 		{"pause minimal", exitRefused, "",
 			"error: pause plan minimal: say why\nnext: see what may be done now with `drover status minimal`"},
