@@ -76,3 +76,17 @@ func TestARoleNeedsItsPassword(t *testing.T) {
 	_, err = pgx.Connect(t.Context(), s.DSNAs("app", "wrong", "postgres"))
 	require.ErrorContains(t, err, "password authentication failed")
 }
+
+func TestAServerWhoseDiskIsFullTakesNoWritesAndKeepsWhatItTook(t *testing.T) {
+	s := start(t, pg.Options{Dir: t.TempDir(), Name: "one"})
+	require.NoError(t, s.CreateDatabase(t.Context(), "app"))
+	require.NoError(t, s.Exec(t.Context(), "app", pg.Schema))
+	require.NoError(t, s.Exec(t.Context(), "app", "INSERT INTO acct VALUES (1)"))
+	require.NoError(t, s.Fill(t.Context()))
+	require.Error(t, s.Exec(t.Context(), "app", "INSERT INTO acct VALUES (2)"))
+	require.NoError(t, s.Empty(t.Context()))
+	require.NoError(t, s.Stop(pg.Immediate))
+	require.NoError(t, s.Restart(t.Context()))
+	require.Equal(t, 1, count(t, s))
+	require.NoError(t, s.Exec(t.Context(), "app", "INSERT INTO acct VALUES (2)"))
+}

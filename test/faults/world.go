@@ -88,9 +88,10 @@ func databases() (out []system) {
 				}},
 			system{name: "disk of the database on " + string(side) + " full", shares: 2 * outage, lasts: outage / 2,
 				befall: func(p *play) func() error {
-					err := p.Server(side).Fill()
+					err := p.Server(side).Fill(p.ctx)
 					return func() error {
-						return errors.Join(err, p.Server(side).Empty(), p.Server(side).Stop(pg.Immediate), p.Server(side).Restart(p.ctx))
+						server := p.Server(side)
+						return errors.Join(err, server.Empty(p.ctx), server.Stop(pg.Immediate), server.Restart(p.ctx))
 					}
 				}})
 	}
