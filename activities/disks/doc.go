@@ -2,7 +2,7 @@
 // of a target and the state bucket. What a disk is copied by is the engine's business; where the
 // disks come from is whoever implements Exporter.
 //
-// AWS: ebs:StartSnapshot, PutSnapshotBlock, CompleteSnapshot, GetSnapshotBlock, ListSnapshotBlocks;
-// ec2:CreateTags and DescribeSnapshots; ec2:DeleteSnapshot, on condition of the tag drover:plan, for
-// those that were given up: without it they stay, and the copy goes on.
+// AWS: ebs:StartSnapshot, PutSnapshotBlock, CompleteSnapshot, GetSnapshotBlock and
+// ListSnapshotBlocks; ec2:CreateTags and DescribeSnapshots; ec2:DeleteSnapshot, on condition of the
+// tag drover:plan, for those that were given up: without it they stay, and the copy goes on.
 package disks
