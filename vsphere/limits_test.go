@@ -28,7 +28,7 @@ func TestASnapshotIsGivenUpForItsAgeAndForWhatItLeavesFree(t *testing.T) {
 			file(3, "[fast] a/a-000002.vmdk", 5<<30)},
 		Snapshot: []types.VirtualMachineFileLayoutExSnapshotLayout{{Key: ref("theirs"), Disk: disk(1)},
 			{Key: ref("ours"), Disk: disk(1, 2)}},
-		Disk:     disk(1, 2, 3),
+		Disk: disk(1, 2, 3),
 	}}
 	store := func(free int64) []mo.Datastore {
 		return []mo.Datastore{{Summary: types.DatastoreSummary{Name: "fast", FreeSpace: free}}}
