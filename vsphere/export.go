@@ -33,11 +33,33 @@ type Grains = func(emit func(off int64, data []byte) error) (capacity int64, err
 // ExportDisks reads the disks of a machine's snapshot, in the order of vm.Disks, over one NFC lease
 // that is kept alive meanwhile. An empty snapshot reads the machine itself, which is powered off
 // then. A lease that is broken off is aborted, and the next export has its own. It waits while too
-// many exports run on the machine's host.
+// many exports run on the machine's host. A snapshot that is past its limits is ErrSnapshotSpent,
+// also in the middle.
 func (s *Session) ExportDisks(ctx context.Context, vm migration.VM, snapshot string,
 	each func(ctx context.Context, disk migration.Disk,
 		grains func(emit func(off int64, data []byte) error) (capacity int64, err error)) error) (err error) {
-	done, err := s.hosts.enter(ctx, vm.Host)
+	run, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	defer func() {
+		if cause := context.Cause(run); err != nil && ctx.Err() == nil && cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w (%w)", err, cause)
+		}
+	}()
+	if snapshot != "" {
+		if err := s.spent(ctx, vm, snapshot); errors.Is(err, ErrSnapshotSpent) {
+			return fmt.Errorf("export VM %q: %w", vm.Name, err)
+		}
+		watched := make(chan struct{})
+		go func() {
+			defer close(watched)
+			s.watchSnapshot(run, stop, vm, snapshot)
+		}()
+		defer func() {
+			stop(nil)
+			<-watched
+		}()
+	}
+	done, err := s.hosts.enter(run, vm.Host)
 	if err != nil {
 		return fmt.Errorf("export VM %q: wait for a place on host %s: %w", vm.Name, vm.Host, err)
 	}
@@ -60,15 +82,10 @@ func (s *Session) ExportDisks(ctx context.Context, vm migration.VM, snapshot str
 	if err != nil {
 		return fmt.Errorf("export VM %q: %w", vm.Name, err)
 	}
-	run, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
 	var percent atomic.Int32
 	go keepLease(run, stop, lease, beatOf(info.LeaseTimeout), &percent)
 	for n, d := range vm.Disks {
 		if err := each(run, d, s.grains(run, vm, d, urls[n])); err != nil {
-			if cause := context.Cause(run); cause != nil && ctx.Err() == nil {
-				err = fmt.Errorf("%w (%w)", err, cause)
-			}
 			return err
 		}
 		percent.Store(int32(100 * (n + 1) / len(vm.Disks))) //nolint:gosec // a percentage

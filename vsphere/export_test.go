@@ -13,3 +13,11 @@ func (p *Pool) At(now func() time.Time) { p.now = now }
 var ConnectKeeping = connect
 
 const KeepAlive = keepAlive
+
+// LimitSnapshots gives snapshots another limit of age and looks at it more often, until it is
+// called back.
+func LimitSnapshots(age, every time.Duration) (back func()) {
+	wasAge, wasEvery := snapshotAge, limitEvery
+	snapshotAge, limitEvery = age, every
+	return func() { snapshotAge, limitEvery = wasAge, wasEvery }
+}

@@ -399,6 +399,34 @@ func read(ctx context.Context, s *vsphere.Session, vm migration.VM, snapshot str
 	return out, order, err
 }
 
+// Not t.Parallel: the limits are the package's.
+func TestACopyEndsWhenItsSnapshotIsPastItsLimits(t *testing.T) {
+	_, conf := start(t, vcenter.Options{VMs: []vcenter.VM{small("db")}})
+	s := connect(t, conf)
+	vm := list(t, s)[0]
+	id, err := s.Snapshot(t.Context(), vm, "drover-x")
+	require.NoError(t, err)
+	_, _, err = read(t.Context(), s, vm, id, fast)
+	require.NoError(t, err, "the simulator's datastore has room")
+	defer vsphere.LimitSnapshots(2*time.Second, 10*time.Millisecond)()
+	begun := false
+	err = s.ExportDisks(t.Context(), vm, id, func(ctx context.Context, _ migration.Disk,
+		_ func(func(int64, []byte) error) (int64, error)) error {
+		begun = true
+		<-ctx.Done() // a host that sends nothing
+		return ctx.Err()
+	})
+	require.ErrorIs(t, err, vsphere.ErrSnapshotSpent)
+	require.True(t, begun, "it was cut off in the middle")
+	_, _, err = read(t.Context(), s, vm, id, fast)
+	require.ErrorIs(t, err, vsphere.ErrSnapshotSpent, "and the next attempt does not begin")
+	require.NoError(t, s.RemoveSnapshot(t.Context(), vm, "drover-x"))
+	id, err = s.Snapshot(t.Context(), vm, "drover-x")
+	require.NoError(t, err)
+	_, _, err = read(t.Context(), s, vm, id, fast)
+	require.NoError(t, err, "a new one is young")
+}
+
 func fast(migration.Disk) error { return nil }
 
 func TestSeveralDisks(t *testing.T) {

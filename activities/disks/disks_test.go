@@ -352,6 +352,7 @@ func TestWhatAnOperatorHasToMendIsNotTriedAgain(t *testing.T) {
 		{"a secret that is none", fmt.Errorf("site dc1: %w", vsphere.ErrSecret), "BadSecret"},
 		{"a machine that was removed", fmt.Errorf("export VM: %w", notFound("VirtualMachine")), "MachineGone"},
 		{"a snapshot that was removed", fmt.Errorf("export VM: %w", notFound("VirtualMachineSnapshot")), "SnapshotGone"},
+		{"a snapshot that has grown too large", fmt.Errorf("export VM: %w", vsphere.ErrSnapshotSpent), "SnapshotSpent"},
 		{"disks that were added since", fmt.Errorf("export VM: %w", vsphere.ErrInventoryStale), "InventoryStale"},
 		{"a lease that ended with its session", notFound("HttpNfcLease"), ""},
 		{"throttled", &smithy.GenericAPIError{Code: "RequestThrottledException"}, ""},

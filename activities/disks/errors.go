@@ -46,6 +46,9 @@ func classify(err error) error {
 	case vsphere.SnapshotGone(err):
 		kind, remedy = "SnapshotGone", "vCenter has no such snapshot any more: somebody removed it, alone or with its machine; submit "+
 			"the plan again, and a new snapshot is copied from the beginning"
+	case errors.Is(err, vsphere.ErrSnapshotSpent): // the workflow removes it
+		kind, remedy = "SnapshotSpent", "make room on the datastore, or let the copy have more bandwidth; it begins again with a new "+
+			"snapshot"
 	case errors.Is(err, vsphere.ErrInventoryStale):
 		kind, remedy = "InventoryStale", "submit the plan again for that"
 	case changed[code]:

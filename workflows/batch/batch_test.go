@@ -52,7 +52,8 @@ type herd struct {
 	backSlots int             // by the plan's policy
 	missing   map[string]bool // in the list of workflows
 	rolls     int
-	asked     []string // by signal whether they run
+	asked     []string      // by signal whether they run
+	patience  time.Duration // of the server with a worker that has taken a task of a Customer
 	soak      time.Duration
 	lag       migration.Duration
 	waits     bool // for its turn
@@ -176,6 +177,7 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 	c := migration.CustomerStatus{ID: in.ID, Home: migration.OnPrem, Phase: migration.CustomerWaiting}
 	round, n := 0, 0
 	h.started++
+	h.patience = workflow.GetInfo(ctx).WorkflowTaskTimeout
 	report := func() {
 		n++
 		workflow.SignalExternalWorkflow(ctx, migration.BatchID("shop", "wave"), "", mail.SignalReport,
@@ -683,4 +685,45 @@ func TestABatchIsNotDismissedWhileCustomersOfItAreOnAWS(t *testing.T) {
 	h.run()
 	require.Equal(t, []string{"c1"}, h.went)
 	require.Equal(t, migration.BatchDone, h.finalSays.Phase)
+}
+
+func TestACustomerThatSaysNothingKeepsNoBatch(t *testing.T) {
+	h := newHerd(t, 2)
+	h.batch.Approvals = 1
+	h.late = 10 * time.Minute
+	h.at(gatherPatience-time.Second, func() { require.NotEqual(t, migration.BatchGate, h.says().Phase) })
+	h.at(gatherPatience+2*time.Second, func() {
+		require.Equal(t, migration.BatchGate, h.says().Phase)
+		h.command(migration.UpdateApprove, "ann", "")
+	})
+	h.run()
+	require.Equal(t, 2, h.finalSays.Counts.OnAWS)
+}
+
+func TestAHoldByHandIsNoIncident(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		cause migration.Cause
+		want  int
+	}{{"by hand", migration.ByHand, 0}, {"by its verdict", migration.ByVerdict, 1}} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHerd(t, 1)
+			h.waits = true
+			h.at(time.Minute, func() {
+				h.signal(mail.SignalReport, mail.CustomerReport{Order: mail.Order{At: h.env.Now().UnixNano(), N: 9},
+					Status: migration.CustomerStatus{ID: "c0", Home: migration.OnPrem, Phase: migration.CustomerHeld, Cause: c.cause}})
+			})
+			h.at(2*time.Minute, func() { require.Equal(t, 1, h.says().Counts.Held) })
+			h.run()
+			require.Equal(t, c.want, h.reports[len(h.reports)-1].Incidents)
+		})
+	}
+}
+
+// A worker that is frozen is handed a task like any other, and Temporal waits for it so long.
+func TestAWorkerThatIsFrozenCostsACustomerSeconds(t *testing.T) {
+	h := newHerd(t, 1)
+	h.run()
+	require.LessOrEqual(t, h.patience, 3*time.Second, "10 s, where nothing says otherwise")
+	require.Positive(t, h.patience)
 }

@@ -164,6 +164,18 @@ func TestCheckNamesAnExtensionThatAWSLacks(t *testing.T) {
 	require.Equal(t, []string{"blocker postgres-extension extension rum"}, about(found(r, r.Pair), "postgres-extension"))
 }
 
+func TestCheckNamesAnExtensionThatKeepsRowsOfItsOwn(t *testing.T) {
+	r := pairtest.New(t)
+	r.Script(s, "CREATE EXTENSION citext; CREATE TABLE settings (k text)")
+	r.Script(d, "CREATE EXTENSION citext")
+	// As an extension has it whose rows pg_dump would carry.
+	r.Must(s, "UPDATE pg_extension SET extconfig = ARRAY['settings'::regclass::oid], extcondition = ARRAY[''] WHERE extname = 'citext'")
+	require.Empty(t, about(found(r, r.Pair), "postgres-extension"), "there is no row")
+	r.Must(s, "INSERT INTO settings VALUES ('x')")
+	require.Equal(t, []string{"warning postgres-extension extension citext"}, about(found(r, r.Pair), "postgres-extension"))
+	r.Must(s, "UPDATE pg_extension SET extconfig = NULL, extcondition = NULL WHERE extname = 'citext'")
+}
+
 func TestCheckSaysHowManyTenantsATransactionMayWriteFor(t *testing.T) {
 	r := pairtest.New(t)
 	r.Must(s, "INSERT INTO acct SELECT g, 0 FROM generate_series(1, 20000) g")
