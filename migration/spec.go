@@ -44,6 +44,7 @@ type Spec struct {
 	Customers []Customer `json:"customers"`
 	Batches   []Batch    `json:"batches"`
 	Policy    Policy     `json:"policy"`
+	Notify    *Notify    `json:"notify,omitempty"`
 }
 
 // StateStore is the bucket of checkpoints, manifests, compiled specs and evidence.

@@ -31,6 +31,9 @@ func Compile(p *Plan) (*migration.Spec, error) {
 			Soak:            p.Policy.Soak, MaxLag: p.Policy.MaxLag,
 		},
 	}
+	if p.Notify != nil {
+		s.Notify = p.Notify.compile()
+	}
 	for _, d := range s.Datasets {
 		if d.Postgres != nil {
 			d.Postgres.NewCustomers, d.Postgres.Synthetic = migration.Side(p.Policy.NewCustomers), p.Health.synthetic()

@@ -18,7 +18,7 @@ type Plan struct {
 	Batches   []Batch           `json:"batches" jsonschema:"required,minItems=1" jsonschema_description:"Customers cut over together, in the order in which batches are released."`
 	Policy    Policy            `json:"policy,omitempty" jsonschema_description:"What holds for every batch that does not say otherwise."`
 	Hooks     Reserved          `json:"hooks,omitempty" jsonschema_description:"Webhooks or commands around the steps of a Move."`
-	Notify    Reserved          `json:"notify,omitempty" jsonschema_description:"Who is told of what happens."`
+	Notify    *Notify           `json:"notify,omitempty" jsonschema_description:"Who is told of what, and how. Without it nobody is."`
 
 	src *source
 }

@@ -136,7 +136,7 @@ func didYouMean(word string, allowed []string) string {
 // listed shows a choice of words, cut short where there are many.
 func listed(words []string) string {
 	words = slices.Sorted(slices.Values(words))
-	const most = 12
+	const most = 16
 	if len(words) > most {
 		return strings.Join(words[:most], ", ") + fmt.Sprintf(" and %d more", len(words)-most)
 	}

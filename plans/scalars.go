@@ -63,6 +63,10 @@ type (
 	Statistic      string
 	LocalTime      string // "2006-01-02 15:04"
 	Days           string // "2006-01-02", or "2006-01-02..2006-01-05": the last day is one of them
+	EventName      string // a migration.NoticeKind
+	MailAddress    string
+	MailTo         string // a MailAddress, or {contact}
+	TopicARN       string
 )
 
 // Bytes is a size.
@@ -159,6 +163,15 @@ var scalars = map[reflect.Type]scalar{
 	typeOf[MetricName]():  {want: "a metric's name, like TargetResponseTime", pattern: re(`^[A-Za-z][A-Za-z0-9_]{0,254}$`)},
 	typeOf[Statistic](): {want: "Sum, Average, Maximum, Minimum, SampleCount or a percentile like p95",
 		pattern: re(`^(Sum|Average|Maximum|Minimum|SampleCount|p[0-9]{1,2}(\.[0-9]{1,2})?)$`)},
+	typeOf[EventName](): {want: "one of " + eventNames(", "), pattern: re(`^(` + eventNames("|") + `)$`)},
+	typeOf[MailAddress](): {want: "an e-mail address, like drover@example.com", pattern: re(`^[^\s@<>,;:"]+@[A-Za-z0-9.-]+$`),
+		check: checkMail},
+	typeOf[MailTo](): {want: "an e-mail address, or " + migration.CustomersContact + " for each customer's own",
+		pattern: re(`^([^\s@<>,;:"]+@[A-Za-z0-9.-]+|\{contact\})$`), check: checkMailTo},
+	typeOf[TopicARN](): {want: "the ARN of a topic, like arn:aws:sns:REGION:ACCOUNT:NAME",
+		pattern: re(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?$`)},
+	typeOf[migration.Clock](): {want: `a time of the day, like "22:00"`, pattern: re(`^([01][0-9]|2[0-3]):[0-5][0-9]$`),
+		parse: func(s string) (any, error) { var c migration.Clock; err := c.UnmarshalText([]byte(s)); return c, err }},
 	typeOf[TimeBound](): {want: `a bound, like "<= 1.5x", "<= 1x + 200ms" or "<= 2s"`, pattern: timeBound, parse: parseTimeBound},
 }
 

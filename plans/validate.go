@@ -24,6 +24,7 @@ func (p *Plan) validate() {
 	p.validateHealth()
 	p.validateCustomers()
 	p.validateBatches()
+	p.validateNotify()
 }
 
 // index is what a reference may name.

@@ -3,6 +3,8 @@ package plans
 import (
 	"fmt"
 	"time"
+
+	"github.com/drover-migration/drover/migration"
 )
 
 // Warnings are what a valid plan says and its author may not have meant. They stop nothing.
@@ -38,7 +40,47 @@ func (p *Plan) Warnings() Problems {
 				Hint: fmt.Sprintf("the first is taken, %s", first.UTC().Format("2006-01-02 15:04 MST"))})
 		}
 	}
+	p.warnOfNotify(w)
 	return w.problems.sorted()
+}
+
+// warnOfNotify tells of contacts that nobody tells anything, and of customers whose batch has no
+// window to count back from.
+func (p *Plan) warnOfNotify(w *source) {
+	if p.Notify == nil {
+		return
+	}
+	w.report(root.at("notify"), Problem{Message: "a running migration of this version sends no messages",
+		Hint: "drover notify preview shows what it would send"})
+	told := map[Name]bool{}
+	for i, r := range p.Notify.Rules {
+		for _, c := range r.To {
+			told[c] = true
+		}
+		for _, e := range r.Escalate {
+			for _, c := range e.To {
+				told[c] = true
+			}
+		}
+		for j, e := range r.Events {
+			var without []string
+			for _, b := range p.Batches {
+				if migration.NoticeKind(e).Scheduled() && b.Window == nil && len(r.Batches) == 0 {
+					without = append(without, string(b.Name))
+				}
+			}
+			if len(without) > 0 {
+				w.report(root.ats("notify", "rules").item(i).at("events").item(j), Problem{
+					Message: "batches without a window send no such message", Found: listed(without),
+				})
+			}
+		}
+	}
+	for _, name := range sortedKeys(p.Notify.Contacts) {
+		if !told[name] {
+			w.report(root.ats("notify", "contacts", string(name)), Problem{Message: "no rule tells this contact anything"})
+		}
+	}
 }
 
 // twice says whether the zone's clocks show the opening again after its first time.

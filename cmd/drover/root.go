@@ -84,6 +84,7 @@ Exit codes:
 		a.pauseCommand(), a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(),
 		a.noteCommand(), a.deferCommand(), a.decideCommand(), a.doctorCommand(), a.workerCommand(), a.webCommand(),
 		a.loginCommand(), a.logoutCommand(), a.versionCommand(), exitCodesTopic())
+	root.AddCommand(a.notifyCommand())
 	root.SetHelpCommand(helpCommand(root))
 	// Cobra prints flags however long their lines become; this is for a terminal of 80 columns.
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))

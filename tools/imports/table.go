@@ -30,6 +30,8 @@ var house = []room{
 	{at: "routes", ours: "migration internal/await internal/objects internal/permanent", others: temporal, far: true, why: engine},
 	{at: "health", ours: "migration internal/permanent", others: temporal, far: true, why: engine},
 
+	{at: "notify", ours: "migration internal/permanent", others: temporal, far: true, why: engine},
+
 	{at: "activities/vsphere", ours: "migration vsphere internal", others: insideTemporal, why: adapter},
 	{at: "activities/disks", ours: "migration vsphere replication/disks internal", others: insideTemporal, why: adapter},
 	{at: "activities/files", ours: "migration vsphere replication/files internal", others: insideTemporal, why: adapter},
@@ -40,7 +42,7 @@ var house = []room{
 	{at: "activities/health", ours: "migration health internal = routes", others: insideTemporal, why: adapter},
 	{at: "activities/state", ours: "migration internal", others: insideTemporal, why: adapter},
 	{at: "activities/roll", ours: "migration internal", others: insideTemporal, why: adapter},
-	{at: "activities/notify", ours: "migration internal", others: insideTemporal, why: adapter},
+	{at: "activities/notify", ours: "migration notify internal", others: insideTemporal, why: adapter},
 
 	{at: "workflows", ours: "migration activities",
 		others: "github.com/aws github.com/vmware github.com/jackc go.temporal.io/sdk/client go.temporal.io/sdk/activity",
@@ -48,11 +50,11 @@ var house = []room{
 			"activities"},
 	{at: "client", ours: "migration internal", others: "github.com/aws github.com/vmware", why: "client knows the nouns and the " +
 		"Temporal client"},
-	{at: "worker", ours: "migration internal vsphere replication compute routes health activities workflows client",
+	{at: "worker", ours: "migration internal vsphere replication compute routes health notify activities workflows client",
 		why: "worker joins what is below it, and knows nothing above or beside it"},
 	{at: "web", ours: "migration client internal", others: temporal, why: "web is made over client"},
 	{at: "watch", ours: "migration client web internal", others: temporal, why: "watch shows on a terminal what web/board has read"},
-	{at: "cmd/drover", ours: "migration plans internal worker client web watch", why: "the product knows of no lab"},
+	{at: "cmd/drover", ours: "migration plans notify internal worker client web watch", why: "the product knows of no lab"},
 
 	{at: "lab/verify", ours: "lab", why: "the judge imports nothing of the product: it must not share its mistakes"},
 	{at: "lab", ours: product, why: "the lab is around the product, not in it"},
@@ -68,5 +70,5 @@ const (
 	engine         = "engines know the nouns and their SDK, and nothing of Temporal"
 	adapter        = "activities know the nouns, their engine and internal/*; a sibling is reached through a small interface that " +
 		"worker joins"
-	product = "migration plans internal vsphere replication compute routes health activities workflows client worker web watch"
+	product = "migration plans internal vsphere replication compute routes health notify activities workflows client worker web watch"
 )
