@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"path/filepath"
@@ -173,6 +174,16 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 			require.Equal(t, c.code, got, "%s%s", &out, &errs)
 			require.Contains(t, out.String(), c.stdout)
 			require.Contains(t, errs.String(), c.stderr)
+		})
+	}
+	for plan, want := range map[string]int{"minimal": exitDone, "nonsense": exitNotFound} {
+		t.Run("the screen of a watch of "+plan, func(t *testing.T) {
+			a := &app{in: strings.NewReader("q"), out: &bytes.Buffer{}, err: &bytes.Buffer{}, timeout: 10 * time.Second, logLevel: "error",
+				logFormat: "text"}
+			err := a.connected(t.Context(), func(ctx context.Context, c *client.Client) error {
+				return a.watchScreen(ctx, c, plan, wish{}, time.Second)
+			})
+			require.Equal(t, want, exitCode(err), "%v", err)
 		})
 	}
 }

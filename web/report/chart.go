@@ -14,6 +14,7 @@ const (
 	wide     = 720.0
 	leftEdge = 150.0 // room for names
 	high     = 160.0 // of the histogram's bars
+	mostName = 20    // letters of a name
 )
 
 // tick is a place on an axis.
@@ -31,9 +32,10 @@ type mark struct {
 
 // barOf is a bar of the histogram.
 type barOf struct {
-	X, Y, W, H float64
-	N          int
-	Label      string // "20 ms to 50 ms: 3 Moves"
+	X, Y, W, H    float64
+	Middle, Above float64 // where its number stands
+	N             int
+	Label         string // "20 ms to 50 ms: Moves 3"
 }
 
 // chart is a histogram of freezes; without Moves it has no bars.
@@ -112,8 +114,9 @@ func histogram(m board.Measures, budget time.Duration) (c chart) {
 		}
 		from, to := steps[a.from+i], steps[a.from+i+1]
 		h := round(max(2, high*float64(n)/float64(most)))
-		c.Bars = append(c.Bars, barOf{X: a.x(from) + 1, W: round(a.x(to) - a.x(from) - 2), Y: 30 + high - h, H: h, N: n,
-			Label: fmt.Sprintf("%s to %s: %d Moves", board.Short(from), board.Short(to), n)})
+		c.Bars = append(c.Bars, barOf{X: round(a.x(from) + 1), W: round(a.x(to) - a.x(from) - 2), Y: 44 + high - h,
+			H: h, N: n, Middle: round((a.x(from) + a.x(to)) / 2), Above: 40 + high - h,
+			Label: fmt.Sprintf("%s to %s: Moves %d", board.Short(from), board.Short(to), n)})
 	}
 	c.Ticks = a.ticks()
 	c.Marks = []mark{{a.x(m.P50), 10, "p50", "p50"}, {a.x(m.P99), 22, "p99", "p99"}}
@@ -127,7 +130,7 @@ func histogram(m board.Measures, budget time.Duration) (c chart) {
 
 // row is a batch on the chart of batches: a line from its p50 to its longest freeze.
 type row struct {
-	Name             string
+	Name, Short      string  // Short fits beside the chart
 	Y                float64 // of its name
 	Top, From, To    float64 // of its bar, and of the stroke at its p99
 	P50, P99, Length float64
@@ -165,8 +168,12 @@ func ranges(batches []batchView, budget time.Duration) (c rangeChart) {
 		if s.Moves == 0 {
 			continue
 		}
-		r := row{Name: b.Name, Y: y, Top: y - 9, From: y - 12, To: y + 4, P50: a.x(s.P50), P99: a.x(s.P99), Label: fmt.Sprintf(
-			"%s: p50 %s, p99 %s, longest %s", b.Name, board.Short(s.P50), board.Short(s.P99), board.Short(s.Freeze))}
+		name := []rune(b.Name)
+		if len(name) > mostName {
+			name = append(name[:mostName-1], '…')
+		}
+		r := row{Name: b.Name, Short: string(name), Y: y, Top: y - 9, From: y - 12, To: y + 4, P50: a.x(s.P50), P99: a.x(s.P99)}
+		r.Label = fmt.Sprintf("%s: p50 %s, p99 %s, longest %s", b.Name, board.Short(s.P50), board.Short(s.P99), board.Short(s.Freeze))
 		r.Length = round(max(1, a.x(s.Freeze)-r.P50))
 		c.Rows = append(c.Rows, r)
 		y += 22

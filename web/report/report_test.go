@@ -3,9 +3,9 @@ package report_test
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +54,7 @@ func story(t *testing.T) *board.Snapshot {
 	require.NoError(t, err)
 	s := *f.Snapshot(t.Context())
 	s.At = webtest.Start.Add(4 * time.Hour)
+	s.Status.Digest = "0123456789abcdef" // that of the plan changes with every field that plans get
 	return &s
 }
 
@@ -179,11 +180,9 @@ func TestTheChartHasEveryMove(t *testing.T) {
 		case "svg":
 			charts++
 		case "title":
-			var from, to string
-			var count int
-			if _, after, ok := strings.Cut(text(n), ": "); ok && strings.HasSuffix(after, " Moves") {
-				_, err := fmt.Sscanf(after, "%d Moves", &count)
-				require.NoError(t, err, "%s %s", from, to)
+			if _, after, ok := strings.Cut(text(n), ": Moves "); ok {
+				count, err := strconv.Atoi(after)
+				require.NoError(t, err)
 				moves += count
 			}
 		case "rect":
