@@ -33,7 +33,9 @@ type Options struct {
 	// Identities are the keys of those who may say who gives a command; nil: a command is of
 	// whomever it names.
 	Identities *identity.Keys
-	Log        hclog.Logger
+	// Metrics is the HOST:PORT at which Prometheus finds /metrics; empty: nothing is measured.
+	Metrics string
+	Log     hclog.Logger
 }
 
 // How much a process does at a time. Watching a customer's health is one activity that mostly
@@ -90,6 +92,18 @@ type Activities struct {
 func Serve(ctx context.Context, o Options, open func(temporalclient.Client) Activities) error {
 	o.Client.Identity = o.Identity
 	o.Client.ConnectionOptions.DialOptions = append(slices.Clone(o.Client.ConnectionOptions.DialOptions), senders())
+	if o.Metrics != "" {
+		m, err := newMetrics(o.Log)
+		if err != nil {
+			return err
+		}
+		stop, err := m.serve(ctx, o.Metrics, o.Log)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		o.Client.MetricsHandler = m.handler
+	}
 	c, err := temporalclient.DialContext(ctx, o.Client)
 	if err != nil {
 		return client.Unreachable(o.Client.HostPort, err)

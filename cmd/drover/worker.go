@@ -76,6 +76,8 @@ env:// and file:// are resolved here, on the worker that uses them.`,
 	f.StringVar(&o.Deployment, "deployment", os.Getenv("TEMPORAL_DEPLOYMENT_NAME"), "worker deployment that this worker is of a version "+
 		"of (TEMPORAL_DEPLOYMENT_NAME)")
 	f.StringVar(&o.BuildID, "build-id", os.Getenv("TEMPORAL_WORKER_BUILD_ID"), "the version (TEMPORAL_WORKER_BUILD_ID)")
+	f.StringVar(&o.Metrics, "metrics-listen", os.Getenv("DROVER_METRICS_LISTEN"), "HOST:PORT at which Prometheus finds /metrics "+
+		"(DROVER_METRICS_LISTEN; default: none)")
 	f.StringVar(&keys, "identity-keys", os.Getenv("DROVER_IDENTITY_KEYS"), "PEM file of the public keys of those who say who gives a "+
 		"command (DROVER_IDENTITY_KEYS)")
 	return cmd

@@ -97,11 +97,13 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 	})
 	var result migration.MoveResult
 	if err := workflow.ExecuteChildWorkflow(cctx, move.Move, in).Get(cctx, &result); err != nil {
+		count(ctx, to, "repaired")
 		c.Why = "repaired after: " + work.Reason(err)
 		c.repair(ctx, in.From, work.Reason(err))
 		return false
 	}
 	c.Token = max(c.Token, result.Try.Token)
+	count(ctx, to, string(result.Outcome))
 	if result.Outcome != migration.MoveDone {
 		c.Why = result.Reason
 		c.Note(ctx, fmt.Sprintf("try %d to %s %s while %s", c.Tries, to, result.Outcome, result.Step), migration.Command{Reason: c.Why})
@@ -110,6 +112,7 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 	c.setHome(ctx, to)
 	c.Stay, c.Notes, c.Unrouted = token, 0, result.Unrouted
 	c.Moves = append(c.Moves, result)
+	measured(ctx, result)
 	c.Note(ctx, fmt.Sprintf("homed on %s, frozen for %s, predicted %s", to, result.Freeze.D().Round(time.Millisecond),
 		result.Predicted.D().Round(time.Millisecond)), migration.Command{})
 	return true
