@@ -86,6 +86,7 @@ Exit codes:
 		a.loginCommand(), a.logoutCommand(), a.versionCommand(), exitCodesTopic())
 	root.AddCommand(a.notifyCommand())
 	root.SetHelpCommand(helpCommand(root))
+	a.completeNames(root)
 	// Cobra prints flags however long their lines become; this is for a terminal of 80 columns.
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	return root

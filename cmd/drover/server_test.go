@@ -130,7 +130,7 @@ func startTemporal(t *testing.T) temporalclient.Client {
 	w.RegisterWorkflowWithOptions(standInMigration, workflow.RegisterOptions{Name: migration.WorkflowMigration})
 	w.RegisterWorkflowWithOptions(standInCheck, workflow.RegisterOptions{Name: migration.WorkflowCheck})
 	w.RegisterWorkflow(standInBatch)
-	w.RegisterWorkflow(standInCustomer)
+	w.RegisterWorkflowWithOptions(standInCustomer, workflow.RegisterOptions{Name: "Customer"})
 	require.NoError(t, w.Start())
 	t.Cleanup(w.Stop)
 	t.Setenv("TEMPORAL_ADDRESS", dev.FrontendHostPort())
@@ -193,18 +193,21 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 func TestWhatACommandTellsAWorkflow(t *testing.T) {
 	server := startTemporal(t)
 	start := func(id, name string, args ...any) {
-		_, err := server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{ID: id, TaskQueue: migration.QueueMain}, name,
-			args...)
+		_, err := server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{ID: id, TaskQueue: migration.QueueMain,
+			TypedSearchAttributes: temporal.NewSearchAttributes(
+				temporal.NewSearchAttributeKeyKeyword(migration.AttrPlan).ValueSet("minimal"))}, name, args...)
 		require.NoError(t, err)
 	}
 	plan, canary, acme := migration.MigrationID("minimal"), migration.BatchID("minimal", "canary"), migration.CustomerID("minimal", "acme")
 	start(plan, migration.WorkflowMigration, migration.MigrationInput{Spec: &migration.Spec{Plan: "minimal"}})
 	start(canary, "standInBatch")
-	start(acme, "standInCustomer")
+	start(acme, "Customer")
+	require.Eventually(t, func() bool { return len(client.New(server).Customers(t.Context(), "minimal")) == 1 }, 10*time.Second,
+		20*time.Millisecond, "Temporal's list of workflows has the customer")
 	start(migration.MigrationID("stopped"), migration.WorkflowMigration, migration.MigrationInput{Spec: &migration.Spec{Plan: "stopped"}})
 	start(migration.BatchID("stopped", "canary"), "standInBatch")
 	over := []string{migration.MigrationID("old"), migration.BatchID("minimal", "first"), migration.CustomerID("minimal", "gone")}
-	for i, name := range []string{migration.WorkflowMigration, "standInBatch", "standInCustomer"} {
+	for i, name := range []string{migration.WorkflowMigration, "standInBatch", "Customer"} {
 		var in []any
 		if i == 0 {
 			in = []any{migration.MigrationInput{Spec: &migration.Spec{Plan: "old"}}}
@@ -332,6 +335,14 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 		{args: "status minimal --batch first", stdout: "WORKFLOW TERMINATED: what follows is the last that was known of this batch"},
 		{args: "status minimal --batch canary", stdout: "batch canary"},
 		{args: "status minimal --customer nobody", code: exitNotFound, stderr: "the plan has no customer \"nobody\""},
+
+		{args: "__complete approve mi", stdout: "minimal\n:4\n", stderr: completed},
+		{args: "__complete approve minimal can", stdout: "canary\n:4\n", stderr: completed},
+		{args: "__complete approve minimal canary x", stdout: ":4\n", stderr: completed},
+		{args: "__complete hold minimal ac", stdout: "acme\n:4\n", stderr: completed},
+		{args: "__complete rollback minimal --customer ac", stdout: "acme\n:4\n", stderr: completed},
+		{args: "__complete status minimal --batch ca", stdout: "canary\n:4\n", stderr: completed},
+		{args: "__complete status --customer ac", stdout: ":4\n", stderr: completed},
 		{args: "inventory nowhere.yaml", code: exitInput, stderr: "nowhere.yaml"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
@@ -363,6 +374,9 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 		})
 	}
 }
+
+// completed is what cobra tells of a completion, for who tries one by hand.
+const completed = "Completion ended with directive: ShellCompDirectiveNoFileComp"
 
 // hearings are what each workflow was told last.
 func hearings(t *testing.T, server temporalclient.Client, ids ...string) map[string]heard {
