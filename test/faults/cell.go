@@ -84,7 +84,17 @@ func (p *play) begin() error {
 		}
 	}
 	p.watching = p.watch(p.ctx, p.customer, p.bystander)
-	return p.loads()
+	if err := p.loads(); err != nil {
+		return err
+	}
+	// A quick cell would be over before anybody has written, and would show nothing.
+	flows := func() bool {
+		return p.customerLoad.Summary().AckedWrites > 0 && p.bystandersLoad.Summary().AckedWrites > 0 && p.watching.looked()
+	}
+	if !eventually(p.ctx, settleLimit, flows) {
+		return fmt.Errorf("no traffic of %s and %s, or no look at their status", p.customer.ID, p.bystander.ID)
+	}
+	return nil
 }
 
 func (r *rig) ledgerOf(c lab.Customer) string { return filepath.Join(r.dir, "ledger-"+c.ID+".jsonl") }

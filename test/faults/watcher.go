@@ -46,6 +46,13 @@ func (w *watcher) end() {
 	w.done.Wait()
 }
 
+// looked says whether any status was held against its fences.
+func (w *watcher) looked() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.samples > 0
+}
+
 // fences are what both sides say of a customer's writes at a moment.
 type fences struct{ onprem, aws bool }
 
