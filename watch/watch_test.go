@@ -147,13 +147,6 @@ func key(name string) tea.KeyPressMsg {
 	return tea.KeyPressMsg{Code: []rune(name)[0], Text: name}
 }
 
-func typed(m tea.Model, text string) tea.Model {
-	for _, r := range text {
-		m = press(m, string(r))
-	}
-	return m
-}
-
 // golden holds a screen against a file in testdata, or writes it with UPDATE_GOLDEN=1. A screen
 // keeps to its width and height whatever is on it.
 func golden(t *testing.T, name string, m tea.Model, width, height int) {
