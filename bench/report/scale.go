@@ -13,6 +13,7 @@ import (
 type plan struct {
 	Customers, Batches, Workers int
 
+	Unfinished     string                                         `json:"unfinished"`
 	WallS          float64                                        `json:"wall_s"`
 	WorkerCPU      float64                                        `json:"worker_cpu_s"`
 	ServerCPU      float64                                        `json:"server_cpu_s"`
@@ -46,8 +47,12 @@ func scaleTable(raw []byte) (string, error) {
 	}
 	fmt.Fprintf(&b, "| %s |\n|%s\n", strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
 	for _, r := range runs {
-		fmt.Fprintf(&b, "| %d | %d | %d | %.0f | %.0f | %.0f | %.1f | %.2f | %.0f | %.0f | %d | %d | %d |\n",
-			r.Customers, r.Batches, r.Workers, r.WallS, r.WorkerCPU, r.ServerCPU, r.SoakActivities, r.SoakCPU,
+		wall := fmt.Sprintf("%.0f", r.WallS)
+		if r.Unfinished != "" {
+			wall = "not in " + wall
+		}
+		fmt.Fprintf(&b, "| %d | %d | %d | %s | %.0f | %.0f | %.1f | %.2f | %.0f | %.0f | %d | %d | %d |\n",
+			r.Customers, r.Batches, r.Workers, wall, r.WorkerCPU, r.ServerCPU, r.SoakActivities, r.SoakCPU,
 			r.StatusP50, r.StatusP99, r.Database>>20, r.WorkerPeak>>20, r.ServerPeak>>20)
 	}
 	b.WriteString("\nThe largest history of each workflow type, in events and kB:\n\n| customers |")

@@ -24,6 +24,10 @@ func (m *measured) missed() (out []string) {
 	if m.SoakActivities > mostActivities {
 		say("%.1f activities a second while all soak, of %.0f at most", m.SoakActivities, mostActivities)
 	}
+	if m.Unfinished != "" {
+		say("not through after %.0f s, with %d of them on AWS", m.WallS, m.OnAWS)
+		return out
+	}
 	if m.Customers < goalSize {
 		return out
 	}

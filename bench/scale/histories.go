@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	temporalclient "go.temporal.io/sdk/client"
 	"golang.org/x/sync/errgroup"
@@ -17,13 +18,15 @@ type history struct {
 	Events int64 `json:"events"`
 	Bytes  int64 `json:"bytes"`
 	Total  int64 `json:"total_events"` // of all runs together
+
+	Kinds map[string]int64 `json:"kinds,omitempty"` // events of all runs together, where they are counted
 }
 
 // describers is how many workflows are described at a time.
 const describers = 8
 
 // histories looks at every run of every workflow: those that went on as new, too.
-func histories(ctx context.Context, c temporalclient.Client) (map[string]*history, error) {
+func histories(ctx context.Context, c temporalclient.Client, kinds bool) (map[string]*history, error) {
 	found := map[string]*history{}
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
@@ -36,15 +39,22 @@ func histories(ctx context.Context, c temporalclient.Client) (map[string]*histor
 		}
 		for _, e := range page.GetExecutions() {
 			g.Go(func() error {
+				counted, err := countKinds(ctx, c, e.GetExecution(), kinds)
+				if err != nil {
+					return err
+				}
 				return describe(ctx, c, e.GetExecution(), func(events, bytes int64) {
 					mu.Lock()
 					defer mu.Unlock()
 					h := found[e.GetType().GetName()]
 					if h == nil {
-						h = &history{}
+						h = &history{Kinds: map[string]int64{}}
 						found[e.GetType().GetName()] = h
 					}
 					h.Runs++
+					for kind, n := range counted {
+						h.Kinds[kind] += n
+					}
 					h.Total += events
 					h.Events, h.Bytes = max(h.Events, events), max(h.Bytes, bytes)
 				})
@@ -54,6 +64,33 @@ func histories(ctx context.Context, c temporalclient.Client) (map[string]*histor
 			return found, g.Wait()
 		}
 	}
+}
+
+// countKinds counts the events of a run by their kind, signals, activities and timers by name; nil
+// unless they are to be counted.
+func countKinds(ctx context.Context, c temporalclient.Client, e *commonpb.WorkflowExecution, count bool) (map[string]int64, error) {
+	if !count {
+		return nil, nil
+	}
+	found := map[string]int64{}
+	all := c.GetWorkflowHistory(ctx, e.GetWorkflowId(), e.GetRunId(), false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for all.HasNext() {
+		event, err := all.Next()
+		if err != nil {
+			return nil, fmt.Errorf("read the history of %s: %w", e.GetWorkflowId(), err)
+		}
+		kind := event.GetEventType().String()
+		switch {
+		case event.GetWorkflowExecutionSignaledEventAttributes() != nil:
+			kind += " " + event.GetWorkflowExecutionSignaledEventAttributes().GetSignalName()
+		case event.GetSignalExternalWorkflowExecutionInitiatedEventAttributes() != nil:
+			kind += " " + event.GetSignalExternalWorkflowExecutionInitiatedEventAttributes().GetSignalName()
+		case event.GetActivityTaskScheduledEventAttributes() != nil:
+			kind += " " + event.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName()
+		}
+		found[kind]++
+	}
+	return found, nil
 }
 
 func describe(ctx context.Context, c temporalclient.Client, e *commonpb.WorkflowExecution, take func(events, bytes int64)) error {

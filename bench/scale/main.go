@@ -35,6 +35,8 @@ type options struct {
 	shapes               []shape
 	window               time.Duration
 	soak                 time.Duration
+	limit                time.Duration
+	kinds                bool
 	workers              int
 }
 
@@ -47,6 +49,8 @@ func bench(ctx context.Context, args []string) error {
 	f.StringVar(&o.tools, "tools", os.Getenv("DROVER_TOOLS"), "folder of the laboratory's tools")
 	f.DurationVar(&o.window, "window", 2*time.Minute, "how long all customers soak at once, at least; 0: that is not measured")
 	f.DurationVar(&o.soak, "soak", 0, "soak of a customer; 0: half as long again as the goal allows the cutovers, and the window")
+	f.DurationVar(&o.limit, "limit", time.Hour, "how long all plans may take together; each may take an equal share of what is left")
+	f.BoolVar(&o.kinds, "kinds", false, "count the events of each kind, too; of some hundred customers at most")
 	f.IntVar(&o.workers, "workers", 0, "worker processes; 0: two from a thousand customers on, else one")
 	f.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of the workers; empty: none")
 	if err := f.Parse(args); err != nil {
@@ -65,7 +69,8 @@ func bench(ctx context.Context, args []string) error {
 func (o options) run(ctx context.Context) error {
 	found := results{Runs: map[string]*measured{}, OneMore: map[string]float64{}}
 	var wrong []error
-	for _, s := range o.shapes {
+	until := time.Now().Add(o.limit)
+	for i, s := range o.shapes {
 		s.soak, s.window = o.soak, o.window
 		if o.workers > 0 {
 			s.workers = o.workers
@@ -73,11 +78,22 @@ func (o options) run(ctx context.Context) error {
 		if s.soak == 0 {
 			s.soak = 3*s.allowed()/2 + o.window
 		}
-		m, err := s.measure(ctx, o)
+		m, err := s.measure(ctx, o, time.Until(until)/time.Duration(len(o.shapes)-i))
 		if err != nil {
-			return fmt.Errorf("%s: %w", s, err)
+			wrong = append(wrong, fmt.Errorf("%s: %w", s, err))
 		}
-		found.add(s, m)
+		if m != nil {
+			found.add(s, m)
+		}
+		if err := found.write(o.out); err != nil { // whatever becomes of the next
+			return err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		if m == nil {
+			continue // not even submitted
+		}
 		fmt.Print(m.table(s))
 		for _, w := range m.Wrong {
 			wrong = append(wrong, fmt.Errorf("%s: %s", s, w))
@@ -85,9 +101,6 @@ func (o options) run(ctx context.Context) error {
 	}
 	for _, m := range found.Missed {
 		wrong = append(wrong, errors.New("goal missed: "+m))
-	}
-	if err := found.write(o.out); err != nil {
-		return err
 	}
 	return errors.Join(wrong...)
 }

@@ -54,6 +54,10 @@ type measured struct {
 	Work       map[string]int64 `json:"work"`   // activities by worker
 	Activities map[string]int64 `json:"activities"`
 	Wrong      []string         `json:"wrong,omitempty"`
+
+	// Unfinished is why the run was stopped before its plan was through: on_aws are then those that
+	// had got there, and wall_s and CPU are of the time until then.
+	Unfinished string `json:"unfinished,omitempty"`
 }
 
 // add takes a run's results.
@@ -76,7 +80,7 @@ func (r *results) oneMore() {
 	runs := slices.SortedFunc(maps.Values(r.Runs), func(a, b *measured) int { return cmp.Compare(a.Customers, b.Customers) })
 	before := &measured{}
 	for _, m := range runs {
-		if m.Customers != 100*m.Batches {
+		if m.Customers != 100*m.Batches || m.Unfinished != "" {
 			continue
 		}
 		cpu := m.WorkerCPU + m.ServerCPU - before.WorkerCPU - before.ServerCPU
@@ -101,6 +105,9 @@ func (m *measured) table(s shape) string {
 		h := m.Histories[name]
 		line("  %-12s %6d runs, largest %6d events, %6d kB; %.0f events a run",
 			name, h.Runs, h.Events, h.Bytes>>10, float64(h.Total)/float64(h.Runs))
+	}
+	if m.Unfinished != "" {
+		line("  NOT THROUGH: %s", m.Unfinished)
 	}
 	for _, w := range m.Wrong {
 		line("  WRONG: %s", w)

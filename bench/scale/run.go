@@ -34,33 +34,58 @@ type run struct {
 	drover  *client.Client
 	dir     string
 	found   *measured
+	kinds   bool // of events are counted
 }
 
 // patience is how much longer than the goal allows a run may take before it counts as stuck, apart
 // from its soak.
 const patience = 8
 
+// weighing is how long a run that was stopped may take to read what it has left.
+const weighing = 2 * time.Minute
+
 // measure runs a plan of this shape on a server of its own, from the submit until nobody soaks any
-// more.
-func (s shape) measure(ctx context.Context, o options) (*measured, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience*s.allowed()+s.soak)
+// more, and for no longer than limit. A run that does not come that far answers with an error and,
+// where its plan was submitted, with what it had reached: Unfinished says why it ended there.
+func (s shape) measure(ctx context.Context, o options, limit time.Duration) (*measured, error) {
+	limit = min(limit, patience*s.allowed()+s.soak)
+	all := ctx
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("its time of %s is over", limit.Round(time.Second)))
 	defer cancel()
 	dir, err := os.MkdirTemp("", "drover-scale-")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	r := &run{shape: s, dir: dir, asker: &asker{}, found: &measured{Customers: s.customers, Batches: s.batches, Workers: s.workers}}
+	r := &run{shape: s, dir: dir, asker: &asker{}, kinds: o.kinds}
+	r.found = &measured{Customers: s.customers, Batches: s.batches, Workers: s.workers}
 	defer r.close()
 	if err := r.start(ctx, o); err != nil {
 		return nil, err
 	}
 	for _, phase := range []func(context.Context) error{r.cutOver, r.soakAtOnce, r.finish, r.judge, r.weigh} {
 		if err := phase(ctx); err != nil {
-			return nil, errors.Join(err, r.logs())
+			r.found.Unfinished = because(ctx, err).Error()
+			r.found.OnAWS = r.world.away()
+			if all.Err() == nil { // else somebody wants the bench to end
+				late, cancel := context.WithTimeout(all, weighing)
+				defer cancel()
+				if werr := r.weigh(late); werr != nil {
+					r.wrong("what was left could not be read: %s", werr)
+				}
+			}
+			return r.found, errors.Join(because(ctx, err), r.logs())
 		}
 	}
 	return r.found, nil
+}
+
+// because puts the reason for which ctx has ended in front of err, where it has.
+func because(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 }
 
 func (r *run) start(ctx context.Context, o options) (err error) {
@@ -136,7 +161,7 @@ func (r *run) logs() error {
 }
 
 // cutOver submits the plan and waits until every customer soaks, is home again, or is held.
-func (r *run) cutOver(ctx context.Context) error {
+func (r *run) cutOver(ctx context.Context) (err error) {
 	spec, err := r.spec()
 	if err != nil {
 		return err
@@ -146,6 +171,12 @@ func (r *run) cutOver(ctx context.Context) error {
 		return err
 	}
 	begun := time.Now()
+	defer func() {
+		r.found.WallS = time.Since(begun).Seconds()
+		now, uerr := r.used()
+		err = errors.Join(err, uerr)
+		r.found.WorkerCPU, r.found.ServerCPU = now.workers.cpu-before.workers.cpu, now.server.cpu-before.server.cpu
+	}()
 	if _, err := r.drover.Submit(ctx, spec, client.SubmitOptions{By: "bench"}); err != nil {
 		return err
 	}
@@ -170,16 +201,9 @@ func (r *run) cutOver(ctx context.Context) error {
 			return err
 		}
 		if through {
-			break
+			return nil
 		}
 	}
-	r.found.WallS = time.Since(begun).Seconds()
-	now, err := r.used()
-	if err != nil {
-		return err
-	}
-	r.found.WorkerCPU, r.found.ServerCPU = now.workers.cpu-before.workers.cpu, now.server.cpu-before.server.cpu
-	return nil
 }
 
 // kill ends the first worker as a crash would.
@@ -263,7 +287,7 @@ func (r *run) finish(ctx context.Context) error {
 
 // weigh reads what the run has left.
 func (r *run) weigh(ctx context.Context) (err error) {
-	if r.found.Histories, err = histories(ctx, r.client); err != nil {
+	if r.found.Histories, err = histories(ctx, r.client, r.kinds); err != nil {
 		return err
 	}
 	u, err := r.used()
