@@ -16,6 +16,21 @@ func (d Duration) D() time.Duration { return time.Duration(d) }
 
 func (d Duration) String() string { return time.Duration(d).String() }
 
+// Brief is the duration without its zero parts: 72h, not 72h0m0s.
+func (d Duration) Brief() string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// TimeLayout is how people read a time: to the minute, with its day and zone.
+const TimeLayout = "Mon 2 Jan 2006 15:04 MST"
+
 // MarshalText writes "1m30s".
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 

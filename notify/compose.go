@@ -105,7 +105,12 @@ func (v subject) message(a migration.Audience, contact string, step int, after m
 
 // zone is where a contact reads its clock.
 func (v subject) zone(c migration.Contact) *time.Location {
-	for _, name := range []string{c.Zone, v.customersZone(c), v.spec.Notify.Zone} {
+	return firstZone(c.Zone, v.customersZone(c), v.spec.Notify.Zone)
+}
+
+// firstZone is the first of the zones that is named; UTC where none is.
+func firstZone(names ...string) *time.Location {
+	for _, name := range names {
 		if zone, err := time.LoadLocation(name); err == nil && name != "" {
 			return zone
 		}

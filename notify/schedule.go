@@ -31,7 +31,7 @@ func Scheduled(s *migration.Spec) []migration.Notice {
 					out = append(out, migration.Notice{
 						// a window that is moved makes new ones
 						ID:   fmt.Sprintf("%s/%s/%d", k, id, b.Window.Opens.Unix()),
-						Kind: k, Batch: b.Name, Customer: id, At: before(k, *b.Window, customerZone(s, c)).UTC(),
+						Kind: k, Batch: b.Name, Customer: id, At: before(k, *b.Window, firstZone(c.Zone, s.Notify.Zone)).UTC(),
 					})
 				}
 			}
@@ -52,15 +52,6 @@ func before(k migration.NoticeKind, w migration.Window, zone *time.Location) tim
 	default:
 		return time.Date(opens.Year(), opens.Month(), opens.Day()-1, migration.EveningHour, 0, 0, 0, zone)
 	}
-}
-
-func customerZone(s *migration.Spec, c migration.Customer) *time.Location {
-	for _, name := range []string{c.Zone, s.Notify.Zone} {
-		if zone, err := time.LoadLocation(name); err == nil && name != "" {
-			return zone
-		}
-	}
-	return time.UTC
 }
 
 // Preview is every message that a plan can send: those that the clock brings with their times, the

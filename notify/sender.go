@@ -75,17 +75,18 @@ func (s *Sender) clock() time.Time {
 // poster follows no redirect: a message goes where the plan says, and nowhere else.
 var poster = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
-// post sends a request and judges its answer.
-func post(req *http.Request) (*http.Response, error) {
+// post sends a request and judges the status of its answer.
+func post(req *http.Request) error {
 	res, err := poster.Do(req)
 	if err != nil {
 		var u *url.Error
 		if errors.As(err, &u) {
 			err = u.Err // without the address, which may be a secret
 		}
-		return nil, err
+		return err
 	}
-	return res, judge(res.StatusCode)
+	_ = res.Body.Close()
+	return judge(res.StatusCode)
 }
 
 // judge says what a status means: 2xx is an acknowledgement; what the receiver may answer otherwise

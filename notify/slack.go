@@ -42,9 +42,5 @@ func (s *Sender) slack(ctx context.Context, c migration.SlackChannel, m migratio
 		return "", permanent.New("BadAddress", nil, "the secret %s is no address of a webhook", c.URL)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	res, err := post(req)
-	if res != nil {
-		_ = res.Body.Close()
-	}
-	return "", err
+	return "", post(req)
 }

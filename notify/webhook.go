@@ -89,11 +89,7 @@ func (s *Sender) webhook(ctx context.Context, c migration.WebhookChannel, m migr
 	req.Header.Set(webhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
 	req.Header.Set(webhooks.HeaderWebhookSignature, signature)
 	req.Header.Set(HeaderKey, m.Key)
-	res, err := post(req)
-	if res != nil {
-		_ = res.Body.Close()
-	}
-	return "", err
+	return "", post(req)
 }
 
 // shortestSecret is what Standard Webhooks wants at least, in bytes.

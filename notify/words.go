@@ -75,14 +75,14 @@ func (v subject) say(a migration.Audience, part string, f facts) (string, error)
 func (v subject) facts(zone *time.Location) facts {
 	s, n := v.spec, v.notice
 	f := facts{
-		Plan: s.Plan, Budget: plain(s.Policy.FreezeBudget), Soak: plain(s.Policy.Soak), At: moment(n.At, zone),
+		Plan: s.Plan, Budget: s.Policy.FreezeBudget.Brief(), Soak: s.Policy.Soak.Brief(), At: moment(n.At, zone),
 		Until: moment(n.Until, zone), Reason: n.Reason,
 	}
 	if n.Freeze > 0 {
 		f.Freeze = fmt.Sprintf("%.1f s", n.Freeze.D().Seconds())
 	}
 	if b := v.batch; b != nil {
-		f.Batch, f.Ticket, f.Bake, f.Members = b.Name, b.Ticket, plain(b.Bake), several(len(b.Customers), "customer")
+		f.Batch, f.Ticket, f.Bake, f.Members = b.Name, b.Ticket, b.Bake.Brief(), several(len(b.Customers), "customer")
 		if b.Approvals > 0 {
 			f.Needs = several(b.Approvals, "approval")
 		}
@@ -111,17 +111,5 @@ func moment(t time.Time, zone *time.Location) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.In(zone).Format("Mon 2 Jan 2006 15:04 MST")
-}
-
-// plain is a duration without its zero parts: 72h.
-func plain(d migration.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
+	return t.In(zone).Format(migration.TimeLayout)
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -388,19 +387,7 @@ func (f field) wantsScalar(sc scalar) string {
 	case len(f.enum) > 0:
 		return "one of " + strings.Join(f.enum, ", ")
 	case f.bounds != nil:
-		return fmt.Sprintf("a duration with its unit, like 90s, from %s to %s", short(f.bounds[0]), short(f.bounds[1]))
+		return fmt.Sprintf("a duration with its unit, like 90s, from %s to %s", migration.Duration(f.bounds[0]).Brief(), migration.Duration(f.bounds[1]).Brief())
 	}
 	return sc.want
-}
-
-// short prints a duration without its zero parts: 72h, not 72h0m0s.
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }

@@ -188,8 +188,8 @@ func (p *Plan) validateWindow(b Batch, at *node, last *span) *span {
 	}
 	now := &span{batch: b.Name, opens: opens, closes: opens.Add(b.Window.For.D())}
 	if b.Window.For < b.bake() {
-		p.src.report(at.at("for"), Problem{Message: "the window closes before the first customer has baked", Found: short(b.Window.For.D()),
-			Want: "at least the bake of " + short(b.bake().D())})
+		p.src.report(at.at("for"), Problem{Message: "the window closes before the first customer has baked", Found: b.Window.For.Brief(),
+			Want: "at least the bake of " + b.bake().Brief()})
 	}
 	if last == nil {
 		return now

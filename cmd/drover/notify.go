@@ -178,20 +178,19 @@ func prefixed(before, s string) string {
 func past(m migration.Message, now time.Time) bool { return !m.Due.IsZero() && m.Due.Before(now) }
 
 func whenSent(s *migration.Spec, m migration.Message, now time.Time) string {
-	var out string
+	due := m.Due.Local().Format(migration.TimeLayout)
 	switch c, _ := s.Notify.Contact(m.Contact); {
 	case past(m, now):
-		out = m.Due.Local().Format("Mon 2 Jan 2006 15:04 MST") + ", which is past: not sent"
+		return due + ", which is past: not sent"
 	case !m.Due.IsZero():
-		out = m.Due.Local().Format("Mon 2 Jan 2006 15:04 MST")
+		return due
 	case m.Step > 0:
 		return strings.TrimSuffix(short(m.After.D()), "00s") + " after it happens, when nobody has acknowledged it"
 	case m.Digest:
-		out = "when it happens, with others of " + short(c.Digest.D())
+		return "when it happens, with others of " + short(c.Digest.D())
 	default:
-		out = "when it happens"
+		return "when it happens"
 	}
-	return out
 }
 
 // way is the kind of a channel.

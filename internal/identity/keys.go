@@ -27,14 +27,7 @@ func NewAuthority(key ed25519.PrivateKey) *Authority {
 // ReadAuthority reads an authority's private key: PKCS 8 in PEM, as `openssl genpkey -algorithm
 // ed25519` writes it, in a file that nobody but its owner may read.
 func ReadAuthority(path string) (*Authority, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the identity key: %w", err)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("read the identity key: others may read or write %s: take that away with chmod go-rwx", path)
-	}
-	b, err := os.ReadFile(path)
+	b, err := ReadOwn(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the identity key: %w", err)
 	}
@@ -48,6 +41,18 @@ func ReadAuthority(path string) (*Authority, error) {
 		return nil, fmt.Errorf("read the identity key: %s holds no ed25519 key", path)
 	}
 	return NewAuthority(key), nil
+}
+
+// ReadOwn reads a file that nobody but its owner may read or write; any other is refused.
+func ReadOwn(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("others may read or write %s: take that away with chmod go-rwx", path)
+	}
+	return os.ReadFile(path)
 }
 
 // WriteAuthority makes a new key and writes it to a file that must not exist.

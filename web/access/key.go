@@ -11,9 +11,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
+
+	"github.com/drover-migration/drover/internal/identity"
+	"github.com/drover-migration/drover/migration"
 )
 
 // Key is the secret from which sessions and links are made. Several boards that share it take each
@@ -61,14 +63,7 @@ func RandomKey() *Key {
 
 // ReadKey reads a key file, which nobody but its owner may read.
 func ReadKey(path string) (*Key, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the key: %w", err)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("read the key: others may read or write %s: take that away with chmod go-rwx", path)
-	}
-	b, err := os.ReadFile(path)
+	b, err := identity.ReadOwn(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the key: %w", err)
 	}
@@ -143,7 +138,7 @@ func (k *Key) ReadLink(s string, now time.Time) (Identity, error) {
 	}
 	expires := time.Unix(l.Expires, 0)
 	if !now.Before(expires) {
-		return Identity{}, fmt.Errorf("it was good until %s", expires.UTC().Format("Mon 2 Jan 2006 15:04 MST"))
+		return Identity{}, fmt.Errorf("it was good until %s", expires.UTC().Format(migration.TimeLayout))
 	}
 	return Identity{Name: "link", Role: Guest, How: HowLink, Plan: l.Plan, Customer: l.Customer, Expires: expires}, nil
 }

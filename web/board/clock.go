@@ -22,7 +22,7 @@ func NewClock(zone string) Clock {
 }
 
 // layout names day and zone: a page is read days later, in other countries.
-const layout = "Mon 2 Jan 2006 15:04 MST"
+const layout = migration.TimeLayout
 
 // At is a moment, to the minute.
 func (k Clock) At(t time.Time) string {

@@ -84,7 +84,7 @@ func (c *customer) decide(ctx workflow.Context, cmd migration.Command) {
 		d.NotBefore = workflow.Now(ctx)
 	case cmd.Accept:
 		c.order(hold, mail.Wish{By: cmd.By, Reason: fmt.Sprintf("deferred until %s, as %s asked: %s",
-			d.NotBefore.Format("Mon 2 Jan 2006 15:04 MST"), d.Asked.By, d.Asked.Why)}, migration.ByDeferral)
+			d.NotBefore.Format(migration.TimeLayout), d.Asked.By, d.Asked.Why)}, migration.ByDeferral)
 	}
 	c.Deferral = &d
 	c.report(ctx)

@@ -68,7 +68,7 @@ func (c *customer) allowed(name string, cmd migration.Command) error {
 	case migration.UpdateRetry:
 		if c.deferred() && c.Cause == migration.ByDeferral {
 			return fmt.Errorf("customer %s is deferred until %s: a lead ends that first (drover decide --refuse)", c.in.ID,
-				c.Deferral.NotBefore.Format("Mon 2 Jan 2006 15:04 MST"))
+				c.Deferral.NotBefore.Format(migration.TimeLayout))
 		}
 		if (c.Phase == migration.CustomerHeld || c.Phase == migration.CustomerRolledBack) && c.Orders.Back == nil {
 			return nil
