@@ -27,11 +27,11 @@ func (c *Client) missing(ctx context.Context, err error, at Aim) error {
 	case e != nil && !errors.As(e, &none):
 	case e != nil:
 		p.Why, p.Next = fmt.Sprintf("no plan %q was submitted", at.Plan), "list the plans with `drover status`"
-		mean(p, at.Plan, c.plans(ctx))
+		mean(p, at.Plan, c.Plans(ctx))
 	case at.Customer != "":
 		p.Why, p.Next = fmt.Sprintf("the plan has no customer %q, or it has not started", at.Customer),
 			fmt.Sprintf("list the customers with `drover status %s`", at.Plan)
-		mean(p, at.Customer, c.customers(ctx, at.Plan))
+		mean(p, at.Customer, c.Customers(ctx, at.Plan))
 	case at.Batch != "":
 		p.Why, p.Next = fmt.Sprintf("the plan has no batch %q, or it has not started", at.Batch),
 			fmt.Sprintf("list the batches with `drover status %s`", at.Plan)
@@ -44,10 +44,7 @@ func (c *Client) missing(ctx context.Context, err error, at Aim) error {
 
 // noBatch tells a batch that has not started from one that the plan does not have.
 func (c *Client) noBatch(p *Problem, at Aim, s migration.MigrationStatus) {
-	var names []string
-	for _, b := range s.Batches {
-		names = append(names, b.Name)
-	}
+	names := batchNames(s)
 	if slices.Contains(names, at.Batch) {
 		p.Why, p.Next = "the batch has not started", fmt.Sprintf("see what goes before it with `drover status %s`", at.Plan)
 		return
@@ -61,25 +58,6 @@ func mean(p *Problem, word string, names []string) {
 	if best := spelling.Nearest(word, names); best != "" {
 		p.Next = fmt.Sprintf("did you mean %q? Else %s", best, p.Next)
 	}
-}
-
-// plans are the names of all plans: as many as can be read.
-func (c *Client) plans(ctx context.Context) (out []string) {
-	list, err := c.List(ctx)
-	if err != nil {
-		return nil
-	}
-	for _, s := range list {
-		out = append(out, s.Plan)
-	}
-	return out
-}
-
-// customers are the ids of a plan's customers as the list of workflows has them: as many as can be
-// read.
-func (c *Client) customers(ctx context.Context, plan string) []string {
-	out, _ := c.list(ctx, plan, fmt.Sprintf("WorkflowType = 'Customer' AND %s = '%s'", migration.AttrPlan, bare(plan)))
-	return out
 }
 
 // Running are the ids of a batch's customers whose workflow runs, as the list of workflows has

@@ -387,7 +387,8 @@ func (f field) wantsScalar(sc scalar) string {
 	case len(f.enum) > 0:
 		return "one of " + strings.Join(f.enum, ", ")
 	case f.bounds != nil:
-		return fmt.Sprintf("a duration with its unit, like 90s, from %s to %s", migration.Duration(f.bounds[0]).Brief(), migration.Duration(f.bounds[1]).Brief())
+		return fmt.Sprintf("a duration with its unit, like 90s, from %s to %s",
+			migration.Duration(f.bounds[0]).Brief(), migration.Duration(f.bounds[1]).Brief())
 	}
 	return sc.want
 }

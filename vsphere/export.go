@@ -137,20 +137,14 @@ func beatOf(seconds int32) time.Duration {
 // keepLease reports progress until the export is over. A lease that vCenter has ended ends the
 // export.
 func keepLease(ctx context.Context, stop context.CancelCauseFunc, lease *nfc.Lease, beat time.Duration, percent *atomic.Int32) {
-	tick := time.NewTicker(beat)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			err := lease.Progress(ctx, percent.Load())
-			if fault.Is(err, &types.ManagedObjectNotFound{}) || fault.Is(err, &types.Timedout{}) {
-				stop(fmt.Errorf("vCenter has ended the lease: %w", err))
-				return
-			} // any other error is a report that is lost, and the next one comes soon
+	each(ctx, beat, func() bool {
+		err := lease.Progress(ctx, percent.Load())
+		if fault.Is(err, &types.ManagedObjectNotFound{}) || fault.Is(err, &types.Timedout{}) {
+			stop(fmt.Errorf("vCenter has ended the lease: %w", err))
+			return false
 		}
-	}
+		return true // any other error is a report that is lost, and the next one comes soon
+	})
 }
 
 // grains downloads one device of a lease.

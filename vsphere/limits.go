@@ -30,19 +30,13 @@ var (
 
 // watchSnapshot looks at a snapshot until ctx ends, and stops who reads it when it is spent.
 func (s *Session) watchSnapshot(ctx context.Context, stop context.CancelCauseFunc, vm migration.VM, snapshot string) {
-	tick := time.NewTicker(limitEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if err := s.spent(ctx, vm, snapshot); errors.Is(err, ErrSnapshotSpent) {
-				stop(err)
-				return
-			} // a question without an answer is asked again
+	each(ctx, limitEvery, func() bool {
+		if err := s.spent(ctx, vm, snapshot); errors.Is(err, ErrSnapshotSpent) {
+			stop(err)
+			return false
 		}
-	}
+		return true // a question without an answer is asked again
+	})
 }
 
 // spent is ErrSnapshotSpent where a snapshot is past its limits, by vCenter's clock. Any other

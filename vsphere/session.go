@@ -134,6 +134,15 @@ func (s *Session) state() (logins int, refused bool) {
 
 // stayAlive asks for the time now and then.
 func (s *Session) stayAlive(ctx context.Context, every time.Duration) {
+	each(ctx, every, func() bool {
+		_, _ = methods.GetCurrentTime(ctx, s) // a session that is gone is renewed by this call, or by the next
+		return true
+	})
+}
+
+// each does something again and again, with a time between, until it says that it is enough or ctx
+// ends.
+func each(ctx context.Context, every time.Duration, do func() (again bool)) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -141,7 +150,9 @@ func (s *Session) stayAlive(ctx context.Context, every time.Duration) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			_, _ = methods.GetCurrentTime(ctx, s) // a session that is gone is renewed by this call, or by the next
+			if !do() {
+				return
+			}
 		}
 	}
 }

@@ -157,10 +157,11 @@ func (m Model) View() tea.View {
 // saw takes a snapshot, and writes down what has changed since the one before.
 func (m Model) saw(s seen) Model {
 	m.now = s.now
-	if s.snap == nil || m.snap != nil && m.snap.Version == s.snap.Version {
-		if s.snap != nil {
-			m.snap = s.snap
-		}
+	switch {
+	case s.snap == nil:
+		return m
+	case m.snap != nil && m.snap.Version == s.snap.Version:
+		m.snap = s.snap
 		return m
 	}
 	first := m.known == nil

@@ -15,12 +15,10 @@ func (m Model) page(w int) (out []string) {
 	if !ok {
 		return []string{"The plan has no such customer any more."}
 	}
-	if m.open.read {
-		moves := c.Status.Moves
-		timeline, trying := m.open.status.Timeline, m.open.status.Trying
-		c.Status.Timeline, c.Status.Trying = timeline, trying
-		if len(moves) < len(m.open.status.Moves) {
-			c.Status.Moves = m.open.status.Moves
+	if full := m.open.status; m.open.read {
+		c.Status.Timeline, c.Status.Trying = full.Timeline, full.Trying
+		if len(c.Status.Moves) < len(full.Moves) {
+			c.Status.Moves = full.Moves
 		}
 	}
 	st, state := c.Status, c.State()

@@ -131,6 +131,11 @@ func decide(ctx context.Context, c Commands, at client.Aim, cmd migration.Comman
 // of is the update that an action sends.
 func (a action) of() string { return orNothing(a.update, a.name) }
 
+// applies says whether the action would be accepted now, of what is aimed at.
+func (a action) applies(to aim, mayDo []string) bool {
+	return slices.Contains(mayDo, a.of()) && slices.Contains(a.aims, to)
+}
+
 // flagOf names the aim on the command line.
 func flagOf(at client.Aim) string {
 	switch {
@@ -156,7 +161,7 @@ func actionWords(name string) string {
 func actions(plan string, at url.Values, mayDo []string, rank access.Role) (out []actionView) {
 	what := kindOf(client.Aim{Batch: at.Get("batch"), Customer: at.Get("customer")})
 	for _, a := range theActions {
-		if !slices.Contains(mayDo, a.of()) || !rank.Gives(a.of()) || !slices.Contains(a.aims, what) {
+		if !a.applies(what, mayDo) || !rank.Gives(a.of()) {
 			continue
 		}
 		link := planPath(plan) + "/do/" + a.name

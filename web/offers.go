@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"slices"
 
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/migration"
@@ -11,7 +10,7 @@ import (
 // Offer is a command that may be given now, in the words of the board, for whoever shows it
 // elsewhere than on a page.
 type Offer struct {
-	Name    string // of the update
+	Name    string // of the action: of its update, where it is the only one
 	Words   string // "Roll back"
 	What    string // "batch canary of plan shop"
 	Effect  string // what it does, in sentences
@@ -27,7 +26,7 @@ type Offer struct {
 // is what the status of the plan, the batch or the customer names.
 func Offers(at client.Aim, mayDo []string) (out []Offer) {
 	for _, a := range theActions {
-		if !slices.Contains(mayDo, a.name) || !slices.Contains(a.aims, kindOf(at)) {
+		if !a.applies(kindOf(at), mayDo) {
 			continue
 		}
 		o := Offer{Name: a.name, Words: a.words, What: at.String(), Effect: a.effect, Grave: a.grave, Needs: a.reason,

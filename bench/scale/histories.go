@@ -39,9 +39,12 @@ func histories(ctx context.Context, c temporalclient.Client, kinds bool) (map[st
 		}
 		for _, e := range page.GetExecutions() {
 			g.Go(func() error {
-				counted, err := countKinds(ctx, c, e.GetExecution(), kinds)
-				if err != nil {
-					return err
+				var counted map[string]int64
+				if kinds {
+					var err error
+					if counted, err = countKinds(ctx, c, e.GetExecution()); err != nil {
+						return err
+					}
 				}
 				return describe(ctx, c, e.GetExecution(), func(events, bytes int64) {
 					mu.Lock()
@@ -66,12 +69,8 @@ func histories(ctx context.Context, c temporalclient.Client, kinds bool) (map[st
 	}
 }
 
-// countKinds counts the events of a run by their kind, signals, activities and timers by name; nil
-// unless they are to be counted.
-func countKinds(ctx context.Context, c temporalclient.Client, e *commonpb.WorkflowExecution, count bool) (map[string]int64, error) {
-	if !count {
-		return nil, nil
-	}
+// countKinds counts the events of a run by their kind, signals and activities by name.
+func countKinds(ctx context.Context, c temporalclient.Client, e *commonpb.WorkflowExecution) (map[string]int64, error) {
 	found := map[string]int64{}
 	all := c.GetWorkflowHistory(ctx, e.GetWorkflowId(), e.GetRunId(), false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for all.HasNext() {

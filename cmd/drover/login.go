@@ -58,10 +58,10 @@ func holder() (*identity.Holder, error) {
 	if err == nil && len(in.Key) != ed25519.SeedSize {
 		err = errors.New("its key is not whole")
 	}
-	if err != nil {
-		return nil, inputError("run `drover logout`, then `drover login`", "read the sign-in of %s: %v", path, err)
+	var h *identity.Holder
+	if err == nil {
+		h, err = identity.NewHolder(in.Pass, ed25519.NewKeyFromSeed(in.Key))
 	}
-	h, err := identity.NewHolder(in.Pass, ed25519.NewKeyFromSeed(in.Key))
 	if err != nil {
 		return nil, inputError("run `drover logout`, then `drover login`", "read the sign-in of %s: %v", path, err)
 	}
@@ -140,8 +140,13 @@ func (a *app) sayWho() error {
 	case h == nil:
 		_, err = fmt.Fprintf(a.out, "nobody has signed in: commands go under the name that --by gives, unsigned\n")
 	default:
-		_, err = fmt.Fprintf(a.out, "signed in as %s (%s) until %s\n", h.Who().Name, h.Who().Role, stamp(h.Who().Expires))
+		err = a.saySignedIn(h)
 	}
+	return err
+}
+
+func (a *app) saySignedIn(h *identity.Holder) error {
+	_, err := fmt.Fprintf(a.out, "signed in as %s (%s) until %s\n", h.Who().Name, h.Who().Role, stamp(h.Who().Expires))
 	return err
 }
 
@@ -166,8 +171,7 @@ func (a *app) login(ctx context.Context, board string, token migration.SecretRef
 	if err := keepLogin(board, pass, key); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "signed in as %s (%s) until %s\n", h.Who().Name, h.Who().Role, stamp(h.Who().Expires))
-	return err
+	return a.saySignedIn(h)
 }
 
 // keepLogin writes the sign-in for the commands to come.
@@ -191,7 +195,7 @@ func keepLogin(board, pass string, key ed25519.PrivateKey) error {
 
 // replaceFile writes a file that nobody else may read, whole or not at all.
 func replaceFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".login-*") // 0600
+	f, err := os.CreateTemp(filepath.Dir(path), ".drover-*") // 0600
 	if err != nil {
 		return err
 	}

@@ -82,9 +82,8 @@ Exit codes:
 	})
 	root.AddCommand(a.planCommand(), a.submitCommand(), a.statusCommand(), a.watchCommand(), a.reportCommand(), a.inventoryCommand(),
 		a.approveCommand(), a.pauseCommand(), a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(),
-		a.noteCommand(), a.deferCommand(), a.decideCommand(), a.doctorCommand(), a.workerCommand(), a.webCommand(),
+		a.noteCommand(), a.deferCommand(), a.decideCommand(), a.notifyCommand(), a.doctorCommand(), a.workerCommand(), a.webCommand(),
 		a.loginCommand(), a.logoutCommand(), a.versionCommand(), exitCodesTopic())
-	root.AddCommand(a.notifyCommand())
 	root.SetHelpCommand(helpCommand(root))
 	a.completeNames(root)
 	// Cobra prints flags however long their lines become; this is for a terminal of 80 columns.

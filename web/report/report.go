@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -196,13 +195,14 @@ func viewCustomer(c board.Customer, k board.Clock) customerView {
 	if c.State() == board.Waiting && !c.Started {
 		v.Home = string(migration.OnPrem)
 	}
-	for i, m := range slices.Backward(st.Moves) {
-		if i == len(st.Moves)-1 {
-			v.Moved, v.Freeze = k.Second(m.Opened), board.Short(m.Freeze.D())
-			if m.Predicted > 0 {
-				v.Predicted = board.Short(m.Predicted.D())
-			}
+	if n := len(st.Moves); n > 0 {
+		last := st.Moves[n-1]
+		v.Moved, v.Freeze = k.Second(last.Opened), board.Short(last.Freeze.D())
+		if last.Predicted > 0 {
+			v.Predicted = board.Short(last.Predicted.D())
 		}
+	}
+	for _, m := range st.Moves {
 		v.Rows += m.Rows
 		v.Objects += m.Objects
 	}

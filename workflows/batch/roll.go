@@ -153,7 +153,7 @@ func (b *batch) callRoll(ctx workflow.Context) {
 func (b *batch) rollMovers(ctx workflow.Context) {
 	movers := func() (out []*member) {
 		for _, m := range b.Members {
-			if m.moving() && m.watched() && workflow.Now(ctx).Sub(time.Unix(0, m.Order.At)) < roll.Lately {
+			if m.moving() && m.watched() && m.Order.Age(ctx) < roll.Lately {
 				out = append(out, m)
 			}
 		}

@@ -167,6 +167,11 @@ func (p *preflight) targets(ctx workflow.Context) (found []migration.Finding, er
 }
 
 func (p *preflight) databases(ctx workflow.Context) (found []migration.Finding, err error) {
+	going, back := 0, 0 // at a time
+	for _, b := range p.plan.Batches {
+		g, k := b.Slots(p.plan.Policy)
+		going, back = max(going, g), max(back, k)
+	}
 	for _, d := range p.plan.Datasets {
 		if d.Postgres == nil {
 			continue
@@ -175,10 +180,7 @@ func (p *preflight) databases(ctx workflow.Context) (found []migration.Finding, 
 		s := work.Survey.At(ctx, d.Site(), "check "+d.Name)
 		req := postgres.CheckPostgresRequest{PostgresRef: postgres.PostgresRef{Plan: p.ref.Plan, Dataset: d,
 			Target: p.plan.Target(d.Target())}, Tenants: p.plan.Tenants[d.Name]}
-		for _, b := range p.plan.Batches {
-			going, back := b.Slots(p.plan.Policy)
-			req.Moves.Going, req.Moves.Back = max(req.Moves.Going, going), max(req.Moves.Back, back)
-		}
+		req.Moves.Going, req.Moves.Back = going, back
 		if err := workflow.ExecuteActivity(s, work.Postgres.CheckPostgres, req).Get(s, &r); err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ package mail
 
 import (
 	"errors"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -19,6 +20,11 @@ type Order struct {
 
 // Newer says whether o comes after p.
 func (o Order) Newer(p Order) bool { return o.At > p.At || o.At == p.At && o.N > p.N }
+
+// Age is how long ago the report was made, by this workflow's clock.
+func (o Order) Age(ctx workflow.Context) time.Duration {
+	return workflow.Now(ctx).Sub(time.Unix(0, o.At))
+}
 
 // Box sends signals. It is part of a workflow's state: continue-as-new carries it over.
 type Box struct {

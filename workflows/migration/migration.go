@@ -144,7 +144,7 @@ func (m *run) setup(ctx workflow.Context) error {
 // run is the plan, from acceptance to the end of the soak.
 func (m *run) run(ctx workflow.Context) error {
 	if m.Deaf {
-		mail.Redelivered(ctx, mail.SignalBatch, mail.SignalPause, mail.SignalPiece)
+		mail.Redelivered(ctx, signals...)
 		m.Deaf = false
 	}
 	background, _ := workflow.NewDisconnectedContext(ctx)
@@ -371,8 +371,11 @@ func (m *run) closed(batches []string) bool {
 }
 
 func (m *run) mustRenew(ctx workflow.Context) bool {
-	return m.aborted == nil && mail.Renewable(ctx, mail.SignalBatch, mail.SignalPiece, mail.SignalPause)
+	return m.aborted == nil && mail.Renewable(ctx, signals...)
 }
+
+// signals are all that a migration listens to.
+var signals = []string{mail.SignalBatch, mail.SignalPause, mail.SignalPiece}
 
 // awaitOrRenew waits for a condition, in a new history where this one grows too long: the error
 // says so.

@@ -94,7 +94,7 @@ func (m *run) callBatch(ctx workflow.Context, b migration.Batch, word mail.Pause
 func (m *run) rollMovers(ctx workflow.Context) {
 	movers := func() (out []migration.Batch) {
 		for _, b := range m.plan.Batches {
-			if m.Batches[b.Name].Counts.Moving > 0 && workflow.Now(ctx).Sub(time.Unix(0, m.Orders[b.Name].At)) < roll.Lately {
+			if m.Batches[b.Name].Counts.Moving > 0 && m.Orders[b.Name].Age(ctx) < roll.Lately {
 				out = append(out, b)
 			}
 		}
