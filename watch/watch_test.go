@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/goldenfile"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/watch"
 	"github.com/drover-migration/drover/web/board"
@@ -160,14 +160,7 @@ func golden(t *testing.T, name string, m tea.Model, width, height int) {
 		lines[i] = strings.TrimRight(l, " ")
 	}
 	got = strings.Join(lines, "\n") + "\n"
-	file := filepath.Join("testdata", fmt.Sprintf("%s-%d.txt", name, width))
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		require.NoError(t, os.MkdirAll("testdata", 0o755))
-		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Equal(t, string(want), got)
+	goldenfile.Equal(t, filepath.Join("testdata", fmt.Sprintf("%s-%d.txt", name, width)), got)
 }
 
 // TestScreens holds what is seen at both ends of what terminals are.

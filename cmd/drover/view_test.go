@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/goldenfile"
 	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/migration"
 )
@@ -27,14 +27,7 @@ func golden(t *testing.T, name, got string) {
 	for l := range strings.Lines(got) {
 		require.LessOrEqual(t, utf8.RuneCountInString(strings.TrimSuffix(l, "\n")), printer.Width, "too wide: %s", l)
 	}
-	file := filepath.Join("testdata", "golden", name)
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
-		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Equal(t, string(want), got)
+	goldenfile.Equal(t, filepath.Join("testdata", "golden", name), got)
 }
 
 func held() migration.CustomerStatus {
@@ -110,13 +103,7 @@ func TestProgramsReadOneStyleOfTimes(t *testing.T) {
 	s.Batches[2].Window = &migration.Window{Opens: now, For: migration.Duration(4 * time.Hour), Zone: "Europe/Kyiv"}
 	var out bytes.Buffer
 	require.NoError(t, printer.Print(&out, printer.AsJSON, dataOfMigration(s, client.Running), nil))
-	file := filepath.Join("testdata", "golden", "plan.json")
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		require.NoError(t, os.WriteFile(file, out.Bytes(), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Equal(t, string(want), out.String())
+	goldenfile.Equal(t, filepath.Join("testdata", "golden", "plan.json"), out.String())
 	for _, never := range []string{"0001-01-01", `"freeze"`, `"p95"`, `"eta"`, `"predicted"`} {
 		require.NotContains(t, out.String(), never)
 	}

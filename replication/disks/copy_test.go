@@ -343,18 +343,22 @@ func (f flipper) CompleteSnapshot(ctx context.Context, in *ebs.CompleteSnapshotI
 	return out, errors.Join(err, f.store.Corrupt(*in.SnapshotId, 3))
 }
 
-func TestASnapshotThatAWSGaveUpIsBegunAnew(t *testing.T) {
-	s, c := start(t, lab.Options{Minute: 2 * time.Millisecond})
-	data, keep := randomDisk(4, 4<<20, 1), &kept{}
-	idle := func(emit func(int64, []byte) error) (int64, error) {
-		if err := emit(0, data[:1<<20]); err != nil {
+// idle plays a disk that stops after its first bytes until AWS has given its snapshot up.
+func idle(t *testing.T, s *lab.Server, data []byte, first int) disks.Grains {
+	return func(emit func(int64, []byte) error) (int64, error) {
+		if err := emit(0, data[:first]); err != nil {
 			return 0, err
 		}
 		require.Eventually(t, func() bool { return s.Failed() == 1 }, 5*time.Second, time.Millisecond)
-		return int64(len(data)), emit(1<<20, data[1<<20:])
+		return int64(len(data)), emit(int64(first), data[first:])
 	}
+}
+
+func TestASnapshotThatAWSGaveUpIsBegunAnew(t *testing.T) {
+	s, c := start(t, lab.Options{Minute: 2 * time.Millisecond})
+	data, keep := randomDisk(4, 4<<20, 1), &kept{}
 	o := disks.Options{Name: "i", TimeoutMinutes: 10}
-	_, err := c.Copy(context.Background(), diskOf(data), idle, keep, o)
+	_, err := c.Copy(context.Background(), diskOf(data), idle(t, s, data, 1<<20), keep, o)
 	require.ErrorIs(t, err, disks.ErrGone)
 	o.TimeoutMinutes = 4320
 	got, err := c.Copy(context.Background(), diskOf(data), play(data), keep, o)
@@ -371,15 +375,8 @@ func TestASnapshotThatWasGivenUpIsDeletedAlsoWhenTheRightToComesLater(t *testing
 			e := &tidy{EC2: c.EC2, denied: denied}
 			c.EC2 = e
 			data, keep := randomDisk(4, 1<<20, 1), &kept{}
-			idle := func(emit func(int64, []byte) error) (int64, error) {
-				if err := emit(0, data[:64<<10]); err != nil {
-					return 0, err
-				}
-				require.Eventually(t, func() bool { return s.Failed() == 1 }, 5*time.Second, time.Millisecond)
-				return int64(len(data)), emit(64<<10, data[64<<10:])
-			}
 			o := disks.Options{Name: "i", TimeoutMinutes: 10}
-			_, err := c.Copy(t.Context(), diskOf(data), idle, keep, o)
+			_, err := c.Copy(t.Context(), diskOf(data), idle(t, s, data, 64<<10), keep, o)
 			require.ErrorIs(t, err, disks.ErrGone)
 			e.denied = false
 			o.TimeoutMinutes = 4320

@@ -3,7 +3,6 @@ package report_test
 import (
 	"bytes"
 	"errors"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/goldenfile"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/web/board"
 	"github.com/drover-migration/drover/web/report"
@@ -225,14 +225,7 @@ func TestAReportOfOneBatchHasItsCustomersOnly(t *testing.T) {
 // TestThePageAsItIs holds the whole page; UPDATE_GOLDEN=1 writes it, to be looked at in a browser.
 func TestThePageAsItIs(t *testing.T) {
 	source, _ := write(t, story(t), "")
-	file := filepath.Join("testdata", "report.html")
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		require.NoError(t, os.MkdirAll("testdata", 0o755))
-		require.NoError(t, os.WriteFile(file, []byte(source), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Equal(t, string(want), source)
+	goldenfile.Equal(t, filepath.Join("testdata", "report.html"), source)
 }
 
 func TestTenThousandCustomersAreOnePage(t *testing.T) {
