@@ -21,10 +21,15 @@ func TestSessions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	bundles, err := filepath.Abs("../../evidence/testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EXAMPLES", examples)
+			env.Setenv("BUNDLES", bundles)
 			env.Setenv("USER", "ann")
 			env.Setenv("TEMPORAL_ADDRESS", "127.0.0.1:1") // nobody listens there
 			return nil

@@ -80,7 +80,8 @@ Exit codes:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &badInput{err: err, next: "see `" + cmd.CommandPath() + " --help`"}
 	})
-	root.AddCommand(a.planCommand(), a.submitCommand(), a.statusCommand(), a.watchCommand(), a.reportCommand(), a.inventoryCommand(),
+	root.AddCommand(a.planCommand(), a.submitCommand(), a.statusCommand(), a.watchCommand(), a.reportCommand(), a.evidenceCommand(),
+		a.inventoryCommand(),
 		a.approveCommand(), a.pauseCommand(), a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(),
 		a.noteCommand(), a.deferCommand(), a.decideCommand(), a.notifyCommand(), a.doctorCommand(), a.workerCommand(), a.webCommand(),
 		a.loginCommand(), a.logoutCommand(), a.versionCommand(), exitCodesTopic())

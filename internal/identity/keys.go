@@ -21,26 +21,36 @@ type Authority struct {
 // NewAuthority makes an authority of its key.
 func NewAuthority(key ed25519.PrivateKey) *Authority {
 	public, _ := key.Public().(ed25519.PublicKey)
-	return &Authority{key: key, id: keyID(public)}
+	return &Authority{key: key, id: KeyID(public)}
 }
 
-// ReadAuthority reads an authority's private key: PKCS 8 in PEM, as `openssl genpkey -algorithm
-// ed25519` writes it, in a file that nobody but its owner may read.
+// ReadAuthority reads an authority's private key (see ParseKey) from a file that nobody but its
+// owner may read.
 func ReadAuthority(path string) (*Authority, error) {
 	b, err := ReadOwn(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the identity key: %w", err)
 	}
-	block, _ := pem.Decode(b)
+	key, err := ParseKey(b)
+	if err != nil {
+		return nil, fmt.Errorf("read the identity key: %s %w", path, err)
+	}
+	return NewAuthority(key), nil
+}
+
+// ParseKey reads a private ed25519 key: PKCS 8 in PEM, as `openssl genpkey -algorithm ed25519`
+// writes it. An error says what the text holds, and never quotes it.
+func ParseKey(text []byte) (ed25519.PrivateKey, error) {
+	block, _ := pem.Decode(text)
 	if block == nil || block.Type != "PRIVATE KEY" {
-		return nil, fmt.Errorf("read the identity key: %s holds no PEM block PRIVATE KEY", path)
+		return nil, errors.New("holds no PEM block PRIVATE KEY")
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	key, ok := parsed.(ed25519.PrivateKey)
 	if err != nil || !ok { // the parser's words might quote the key
-		return nil, fmt.Errorf("read the identity key: %s holds no ed25519 key", path)
+		return nil, errors.New("holds no ed25519 key")
 	}
-	return NewAuthority(key), nil
+	return key, nil
 }
 
 // ReadOwn reads a file that nobody but its owner may read or write; any other is refused.
@@ -57,6 +67,16 @@ func ReadOwn(path string) ([]byte, error) {
 
 // WriteAuthority makes a new key and writes it to a file that must not exist.
 func WriteAuthority(path string) (*Authority, error) {
+	key, err := WriteKey(path)
+	if err != nil {
+		return nil, err
+	}
+	return NewAuthority(key), nil
+}
+
+// WriteKey makes a new private ed25519 key and writes it, as ParseKey reads it, to a file that must
+// not exist and that nobody but its owner may read.
+func WriteKey(path string) (ed25519.PrivateKey, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
@@ -67,17 +87,20 @@ func WriteAuthority(path string) (*Authority, error) {
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("write the identity key: %w", err)
+		return nil, fmt.Errorf("write the key: %w", err)
 	}
 	if err := errors.Join(pem.Encode(f, &pem.Block{Type: "PRIVATE KEY", Bytes: der}), f.Close()); err != nil {
-		return nil, fmt.Errorf("write the identity key: %w", err)
+		return nil, fmt.Errorf("write the key: %w", err)
 	}
-	return NewAuthority(key), nil
+	return key, nil
 }
 
 // Public is the authority's public key in PEM, for the workers.
-func (a *Authority) Public() ([]byte, error) {
-	der, err := x509.MarshalPKIXPublicKey(a.key.Public())
+func (a *Authority) Public() ([]byte, error) { return PublicPEM(a.key) }
+
+// PublicPEM is the public half of a key, in PEM.
+func PublicPEM(key ed25519.PrivateKey) ([]byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), err
 }
 
@@ -90,36 +113,43 @@ type Keys struct {
 func NewKeys(public ...ed25519.PublicKey) *Keys {
 	k := &Keys{by: map[string]ed25519.PublicKey{}}
 	for _, p := range public {
-		k.by[keyID(p)] = p
+		k.by[KeyID(p)] = p
 	}
 	return k
 }
 
-// ReadKeys reads public keys: one or more PEM blocks, of which each is trusted, so that an
-// authority's key can be changed without a pause.
+// ReadKeys reads the authorities' keys (see ReadPublic), so that an authority's key can be changed
+// without a pause.
 func ReadKeys(path string) (*Keys, error) {
-	b, err := os.ReadFile(path)
+	public, err := ReadPublic(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the identity keys: %w", err)
-	}
-	var public []ed25519.PublicKey
-	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
-		parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
-		key, ok := parsed.(ed25519.PublicKey)
-		if block.Type != "PUBLIC KEY" || err != nil || !ok {
-			return nil, fmt.Errorf("read the identity keys: a PEM block of %s is no public ed25519 key (a private one does not belong "+
-				"there)", path)
-		}
-		public = append(public, key)
-	}
-	if len(public) == 0 {
-		return nil, fmt.Errorf("read the identity keys: %s holds no PEM block PUBLIC KEY", path)
 	}
 	return NewKeys(public...), nil
 }
 
-// keyID names a public key in a pass.
-func keyID(public ed25519.PublicKey) string {
+// ReadPublic reads public ed25519 keys: one or more PEM blocks, of which each is trusted.
+func ReadPublic(path string) (public []ed25519.PublicKey, err error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
+		parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
+		key, ok := parsed.(ed25519.PublicKey)
+		if block.Type != "PUBLIC KEY" || err != nil || !ok {
+			return nil, fmt.Errorf("a PEM block of %s is no public ed25519 key (a private one does not belong there)", path)
+		}
+		public = append(public, key)
+	}
+	if len(public) == 0 {
+		return nil, fmt.Errorf("%s holds no PEM block PUBLIC KEY", path)
+	}
+	return public, nil
+}
+
+// KeyID names a public key, for people and as a hint: the first 12 bytes of its SHA-256, base64.
+func KeyID(public ed25519.PublicKey) string {
 	sum := sha256.Sum256(public)
 	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }

@@ -31,6 +31,7 @@ var house = []room{
 	{at: "health", ours: "migration internal/permanent", others: temporal, far: true, why: engine},
 
 	{at: "notify", ours: "migration internal/permanent", others: temporal, far: true, why: engine},
+	{at: "evidence", ours: "migration internal/identity internal/goldenfile", others: temporal, far: true, why: engine},
 
 	{at: "activities/vsphere", ours: "migration vsphere internal", others: insideTemporal, why: adapter},
 	{at: "activities/disks", ours: "migration vsphere replication/disks internal", others: insideTemporal, why: adapter},
@@ -54,7 +55,7 @@ var house = []room{
 		why: "worker joins what is below it, and knows nothing above or beside it"},
 	{at: "web", ours: "migration client internal", others: temporal, why: "web is made over client"},
 	{at: "watch", ours: "migration client web internal", others: temporal, why: "watch shows on a terminal what web/board has read"},
-	{at: "cmd/drover", ours: "migration plans notify internal worker client web watch", why: "the product knows of no lab"},
+	{at: "cmd/drover", ours: "migration plans notify evidence internal worker client web watch", why: "the product knows of no lab"},
 
 	{at: "lab/verify", ours: "lab", why: "the judge imports nothing of the product: it must not share its mistakes"},
 	{at: "lab", ours: product, why: "the lab is around the product, not in it"},
@@ -70,5 +71,6 @@ const (
 	engine         = "engines know the nouns and their SDK, and nothing of Temporal"
 	adapter        = "activities know the nouns, their engine and internal/*; a sibling is reached through a small interface that " +
 		"worker joins"
-	product = "migration plans internal vsphere replication compute routes health notify activities workflows client worker web watch"
+	product = "migration plans internal vsphere replication compute routes health notify evidence activities workflows client worker " +
+		"web watch"
 )
