@@ -28,8 +28,8 @@ const rounds = 12
 // last.
 const echoAfter = time.Second
 
-// recently is how old a look may be that a pass goes by for its first writes: no older than a pass's
-// own look is when it writes slowly. It is far below echoAfter, so that what two processes
+// recently is how old a look may be that a pass goes by for its first writes: no older than its own
+// look is when a pass writes slowly. It is far below echoAfter, so that what two processes
 // overwrite of each other's is healed by the echo all the same.
 const recently = 200 * time.Millisecond
 
