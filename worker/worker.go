@@ -72,7 +72,7 @@ const (
 // Run works until ctx ends, then finishes what it has in hand.
 func Run(ctx context.Context, o Options) error {
 	return Serve(ctx, o, func(c temporalclient.Client) Activities {
-		s := newSystems(o, client.New(c))
+		s := newSystems(o, client.New(c).Under(o.Client))
 		if len(o.Sites) > 0 {
 			w := &warmer{c.WorkflowService(), o.namespace(), o.Client.DataConverter, s.specs, s.pairs, o.Log}
 			w.warm(ctx, o.Sites)
