@@ -1,6 +1,6 @@
 // Package codec is how payloads look on their way to Temporal and in its database: what is large is
-// compressed, and where there are keys all is encrypted. The client and the worker must use the same
-// converter, so both take it from here.
+// compressed, and where there are keys all is encrypted. The client and the worker must use the
+// same converter, so both take it from here.
 //
 // It is not for search attributes: they bypass codecs.
 package codec

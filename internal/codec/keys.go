@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// Encrypted marks an encrypted payload in its metadata; the word is the one of Temporal's samples.
+	// Encrypted marks an encrypted payload in its metadata, by the word of Temporal's samples.
 	Encrypted = "binary/encrypted"
 	// keyID is where the metadata of an encrypted payload names its key.
 	keyID = "encryption-key-id"
