@@ -68,14 +68,15 @@ var Metrics = []Metric{
 	{MetricStall, Timer, []string{"to"}, "How long a customer may have waited for an answer: from the fence until its route followed, of " +
 		"Moves whose route was set."},
 	{MetricMoves, Counter, []string{"to", "outcome"}, "Tries of Moves that have ended; repaired: the Move did not say how."},
-	{MetricVerdicts, Counter, []string{"during", "outcome"}, "Verdicts over customers on AWS: one for each bake, and one for each look in " +
-		"a soak."},
+	{MetricVerdicts, Counter, []string{"during", "outcome"}, "Verdicts over customers on AWS: one for each bake, and one for each look " +
+		"in a soak."},
 	{MetricLag, Gauge, []string{"plan", "dataset", "to"}, "How far a database is behind towards a side, by the last beat that arrived."},
 	{MetricLagBytes, Gauge, []string{"plan", "dataset", "to"}, "WAL that the database on that side has not confirmed."},
 	{MetricMeasured, Gauge, []string{"plan", "dataset"}, "When this worker last measured the lag of a database, both ways, in Unix time."},
 	{MetricReplicated, Counter, []string{"plan", "mover", "to"}, "Bytes brought to a side: blocks of disks, files, and of databases the " +
 		"changes that were decoded for the other side."},
-	{MetricAWSCall, Timer, []string{"service", "operation", "result"}, "Calls to AWS, with all their attempts, until the head of the answer."},
+	{MetricAWSCall, Timer, []string{"service", "operation", "result"}, "Calls to AWS, with all their attempts, until the head " +
+		"of the answer."},
 	{MetricAWSRetries, Counter, []string{"service", "operation"}, "Attempts at calls to AWS after the first."},
 	{MetricCustomers, Gauge, []string{"plan", "batch", "state"}, "Customers of a running plan by where they stand."},
 	{MetricBatches, Gauge, []string{"plan", "phase", "waiting_for"}, "Batches of a running plan by phase and by what they wait for."},

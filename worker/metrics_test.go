@@ -98,7 +98,8 @@ func twoPlans() *somePlans {
 					Counts: migration.Counts{Customers: 3, OnAWS: 2, Held: 1, Away: 2}},
 				{Name: "rest", Phase: migration.BatchGate, WaitingFor: migration.WaitApproval,
 					Counts: migration.Counts{Customers: 4, Waiting: 4}},
-			}, Datasets: []migration.PieceStatus{{Name: "orders", Phase: migration.PieceReady}, {Name: "files", Phase: migration.PieceReady}}},
+			}, Datasets: []migration.PieceStatus{{Name: "orders", Phase: migration.PieceReady},
+				{Name: "files", Phase: migration.PieceReady}}},
 			"old": {Plan: "old"},
 		},
 	}

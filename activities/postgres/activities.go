@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/drover-migration/drover/internal/heartbeat"
@@ -129,13 +128,15 @@ func (a *Activities) ReadLag(ctx context.Context, ref PostgresRef) (Lag, error) 
 
 // measured records a lag.
 func measured(ctx context.Context, ref PostgresRef, l engine.Lag) {
-	in := func(to migration.Side) client.MetricsHandler {
-		return measure.In(ctx, map[string]string{"plan": ref.Plan, "dataset": ref.Dataset.Name, "to": string(to)})
+	for _, d := range []struct {
+		to    migration.Side
+		lag   time.Duration
+		bytes int64
+	}{{migration.AWS, l.Forward, l.ForwardBytes}, {migration.OnPrem, l.Back, l.BackBytes}} {
+		in := measure.In(ctx, map[string]string{"plan": ref.Plan, "dataset": ref.Dataset.Name, "to": string(d.to)})
+		in.Gauge(migration.MetricLag).Update(d.lag.Seconds())
+		in.Gauge(migration.MetricLagBytes).Update(float64(d.bytes))
 	}
-	in(migration.AWS).Gauge(migration.MetricLag).Update(l.Forward.Seconds())
-	in(migration.OnPrem).Gauge(migration.MetricLag).Update(l.Back.Seconds())
-	in(migration.AWS).Gauge(migration.MetricLagBytes).Update(float64(l.ForwardBytes))
-	in(migration.OnPrem).Gauge(migration.MetricLagBytes).Update(float64(l.BackBytes))
 	measure.In(ctx, map[string]string{"plan": ref.Plan, "dataset": ref.Dataset.Name}).Gauge(migration.MetricMeasured).
 		Update(float64(time.Now().UnixMilli()) / 1000)
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// answering is an AWS that gives each call the next of its answers, and the last to all that follow.
+// answering is an AWS that gives each call the next of its answers, and the last to all that
+// follow.
 func answering(t *testing.T, answers ...http.HandlerFunc) {
 	t.Helper()
 	n := 0

@@ -12,8 +12,8 @@ func count(ctx workflow.Context, to migration.Side, outcome string) {
 	workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"to": string(to), "outcome": outcome}).Counter(migration.MetricMoves).Inc(1)
 }
 
-// measured records the freeze of a Move that arrived, what was predicted of it before the fence, and
-// how long the customer's requests may have waited for their route to follow.
+// measured records the freeze of a Move that arrived, what was predicted of it before the fence,
+// and how long the customer's requests may have waited for their route to follow.
 func measured(ctx workflow.Context, result migration.MoveResult) {
 	m := workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"to": string(result.To)})
 	m.Timer(migration.MetricFreeze).Record(result.Freeze.D())

@@ -25,8 +25,8 @@ func New() *Metrics {
 	return &Metrics{temporalotel.NewMetricsHandler(temporalotel.MetricsHandlerOptions{Meter: meter, UseMonotonicCounters: true}), reader}
 }
 
-// Of adds up what an instrument recorded with these labels, given as key, value, key, value: the sum
-// of a counter, how often a timer was recorded, and the seconds of all its recordings.
+// Of adds up what an instrument recorded with these labels, given as key, value, key, value: the
+// sum of a counter, how often a timer was recorded, and the seconds of all its recordings.
 func (m *Metrics) Of(t *testing.T, instrument string, labels ...string) (n int64, seconds float64) {
 	t.Helper()
 	var all metricdata.ResourceMetrics

@@ -46,7 +46,7 @@ type State struct {
 	Told     map[int64]string  `json:"told"`              // tenants in trouble, with what their customers were told
 
 	// Decoded is what the database had decoded for each side when it was last asked, in bytes.
-	Decoded map[migration.Side]int64 `json:"decoded,omitempty"`
+	Decoded map[migration.Side]int64 `json:"decoded"`
 
 	// Of a pass over files that goes on in the next run: with whom, which customers are to be
 	// looked at again so far, and why the first of them.
@@ -206,8 +206,8 @@ func (r *replication) watchLag(ctx workflow.Context) error {
 	return nil
 }
 
-// carried counts what a database has decoded for each side since it was last asked. What came before
-// the first answer is not counted, nor what lies around a reset of the server's statistics.
+// carried counts what a database has decoded for each side since it was last asked. What came
+// before the first answer is not counted, nor what lies around a reset of the server's statistics.
 func (r *replication) carried(ctx workflow.Context, now map[migration.Side]int64) {
 	for _, to := range []migration.Side{migration.AWS, migration.OnPrem} {
 		if was, asked := r.Decoded[to]; asked && now[to] > was {
