@@ -23,6 +23,7 @@ const (
 	SignalRelease = "release" // Customer -> Replication: the Move is over
 	SignalStop    = "stop"    // Migration -> Replication
 	SignalTrouble = "trouble" // Replication -> Customer: its fences are not as they must be
+	SignalNews    = "news"    // Migration, Batch -> Outbox: what somebody may have to be told of
 	SignalSeen    = "seen"    // Batch -> Customer: what a look at those that soak has found
 )
 
