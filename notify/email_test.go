@@ -79,7 +79,8 @@ func TestWhatAMailServerRefusesForGoodIsPermanent(t *testing.T) {
 		{"the secret is none", "starttls", &notifytest.PostOffice{}, kept{"env://SMTP": "hunter2"}, nil, "BadSecret"},
 		{"nobody vouches for the certificate", "implicit", &notifytest.PostOffice{}, account,
 			func(c *migration.EmailChannel) { c.CAFile = "" }, "NoTrust"},
-		{"the server has no TLS", "none", &notifytest.PostOffice{}, account, func(c *migration.EmailChannel) { c.TLS = "starttls" }, "NoTLS"},
+		{"the server has no TLS", "none", &notifytest.PostOffice{}, account,
+			func(c *migration.EmailChannel) { c.TLS = "starttls" }, "NoTLS"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := tt.office.Open(t, tt.how)

@@ -44,10 +44,13 @@ func plan(hook string, office *notifytest.PostOffice) *migration.Spec {
 		Batches: []migration.Batch{{Name: "wave", Customers: []string{"acme", "birch", "cedar"},
 			Window: &migration.Window{Opens: time.Date(2026, 12, 16, 20, 0, 0, 0, time.UTC), For: migration.Duration(time.Hour)}}},
 		Notify: &migration.Notify{
-			Channels: []migration.Channel{{Name: "hook", Webhook: &migration.WebhookChannel{URL: hook, Secret: "env://HOOK"}}, post},
-			Contacts: []migration.Contact{{Name: "room", Channel: "hook"}, {Name: "lead", Channel: "mail", Address: "lead@example.com"}},
+			Channels: []migration.Channel{{Name: "hook", Webhook: &migration.WebhookChannel{URL: hook, Secret: "env://HOOK"}},
+				post},
+			Contacts: []migration.Contact{{Name: "room", Channel: "hook"},
+				{Name: "lead", Channel: "mail", Address: "lead@example.com"}},
 			Rules: []migration.NotifyRule{
-				{Audience: migration.ForOperators, Events: []migration.NoticeKind{"done", "held", "two-days"}, To: []string{"room", "lead"}},
+				{Audience: migration.ForOperators, Events: []migration.NoticeKind{"done", "held", "two-days"},
+					To: []string{"room", "lead"}},
 			},
 		},
 	}

@@ -1,3 +1,3 @@
-// Package notifytest has the receivers of messages that tests send to: an HTTP server that fails and
-// repeats, and an SMTP server. It is for tests only.
+// Package notifytest has receivers of messages, for tests: an HTTP server that fails and repeats,
+// and an SMTP server.
 package notifytest

@@ -107,7 +107,8 @@ func (v *visit) Data(r io.Reader) error {
 func (v *visit) Reset()        {}
 func (v *visit) Logout() error { return nil }
 
-// Open opens the office at a free port until the test ends. withTLS says how: "starttls", "implicit" or "none".
+// Open opens the office at a free port until the test ends. withTLS says how: "starttls",
+// "implicit" or "none".
 func (o *PostOffice) Open(t *testing.T, withTLS string) *PostOffice {
 	t.Helper()
 	cert, file := certificate(t)

@@ -2,6 +2,7 @@ package mail
 
 import (
 	"slices"
+	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -15,8 +16,8 @@ type News struct {
 	Order   Order              `json:"order"`
 	Notices []migration.Notice `json:"notices,omitempty"`
 	Settled []string           `json:"settled,omitempty"` // ids of notices that wait for nobody any more
-	// Untimely are customers whom the clock's messages before their window do not fit: they have gone
-	// before it, or do not move in it. Timely are those whom they fit again.
+	// Untimely are customers whom the clock's messages before their window do not fit: they have
+	// gone before it, or do not move in it. Timely are those whom they fit again.
 	Untimely []string                 `json:"untimely,omitempty"`
 	Timely   []string                 `json:"timely,omitempty"`
 	Spec     *migration.SpecRef       `json:"spec,omitempty"` // of a migration that has begun
@@ -30,8 +31,8 @@ const mostUnsent = 5000
 // which it happened. It is part of the workflow's state: continue-as-new carries it over.
 type Post struct {
 	Unsent News `json:"unsent"`
-	// Sent is on its way, and is sent again as it is where nobody knows whether it arrived: the outbox
-	// knows it by its order.
+	// Sent is on its way. Where nobody knows whether it arrived, it is sent again as it is: the
+	// outbox knows it by its order.
 	Sent *News `json:"sent,omitempty"`
 
 	told  []migration.NoticeKind // kinds that some rule names
@@ -84,8 +85,20 @@ func (p *Post) Send() { p.ready = true }
 // Again tries what nobody took: an outbox may run now.
 func (p *Post) Again() { p.away = false }
 
-// Idle says whether nothing is left to deliver, or nobody is there to take it.
-func (p *Post) Idle() bool { return p.away || p.Sent == nil && !p.unsent() }
+// lastPatience is how long a workflow that ends waits until the outbox has heard its last news.
+const lastPatience = time.Minute
+
+// Finish delivers what is left before the workflow ends. Where nobody takes it in time it is lost.
+func (p *Post) Finish(ctx workflow.Context) {
+	p.ready = true
+	idle := func() bool { return p.away || p.Sent == nil && !p.unsent() }
+	if idle() {
+		return
+	}
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	_, _ = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: lastPatience,
+		TimerOptions: workflow.TimerOptions{Summary: "until the outbox has heard the last news"}}, idle)
+}
 
 func (p *Post) unsent() bool {
 	u := p.Unsent

@@ -98,6 +98,9 @@ type Pause struct {
 	Order  Order  `json:"order"`
 	Paused bool   `json:"paused"`
 	Reason string `json:"reason,omitempty"`
+	// Outbox is when the plan's outbox was started, in milliseconds since 1970; 0: there is none.
+	// One that was started later than the last has to be told again what waits for somebody.
+	Outbox int64 `json:"outbox,omitempty"`
 }
 
 // Trouble is what an audit of both sides found of a customer.

@@ -50,7 +50,8 @@ func plan() *migration.Spec {
 				{Name: "room", Channel: "chat", Quiet: &migration.Quiet{From: 22 * 60, To: 7 * 60}},
 			},
 			Rules: []migration.NotifyRule{
-				{Audience: migration.ForCustomers, Events: []migration.NoticeKind{"two-weeks", "two-days", "evening"}, To: []string{"customer"}},
+				{Audience: migration.ForCustomers, Events: []migration.NoticeKind{"two-weeks", "two-days", "evening"},
+					To: []string{"customer"}},
 				{Audience: migration.ForOperators, Events: []migration.NoticeKind{"done", "ended"}, To: []string{"room"}},
 				{Audience: migration.ForCustomerSuccess, Events: []migration.NoticeKind{"moved"}, To: []string{"cs"}},
 				{Audience: migration.ForOperators, Events: []migration.NoticeKind{"held", "paused"}, To: []string{"room"},
@@ -421,7 +422,8 @@ func TestWhatIsKeptOfFiftyThousandMessagesFitsInAPayload(t *testing.T) {
 	at := begins.Unix()
 	for i := range mostPast + 1000 {
 		at += int64(i*i) % 31
-		o.keep(past{Kind: migration.NoticeKinds[i%8], Customer: fmt.Sprintf("cust-%05d", i/5), Contact: []string{"cs", "customer"}[i%2], At: at})
+		o.keep(past{Kind: migration.NoticeKinds[i%8], Customer: fmt.Sprintf("cust-%05d", i/5),
+			Contact: []string{"cs", "customer"}[i%2], At: at})
 	}
 	require.Equal(t, 1000, o.Forgotten)
 	p, err := codec.DataConverter().ToPayloads(Input{State: &o.State})

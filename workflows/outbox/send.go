@@ -17,8 +17,8 @@ const (
 	callsOfOne = 3                // of one channel at the same time
 	firstPause = 10 * time.Second // before the second try of a letter; doubles
 	mostPause  = 15 * time.Minute
-	// newsPatience is how long after its time news are tried; what asks for somebody is tried for as
-	// long as it does.
+	// newsPatience is how long after their time news are tried. What asks for somebody is tried for
+	// as long as it does.
 	newsPatience = 48 * time.Hour
 	// eveningPatience is the same of what is told on the evening before: it says "tomorrow".
 	eveningPatience = 5 * time.Hour

@@ -81,7 +81,8 @@ func (o *outbox) status(of migration.MessagesOf) migration.MessagesStatus {
 }
 
 func (o *outbox) ask(n *notice) migration.Ask {
-	a := migration.Ask{ID: n.ID, Kind: n.Kind, Batch: n.Batch, Customer: n.Customer, Reason: n.Reason, At: n.At, Taken: n.Taken, Told: n.Told}
+	a := migration.Ask{ID: n.ID, Kind: n.Kind, Batch: n.Batch, Customer: n.Customer, Reason: n.Reason, At: n.At,
+		Taken: n.Taken, Told: n.Told}
 	if n.Taken != nil {
 		return a
 	}
