@@ -110,4 +110,6 @@ const (
 	OutboxOpen   OutboxPhase = "open"   // it takes what happens
 	OutboxEnding OutboxPhase = "ending" // its migration has ended, and messages are still on their way
 	OutboxDone   OutboxPhase = "done"
+	// OutboxUnread is what a client says of messages that cannot be read now.
+	OutboxUnread OutboxPhase = "unread"
 )

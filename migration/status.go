@@ -208,6 +208,8 @@ type CustomerStatus struct {
 	Notes      []Remark      `json:"notes,omitempty"` // like the timeline in the customer's own status only, oldest first
 	Timeline   []Event       `json:"timeline,omitempty"`
 	Trying     []Trying      `json:"trying,omitempty"`
+	// Messages are those of the customer; nil: its plan sends none. A client adds them.
+	Messages *MessagesStatus `json:"messages,omitempty"`
 }
 
 // Counts of customers by where they stand.
@@ -257,6 +259,8 @@ type MigrationStatus struct {
 	MayDo      []string       `json:"mayDo,omitempty"`
 	Timeline   []Event        `json:"timeline,omitempty"`
 	Trying     []Trying       `json:"trying,omitempty"`
+	// Messages are those of the whole plan; nil: it sends none. A client adds them.
+	Messages *MessagesStatus `json:"messages,omitempty"`
 }
 
 // PieceStatus is a workload or a dataset on its way.
