@@ -86,8 +86,8 @@ func (c *Client) Messages(ctx context.Context, plan, customer string) (migration
 	return s, problem("read the messages of plan "+plan, err)
 }
 
-// messagesOf are a status' messages; nil: the plan sends none. That they cannot be read is no reason
-// to show nothing else.
+// messagesOf are a status' messages; nil: the plan sends none. That they cannot be read is no
+// reason to show nothing else.
 func (c *Client) messagesOf(ctx context.Context, plan, customer string) *migration.MessagesStatus {
 	s, err := c.Messages(ctx, plan, customer)
 	switch {

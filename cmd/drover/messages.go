@@ -53,7 +53,8 @@ func askView(plan string, a migration.Ask, now time.Time) string {
 	}
 	out := printer.Wrap("", head)
 	if a.Taken != nil {
-		return out + printer.Wrap("  ", strings.TrimSuffix(fmt.Sprintf("%s looks after it since %s: %s", a.Taken.By, stamp(a.Taken.At), a.Taken.Why), ": "))
+		by := fmt.Sprintf("%s looks after it since %s: %s", a.Taken.By, stamp(a.Taken.At), a.Taken.Why)
+		return out + printer.Wrap("  ", strings.TrimSuffix(by, ": "))
 	}
 	said := "nobody has the message yet"
 	if len(a.Told) > 0 {

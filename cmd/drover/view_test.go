@@ -132,7 +132,8 @@ func TestWhatWaitsForSomebodyAndWhatFailsFitsATerminal(t *testing.T) {
 		Pending: []migration.Delivery{trying, trying, trying, trying, trying, trying,
 			{Kind: migration.NoticeMoved, Customer: "initech", Contact: "cs", State: migration.DeliveryDue, Due: now.Add(time.Hour)}},
 		Past: []migration.Delivery{
-			{Kind: migration.NoticeStarted, Customer: "initech", Contact: "cs", State: migration.DeliveryDelivered, At: ago(10 * time.Minute)},
+			{Kind: migration.NoticeStarted, Customer: "initech", Contact: "cs", State: migration.DeliveryDelivered,
+				At: ago(10 * time.Minute)},
 			{Kind: migration.NoticeHeld, Customer: "initech", Contact: "lead", State: migration.DeliveryGivenUp, At: ago(2 * time.Minute),
 				Failure: "the receiver answered 404 Not Found"},
 		},

@@ -45,6 +45,7 @@ type visit struct {
 	known bool
 }
 
+// NewSession implements smtp.Backend.
 func (o *PostOffice) NewSession(c *smtp.Conn) (smtp.Session, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
