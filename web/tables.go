@@ -150,7 +150,8 @@ func WriteCustomers(w io.Writer, snap *board.Snapshot, customers []board.Custome
 
 func tableOfCustomers(snap *board.Snapshot, customers []board.Customer) table {
 	t := table{columns: []string{"customer", "name", "batch", "state", "home", "phase", "waits_for", "since", "until", "window_opens",
-		"window_closes", "soak_ends", "deferred_until", "hosts", "contact", "zone", "labels", "verdict", "freeze_ms", "moved_at", "tries", "token", "ticket", "reason"}}
+		"window_closes", "soak_ends", "deferred_until", "hosts", "contact", "zone", "labels", "verdict",
+		"freeze_ms", "moved_at", "tries", "token", "ticket", "reason"}}
 	for _, c := range customers {
 		b, _ := snap.Batch(c.Status.Batch)
 		var opens, closes, moved, soaks, deferred time.Time
@@ -172,8 +173,8 @@ func tableOfCustomers(snap *board.Snapshot, customers []board.Customer) table {
 			deferred = st.Deferral.NotBefore
 		}
 		t.add(st.ID, st.Name, st.Batch, c.State().Words(), string(st.Home), st.Phase, st.WaitingFor, st.Since, st.Until, opens, closes,
-			soaks, deferred, strings.Join(c.Spec.Hosts, " "), c.Spec.Contact, c.Spec.Zone, strings.Join(viewLabels(c), " "), verdict, freeze, moved,
-			st.Tries, st.Token, b.Ticket, st.Reason)
+			soaks, deferred, strings.Join(c.Spec.Hosts, " "), c.Spec.Contact, c.Spec.Zone, strings.Join(viewLabels(c), " "), verdict,
+			freeze, moved, st.Tries, st.Token, b.Ticket, st.Reason)
 	}
 	return t
 }

@@ -73,7 +73,8 @@ func shop() migration.MigrationStatus {
 			{Name: "week-49", Phase: migration.BatchCuttingOver, Counts: migration.Counts{Customers: 2, Moving: 1, Held: 1},
 				Customers: []migration.CustomerStatus{held(), moving}},
 			{Name: "week-50", Phase: migration.BatchGate, WaitingFor: migration.WaitApproval, Needs: 2, MayDo: []string{"approve"},
-				Window:    &migration.Window{Opens: now.Add(2 * time.Hour), For: migration.Duration(4 * time.Hour), Zone: "America/New_York"},
+				Window: &migration.Window{Opens: now.Add(2 * time.Hour), For: migration.Duration(4 * time.Hour),
+					Zone: "America/New_York"},
 				Approvals: []migration.Event{{At: ago(time.Hour), What: "approve", By: "ann"}}, Counts: migration.Counts{Customers: 10000,
 					Waiting: 10000}},
 		},
@@ -118,7 +119,8 @@ func TestWhatWaitsForSomebodyIsWhole(t *testing.T) {
 	s.Batches[1].Reason = strings.Repeat("the batch waits for replication. ", 8) + "End of the reason."
 	got := strings.Join(strings.Fields(look.migration(s)), " ")
 	for _, want := range []string{
-		"may be done now: drover resume shop --by ann drover rollback shop --all --reason \"WHY\" --by ann drover approve shop week-50 --by ann",
+		"may be done now: drover resume shop --by ann drover rollback shop --all --reason \"WHY\" --by ann " +
+			"drover approve shop week-50 --by ann",
 		"initech is held: the predicted freeze of 7.2s is longer than the budget of 5s: 41 MB behind on orders " +
 			"may be done now: drover retry shop --customer initech --by ann",
 		"asks is waiting: cs-2 asks that it does not move before 2026-12-06 00:00:00 EET: their month end " +
@@ -142,7 +144,8 @@ func TestADeferralIsAcceptedOnce(t *testing.T) {
 	require.NotContains(t, got, "--accept")
 	require.Contains(t, got, "drover decide shop --customer initech --refuse --by ann")
 	require.Contains(t, got, "deferral until 2026-12-06 00:00:00 EET, asked for by cs-2: their month end; accepted")
-	require.Contains(t, look.batch(migration.BatchStatus{Name: "week-49", Customers: []migration.CustomerStatus{c}}), "2026-12-06 00:00 EET")
+	b := migration.BatchStatus{Name: "week-49", Customers: []migration.CustomerStatus{c}}
+	require.Contains(t, look.batch(b), "2026-12-06 00:00 EET")
 }
 
 // A command that is wider than the terminal is still one command for the shell that it is pasted
