@@ -371,7 +371,7 @@ func soakOf(customers []migration.CustomerStatus) string {
 
 // window is when a window is, in the reader's zone and its own, and how far off that is.
 func (g glance) window(w migration.Window) string {
-	far := ""
+	var far string
 	switch {
 	case g.now.Before(w.Opens):
 		far = "opens in " + short(w.Opens.Sub(g.now))
