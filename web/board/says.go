@@ -123,7 +123,7 @@ func (s *Snapshot) Next(c Customer, k Clock) (string, Turn) {
 	case CanGoBack:
 		return "Drover watches it until then. A person may move it back at any time.", TurnDrover
 	case WentBack, Held:
-		if c.Deferred() {
+		if c.Status.Deferred() {
 			return "It waits until its deferral ends, " + k.At(c.Status.Deferral.NotBefore) + ". Then it goes as the others of its batch " +
 				"did, if the window lets it.", TurnClock
 		}
