@@ -71,5 +71,6 @@ const (
 	UpdateNote     = "note"     // Customer
 	UpdateDefer    = "defer"    // Customer: ask that it does not move before a time
 	UpdateDecide   = "decide"   // Customer: accept or refuse that
+	UpdateFinalise = "finalise" // Migration: the point of no return
 	QueryStatus    = "status"   // Migration -> MigrationStatus, Batch -> BatchStatus (paged), Customer -> CustomerStatus
 )
