@@ -110,8 +110,7 @@ func (a *app) status(ctx context.Context, c *client.Client, o statusOptions, for
 		}
 		return a.printView(format, dataOfCustomer(s, execution),
 			customerRows(migration.BatchStatus{Customers: []migration.CustomerStatus{s}}), func() string {
-				return head + customerView(s,
-					now)
+				return head + customerView(o.at.Plan, s, now)
 			})
 	case o.at.Batch != "":
 		s, err := c.Batch(ctx, o.at.Plan, o.at.Batch)

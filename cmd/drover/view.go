@@ -36,6 +36,7 @@ func migrationView(plan string, s migration.MigrationStatus, now time.Time) stri
 		b.WriteString("\n" + pieceTable(s).String())
 	}
 	b.WriteString(inVain(s, now))
+	b.WriteString(messagesView(plan, s.Messages, now))
 	b.WriteString(customerList(customersOf(s), now))
 	if n := len(s.Timeline); n > 0 {
 		b.WriteString("\n" + timeline(s.Timeline[max(0, n-recent):]))
@@ -298,8 +299,8 @@ func window(w migration.Window) string {
 	return w.Opens.In(zone).Format("2006-01-02 15:04 MST") + " to " + w.Closes().In(zone).Format("2006-01-02 15:04 MST")
 }
 
-// customerView is one customer with its verdict, Moves and timeline.
-func customerView(s migration.CustomerStatus, now time.Time) string {
+// customerView is one customer with its verdict, Moves, messages and timeline.
+func customerView(plan string, s migration.CustomerStatus, now time.Time) string {
 	var b strings.Builder
 	name := ""
 	if s.Name != "" {
@@ -322,6 +323,7 @@ func customerView(s migration.CustomerStatus, now time.Time) string {
 	for _, n := range s.Notes {
 		b.WriteString(printer.Wrap("  ", strings.Join(strings.Fields("note of "+n.By+", "+stamp(n.At)+": "+n.Text+" "+n.Ticket), " ")))
 	}
+	b.WriteString(messagesView(plan, s.Messages, now) + toldView(s.Messages))
 	if len(s.Timeline) > 0 {
 		b.WriteString("\n" + timeline(s.Timeline))
 	}
