@@ -37,8 +37,9 @@ type premises struct {
 
 func (*premises) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
 	return state.Plan{
-		Batches:   []migration.Batch{{Name: "wave", Customers: []string{"acme"}}},
-		Datasets:  []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}}, {Name: "files", Files: &migration.Files{}}},
+		Batches: []migration.Batch{{Name: "wave", Customers: []string{"acme"}}},
+		Datasets: []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}},
+			{Name: "files", Files: &migration.Files{}}},
 		Workloads: []migration.Workload{{Name: "web", Site: "dc1"}}, Sites: []migration.Site{{Name: "dc1"}},
 	}, nil
 }
@@ -142,8 +143,8 @@ func TestTheWayBackEndsWhenSomebodySaysSoAndNotBefore(t *testing.T) {
 }
 
 func TestWhoeverIsLeftOnPremisesKeepsTheWayBackOpen(t *testing.T) {
-	p := &premises{left: []migration.Finding{{Severity: migration.Blocker, Subject: "dataset orders", Reason: "tenants [41] are in no batch of the plan",
-		Remedy: "say --with-sign-ups"}}}
+	p := &premises{left: []migration.Finding{{Severity: migration.Blocker, Subject: "dataset orders",
+		Reason: "tenants [41] are in no batch of the plan", Remedy: "say --with-sign-ups"}}}
 	ends(t, p, map[time.Duration]func(*testsuite.TestWorkflowEnvironment, migration.MigrationStatus){
 		2 * time.Hour: func(env *testsuite.TestWorkflowEnvironment, _ migration.MigrationStatus) {
 			finalise(t, env, migration.Command{RequestID: "one", By: "ann"})
