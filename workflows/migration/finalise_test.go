@@ -135,8 +135,9 @@ func TestTheWayBackEndsWhenSomebodySaysSoAndNotBefore(t *testing.T) {
 			env.CancelWorkflow() // there is no way back from here
 		},
 	})
-	require.Equal(t, []string{"who is left in orders", "stop replication/shop/orders", "stop replication/shop/files", "shut down web-01",
-		"shut down web-01", "shut down web-01", "end orders"}, p.asked)
+	require.Equal(t, "who is left in orders", p.asked[0])
+	require.ElementsMatch(t, []string{"stop replication/shop/orders", "stop replication/shop/files"}, p.asked[1:3])
+	require.Equal(t, []string{"shut down web-01", "shut down web-01", "shut down web-01", "end orders"}, p.asked[3:])
 	require.ErrorContains(t, *early, "1 customers have not ended their soak on AWS")
 	require.NoError(t, *said)
 	require.ErrorContains(t, *twice, "migration shop is finalising: finalise does not apply")
