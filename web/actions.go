@@ -97,7 +97,8 @@ var theActions = []action{
 	},
 	{
 		name: migration.UpdateAck, words: "I look after it", aims: []aim{aMessage},
-		effect: "Nobody else is told of it, and your name stands beside it. What waits goes on when somebody retries, approves or resumes it.",
+		effect: "Nobody else is told of it, and your name stands beside it. What waits goes on when somebody retries, approves or " +
+			"resumes it.",
 		send: func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
 			return c.Ack(ctx, at.Plan, at.Message, cmd)
 		},

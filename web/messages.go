@@ -45,7 +45,8 @@ func messagesOf(snap *board.Snapshot, c board.Customer, k board.Clock) (out []me
 		v := view(d)
 		v.When, v.How = moment(k, d.Due), "waits for its time"
 		if v.Fails = d.State == migration.DeliveryTrying; v.Fails {
-			v.How = fmt.Sprintf("failed %d times since %s, and is tried again %s: %s", d.Tries, k.Second(d.Since), k.Second(d.Next), d.Failure)
+			v.How = fmt.Sprintf("failed %d times since %s, and is tried again %s: %s", d.Tries, k.Second(d.Since), k.Second(d.Next),
+				d.Failure)
 		}
 		out = append(out, v)
 	}
@@ -114,8 +115,8 @@ func whoWasTold(snap *board.Snapshot, c board.Customer, k board.Clock, guest boo
 	return q
 }
 
-// askedOf is who has been told that a customer waits for somebody, and who looks after it; "": it does
-// not wait.
+// askedOf is who has been told that a customer waits for somebody, and who looks after it; "": it
+// does not wait.
 func askedOf(c board.Customer, k board.Clock) (words string, open []migration.Ask) {
 	if c.Status.Messages == nil {
 		return "", nil

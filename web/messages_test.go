@@ -49,7 +49,8 @@ func TestACustomersPageSaysWhoWasToldWhatAndWhen(t *testing.T) {
 		"room, that it waits for an operator, on Wed 2 Dec 2026 20:06 UTC.", "1 messages cannot be delivered, and are tried again.",
 		"Told: room; next, Wed 2 Dec 2026 20:20 UTC: lead.",
 		"it moves in two days", "customer (cs-1@example.com)", "cs (cs@example.com)",
-		"failed 4 times since Wed 2 Dec 2026 20:06:00 UTC, and is tried again Wed 2 Dec 2026 20:10:00 UTC: the receiver answered &lt;503&gt;",
+		"failed 4 times since Wed 2 Dec 2026 20:06:00 UTC, and is tried again Wed 2 Dec 2026 20:10:00 UTC: the receiver " +
+			"answered &lt;503&gt;",
 		"given up: the receiver answered 404", "waits for its time", who + "/table/messages.csv",
 	} {
 		require.Contains(t, page, want)
