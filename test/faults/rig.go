@@ -209,7 +209,7 @@ func (r *rig) aloft(ctx context.Context, limit time.Duration) error {
 				return fmt.Errorf("customer %s does not come to AWS: %s %s; the migration is %s: %s", c.ID, s.Phase, s.Reason,
 					m.Phase, m.Reason)
 			}
-			// No fault has struck yet. On a machine that is busy a short bake may have too few samples.
+			// No fault has struck yet: on a busy machine a short bake may have too few samples.
 			if err := r.send(ctx, c.ID, migration.AWS); err != nil && !errors.Is(err, client.ErrRefused) {
 				return fmt.Errorf("customer %s is held (%s), and is to go on: %w", c.ID, s.Reason, err)
 			}
