@@ -41,9 +41,9 @@ type StaleSide struct {
 
 // Watch holds both databases against the invariants, once for every tenant of the dataset, with one
 // query a side, and their clocks against the worker's. Where both sides are open for a tenant and
-// the turn of the directions says which one opened later, it closes the other at once and names what
-// was written there: closing is always safe. Then it writes down how far both servers have come. Run
-// twice, it finds nothing more to do.
+// the turn of the directions says which one opened later, it closes the other at once and names
+// what was written there: closing is always safe. Then it writes down how far both servers have
+// come. Run twice, it finds nothing more to do.
 func (p *Pair) Watch(ctx context.Context) (Watch, error) {
 	var w Watch
 	onprem, aws, err := p.witnesses(ctx)
