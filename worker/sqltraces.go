@@ -23,8 +23,8 @@ type statementKey struct{}
 // ours finds a function or a table of Drover's in a statement.
 var ours = regexp.MustCompile(`drover\.[a-z_]+`)
 
-// statementOf is the name of a statement: its first word, and the first of Drover's own functions or
-// tables in it.
+// statementOf is the name of a statement: its first word, and the first of Drover's own functions
+// or tables in it.
 func statementOf(sql string) string {
 	word, _, _ := strings.Cut(strings.TrimSpace(sql), " ")
 	word = strings.ToUpper(strings.TrimRight(word, ";\n\t"))
