@@ -4,8 +4,8 @@ import (
 	"os"
 
 	"github.com/hashicorp/go-hclog"
+	"go.opentelemetry.io/otel/trace"
 	"go.temporal.io/sdk/activity"
-	temporalclient "go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
 	computeactivities "github.com/drover-migration/drover/activities/compute"
@@ -42,8 +42,9 @@ type systems struct {
 	closers    []func()
 }
 
-func newSystems(o Options, lists roll.Lists, m temporalclient.MetricsHandler) *systems {
-	boot := awsconf.New(secrets.New(nil), awsconf.Observe(called(m))) // the external id of a role cannot itself need the role
+func newSystems(o Options, lists roll.Lists, t Telemetry) *systems {
+	// The external id of a role cannot itself need the role.
+	boot := awsconf.New(secrets.New(nil), awsconf.Observe(called(t.Metrics)), awsconf.Trace(t.Tracer))
 	c := newClients(boot)
 	store := &objects.Store{S3: c.S3}
 	s := &systems{specs: state.NewSpecs(store)}
@@ -51,7 +52,7 @@ func newSystems(o Options, lists roll.Lists, m temporalclient.MetricsHandler) *s
 		s.main = mainActivities(mainClients{c}, secrets.New(boot.Config), store, s.specs, lists)
 	}
 	if len(o.Sites) > 0 {
-		s.openSite(siteClients{c}, secrets.New(boot.Config), store, o.Log)
+		s.openSite(siteClients{c}, secrets.New(boot.Config), store, t.Tracer, o.Log)
 	}
 	return s
 }
@@ -69,8 +70,8 @@ func mainActivities(c mainClients, resolver *secrets.Resolver, store *objects.St
 
 // openSite makes the activities that run next to the data. In AWS they need what the data itself
 // passes through: buckets, blocks of disks, the databases' addresses and secrets.
-func (s *systems) openSite(c siteClients, resolver *secrets.Resolver, store *objects.Store, log hclog.Logger) {
-	s.pairs = &engine.Connector{Secrets: vault{resolver}, Instances: instances{c}}
+func (s *systems) openSite(c siteClients, resolver *secrets.Resolver, store *objects.Store, tracer trace.Tracer, log hclog.Logger) {
+	s.pairs = &engine.Connector{Secrets: vault{resolver}, Instances: instances{c}, Tracer: statements{tracer}}
 	centers := vsphere.NewPool(resolver, log)
 	trees := files.New(c, store, homes{s.pairs})
 	s.site = []any{
