@@ -11,8 +11,8 @@ import (
 )
 
 // Trace is a setting of clients (see New) that makes a span of each of their calls that belongs to
-// a trace. It has the names of service and operation, the region and the result, and nothing of what
-// was asked or answered.
+// a trace. It has the names of service and operation, the region and the result, and nothing of
+// what was asked or answered.
 func Trace(tracer trace.Tracer) func(*middleware.Stack) error {
 	traced := middleware.InitializeMiddlewareFunc("DroverTrace", func(ctx context.Context, in middleware.InitializeInput,
 		next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
