@@ -49,6 +49,9 @@ func CheckID(plan, kind string) string { return "check/" + plan + "/" + kind }
 // DoctorID is the id of a Doctor workflow.
 func DoctorID(plan string) string { return "doctor/" + plan }
 
+// EvidenceID is the id of an Evidence workflow.
+func EvidenceID(plan, batch string) string { return "evidence/" + plan + "/" + batch }
+
 // Search attributes. They bypass payload codecs: ids and closed sets of values only.
 const (
 	AttrPlan       = "DroverPlan"

@@ -9,6 +9,7 @@ import (
 
 	computeactivities "github.com/drover-migration/drover/activities/compute"
 	"github.com/drover-migration/drover/activities/disks"
+	"github.com/drover-migration/drover/activities/evidence"
 	"github.com/drover-migration/drover/activities/files"
 	"github.com/drover-migration/drover/activities/freeze"
 	healthactivities "github.com/drover-migration/drover/activities/health"
@@ -17,6 +18,7 @@ import (
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
 	vsphereactivities "github.com/drover-migration/drover/activities/vsphere"
+	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/compute"
 	"github.com/drover-migration/drover/health"
 	"github.com/drover-migration/drover/internal/awsconf"
@@ -39,13 +41,13 @@ type systems struct {
 	closers    []func()
 }
 
-func newSystems(o Options, lists roll.Lists) *systems {
+func newSystems(o Options, temporal *client.Client) *systems {
 	boot := awsconf.New(secrets.New(nil)) // the external id of a role cannot itself need the role
 	c := newClients(boot)
 	store := &objects.Store{S3: c.S3}
 	s := &systems{specs: state.NewSpecs(store)}
 	if o.Main {
-		s.main = mainActivities(mainClients{c}, secrets.New(boot.Config), store, s.specs, lists)
+		s.main = mainActivities(mainClients{c}, secrets.New(boot.Config), store, s.specs, temporal)
 	}
 	if len(o.Sites) > 0 {
 		s.openSite(siteClients{c}, secrets.New(boot.Config), store, o.Log)
@@ -55,10 +57,12 @@ func newSystems(o Options, lists roll.Lists) *systems {
 
 // mainActivities are those that carry no data: the plan, machines and services on AWS, routes and
 // health. Only they ask the load balancer.
-func mainActivities(c mainClients, resolver *secrets.Resolver, store *objects.Store, specs *state.Specs, lists roll.Lists) []any {
+func mainActivities(c mainClients, resolver *secrets.Resolver, store *objects.Store, specs *state.Specs,
+	temporal *client.Client) []any {
 	router := alb.New(alb.ClientsFunc(c.ELB), store)
 	return []any{
-		state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, router), roll.New(lists),
+		state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, router), roll.New(temporal),
+		evidence.New(plans{temporal}, specs, store, resolver),
 		healthactivities.New(health.New(backends{router, c.cloudwatch}, resolver, os.Getenv(envDNS)), specs, router),
 	}
 }

@@ -55,10 +55,11 @@ type verdictData struct {
 type moveData struct {
 	migration.MoveResult
 
-	Freeze        float64 `json:"freezeMs,omitempty"`
-	Predicted     float64 `json:"predictedMs,omitempty"`
-	HideFreeze    hidden  `json:"freeze,omitempty"`
-	HidePredicted hidden  `json:"predicted,omitempty"`
+	Verdict       *verdictData `json:"verdict,omitempty"`
+	Freeze        float64      `json:"freezeMs,omitempty"`
+	Predicted     float64      `json:"predictedMs,omitempty"`
+	HideFreeze    hidden       `json:"freeze,omitempty"`
+	HidePredicted hidden       `json:"predicted,omitempty"`
 }
 
 type pieceData struct {
@@ -96,13 +97,19 @@ func dataOfBatch(s migration.BatchStatus, execution string) batchData {
 
 func dataOfCustomer(s migration.CustomerStatus, execution string) customerData {
 	out := customerData{CustomerStatus: s, Workflow: execution}
-	if v := s.Verdict; v != nil {
-		out.Verdict = &verdictData{Verdict: *v, P95: v.P95 * 1000, BaselineP95: v.BaselineP95 * 1000}
-	}
+	out.Verdict = dataOfVerdict(s.Verdict)
 	for _, m := range s.Moves {
-		out.Moves = append(out.Moves, moveData{MoveResult: m, Freeze: inMillis(m.Freeze), Predicted: inMillis(m.Predicted)})
+		out.Moves = append(out.Moves, moveData{MoveResult: m, Verdict: dataOfVerdict(m.Verdict), Freeze: inMillis(m.Freeze),
+			Predicted: inMillis(m.Predicted)})
 	}
 	return out
+}
+
+func dataOfVerdict(v *migration.Verdict) *verdictData {
+	if v == nil {
+		return nil
+	}
+	return &verdictData{Verdict: *v, P95: v.P95 * 1000, BaselineP95: v.BaselineP95 * 1000}
 }
 
 func dataOfPieces(in []migration.PieceStatus) (out []pieceData) {

@@ -64,6 +64,7 @@ type State struct {
 	Round     int                    `json:"round"`              // grows by every retry
 	Looked    time.Time              `json:"looked,omitzero"`    // when the last look at those that soak began
 	Blind     string                 `json:"blind,omitempty"`    // why nobody that soaks can be judged
+	Kept      string                 `json:"kept,omitempty"`     // where its signed evidence is
 }
 
 // Batch cuts its customers over together: it waits at its gate, tells them to go in a sliding
@@ -86,6 +87,7 @@ type batch struct {
 	tenants   state.BatchTenants
 	by        map[string]*member // Members by id
 	looking   bool               // at those that soak
+	ended     bool               // nothing more happens to anybody
 	retry     *mail.Wish
 	abort     *mail.Wish
 	dismissed *mail.Wish // the migration ends before the turn of this batch
@@ -194,8 +196,11 @@ func (b *batch) run(ctx workflow.Context) error {
 	for {
 		if !b.Begun {
 			b.gather(ctx)
-		} else if over, err := b.goOn(ctx); over || err != nil {
+		} else if over, err := b.goOn(ctx); err != nil {
 			return err
+		} else if over {
+			b.keepEvidence(ctx)
+			return nil
 		}
 		if ctx.Err() != nil { // a batch is not given up by a click: no customer goes any more until somebody resumes
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
@@ -661,7 +666,7 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 func (b *batch) takeBackAll(w mail.Wish) { b.TakeBack, b.retry = &w, nil }
 
 func (b *batch) approve(ctx workflow.Context, k migration.Command) {
-	b.Approvals = append(b.Approvals, migration.Event{At: workflow.Now(ctx), What: "approved", By: k.By, Why: k.Reason})
+	b.Approvals = append(b.Approvals, migration.Event{At: workflow.Now(ctx), What: "approved", By: k.By, Why: k.Reason, Command: &k})
 }
 
 // changed has the migration told: at once of a new phase, and of everything else within
