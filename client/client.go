@@ -28,6 +28,7 @@ const DefaultTimeout = 10 * time.Second
 type Client struct {
 	temporal client.Client
 	payloads converter.DataConverter
+	failures converter.FailureConverter
 	prove    prover
 }
 
@@ -37,9 +38,17 @@ type prover struct {
 	namespace string
 }
 
-// New wraps a connection that was made with codec.DataConverter. The caller closes the connection.
+// New wraps a connection that was made with Drover's converters without keys. The caller closes the
+// connection.
 func New(temporal client.Client) *Client {
-	return &Client{temporal: temporal, payloads: codec.DataConverter()}
+	return &Client{temporal: temporal, payloads: codec.DataConverter(), failures: codec.FailureConverter()}
+}
+
+// Under is the client of a connection that was made with these options' converters.
+func (c *Client) Under(opts client.Options) *Client {
+	out := *c
+	out.payloads, out.failures = opts.DataConverter, opts.FailureConverter
+	return &out
 }
 
 // As is the client for one person: each command carries the holder's signature. Namespace is

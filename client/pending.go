@@ -13,7 +13,6 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/drover-migration/drover/internal/codec"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -79,7 +78,7 @@ func (c *Client) add(ctx context.Context, p *pending, of *commonpb.WorkflowExecu
 	t := migration.Trying{What: a.GetActivityType().GetName(), Times: int(a.GetAttempt()) - 1, Worker: a.GetLastWorkerIdentity()}
 	switch failure := a.GetLastFailure(); {
 	case failure != nil:
-		t.Last, t.At = innermost(codec.FailureConverter().FailureToError(failure)), a.GetLastAttemptCompleteTime().AsTime()
+		t.Last, t.At = innermost(c.failures.FailureToError(failure)), a.GetLastAttemptCompleteTime().AsTime()
 		if n := a.GetNextAttemptScheduleTime(); n != nil {
 			t.Next = n.AsTime()
 		}

@@ -3,7 +3,11 @@
 // knows Temporal, and none reads where a customer is homed: it is told.
 package routes
 
-import "github.com/drover-migration/drover/migration"
+import (
+	"time"
+
+	"github.com/drover-migration/drover/migration"
+)
 
 // Wanted says where a customer's requests shall go, as its data said.
 type Wanted struct {
@@ -17,7 +21,8 @@ type State struct {
 	Customer string         `json:"customer"`
 	Home     migration.Side `json:"home"`            // as it was wanted last; a router that was told a newer token answers that one's
 	Rules    []string       `json:"rules,omitempty"` // names of what sends the customer to AWS: ARNs of a load balancer's rules
-	Wrong    string         `json:"wrong,omitempty"` // of a verification: what is not as wanted
+	Wrong    string         `json:"wrong,omitempty"` // what is not as wanted, as it was seen last
+	Set      time.Time      `json:"set,omitzero"`    // when the last write was acknowledged, or it was seen that none is needed
 }
 
 // Restored says what was taken away, and what is not as it was recorded although Drover never

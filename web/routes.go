@@ -15,6 +15,7 @@ const (
 	ownGuest              // viewers and up, and the guest of the plan and customer in the path
 	viewers               // viewers and up
 	helpers               // customer-success and up; of each command the one whose rank it needs
+	operators             // operators and up
 )
 
 // route is one line of the table below.
@@ -53,6 +54,9 @@ func (s *Server) routes() []route {
 		{"GET /m/{plan}/do/{action}", helpers, s.askPage},
 		{"POST /m/{plan}/do/{action}", helpers, s.act},
 
+		{"OPTIONS " + decodePath, everybody, s.allowDecoding},
+		{"POST " + decodePath, operators, s.decode},
+
 		{"/", viewers, s.nothingThere},
 	}
 }
@@ -68,6 +72,8 @@ func (n need) lets(who access.Identity, r *http.Request) bool {
 		return who.Role.Sees()
 	case helpers:
 		return who.Role.Gives(migration.UpdateNote)
+	case operators:
+		return who.Role.Gives(migration.UpdateHold)
 	default:
 		return false
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/internal/identity"
-	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows"
 )
 
@@ -38,41 +37,10 @@ type Options struct {
 	Log     hclog.Logger
 }
 
-// How much a process does at a time. Watching a customer's health is one activity that mostly
-// waits.
-const (
-	mainAtOnce   = 1000
-	siteAtOnce   = 50
-	freezeAtOnce = 200
-	watchAtOnce  = 5000
-	soakAtOnce   = 8 // each asks some tens of customers at the same time
-)
-
-// How many polls of a queue a process keeps waiting. Temporal splits a queue into four partitions,
-// unless it is told otherwise, and a task comes to one of them: where no poll waits there it is
-// forwarded, ten times a second at most, and else lies for up to two seconds
-// (matching.numTaskqueueReadPartitions, matching.forwarderMaxRatePerSecond; MustOffer in the
-// server's service/matching). With the SDK's two polls a queue that was the longest part of a
-// freeze when four customers moved at once. Not more than that takes: a poll of a worker whose
-// network was cut can be given a task that nobody hears of.
-const (
-	freezePolls = 16
-	mainPolls   = 16
-	sitePolls   = 8
-)
-
-// How long Temporal waits for the worker that has a workflow in memory before it asks another.
-// After a crash in a freeze, every moment of it is one in which neither side takes writes: the
-// history of a Move is short, and soon read by another worker.
-const (
-	stickyPatience = time.Second
-	movePatience   = time.Second / 2
-)
-
 // Run works until ctx ends, then finishes what it has in hand.
 func Run(ctx context.Context, o Options) error {
 	return Serve(ctx, o, func(c temporalclient.Client) Activities {
-		s := newSystems(o, client.New(c))
+		s := newSystems(o, client.New(c).Under(o.Client))
 		if len(o.Sites) > 0 {
 			w := &warmer{c.WorkflowService(), o.namespace(), o.Client.DataConverter, s.specs, s.pairs, o.Log}
 			w.warm(ctx, o.Sites)
@@ -186,37 +154,4 @@ func (o Options) deployment() worker.DeploymentOptions {
 	}
 	return worker.DeploymentOptions{UseVersioning: true,
 		Version: worker.WorkerDeploymentVersion{DeploymentName: o.Deployment, BuildID: o.BuildID}}
-}
-
-type queue struct {
-	name      string
-	site      bool // next to the data
-	workflows bool
-	sticky    time.Duration
-	atOnce    int
-	polls     int
-}
-
-// activities are those that the queue is asked for.
-func (q queue) activities(a Activities) []any {
-	if q.site {
-		return a.Site
-	}
-	return a.Main
-}
-
-// queues are the task queues of a process. Steps inside a freeze have queues of their own: they
-// never wait behind a bulk copy. Moves run where their routes are set, and on no other queue.
-func queues(o Options) (out []queue) {
-	if o.Main {
-		out = append(out, queue{name: migration.QueueMain, workflows: true, sticky: stickyPatience, atOnce: mainAtOnce, polls: mainPolls},
-			queue{name: migration.QueueFreeze, workflows: true, sticky: movePatience, atOnce: freezeAtOnce, polls: freezePolls},
-			queue{name: migration.QueueWatch, atOnce: watchAtOnce, polls: sitePolls},
-			queue{name: migration.QueueSoak, atOnce: soakAtOnce, polls: sitePolls})
-	}
-	for _, site := range o.Sites {
-		out = append(out, queue{name: migration.SiteQueue(site), site: true, atOnce: siteAtOnce, polls: sitePolls},
-			queue{name: migration.SiteFreezeQueue(site), site: true, atOnce: freezeAtOnce, polls: freezePolls})
-	}
-	return out
 }

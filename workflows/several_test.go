@@ -194,11 +194,11 @@ func TestNoSeriesOfMishapsLeavesACustomerBetweenTheSides(t *testing.T) {
 			on := s.dbs[rapid.IntRange(0, n-1).Draw(rt, "on")].Name
 			step := rapid.SampledFrom([]string{"CheckTenant", "FenceTenant", "DrainTenant", "SealTenant", "OpenTenant", "PoisonTenant",
 				"ReopenTenant", "ClaimTenant",
-				"UnfenceTenant", "FinalFiles", "ReconcileRoute", "VerifyRoute"}).Draw(rt, "step")
+				"UnfenceTenant", "FinalFiles", "ReconcileRoute"}).Draw(rt, "step")
 			switch step {
 			case "FinalFiles":
 				on = "attachments"
-			case "ReconcileRoute", "VerifyRoute":
+			case "ReconcileRoute":
 				on = ""
 			}
 			f := fault{rapid.SampledFrom([]mishap{answerLost, runsTwice, comesBack, foundBusy, neverHeard, neverCame, tooLate}).Draw(rt,

@@ -36,8 +36,9 @@ type ReconcileRouteRequest struct {
 type RouteState = routes.State
 
 // ReconcileRoute makes the rules of every listener send the wanted customers to their sides, and
-// answers for the request's customer. It may run any number of times, at once and late: see
-// alb.Router.Reconcile.
+// answers for the request's customer. It answers an error, to be tried again, while what it read
+// after its last write does not send the customer there: a rule that is not Drover's may come
+// first. It may run any number of times, at once and late: see alb.Router.Reconcile.
 func (a *Activities) ReconcileRoute(ctx context.Context, req ReconcileRouteRequest) (RouteState, error) {
 	defer heartbeat.Alive(ctx)()
 	spec, err := a.specs.Spec(ctx, req.Spec)
@@ -48,30 +49,11 @@ func (a *Activities) ReconcileRoute(ctx context.Context, req ReconcileRouteReque
 	if err != nil {
 		return RouteState{}, err
 	}
-	out := states[req.Customer]
-	if req.Customer != "" && out.Home == migration.NoHome {
-		return out, permanent.New("NoHome", nil, "route customer %q: its data names no home; its rules were left as they are", req.Customer)
-	}
-	return out, nil
-}
-
-// VerifyRoute reads the rules anew and answers an error, to be tried again, while they are not as
-// wanted for the customer. It writes nothing.
-func (a *Activities) VerifyRoute(ctx context.Context, req ReconcileRouteRequest) (RouteState, error) {
-	defer heartbeat.Alive(ctx)()
-	spec, err := a.specs.Spec(ctx, req.Spec)
-	if err != nil {
-		return RouteState{}, err
-	}
-	states, err := a.router.Verify(ctx, spec, wanted(req.Wanted))
-	if err != nil {
-		return RouteState{}, err
-	}
 	switch s := states[req.Customer]; {
-	case s.Home == migration.NoHome:
-		return s, permanent.New("NoHome", nil, "verify the route of customer %q: its data names no home", req.Customer)
+	case req.Customer != "" && s.Home == migration.NoHome:
+		return s, permanent.New("NoHome", nil, "route customer %q: its data names no home; its rules were left as they are", req.Customer)
 	case s.Wrong != "":
-		return s, fmt.Errorf("verify the route of customer %q: %s", req.Customer, s.Wrong)
+		return s, fmt.Errorf("route customer %q: %s", req.Customer, s.Wrong)
 	default:
 		return s, nil
 	}

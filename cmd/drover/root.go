@@ -85,7 +85,7 @@ Exit codes:
 		a.inventoryCommand(),
 		a.approveCommand(), a.pauseCommand(), a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(),
 		a.noteCommand(), a.deferCommand(), a.decideCommand(), a.notifyCommand(), a.doctorCommand(), a.workerCommand(), a.webCommand(),
-		a.loginCommand(), a.logoutCommand(), a.versionCommand(), exitCodesTopic())
+		a.loginCommand(), a.logoutCommand(), a.payloadKeyCommand(), a.versionCommand(), exitCodesTopic())
 	root.SetHelpCommand(helpCommand(root))
 	a.completeNames(root)
 	// Cobra prints flags however long their lines become; this is for a terminal of 80 columns.
@@ -179,7 +179,7 @@ func (a *app) connected(ctx context.Context, use func(context.Context, *client.C
 		return client.Unreachable(opts.HostPort, err)
 	}
 	defer t.Close()
-	return use(ctx, signer(client.New(t), opts.Namespace))
+	return use(ctx, signer(client.New(t).Under(opts), opts.Namespace))
 }
 
 // patience bounds one request.

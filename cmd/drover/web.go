@@ -15,8 +15,10 @@ import (
 
 	"github.com/spf13/cobra"
 	temporalclient "go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 
 	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/config"
 	"github.com/drover-migration/drover/internal/identity"
 	"github.com/drover-migration/drover/internal/secrets"
 	"github.com/drover-migration/drover/migration"
@@ -35,6 +37,7 @@ type webOptions struct {
 	issuer, clientID  string
 	secret, roleClaim string
 	roles             []string
+	temporalUI        string
 }
 
 func (a *app) webCommand() *cobra.Command {
@@ -82,6 +85,8 @@ https://: then a proxy before it ends TLS.`,
 	f.StringVar(&o.roleClaim, "oidc-role-claim", "roles", "claim of the ID token that names roles or groups")
 	f.StringArrayVar(&o.roles, "oidc-role", nil, "VALUE=ROLE: who has VALUE in the claim is a viewer, success, operator or lead; may be "+
 		"repeated")
+	f.StringVar(&o.temporalUI, "temporal-ui", "", "address of the Temporal UI, such as https://temporal.example: what is encrypted there "+
+		"is decoded here for operators who have signed in")
 	cmd.AddCommand(a.webTokenCommand(), a.webLinkCommand(), a.webKeyCommand())
 	return cmd
 }
@@ -110,6 +115,10 @@ func (o webOptions) check() error {
 	case o.issuer != "" && (o.clientID == "" || o.url == "" || len(o.roles) == 0):
 		return inputError("give --oidc-client-id, --url and at least one --oidc-role VALUE=ROLE",
 			"--oidc-issuer alone does not say who the board is, where people come back to, and who may do what")
+	}
+	if u, err := url.Parse(o.temporalUI); o.temporalUI != "" && (err != nil || u.Host == "" || u.Scheme == "" || u.Path != "") {
+		return inputError("give the address without a path, such as https://temporal.example", "--temporal-ui %s is no address of a site",
+			o.temporalUI)
 	}
 	if u, err := url.Parse(o.url); o.url != "" && (err != nil || u.Host == "" || strings.Trim(u.Path, "/") != "") {
 		return inputError("give the address without a path, such as https://board.example", "--url %s is no address of a site", o.url)
@@ -156,6 +165,13 @@ func (a *app) web(ctx context.Context, o webOptions) error {
 			return &badInput{err: err, next: "make one with `drover web key " + o.identity + "`"}
 		}
 	}
+	if o.temporalUI != "" {
+		said, err := config.Payloads()
+		if err != nil {
+			return &badInput{err: err, next: "give the board the keys that the workers have"}
+		}
+		made.Decoding = &web.Decoding{Codec: converter.NewPayloadCodecHTTPHandler(said.Codecs...), Origin: o.temporalUI}
+	}
 	made.Sessions = access.NewSessions(made.Key, o.session, made.TLS, made.Tokens)
 	// It connects when it is first asked: a board that starts while Temporal is down says so on its
 	// pages.
@@ -164,7 +180,7 @@ func (a *app) web(ctx context.Context, o webOptions) error {
 		return client.Unreachable(opts.HostPort, err)
 	}
 	defer t.Close()
-	c := client.New(t)
+	c := client.New(t).Under(opts)
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	made.Hub, made.Commands = board.NewHub(reading, c, o.every), c

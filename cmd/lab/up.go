@@ -55,17 +55,25 @@ func up(ctx context.Context, workers bool) error {
   plan             %s
   lab's control    %s
 
-In another terminal, in this folder:
-
-  eval "$(bin/lab env)"
-  bin/drover plan validate %[8]s
-  bin/drover submit %[8]s
-  bin/drover status %[10]s --watch
-`, board.at, board.token, board.link, l.UI(), l.Edge(), l.Shape.Customers()[0].Host, l.VCenterURL,
-		filepath.Join(labDir, filepath.Base(l.Plan)), control, l.Shape.Name)
+%s`, board.at, board.token, board.link, l.UI(), l.Edge(), l.Shape.Customers()[0].Host, l.VCenterURL, planFile(l), control,
+		nextSteps(planFile(l), l.Shape.Name))
 	<-ctx.Done()
 	fmt.Println("\nending the lab")
 	return nil
+}
+
+// planFile is the lab's plan as somebody in this folder calls it, whatever the folder is called.
+func planFile(l *lab.Lab) string { return filepath.Join(labDir, filepath.Base(l.Plan)) }
+
+// nextSteps are the commands with which somebody goes on, in the folder of the lab.
+func nextSteps(file, plan string) string {
+	return fmt.Sprintf(`In another terminal, in this folder:
+
+  eval "$(bin/lab env)"
+  bin/drover plan validate %[1]s
+  bin/drover submit %[1]s
+  bin/drover status %[2]s --watch
+`, file, plan)
 }
 
 // start starts a lab in dir, with this program on its machines.

@@ -1,5 +1,6 @@
 // Package codec is how payloads look on their way to Temporal and in its database: what is large is
-// compressed. The client and the worker must use the same converter, so both take it from here.
+// compressed, and where there are keys all is encrypted. The client and the worker must use the
+// same converter, so both take it from here.
 //
 // It is not for search attributes: they bypass codecs.
 package codec
@@ -26,17 +27,37 @@ const (
 	mostDecoded = 256 << 20
 )
 
-// DataConverter is the converter of every client and worker of Drover.
-func DataConverter() converter.DataConverter {
-	return converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), New())
+// KeysVariable names the environment variable that says where the keys of payloads are: env://NAME
+// or file:///path, of lines for ParseKeys.
+const KeysVariable = "DROVER_PAYLOAD_KEYS"
+
+// Converters are how a client or worker of Drover writes and reads payloads and failures.
+type Converters struct {
+	Data converter.DataConverter
+	// Failure sends the messages and stack traces of failures through the codecs as well: they may
+	// quote a payload.
+	Failure converter.FailureConverter
+	// Codecs are those of Data, the one that encodes last first.
+	Codecs []converter.PayloadCodec
 }
 
-// FailureConverter sends the messages and stack traces of failures through the codec as well: they
-// may quote a payload.
-func FailureConverter() converter.FailureConverter {
-	return temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{DataConverter: DataConverter(),
+// With gives the converters over keys. With nil nothing is encrypted.
+func With(k *Keys) Converters {
+	out := Converters{Codecs: []converter.PayloadCodec{none{}, New()}}
+	if k != nil {
+		out.Codecs[0] = k
+	}
+	out.Data = converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), out.Codecs...)
+	out.Failure = temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{DataConverter: out.Data,
 		EncodeCommonAttributes: true})
+	return out
 }
+
+// DataConverter is the converter without keys.
+func DataConverter() converter.DataConverter { return With(nil).Data }
+
+// FailureConverter is the converter of failures without keys.
+func FailureConverter() converter.FailureConverter { return With(nil).Failure }
 
 // Zstd compresses payloads. It is safe for concurrent use.
 type Zstd struct {

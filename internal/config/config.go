@@ -4,6 +4,7 @@
 package config
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -17,6 +18,8 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 
 	"github.com/drover-migration/drover/internal/codec"
+	"github.com/drover-migration/drover/internal/secrets"
+	"github.com/drover-migration/drover/migration"
 )
 
 // What an unset address and namespace mean, as for every Temporal tool.
@@ -31,7 +34,8 @@ var bareWord = regexp.MustCompile(`found "[^"]*"`)
 
 // Temporal gives the options to dial Temporal with: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,
 // TEMPORAL_PROFILE, TEMPORAL_API_KEY, the TEMPORAL_TLS variables, and the configuration file they
-// may name. Payloads and failures go through Drover's codec.
+// may name. Payloads and failures go through Drover's codecs, under the keys that
+// DROVER_PAYLOAD_KEYS refers to.
 func Temporal(log hclog.Logger) (client.Options, error) {
 	opts, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
@@ -44,10 +48,31 @@ func Temporal(log hclog.Logger) (client.Options, error) {
 	if opts.Namespace == "" {
 		opts.Namespace = DefaultNamespace
 	}
-	opts.DataConverter = codec.DataConverter()
-	opts.FailureConverter = codec.FailureConverter()
+	said, err := Payloads()
+	if err != nil {
+		return opts, err
+	}
+	opts.DataConverter, opts.FailureConverter = said.Data, said.Failure
 	opts.Logger = log
 	return opts, nil
+}
+
+// Payloads gives the converters under the keys that DROVER_PAYLOAD_KEYS refers to; unset: without
+// any.
+func Payloads() (codec.Converters, error) {
+	ref := os.Getenv(codec.KeysVariable)
+	if ref == "" {
+		return codec.With(nil), nil
+	}
+	text, err := secrets.New(nil).Resolve(context.Background(), migration.SecretRef(ref))
+	if err != nil {
+		return codec.Converters{}, fmt.Errorf("%s: %w", codec.KeysVariable, err)
+	}
+	keys, err := codec.ParseKeys(text)
+	if err != nil {
+		return codec.Converters{}, fmt.Errorf("%s: the keys in %s: %w; make one with `drover payload-key ID`", codec.KeysVariable, ref, err)
+	}
+	return codec.With(keys), nil
 }
 
 // Levels and Formats of logs.

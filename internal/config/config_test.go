@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/stretchr/testify/require"
 
+	"github.com/drover-migration/drover/internal/codec"
 	"github.com/drover-migration/drover/internal/config"
 )
 
@@ -17,7 +18,7 @@ import (
 func bare(t *testing.T) {
 	t.Helper()
 	for _, v := range os.Environ() {
-		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "TEMPORAL_") {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "TEMPORAL_") || name == codec.KeysVariable {
 			t.Setenv(name, "") // restores it after the test
 			require.NoError(t, os.Unsetenv(name))
 		}
@@ -76,4 +77,32 @@ func TestWhoAsksIsTheFlagOrTheUser(t *testing.T) {
 	t.Setenv("USER", "ann")
 	require.Equal(t, "ann", config.Who(""))
 	require.Equal(t, "bob", config.Who("bob"))
+}
+
+func TestPayloadsAreEncryptedUnderTheKeysThatTheVariableRefersTo(t *testing.T) {
+	bare(t)
+	line, err := codec.NewKey("2026-11")
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "payload.keys")
+	require.NoError(t, os.WriteFile(file, []byte(line+"\n"), 0o600))
+	t.Setenv("DROVER_PAYLOAD_KEYS", "file://"+file)
+	got, err := config.Temporal(hclog.NewNullLogger())
+	require.NoError(t, err)
+	p, err := got.DataConverter.ToPayload("Acme Corp")
+	require.NoError(t, err)
+	require.NotContains(t, p.String(), "Acme Corp")
+
+	key := strings.Fields(line)[1]
+	t.Setenv("KEYS", "2026-11 "+key[1:])
+	for ref, want := range map[string]string{
+		"env://KEYS":              "DROVER_PAYLOAD_KEYS: the keys in env://KEYS: line 1 is not of the form ID BASE64",
+		"env://NO_KEYS":           "DROVER_PAYLOAD_KEYS: resolve secret env://NO_KEYS: the variable is not set",
+		"file:///nowhere/of/keys": "DROVER_PAYLOAD_KEYS: resolve secret file:///nowhere/of/keys",
+		line:                      "DROVER_PAYLOAD_KEYS: a secret reference is not of the form",
+	} {
+		t.Setenv("DROVER_PAYLOAD_KEYS", ref)
+		_, err := config.Temporal(hclog.NewNullLogger())
+		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), key[1:20])
+	}
 }

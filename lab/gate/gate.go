@@ -111,6 +111,9 @@ func (g *Gate) intercept(ctx context.Context, req any, _ *grpc.UnaryServerInfo, 
 			}
 		}
 	}
+	if r, ok := req.(*workflowservice.RespondWorkflowTaskCompletedRequest); ok {
+		throughPolls(r)
+	}
 	res, err := next(ctx, req)
 	if r, ok := res.(*workflowservice.PollActivityTaskQueueResponse); ok && err == nil && len(r.TaskToken) > 0 {
 		e := Event{When: Delivery, Activity: r.ActivityType.GetName(), WorkflowID: r.WorkflowExecution.GetWorkflowId(), Attempt: r.Attempt}
@@ -122,6 +125,16 @@ func (g *Gate) intercept(ctx context.Context, req any, _ *grpc.UnaryServerInfo, 
 		}
 	}
 	return res, err
+}
+
+// throughPolls has every activity come by a poll, where the gate sees it, and none with the answer
+// to the workflow task that schedules it.
+func throughPolls(r *workflowservice.RespondWorkflowTaskCompletedRequest) {
+	for _, c := range r.Commands {
+		if a := c.GetScheduleActivityTaskCommandAttributes(); a != nil {
+			a.RequestEagerExecution = false
+		}
+	}
 }
 
 // take finds the event of a task token. It stays known: a worker repeats an answer that was

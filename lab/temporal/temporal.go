@@ -67,6 +67,8 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	for _, queue := range []string{"transfer", "timer", "visibility"} {
 		args = append(args, "--dynamic-config-value", fmt.Sprintf("history.%sProcessorMaxPollRPS=%d", queue, pollRPS))
 	}
+	// An activity for the worker that schedules it comes with the answer to its workflow task.
+	args = append(args, "--dynamic-config-value", "system.enableActivityEagerExecution=true")
 	env := os.Environ()
 	if o.Large {
 		args = append(args, "--dynamic-config-value", fmt.Sprintf("history.hostLevelCacheMaxSize=%d", workflowsInMemory),

@@ -53,6 +53,7 @@ type Router struct {
 	reads, writes, watch *rate.Limiter
 
 	passes passes
+	looks  looks
 	told   told
 	facts  facts
 
@@ -91,6 +92,7 @@ func New(clients Clients, bucket objects.Bucket, opts ...Option) *Router {
 		writes: rate.NewLimiter(writesPerSecond, writeBurst),
 		watch:  rate.NewLimiter(watchPerSecond, watchBurst),
 		passes: passes{byKey: map[string]*lane{}},
+		looks:  looks{byLane: map[string]look{}},
 		told:   told{byName: map[customerKey]hearing{}},
 		facts:  facts{owned: map[string]ownership{}, groups: map[groupKey]found{}, fronts: map[string]front{}},
 		seen:   map[string]*sighting{},

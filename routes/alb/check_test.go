@@ -363,6 +363,55 @@ func TestRulesMoveTogetherWhenForeignRulesLeaveNoRoom(t *testing.T) {
 	require.True(t, slices.ContainsFunc(f.rules, func(r types.Rule) bool { return *r.Priority == "9" }), "the other's rule stays")
 }
 
+// Many Moves in a row: each one's writes go by what the one before saw last.
+func TestARouteIsWrittenByTheLookOfAMomentAgoAndThenLookedAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeELB()
+		w := routetest.NewALB(t, place(f))
+		r := w.NewRouter()
+		require.NoError(t, r.Record(t.Context(), w.Spec()))
+		move := func(customer string, token int64) (looks int) {
+			f.count("DescribeRules")
+			began := time.Now()
+			got, err := r.Reconcile(t.Context(), w.Spec(), homed(customer, migration.AWS, token))
+			require.NoError(t, err)
+			require.Empty(t, got[customer].Wrong)
+			require.False(t, got[customer].Set.Before(began), "%s before %s", got[customer].Set, began)
+			return f.count("DescribeRules")
+		}
+		time.Sleep(time.Second)
+		require.Equal(t, 2, move("c01", 2))
+		require.Equal(t, 1, move("c02", 2))
+		require.Equal(t, 1, move("c02", 3), "what needs no write is looked at all the same")
+		f.mu.Lock()
+		f.rules = slices.DeleteFunc(f.rules, func(r types.Rule) bool { return r.Actions[0].ForwardConfig != nil })
+		f.mu.Unlock()
+		require.Equal(t, 2, move("c03", 2), "the look of a moment ago was wrong by then: its own look says so")
+		for _, c := range []string{"c01", "c02", "c03"} {
+			_, err := r.Reconcile(t.Context(), w.Spec(), homed(c, migration.AWS, 3))
+			require.NoError(t, err)
+			side, _ := w.Serves(t, c+".app.example.com", "/")
+			require.Equal(t, migration.AWS, side)
+		}
+	})
+}
+
+// A route is set only if nothing that comes first takes the customer's requests.
+func TestAReconcileSaysThatARuleOfSomebodyElseComesFirst(t *testing.T) {
+	f := newFakeELB()
+	w := routetest.NewALB(t, place(f))
+	r := w.NewRouter()
+	require.NoError(t, r.Record(t.Context(), w.Spec()))
+	first := []types.RuleCondition{{Field: aws.String("host-header"),
+		HostHeaderConfig: &types.HostHeaderConditionConfig{Values: []string{"c01.app.example.com"}}}}
+	_, err := f.CreateRule(t.Context(), &elb.CreateRuleInput{Priority: aws.Int32(1), Actions: to("tg/web"), Conditions: first})
+	require.NoError(t, err)
+	got, err := r.Reconcile(t.Context(), w.Spec(), append(homed("c01", migration.AWS, 2), homed("c02", migration.AWS, 2)...))
+	require.NoError(t, err)
+	require.Contains(t, got["c01"].Wrong, "which is not Drover's, has priority 1 and takes requests to c01.app.example.com")
+	require.Empty(t, got["c02"].Wrong)
+}
+
 // A plan is aborted and submitted again: what one worker deleted and made anew, another one still
 // knows by its old ARN.
 func TestAWorkerDoesNotKeepToATargetGroupThatIsNoMore(t *testing.T) {

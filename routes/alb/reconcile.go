@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -27,13 +28,20 @@ const rounds = 12
 // last.
 const echoAfter = time.Second
 
+// recently is how old a look may be that a pass goes by for its first writes: no older than its own
+// look is when a pass writes slowly. It is far below echoAfter, so that what two processes
+// overwrite of each other's is healed by the echo all the same.
+const recently = 200 * time.Millisecond
+
 // view is what a pass saw last, and what it was for.
 type view struct {
 	homes   map[string]migration.Side // of the customers that somebody wants something of; others are left as they are
 	own     []*rule
-	foreign []*rule // without the default rule
-	basis   []*rule // the default rule
-	wrote   bool    // the pass has written
+	foreign []*rule           // without the default rule
+	basis   []*rule           // the default rule
+	groups  map[string]string // workload -> its target group on AWS
+	wrote   bool              // the pass has written
+	set     time.Time         // when its last write was acknowledged, or it was seen that none is needed
 }
 
 // rulesOf are the rules that name one of the hosts.
@@ -47,13 +55,17 @@ func (v *view) rulesOf(hosts []string) (out []string) {
 }
 
 // state is what a view says of a customer.
-func (v *view) state(c migration.Customer) routes.State {
-	return routes.State{Customer: c.ID, Home: v.homes[c.ID], Rules: v.rulesOf(c.Hosts)}
+func (v *view) state(l *layout, c migration.Customer) routes.State {
+	s := routes.State{Customer: c.ID, Home: v.homes[c.ID], Rules: v.rulesOf(c.Hosts), Set: v.set}
+	if err := v.agrees(l, c); err != nil {
+		s.Wrong = fmt.Sprintf("route %q: %v", l.route.Name, err)
+	}
+	return s
 }
 
 // Reconcile makes the rules of every listener that carries one of the wanted customers send it to
-// its side, and answers where each is sent now. A customer without a side, or that is not among
-// wanted, is left as it is.
+// its side, and answers where each is sent now, as the last look at the rules said. A customer
+// without a side, or that is not among wanted, is left as it is.
 //
 // Twice, it finds nothing to do. Cut off after its writes, the rules are right already; cut off
 // between them, the next call does the rest. What comes late with an older token than this process
@@ -78,7 +90,7 @@ func (rt *Router) Reconcile(ctx context.Context, spec *migration.Spec, wanted []
 		if v.wrote {
 			rt.echo(ctx, l, wanted)
 		}
-		l.each(wanted, func(c migration.Customer) { out[c.ID] = merge(out[c.ID], v.state(c)) })
+		l.each(wanted, func(c migration.Customer) { out[c.ID] = merge(out[c.ID], v.state(l, c)) })
 	}
 	return out, nil
 }
@@ -108,6 +120,9 @@ func (rt *Router) echo(ctx context.Context, l *layout, wanted []routes.Wanted) {
 func merge(a, b routes.State) routes.State {
 	b.Rules = append(a.Rules, b.Rules...)
 	b.Wrong = strings.Trim(a.Wrong+"; "+b.Wrong, "; ")
+	if a.Set.After(b.Set) {
+		b.Set = a.Set
+	}
 	return b
 }
 
@@ -145,37 +160,81 @@ func (rt *Router) anchor(ctx context.Context, l *layout) error {
 	return err
 }
 
-// settle looks and writes until what it reads needs no write. The last look is after its last
-// write; what is wanted is asked before each look, so that a pass follows what it is told
-// meanwhile.
+// settle looks and writes until what it reads needs no write. Its first writes may go by the last
+// look of the pass before; its last look is its own, and after its last write. What is wanted is
+// asked after each look, so that a pass follows what it is told meanwhile.
 func (rt *Router) settle(ctx context.Context, l *layout, homes func() map[string]migration.Side) (*view, error) {
 	c, err := rt.clients.ELB(ctx, l.target)
 	if err != nil {
 		return nil, err
 	}
-	wrote := false
+	var wrote time.Time
+	v := rt.looks.last(l)
 	for range rounds {
-		v, err := rt.standing(ctx, c, l)
-		if err != nil {
+		looked := v == nil
+		if looked {
+			if v, err = rt.look(ctx, c, l); err != nil {
+				return nil, err
+			}
+		}
+		v.homes, v.wrote, v.set = homes(), !wrote.IsZero(), wrote
+		if v.groups, err = rt.groupsOf(ctx, c, l, v.homes); err != nil {
 			return nil, err
 		}
-		v.homes, v.wrote = homes(), wrote
-		groups, err := rt.groupsOf(ctx, c, l, v.homes)
-		if err != nil {
-			return nil, err
-		}
-		changes, fresh := l.diff(v.homes, v.own, groups)
-		if len(changes) == 0 {
+		changes, fresh := l.diff(v.homes, v.own, v.groups)
+		if len(changes) == 0 && looked {
+			if !v.wrote {
+				v.set = time.Now()
+			}
 			return v, nil
 		}
-		wrote = true
-		if err := rt.apply(ctx, c, l, v, changes, fresh); err != nil && !raced(err) {
-			return nil, explain(err)
+		if len(changes) > 0 {
+			if err := rt.apply(ctx, c, l, v, changes, fresh); err != nil && !raced(err) {
+				return nil, explain(err)
+			}
+			wrote = time.Now()
 		}
+		v = nil
 	}
 	return nil, fmt.Errorf("listener %s: the rules were changed by somebody else %d times in a row; find out who writes to rules tagged "+
 		"%s=%s",
 		l.route.ALB.Listener, rounds, tagPlan, l.plan)
+}
+
+// looks are the last looks of this process at each route.
+type looks struct {
+	mu     sync.Mutex
+	byLane map[string]look
+}
+
+// look is what a look at the rules saw, and when it began.
+type look struct {
+	view
+	at time.Time
+}
+
+// last is a copy of the route's last look, if that began recently; else nil.
+func (s *looks) last(l *layout) *view {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen, ok := s.byLane[l.lane()]
+	if !ok || time.Since(seen.at) > recently {
+		return nil
+	}
+	return &seen.view
+}
+
+// look reads the rules, for the next pass too.
+func (rt *Router) look(ctx context.Context, c ELB, l *layout) (*view, error) {
+	at := time.Now()
+	v, err := rt.standing(ctx, c, l)
+	if err != nil {
+		return nil, err
+	}
+	rt.looks.mu.Lock()
+	defer rt.looks.mu.Unlock()
+	rt.looks.byLane[l.lane()] = look{*v, at}
+	return v, nil
 }
 
 // standing reads the rules.

@@ -36,23 +36,16 @@ func (rt *Router) Verify(ctx context.Context, spec *migration.Spec, wanted []rou
 		for _, w := range wanted {
 			v.homes[w.Customer] = w.Side
 		}
-		groups, err := rt.groupsOf(ctx, c, l, nil)
-		if err != nil {
+		if v.groups, err = rt.groupsOf(ctx, c, l, nil); err != nil {
 			return nil, fmt.Errorf("verify route %q: %w", l.route.Name, err)
 		}
-		l.each(wanted, func(who migration.Customer) {
-			s := v.state(who)
-			if err := v.agrees(l, groups, who); err != nil {
-				s.Wrong = fmt.Sprintf("route %q: %v", l.route.Name, err)
-			}
-			out[who.ID] = merge(out[who.ID], s)
-		})
+		l.each(wanted, func(who migration.Customer) { out[who.ID] = merge(out[who.ID], v.state(l, who)) })
 	}
 	return out, nil
 }
 
 // agrees follows every host of the customer through the listener as ALB would.
-func (v *view) agrees(l *layout, groups map[string]string, customer migration.Customer) error {
+func (v *view) agrees(l *layout, customer migration.Customer) error {
 	home := v.homes[customer.ID]
 	for _, k := range l.classes {
 		if home == migration.NoHome || !slices.Contains(customer.Workloads, k.workload) {
@@ -60,7 +53,7 @@ func (v *view) agrees(l *layout, groups map[string]string, customer migration.Cu
 		}
 		var want string
 		if home == migration.AWS {
-			if want = groups[k.workload]; want == "" {
+			if want = v.groups[k.workload]; want == "" {
 				return fmt.Errorf("customer %q is homed on %s: workload %q has no target group there", customer.ID, home, k.workload)
 			}
 		}

@@ -52,7 +52,7 @@ func newFront(t *testing.T, l *lab.Lab) *front {
 }
 
 // opened has do run when a freeze has just ended, before its route is set, and answers when its
-// Move has verified the route.
+// Move has set the route.
 func opened(both []*twin, do func()) <-chan time.Duration {
 	routed := make(chan time.Duration, 1)
 	var at atomic.Pointer[time.Time]
@@ -62,7 +62,7 @@ func opened(both []*twin, do func()) <-chan time.Duration {
 			case !strings.HasPrefix(e.WorkflowID, "move/"):
 			case e.When == gate.Delivery && e.Activity == "ReconcileRoute" && at.CompareAndSwap(nil, &now):
 				do()
-			case e.When == gate.Completion && e.Activity == "VerifyRoute" && at.Load() != nil:
+			case e.When == gate.Completion && e.Activity == "ReconcileRoute" && at.Load() != nil:
 				select {
 				case routed <- time.Since(*at.Load()):
 				default:

@@ -10,24 +10,19 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-// Route sends the customer where the caller knows from its data that it is homed, and then verifies
-// that, apart. It reads no database. Both together are given up after within. It answers when the
-// route was set, also where it could not be verified; zero: it was not.
+// Route sends the customer where the caller knows from its data that it is homed. It reads no
+// database, and is given up after within. It answers when the last write was acknowledged that the
+// rules needed, once a look at them has found them right.
 func Route(ctx workflow.Context, spec migration.SpecRef, slice migration.CustomerSlice, to traffic.WantedRoute,
 	within time.Duration) (set time.Time, err error) {
 	if len(slice.Routes) == 0 {
 		return set, nil
 	}
-	until := workflow.Now(ctx).Add(within)
 	req := traffic.ReconcileRouteRequest{Spec: spec, Customer: to.Customer, Wanted: []traffic.WantedRoute{to}}
 	c := work.RouteStep.Within(within).In(ctx, "route "+to.Customer+" to "+string(to.Side))
-	if err := workflow.ExecuteActivity(c, work.Traffic.ReconcileRoute, req).Get(c, nil); err != nil {
-		return set, err
-	}
-	set = workflow.Now(ctx)
-	left := max(until.Sub(set), time.Second)
-	c = work.RouteStep.Within(left).In(ctx, "verify the route of "+to.Customer)
-	return set, workflow.ExecuteActivity(c, work.Traffic.VerifyRoute, req).Get(c, nil)
+	var state traffic.RouteState
+	err = workflow.ExecuteActivity(c, work.Traffic.ReconcileRoute, req).Get(c, &state)
+	return state.Set, err
 }
 
 // Follow asks the data where the customer is homed and routes it there. A home that the data does
