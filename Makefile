@@ -9,7 +9,7 @@ PYTHON ?= python3
 export DROVER_TOOLS := $(CURDIR)/.cache
 
 BENCHES := bench-freeze test-scale performance
-.PHONY: $(BENCHES) help setup setup-lab setup-pg15 setup-web setup-lint build demo lab test test-tree test-freeze test-faults \
+.PHONY: $(BENCHES) help setup setup-lab setup-pg15 setup-promtool setup-web setup-lint build demo lab test test-tree test-freeze test-faults \
 	test-faults-random test-web lint cover clean
 
 help: ## this list
@@ -25,6 +25,10 @@ setup-lab:
 setup-pg15:
 	-@$(PYTHON) tools/setup.py pg15
 
+# Without it the tests' stage of the alert rules is left out, which is said.
+setup-promtool:
+	-@$(PYTHON) tools/setup.py promtool
+
 setup-lint:
 	@$(PYTHON) tools/setup.py lint
 
@@ -39,7 +43,7 @@ demo: setup-lab build ## run the whole story in the lab: twelve customers moved,
 lab: setup-lab build ## start the lab, leave it up and print its addresses; Ctrl-C ends it
 	@exec bin/lab up
 
-test: setup-lab setup-pg15 ## unit, conformance, replay and end-to-end tests with -race; prints coverage at the end
+test: setup-lab setup-pg15 setup-promtool ## unit, conformance, replay and end-to-end tests with -race; prints coverage at the end
 	@exec tools/test.sh
 
 test-tree: setup-lab ## the last pass over a tree of 200,000 files, there and back, on a real object store: what it may cost (half an hour)

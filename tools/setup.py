@@ -1,6 +1,6 @@
 """Installs what the lab, the tests and the linters need into the checkout's .cache folder.
 
-    python3 tools/setup.py [lab|lint|pg15|all]
+    python3 tools/setup.py [lab|lint|pg15|promtool|all]
     python3 tools/setup.py build             bin/drover and bin/lab
 
 Every tool is pinned below and has a stamp that names its version, so a second run only compares stamps. An install is made
@@ -50,8 +50,8 @@ class SetupError(Exception):
 
 def main():
     what = sys.argv[1] if len(sys.argv) > 1 else "all"
-    if what not in ("lab", "lint", "pg15", "all", "build"):
-        raise SetupError("usage: setup.py [lab|lint|pg15|all|build], not %r" % what)
+    if what not in ("lab", "lint", "pg15", "promtool", "all", "build"):
+        raise SetupError("usage: setup.py [lab|lint|pg15|promtool|all|build], not %r" % what)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if what == "build":
         return build()
@@ -64,6 +64,8 @@ def main():
         jobs += [go_job(name, *tool) for name, tool in LINT_TOOLS.items()]
     if what in ("pg15", "all"):
         jobs += [Job("pg15", postgres15_key(), os.path.join(CACHE, "pg15", "bin", "postgres"), install_postgres15)]
+    if what in ("promtool", "all"):
+        jobs += [Job("promtool", "2 %s" % platform.machine(), os.path.join(BIN, "promtool"), install_promtool)]
 
     if all(job.done() for job in jobs):
         return
@@ -269,6 +271,28 @@ def install_postgres15(job):
     if os.path.islink(link):
         os.unlink(link)
     os.symlink(home, link)
+
+
+# --- Prometheus
+# ------------------------------------------------------------
+
+
+def install_promtool(job):
+    """Makes .cache/bin/promtool: the one of the system, or the one of Debian's package of Prometheus, unpacked without root.
+    To build it takes minutes, for the clouds that Prometheus finds its targets in."""
+    found = shutil.which("promtool")
+    if found:
+        shutil.copy2(found, job.result)
+        return
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        raise SetupError("the rules for alerts are tested by promtool, and this system has no apt-get to fetch Debian's: "
+                         "put the promtool of a Prometheus 2.40 or newer on the PATH")
+    say("fetching promtool, once: a minute")
+    with scratch() as folder:
+        call(["apt-get", "download", "prometheus"], "fetch Debian's package of Prometheus", cwd=folder)
+        package = [f for f in os.listdir(folder) if f.endswith(".deb")][0]
+        call(["dpkg-deb", "-x", package, "unpacked"], "unpack " + package, cwd=folder)
+        os.replace(os.path.join(folder, "unpacked", "usr", "bin", "promtool"), job.result)
 
 
 # --- Shared

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests in three stages and prints the coverage of workflows/ and replication/ over both.
+# Runs the tests in four stages and prints the coverage of workflows/ and replication/ over both.
 # `make test` calls it.
 #
 #   units        every package but test/..., under the race detector
@@ -8,6 +8,7 @@
 #                (out/test-bin, by DROVER_BIN), built to record its coverage.
 #   PostgreSQL 15  what differs between major versions, on the oldest that tenants are moved
 #                  between; the other stages have PostgreSQL 18
+#   alert rules    the rules for Prometheus, by promtool
 #
 # Coverage is recorded as data folders and merged, so that no test runs twice and what one package's
 # tests reach of another counts.
@@ -63,6 +64,17 @@ postgres15() {
     go test -timeout 20m -run 'FindsNothing|ReportsEverything' ./replication/postgres/preflight
 }
 
+# A machine of a developer may have no promtool; CI must.
+alert_rules() {
+  local tool=$DROVER_TOOLS/bin/promtool
+  if [[ ! -x $tool ]]; then
+    printf 'LEFT OUT: there is no promtool in %s: tools/setup.py promtool brings it\n' "$DROVER_TOOLS/bin"
+    [[ ${CI:-} != true ]]
+    return
+  fi
+  "$tool" check rules docs/alerts/*.rules.yml && "$tool" test rules docs/alerts/*.test.yml
+}
+
 binaries() {
   mkdir -p "$out/test-bin"
   go build -cover -coverpkg="$covered" -o "$out/test-bin/" ./cmd/drover ./cmd/lab
@@ -78,6 +90,7 @@ coverage() {
 stage "vet" go vet ./...
 stage "build" binaries
 stage "unit tests" units
+stage "alert rules" alert_rules
 stage "PostgreSQL 15" postgres15
 stage "end-to-end tests" end_to_end
 stage "coverage of workflows/ and replication/" coverage

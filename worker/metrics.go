@@ -12,9 +12,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/attribute"
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	temporalclient "go.temporal.io/sdk/client"
 	temporalotel "go.temporal.io/sdk/contrib/opentelemetry"
+
+	"github.com/drover-migration/drover/internal/awsconf"
+	"github.com/drover-migration/drover/migration"
 )
 
 // seconds are the buckets of every histogram, all of which are of durations. They are close
@@ -22,7 +27,7 @@ import (
 var seconds = []float64{.005, .01, .025, .05, .1, .25, .5, .75, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 30, 60, 300, 1800}
 
 // metrics are the measurements of a worker process, by Prometheus' conventions: Temporal's SDK
-// names its own temporal_*, workflows name theirs drover_*.
+// names its own temporal_*, those of Drover are migration.Metrics.
 type metrics struct {
 	registry *prometheus.Registry
 	handler  temporalotel.MetricsHandler
@@ -36,13 +41,45 @@ func newMetrics(log hclog.Logger) (*metrics, error) {
 	if err != nil {
 		return nil, fmt.Errorf("collect metrics: %w", err)
 	}
-	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter), sdkmetric.WithView(sdkmetric.NewView(
-		sdkmetric.Instrument{Kind: sdkmetric.InstrumentKindHistogram},
-		sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: seconds}})))
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter), sdkmetric.WithView(views()))
 	m.handler = temporalotel.NewMetricsHandler(temporalotel.MetricsHandlerOptions{Meter: provider.Meter("drover"),
 		UseMonotonicCounters: true,
 		OnError:              func(err error) { log.Warn("a metric is not collected", "why", err) }})
 	return m, nil
+}
+
+// views give every histogram its buckets, and each of Drover's metrics its words and its labels:
+// Temporal's handlers add the workflow, the queue and more to whatever is recorded through them.
+func views() sdkmetric.View {
+	ours := map[string]migration.Metric{}
+	for _, m := range migration.Metrics {
+		ours[m.Instrument] = m
+	}
+	return func(i sdkmetric.Instrument) (sdkmetric.Stream, bool) {
+		s := sdkmetric.Stream{Name: i.Name, Description: i.Description, Unit: i.Unit}
+		if i.Kind == sdkmetric.InstrumentKindHistogram {
+			s.Aggregation = sdkmetric.AggregationExplicitBucketHistogram{Boundaries: seconds}
+		}
+		if m, ok := ours[i.Name]; ok {
+			keys := make([]attribute.Key, len(m.Labels))
+			for n, label := range m.Labels {
+				keys[n] = attribute.Key(label)
+			}
+			s.Description, s.AttributeFilter = m.Is, attribute.NewAllowKeysFilter(keys...)
+		}
+		return s, true
+	}
+}
+
+// called records a call to AWS.
+func called(to temporalclient.MetricsHandler) func(awsconf.Call) {
+	return func(c awsconf.Call) {
+		of := to.WithTags(map[string]string{"service": c.Service, "operation": c.Operation})
+		of.WithTags(map[string]string{"result": string(c.Result)}).Timer(migration.MetricAWSCall).Record(c.Took)
+		if c.Retries > 0 {
+			of.Counter(migration.MetricAWSRetries).Inc(int64(c.Retries))
+		}
+	}
 }
 
 // serve answers GET /metrics at address until the function that it gives is called.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/stretchr/testify/require"
+	temporalclient "go.temporal.io/sdk/client"
 
 	"github.com/drover-migration/drover/migration"
 )
@@ -31,7 +32,7 @@ func names(structs []any) map[string][]string {
 // for them (siteClients), and its queues know no activity that asks them.
 func TestAQueueKnowsTheActivitiesThatBelongToIt(t *testing.T) {
 	log := hclog.NewNullLogger()
-	site := newSystems(Options{Sites: []string{"dc1"}, Log: log}, nil)
+	site := newSystems(Options{Sites: []string{"dc1"}, Log: log}, nil, temporalclient.MetricsNopHandler)
 	t.Cleanup(site.close)
 	require.Empty(t, site.main)
 	next := names(site.site)
@@ -39,14 +40,14 @@ func TestAQueueKnowsTheActivitiesThatBelongToIt(t *testing.T) {
 	require.ElementsMatch(t, []string{"postgres.Activities", "files.Activities", "freeze.Activities", "vsphere.Activities",
 		"disks.Activities", "health.Probes"}, keys(next))
 
-	main := newSystems(Options{Main: true, Log: log}, nil)
+	main := newSystems(Options{Main: true, Log: log}, nil, temporalclient.MetricsNopHandler)
 	t.Cleanup(main.close)
 	require.Empty(t, main.site)
 	require.ElementsMatch(t, []string{"state.Activities", "compute.Activities", "traffic.Activities", "health.Activities",
 		"roll.Activities"},
 		keys(names(main.main)))
 
-	both := newSystems(Options{Main: true, Sites: []string{"dc1", "dc2"}, Log: log}, nil)
+	both := newSystems(Options{Main: true, Sites: []string{"dc1", "dc2"}, Log: log}, nil, temporalclient.MetricsNopHandler)
 	t.Cleanup(both.close)
 	for _, q := range queues(Options{Main: true, Sites: []string{"dc1", "dc2"}}) {
 		want := names(main.main)

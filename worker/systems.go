@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"go.temporal.io/sdk/activity"
+	temporalclient "go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
 	computeactivities "github.com/drover-migration/drover/activities/compute"
@@ -41,8 +42,8 @@ type systems struct {
 	closers    []func()
 }
 
-func newSystems(o Options, temporal *client.Client) *systems {
-	boot := awsconf.New(secrets.New(nil)) // the external id of a role cannot itself need the role
+func newSystems(o Options, temporal *client.Client, m temporalclient.MetricsHandler) *systems {
+	boot := awsconf.New(secrets.New(nil), awsconf.Observe(called(m))) // the external id of a role cannot itself need the role
 	c := newClients(boot)
 	store := &objects.Store{S3: c.S3}
 	s := &systems{specs: state.NewSpecs(store)}

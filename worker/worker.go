@@ -39,8 +39,8 @@ type Options struct {
 
 // Run works until ctx ends, then finishes what it has in hand.
 func Run(ctx context.Context, o Options) error {
-	return Serve(ctx, o, func(c temporalclient.Client) Activities {
-		s := newSystems(o, client.New(c).Under(o.Client))
+	return Serve(ctx, o, func(c temporalclient.Client, m temporalclient.MetricsHandler) Activities {
+		s := newSystems(o, client.New(c).Under(o.Client), m)
 		if len(o.Sites) > 0 {
 			w := &warmer{c.WorkflowService(), o.namespace(), o.Client.DataConverter, s.specs, s.pairs, o.Log}
 			w.warm(ctx, o.Sites)
@@ -56,13 +56,15 @@ type Activities struct {
 }
 
 // Serve is Run over the activities that open makes, in place of those over the systems of a plan.
-// It is for those who measure what workflows and workers cost by themselves.
-func Serve(ctx context.Context, o Options, open func(temporalclient.Client) Activities) error {
+// Those record what they measure with the handler that open is given. It is for those who measure
+// what workflows and workers cost by themselves.
+func Serve(ctx context.Context, o Options, open func(temporalclient.Client, temporalclient.MetricsHandler) Activities) error {
 	o.Client.Identity = o.Identity
 	o.Client.ConnectionOptions.DialOptions = append(slices.Clone(o.Client.ConnectionOptions.DialOptions), senders())
+	var m *metrics
 	if o.Metrics != "" {
-		m, err := newMetrics(o.Log)
-		if err != nil {
+		var err error
+		if m, err = newMetrics(o.Log); err != nil {
 			return err
 		}
 		stop, err := m.serve(ctx, o.Metrics, o.Log)
@@ -83,7 +85,13 @@ func Serve(ctx context.Context, o Options, open func(temporalclient.Client) Acti
 	if err := o.clock(ctx, c); err != nil {
 		return err
 	}
-	activities := open(c)
+	if m != nil && o.Main {
+		m.registry.MustRegister(newStanding(client.New(c).Under(o.Client), o.Log))
+	}
+	if o.Client.MetricsHandler == nil {
+		o.Client.MetricsHandler = temporalclient.MetricsNopHandler
+	}
+	activities := open(c, o.Client.MetricsHandler)
 	defer activities.Close()
 	var workers []worker.Worker
 	defer func() {

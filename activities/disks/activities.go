@@ -12,6 +12,7 @@ import (
 
 	"github.com/drover-migration/drover/internal/awsconf"
 	"github.com/drover-migration/drover/internal/heartbeat"
+	"github.com/drover-migration/drover/internal/measure"
 	"github.com/drover-migration/drover/internal/objects"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/replication/disks"
@@ -76,9 +77,12 @@ func (a *Activities) ReplicateDisks(ctx context.Context, req ReplicateDisksReque
 	}
 	p := newProgress(req.VM)
 	defer p.run(ctx)()
+	carried := measure.Carried(ctx, req.Plan, migration.MoverDisks, migration.AWS)
 	err = a.exporter.ExportDisks(ctx, req.Site, req.VM, req.Snapshot,
 		func(ctx context.Context, d migration.Disk, grains func(func(int64, []byte) error) (int64, error)) error {
-			image, err := copier.Copy(ctx, d, grains, a.checkpoint(req, d), a.options(req, d, key, p))
+			o := a.options(req, d, key, p)
+			o.Carried = carried
+			image, err := copier.Copy(ctx, d, grains, a.checkpoint(req, d), o)
 			if err != nil {
 				return err
 			}

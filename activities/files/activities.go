@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/drover-migration/drover/internal/measure"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/files"
 )
@@ -75,6 +76,7 @@ func (a *Activities) job(ctx context.Context, req FilesRequest, allowed func(con
 		Root: place(f.Path, req.Customer.ID), S3: client, Bucket: f.Bucket, Prefix: folder(place(f.Prefix, req.Customer.ID)),
 		From:  req.From,
 		Store: &manifests{bucket: a.bucket, req: req}, Allowed: allowed,
+		Carried: measure.Carried(ctx, req.Plan, migration.MoverFiles, req.From.Other()),
 	}, nil
 }
 

@@ -2,10 +2,12 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/drover-migration/drover/internal/heartbeat"
+	"github.com/drover-migration/drover/internal/measure"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
 	"github.com/drover-migration/drover/replication/postgres/preflight"
@@ -101,6 +103,10 @@ type Lag struct {
 	Back         migration.Duration `json:"back"`
 	ForwardBytes int64              `json:"forwardBytes"` // WAL not confirmed by the subscriber
 	BackBytes    int64              `json:"backBytes"`
+	// ForwardDecoded and BackDecoded are the bytes of changes that were decoded for the other side
+	// since the slot was made, or the server's statistics were reset.
+	ForwardDecoded int64 `json:"forwardDecoded,omitempty"`
+	BackDecoded    int64 `json:"backDecoded,omitempty"`
 }
 
 // ReadLag sends a beat in each direction. A beat that never arrives is an error at the activity's
@@ -112,8 +118,27 @@ func (a *Activities) ReadLag(ctx context.Context, ref PostgresRef) (Lag, error) 
 		return Lag{}, err
 	}
 	l, err := p.Lag(ctx)
+	if err != nil {
+		return Lag{}, classify(err)
+	}
+	measured(ctx, ref, l)
 	return Lag{Forward: migration.Duration(l.Forward), Back: migration.Duration(l.Back), ForwardBytes: l.ForwardBytes,
-		BackBytes: l.BackBytes}, classify(err)
+		BackBytes: l.BackBytes, ForwardDecoded: l.ForwardDecoded, BackDecoded: l.BackDecoded}, nil
+}
+
+// measured records a lag.
+func measured(ctx context.Context, ref PostgresRef, l engine.Lag) {
+	for _, d := range []struct {
+		to    migration.Side
+		lag   time.Duration
+		bytes int64
+	}{{migration.AWS, l.Forward, l.ForwardBytes}, {migration.OnPrem, l.Back, l.BackBytes}} {
+		in := measure.In(ctx, map[string]string{"plan": ref.Plan, "dataset": ref.Dataset.Name, "to": string(d.to)})
+		in.Gauge(migration.MetricLag).Update(d.lag.Seconds())
+		in.Gauge(migration.MetricLagBytes).Update(float64(d.bytes))
+	}
+	measure.In(ctx, map[string]string{"plan": ref.Plan, "dataset": ref.Dataset.Name}).Gauge(migration.MetricMeasured).
+		Update(float64(time.Now().UnixMilli()) / 1000)
 }
 
 // DropPostgres takes away everything Drover made in the two databases, when every tenant is homed

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/middleware"
 
 	"github.com/drover-migration/drover/migration"
 )
@@ -24,6 +25,7 @@ type Secrets interface {
 // Configs builds and keeps one configuration per target. It is safe for concurrent use.
 type Configs struct {
 	secrets Secrets
+	stack   []func(*middleware.Stack) error
 
 	mu   sync.Mutex
 	kept map[identity]aws.Config
@@ -44,9 +46,10 @@ func identityOf(t migration.Target) identity {
 }
 
 // New returns an empty set of configurations. The external id of a role is resolved by secrets,
-// which must not itself need that role: env:// or file://.
-func New(secrets Secrets) *Configs {
-	return &Configs{secrets: secrets, kept: map[identity]aws.Config{}}
+// which must not itself need that role: env:// or file://. Every client gets the settings of its
+// calls that are in stack, such as Observe.
+func New(secrets Secrets, stack ...func(*middleware.Stack) error) *Configs {
+	return &Configs{secrets: secrets, stack: stack, kept: map[identity]aws.Config{}}
 }
 
 // Config is the configuration of clients for t. An empty region is the ambient one. Retries are
@@ -77,6 +80,7 @@ func (c *Configs) build(ctx context.Context, id identity) (aws.Config, error) {
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("load the ambient AWS configuration: %w; check the AWS_* environment and ~/.aws of the worker", err)
 	}
+	cfg.APIOptions = append(cfg.APIOptions, c.stack...)
 	if id.role == "" {
 		return cfg, nil
 	}

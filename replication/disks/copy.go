@@ -62,6 +62,7 @@ type Options struct {
 	Concurrency    int               // puts and gets at a time, each with a block in memory; 0: 16
 	Limit          *rate.Limiter     // bytes a second over all copies that share it, its burst at least BlockSize; nil: none
 	Progress       func(migration.Progress)
+	Carried        func(bytes int64) // is told of each block that was put; it must be quick; nil: nobody
 }
 
 // What a copy can end with beside the errors of its parts.

@@ -1,6 +1,7 @@
 package disks_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -126,9 +127,16 @@ func TestADiskArrivesWhole(t *testing.T) {
 	s, c := start(t, lab.Options{Throttle: 7})
 	data := randomDisk(1, 9<<20+512, 0.2)
 	var last atomic.Value
+	var carried atomic.Int64
+	var full int64
+	for block := range slices.Chunk(data, disks.BlockSize) {
+		if !bytes.Equal(block, make([]byte, len(block))) {
+			full += disks.BlockSize
+		}
+	}
 	got, err := c.Copy(context.Background(), diskOf(data), play(data), &kept{},
 		disks.Options{Name: "a", KMSKey: "arn:aws:kms:us-east-1:123456789012:key/1",
-			Progress: func(p migration.Progress) { last.Store(p) }})
+			Progress: func(p migration.Progress) { last.Store(p) }, Carried: func(n int64) { carried.Add(n) }})
 	require.NoError(t, err)
 	require.Equal(t, digest(data), got.Digest)
 	back, blocks, err := s.ReadDigest(got.Snapshot)
@@ -136,6 +144,7 @@ func TestADiskArrivesWhole(t *testing.T) {
 	require.Equal(t, got.Digest, back)
 	require.Equal(t, got.Blocks, blocks)
 	require.Equal(t, got.Bytes, last.Load().(migration.Progress).Done)
+	require.Equal(t, full, carried.Load(), "blocks that are not empty, each once")
 }
 
 func TestAnyDiskArrivesWhole(t *testing.T) {

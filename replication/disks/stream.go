@@ -189,6 +189,9 @@ func (r *run) put(ctx context.Context, b block, is sum) error {
 	if err != nil {
 		return r.explain(ctx, err, "put block %d of snapshot %s", b.index, r.state.head.Snapshot)
 	}
+	if r.opts.Carried != nil {
+		r.opts.Carried(BlockSize)
+	}
 	if err := r.state.put(ctx, b.index, is); err != nil {
 		return err
 	}

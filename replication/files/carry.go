@@ -181,6 +181,9 @@ func (r *Run) tell(bytes int64) {
 	if r.Progress != nil {
 		r.Progress(p)
 	}
+	if r.Carried != nil && bytes > 0 {
+		r.Carried(bytes)
+	}
 }
 
 // settle records that both sides of a path agree. An entry that is not verified yet is compared at

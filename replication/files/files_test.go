@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -55,8 +56,12 @@ func (p *pair) job(from migration.Side) *files.Job {
 
 func (p *pair) pass(from migration.Side) files.Result {
 	p.t.Helper()
-	r, err := p.job(from).Pass(p.t.Context())
+	job := p.job(from)
+	var carried atomic.Int64
+	job.Carried = func(bytes int64) { carried.Add(bytes) }
+	r, err := job.Pass(p.t.Context())
 	require.NoError(p.t, err)
+	require.Equal(p.t, r.Bytes, carried.Load())
 	return r
 }
 

@@ -38,6 +38,8 @@ type Job struct {
 	Allowed func(context.Context) error
 	// Progress is told now and then; it must be quick. nil: nobody.
 	Progress func(migration.Progress)
+	// Carried is told of each file that was carried; it must be quick. nil: nobody.
+	Carried func(bytes int64)
 }
 
 // Result of a pass.

@@ -15,10 +15,11 @@ import (
 
 // Lag is how far each direction is behind, measured by a beat that was written on one side and seen
 // on the other, and not by what a server says it has sent. The time includes finding the beat, a
-// few milliseconds. Bytes: WAL that the subscriber has not confirmed.
+// few milliseconds.
 type Lag struct {
-	Forward, Back           time.Duration
-	ForwardBytes, BackBytes int64
+	Forward, Back               time.Duration
+	ForwardBytes, BackBytes     int64 // WAL that the subscriber has not confirmed
+	ForwardDecoded, BackDecoded int64 // bytes of changes decoded for it, of all tenants, since the slot or its statistics began
 }
 
 // ErrNoBeat says that a beat did not arrive in time: that direction does not flow.
@@ -31,8 +32,14 @@ func (p *Pair) Lag(ctx context.Context) (Lag, error) {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) { l.Forward, err = p.beat(gctx, p.OnPrem, p.AWS); return err })
 	g.Go(func() (err error) { l.Back, err = p.beat(gctx, p.AWS, p.OnPrem); return err })
-	g.Go(func() (err error) { l.ForwardBytes, err = p.OnPrem.unconfirmed(gctx, p.Names.Forward); return err })
-	g.Go(func() (err error) { l.BackBytes, err = p.AWS.unconfirmed(gctx, p.Names.Back); return err })
+	g.Go(func() (err error) {
+		l.ForwardBytes, l.ForwardDecoded, err = p.OnPrem.sent(gctx, p.Names.Forward)
+		return err
+	})
+	g.Go(func() (err error) {
+		l.BackBytes, l.BackDecoded, err = p.AWS.sent(gctx, p.Names.Back)
+		return err
+	})
 	return l, g.Wait()
 }
 
@@ -75,16 +82,17 @@ func (p *Pair) beat(ctx context.Context, from, to *Server) (time.Duration, error
 	}
 }
 
-// unconfirmed is the WAL of a slot that its subscriber has not confirmed, in bytes; 0 without a
-// slot.
-func (s *Server) unconfirmed(ctx context.Context, slot string) (bytes int64, err error) {
+// sent is the WAL of a slot that its subscriber has not confirmed, and what was decoded for it, in
+// bytes; 0 without a slot.
+func (s *Server) sent(ctx context.Context, slot string) (unconfirmed, decoded int64, err error) {
 	err = s.Pool.QueryRow(ctx,
-		`SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)), 0)::bigint
-			FROM pg_replication_slots WHERE slot_name = $1`, slot).Scan(&bytes)
+		`SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)), 0)::bigint, coalesce(max(t.total_bytes), 0)::bigint
+			FROM pg_replication_slots s LEFT JOIN pg_stat_replication_slots t USING (slot_name) WHERE slot_name = $1`, slot).
+		Scan(&unconfirmed, &decoded)
 	if err != nil {
-		return 0, fmt.Errorf("read replication slot %s %s: %w", slot, s.Where(), err)
+		return 0, 0, fmt.Errorf("read replication slot %s %s: %w", slot, s.Where(), err)
 	}
-	return bytes, nil
+	return unconfirmed, decoded, nil
 }
 
 // Sync is how far the first copy is.

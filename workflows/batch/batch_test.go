@@ -84,7 +84,11 @@ const (
 
 func newHerd(t *testing.T, customers int) *herd {
 	t.Helper()
-	var suite testsuite.WorkflowTestSuite
+	return herdIn(t, &testsuite.WorkflowTestSuite{}, customers)
+}
+
+func herdIn(t *testing.T, suite *testsuite.WorkflowTestSuite, customers int) *herd {
+	t.Helper()
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	h := &herd{T: t, env: suite.NewTestWorkflowEnvironment(), ill: map[string]bool{}, illLate: map[string]bool{}, stuck: map[string]bool{},
 		slow: map[string]time.Duration{}, again: map[string]bool{}, aws: map[string]bool{}, stands: map[string]migration.Side{},

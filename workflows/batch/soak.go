@@ -84,6 +84,7 @@ func (b *batch) look(ctx workflow.Context) {
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			defer all.Done()
 			r, words := b.watch(ctx, shard)
+			counted(ctx, shard, r)
 			if words != "" {
 				blind = words
 				return
@@ -95,6 +96,16 @@ func (b *batch) look(ctx workflow.Context) {
 	}
 	all.Wait(ctx)
 	b.setBlind(ctx, blind)
+}
+
+// counted counts the verdicts of a look.
+func counted(ctx workflow.Context, shard []looked, r health.WatchManyResult) {
+	for _, l := range shard {
+		if v, ok := r.Verdicts[l.Status.ID]; ok {
+			workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"during": migration.DuringSoak, "outcome": string(v.Outcome)}).
+				Counter(migration.MetricVerdicts).Inc(1)
+		}
+	}
 }
 
 // readHomes asks each database where the batch's customers that soak are homed, in one question a

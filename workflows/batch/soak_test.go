@@ -5,9 +5,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
 
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/customer"
+	"github.com/drover-migration/drover/workflows/measured"
 	"github.com/drover-migration/drover/workflows/roll"
 )
 
@@ -38,6 +40,27 @@ func TestOneLookAMinuteIsForAllThatSoak(t *testing.T) {
 	for _, c := range h.finalSays.Customers {
 		require.Equal(t, migration.CustomerFinished, c.Phase)
 	}
+}
+
+func TestTheVerdictsOfALookAreCounted(t *testing.T) {
+	m := measured.New()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetMetricsHandler(m.Handler)
+	h := herdIn(t, &suite, 4)
+	for _, id := range h.batch.Customers {
+		h.aws[id] = true
+	}
+	h.soak = 10 * time.Minute
+	h.at(5*time.Minute, func() { h.illLate["c0"] = true })
+	h.run()
+	failed, _ := m.Of(t, migration.MetricVerdicts, "during", "soak", "outcome", "fail")
+	require.Positive(t, failed)
+	passed, _ := m.Of(t, migration.MetricVerdicts, "during", "soak", "outcome", "pass")
+	asked := 0
+	for _, l := range h.looks {
+		asked += len(l)
+	}
+	require.EqualValues(t, asked, failed+passed)
 }
 
 func TestALargeBatchIsLookedAtInShards(t *testing.T) {

@@ -7,16 +7,24 @@ import (
 )
 
 // count counts the tries of Moves by their direction and how they ended: a migration.MoveOutcome,
-// or "repaired" for one that did not say. No metric names a customer: ten thousand of them would
-// be ten thousand series of each.
+// or "repaired" for one that did not say.
 func count(ctx workflow.Context, to migration.Side, outcome string) {
-	workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"to": string(to), "outcome": outcome}).Counter("drover_moves").Inc(1)
+	workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"to": string(to), "outcome": outcome}).Counter(migration.MetricMoves).Inc(1)
 }
 
-// measured records the freeze of a Move that arrived, and what was predicted of it before the
-// fence: drover_freeze_seconds and drover_freeze_predicted_seconds.
+// measured records the freeze of a Move that arrived, what was predicted of it before the fence,
+// and how long the customer's requests may have waited for their route to follow.
 func measured(ctx workflow.Context, result migration.MoveResult) {
 	m := workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"to": string(result.To)})
-	m.Timer("drover_freeze").Record(result.Freeze.D())
-	m.Timer("drover_freeze_predicted").Record(result.Predicted.D())
+	m.Timer(migration.MetricFreeze).Record(result.Freeze.D())
+	m.Timer(migration.MetricFreezePredicted).Record(result.Predicted.D())
+	if !result.Fenced.IsZero() && !result.Routed.IsZero() {
+		m.Timer(migration.MetricStall).Record(max(0, result.Routed.Sub(result.Fenced))) // by two clocks
+	}
+}
+
+// counted counts the verdict over a bake.
+func counted(ctx workflow.Context, v migration.Verdict) {
+	workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"during": migration.DuringBake, "outcome": string(v.Outcome)}).
+		Counter(migration.MetricVerdicts).Inc(1)
 }

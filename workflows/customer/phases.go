@@ -195,6 +195,9 @@ func (c *customer) judged(ctx workflow.Context, v migration.Verdict) bool {
 			"customer home"
 	}
 	c.Verdict = &v
+	if c.Phase == migration.CustomerBaking { // what a look in a soak finds its batch counts
+		counted(ctx, v)
+	}
 	switch v.Outcome {
 	case migration.Pass:
 		return true

@@ -45,6 +45,9 @@ type State struct {
 	Stop     bool              `json:"stop,omitempty"`    // and that nobody may move because of it
 	Told     map[int64]string  `json:"told"`              // tenants in trouble, with what their customers were told
 
+	// Decoded is what the database had decoded for each side when it was last asked, in bytes.
+	Decoded map[migration.Side]int64 `json:"decoded"`
+
 	// Of a pass over files that goes on in the next run: with whom, which customers are to be
 	// looked at again so far, and why the first of them.
 	Next    string   `json:"next,omitempty"`
@@ -185,7 +188,11 @@ func (r *replication) watchLag(ctx workflow.Context) error {
 	var lag postgres.Lag
 	s := work.DataQuestion.At(ctx, r.dataset.Site(), "lag of "+r.dataset.Name)
 	ref := postgres.PostgresRef{Plan: r.in.Spec.Plan, Dataset: r.dataset, Target: r.plan.Target(r.dataset.Target())}
-	switch err := workflow.ExecuteActivity(s, work.Postgres.ReadLag, ref).Get(s, &lag); {
+	err := workflow.ExecuteActivity(s, work.Postgres.ReadLag, ref).Get(s, &lag)
+	if err == nil {
+		r.carried(ctx, map[migration.Side]int64{migration.AWS: lag.ForwardDecoded, migration.OnPrem: lag.BackDecoded})
+	}
+	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case r.Trouble != "":
@@ -197,6 +204,18 @@ func (r *replication) watchLag(ctx workflow.Context) error {
 	}
 	r.pause(ctx, lagPause)
 	return nil
+}
+
+// carried counts what a database has decoded for each side since it was last asked. What came
+// before the first answer is not counted, nor what lies around a reset of the server's statistics.
+func (r *replication) carried(ctx workflow.Context, now map[migration.Side]int64) {
+	for _, to := range []migration.Side{migration.AWS, migration.OnPrem} {
+		if was, asked := r.Decoded[to]; asked && now[to] > was {
+			workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"plan": r.in.Spec.Plan, "mover": migration.MoverPostgres,
+				"to": string(to)}).Counter(migration.MetricReplicated).Inc(now[to] - was)
+		}
+	}
+	r.Decoded = now
 }
 
 // near rounds a lag so that a status does not change with every beat.
