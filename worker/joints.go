@@ -134,20 +134,20 @@ func (b backends) Behind(ctx context.Context, plan string, target migration.Targ
 	return out, nil
 }
 
-// plans are running migrations, as their clients see them.
-type plans struct{ *client.Client }
+// seen are running migrations, as their clients see them.
+type seen struct{ *client.Client }
 
-func (p plans) Migration(ctx context.Context, plan string) (migration.MigrationStatus, error) {
+func (p seen) Migration(ctx context.Context, plan string) (migration.MigrationStatus, error) {
 	s, err := p.Client.Migration(ctx, plan)
 	return s, gone(err)
 }
 
-func (p plans) Batch(ctx context.Context, plan, batch string) (migration.BatchStatus, error) {
+func (p seen) Batch(ctx context.Context, plan, batch string) (migration.BatchStatus, error) {
 	s, err := p.Client.Batch(ctx, plan, batch)
 	return s, gone(err)
 }
 
-func (p plans) Customer(ctx context.Context, plan, id string) (migration.CustomerStatus, error) {
+func (p seen) Customer(ctx context.Context, plan, id string) (migration.CustomerStatus, error) {
 	s, err := p.Client.Customer(ctx, plan, id)
 	return s, gone(err)
 }

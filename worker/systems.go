@@ -63,7 +63,7 @@ func mainActivities(c mainClients, resolver *secrets.Resolver, store *objects.St
 	router := alb.New(alb.ClientsFunc(c.ELB), store)
 	return []any{
 		state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, router), roll.New(temporal),
-		evidence.New(plans{temporal}, specs, store, resolver),
+		evidence.New(seen{temporal}, specs, store, resolver),
 		healthactivities.New(health.New(backends{router, c.cloudwatch}, resolver, os.Getenv(envDNS)), specs, router),
 	}
 }
