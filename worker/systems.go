@@ -14,6 +14,7 @@ import (
 	"github.com/drover-migration/drover/activities/files"
 	"github.com/drover-migration/drover/activities/freeze"
 	healthactivities "github.com/drover-migration/drover/activities/health"
+	notifyactivities "github.com/drover-migration/drover/activities/notify"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/roll"
 	"github.com/drover-migration/drover/activities/state"
@@ -25,6 +26,7 @@ import (
 	"github.com/drover-migration/drover/internal/awsconf"
 	"github.com/drover-migration/drover/internal/objects"
 	"github.com/drover-migration/drover/internal/secrets"
+	"github.com/drover-migration/drover/notify"
 	engine "github.com/drover-migration/drover/replication/postgres"
 	"github.com/drover-migration/drover/routes/alb"
 	"github.com/drover-migration/drover/vsphere"
@@ -56,8 +58,8 @@ func newSystems(o Options, temporal *client.Client, m temporalclient.MetricsHand
 	return s
 }
 
-// mainActivities are those that carry no data: the plan, machines and services on AWS, routes and
-// health. Only they ask the load balancer.
+// mainActivities are those that carry no data: the plan, machines and services on AWS, routes,
+// health and messages. Only they ask the load balancer.
 func mainActivities(c mainClients, resolver *secrets.Resolver, store *objects.Store, specs *state.Specs,
 	temporal *client.Client) []any {
 	router := alb.New(alb.ClientsFunc(c.ELB), store)
@@ -65,6 +67,7 @@ func mainActivities(c mainClients, resolver *secrets.Resolver, store *objects.St
 		state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, router), roll.New(temporal),
 		evidence.New(seen{temporal}, specs, store, resolver),
 		healthactivities.New(health.New(backends{router, c.cloudwatch}, resolver, os.Getenv(envDNS)), specs, router),
+		notifyactivities.New(specs, &notify.Sender{Secrets: resolver, SNS: c.SNS}),
 	}
 }
 

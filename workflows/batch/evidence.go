@@ -26,7 +26,7 @@ func (b *batch) keepEvidence(ctx workflow.Context) {
 		if b.Reason != "" {
 			why = b.Reason + "; its evidence was not kept: " + why
 		}
-		b.Set(ctx, b.Phase, migration.WaitOperator, why)
+		b.Set(ctx, b.Phase, migration.WaitNothing, why)
 		return
 	}
 	b.Kept = r.At
