@@ -50,8 +50,6 @@ type Lab struct {
 	Subnets                           []string
 	VCenterURL, VCenterCA, Database   string
 	FilesDir, Account, Region         string
-	EvidenceKey                       string // file of the key that signs evidence
-	EvidencePublic                    []byte // its public half, PEM
 	AppPort                           int
 	Doors                             *Doors // nil: there are none
 

@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"text/template"
-
-	"github.com/drover-migration/drover/internal/identity"
 )
 
 //go:embed plan.yaml.tmpl
@@ -82,17 +80,8 @@ func (s Shape) Customers() (out []Customer) {
 	return out
 }
 
-// writePlan renders the plan that a migration lead would have written for this lab, and makes the
-// key of its evidence.
+// writePlan renders the plan that a migration lead would have written for this lab.
 func (l *Lab) writePlan() error {
-	l.EvidenceKey = filepath.Join(l.opts.Dir, "evidence.pem")
-	key, err := identity.WriteKey(l.EvidenceKey)
-	if err != nil {
-		return err
-	}
-	if l.EvidencePublic, err = identity.PublicPEM(key); err != nil {
-		return err
-	}
 	t, err := template.New("plan").Parse(planTemplate)
 	if err != nil {
 		return err

@@ -2,9 +2,6 @@ package kill
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -14,8 +11,6 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/drover-migration/drover/client"
-	"github.com/drover-migration/drover/evidence"
-	"github.com/drover-migration/drover/internal/identity"
 	"github.com/drover-migration/drover/lab"
 	"github.com/drover-migration/drover/migration"
 )
@@ -79,45 +74,8 @@ func TestAnAbortedMigrationLeavesNothingBehind(t *testing.T) {
 			return err == nil
 		}))
 		b.gone(ctx, t, migration.MigrationAborted)
-		b.evidenced(ctx, t)
 	})
 	b.nothingLost(ctx, t)
-}
-
-// evidenced wants the batch to have left evidence of what was done to everybody: there, and back.
-func (b *bench) evidenced(ctx context.Context, t *testing.T) {
-	t.Helper()
-	plan, batch := b.lab.Shape.Name, b.lab.Shape.Batches[0].Name
-	var s migration.BatchStatus
-	require.True(t, eventually(func() (ok bool) {
-		var err error
-		s, err = b.client.Batch(ctx, plan, batch)
-		return err == nil && s.Evidence != ""
-	}), "no evidence is kept: %s", s.Reason)
-	spec, err := b.client.Spec(ctx, plan)
-	require.NoError(t, err)
-	got, err := b.client.Evidence(ctx, spec, batch)
-	require.NoError(t, err)
-	require.Equal(t, s.Evidence, got.Kept)
-	file := filepath.Join(t.TempDir(), "public.pem")
-	require.NoError(t, os.WriteFile(file, b.lab.EvidencePublic, 0o600))
-	public, err := identity.ReadPublic(file)
-	require.NoError(t, err)
-	bundle, err := evidence.Verify([]byte(got.Text), public...)
-	require.NoError(t, err)
-	require.Equal(t, migration.BatchAborted, bundle.Head.Phase)
-	for _, c := range b.lab.Shape.Customers() {
-		for _, side := range []migration.Side{migration.AWS, migration.OnPrem} {
-			require.Regexp(t, fmt.Sprintf(`\{"kind":"move","customer":%q,"token":\d+,"owner":"[^"]+","from":%q,.*"fenced".*"verified".*"sealed".*`+
-				`"opened".*"checked":\[\{"dataset":"orders","tables":\d+,"rows":\d+,"sum":"[0-9a-f]{64}","onprem":"\d+\.`, c.ID,
-				side.Other()), got.Text)
-		}
-		require.Regexp(t, fmt.Sprintf(`\{"kind":"event","of":"customer","customer":%q`, c.ID), got.Text)
-		require.NotContains(t, got.Text, c.Name)
-	}
-	require.Regexp(t, `\{"kind":"copy","workload":"web","vm":"web-01",.*"blocks":[1-9]`, got.Text)
-	require.Regexp(t, `\{"kind":"software","of":"temporal","version":"\d`, got.Text)
-	require.NotContains(t, got.Text, `"kind":"missing"`)
 }
 
 // listed wants a workflow in the list of the Temporal UI, filtered so.
