@@ -154,6 +154,7 @@ func TestFailuresInARowFailTheWatchBeforeItsTime(t *testing.T) {
 	require.Equal(t, "HTTP 503", v.LastAnswer)
 	require.Equal(t, 5, v.Samples)
 	require.Equal(t, 3, v.Errors)
+	require.Equal(t, []migration.Asked{{Probe: "http /healthz expecting 200", Good: 2, Failed: 3, Last: "HTTP 503"}}, v.Asked)
 }
 
 func TestFailuresWithGoodAnswersBetweenThemAreNotInARow(t *testing.T) {
@@ -366,7 +367,8 @@ func TestOnlyTheSamplesThatHaveABaselineAreCompared(t *testing.T) {
 			w := watched(&migration.Compare{ErrorRate: &migration.Bound{Times: 1, Plus: 0.02}, MinSamples: 100}, &Baseline{Samples: 100},
 				100-c.bad, c.bad, 0)
 			w.req.Slice.Health.Probes = append(w.req.Slice.Health.Probes, tcpProbe(1000))
-			w.good, w.inRow, w.last, w.unseen = append(w.good, 1), append(w.inRow, 0), append(w.last, ""), append(w.unseen, time.Time{})
+			w.good, w.bad, w.unseen = append(w.good, 1), append(w.bad, 0), append(w.unseen, time.Time{})
+			w.inRow, w.last = append(w.inRow, 0), append(w.last, "")
 			for range 900 {
 				w.add(1, c.tcp)
 			}

@@ -21,6 +21,7 @@ type watcher struct {
 	errors int
 	total  int
 	good   []int    // good answers, by probe
+	bad    []int    // failures, by probe
 	inRow  []int    // failures in a row, by probe
 	last   []string // last answer, by probe
 
@@ -34,7 +35,7 @@ const blindMost = 10 * time.Second
 // watcher finds where the customer's requests go.
 func (d *Doctor) watcher(ctx context.Context, req Question, say func(samples int)) (w *watcher, err error) {
 	n := len(req.Slice.Health.Probes)
-	w = &watcher{Doctor: d, req: req, say: say, good: make([]int, n), inRow: make([]int, n), last: make([]string, n),
+	w = &watcher{Doctor: d, req: req, say: say, good: make([]int, n), bad: make([]int, n), inRow: make([]int, n), last: make([]string, n),
 		unseen: make([]time.Time, n), blindMost: blindMost}
 	if len(req.Slice.Routes) == 0 {
 		return w, nil
@@ -77,6 +78,7 @@ func (w *watcher) add(i int, s sample) {
 		return
 	}
 	w.errors++
+	w.bad[i]++
 	w.inRow[i]++
 }
 
@@ -275,6 +277,9 @@ func (w *watcher) verdict(o migration.Outcome, why string, probe int) migration.
 	v := migration.Verdict{Outcome: o, Reason: why, At: time.Now(), Samples: w.total, Errors: w.errors, P95: b.P95, ErrorRate: b.ErrorRate}
 	if base := w.req.Baseline; base != nil {
 		v.BaselineP95, v.BaselineRate = base.P95, base.ErrorRate
+	}
+	for i, p := range w.req.Slice.Health.Probes {
+		v.Asked = append(v.Asked, migration.Asked{Probe: name(p), Good: w.good[i], Failed: w.bad[i], Last: w.last[i]})
 	}
 	if probe >= 0 {
 		v.Probe, v.LastAnswer = name(w.req.Slice.Health.Probes[probe]), w.last[probe]

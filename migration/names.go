@@ -52,6 +52,9 @@ func CheckID(plan, kind string) string { return "check/" + plan + "/" + kind }
 // DoctorID is the id of a Doctor workflow.
 func DoctorID(plan string) string { return "doctor/" + plan }
 
+// EvidenceID is the id of an Evidence workflow.
+func EvidenceID(plan, batch string) string { return "evidence/" + plan + "/" + batch }
+
 // OutboxID is the id of a plan's Outbox workflow.
 func OutboxID(plan string) string { return "outbox/" + plan }
 

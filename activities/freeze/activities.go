@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/drover-migration/drover/internal/heartbeat"
+	"github.com/drover-migration/drover/internal/version"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
 )
@@ -76,6 +77,10 @@ type Result struct {
 	Objects    int64                `json:"objects,omitempty"`    // files compared on both sides
 	Predicted  migration.Duration   `json:"predicted,omitempty"`  // fence to open, as the warm passes over files predict it; 0: unknown
 	Took       migration.FreezeTook `json:"took,omitzero"`
+	Verified   time.Time            `json:"verified,omitzero"` // all of Checked had been compared, by this worker's clock
+	Sealed     time.Time            `json:"sealed,omitzero"`   // by this worker's clock
+	Checked    []migration.Checked  `json:"checked,omitempty"` // by dataset, in the plan's order: databases, then files
+	Drover     string               `json:"drover,omitempty"`  // this worker's version
 }
 
 // Doubtful says that the origin may be sealed: only writing finds out what holds.
@@ -107,7 +112,7 @@ func (a *Activities) FreezeCustomer(ctx context.Context, req Request) (Result, e
 		activity.RecordHeartbeat(ctx, Beat{Step: p})
 	}}
 	defer f.release()
-	f.result.Step = migration.StepChecking
+	f.result.Step, f.result.Drover = migration.StepChecking, version.String()
 	err := f.open(ctx, a.pairs)
 	if err == nil {
 		err = f.run(ctx)

@@ -69,6 +69,7 @@ type State struct {
 	Outbox    int64                  `json:"outbox,omitempty"`    // when the outbox was started that has heard of what waits
 	Looked    time.Time              `json:"looked,omitzero"`     // when the last look at those that soak began
 	Blind     string                 `json:"blind,omitempty"`     // why nobody that soaks can be judged
+	Kept      string                 `json:"kept,omitempty"`      // where its signed evidence is
 }
 
 // Batch cuts its customers over together: it waits at its gate, tells them to go in a sliding
@@ -91,6 +92,7 @@ type batch struct {
 	tenants   state.BatchTenants
 	by        map[string]*member // Members by id
 	looking   bool               // at those that soak
+	ended     bool               // nothing more happens to anybody
 	retry     *mail.Wish
 	abort     *mail.Wish
 	dismissed *mail.Wish // the migration ends before the turn of this batch
@@ -201,6 +203,9 @@ func (b *batch) run(ctx workflow.Context) error {
 		if !b.Begun {
 			b.gather(ctx)
 		} else if over, err := b.goOn(ctx); over || err != nil {
+			if err == nil {
+				b.keepEvidence(ctx)
+			}
 			b.Post.Finish(ctx)
 			return err
 		}
@@ -673,7 +678,7 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 func (b *batch) takeBackAll(w mail.Wish) { b.TakeBack, b.retry = &w, nil }
 
 func (b *batch) approve(ctx workflow.Context, k migration.Command) {
-	b.Approvals = append(b.Approvals, migration.Event{At: workflow.Now(ctx), What: "approved", By: k.By, Why: k.Reason})
+	b.Approvals = append(b.Approvals, migration.Event{At: workflow.Now(ctx), What: "approved", By: k.By, Why: k.Reason, Command: &k})
 }
 
 // changed has the migration told: at once of a new phase, and of everything else within

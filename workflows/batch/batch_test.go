@@ -2,6 +2,7 @@ package batch
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/drover-migration/drover/activities/evidence"
 	"github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/roll"
@@ -67,6 +69,9 @@ type herd struct {
 	reports   []mail.BatchReport
 	commands  int
 	finalSays migration.BatchStatus
+	signs     bool // evidence of the batch is kept
+	refused   error
+	kept      []evidence.KeepRequest
 	tells     []migration.NoticeKind // what some rule of the plan names
 	news      []mail.News            // what the outbox has heard
 }
@@ -130,7 +135,22 @@ type shop struct{ h *herd }
 
 func (s *shop) LoadPlan(migration.SpecRef) (state.Plan, error) {
 	return state.Plan{Datasets: []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}}},
-		Policy: migration.Policy{MaxLag: migration.Duration(5 * time.Second), BackConcurrency: s.h.backSlots}, Told: s.h.tells}, nil
+		Policy:   migration.Policy{MaxLag: migration.Duration(5 * time.Second), BackConcurrency: s.h.backSlots},
+		Evidence: s.h.signs, Told: s.h.tells}, nil
+}
+
+// KeepEvidence loses its first answer: it is asked twice.
+func (s *shop) KeepEvidence(req evidence.KeepRequest) (evidence.KeepResult, error) {
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	s.h.kept = append(s.h.kept, req)
+	switch {
+	case s.h.refused != nil:
+		return evidence.KeepResult{}, s.h.refused
+	case len(s.h.kept) == 1:
+		return evidence.KeepResult{}, errors.New("connection reset by peer")
+	}
+	return evidence.KeepResult{At: "s3://state/wave.jsonl"}, nil
 }
 
 // LoadTenants has the nth customer be tenant n.

@@ -13,7 +13,7 @@ func (b *batch) status() migration.BatchStatus {
 	return migration.BatchStatus{
 		Name: b.in.Batch.Name, Phase: cmp.Or(b.Phase, migration.BatchWaiting), WaitingFor: b.Waiting, Reason: b.Reason, Since: b.Since,
 		Approvals: b.Approvals, Needs: b.in.Batch.Approvals, Window: b.in.Batch.Window, Ticket: b.in.Batch.Ticket, Counts: b.counts(),
-		MayDo: b.mayDo(),
+		MayDo: b.mayDo(), Evidence: b.Kept,
 	}
 }
 
@@ -67,6 +67,9 @@ func (b *batch) mayDo() []string {
 
 // allowed refuses a command that would do nothing or mean something else than the operator thinks.
 func (b *batch) allowed(name string, cmd migration.Command) error {
+	if b.ended {
+		return fmt.Errorf("batch %s has ended: %s does not apply", b.in.Batch.Name, name)
+	}
 	switch name {
 	case migration.UpdateApprove:
 		if len(b.Approvals) >= b.in.Batch.Approvals {

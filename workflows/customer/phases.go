@@ -26,8 +26,15 @@ func (c *customer) wait(ctx workflow.Context) {
 	c.obey(ctx)
 }
 
-// setOut begins the way to AWS.
+// setOut begins the way to AWS. What was judged of it there before stays with the Move that led to
+// it.
 func (c *customer) setOut(ctx workflow.Context) {
+	for i := len(c.Moves) - 1; i >= 0 && c.Verdict != nil; i-- {
+		if c.Moves[i].To == migration.AWS {
+			c.Moves[i].Verdict = c.Verdict
+			break
+		}
+	}
 	c.Go, c.Tries, c.Why, c.Verdict, c.Cause, c.Unrouted, c.Unjudged = false, 0, "", nil, "", "", false
 	c.Deferral = nil
 	c.Set(ctx, migration.CustomerMoving, migration.WaitNothing, "")
