@@ -4,8 +4,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 
+	"github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/mail"
 )
@@ -44,13 +46,14 @@ func TestACustomerThatWasHeldByHandIsNotLetGoByItsBatch(t *testing.T) {
 	require.Equal(t, migration.CustomerFinished, c.Phase)
 }
 
-// Before its first try a customer waits for its file passes, which do not answer here, for half a
-// minute.
+// Before its first try a customer's baseline is measured, here for half a minute.
 func TestWhatIsAskedBeforeTheFirstTryIsHonoured(t *testing.T) {
 	for name, want := range map[string]migration.CustomerPhase{migration.UpdateHold: migration.CustomerHeld,
 		migration.UpdateRollback: migration.CustomerRolledBack} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, 1, migration.OnPrem)
+			s.slice.Health.Compare = &migration.Compare{}
+			s.env.OnActivity("MeasureBaseline", mock.Anything, mock.Anything).After(30*time.Second).Return(health.Baseline{}, nil)
 			s.at(10*time.Second, func() { s.command(name) })
 			c := s.customer()
 			s.sound(c)

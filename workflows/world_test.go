@@ -305,7 +305,8 @@ func (w *world) FreezeCustomer(ctx context.Context, req freeze.Request) (freeze.
 	r := freeze.Result{Step: migration.StepChecking}
 	on := slices.DeleteFunc(slices.Clone(req.Slice.Databases), func(d migration.Dataset) bool { return d.Site() != req.Site })
 	trees := slices.DeleteFunc(slices.Clone(req.Slice.Files), func(d migration.Dataset) bool { return d.Site() != req.Site })
-	steps := []migration.MoveStep{migration.StepFencing, migration.StepDraining, migration.StepSealing, migration.StepOpening}
+	steps := []migration.MoveStep{migration.StepChecking, migration.StepFencing, migration.StepDraining, migration.StepSealing,
+		migration.StepOpening}
 	for _, step := range steps[slices.Index(steps, req.First) : slices.Index(steps, req.Last)+1] {
 		if step == migration.StepSealing && w.isCanceled() {
 			r.Reason = "canceled"
@@ -314,6 +315,14 @@ func (w *world) FreezeCustomer(ctx context.Context, req freeze.Request) (freeze.
 		r.Step = step
 		var err error
 		switch step {
+		case migration.StepChecking:
+			err = w.all(on, func(d migration.Dataset) error {
+				found, err := w.check(ctx, req, d)
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				r.Findings = append(r.Findings, found...)
+				return err
+			})
 		case migration.StepFencing:
 			r.Fenced, err = w.now(), w.all(on, func(d migration.Dataset) error { return w.fence(ctx, req, d) })
 		case migration.StepDraining:
@@ -334,7 +343,7 @@ func (w *world) FreezeCustomer(ctx context.Context, req freeze.Request) (freeze.
 		case err != nil:
 			r.Reason = work.Reason(err)
 		}
-		if r.Reason != "" {
+		if r.Reason != "" || len(r.Findings) > 0 {
 			break
 		}
 	}
@@ -520,19 +529,28 @@ func (w *world) ClaimTenant(ctx context.Context, req postgres.TenantMove) (postg
 	return w.step(ctx, "ClaimTenant", req, func(d *model.Database) migration.Word { return d.Claim(req.From, req.Try) })
 }
 
-// CheckTenant refuses what engine.Pair.Ready refuses: a database that is in the middle of
-// something.
-func (w *world) CheckTenant(ctx context.Context, req postgres.TenantMove) (postgres.Readiness, error) {
-	var out postgres.Readiness
-	_, err := w.step(ctx, "CheckTenant", req, func(d *model.Database) migration.Word {
-		out = postgres.Readiness{}
-		if r := d.Record(); !r.Side(req.From).Accepts() || r.Side(req.From.Other()).State != migration.Sealed {
-			out.Findings = []migration.Finding{{Severity: migration.Blocker, Subject: d.Name, Reason: "not at home", Remedy: "repair"}}
+// check refuses what engine.Pair.Ready refuses: a database that is in the middle of something. A
+// call that fails, but not for good, is made again.
+func (w *world) check(ctx context.Context, req freeze.Request, on migration.Dataset) (out []migration.Finding, err error) {
+	d := w.db(on.Name)
+	for range checkPatience {
+		var word migration.Word
+		word, err = w.do(ctx, "CheckTenant", d.Name, req.From, func() migration.Word {
+			out = nil
+			if r := d.Record(); !r.Side(req.From).Accepts() || r.Side(req.From.Other()).State != migration.Sealed {
+				out = []migration.Finding{{Severity: migration.Blocker, Subject: d.Name, Reason: "not at home", Remedy: "repair"}}
+			}
+			return ""
+		})
+		if word != migration.WordBusy && !errors.Is(err, errNetwork) {
+			break
 		}
-		return ""
-	})
+	}
 	return found(w, &out), err
 }
+
+// checkPatience is how often FreezeCustomer makes a check.
+const checkPatience = 12
 
 // found copies what a call has found: one that comes back later finds again.
 func found[T any](w *world, out *T) T {
@@ -573,12 +591,12 @@ func (w *world) FindMachines(context.Context, health.DestinationRequest) ([]any,
 	return nil, nil
 }
 
-func (w *world) CheckDestination(context.Context, health.DestinationRequest) (health.DestinationResult, error) {
-	return health.DestinationResult{}, nil
-}
-
 func (w *world) LoadCustomer(context.Context, state.LoadCustomerRequest) (migration.CustomerSlice, error) {
 	return w.slice, nil
+}
+
+func (w *world) MeasureBaseline(context.Context, health.WatchRequest) (health.Baseline, error) {
+	return health.Baseline{P95: 0.02, Samples: 20}, nil
 }
 
 // WatchHealth says pass or fail, and nothing is wrong on premises.

@@ -95,18 +95,14 @@ func TestEveryActivityMayRunTwice(t *testing.T) {
 	require.Positive(t, lag.Back)
 
 	move := postgres.TenantMove{PostgresRef: ref, Customer: "acme", Tenant: 1, From: migration.OnPrem,
-		Try:   migration.Try{Token: 1, Owner: uuid.NewString()},
-		Lease: migration.Duration(5 * time.Second), MaxLag: migration.Duration(5 * time.Second)}
-	ready := twice[postgres.Readiness](t, env, a.CheckTenant, move)
-	require.Empty(t, ready.Findings)
-	require.Positive(t, ready.PredictedFreeze)
+		Try: migration.Try{Token: 1, Owner: uuid.NewString()}}
 	word := func(step any, req postgres.TenantMove) migration.Word {
 		return twice[postgres.StepResult](t, env, step, req).Word
 	}
 	pair, err := pairs.Open(t.Context(), ref.Plan, ref.Dataset, ref.Target)
 	require.NoError(t, err)
 	frozen := func(req postgres.TenantMove) *engine.Freeze {
-		f := pair.Freeze(engine.Attempt{From: req.From, Tenant: req.Tenant, Try: req.Try, Lease: req.Lease.D()})
+		f := pair.Freeze(engine.Attempt{From: req.From, Tenant: req.Tenant, Try: req.Try, Lease: 5 * time.Second})
 		r, err := f.Fence(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, migration.WordFenced, r.Word)

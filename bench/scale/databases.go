@@ -65,12 +65,6 @@ func (d databases) NoteTenant(ctx context.Context, req postgres.NoteRequest) (r 
 	})
 }
 
-// CheckTenant predicts a freeze.
-func (d databases) CheckTenant(ctx context.Context, _ postgres.TenantMove) (r postgres.Readiness, err error) {
-	r.PredictedFreeze = migration.Duration(warm.p50+frozen.p50) * 1e6
-	return r, d.beating(ctx, ms(255, 624), nothing)
-}
-
 // OpenTenant opens a database after the first.
 func (d databases) OpenTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
 	return d.step(ctx, stepOpen, req)
@@ -99,7 +93,7 @@ func (d databases) ClaimTenant(ctx context.Context, req postgres.TenantMove) (po
 func (d databases) step(ctx context.Context, step string, req postgres.TenantMove) (postgres.StepResult, error) {
 	var a Answer
 	err := d.short(ctx, single, func() error {
-		return d.ask("Step", StepArgs{Step: step, Tenant: req.Tenant, From: req.From, Try: req.Try, Lease: req.Lease.D()}, &a)
+		return d.ask("Step", StepArgs{Step: step, Tenant: req.Tenant, From: req.From, Try: req.Try}, &a)
 	})
 	return postgres.StepResult{Word: a.Word, At: a.At}, err
 }

@@ -64,6 +64,8 @@ type State struct {
 	Round     int                    `json:"round"`              // grows by every retry
 	Looked    time.Time              `json:"looked,omitzero"`    // when the last look at those that soak began
 	Blind     string                 `json:"blind,omitempty"`    // why nobody that soaks can be judged
+	Aside     []string               `json:"aside,omitempty"`    // who moves, as the passes over files were told
+	AsideTold bool                   `json:"asideTold"`          // they know: what an earlier run of the batch had told them does not hold
 }
 
 // Batch cuts its customers over together: it waits at its gate, tells them to go in a sliding
@@ -98,7 +100,7 @@ func newBatch(in Input) *batch {
 		b.know(b.Members)
 		return b
 	}
-	b.State = State{Incidents: in.Incidents, Turn: in.Turn, Was: in.Was}
+	b.State = State{Incidents: in.Incidents, Turn: in.Turn, Was: in.Was, AsideTold: in.Was == nil}
 	if in.Was != nil {
 		b.Approvals = in.Was.Approvals
 	}
@@ -191,6 +193,7 @@ func (b *batch) run(ctx workflow.Context) error {
 	workflow.Go(background, b.report)
 	workflow.Go(background, b.watchSoak)
 	workflow.Go(background, b.bringHome)
+	workflow.Go(background, b.stepAside)
 	for {
 		if !b.Begun {
 			b.gather(ctx)
@@ -214,7 +217,7 @@ func (b *batch) run(ctx workflow.Context) error {
 // delivered once more. What comes from now on counts.
 func (b *batch) wasReset(ctx workflow.Context) {
 	mail.Redelivered(ctx, signals...)
-	b.Deaf, b.Reset, b.Gathered, b.Begun, b.Was = false, true, 0, false, nil
+	b.Deaf, b.Reset, b.Gathered, b.Begun, b.Was, b.AsideTold = false, true, 0, false, nil, false
 	b.TakeBack, b.retry, b.abort, b.dismissed = nil, nil, nil, nil
 	b.know(newMembers(b.in.Batch))
 }

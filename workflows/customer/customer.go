@@ -73,7 +73,6 @@ type customer struct {
 	slice migration.CustomerSlice
 	State
 
-	asked    map[string]bool // datasets whose passes have stepped aside
 	wasReset bool
 	fresh    bool // where it was reset: it had not been told to go
 
@@ -81,7 +80,7 @@ type customer struct {
 }
 
 func newCustomer(in Input) *customer {
-	c := &customer{in: in, asked: map[string]bool{}}
+	c := &customer{in: in}
 	switch {
 	case in.State != nil:
 		c.State = *in.State
@@ -138,8 +137,6 @@ func (c *customer) setup(ctx workflow.Context) error {
 		}
 	})
 	mail.Listen(ctx, mail.SignalTrouble, "An audit found that its fences are not as they must be.", c.hearTrouble)
-	mail.Listen(ctx, mail.SignalYielded, "A file pass has stepped aside.",
-		func(_ workflow.Context, y mail.Yielded) { c.asked[y.Dataset] = true })
 	command := func(k kind, name, description string) status.Command {
 		return status.Command{
 			Name: name, Description: description, Allowed: func(cmd migration.Command) error { return c.allowed(name, cmd) },
@@ -237,7 +234,7 @@ func (c *customer) mustRenew(ctx workflow.Context) bool {
 }
 
 // signals are all that a customer listens to.
-var signals = []string{mail.SignalGo, mail.SignalBack, mail.SignalAbort, mail.SignalDismiss, mail.SignalYielded, mail.SignalAsk,
+var signals = []string{mail.SignalGo, mail.SignalBack, mail.SignalAbort, mail.SignalDismiss, mail.SignalAsk,
 	mail.SignalTrouble, mail.SignalSeen}
 
 // begin reads what the plan says of this customer. One that does not go on from an earlier run has
@@ -261,7 +258,7 @@ func (c *customer) begin(ctx workflow.Context) error {
 	if c.Resume = ""; c.in.Was != nil {
 		c.Note(ctx, "started again: it was terminated while "+string(c.in.Was.Phase), migration.Command{})
 	}
-	c.SetDetails(ctx, migration.CustomerFinding, migration.WaitData) // nobody is told before it is known
+	c.SetDetails(ctx, migration.CustomerFinding, migration.WaitData, "") // nobody is told before it is known
 	return nil
 }
 

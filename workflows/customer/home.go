@@ -69,8 +69,7 @@ func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
 		c.BackSince = m.Since
 	}
 	c.Resume, c.wasReset = "", false
-	if c.Token > 0 { // the Move that asked the passes over its files to step aside is no more, and may have ended before it set the route
-		c.release(ctx)
+	if c.Token > 0 { // its last Move is no more, and may have ended before it set the route
 		switch phase {
 		case migration.CustomerBaking, migration.CustomerRolledBack, migration.CustomerHeld, migration.CustomerFinished:
 			c.Unrouted = c.routedHere(ctx, work.RouteLimit)

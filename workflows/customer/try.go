@@ -11,16 +11,14 @@ import (
 
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/home"
-	"github.com/drover-migration/drover/workflows/mail"
 	"github.com/drover-migration/drover/workflows/move"
 	"github.com/drover-migration/drover/workflows/status"
 	"github.com/drover-migration/drover/workflows/work"
 )
 
 const (
-	tryPause      = time.Second // before the second try of a Move; doubles
-	tryPauseMost  = 30 * time.Second
-	yieldPatience = 30 * time.Second // how long a running pass may take to step aside for a Move
+	tryPause     = time.Second // before the second try of a Move; doubles
+	tryPauseMost = 30 * time.Second
 )
 
 // end is how the tries of a Move ended.
@@ -36,8 +34,6 @@ const (
 // else. Before each try it settles what an earlier one left between its steps. Why the last one
 // failed is in c.Why.
 func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) end {
-	c.yield(ctx)
-	defer func() { c.release(ctx) }()
 	for {
 		rec, err := c.settledHome(ctx, "an earlier try did not finish")
 		if err != nil {
@@ -116,29 +112,4 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 	c.Note(ctx, fmt.Sprintf("homed on %s, frozen for %s, predicted %s", to, result.Freeze.D().Round(time.Millisecond),
 		result.Predicted.D().Round(time.Millisecond)), migration.Command{})
 	return true
-}
-
-// yield asks the file passes over this customer's data to step aside, and waits until they have.
-func (c *customer) yield(ctx workflow.Context) {
-	for _, d := range c.slice.Files {
-		c.asked[d.Name] = false
-		c.Tell(ctx, migration.ReplicationID(c.in.Spec.Plan, d.Name), mail.SignalYield,
-			mail.Yield{Customer: c.in.ID, ReplyTo: migration.CustomerID(c.in.Spec.Plan, c.in.ID)})
-	}
-	// A pass that does not answer is no danger (its late writes are conditional), only slow: the
-	// Move's own last pass decides.
-	work.AwaitFor(ctx, yieldPatience, "until the passes over the files step aside", func() bool {
-		for _, d := range c.slice.Files {
-			if !c.asked[d.Name] {
-				return c.wanted()
-			}
-		}
-		return true
-	})
-}
-
-func (c *customer) release(ctx workflow.Context) {
-	for _, d := range c.slice.Files {
-		c.Tell(ctx, migration.ReplicationID(c.in.Spec.Plan, d.Name), mail.SignalRelease, mail.Release{Customer: c.in.ID})
-	}
 }

@@ -18,9 +18,7 @@ const (
 	SignalPiece   = "piece"   // Workload, Replication -> Migration
 	SignalPause   = "pause"   // Migration -> Batch; Batch -> Migration when an operator canceled it
 	SignalAsk     = "ask"     // Migration -> Batch, Workload, Replication; Batch -> Customer: are you there
-	SignalYield   = "yield"   // Customer -> Replication: step aside
-	SignalYielded = "yielded" // Replication -> Customer: stepped aside
-	SignalRelease = "release" // Customer -> Replication: the Move is over
+	SignalAside   = "aside"   // Batch -> Replication: who moves
 	SignalStop    = "stop"    // Migration -> Replication
 	SignalTrouble = "trouble" // Replication -> Customer: its fences are not as they must be
 	SignalSeen    = "seen"    // Batch -> Customer: what a look at those that soak has found
@@ -75,21 +73,13 @@ type PieceReport struct {
 	Stop  bool                  `json:"stop,omitempty"` // no further customer may move: Piece.Detail says why
 }
 
-// Yield asks a Replication to leave one customer's data alone.
-type Yield struct {
-	Customer string `json:"customer"`
-	ReplyTo  string `json:"replyTo"` // workflow id
-}
-
-// Yielded says that no pass touches the customer's data now.
-type Yielded struct {
-	Dataset  string `json:"dataset"`
-	Customer string `json:"customer"`
-}
-
-// Release gives a customer's data back to the passes, which go away from its home.
-type Release struct {
-	Customer string `json:"customer"`
+// Aside names those of a batch's customers whose data is a Move's, and no pass may touch. Everybody
+// else's may be copied, away from their home. A pass that has not heard it yet is no danger (its late
+// writes are conditional), only slow.
+type Aside struct {
+	Order     Order    `json:"order"`
+	Batch     string   `json:"batch"`
+	Customers []string `json:"customers"`
 }
 
 // Pause stops and starts the admission of customers. It is sent again with every roll call.

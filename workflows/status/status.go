@@ -69,10 +69,11 @@ func (s *Status[P]) Set(ctx workflow.Context, phase P, waiting migration.Waiting
 	}
 }
 
-// SetDetails is Set without the search attributes: each of them is a write of the server's, for
-// which a frozen customer would wait.
-func (s *Status[P]) SetDetails(ctx workflow.Context, phase P, waiting migration.Waiting) {
+// SetDetails is Set without the search attributes: each change of them is a write to the list of
+// workflows, for which a frozen customer would wait.
+func (s *Status[P]) SetDetails(ctx workflow.Context, phase P, waiting migration.Waiting, reason string) {
 	s.enter(ctx, phase, waiting)
+	s.Reason = reason
 	s.Show(ctx)
 }
 

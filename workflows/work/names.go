@@ -22,7 +22,6 @@ var (
 	Freezer  *freeze.Activities
 	Health   *health.Activities
 	Postgres *postgres.Activities
-	Probes   *health.Probes
 	Roll     *roll.Activities
 	State    *state.Activities
 	Traffic  *traffic.Activities
