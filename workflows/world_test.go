@@ -316,6 +316,9 @@ func (w *world) FreezeCustomer(ctx context.Context, req freeze.Request) (freeze.
 		var err error
 		switch step {
 		case migration.StepChecking:
+			if req.Note != nil && on[0].Name == w.dbs[0].Name {
+				_, _ = w.ask(ctx, "WriteNote", on[0].Name, func() migration.Word { return w.dbs[0].WriteNote(req.From, *req.Note) })
+			}
 			err = w.all(on, func(d migration.Dataset) error {
 				found, err := w.check(ctx, req, d)
 				w.mu.Lock()
@@ -620,6 +623,8 @@ type stage struct {
 	last   migration.CustomerStatus // as the customer reported to its batch; its Until only while it soaks
 	order  mail.Order               // of that report
 	looked bool                     // the batch has looked since the soak began
+	notes  *mail.SoakNotes          // that the customer wants written
+	mute   bool                     // nothing that its batch wants noted is
 }
 
 // tester is a *testing.T, or rapid's.
@@ -675,7 +680,7 @@ func (s *stage) heard(r mail.CustomerReport) {
 		return
 	}
 	c := r.Status
-	s.order = r.Order
+	s.order, s.notes = r.Order, r.Soak
 	began := c.Phase == migration.CustomerSoaking && !s.last.Until.Equal(c.Until)
 	if s.last = c; c.Phase != migration.CustomerSoaking {
 		s.last.Until = time.Time{}
@@ -714,6 +719,9 @@ func (s *stage) lookAtSoak(until time.Time) {
 		seen.Unwell = &migration.Verdict{Outcome: s.verdict, Reason: "as the test says"}
 	case home == migration.AWS && !s.now().Before(until):
 		seen.Over = true
+		seen.Noted = !s.mute && s.dbs[0].WriteNote(migration.AWS, s.notes.Over) == migration.WordNoted
+	case !s.mute:
+		s.dbs[0].WriteNote(migration.AWS, s.notes.Begun)
 	}
 	s.env.SignalWorkflow(mail.SignalSeen, seen)
 	s.lookAgain(until)

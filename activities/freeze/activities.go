@@ -72,6 +72,9 @@ type Request struct {
 	// Machines are what serves the customer at the destination, for the check at the site of its first
 	// database; elsewhere none is asked.
 	Machines []health.Machines `json:"machines,omitempty"`
+	// Note is what to remember of the customer at its origin. The check writes it, into its first
+	// database, and nothing depends on that.
+	Note *migration.Note `json:"note,omitempty"`
 }
 
 // Result is how far the steps came.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"go.temporal.io/sdk/activity"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/drover-migration/drover/migration"
@@ -22,6 +23,7 @@ const (
 	checkLeast     = 30 * time.Second       // all together, however little lag the plan allows
 	checkPause     = 50 * time.Millisecond  // before the second attempt; grows by half
 	checkPauseMost = 500 * time.Millisecond // before any
+	notePatience   = 10 * time.Second       // with a note: nothing depends on it
 )
 
 // lasting are the errors of a check that another attempt would meet again.
@@ -29,7 +31,7 @@ var lasting = []error{engine.ErrNotPrepared, engine.ErrObserving, engine.ErrOthe
 
 // check asks everything that can be asked before anything is touched: each database at the site
 // whether the customer can leave its home, and the machines of the destination whether they serve
-// it. It only reads, but for a beat. What fails is asked again: a connection that was lost costs no
+// it. It writes a beat, and the note, and nothing else. What fails is asked again: a connection that was lost costs no
 // try.
 func (f *freezing) check(ctx context.Context) error {
 	attempt := checkOver + f.req.Slice.Policy.MaxLag.D()
@@ -50,6 +52,9 @@ func (f *freezing) check(ctx context.Context) error {
 			return err
 		})
 	}
+	if first := slices.IndexFunc(f.databases, func(d *database) bool { return d.first }); first >= 0 && f.req.Note != nil {
+		g.Go(func() error { f.note(gctx, f.databases[first]); return nil })
+	}
 	if len(f.req.Machines) > 0 && slices.ContainsFunc(f.databases, func(d *database) bool { return d.first }) {
 		g.Go(func() (err error) {
 			found[len(f.databases)], err = again(gctx, 0, func(ctx context.Context) ([]migration.Finding, error) {
@@ -61,6 +66,18 @@ func (f *freezing) check(ctx context.Context) error {
 	err := g.Wait()
 	f.result.Findings = slices.Concat(found...)
 	return err
+}
+
+// note has the origin remember what the request says of the customer.
+func (f *freezing) note(ctx context.Context, d *database) {
+	ctx, cancel := context.WithTimeout(ctx, notePatience)
+	defer cancel()
+	_, err := again(ctx, 0, func(ctx context.Context) (migration.Word, error) {
+		return d.pair.WriteNote(ctx, f.req.From, f.req.Slice.Customer.Tenant, *f.req.Note)
+	})
+	if err != nil && activity.IsActivity(ctx) {
+		activity.GetLogger(ctx).Warn("not noted in the customer's data", "customer", f.req.Slice.Customer.ID, "error", err)
+	}
 }
 
 // again asks until it is answered, or ctx ends: then the last error counts. One attempt takes no

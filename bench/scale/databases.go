@@ -53,6 +53,9 @@ func (d databases) ReadHomes(ctx context.Context, req postgres.ReadHomesRequest)
 		r.Homes = make(map[int64]migration.Homed, len(all))
 		for tenant, h := range all {
 			r.Homes[tenant] = h.Homed()
+			if h.Token() == 0 && h.OnPrem.Note.N == 0 {
+				r.New = append(r.New, tenant)
+			}
 		}
 		return err
 	})
@@ -62,6 +65,23 @@ func (d databases) ReadHomes(ctx context.Context, req postgres.ReadHomesRequest)
 func (d databases) NoteTenant(ctx context.Context, req postgres.NoteRequest) (r postgres.StepResult, err error) {
 	return r, d.short(ctx, ms(33, 91), func() error {
 		return d.ask("Note", NoteArgs{Tenant: req.Tenant, Side: req.Side, Note: req.Note}, &r.Word)
+	})
+}
+
+// NoteTenants remembers what several want to be remembered.
+func (d databases) NoteTenants(ctx context.Context, req postgres.NotesRequest) (r postgres.NotesResult, err error) {
+	return r, d.short(ctx, ms(33, 91), func() error {
+		r.Noted = nil
+		for _, n := range req.Notes {
+			var word migration.Word
+			if err := d.ask("Note", NoteArgs{Tenant: n.Tenant, Side: req.Side, Note: n.Note}, &word); err != nil {
+				return err
+			}
+			if word == migration.WordNoted {
+				r.Noted = append(r.Noted, n.Tenant)
+			}
+		}
+		return nil
 	})
 }
 

@@ -37,6 +37,10 @@ func (f freezer) FreezeCustomer(ctx context.Context, req freeze.Request) (freeze
 		for f.call(ctx, check, nothing) != nil && ctx.Err() == nil { // as the real one asks again
 		}
 		r.Predicted = migration.Duration(warm.p50+frozen.p50) * 1e6
+		if req.Note != nil {
+			var word migration.Word
+			_ = f.ask("Note", NoteArgs{Tenant: req.Slice.Customer.Tenant, Side: req.From, Note: *req.Note}, &word) // nothing depends on it
+		}
 		first = migration.StepFencing
 	}
 	if err := f.call(ctx, warm, nothing); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/customer"
 	"github.com/drover-migration/drover/workflows/mail"
 	"github.com/drover-migration/drover/workflows/roll"
 	"github.com/drover-migration/drover/workflows/status"
@@ -171,13 +172,12 @@ func (b *batch) run(ctx workflow.Context) error {
 	if b.Deaf {
 		b.wasReset(ctx)
 	}
-	l := work.Question.In(ctx, "read the plan")
-	if err := workflow.ExecuteActivity(l, work.State.LoadPlan, b.in.Spec).Get(l, &b.plan); err != nil {
+	if err := work.Question.Ask(ctx, "read the plan", work.State.LoadPlan, b.in.Spec, &b.plan); err != nil {
 		return err
 	}
 	req := state.LoadTenantsRequest{Spec: b.in.Spec, Batch: b.in.Batch.Name}
-	l = work.Question.In(ctx, "read whom to ask where the batch's customers are homed")
-	if err := workflow.ExecuteActivity(l, work.State.LoadTenants, req).Get(l, &b.tenants); err != nil {
+	if err := work.Question.Ask(ctx, "read whom to ask where the batch's customers are homed", work.State.LoadTenants, req,
+		&b.tenants); err != nil {
 		return err
 	}
 	switch {
@@ -408,6 +408,9 @@ func (b *batch) cutOver(ctx workflow.Context) {
 		for b.mayAdmit(ctx) {
 			m := b.open(ctx)
 			m.Told, m.Released = true, false
+			if m.is(migration.CustomerWaiting) { // it does not report what it has just been told
+				m.Status = customer.SetsOut(m.Status, workflow.Now(ctx))
+			}
 			b.tellCustomer(ctx, m, mail.SignalGo, mail.Go{Round: b.Round})
 		}
 		if b.tally().settled() {
@@ -630,6 +633,9 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 	}
 	was := m.Status
 	m.Order, m.Status = r.Order, r.Status
+	if r.Soak == nil || m.Soak == nil || *m.Soak != *r.Soak {
+		m.Soak, m.Noted = r.Soak, false
+	}
 	if m.Status.Home == migration.OnPrem && b.Phase != migration.BatchTakingBack {
 		m.Recalled = nil
 	}

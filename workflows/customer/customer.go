@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/health"
@@ -22,7 +23,10 @@ type Input struct {
 	ID    string            `json:"id"`
 	Batch string            `json:"batch"`
 	Was   *memory           `json:"was,omitempty"` // as it last reported, where its batch starts it again
-	State *State            `json:"state,omitempty"`
+	// Untouched says that its data knows nothing of it, as its batch has read for all of its customers
+	// just before it started them: it waits at home.
+	Untouched bool   `json:"untouched,omitempty"`
+	State     *State `json:"state,omitempty"`
 }
 
 // State is what a customer's story needs to go on.
@@ -55,6 +59,7 @@ type State struct {
 	Unrouted   string                 `json:"unrouted,omitempty"` // why its route does not follow its home
 	Seen       *mail.Seen             `json:"seen,omitempty"`     // what its batch has seen of it in its soak, and nothing has followed from yet
 	Trouble    string                 `json:"trouble,omitempty"`  // what an audit found last; it holds the customer once
+	Soak       *mail.SoakNotes        `json:"soak,omitempty"`     // of the soak under way
 }
 
 // Customer owns one customer from submit to the end of its soak. It serialises the Moves, watches
@@ -75,6 +80,7 @@ type customer struct {
 
 	wasReset bool
 	fresh    bool // where it was reset: it had not been told to go
+	known    bool // its batch has said itself what changes next
 
 	routeAgain time.Duration // until the route of a customer that rests is set again, where it does not follow
 }
@@ -93,7 +99,7 @@ func newCustomer(in Input) *customer {
 }
 
 func (c *customer) setup(ctx workflow.Context) error {
-	c.Hooks = status.Hooks{Describe: c.describe, MayDo: c.mayDo, Changed: c.report}
+	c.Hooks = status.Hooks{Describe: c.describe, MayDo: c.mayDo, Changed: c.changed, Attributes: c.attributes}
 	err := workflow.SetQueryHandlerWithOptions(ctx, migration.QueryStatus, func() (migration.CustomerStatus, error) {
 		s := c.status()
 		s.Timeline, s.Notes = c.Timeline, c.Remarks
@@ -245,14 +251,18 @@ func (c *customer) begin(ctx workflow.Context) error {
 		c.fresh = c.in.State == nil && !c.Go
 		c.Deaf, c.Go, c.Orders = false, false, orders{}
 	}
-	l := work.Question.In(ctx, "read the plan's slice of "+c.in.ID)
-	if err := workflow.ExecuteActivity(l, work.State.LoadCustomer, state.LoadCustomerRequest{Spec: c.in.Spec, Customer: c.in.ID}).Get(l,
-		&c.slice); err != nil {
+	if err := work.Question.Ask(ctx, "read the plan's slice of "+c.in.ID, work.State.LoadCustomer,
+		state.LoadCustomerRequest{Spec: c.in.Spec, Customer: c.in.ID}, &c.slice); err != nil {
 		return err
 	}
 	if c.in.State != nil && !c.wasReset {
 		c.Show(ctx)
 		c.report(ctx)
+		return nil
+	}
+	if c.in.Untouched && !c.wasReset { // its batch knows, and it was started as one that waits
+		c.Home = migration.OnPrem
+		c.SetDetails(ctx, migration.CustomerWaiting, migration.WaitBatch, "")
 		return nil
 	}
 	if c.Resume = ""; c.in.Was != nil {
@@ -262,8 +272,16 @@ func (c *customer) begin(ctx workflow.Context) error {
 	return nil
 }
 
+// attributes are the search attributes of the customer besides those of its phase.
+func (c *customer) attributes() []temporal.SearchAttributeUpdate {
+	if c.Home == migration.NoHome {
+		return []temporal.SearchAttributeUpdate{status.AttrHome.ValueUnset()}
+	}
+	return []temporal.SearchAttributeUpdate{status.AttrHome.ValueSet(string(c.Home))}
+}
+
 func (c *customer) upsertHome(ctx workflow.Context) {
-	if err := workflow.UpsertTypedSearchAttributes(ctx, status.AttrHome.ValueSet(string(c.Home))); err != nil {
+	if err := workflow.UpsertTypedSearchAttributes(ctx, c.attributes()...); err != nil {
 		workflow.GetLogger(ctx).Warn("search attributes were not updated", "error", err)
 	}
 }

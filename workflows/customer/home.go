@@ -84,12 +84,12 @@ func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
 	case migration.CustomerWaiting:
 		c.Set(ctx, phase, migration.WaitBatch, "")
 	case migration.CustomerMoving:
+		c.Go = c.Go && !began // it has been told, and is on its way
 		c.Set(ctx, phase, migration.WaitNothing, c.Why)
 	case migration.CustomerBaking:
 		c.arrived(ctx)
 	case migration.CustomerSoaking:
-		waits, reason := Soaks("")
-		c.Set(ctx, phase, waits, reason)
+		c.soaks(ctx)
 	case migration.CustomerMovingBack:
 		c.Set(ctx, phase, migration.WaitNothing, why)
 	case migration.CustomerRolledBack:

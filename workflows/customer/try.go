@@ -82,14 +82,17 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 	token := c.Token + 1
 	c.Token = token + 1 // a Move resolves its doubts under the token after its own
 	in := move.Input{Spec: c.in.Spec, Slice: c.slice, From: to.Other(), To: to, Token: token}
+	if to == migration.AWS && len(c.slice.Databases) > 0 { // on the way home it has been noted
+		note := c.noted(c.memory())
+		in.Note = &note
+	}
 	cctx := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: migration.MoveID(c.in.Spec.Plan, c.in.ID, token), TaskQueue: migration.QueueFreeze,
 		WorkflowTaskTimeout: work.MovePatience, WaitForCancellation: true,
 		ParentClosePolicy: enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
 		StaticSummary:     fmt.Sprintf("%s to %s, try %d", c.in.ID, to, c.Tries),
 		TypedSearchAttributes: temporal.NewSearchAttributes(status.AttrPlan.ValueSet(c.in.Spec.Plan), status.AttrCustomer.ValueSet(c.in.ID),
-			status.AttrBatch.ValueSet(c.in.Batch), status.AttrPhase.ValueSet(string(migration.StepChecking)),
-			status.AttrWaiting.ValueSet(string(migration.WaitNothing)), status.AttrHome.ValueSet(string(c.Home))),
+			status.AttrBatch.ValueSet(c.in.Batch), status.AttrHome.ValueSet(string(c.Home))),
 	})
 	var result migration.MoveResult
 	if err := workflow.ExecuteChildWorkflow(cctx, move.Move, in).Get(cctx, &result); err != nil {
@@ -105,7 +108,7 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 		c.Note(ctx, fmt.Sprintf("try %d to %s %s while %s", c.Tries, to, result.Outcome, result.Step), migration.Command{Reason: c.Why})
 		return false
 	}
-	c.setHome(ctx, to)
+	c.Home = to // the list of workflows hears it with the phase that follows
 	c.Stay, c.Notes, c.Unrouted = token, 0, result.Unrouted
 	c.Moves = append(c.Moves, result)
 	measured(ctx, result)

@@ -56,6 +56,13 @@ type CustomerReport struct {
 	Order  Order                    `json:"order"`
 	Status migration.CustomerStatus `json:"status"` // without timeline
 	Round  int                      `json:"round"`  // of the batch, that the customer has heard of
+	Soak   *SoakNotes               `json:"soak,omitempty"`
+}
+
+// SoakNotes are what a customer that soaks has its batch note beside its fence, with those of others.
+type SoakNotes struct {
+	Begun migration.Note `json:"begun"` // that it soaks
+	Over  migration.Note `json:"over"`  // that it has finished; a later note of the customer's own comes after it
 }
 
 // BatchReport is a Batch's news for its Migration.
@@ -100,6 +107,7 @@ type Seen struct {
 	Elsewhere bool               `json:"elsewhere,omitempty"` // its data says that it is not homed on AWS
 	Unwell    *migration.Verdict `json:"unwell,omitempty"`    // it goes home for it
 	Over      bool               `json:"over,omitempty"`      // its soak has ended, and all was well
+	Noted     bool               `json:"noted,omitempty"`     // its data says so: SoakNotes.Over stands
 	Trouble   string             `json:"trouble,omitempty"`   // what somebody has to look at; the soak goes on
 }
 

@@ -93,7 +93,7 @@ func (m *move) ask(ctx workflow.Context, r round, machines []health.Machines) er
 		c := work.Freeze.At(ctx, site, fmt.Sprintf("freeze %s: %s to %s", m.Slice.Customer.ID, r.first, r.last))
 		req := freeze.Request{Spec: m.Spec, Slice: m.Slice, From: m.From, Try: m.try.Try, Site: site, First: r.first, Last: r.last}
 		if r.first == migration.StepChecking {
-			req.Machines = machines
+			req.Machines, req.Note = machines, m.Input.Note
 		}
 		asked[i] = workflow.ExecuteActivity(c, work.Freezer.FreezeCustomer, req)
 	}

@@ -23,6 +23,7 @@ type Input struct {
 	From  migration.Side          `json:"from"`
 	To    migration.Side          `json:"to"`
 	Token int64                   `json:"token"`
+	Note  *migration.Note         `json:"note,omitempty"` // to be written beside the fence at the origin, before anything is touched
 }
 
 // Move moves one customer from one side to the other, or leaves it where it is: there is no third

@@ -56,6 +56,10 @@ var (
 	// SoakQuestion asks a database where those that soak are homed. It never lies before a freeze.
 	SoakQuestion = There{work{queue: migration.SiteQueue, attempt: questionAttempt, total: 30 * time.Second, begin: takenWithin,
 		retry: hurried(time.Second, 5*time.Second)}}
+	// Beginning asks a database once where all customers of a batch are homed, before they are started.
+	// They do not wait for it long.
+	Beginning = There{work{queue: migration.SiteQueue, attempt: 5 * time.Second, total: 5 * time.Second, begin: 2 * time.Second,
+		retry: hurried(200*time.Millisecond, time.Second)}}
 	// Survey is a question next to a site's data, or a change of its setup, that may take minutes.
 	Survey = There{work{queue: migration.SiteQueue, attempt: 10 * time.Minute, heartbeat: time.Minute, retry: patient(30 * time.Second),
 		finishes: true}}
