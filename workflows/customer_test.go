@@ -65,6 +65,30 @@ func TestWhatIsAskedBeforeTheFirstTryIsHonoured(t *testing.T) {
 	}
 }
 
+// A customer does not read its home again when it sets out. Where its data has moved meanwhile, its
+// Move touches nothing, and the customer goes on from there.
+func TestACustomerWhoseDataHasMovedSinceItWasReadGoesOnFromThere(t *testing.T) {
+	forEach(t, func(t *testing.T, n int) {
+		s := newStage(t, n, migration.OnPrem)
+		s.goes = time.Minute
+		s.at(30*time.Second, func() {
+			require.Equal(t, migration.OnPrem, s.says().Home)
+			for _, d := range s.dbs {
+				try := migration.Try{Token: 5, Owner: "another"}
+				d.Fence(migration.OnPrem, try, time.Minute)
+				d.Deliver(migration.OnPrem)
+				d.Seal(migration.OnPrem, try)
+				require.Equal(t, migration.WordOpen, d.Open(migration.AWS, try))
+			}
+		})
+		c := s.customer()
+		s.sound(c)
+		require.Equal(t, migration.CustomerFinished, c.Phase, s.story())
+		require.Equal(t, migration.AWS, c.Home)
+		require.Zero(t, s.seen[call{step: "FenceTenant", on: "orders"}], s.story())
+	})
+}
+
 func TestAHoldThatARollbackOvertookIsForgotten(t *testing.T) {
 	s := newStage(t, 1, migration.OnPrem)
 	s.at(10*time.Second, func() {

@@ -260,6 +260,7 @@ func TestACustomerIsCheckedBeforeItIsTouched(t *testing.T) {
 		t.Helper()
 		req := w.request(migration.OnPrem)
 		req.First, req.Machines = migration.StepChecking, []health.Machines{{Workload: "web"}}
+		req.Note = &migration.Note{N: req.Try.Token, Words: "moving"}
 		return w.freeze(req)
 	}
 	untouched := func(r freeze.Result) {
@@ -288,6 +289,9 @@ func TestACustomerIsCheckedBeforeItIsTouched(t *testing.T) {
 	require.Positive(t, r.Predicted)
 	require.Equal(t, migration.StepOpening, r.Step)
 	require.Equal(t, migration.AWS, w.home())
+	h, err := pairs["orders"].Home(t.Context(), w.slice.Customer.Tenant)
+	require.NoError(t, err)
+	require.Equal(t, "moving", h.Note(migration.OnPrem).Words, "of the stay that has ended")
 
 	r = checked() // from premises, which it has left
 	require.Equal(t, "postgres-home", migration.Blockers(r.Findings)[0].Check)

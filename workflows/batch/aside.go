@@ -23,7 +23,13 @@ func (b *batch) stepAside(ctx workflow.Context) {
 		return
 	}
 	news := func() bool { return b.Begun && (!b.AsideTold || !slices.Equal(b.Aside, b.movers())) }
+	joined := func() bool {
+		return slices.ContainsFunc(b.movers(), func(id string) bool { return !slices.Contains(b.Aside, id) })
+	}
 	for workflow.Await(ctx, news) == nil {
+		if b.AsideTold && !joined() { // who is through can wait for who comes next
+			work.AwaitFor(ctx, asidePause, "before the passes over files hear who does not move any more", joined)
+		}
 		b.Aside, b.AsideTold = b.movers(), true
 		for _, d := range files {
 			b.Tell(ctx, migration.ReplicationID(b.in.Spec.Plan, d.Name), mail.SignalAside,

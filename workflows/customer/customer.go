@@ -81,6 +81,7 @@ type customer struct {
 	wasReset bool
 	fresh    bool // where it was reset: it had not been told to go
 	known    bool // its batch has said itself what changes next
+	sure     bool // of its home: its data, or a Move that arrived, has said it, and no try has ended otherwise since
 
 	routeAgain time.Duration // until the route of a customer that rests is set again, where it does not follow
 }
@@ -171,7 +172,7 @@ func (c *customer) hearTrouble(ctx workflow.Context, t mail.Trouble) {
 	if t.Words == c.Trouble {
 		return
 	}
-	c.Trouble = t.Words
+	c.Trouble, c.sure = t.Words, false
 	c.Note(ctx, "an audit of both sides", migration.Command{By: mail.ByDrover, Reason: t.Words})
 	if c.Phase == migration.CustomerHeld || c.Phase == migration.CustomerRolledBack {
 		c.Set(ctx, c.Phase, migration.WaitOperator, t.Words)
@@ -261,7 +262,7 @@ func (c *customer) begin(ctx workflow.Context) error {
 		return nil
 	}
 	if c.in.Untouched && !c.wasReset { // its batch knows, and it was started as one that waits
-		c.Home = migration.OnPrem
+		c.Home, c.sure = migration.OnPrem, true
 		c.SetDetails(ctx, migration.CustomerWaiting, migration.WaitBatch, "")
 		return nil
 	}

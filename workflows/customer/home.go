@@ -115,6 +115,7 @@ func (c *customer) afterReset(ctx workflow.Context, phase migration.CustomerPhas
 // learn takes over what the data says.
 func (c *customer) learn(ctx workflow.Context, rec migration.HomeRecord) {
 	c.setHome(ctx, rec.Home())
+	c.sure = c.Home != migration.NoHome
 	if stay := rec.Stay(c.Home); stay != c.Stay {
 		c.Stay, c.Notes = stay, 0
 	}

@@ -31,24 +31,27 @@ const (
 )
 
 // move tries until the customer is homed at to, the tries are spent, or somebody wants something
-// else. Before each try it settles what an earlier one left between its steps. Why the last one
+// else. Before each try it settles what an earlier one left between its steps, unless it is sure that
+// none has: a Move asks by itself whether the customer is where it is to leave from. Why the last one
 // failed is in c.Why.
 func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) end {
 	for {
-		rec, err := c.settledHome(ctx, "an earlier try did not finish")
-		if err != nil {
-			return c.lost(ctx, err)
-		}
-		moved := c.Home != rec.Home()
-		c.learn(ctx, rec)
-		if rec.Home() == to {
-			if moved { // by a try that did not live to say so
-				c.Moves = append(c.Moves, migration.MoveResult{
-					Outcome: migration.MoveDone, Try: migration.Try{Token: rec.Token()}, From: to.Other(), To: to, Home: to, Reason: c.Why,
-				})
+		if !c.sure || c.Home == to {
+			rec, err := c.settledHome(ctx, "an earlier try did not finish")
+			if err != nil {
+				return c.lost(ctx, err)
 			}
-			c.Unrouted = c.routedHere(ctx, work.RouteLimit)
-			return arrived
+			moved := c.Home != rec.Home()
+			c.learn(ctx, rec)
+			if rec.Home() == to {
+				if moved { // by a try that did not live to say so
+					c.Moves = append(c.Moves, migration.MoveResult{
+						Outcome: migration.MoveDone, Try: migration.Try{Token: rec.Token()}, From: to.Other(), To: to, Home: to, Reason: c.Why,
+					})
+				}
+				c.Unrouted = c.routedHere(ctx, work.RouteLimit)
+				return arrived
+			}
 		}
 		if c.Tries > 0 && c.Tries < tries && !c.wanted() {
 			c.Reason = c.Why
@@ -79,6 +82,7 @@ func (c *customer) lost(ctx workflow.Context, err error) end {
 
 // try runs one Move and says whether it arrived. One that did not say how it ended is repaired.
 func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
+	c.sure = false
 	token := c.Token + 1
 	c.Token = token + 1 // a Move resolves its doubts under the token after its own
 	in := move.Input{Spec: c.in.Spec, Slice: c.slice, From: to.Other(), To: to, Token: token}
@@ -108,7 +112,7 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 		c.Note(ctx, fmt.Sprintf("try %d to %s %s while %s", c.Tries, to, result.Outcome, result.Step), migration.Command{Reason: c.Why})
 		return false
 	}
-	c.Home = to // the list of workflows hears it with the phase that follows
+	c.Home, c.sure = to, true // the list of workflows hears it with the phase that follows
 	c.Stay, c.Notes, c.Unrouted = token, 0, result.Unrouted
 	c.Moves = append(c.Moves, result)
 	measured(ctx, result)
