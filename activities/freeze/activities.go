@@ -43,11 +43,12 @@ type Pass interface {
 
 // Doctor asks machines, and no load balancer; *health.Doctor is one.
 type Doctor interface {
-	CheckDestination(ctx context.Context, of migration.CustomerSlice, side migration.Side, at []health.Machines) ([]migration.Finding, error)
+	CheckDestination(ctx context.Context, of migration.CustomerSlice, side migration.Side,
+		at []health.Machines) ([]migration.Finding, error)
 }
 
-// Activities needs what the activities of its databases and files need, and to reach the machines of
-// both sides.
+// Activities needs what the activities of its databases and files need, and to reach the machines
+// of both sides.
 type Activities struct {
 	pairs  Pairs
 	files  Files
@@ -69,8 +70,8 @@ type Request struct {
 	Site  string                  `json:"site"`  // only the databases and files that lie there
 	First migration.MoveStep      `json:"first"` // checking, fencing, draining, sealing or opening
 	Last  migration.MoveStep      `json:"last"`  // the same; no earlier than First
-	// Machines are what serves the customer at the destination, for the check at the site of its first
-	// database; elsewhere none is asked.
+	// Machines are what serves the customer at the destination, for the check at the site of its
+	// first database; elsewhere none is asked.
 	Machines []health.Machines `json:"machines,omitempty"`
 	// Note is what to remember of the customer at its origin. The check writes it, into its first
 	// database, and nothing depends on that.

@@ -31,8 +31,8 @@ var lasting = []error{engine.ErrNotPrepared, engine.ErrObserving, engine.ErrOthe
 
 // check asks everything that can be asked before anything is touched: each database at the site
 // whether the customer can leave its home, and the machines of the destination whether they serve
-// it. It writes a beat, and the note, and nothing else. What fails is asked again: a connection that was lost costs no
-// try.
+// it. It writes a beat, and the note, and nothing else. What fails is asked again: a connection
+// that was lost costs no try.
 func (f *freezing) check(ctx context.Context) error {
 	attempt := checkOver + f.req.Slice.Policy.MaxLag.D()
 	ctx, cancel := context.WithTimeout(ctx, max(checkAttempts*attempt, checkLeast))
@@ -43,7 +43,8 @@ func (f *freezing) check(ctx context.Context) error {
 	for i, d := range f.databases {
 		g.Go(func() error {
 			ready, err := again(gctx, attempt, func(ctx context.Context) (engine.Readiness, error) {
-				return d.pair.Ready(ctx, f.req.From, f.req.Slice.Customer.Tenant, f.req.Slice.Policy.FreezeBudget.D(), f.req.Slice.Policy.MaxLag.D())
+				policy := f.req.Slice.Policy
+				return d.pair.Ready(ctx, f.req.From, f.req.Slice.Customer.Tenant, policy.FreezeBudget.D(), policy.MaxLag.D())
 			})
 			mu.Lock()
 			defer mu.Unlock()

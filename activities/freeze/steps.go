@@ -54,7 +54,8 @@ type pass struct {
 }
 
 // steps in their order.
-var steps = []migration.MoveStep{migration.StepChecking, migration.StepFencing, migration.StepDraining, migration.StepSealing, migration.StepOpening}
+var steps = []migration.MoveStep{migration.StepChecking, migration.StepFencing,
+	migration.StepDraining, migration.StepSealing, migration.StepOpening}
 
 // run is the freeze. Up to the seal a cancel stops it; from there on both sides may be closed, and
 // it goes to its end.

@@ -124,14 +124,16 @@ func TestEveryActivityMayRunTwice(t *testing.T) {
 	require.True(t, home.Settled())
 	homes := twice[postgres.ReadHomesResult](t, env, a.ReadHomes, postgres.ReadHomesRequest{PostgresRef: ref, Tenants: []int64{1, 2}})
 	require.Equal(t, []int64{2}, homes.New, "1 has moved")
-	noted := twice[postgres.NotesResult](t, env, a.NoteTenants, postgres.NotesRequest{PostgresRef: ref, Side: migration.AWS, Notes: []postgres.TenantNote{
-		{Tenant: 1, Note: migration.Note{Stay: home.Stay(migration.AWS), N: 2, Words: "soaks"}}, {Tenant: 3, Note: migration.Note{N: 1, Words: "no"}},
-	}})
-	require.Equal(t, []int64{1, 3}, noted.Noted)
-	late := twice[postgres.NotesResult](t, env, a.NoteTenants, postgres.NotesRequest{PostgresRef: ref, Side: migration.AWS, Notes: []postgres.TenantNote{
-		{Tenant: 1, Note: migration.Note{Stay: home.Stay(migration.AWS), N: 1, Words: "late"}},
-	}})
-	require.Empty(t, late.Noted, "a later note stands")
+	note := func(notes ...postgres.TenantNote) []int64 {
+		return twice[postgres.NotesResult](t, env, a.NoteTenants,
+			postgres.NotesRequest{PostgresRef: ref, Side: migration.AWS, Notes: notes}).Noted
+	}
+	stay := home.Stay(migration.AWS)
+	require.Equal(t, []int64{1, 3}, note(
+		postgres.TenantNote{Tenant: 1, Note: migration.Note{Stay: stay, N: 2, Words: "soaks"}},
+		postgres.TenantNote{Tenant: 3, Note: migration.Note{N: 1, Words: "another"}}))
+	late := postgres.TenantNote{Tenant: 1, Note: migration.Note{Stay: stay, N: 1, Words: "late"}}
+	require.Empty(t, note(late), "a later note stands")
 	require.Equal(t, map[int64]migration.Homed{1: {Side: migration.AWS, Token: home.Token()}, 2: {Side: migration.OnPrem}}, homes.Homes)
 
 	back := move

@@ -16,8 +16,8 @@ type ReadHomesRequest struct {
 // ReadHomesResult says where each of the tenants is homed.
 type ReadHomesResult struct {
 	Homes map[int64]migration.Homed `json:"homes"`
-	// New are those that are at home on premises, and of whom nothing was ever written down: no try,
-	// no note.
+	// New are those that are at home on premises, and of whom nothing was ever written down: no
+	// try, no note.
 	New []int64 `json:"new,omitempty"`
 }
 

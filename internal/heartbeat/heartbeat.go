@@ -64,8 +64,8 @@ func Alive(ctx context.Context) (stop func()) {
 	return beside(ctx, often(ctx), false, func() { activity.RecordHeartbeat(ctx) })
 }
 
-// Saying heartbeats at every interval, until stop is called or ctx ends. Each heartbeat carries what
-// was last given to say. What is given to say is sent at once where the last heartbeat, or the
+// Saying heartbeats at every interval, until stop is called or ctx ends. Each heartbeat carries
+// what was last given to say. What is given to say is sent at once where the last heartbeat, or the
 // beginning, is an interval ago. Outside of an activity both do nothing.
 func Saying[T any](ctx context.Context) (say func(T), stop func()) {
 	if !activity.IsActivity(ctx) {

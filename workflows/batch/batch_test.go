@@ -224,7 +224,8 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 		n++
 		r := mail.CustomerReport{Order: mail.Order{At: workflow.Now(ctx).UnixNano(), N: n}, Status: c, Round: round}
 		if c.Phase == migration.CustomerSoaking {
-			r.Soak = &mail.SoakNotes{Begun: migration.Note{Stay: 7, N: 1, Words: "soaks"}, Over: migration.Note{Stay: 7, N: 2, Words: "finished"}}
+			r.Soak = &mail.SoakNotes{Begun: migration.Note{Stay: 7, N: 1, Words: "soaks"},
+				Over: migration.Note{Stay: 7, N: 2, Words: "finished"}}
 		}
 		workflow.SignalExternalWorkflow(ctx, migration.BatchID("shop", "wave"), "", mail.SignalReport, r)
 	}

@@ -59,7 +59,8 @@ func (b *batch) gather(ctx workflow.Context) {
 				case !started:
 					b.Tell(ctx, b.idOf(m), mail.SignalAsk, mail.Ask{Report: true})
 				case in.Untouched && !m.heard():
-					m.Status, m.Order = customer.Waits(in, b.tenants.Names[in.ID], workflow.Now(ctx)), mail.Order{At: 1} // older than any report
+					m.Status = customer.Waits(in, b.tenants.Names[in.ID], workflow.Now(ctx))
+					m.Order = mail.Order{At: 1} // older than any report
 				}
 			})
 		}
@@ -75,8 +76,8 @@ func (b *batch) gather(ctx workflow.Context) {
 	b.begin(ctx)
 }
 
-// untouched are the customers of whom their data knows nothing, as one question to each database says
-// for all of them. Where nobody answers soon, each asks for itself.
+// untouched are the customers of whom their data knows nothing, as one question to each database
+// says for all of them. Where nobody answers soon, each asks for itself.
 func (b *batch) untouched(ctx workflow.Context) map[string]bool {
 	out := map[string]bool{}
 	b.askHomes(ctx, work.Beginning, "whose home is where it always was", func(*member) bool { return true },

@@ -132,9 +132,9 @@ func (b *batch) readHomes(ctx workflow.Context) map[string]migration.Homed {
 	return out
 }
 
-// askHomes asks each database where some of the batch's customers are homed, in one question a side,
-// and hands each of them over with the answer. It hands over nobody of a database that does not
-// answer.
+// askHomes asks each database where some of the batch's customers are homed, in one question a
+// side, and hands each of them over with the answer. It hands over nobody of a database that does
+// not answer.
 func (b *batch) askHomes(ctx workflow.Context, kind work.There, why string, who func(*member) bool,
 	take func(state.Tenant, postgres.ReadHomesResult)) {
 	all := workflow.NewWaitGroup(ctx)

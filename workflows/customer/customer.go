@@ -23,8 +23,8 @@ type Input struct {
 	ID    string            `json:"id"`
 	Batch string            `json:"batch"`
 	Was   *memory           `json:"was,omitempty"` // as it last reported, where its batch starts it again
-	// Untouched says that its data knows nothing of it, as its batch has read for all of its customers
-	// just before it started them: it waits at home.
+	// Untouched says that its data knows nothing of it, as its batch has read for all of its
+	// customers just before it started them: it waits at home.
 	Untouched bool   `json:"untouched,omitempty"`
 	State     *State `json:"state,omitempty"`
 }

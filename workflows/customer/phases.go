@@ -97,8 +97,8 @@ func (c *customer) bake(ctx workflow.Context) {
 	}
 }
 
-// soaks begins a soak, or goes on with one. Its batch notes in its data that it has begun, and when it
-// is over, together with those of others.
+// soaks begins a soak, or goes on with one. Its batch notes in its data that it has begun, and when
+// it is over, together with those of others.
 func (c *customer) soaks(ctx workflow.Context) {
 	waits, reason := Soaks("")
 	c.Soak = nil
@@ -148,7 +148,8 @@ func (c *customer) soak(ctx workflow.Context) {
 // soaks, can go back, and is told again.
 func (c *customer) finish(ctx workflow.Context, noted bool) {
 	if !noted {
-		if err := c.write(ctx, c.noted(memory{Phase: migration.CustomerFinished, Since: workflow.Now(ctx)}), migration.CustomerFinished); err != nil {
+		note := c.noted(memory{Phase: migration.CustomerFinished, Since: workflow.Now(ctx)})
+		if err := c.write(ctx, note, migration.CustomerFinished); err != nil {
 			c.Set(ctx, migration.CustomerSoaking, migration.WaitData,
 				"the soak is over, and its database does not take note of it: "+work.Reason(err))
 			return

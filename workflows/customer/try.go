@@ -31,9 +31,9 @@ const (
 )
 
 // move tries until the customer is homed at to, the tries are spent, or somebody wants something
-// else. Before each try it settles what an earlier one left between its steps, unless it is sure that
-// none has: a Move asks by itself whether the customer is where it is to leave from. Why the last one
-// failed is in c.Why.
+// else. Before each try it settles what an earlier one left between its steps, unless it is sure
+// that none has: a Move asks by itself whether the customer is where it is to leave from. Why the
+// last one failed is in c.Why.
 func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) end {
 	for {
 		if !c.sure || c.Home == to {
@@ -45,9 +45,8 @@ func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) end 
 			c.learn(ctx, rec)
 			if rec.Home() == to {
 				if moved { // by a try that did not live to say so
-					c.Moves = append(c.Moves, migration.MoveResult{
-						Outcome: migration.MoveDone, Try: migration.Try{Token: rec.Token()}, From: to.Other(), To: to, Home: to, Reason: c.Why,
-					})
+					c.Moves = append(c.Moves, migration.MoveResult{Outcome: migration.MoveDone, Try: migration.Try{Token: rec.Token()},
+						From: to.Other(), To: to, Home: to, Reason: c.Why})
 				}
 				c.Unrouted = c.routedHere(ctx, work.RouteLimit)
 				return arrived

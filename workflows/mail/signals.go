@@ -59,7 +59,8 @@ type CustomerReport struct {
 	Soak   *SoakNotes               `json:"soak,omitempty"`
 }
 
-// SoakNotes are what a customer that soaks has its batch note beside its fence, with those of others.
+// SoakNotes are what a customer that soaks has its batch note beside its fence, with those of
+// others.
 type SoakNotes struct {
 	Begun migration.Note `json:"begun"` // that it soaks
 	Over  migration.Note `json:"over"`  // that it has finished; a later note of the customer's own comes after it
@@ -81,8 +82,8 @@ type PieceReport struct {
 }
 
 // Aside names those of a batch's customers whose data is a Move's, and no pass may touch. Everybody
-// else's may be copied, away from their home. A pass that has not heard it yet is no danger (its late
-// writes are conditional), only slow.
+// else's may be copied, away from their home. A pass that has not heard it yet is no danger (its
+// late writes are conditional), only slow.
 type Aside struct {
 	Order     Order    `json:"order"`
 	Batch     string   `json:"batch"`

@@ -26,9 +26,9 @@ type round struct {
 	sites       []string
 }
 
-// rounds are those of a check and a freeze: all steps in one activity, where the customer's data lies
-// at one site. At several sites each step waits until the one before it is done everywhere, and what lies
-// at the first database's site opens first.
+// rounds are those of a check and a freeze: all steps in one activity, where the customer's data
+// lies at one site. At several sites each step waits until the one before it is done everywhere,
+// and what lies at the first database's site opens first.
 func (m *move) rounds() []round {
 	var sites []string
 	for _, d := range append(slices.Clone(m.Slice.Databases), m.Slice.Files...) {
@@ -40,7 +40,8 @@ func (m *move) rounds() []round {
 		return []round{{migration.StepChecking, migration.StepOpening, sites}}
 	}
 	return []round{
-		{migration.StepChecking, migration.StepChecking, sites}, {migration.StepFencing, migration.StepFencing, sites}, {migration.StepDraining, migration.StepDraining, sites},
+		{migration.StepChecking, migration.StepChecking, sites},
+		{migration.StepFencing, migration.StepFencing, sites}, {migration.StepDraining, migration.StepDraining, sites},
 		{migration.StepSealing, migration.StepSealing, sites}, {migration.StepOpening, migration.StepOpening, sites[:1]},
 	}
 }

@@ -52,8 +52,8 @@ func newMove(ctx workflow.Context, in Input) *move {
 	return m
 }
 
-// run is the Move: check and freeze, in one activity next to the data, and route. Before the seal every failure leaves the origin open;
-// after it every doubt is resolved by writing.
+// run is the Move: check and freeze, in one activity next to the data, and route. Before the seal
+// every failure leaves the origin open; after it every doubt is resolved by writing.
 func (m *move) run(ctx workflow.Context) (migration.MoveResult, error) {
 	m.step(ctx, migration.StepChecking, migration.WaitData)
 	machines, err := m.machines(ctx)

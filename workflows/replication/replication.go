@@ -39,11 +39,11 @@ type State struct {
 	status.Status[migration.PiecePhase] `json:"standing"`
 	mail.Box                            `json:"mail"`
 
-	Prepared bool                  `json:"prepared"`
-	Aside    map[string]mail.Aside `json:"aside"`             // who moves, by batch
-	Trouble  string                `json:"trouble,omitempty"` // what the last audit found of the whole dataset
-	Stop     bool                  `json:"stop,omitempty"`    // and that nobody may move because of it
-	Told     map[int64]string      `json:"told"`              // tenants in trouble, with what their customers were told
+	Prepared bool             `json:"prepared"`
+	Aside    []mail.Aside     `json:"aside,omitempty"`   // who moves, one of each batch that has said so
+	Trouble  string           `json:"trouble,omitempty"` // what the last audit found of the whole dataset
+	Stop     bool             `json:"stop,omitempty"`    // and that nobody may move because of it
+	Told     map[int64]string `json:"told"`              // tenants in trouble, with what their customers were told
 
 	// Decoded is what the database had decoded for each side when it was last asked, in bytes.
 	Decoded map[migration.Side]int64 `json:"decoded"`
@@ -91,7 +91,7 @@ func newReplication(in Input) *replication {
 	if in.State != nil {
 		r.State = *in.State
 	} else {
-		r.State = State{Aside: map[string]mail.Aside{}, Told: map[int64]string{}}
+		r.State = State{Told: map[int64]string{}}
 	}
 	return r
 }
@@ -99,7 +99,7 @@ func newReplication(in Input) *replication {
 func (r *replication) setup(ctx workflow.Context) {
 	r.Hooks = status.Hooks{Changed: r.report, Describe: func() string {
 		n := 0
-		for _, a := range r.Aside { //workflowcheck:ignore a sum has no order
+		for _, a := range r.Aside {
 			n += len(a.Customers)
 		}
 		return fmt.Sprintf("Replication of **%s**. Stepped aside for %d customers.\n", r.in.Dataset, n)
@@ -112,24 +112,29 @@ func (r *replication) setup(ctx workflow.Context) {
 	mail.Listen(ctx, mail.SignalStop, "The migration is over.", func(workflow.Context, mail.Wish) { r.stopped = true; r.cancel() })
 	mail.Listen(ctx, mail.SignalAside, "Who moves: leave the data of these customers of a batch alone.",
 		func(_ workflow.Context, a mail.Aside) {
-			if !a.Order.Newer(r.Aside[a.Batch].Order) {
-				return
-			}
-			r.Aside[a.Batch] = a
-			if slices.ContainsFunc(a.Customers, func(id string) bool { return r.busy[id] }) {
-				r.stepAside()
-			}
+			r.hear(a)
 		})
+}
+
+// hear takes a batch's word on who moves. An older word does not override a newer one.
+func (r *replication) hear(a mail.Aside) {
+	i := slices.IndexFunc(r.Aside, func(b mail.Aside) bool { return b.Batch == a.Batch })
+	switch {
+	case i < 0:
+		r.Aside = append(r.Aside, a)
+	case a.Order.Newer(r.Aside[i].Order):
+		r.Aside[i] = a
+	default:
+		return
+	}
+	if slices.ContainsFunc(a.Customers, func(id string) bool { return r.busy[id] }) {
+		r.stepAside()
+	}
 }
 
 // aside says whether a customer's data is a Move's.
 func (r *replication) aside(customer string) bool {
-	for _, a := range r.Aside { //workflowcheck:ignore one of them, whichever
-		if slices.Contains(a.Customers, customer) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.Aside, func(a mail.Aside) bool { return slices.Contains(a.Customers, customer) })
 }
 
 func (r *replication) run(ctx workflow.Context) error {

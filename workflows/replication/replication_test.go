@@ -85,7 +85,7 @@ func TestAPassGoesOnAsNewBetweenTwoParts(t *testing.T) {
 		in = Input{}
 		require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(renewed.Input, &in))
 		require.Equal(t, next, in.State.Next)
-		in.State.Aside["b1"] = mail.Aside{Batch: "b1", Customers: []string{"c399"}}
+		in.State.Aside = []mail.Aside{{Batch: "b1", Customers: []string{"c399"}}}
 	}
 	require.Equal(t, []string{"200: c000..c199", "199: c200..c398"}, s.passed)
 }

@@ -56,8 +56,8 @@ var (
 	// SoakQuestion asks a database where those that soak are homed. It never lies before a freeze.
 	SoakQuestion = There{work{queue: migration.SiteQueue, attempt: questionAttempt, total: 30 * time.Second, begin: takenWithin,
 		retry: hurried(time.Second, 5*time.Second)}}
-	// Beginning asks a database once where all customers of a batch are homed, before they are started.
-	// They do not wait for it long.
+	// Beginning asks a database once where all customers of a batch are homed, before they are
+	// started. They do not wait for it long.
 	Beginning = There{work{queue: migration.SiteQueue, attempt: 5 * time.Second, total: 5 * time.Second, begin: 2 * time.Second,
 		retry: hurried(200*time.Millisecond, time.Second)}}
 	// Survey is a question next to a site's data, or a change of its setup, that may take minutes.
@@ -137,9 +137,9 @@ func (h Here) Within(total time.Duration) Here {
 // askWithin is how long a question may take that a worker answers within the workflow's own task.
 const askWithin = time.Second
 
-// Ask asks within the workflow's own task, on the worker that carries it: what takes milliseconds is
-// not worth the rounds of an activity. Where that fails, or takes long, it is asked as any other work
-// of its kind. The UI shows the summary.
+// Ask asks within the workflow's own task, on the worker that carries it: what takes milliseconds
+// is not worth the rounds of an activity. Where that fails, or takes long, it is asked as any other
+// work of its kind. The UI shows the summary.
 func (h Here) Ask(ctx workflow.Context, summary string, activity, req, out any) error {
 	here := workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		ScheduleToCloseTimeout: askWithin, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1}, Summary: summary,
