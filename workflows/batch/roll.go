@@ -20,10 +20,14 @@ import (
 // cannot must not keep the others.
 const gatherPatience = 30 * time.Second
 
-// chunk is how many customers a batch starts or tells at a time. Temporal allows a workflow 2,000
+// chunk is how many customers a batch tells at a time. Temporal allows a workflow 2,000
 // signals and 2,000 children that are pending (limit.numPendingSignals.error,
 // limit.numPendingChildExecutions.error), and advises 500.
 const chunk = 200
+
+// startChunk is how many customers a batch starts at a time. The server writes into the batch that
+// each has started, and until it is through nobody gets an answer from the batch.
+const startChunk = 50
 
 // each does something for every member, and waits after each chunk until what it told them is
 // delivered.
@@ -47,7 +51,7 @@ func (b *batch) gather(ctx workflow.Context) {
 		untouched = b.untouched(ctx)
 	}
 	for b.Gathered < len(b.Members) {
-		members := b.Members[b.Gathered:min(b.Gathered+chunk, len(b.Members))]
+		members := b.Members[b.Gathered:min(b.Gathered+startChunk, len(b.Members))]
 		all := workflow.NewWaitGroup(ctx)
 		for _, m := range members {
 			all.Add(1)
