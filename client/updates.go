@@ -13,15 +13,19 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Aim is what a retry or a rollback is about: a customer, a batch, or with neither the whole plan.
+// Aim is what a command is about: a customer, a batch, what a message asks for, or with none of
+// them the whole plan.
 type Aim struct {
 	Plan     string
 	Batch    string
 	Customer string
+	Message  string // the id of what waits, or the key of a message that tells of it
 }
 
 func (a Aim) workflow() string {
 	switch {
+	case a.Message != "":
+		return migration.OutboxID(a.Plan)
 	case a.Customer != "":
 		return migration.CustomerID(a.Plan, a.Customer)
 	case a.Batch != "":
@@ -33,6 +37,8 @@ func (a Aim) workflow() string {
 
 func (a Aim) String() string {
 	switch {
+	case a.Message != "":
+		return fmt.Sprintf("message %s of plan %s", a.Message, a.Plan)
 	case a.Customer != "":
 		return fmt.Sprintf("customer %s of plan %s", a.Customer, a.Plan)
 	case a.Batch != "":
@@ -60,6 +66,11 @@ func (c *Client) Resume(ctx context.Context, plan string, cmd migration.Command)
 // Abort ends the migration: nothing more is admitted.
 func (c *Client) Abort(ctx context.Context, plan string, cmd migration.Command) (migration.Accepted, error) {
 	return c.update(ctx, migration.UpdateAbort, Aim{Plan: plan}, cmd)
+}
+
+// Finalise ends the way back for good.
+func (c *Client) Finalise(ctx context.Context, plan string, cmd migration.Command) (migration.Accepted, error) {
+	return c.update(ctx, migration.UpdateFinalise, Aim{Plan: plan}, cmd)
 }
 
 // Hold keeps a customer from moving until a retry.
@@ -90,6 +101,12 @@ func (c *Client) Defer(ctx context.Context, plan, customer string, cmd migration
 // Decide accepts or refuses a deferral, or ends one that was accepted.
 func (c *Client) Decide(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
 	return c.update(ctx, migration.UpdateDecide, Aim{Plan: plan, Customer: customer}, cmd)
+}
+
+// Ack says that somebody looks after what a message asks for: nobody else is told of it.
+func (c *Client) Ack(ctx context.Context, plan, message string, cmd migration.Command) (migration.Accepted, error) {
+	cmd.Message = message
+	return c.update(ctx, migration.UpdateAck, Aim{Plan: plan, Message: message}, cmd)
 }
 
 // update sends a command and returns once it is recorded, which is quick: what it sets off goes on
@@ -183,6 +200,7 @@ func (c *Client) goOn(ctx context.Context, at Aim, execution string) string {
 func (a Aim) statusCommand() string {
 	s := "drover status " + a.Plan
 	switch {
+	case a.Message != "": // the plan's status shows what waits
 	case a.Customer != "":
 		s += " --customer " + a.Customer
 	case a.Batch != "":

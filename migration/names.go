@@ -49,6 +49,9 @@ func CheckID(plan, kind string) string { return "check/" + plan + "/" + kind }
 // DoctorID is the id of a Doctor workflow.
 func DoctorID(plan string) string { return "doctor/" + plan }
 
+// OutboxID is the id of a plan's Outbox workflow.
+func OutboxID(plan string) string { return "outbox/" + plan }
+
 // Search attributes. They bypass payload codecs: ids and closed sets of values only.
 const (
 	AttrPlan       = "DroverPlan"
@@ -71,5 +74,8 @@ const (
 	UpdateNote     = "note"     // Customer
 	UpdateDefer    = "defer"    // Customer: ask that it does not move before a time
 	UpdateDecide   = "decide"   // Customer: accept or refuse that
-	QueryStatus    = "status"   // Migration -> MigrationStatus, Batch -> BatchStatus (paged), Customer -> CustomerStatus
+	UpdateFinalise = "finalise" // Migration: the point of no return
+	UpdateAck      = "ack"      // Outbox: somebody looks after what a message asks for
+	QueryStatus    = "status"   // Migration -> MigrationStatus, Batch -> BatchStatus (paged), Customer -> CustomerStatus,
+	// Outbox -> MessagesStatus
 )

@@ -12,7 +12,8 @@ const (
 	MigrationPreflight    MigrationPhase = "preflight"
 	MigrationProvisioning MigrationPhase = "provisioning" // workloads, schemas, subscriptions, first passes
 	MigrationReleasing    MigrationPhase = "releasing"    // batches, one after the other
-	MigrationSoak         MigrationPhase = "soak"         // every batch is through; going back still loses nothing
+	MigrationSoak         MigrationPhase = "soak"         // every batch is through; nothing is finalised yet
+	MigrationFinalising   MigrationPhase = "finalising"   // somebody has ended the way back
 	MigrationDone         MigrationPhase = "done"
 	MigrationFailed       MigrationPhase = "failed"
 	MigrationAborting     MigrationPhase = "aborting"
@@ -100,4 +101,16 @@ const (
 	PieceReady        PiecePhase = "ready"
 	PieceDone         PiecePhase = "done"
 	PieceFailed       PiecePhase = "failed"
+)
+
+// OutboxPhase says where the messages of a plan stand.
+type OutboxPhase string
+
+// Phases of an outbox.
+const (
+	OutboxOpen   OutboxPhase = "open"   // it takes what happens
+	OutboxEnding OutboxPhase = "ending" // its migration has ended, and messages are still on their way
+	OutboxDone   OutboxPhase = "done"
+	// OutboxUnread is what a client says of messages that cannot be read now.
+	OutboxUnread OutboxPhase = "unread"
 )

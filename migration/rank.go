@@ -10,14 +10,14 @@ const (
 	Viewer   Rank = "viewer"   // looks
 	Success  Rank = "success"  // customer-success: writes notes, asks for deferrals
 	Operator Rank = "operator" // gives every command but those of a lead
-	Lead     Rank = "lead"     // decides about deferrals too
+	Lead     Rank = "lead"     // decides about deferrals and the point of no return too
 )
 
 // Ranks are all of them, from the one that may do least.
 var Ranks = []Rank{Viewer, Success, Operator, Lead}
 
 // least is the rank that a command needs at least, where it is not Operator.
-var least = map[string]Rank{UpdateNote: Success, UpdateDefer: Success, UpdateDecide: Lead}
+var least = map[string]Rank{UpdateNote: Success, UpdateDefer: Success, UpdateDecide: Lead, UpdateFinalise: Lead}
 
 // Gives says whether the rank may give a command, by the name of its update.
 func (r Rank) Gives(update string) bool {

@@ -38,7 +38,7 @@ const (
 type Verdict struct {
 	Outcome Outcome   `json:"outcome"`
 	Reason  string    `json:"reason"`
-	At      time.Time `json:"at"`
+	At      time.Time `json:"at,omitzero"`
 
 	Probe        string  `json:"probe,omitempty"` // the probe that decided
 	Samples      int     `json:"samples"`         // of all probes
@@ -52,7 +52,7 @@ type Verdict struct {
 
 // Event is one line of a timeline.
 type Event struct {
-	At   time.Time `json:"at"`
+	At   time.Time `json:"at,omitzero"`
 	What string    `json:"what"`
 	By   string    `json:"by,omitempty"` // who asked for it; empty: Drover itself
 	Why  string    `json:"why,omitempty"`
@@ -69,6 +69,8 @@ type Command struct {
 	Ticket    string    `json:"ticket,omitempty"`   // note: where more of it stands, an address or a number
 	NotBefore time.Time `json:"notBefore,omitzero"` // defer: the customer is not to move before
 	Accept    bool      `json:"accept,omitempty"`   // decide: the deferral is accepted; false: refused, or ended
+	SignUps   bool      `json:"signUps,omitempty"`  // finalise: tenants that the plan does not know come along
+	Message   string    `json:"message,omitempty"`  // ack: the id of what waits, or the key of a message that tells of it
 
 	// Until is when the one who asked stops waiting, by the clock of the machine that asked:
 	// whoever takes the command later refuses it. Zero: it is good whenever it is taken.
@@ -91,7 +93,7 @@ func (c Command) Late(now time.Time) error {
 
 // Deferral is a wish that a customer does not move before a time.
 type Deferral struct {
-	NotBefore time.Time `json:"notBefore"`
+	NotBefore time.Time `json:"notBefore,omitzero"`
 	Asked     Event     `json:"asked"`
 	Decided   *Event    `json:"decided,omitempty"` // nil: no lead has yet
 	Accepted  bool      `json:"accepted,omitempty"`
@@ -99,7 +101,7 @@ type Deferral struct {
 
 // Remark is what somebody wrote down about a customer.
 type Remark struct {
-	At     time.Time `json:"at"`
+	At     time.Time `json:"at,omitzero"`
 	By     string    `json:"by"`
 	Text   string    `json:"text,omitempty"`
 	Ticket string    `json:"ticket,omitempty"`
@@ -207,6 +209,19 @@ type CustomerStatus struct {
 	Notes      []Remark      `json:"notes,omitempty"` // like the timeline in the customer's own status only, oldest first
 	Timeline   []Event       `json:"timeline,omitempty"`
 	Trying     []Trying      `json:"trying,omitempty"`
+	// Messages are those of the customer; nil: its plan sends none. A client adds them.
+	Messages *MessagesStatus `json:"messages,omitempty"`
+}
+
+// Deferred says whether the customer is held because a lead has accepted that it does not move
+// before a time.
+func (s CustomerStatus) Deferred() bool {
+	return s.Phase == CustomerHeld && s.Cause == ByDeferral && s.Deferral != nil
+}
+
+// AsksDeferral says whether a lead has to decide about a deferral.
+func (s CustomerStatus) AsksDeferral() bool {
+	return s.Deferral != nil && s.Deferral.Decided == nil && s.Phase == CustomerWaiting
 }
 
 // Counts of customers by where they stand.
@@ -256,6 +271,8 @@ type MigrationStatus struct {
 	MayDo      []string       `json:"mayDo,omitempty"`
 	Timeline   []Event        `json:"timeline,omitempty"`
 	Trying     []Trying       `json:"trying,omitempty"`
+	// Messages are those of the whole plan; nil: it sends none. A client adds them.
+	Messages *MessagesStatus `json:"messages,omitempty"`
 }
 
 // PieceStatus is a workload or a dataset on its way.

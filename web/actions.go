@@ -32,7 +32,7 @@ type action struct {
 	effect  string // what it does
 	aims    []aim  // what it may be given to
 	send    func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error)
-	command func(at client.Aim) string // the same on the command line
+	command func(at client.Aim) string // the same on the command line, but for its reason
 }
 
 // aim is what a command is about.
@@ -100,7 +100,7 @@ var theActions = []action{
 		send: func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
 			return c.Note(ctx, at.Plan, at.Customer, cmd)
 		},
-		command: func(at client.Aim) string { return "drover note " + at.Plan + flagOf(at) },
+		command: func(at client.Aim) string { return "drover note " + at.Plan + flagOf(at) + ` "TEXT"` },
 	},
 	{
 		name: migration.UpdateDefer, words: "Ask for a deferral", reason: true, aims: []aim{aCustomer}, before: true,
@@ -109,7 +109,7 @@ var theActions = []action{
 			return c.Defer(ctx, at.Plan, at.Customer, cmd)
 		},
 		command: func(at client.Aim) string {
-			return "drover defer " + at.Plan + flagOf(at) + ` --until "2026-12-09 22:00"`
+			return "drover defer " + at.Plan + flagOf(at) + ` --until "YYYY-MM-DD HH:MM"`
 		},
 	},
 	{
@@ -130,6 +130,15 @@ func decide(ctx context.Context, c Commands, at client.Aim, cmd migration.Comman
 
 // of is the update that an action sends.
 func (a action) of() string { return orNothing(a.update, a.name) }
+
+// typed is the same on the command line, with placeholders in capitals for what a person has to
+// fill in.
+func (a action) typed(at client.Aim) string {
+	if a.reason {
+		return a.command(at) + ` --reason "WHY"`
+	}
+	return a.command(at)
+}
 
 // applies says whether the action would be accepted now, of what is aimed at.
 func (a action) applies(to aim, mayDo []string) bool {
@@ -244,7 +253,7 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request, who access.Identi
 	v = askView{Ticket: strings.TrimSpace(r.FormValue("ticket")), Before: r.FormValue("before"), Zone: clock(r).Zone.String(),
 		HasNote: a.name == migration.UpdateNote, Tickets: a.ticket, Times: a.before,
 		Words: a.words, What: at.String(), Effect: a.effect, Needs: a.reason, Grave: a.grave, Name: who.Name,
-		Command: a.command(at), Batch: at.Batch, Cust: at.Customer, Token: r.FormValue("token"),
+		Command: a.typed(at), Batch: at.Batch, Cust: at.Customer, Token: r.FormValue("token"),
 		Reason:  strings.TrimSpace(r.FormValue("reason")),
 		Request: r.FormValue("request"), Back: planPath(at.Plan), Path: planPath(at.Plan) + "/do/" + a.name}
 	if a.name == migration.UpdateRollback && kindOf(at) == aPlan {

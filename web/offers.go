@@ -16,7 +16,7 @@ type Offer struct {
 	Effect  string // what it does, in sentences
 	Grave   bool   // it moves customers
 	Needs   bool   // a reason
-	Command string // the same on the command line
+	Command string // the same on the command line; in capitals what is to be filled in
 	At      client.Aim
 
 	send func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error)
@@ -30,7 +30,7 @@ func Offers(at client.Aim, mayDo []string) (out []Offer) {
 			continue
 		}
 		o := Offer{Name: a.name, Words: a.words, What: at.String(), Effect: a.effect, Grave: a.grave, Needs: a.reason,
-			Command: a.command(at), At: at, send: a.send}
+			Command: a.typed(at), At: at, send: a.send}
 		if a.name == migration.UpdateRollback && kindOf(at) == aPlan {
 			o.What = "all customers of " + o.What
 		}

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/web/access"
 	"github.com/drover-migration/drover/web/board"
@@ -40,50 +40,17 @@ func (t *table) add(cells ...any) {
 	t.rows = append(t.rows, cells)
 }
 
-// csv begins with a byte order mark: without it a spreadsheet takes the letters of other languages
-// for noise.
 func (t table) csv(w io.Writer) error {
-	if _, err := io.WriteString(w, "\ufeff"); err != nil {
-		return err
-	}
-	out := csv.NewWriter(w)
-	out.UseCRLF = true
-	if err := out.Write(t.columns); err != nil {
-		return err
-	}
-	for _, row := range t.rows {
-		cells := make([]string, len(row))
-		for i, c := range row {
-			switch v := c.(type) {
-			case nil:
-			case string:
-				cells[i] = plainCell(v)
-			default:
-				cells[i] = fmt.Sprint(v)
+	rows := make([][]string, len(t.rows))
+	for i, row := range t.rows {
+		rows[i] = make([]string, len(row))
+		for j, c := range row {
+			if c != nil {
+				rows[i][j] = fmt.Sprint(c)
 			}
 		}
-		if err := out.Write(cells); err != nil {
-			return err
-		}
 	}
-	out.Flush()
-	return out.Error()
-}
-
-// plainCell keeps a spreadsheet from taking a text for a formula: names and reasons come from
-// outside (https://owasp.org/www-community/attacks/CSV_Injection).
-func plainCell(s string) string {
-	if strings.ContainsAny(firstRune(s), "=+-@\t\r\n|%") || strings.ContainsAny(firstRune(strings.TrimSpace(s)), "=+-@") {
-		return "'" + s
-	}
-	return s
-}
-
-func firstRune(s string) string {
-	for _, r := range s {
-		return string(r)
-	}
-	return ""
+	return printer.CSV(w, t.columns, rows)
 }
 
 // json is a list of objects with the columns as keys, in their order.
@@ -150,7 +117,7 @@ func (s *Server) boardTable(w http.ResponseWriter, r *http.Request, who access.I
 	}
 	snap := f.Snapshot(r.Context())
 	s.export(w, r, who, snap.Status.Plan, map[string]func() table{
-		"customers": func() table { return tableOfCustomers(snap, board.ReadFilter(r.URL.Query())) },
+		"customers": func() table { return tableOfCustomers(snap, snap.All(board.ReadFilter(r.URL.Query()))) },
 		"batches":   func() table { return tableOfBatches(snap) },
 		"data":      func() table { return tableOfData(snap) },
 		"timeline":  func() table { return tableOfEvents(snap.Status.Timeline) },
@@ -176,12 +143,18 @@ func (s *Server) customerTable(w http.ResponseWriter, r *http.Request, who acces
 	s.export(w, r, who, snap.Status.Plan+"-"+c.Status.ID, tables)
 }
 
-func tableOfCustomers(snap *board.Snapshot, f board.Filter) table {
+// WriteCustomers writes the table of some customers as CSV.
+func WriteCustomers(w io.Writer, snap *board.Snapshot, customers []board.Customer) error {
+	return tableOfCustomers(snap, customers).csv(w)
+}
+
+func tableOfCustomers(snap *board.Snapshot, customers []board.Customer) table {
 	t := table{columns: []string{"customer", "name", "batch", "state", "home", "phase", "waits_for", "since", "until", "window_opens",
-		"window_closes", "hosts", "contact", "zone", "labels", "verdict", "freeze_ms", "moved_at", "tries", "token", "ticket", "reason"}}
-	for _, c := range snap.All(f) {
+		"window_closes", "soak_ends", "deferred_until", "hosts", "contact", "zone", "labels", "verdict",
+		"freeze_ms", "moved_at", "tries", "token", "ticket", "reason"}}
+	for _, c := range customers {
 		b, _ := snap.Batch(c.Status.Batch)
-		var opens, closes, moved time.Time
+		var opens, closes, moved, soaks, deferred time.Time
 		if b.Window != nil {
 			opens, closes = b.Window.Opens, b.Window.Closes()
 		}
@@ -193,9 +166,15 @@ func tableOfCustomers(snap *board.Snapshot, f board.Filter) table {
 			verdict = string(v.Outcome)
 		}
 		st := c.Status
+		if st.Phase == migration.CustomerSoaking {
+			soaks = st.Until
+		}
+		if st.Deferred() {
+			deferred = st.Deferral.NotBefore
+		}
 		t.add(st.ID, st.Name, st.Batch, c.State().Words(), string(st.Home), st.Phase, st.WaitingFor, st.Since, st.Until, opens, closes,
-			strings.Join(c.Spec.Hosts, " "), c.Spec.Contact, c.Spec.Zone, strings.Join(viewLabels(c), " "), verdict, freeze, moved,
-			st.Tries, st.Token, b.Ticket, st.Reason)
+			soaks, deferred, strings.Join(c.Spec.Hosts, " "), c.Spec.Contact, c.Spec.Zone, strings.Join(viewLabels(c), " "), verdict,
+			freeze, moved, st.Tries, st.Token, b.Ticket, st.Reason)
 	}
 	return t
 }

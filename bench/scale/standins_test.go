@@ -18,7 +18,7 @@ import (
 // unasked are activities that no run of the bench calls: it ends nothing, and every VM has its
 // instance.
 var unasked = []string{
-	"AgreeServer", "DropPostgres", "ExamineServers", "LaunchInstance", "RegisterImage", "RetireWorkload",
+	"AgreeServer", "CheckFinal", "DropPostgres", "ExamineServers", "FinalisePostgres", "LaunchInstance", "RegisterImage", "RetireWorkload",
 	"PowerOnVM", "RemoveVMSnapshot", "ShutdownVM", "SnapshotVM",
 }
 

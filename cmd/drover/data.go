@@ -1,6 +1,9 @@
 package main
 
 import (
+	"reflect"
+	"time"
+
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -39,8 +42,19 @@ type customerData struct {
 	migration.CustomerStatus
 
 	Workflow string       `json:"workflow,omitempty"`
+	Window   *windowData  `json:"window,omitempty"` // what the plan says, like the next five, of one customer that is asked for
+	Zone     string       `json:"zone,omitempty"`
+	Contact  string       `json:"contact,omitempty"`
+	Hosts    []string     `json:"hosts,omitempty"`
+	Ticket   string       `json:"ticket,omitempty"`
+	Blackout []spanData   `json:"blackouts,omitempty"`
 	Verdict  *verdictData `json:"verdict,omitempty"`
 	Moves    []moveData   `json:"moves,omitempty"`
+}
+
+type spanData struct {
+	From string `json:"from"`
+	To   string `json:"to"`
 }
 
 type verdictData struct {
@@ -55,10 +69,23 @@ type verdictData struct {
 type moveData struct {
 	migration.MoveResult
 
-	Freeze        float64 `json:"freezeMs,omitempty"`
-	Predicted     float64 `json:"predictedMs,omitempty"`
-	HideFreeze    hidden  `json:"freeze,omitempty"`
-	HidePredicted hidden  `json:"predicted,omitempty"`
+	Freeze        float64   `json:"freezeMs,omitempty"`
+	Predicted     float64   `json:"predictedMs,omitempty"`
+	Took          *tookData `json:"took,omitempty"`
+	HideFreeze    hidden    `json:"freeze,omitempty"`
+	HidePredicted hidden    `json:"predicted,omitempty"`
+}
+
+type tookData struct {
+	Warm     float64 `json:"warmMs"`
+	Turn     float64 `json:"turnMs"`
+	Rehearse float64 `json:"rehearseMs"`
+	Fence    float64 `json:"fenceMs"`
+	Drain    float64 `json:"drainMs"`
+	Mark     float64 `json:"markMs"`
+	Files    float64 `json:"filesMs"`
+	Seal     float64 `json:"sealMs"`
+	Open     float64 `json:"openMs"`
 }
 
 type pieceData struct {
@@ -85,22 +112,42 @@ func dataOfMigration(s migration.MigrationStatus, execution string) migrationDat
 
 func dataOfBatch(s migration.BatchStatus, execution string) batchData {
 	out := batchData{BatchStatus: s, Workflow: execution}
-	if w := s.Window; w != nil {
-		out.Window = &windowData{Opens: rfc3339(w.Opens), Closes: rfc3339(w.Closes()), Zone: w.Zone}
-	}
+	out.Window = dataOfWindow(s.Window)
 	for _, c := range s.Customers {
-		out.Customers = append(out.Customers, dataOfCustomer(c, ""))
+		out.Customers = append(out.Customers, dataOfCustomer(c, "", nil))
 	}
 	return out
 }
 
-func dataOfCustomer(s migration.CustomerStatus, execution string) customerData {
+func dataOfWindow(w *migration.Window) *windowData {
+	if w == nil {
+		return nil
+	}
+	return &windowData{Opens: rfc3339(w.Opens), Closes: rfc3339(w.Closes()), Zone: w.Zone}
+}
+
+// dataOfCustomer has what the plan says too, where a spec is given.
+func dataOfCustomer(s migration.CustomerStatus, execution string, spec *migration.Spec) customerData {
 	out := customerData{CustomerStatus: s, Workflow: execution}
+	if spec != nil {
+		c, _ := spec.Customer(s.ID)
+		b, _ := spec.Batch(s.Batch)
+		out.Window, out.Ticket = dataOfWindow(b.Window), b.Ticket
+		out.Zone, out.Contact, out.Hosts = c.Zone, c.Contact, c.Hosts
+		for _, x := range c.Blackouts {
+			out.Blackout = append(out.Blackout, spanData{From: rfc3339(x.From), To: rfc3339(x.To)})
+		}
+	}
 	if v := s.Verdict; v != nil {
 		out.Verdict = &verdictData{Verdict: *v, P95: v.P95 * 1000, BaselineP95: v.BaselineP95 * 1000}
 	}
 	for _, m := range s.Moves {
-		out.Moves = append(out.Moves, moveData{MoveResult: m, Freeze: inMillis(m.Freeze), Predicted: inMillis(m.Predicted)})
+		d := moveData{MoveResult: m, Freeze: inMillis(m.Freeze), Predicted: inMillis(m.Predicted)}
+		if t := m.Took; t != (migration.FreezeTook{}) {
+			d.Took = &tookData{Warm: inMillis(t.Warm), Turn: inMillis(t.Turn), Rehearse: inMillis(t.Rehearse), Fence: inMillis(t.Fence),
+				Drain: inMillis(t.Drain), Mark: inMillis(t.Mark), Files: inMillis(t.Files), Seal: inMillis(t.Seal), Open: inMillis(t.Open)}
+		}
+		out.Moves = append(out.Moves, d)
 	}
 	return out
 }
@@ -117,3 +164,37 @@ func dataOfPieces(in []migration.PieceStatus) (out []pieceData) {
 }
 
 func inMillis(d migration.Duration) float64 { return float64(d.D().Microseconds()) / 1000 }
+
+// inUTC is a copy of data with all its times in UTC, whatever zone those who noted them keep.
+func inUTC(v any) any {
+	out := reflect.New(reflect.TypeOf(v)).Elem()
+	copyInUTC(out, reflect.ValueOf(v))
+	return out.Interface()
+}
+
+func copyInUTC(to, from reflect.Value) {
+	switch from.Kind() {
+	case reflect.Struct:
+		if t, ok := from.Interface().(time.Time); ok {
+			to.Set(reflect.ValueOf(t.UTC()))
+			return
+		}
+		for i := range from.NumField() {
+			copyInUTC(to.Field(i), from.Field(i))
+		}
+	case reflect.Pointer:
+		if !from.IsNil() {
+			to.Set(reflect.New(from.Type().Elem()))
+			copyInUTC(to.Elem(), from.Elem())
+		}
+	case reflect.Slice:
+		if !from.IsNil() {
+			to.Set(reflect.MakeSlice(from.Type(), from.Len(), from.Len()))
+			for i := range from.Len() {
+				copyInUTC(to.Index(i), from.Index(i))
+			}
+		}
+	default:
+		to.Set(from)
+	}
+}

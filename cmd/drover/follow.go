@@ -71,7 +71,7 @@ func (a *app) watch(ctx context.Context, c *client.Client, plan string, o watchO
 // customers can still go back.
 func over(p migration.MigrationPhase) bool {
 	switch p {
-	case migration.MigrationSoak, migration.MigrationDone, migration.MigrationFailed, migration.MigrationAborted:
+	case migration.MigrationSoak, migration.MigrationFinalising, migration.MigrationDone, migration.MigrationFailed, migration.MigrationAborted:
 		return true
 	default:
 		return false
@@ -167,13 +167,13 @@ func (w *watcher) fetch(ctx context.Context) (migration.MigrationStatus, string,
 // display chooses how a person or a log sees the changes.
 func (a *app) display(plan string) func(migration.MigrationStatus, time.Time) {
 	if f, ok := a.out.(*os.File); ok && isTerminal(f) {
-		first := true
+		first, g := true, a.glance(plan)
 		return func(s migration.MigrationStatus, now time.Time) {
 			_, height, err := term.GetSize(int(f.Fd()))
 			if err != nil {
 				height = 24
 			}
-			redraw(a.out, screen(plan, s, now, height), first)
+			redraw(a.out, g.at(now).screen(s, height), first)
 			first = false
 		}
 	}
@@ -197,8 +197,8 @@ func redraw(w io.Writer, s string, first bool) {
 
 // screen is a plan in at most height lines: of its customers those that are on their way or need
 // somebody.
-func screen(plan string, s migration.MigrationStatus, now time.Time, height int) string {
-	out := migrationHead(plan, s, now) + "\n" + batchTable(s.Batches).String()
+func (g glance) screen(s migration.MigrationStatus, height int) string {
+	out := g.head(s) + "\n" + batchTable(s.Batches).String()
 	if s.Phase == migration.MigrationProvisioning {
 		out += "\n" + pieceTable(s).String()
 	}
@@ -213,15 +213,15 @@ func screen(plan string, s migration.MigrationStatus, now time.Time, height int)
 	if len(shown) == 0 {
 		return out
 	}
-	if whole := out + customerList(shown, now); strings.Count(whole, "\n") < height {
+	if whole := out + g.customerList(shown, true); strings.Count(whole, "\n") < height {
 		return whole
 	}
 	room := max(1, height-strings.Count(out, "\n")-4) // an empty line, the head, a line for the rest, the cursor
 	rest := ""
 	if hidden := len(shown) - room; hidden > 0 {
-		shown, rest = shown[:room], fmt.Sprintf("and %d more: drover status %s\n", hidden, plan)
+		shown, rest = shown[:room], fmt.Sprintf("and %d more: drover status %s\n", hidden, g.plan)
 	}
-	return out + "\n" + customerTable(shown, now).String() + rest
+	return out + "\n" + g.customerTable(shown, true).String() + rest
 }
 
 // lines prints a line for every change.

@@ -31,7 +31,7 @@ func TestWithoutATerminalEveryChangeIsOneLine(t *testing.T) {
 }
 
 func TestAScreenShowsWhoMovesAndWhoNeedsSomebody(t *testing.T) {
-	golden(t, "screen.txt", screen("shop", shop(), now, 24))
+	golden(t, "screen.txt", look.screen(shop(), 24))
 }
 
 func TestAScreenKeepsToTheHeightOfTheTerminal(t *testing.T) {
@@ -39,7 +39,7 @@ func TestAScreenKeepsToTheHeightOfTheTerminal(t *testing.T) {
 	for range 200 {
 		s.Batches[1].Customers = append(s.Batches[1].Customers, held())
 	}
-	got := screen("shop", s, now, 24)
+	got := look.screen(s, 24)
 	require.Less(t, strings.Count(got, "\n"), 24)
 	require.Contains(t, got, "more: drover status shop")
 }

@@ -65,7 +65,7 @@ func (a *app) warnOfClosedWindows(spec *migration.Spec, now time.Time) {
 		if b.Window != nil && !b.Window.Closes().After(now) {
 			_, _ = fmt.Fprintf(a.err, "%s  drover retry %s --batch %s\n",
 				printer.Wrap("", fmt.Sprintf("warning: the window of batch %s is over (%s); its customers move only when somebody says",
-					b.Name, window(*b.Window))), spec.Plan, b.Name)
+					b.Name, spanOf(*b.Window, b.Window.Zone))), spec.Plan, b.Name)
 		}
 	}
 }

@@ -47,18 +47,14 @@ nobody else may read the file until you pass it on.`,
 
 // report reads a plan once, as the board does, and writes its page.
 func (a *app) report(ctx context.Context, c *client.Client, plan, batch, file string) error {
-	ctx, stop := context.WithCancel(ctx)
-	hub := board.NewHub(ctx, c, 0)
-	defer hub.Wait()
-	defer stop()
-	read, cancel := context.WithTimeout(ctx, max(a.timeout, readLimit))
+	ctx, cancel := context.WithTimeout(ctx, max(a.timeout, readLimit))
 	defer cancel()
-	follower, err := hub.Follow(read, plan)
+	snap, err := a.snapshot(ctx, c, plan)
 	if err != nil {
 		return err
 	}
 	var page bytes.Buffer
-	if err := report.Write(&page, follower.Snapshot(read), report.Options{Batch: batch, Clock: board.Clock{Zone: time.Local}}); err != nil {
+	if err := report.Write(&page, snap, report.Options{Batch: batch, Clock: board.Clock{Zone: time.Local}}); err != nil {
 		return err
 	}
 	if file == "-" {

@@ -10,6 +10,8 @@ import (
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/web"
+	"github.com/drover-migration/drover/web/board"
 )
 
 // statusOptions is what a status is asked of.
@@ -79,7 +81,11 @@ func (a *app) status(ctx context.Context, c *client.Client, o statusOptions, for
 	if o.follow {
 		return a.watch(ctx, c, o.at.Plan, o.watch)
 	}
-	ctx, cancel := a.patience(ctx)
+	limit := a.timeout
+	if format == printer.AsCSV {
+		limit = max(limit, readLimit)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	now := time.Now()
 	if o.at.Plan == "" {
@@ -91,12 +97,19 @@ func (a *app) status(ctx context.Context, c *client.Client, o statusOptions, for
 			_, err := io.WriteString(a.out, "no plan was submitted yet: drover submit PLAN.yaml\n")
 			return err
 		}
-		return printer.Print(a.out, format, plans, planList(plans, now, format))
+		return printer.Print(a.out, format, inUTC(plans), planList(plans, now, format))
 	}
 	// Before the status: a workflow that has ended does not change any more.
 	execution, err := c.Execution(ctx, o.at)
 	if err != nil {
 		return err
+	}
+	if format == printer.AsCSV {
+		return a.tracker(ctx, c, o.at)
+	}
+	g := a.glance(o.at.Plan).at(now)
+	if o.at != (client.Aim{Plan: o.at.Plan}) {
+		g.spec, _ = c.Spec(ctx, o.at.Plan) // Temporal may not keep it any more: then what it says is not shown
 	}
 	switch {
 	case o.at.Customer != "":
@@ -108,11 +121,7 @@ func (a *app) status(ctx context.Context, c *client.Client, o statusOptions, for
 		if !goesOn(execution) {
 			s.MayDo, head = nil, endedEarly("customer", execution)
 		}
-		return a.printView(format, dataOfCustomer(s, execution),
-			customerRows(migration.BatchStatus{Customers: []migration.CustomerStatus{s}}), func() string {
-				return head + customerView(s,
-					now)
-			})
+		return a.printView(format, dataOfCustomer(s, execution, g.spec), func() string { return head + g.customer(s) })
 	case o.at.Batch != "":
 		s, err := c.Batch(ctx, o.at.Plan, o.at.Batch)
 		if err != nil {
@@ -122,7 +131,7 @@ func (a *app) status(ctx context.Context, c *client.Client, o statusOptions, for
 		if !goesOn(execution) {
 			s.MayDo, head = nil, endedEarly("batch", execution)
 		}
-		return a.printView(format, dataOfBatch(s, execution), customerRows(s), func() string { return head + batchView(s, now) })
+		return a.printView(format, dataOfBatch(s, execution), func() string { return head + g.batch(s) })
 	default:
 		s, err := c.Status(ctx, o.at.Plan)
 		if err != nil {
@@ -131,11 +140,54 @@ func (a *app) status(ctx context.Context, c *client.Client, o statusOptions, for
 		if !goesOn(execution) {
 			s.MayDo = nil
 		}
-		return a.printView(format, dataOfMigration(s, execution), customerRows(s.Batches...), func() string {
-			return stopped(o.at.Plan, s,
-				execution) + migrationView(o.at.Plan, s, now)
+		return a.printView(format, dataOfMigration(s, execution), func() string {
+			return stopped(o.at.Plan, s, execution) + g.migration(s)
 		})
 	}
+}
+
+// glance is a look at a plan by whoever uses this terminal.
+func (a *app) glance(plan string) glance {
+	g := glance{plan: plan}
+	if h, err := holder(); err != nil || h == nil {
+		g.by = who("")
+	}
+	return g
+}
+
+// at is the look at a moment.
+func (g glance) at(now time.Time) glance {
+	g.now = now
+	return g
+}
+
+// tracker writes customers as a spreadsheet takes them: the board's table.
+func (a *app) tracker(ctx context.Context, c *client.Client, at client.Aim) error {
+	snap, err := a.snapshot(ctx, c, at.Plan)
+	if err != nil {
+		return err
+	}
+	customers := snap.All(board.Filter{Batch: at.Batch})
+	if at.Customer != "" {
+		customers = nil
+		if one, ok := snap.Customer(at.Customer); ok {
+			customers = append(customers, one)
+		}
+	}
+	return web.WriteCustomers(a.out, snap, customers)
+}
+
+// snapshot reads a plan once, as the board does.
+func (a *app) snapshot(ctx context.Context, c *client.Client, plan string) (*board.Snapshot, error) {
+	ctx, stop := context.WithCancel(ctx)
+	hub := board.NewHub(ctx, c, 0)
+	defer hub.Wait()
+	defer stop()
+	follower, err := hub.Follow(ctx, plan)
+	if err != nil {
+		return nil, err
+	}
+	return follower.Snapshot(ctx), nil
 }
 
 // goesOn says whether a workflow runs, or has come to its own end. One that somebody ended answers
@@ -145,12 +197,12 @@ func goesOn(execution string) bool {
 }
 
 // printView prints a view for people where a table was asked for, and data otherwise.
-func (a *app) printView(format printer.Format, v any, rows *printer.Table, view func() string) error {
+func (a *app) printView(format printer.Format, v any, view func() string) error {
 	if format == printer.AsTable {
 		_, err := a.out.Write([]byte(view()))
 		return err
 	}
-	return printer.Print(a.out, format, v, rows)
+	return printer.Print(a.out, format, inUTC(v), nil)
 }
 
 func customersOf(s migration.MigrationStatus) (out []migration.CustomerStatus) {

@@ -9,10 +9,11 @@ import (
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/web/board"
 )
 
-// What people read: every line at most printer.Width characters. Times are ages against now, so
-// that a view can be compared in tests.
+// What people read: every line at most printer.Width characters. Times are those of the reader's
+// zone, with day and zone, and ages against now.
 
 // recent is how many events of a plan's timeline a status shows; -o json has all that the workflow
 // keeps.
@@ -27,30 +28,89 @@ func planList(plans []client.PlanSummary, now time.Time, format printer.Format) 
 	return t
 }
 
-// migrationView is a plan with everything in it.
-func migrationView(plan string, s migration.MigrationStatus, now time.Time) string {
+// glance is what one look at a plan is seen from.
+type glance struct {
+	plan string
+	by   string // under whose name commands are given; empty: under that of who has signed in
+	now  time.Time
+	spec *migration.Spec // of a look at a batch or a customer; nil: not known
+}
+
+// migration is a plan with everything in it.
+func (g glance) migration(s migration.MigrationStatus) string {
 	var b strings.Builder
-	b.WriteString(migrationHead(plan, s, now))
+	b.WriteString(g.head(s))
 	b.WriteString("\n" + batchTable(s.Batches).String())
+	b.WriteString(g.batchLines(s.Batches))
 	if len(s.Workloads)+len(s.Datasets) > 0 {
 		b.WriteString("\n" + pieceTable(s).String())
 	}
-	b.WriteString(inVain(s, now))
-	b.WriteString(customerList(customersOf(s), now))
+	b.WriteString(inVain(s, g.now))
+	b.WriteString(messagesView(g.plan, s.Messages, g.now))
+	b.WriteString(g.customerList(customersOf(s), true))
 	if n := len(s.Timeline); n > 0 {
 		b.WriteString("\n" + timeline(s.Timeline[max(0, n-recent):]))
 	}
 	return b.String()
 }
 
-// migrationHead says in a line or two what the plan does and what may be done about it.
-func migrationHead(plan string, s migration.MigrationStatus, now time.Time) string {
+// head says in a line or two what the plan does and what may be done about it.
+func (g glance) head(s migration.MigrationStatus) string {
 	paused := ""
 	if s.Paused {
 		paused = " PAUSED"
 	}
-	head := fmt.Sprintf("plan %s, revision %d: %s%s%s%s", plan, s.Revision, s.Phase, paused, waits(s.WaitingFor), lasting(s.Since, now))
-	return printer.Wrap("", head) + reasonLine(s.Reason) + mayDo(s.MayDo)
+	head := fmt.Sprintf("plan %s, revision %d: %s%s%s%s", g.plan, s.Revision, s.Phase, paused, waits(s.WaitingFor), lasting(s.Since, g.now))
+	commands := offered(client.Aim{Plan: g.plan}, s.MayDo)
+	for _, b := range s.Batches {
+		if goesOn(cmp.Or(b.Workflow, client.Running)) {
+			commands = append(commands, offered(client.Aim{Plan: g.plan, Batch: b.Name}, forPlan(b, g.now))...)
+		}
+	}
+	return printer.Wrap("", head) + reasonLine(s.Reason) + g.mayDo("  ", commands)
+}
+
+// forPlan are those commands to a batch that belong before the eyes of whoever looks at the whole
+// plan: those without which the batch does not go on.
+func forPlan(b migration.BatchStatus, now time.Time) (out []string) {
+	closed := b.WaitingFor == migration.WaitWindow && b.Window != nil && !now.Before(b.Window.Closes())
+	for _, name := range b.MayDo {
+		if name == migration.UpdateApprove || name == migration.UpdateRetry && (closed || b.Phase == migration.BatchTakenBack) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// batchLines say of batches that are not through when their window is, and why they wait, in full.
+func (g glance) batchLines(batches []migration.BatchStatus) string {
+	var b strings.Builder
+	n := 0
+	for _, x := range batches {
+		if x.Phase == migration.BatchDone || x.Phase == migration.BatchAborted {
+			continue
+		}
+		var words []string
+		if x.Window != nil {
+			words = append(words, "window "+g.window(*x.Window))
+		}
+		if x.Reason != "" && x.WaitingFor != migration.WaitApproval && x.WaitingFor != migration.WaitResume {
+			words = append(words, x.Reason)
+		}
+		if len(words) == 0 {
+			continue
+		}
+		if n++; n <= mostReasons {
+			b.WriteString(printer.Wrap("", "batch "+x.Name+": "+strings.Join(words, "; ")))
+		}
+	}
+	if n > mostReasons {
+		fmt.Fprintf(&b, "and %d batches more: see --batch NAME\n", n-mostReasons)
+	}
+	if n == 0 {
+		return ""
+	}
+	return "\n" + b.String()
 }
 
 func reasonLine(reason string) string {
@@ -58,13 +118,6 @@ func reasonLine(reason string) string {
 		return ""
 	}
 	return printer.Wrap("  ", reason)
-}
-
-func mayDo(names []string) string {
-	if len(names) == 0 {
-		return ""
-	}
-	return printer.Wrap("  ", "may be done now: "+strings.Join(names, ", "))
 }
 
 // stopped tells of a migration that somebody ended in Temporal: its last status would look alive
@@ -192,39 +245,66 @@ func addPiece(t *printer.Table, name string, p migration.PieceStatus) {
 	t.Add(name, p.Phase, copied, left, p.Detail)
 }
 
-func customerTable(customers []migration.CustomerStatus, now time.Time) *printer.Table {
-	t := &printer.Table{Columns: []printer.Column{
-		{Name: "CUSTOMER", Give: true, Least: 10}, {Name: "BATCH", Give: true, Least: 6}, {Name: "HOME"}, {Name: "PHASE"},
-		{Name: "WAITS FOR"}, {Name: "FOR", Right: true},
-		{Name: "TRY", Right: true},
-	}}
+func (g glance) customerTable(customers []migration.CustomerStatus, batch bool) *printer.Table {
+	t := &printer.Table{Columns: []printer.Column{{Name: "CUSTOMER", Give: true, Least: 10}}}
+	if batch {
+		t.Columns = append(t.Columns, printer.Column{Name: "BATCH", Give: true, Least: 6})
+	}
+	t.Columns = append(t.Columns, printer.Column{Name: "HOME"}, printer.Column{Name: "PHASE", Give: true, Least: 8},
+		printer.Column{Name: "WAITS FOR"}, printer.Column{Name: "FOR", Right: true}, printer.Column{Name: "UNTIL"})
 	for _, c := range customers {
-		t.Add(c.ID, c.Batch, c.Home, c.Phase, waitingCell(c.WaitingFor), age(c.Since, now), c.Tries)
+		row := []any{c.ID}
+		if batch {
+			row = append(row, c.Batch)
+		}
+		t.Add(append(row, c.Home, c.Phase, waitingCell(c.WaitingFor), age(c.Since, g.now), untilCell(c))...)
 	}
 	return t
 }
 
+// untilCell is when what a customer does, or waits for, ends by itself.
+func untilCell(c migration.CustomerStatus) string {
+	until := c.Until
+	if c.Deferred() {
+		until = c.Deferral.NotBefore
+	}
+	if until.IsZero() {
+		return "-"
+	}
+	return until.Local().Format("2006-01-02 15:04 MST")
+}
+
 // customerList is the table of customers, and below it why those that need somebody are where they
 // are, in full.
-func customerList(customers []migration.CustomerStatus, now time.Time) string {
+func (g glance) customerList(customers []migration.CustomerStatus, batch bool) string {
 	if len(customers) == 0 {
 		return ""
 	}
-	return "\n" + customerTable(customers, now).String() + reasons(customers)
+	return "\n" + g.customerTable(customers, batch).String() + g.reasons(customers)
 }
 
-// mostReasons is how many reasons stand below a table: the rest are read customer by customer.
+// mostReasons is how many reasons stand below a table: the rest are read one by one.
 const mostReasons = 10
 
-func reasons(customers []migration.CustomerStatus) string {
+// reasons says why customers are where they are that do not simply wait or soak, and what a person
+// may do about it.
+func (g glance) reasons(customers []migration.CustomerStatus) string {
 	var b strings.Builder
 	n := 0
 	for _, c := range customers {
-		if c.Reason == "" || c.Phase != migration.CustomerHeld && c.Phase != migration.CustomerRolledBack {
+		words := c.Reason
+		if c.AsksDeferral() {
+			words = fmt.Sprintf("%s asks that it does not move before %s: %s", c.Deferral.Asked.By, stamp(c.Deferral.NotBefore),
+				c.Deferral.Asked.Why)
+		} else if c.Phase == migration.CustomerSoaking && c.WaitingFor == migration.WaitHealth {
+			continue
+		}
+		if words == "" {
 			continue
 		}
 		if n++; n <= mostReasons {
-			b.WriteString(printer.Wrap("", fmt.Sprintf("%s is %s: %s", c.ID, c.Phase, c.Reason)))
+			b.WriteString(printer.Wrap("", fmt.Sprintf("%s is %s: %s", c.ID, c.Phase, words)))
+			b.WriteString(g.mayDo("  ", g.ofCustomer(c, migration.UpdateRetry, migration.UpdateRollback, migration.UpdateDecide)))
 		}
 	}
 	if n > mostReasons {
@@ -236,39 +316,11 @@ func reasons(customers []migration.CustomerStatus) string {
 	return "\n" + b.String()
 }
 
-// customerRows are for programs; of a batch that is known, with its window and ticket.
-func customerRows(batches ...migration.BatchStatus) *printer.Table {
-	t := &printer.Table{Columns: []printer.Column{
-		{Name: "customer"}, {Name: "name"}, {Name: "batch"}, {Name: "home"}, {Name: "phase"}, {Name: "waiting_for"}, {Name: "since"},
-		{Name: "until"}, {Name: "token"}, {Name: "tries"},
-		{Name: "freeze_ms"}, {Name: "verdict"}, {Name: "window_opens"}, {Name: "window_closes"}, {Name: "ticket"}, {Name: "reason"},
-	}}
-	for _, b := range batches {
-		opens, closes := "", ""
-		if b.Window != nil {
-			opens, closes = rfc3339(b.Window.Opens), rfc3339(b.Window.Closes())
-		}
-		for _, c := range b.Customers {
-			freeze, verdict := "", ""
-			if n := len(c.Moves); n > 0 {
-				freeze = fmt.Sprint(inMillis(c.Moves[n-1].Freeze))
-			}
-			if c.Verdict != nil {
-				verdict = string(c.Verdict.Outcome)
-			}
-			t.Add(c.ID, c.Name, c.Batch, c.Home, c.Phase, c.WaitingFor, when(c.Since, time.Time{}, printer.AsCSV), when(c.Until,
-				time.Time{}, printer.AsCSV), c.Token, c.Tries,
-				freeze, verdict, opens, closes, b.Ticket, c.Reason)
-		}
-	}
-	return t
-}
-
-// batchView is one batch with its gate and its customers.
-func batchView(s migration.BatchStatus, now time.Time) string {
+// batch is one batch with its gate and its customers.
+func (g glance) batch(s migration.BatchStatus) string {
 	var b strings.Builder
-	b.WriteString(printer.Wrap("", fmt.Sprintf("batch %s: %s%s%s", s.Name, s.Phase, waits(s.WaitingFor), lasting(s.Since, now))))
-	b.WriteString(reasonLine(s.Reason) + mayDo(s.MayDo))
+	b.WriteString(printer.Wrap("", fmt.Sprintf("batch %s: %s%s%s", s.Name, s.Phase, waits(s.WaitingFor), lasting(s.Since, g.now))))
+	b.WriteString(reasonLine(s.Reason))
 	if s.Needs > 0 {
 		var by []string
 		for _, e := range s.Approvals {
@@ -278,52 +330,134 @@ func batchView(s migration.BatchStatus, now time.Time) string {
 			strings.Join(by, ", ")))))
 	}
 	if s.Window != nil {
-		b.WriteString(printer.Wrap("  ", "window: "+window(*s.Window)))
+		b.WriteString(printer.Wrap("  ", "window "+g.window(*s.Window)))
 	}
 	if s.Ticket != "" {
 		b.WriteString(printer.Wrap("  ", "ticket: "+s.Ticket))
 	}
+	b.WriteString(soakOf(s.Customers))
+	b.WriteString(g.mayDo("  ", offered(client.Aim{Plan: g.plan, Batch: s.Name}, s.MayDo)))
 	b.WriteString("\n" + batchTable([]migration.BatchStatus{s}).String())
-	b.WriteString(trying("batch "+s.Name, s.Trying, now))
-	b.WriteString(customerList(s.Customers, now))
+	b.WriteString(trying("batch "+s.Name, s.Trying, g.now))
+	b.WriteString(g.customerList(s.Customers, false))
 	return b.String()
 }
 
-// window is shown in its own zone, where that is known here.
-func window(w migration.Window) string {
-	zone, err := time.LoadLocation(w.Zone)
-	if err != nil {
-		zone = time.UTC
+// soakOf says how many customers soak, and until when.
+func soakOf(customers []migration.CustomerStatus) string {
+	var first, last time.Time
+	n := 0
+	for _, c := range customers {
+		if c.Phase != migration.CustomerSoaking {
+			continue
+		}
+		n++
+		if first.IsZero() || c.Until.Before(first) {
+			first = c.Until
+		}
+		if c.Until.After(last) {
+			last = c.Until
+		}
 	}
-	return w.Opens.In(zone).Format("2006-01-02 15:04 MST") + " to " + w.Closes().In(zone).Format("2006-01-02 15:04 MST")
+	switch {
+	case n == 0 || last.IsZero():
+		return ""
+	case first.Equal(last):
+		return printer.Wrap("  ", fmt.Sprintf("soak: %s, until %s", count(n, "customer"), stamp(last)))
+	default:
+		return printer.Wrap("  ", fmt.Sprintf("soak: %s, the first until %s, the last until %s", count(n, "customer"), stamp(first),
+			stamp(last)))
+	}
 }
 
-// customerView is one customer with its verdict, Moves and timeline.
-func customerView(s migration.CustomerStatus, now time.Time) string {
+// window is when a window is, in the reader's zone and its own, and how far off that is.
+func (g glance) window(w migration.Window) string {
+	var far string
+	switch {
+	case g.now.Before(w.Opens):
+		far = "opens in " + short(w.Opens.Sub(g.now))
+	case g.now.Before(w.Closes()):
+		far = "open for " + short(w.Closes().Sub(g.now)) + " more"
+	default:
+		far = "closed " + age(w.Closes(), g.now) + " ago"
+	}
+	return far + ": " + spanOf(w, w.Zone)
+}
+
+// spanOf is when a window is in the reader's zone, and on the clocks of another where they show
+// something else.
+func spanOf(w migration.Window, zone string) string {
+	out := board.Clock{Zone: time.Local}.Span(w)
+	at, err := time.LoadLocation(zone)
+	if err != nil || zone == "" || sameClock(at, time.Local, w.Opens) {
+		return out
+	}
+	return fmt.Sprintf("%s (in %s: %s)", out, zone, board.Clock{Zone: at}.Span(w))
+}
+
+func sameClock(a, b *time.Location, t time.Time) bool {
+	_, x := t.In(a).Zone()
+	_, y := t.In(b).Zone()
+	return x == y
+}
+
+// customer is one customer with its verdict, Moves, messages and timeline.
+func (g glance) customer(s migration.CustomerStatus) string {
 	var b strings.Builder
 	name := ""
 	if s.Name != "" {
 		name = " (" + s.Name + ")"
 	}
 	b.WriteString(printer.Wrap("", fmt.Sprintf("customer %s%s of batch %s: %s%s%s", s.ID, name, s.Batch, s.Phase, waits(s.WaitingFor),
-		lasting(s.Since, now))))
+		lasting(s.Since, g.now))))
 	b.WriteString(reasonLine(s.Reason))
 	b.WriteString(printer.Wrap("  ", fmt.Sprintf("homed on %s, token %d, %s", s.Home, s.Token, tries(s.Tries))))
+	b.WriteString(g.planned(s))
 	b.WriteString(ends(s))
 	b.WriteString(deferral(s.Deferral))
-	b.WriteString(mayDo(s.MayDo))
-	b.WriteString(trying("customer "+s.ID, s.Trying, now))
+	b.WriteString(g.mayDo("  ", g.ofCustomer(s, s.MayDo...)))
+	b.WriteString(trying("customer "+s.ID, s.Trying, g.now))
 	if v := s.Verdict; v != nil {
 		b.WriteString(verdict(*v))
 	}
 	if len(s.Moves) > 0 {
-		b.WriteString("\n" + moveTable(s.Moves).String())
+		b.WriteString("\n" + moveTable(s.Moves).String() + reasonsOf(s.Moves))
 	}
 	for _, n := range s.Notes {
 		b.WriteString(printer.Wrap("  ", strings.Join(strings.Fields("note of "+n.By+", "+stamp(n.At)+": "+n.Text+" "+n.Ticket), " ")))
 	}
+	b.WriteString(messagesView(g.plan, s.Messages, g.now) + toldView(s.Messages))
 	if len(s.Timeline) > 0 {
 		b.WriteString("\n" + timeline(s.Timeline))
+	}
+	return b.String()
+}
+
+// planned is what the plan says of a customer: its window, on the customer's clocks too, and whom
+// it concerns.
+func (g glance) planned(s migration.CustomerStatus) string {
+	if g.spec == nil {
+		return ""
+	}
+	c, _ := g.spec.Customer(s.ID)
+	batch, _ := g.spec.Batch(s.Batch)
+	var b strings.Builder
+	if w := batch.Window; w != nil {
+		b.WriteString(printer.Wrap("  ", "window "+g.window(migration.Window{Opens: w.Opens, For: w.For, Zone: cmp.Or(c.Zone, w.Zone)})))
+	}
+	for _, x := range c.Blackouts {
+		b.WriteString(printer.Wrap("  ", "blackout: "+stamp(x.From)+" to "+stamp(x.To)))
+	}
+	var words []string
+	for _, x := range []struct{ what, is string }{
+		{"zone", c.Zone}, {"contact", c.Contact}, {"hosts", strings.Join(c.Hosts, " ")}, {"ticket", batch.Ticket},
+	} {
+		if x.is != "" {
+			words = append(words, x.what+" "+x.is)
+		}
+	}
+	if len(words) > 0 {
+		b.WriteString(printer.Wrap("  ", strings.Join(words, ", ")))
 	}
 	return b.String()
 }
@@ -392,12 +526,23 @@ func moveTable(moves []migration.MoveResult) *printer.Table {
 	t := &printer.Table{Columns: []printer.Column{
 		{Name: "TOKEN", Right: true}, {Name: "FROM"}, {Name: "TO"}, {Name: "OUTCOME"}, {Name: "FREEZE", Right: true},
 		{Name: "ROWS", Right: true},
-		{Name: "OBJECTS", Right: true}, {Name: "WHY", Give: true},
+		{Name: "OBJECTS", Right: true},
 	}}
 	for _, m := range moves {
-		t.Add(m.Try.Token, m.From, m.To, m.Outcome, m.Freeze.D().Round(time.Millisecond), m.Rows, m.Objects, m.Reason)
+		t.Add(m.Try.Token, m.From, m.To, m.Outcome, m.Freeze.D().Round(time.Millisecond), m.Rows, m.Objects)
 	}
 	return t
+}
+
+// reasonsOf says in full why Moves were made.
+func reasonsOf(moves []migration.MoveResult) string {
+	var b strings.Builder
+	for _, m := range moves {
+		if m.Reason != "" {
+			b.WriteString(printer.Wrap("", fmt.Sprintf("%d to %s: %s", m.Try.Token, m.To, m.Reason)))
+		}
+	}
+	return b.String()
 }
 
 // timeline is one event after the other, whole: a reason that is cut short is none.

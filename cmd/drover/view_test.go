@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,6 +18,9 @@ import (
 )
 
 var now = time.Date(2026, 12, 2, 22, 0, 0, 0, time.UTC)
+
+// look is ann's, who has signed in nowhere.
+var look = glance{plan: "shop", by: "ann", now: now}
 
 func ago(d time.Duration) time.Time { return now.Add(-d) }
 
@@ -36,7 +40,7 @@ func held() migration.CustomerStatus {
 		WaitingFor: migration.WaitOperator,
 		Since:      ago(4 * time.Minute), Token: 7, Tries: 3, Reason: "the predicted freeze of 7.2s is longer than the budget of 5s: 41 " +
 			"MB behind on orders",
-		MayDo: []string{"retry"},
+		MayDo: []string{"retry", "note"},
 		Verdict: &migration.Verdict{Outcome: migration.Inconclusive, Reason: "12 samples are fewer than 100", At: ago(5 * time.Minute),
 			Probe: "http /healthz", Samples: 12, P95: 0.012, BaselineP95: 0.0094, LastAnswer: "200 OK"},
 		Moves: []migration.MoveResult{
@@ -65,10 +69,12 @@ func shop() migration.MigrationStatus {
 			{Name: "canary", Phase: migration.BatchDone, WaitingFor: migration.WaitNothing, Counts: migration.Counts{Customers: 1,
 				OnAWS: 1},
 				Customers: []migration.CustomerStatus{{ID: "acme", Batch: "canary", Home: migration.AWS, Phase: migration.CustomerSoaking,
-					WaitingFor: migration.WaitHealth, Since: ago(25 * time.Hour), Tries: 1}}},
+					WaitingFor: migration.WaitHealth, Since: ago(25 * time.Hour), Until: now.Add(47 * time.Hour), Tries: 1}}},
 			{Name: "week-49", Phase: migration.BatchCuttingOver, Counts: migration.Counts{Customers: 2, Moving: 1, Held: 1},
 				Customers: []migration.CustomerStatus{held(), moving}},
-			{Name: "week-50", Phase: migration.BatchGate, WaitingFor: migration.WaitApproval, Needs: 2,
+			{Name: "week-50", Phase: migration.BatchGate, WaitingFor: migration.WaitApproval, Needs: 2, MayDo: []string{"approve"},
+				Window: &migration.Window{Opens: now.Add(2 * time.Hour), For: migration.Duration(4 * time.Hour),
+					Zone: "America/New_York"},
 				Approvals: []migration.Event{{At: ago(time.Hour), What: "approve", By: "ann"}}, Counts: migration.Counts{Customers: 10000,
 					Waiting: 10000}},
 		},
@@ -85,39 +91,119 @@ func shop() migration.MigrationStatus {
 	}
 }
 
-func TestAPlanFitsATerminal(t *testing.T) { golden(t, "plan.txt", migrationView("shop", shop(), now)) }
+func TestAPlanFitsATerminal(t *testing.T) { golden(t, "plan.txt", look.migration(shop())) }
 
-func TestACustomerFitsATerminal(t *testing.T) { golden(t, "customer.txt", customerView(held(), now)) }
+// planned is the plan of which shop is the status.
+func planned() *migration.Spec {
+	return &migration.Spec{Plan: "shop",
+		Customers: []migration.Customer{{ID: "initech", Hosts: []string{"initech.app.example.com"}, Zone: "America/New_York",
+			Contact: "cs@initech.example", Blackouts: []migration.Span{{From: now.AddDate(0, 0, 28), To: now.AddDate(0, 0, 30)}}}},
+		Batches: []migration.Batch{{Name: "week-49", Ticket: "CHG-1042", Customers: []string{"initech"},
+			Window: &migration.Window{Opens: ago(time.Hour), For: migration.Duration(4 * time.Hour), Zone: "Europe/Kyiv"}}}}
+}
+
+func TestACustomerFitsATerminal(t *testing.T) {
+	g := look
+	g.spec = planned()
+	golden(t, "customer.txt", g.customer(held()))
+}
+
+// TestWhatWaitsForSomebodyIsWhole holds that a reason and a command are never cut, however long.
+func TestWhatWaitsForSomebodyIsWhole(t *testing.T) {
+	s := shop()
+	c := held()
+	c.ID, c.Phase, c.Reason, c.WaitingFor = "asks", migration.CustomerWaiting, "", migration.WaitBatch
+	c.MayDo = []string{"hold", "note", "decide"}
+	c.Deferral = &migration.Deferral{NotBefore: now.Add(72 * time.Hour), Asked: migration.Event{By: "cs-2", Why: "their month end"}}
+	s.Batches[1].Customers = append(s.Batches[1].Customers, c)
+	s.Batches[1].Reason = strings.Repeat("the batch waits for replication. ", 8) + "End of the reason."
+	got := strings.Join(strings.Fields(look.migration(s)), " ")
+	for _, want := range []string{
+		"may be done now: drover resume shop --by ann drover rollback shop --all --reason \"WHY\" --by ann " +
+			"drover approve shop week-50 --by ann",
+		"initech is held: the predicted freeze of 7.2s is longer than the budget of 5s: 41 MB behind on orders " +
+			"may be done now: drover retry shop --customer initech --by ann",
+		"asks is waiting: cs-2 asks that it does not move before 2026-12-06 00:00:00 EET: their month end " +
+			"may be done now: drover decide shop --customer asks --accept --by ann drover decide shop --customer asks --refuse --by ann",
+		"End of the reason.",
+		"batch week-50: window opens in 2h00m: Thu 3 Dec 2026 02:00 to 06:00 EET (in America/New_York: Wed 2 Dec 2026 19:00 to 23:00 EST)",
+	} {
+		require.Contains(t, got, want)
+	}
+	s.Batches[2].Workflow = "Terminated"
+	require.NotContains(t, look.migration(s), "drover approve", "nobody would take it")
+}
+
+// A deferral that was accepted can only be ended: to accept it again would be refused.
+func TestADeferralIsAcceptedOnce(t *testing.T) {
+	c := held()
+	c.Cause, c.MayDo = migration.ByDeferral, []string{"decide", "note"}
+	c.Deferral = &migration.Deferral{NotBefore: now.Add(72 * time.Hour), Asked: migration.Event{By: "cs-2", Why: "their month end"},
+		Accepted: true, Decided: &migration.Event{What: "accepted", By: "lead"}}
+	got := strings.Join(strings.Fields(look.customer(c)), " ")
+	require.NotContains(t, got, "--accept")
+	require.Contains(t, got, "drover decide shop --customer initech --refuse --by ann")
+	require.Contains(t, got, "deferral until 2026-12-06 00:00:00 EET, asked for by cs-2: their month end; accepted")
+	b := migration.BatchStatus{Name: "week-49", Customers: []migration.CustomerStatus{c}}
+	require.Contains(t, look.batch(b), "2026-12-06 00:00 EET")
+}
+
+// A command that is wider than the terminal is still one command for the shell that it is pasted
+// into.
+func TestALongCommandIsPastedWhole(t *testing.T) {
+	id := strings.Repeat("x", 50)
+	got := look.mayDo("  ", offered(client.Aim{Plan: "shop", Customer: id}, []string{"rollback"}))
+	for l := range strings.Lines(got) {
+		require.LessOrEqual(t, len(strings.TrimSuffix(l, "\n")), printer.Width)
+	}
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", "drover() { printf '%s|' \"$@\"; }\n"+
+		strings.TrimPrefix(got, "  may be done now:\n")).Output()
+	require.NoError(t, err)
+	require.Equal(t, "rollback|shop|--customer|"+id+"|--reason|WHY|--by|ann|", string(out))
+}
 
 func TestABatchFitsATerminal(t *testing.T) {
 	b := shop().Batches[1]
 	b.Window = &migration.Window{Opens: now, For: migration.Duration(4 * time.Hour), Zone: "Europe/Kyiv"}
 	b.Ticket, b.Needs, b.Approvals = "CHG-1042", 1, []migration.Event{{By: "ann"}}
-	golden(t, "batch.txt", batchView(b, now))
+	golden(t, "batch.txt", look.batch(b))
 }
 
-// TestProgramsReadOneStyleOfTimes holds what -o json writes: a time is RFC 3339 in UTC or absent, a
-// duration a number of milliseconds.
-func TestProgramsReadOneStyleOfTimes(t *testing.T) {
-	s := shop()
-	s.Batches[2].Window = &migration.Window{Opens: now, For: migration.Duration(4 * time.Hour), Zone: "Europe/Kyiv"}
-	var out bytes.Buffer
-	require.NoError(t, printer.Print(&out, printer.AsJSON, dataOfMigration(s, client.Running), nil))
-	goldenfile.Equal(t, filepath.Join("testdata", "golden", "plan.json"), out.String())
-	for _, never := range []string{"0001-01-01", `"freeze"`, `"p95"`, `"eta"`, `"predicted"`} {
-		require.NotContains(t, out.String(), never)
+func TestWhatWaitsForSomebodyAndWhatFailsFitsATerminal(t *testing.T) {
+	trying := migration.Delivery{Key: "3fa91c02", Kind: migration.NoticeHeld, Customer: "initech", Contact: "room",
+		State: migration.DeliveryTrying, Tries: 4, Failure: "send \"initech is held and waits for you\" to contact \"room\" by channel " +
+			"\"chat\": the receiver answered 503 Service Unavailable", Since: ago(5 * time.Minute), FailedAt: ago(time.Minute),
+		Next: now.Add(20 * time.Second)}
+	m := &migration.MessagesStatus{Phase: migration.OutboxOpen, Waiting: 8, Fails: 6,
+		Asks: []migration.Ask{
+			{ID: "held/initech/1796248800000", Kind: migration.NoticeHeld, Batch: "week-49", Customer: "initech", At: ago(6 * time.Minute),
+				Reason: held().Reason, Told: []string{"oncall"}, Next: []string{"lead"}, NextAt: now.Add(4 * time.Minute)},
+			{ID: "batch-waits/week-50/1796248800000", Kind: migration.NoticeBatchWaits, Batch: "week-50", At: ago(time.Hour),
+				Reason: "1 of 2 approvals", Taken: &migration.Event{At: ago(30 * time.Minute), By: "ann", Why: "CAB meets at ten"}},
+			{ID: "paused/1796248800000", Kind: migration.NoticePaused, At: ago(time.Minute)},
+		},
+		Pending: []migration.Delivery{trying, trying, trying, trying, trying, trying,
+			{Kind: migration.NoticeMoved, Customer: "initech", Contact: "cs", State: migration.DeliveryDue, Due: now.Add(time.Hour)}},
+		Past: []migration.Delivery{
+			{Kind: migration.NoticeStarted, Customer: "initech", Contact: "cs", State: migration.DeliveryDelivered,
+				At: ago(10 * time.Minute)},
+			{Kind: migration.NoticeHeld, Customer: "initech", Contact: "lead", State: migration.DeliveryGivenUp, At: ago(2 * time.Minute),
+				Failure: "the receiver answered 404 Not Found"},
+		},
 	}
-	out.Reset()
-	require.NoError(t, printer.Print(&out, printer.AsCSV, nil, customerRows(s.Batches...)))
-	require.Contains(t, out.String(),
-		"customer,name,batch,home,phase,waiting_for,since,until,token,tries,freeze_ms,verdict,window_opens,window_closes,ticket,reason\n")
-	require.Contains(t, out.String(), "initech,Initech Ltd,week-49,onprem,held,operator,2026-12-02T21:56:00Z,,7,3,22,inconclusive,,,,")
+	golden(t, "messages.txt", messagesView("shop", m, now)+toldView(m))
+	c := held()
+	c.Messages = m
+	require.Contains(t, look.customer(c), "drover ack shop held/initech/1796248800000\n")
+	require.Empty(t, messagesView("shop", nil, now))
+	require.Contains(t, messagesView("shop", &migration.MessagesStatus{Phase: migration.OutboxUnread}, now), "cannot be read now")
 }
 
 func TestACustomerThatSoaksSaysUntilWhen(t *testing.T) {
 	c := shop().Batches[0].Customers[0]
 	c.Until = now.Add(47 * time.Hour)
-	require.Contains(t, customerView(c, now), "  the soak ends 2026-12-04 23:00:00 EET; until then it can go back without loss\n")
+	require.Contains(t, look.batch(shop().Batches[0]), "  soak: 1 customer, until 2026-12-04 23:00:00 EET\n")
+	require.Contains(t, look.customer(c), "  the soak ends 2026-12-04 23:00:00 EET; until then it can go back without loss\n")
 }
 
 func TestTheListOfPlansFitsATerminal(t *testing.T) {
@@ -156,7 +242,7 @@ func TestAnInventoryShowsEveryFindingWhole(t *testing.T) {
 func cutLines(s string) string {
 	var b strings.Builder
 	for l := range strings.Lines(s) {
-		l = strings.TrimSuffix(l, "\n")
+		l = strings.TrimRight(l, "\r\n")
 		b.WriteString(l[:min(len(l), printer.Width)] + "\n")
 	}
 	return b.String()

@@ -59,8 +59,10 @@ func demo(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, demoLimit, fmt.Errorf("it took longer than %s", demoLimit))
 	defer cancel()
 	began, machine := time.Now(), watchMachine()
-	if err := os.Remove(scoreFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err // else a run that is cut short would show the score of the one before
+	for _, file := range []string{scoreFile, reportFile} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err // else a run that is cut short would show what the one before left
+		}
 	}
 	l, drover, err := start(ctx, demoDir, lab.DemoShape())
 	if err != nil {
@@ -76,8 +78,11 @@ func demo(ctx context.Context) error {
 	return s.keep(ctx, err)
 }
 
-// scoreFile is where a demonstration leaves its score.
-const scoreFile = "out/demo.json"
+// What a demonstration leaves: its score, and the product's own report of it.
+const (
+	scoreFile  = "out/demo.json"
+	reportFile = "out/demo-report.html"
+)
 
 // tellAll tells the story, and judges it.
 func (s *story) tellAll(ctx context.Context) (err error) {
@@ -358,5 +363,8 @@ func (s *story) score(ctx context.Context) error {
 		return err
 	}
 	board.print(os.Stdout)
+	if err := s.run(ctx, "report", s.Shape.Name, "--file", reportFile); err != nil {
+		return errors.Join(board.judge(), s.excuse(err))
+	}
 	return board.judge()
 }

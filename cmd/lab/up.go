@@ -73,6 +73,7 @@ func nextSteps(file, plan string) string {
   bin/drover plan validate %[1]s
   bin/drover submit %[1]s
   bin/drover status %[2]s --watch
+  bin/drover report %[2]s --file out/report.html
 `, file, plan)
 }
 

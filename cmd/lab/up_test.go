@@ -33,5 +33,6 @@ func TestWhatTheLabPrintsCanBePastedInAFolderWithASpace(t *testing.T) {
 	require.NoError(t, err, "%s", out)
 	b, err := os.ReadFile(said)
 	require.NoError(t, err)
-	require.Equal(t, "<plan><validate><out/lab/plan.yaml>\n<submit><out/lab/plan.yaml>\n<status><orders><--watch>\n", string(b))
+	require.Equal(t, "<plan><validate><out/lab/plan.yaml>\n<submit><out/lab/plan.yaml>\n<status><orders><--watch>\n"+
+		"<report><orders><--file><out/report.html>\n", string(b))
 }

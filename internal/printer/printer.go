@@ -3,7 +3,6 @@
 package printer
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -90,15 +89,11 @@ func Print(w io.Writer, f Format, v any, t *Table) error {
 }
 
 func (t *Table) csv(w io.Writer) error {
-	out := csv.NewWriter(w)
 	head := make([]string, len(t.Columns))
 	for i, c := range t.Columns {
 		head[i] = strings.ToLower(c.Name)
 	}
-	if err := out.Write(head); err != nil {
-		return err
-	}
-	return out.WriteAll(t.Rows)
+	return CSV(w, head, t.Rows)
 }
 
 // String renders the table, every line at most Width characters and ended by a newline.

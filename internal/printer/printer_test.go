@@ -2,6 +2,7 @@ package printer_test
 
 import (
 	"bytes"
+	"encoding/csv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -50,11 +51,26 @@ func TestEveryFormatSaysTheSame(t *testing.T) {
 		printer.AsJSON: "[\n  {\n    \"name\": \"acme\",\n    \"count\": 7\n  },\n  {\n    \"name\": \"globex\",\n    \"count\": 1200\n " +
 			" }\n]\n",
 		printer.AsYAML: "- name: acme\n  count: 7\n- name: globex\n  count: 1200\n",
-		printer.AsCSV:  "name,n,reason\nacme,7,\"slow, very\"\nglobex,1200,\n",
+		printer.AsCSV:  "\ufeffname,n,reason\r\nacme,7,\"slow, very\"\r\nglobex,1200,\r\n",
 	} {
 		var b bytes.Buffer
 		require.NoError(t, printer.Print(&b, f, v, sample("slow, very")))
 		require.Equal(t, want, b.String(), f)
+	}
+}
+
+// A name or a reason that a spreadsheet would carry out is a text there.
+func TestASpreadsheetRunsNoCell(t *testing.T) {
+	for cell, want := range map[string]string{
+		"=1+1": "'=1+1", "+380 44 123": "'+380 44 123", "-cmd": "'-cmd", "@SUM(A1)": "'@SUM(A1)", " =1+1": "' =1+1", "\t=1": "'\t=1",
+		"7": "7", "0.25": "0.25", "": "", "Müller": "Müller", "a=b": "a=b", "-5+cmd": "'-5+cmd",
+	} {
+		var b bytes.Buffer
+		require.NoError(t, printer.CSV(&b, []string{"cell", "n"}, [][]string{{cell, "1"}}))
+		read, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(b.String(), "\ufeff"))).ReadAll()
+		require.NoError(t, err)
+		require.Equal(t, want, read[1][0], "%q", cell)
+		require.True(t, strings.HasPrefix(b.String(), "\ufeff"), "a spreadsheet reads UTF-8 only with a byte order mark")
 	}
 }
 

@@ -123,7 +123,7 @@ func (s *Snapshot) Next(c Customer, k Clock) (string, Turn) {
 	case CanGoBack:
 		return "Drover watches it until then. A person may move it back at any time.", TurnDrover
 	case WentBack, Held:
-		if c.Deferred() {
+		if c.Status.Deferred() {
 			return "It waits until its deferral ends, " + k.At(c.Status.Deferral.NotBefore) + ". Then it goes as the others of its batch " +
 				"did, if the window lets it.", TurnClock
 		}
@@ -180,7 +180,12 @@ func (s *Snapshot) Story() (string, Turn) {
 	case migration.MigrationReleasing:
 		return "Batches move one after the other.", s.turnOfBatches()
 	case migration.MigrationSoak:
+		if m.WaitingFor == migration.WaitOperator {
+			return "Every soak is over. A lead ends the way back for good, or leaves it standing.", TurnPerson
+		}
 		return "Every batch is through. Going back still loses nothing.", s.turnOfBatches()
+	case migration.MigrationFinalising:
+		return "The way back is ended: machines on premises are shut down, then replication goes.", TurnDrover
 	case migration.MigrationDone:
 		return "It is done.", TurnNobody
 	case migration.MigrationFailed:

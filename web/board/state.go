@@ -103,15 +103,3 @@ func stateOf(c migration.CustomerStatus) State {
 		return unknownOne
 	}
 }
-
-// Deferred says whether the customer is held because a lead has accepted that it does not move
-// before a time.
-func (c Customer) Deferred() bool {
-	return c.Status.Phase == migration.CustomerHeld && c.Status.Cause == migration.ByDeferral && c.Status.Deferral != nil
-}
-
-// AsksDeferral says whether a lead has to decide about a deferral.
-func (c Customer) AsksDeferral() bool {
-	d := c.Status.Deferral
-	return d != nil && d.Decided == nil && c.Status.Phase == migration.CustomerWaiting
-}

@@ -28,10 +28,10 @@ func (s *Snapshot) Waits(k Clock) (out []Wait) {
 	}
 	deferred := 0
 	for _, c := range s.Customers {
-		if c.Deferred() {
+		if c.Status.Deferred() {
 			deferred++
 		}
-		if d := c.Status.Deferral; c.AsksDeferral() {
+		if d := c.Status.Deferral; c.Status.AsksDeferral() {
 			out = append(out, Wait{Text: fmt.Sprintf("%s asks that %s does not move before %s: a lead decides.", d.Asked.By,
 				cmp.Or(c.Status.Name, c.Status.ID), k.At(d.NotBefore)), Customer: c.Status.ID})
 		}

@@ -59,14 +59,19 @@ type State struct {
 	News      bool                   `json:"news,omitempty"`     // something has changed since the last report to the migration
 	Reported  migration.BatchPhase   `json:"reported,omitempty"` // the phase in that report
 	Incidents int                    `json:"incidents"`
-	TakeBack  *mail.Wish             `json:"takeBack,omitempty"` // asked for
-	Back      *mail.Wish             `json:"back,omitempty"`     // being carried out
-	AnyTime   bool                   `json:"anyTime,omitempty"`  // an operator's retry does not wait for the window
-	Round     int                    `json:"round"`              // grows by every retry
-	Looked    time.Time              `json:"looked,omitzero"`    // when the last look at those that soak began
-	Blind     string                 `json:"blind,omitempty"`    // why nobody that soaks can be judged
-	Aside     []string               `json:"aside,omitempty"`    // who moves, as the passes over files were told
-	AsideTold bool                   `json:"asideTold"`          // they know: what an earlier run of the batch had told them does not hold
+	TakeBack  *mail.Wish             `json:"takeBack,omitempty"`  // asked for
+	Back      *mail.Wish             `json:"back,omitempty"`      // being carried out
+	AnyTime   bool                   `json:"anyTime,omitempty"`   // an operator's retry does not wait for the window
+	Round     int                    `json:"round"`               // grows by every retry
+	Post      mail.Post              `json:"post"`                // what the outbox is to be told
+	Announced migration.BatchPhase   `json:"announced,omitempty"` // the phase that it was told of
+	Opened    bool                   `json:"opened,omitempty"`    // it was told that the batch has begun, and not yet that it is through
+	Asks      string                 `json:"asks,omitempty"`      // id of the notice that the batch waits for people; empty: it does not
+	Outbox    int64                  `json:"outbox,omitempty"`    // when the outbox was started that has heard of what waits
+	Looked    time.Time              `json:"looked,omitzero"`     // when the last look at those that soak began
+	Blind     string                 `json:"blind,omitempty"`     // why nobody that soaks can be judged
+	Aside     []string               `json:"aside,omitempty"`     // who moves, as the passes over files were told
+	AsideTold bool                   `json:"asideTold"`           // they know: what an earlier run of the batch had told them does not hold
 }
 
 // Batch cuts its customers over together: it waits at its gate, tells them to go in a sliding
@@ -194,10 +199,12 @@ func (b *batch) run(ctx workflow.Context) error {
 	workflow.Go(background, b.watchSoak)
 	workflow.Go(background, b.bringHome)
 	workflow.Go(background, b.stepAside)
+	workflow.Go(background, func(ctx workflow.Context) { b.Post.Deliver(ctx, b.in.Spec.Plan, b.in.Batch.Name, b.plan.Told) })
 	for {
 		if !b.Begun {
 			b.gather(ctx)
 		} else if over, err := b.goOn(ctx); over || err != nil {
+			b.Post.Finish(ctx)
 			return err
 		}
 		if ctx.Err() != nil { // a batch is not given up by a click: no customer goes any more until somebody resumes
@@ -409,7 +416,9 @@ func (b *batch) cutOver(ctx workflow.Context) {
 			m := b.open(ctx)
 			m.Told, m.Released = true, false
 			if m.is(migration.CustomerWaiting) { // it does not report what it has just been told
-				m.Status = customer.SetsOut(m.Status, workflow.Now(ctx))
+				was := m.Status
+				m.Status = customer.SetsOut(was, workflow.Now(ctx))
+				b.noticed(ctx, m, was, false)
 			}
 			b.tellCustomer(ctx, m, mail.SignalGo, mail.Go{Round: b.Round})
 		}
@@ -631,11 +640,12 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 	if m == nil || !r.Order.Newer(m.Order) {
 		return
 	}
-	was := m.Status
+	was, first := m.Status, !m.heard()
 	m.Order, m.Status = r.Order, r.Status
 	if r.Soak == nil || m.Soak == nil || *m.Soak != *r.Soak {
 		m.Soak, m.Noted = r.Soak, false
 	}
+	b.noticed(ctx, m, was, first)
 	if m.Status.Home == migration.OnPrem && b.Phase != migration.BatchTakingBack {
 		m.Recalled = nil
 	}
@@ -676,6 +686,7 @@ func (b *batch) approve(ctx workflow.Context, k migration.Command) {
 // changed has the migration told: at once of a new phase, and of everything else within
 // reportPause.
 func (b *batch) changed(ctx workflow.Context) {
+	b.announce(ctx)
 	if b.News = true; b.Phase != b.Reported {
 		b.tellMigration(ctx)
 	}
@@ -695,6 +706,7 @@ func (b *batch) report(ctx workflow.Context) {
 
 func (b *batch) tellMigration(ctx workflow.Context) {
 	b.News, b.Reported = false, b.Phase
+	b.Post.Send()
 	s := b.status()
 	s.Customers = nil
 	b.Tell(ctx, migration.MigrationID(b.in.Spec.Plan), mail.SignalBatch,

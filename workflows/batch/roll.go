@@ -63,8 +63,10 @@ func (b *batch) gather(ctx workflow.Context) {
 				case !started:
 					b.Tell(ctx, b.idOf(m), mail.SignalAsk, mail.Ask{Report: true})
 				case in.Untouched && !m.heard():
+					was := m.Status
 					m.Status = customer.Waits(in, b.tenants.Names[in.ID], workflow.Now(ctx))
 					m.Order = mail.Order{At: 1} // older than any report
+					b.noticed(ctx, m, was, true)
 				}
 			})
 		}
@@ -137,6 +139,8 @@ func (b *batch) hear(ctx workflow.Context, p mail.Pause) {
 	if !p.Order.Newer(b.PauseOrder) {
 		return
 	}
+	b.Post.Again() // where the migration runs, it has started the outbox again
+	b.outboxRuns(p.Outbox)
 	first := p.Order.N <= b.PauseOrder.N // a migration that was started again counts anew
 	b.PauseOrder, b.Paused = p.Order, nil
 	if p.Paused {

@@ -48,13 +48,24 @@ type State struct {
 	// of the batches, in the plan's order: a new run hears commands before it has read the plan
 	Names     []string                         `json:"names,omitempty"`
 	Batches   map[string]migration.BatchStatus `json:"batches"`
-	Incidents map[string]int                   `json:"incidents"` // by batch
-	Forgiven  int                              `json:"forgiven"`  // incidents that an operator has resumed after
-	Pieces    map[string]migration.PieceStatus `json:"pieces"`    // workloads and datasets
-	Orders    map[string]mail.Order            `json:"orders"`    // of the reports taken, by sender
-	Stopped   map[string]bool                  `json:"stopped"`   // datasets whose audit lets nobody move, as last reported
-	Closed    map[string]bool                  `json:"closed"`    // batches all of whose customers have ended
-	Started   int                              `json:"started"`   // batches released
+	Incidents map[string]int                   `json:"incidents"`        // by batch
+	Forgiven  int                              `json:"forgiven"`         // incidents that an operator has resumed after
+	Pieces    map[string]migration.PieceStatus `json:"pieces"`           // workloads and datasets
+	Orders    map[string]mail.Order            `json:"orders"`           // of the reports taken, by sender
+	Stopped   map[string]bool                  `json:"stopped"`          // datasets whose audit lets nobody move, as last reported
+	Post      mail.Post                        `json:"post"`             // what the outbox is to be told
+	Asks      string                           `json:"asks,omitempty"`   // id of the notice that the migration is paused; empty: it is not
+	Outbox    int64                            `json:"outbox,omitempty"` // when the outbox was started, in milliseconds since 1970
+	Closed    map[string]bool                  `json:"closed"`           // batches all of whose customers have ended
+	Started   int                              `json:"started"`          // batches released
+	Final     *final                           `json:"final,omitempty"`
+	Kept      string                           `json:"kept,omitempty"` // why it was not finalised when somebody said so
+}
+
+// final is the word that nobody goes back any more.
+type final struct {
+	By      string `json:"by"`
+	SignUps bool   `json:"signUps,omitempty"` // tenants that the plan does not know come along
 }
 
 // Migration carries out a plan: it looks at everything before it touches anything, brings AWS up
@@ -65,7 +76,11 @@ func Migration(ctx workflow.Context, in Input) error {
 	if err := m.setup(ctx); err != nil {
 		return err
 	}
-	return m.End(ctx, m.run(ctx))
+	err := m.run(ctx)
+	if !workflow.IsContinueAsNewError(err) {
+		m.lastNews(ctx)
+	}
+	return m.End(ctx, err)
 }
 
 type run struct {
@@ -138,10 +153,12 @@ func (m *run) setup(ctx workflow.Context) error {
 			func(_ workflow.Context, k migration.Command) {
 				m.aborted = &mail.Wish{By: k.By, Reason: k.Reason}
 			}),
+		command(migration.UpdateFinalise, "End the way back for good. Only when every customer has ended its soak on AWS.",
+			func(_ workflow.Context, k migration.Command) { m.Final = &final{By: k.By, SignUps: k.SignUps} }),
 	)
 }
 
-// run is the plan, from acceptance to the end of the soak.
+// run is the plan, from acceptance to the end of the way back.
 func (m *run) run(ctx workflow.Context) error {
 	if m.Deaf {
 		mail.Redelivered(ctx, signals...)
@@ -150,6 +167,7 @@ func (m *run) run(ctx workflow.Context) error {
 	background, _ := workflow.NewDisconnectedContext(ctx)
 	workflow.Go(background, func(ctx workflow.Context) { m.Keep(ctx, m.rollEvery, m.callRoll) })
 	workflow.Go(background, m.rollMovers)
+	workflow.Go(background, m.deliver)
 	for _, phase := range []struct {
 		name migration.MigrationPhase
 		do   func(workflow.Context) error
@@ -159,6 +177,7 @@ func (m *run) run(ctx workflow.Context) error {
 		{migration.MigrationProvisioning, m.provision},
 		{migration.MigrationReleasing, m.releaseBatches},
 		{migration.MigrationSoak, m.soak},
+		{migration.MigrationFinalising, m.finalise},
 	} {
 		if phase.name != m.Resume {
 			continue
@@ -187,9 +206,6 @@ func (m *run) run(ctx workflow.Context) error {
 		}
 		m.Resume = next(phase.name)
 	}
-	for _, d := range m.plan.Datasets {
-		m.Tell(ctx, migration.ReplicationID(m.Spec.Plan, d.Name), mail.SignalStop, mail.Wish{})
-	}
 	m.Set(ctx, migration.MigrationDone, migration.WaitNothing, "")
 	return nil
 }
@@ -197,7 +213,7 @@ func (m *run) run(ctx workflow.Context) error {
 // next is the phase after p.
 func next(p migration.MigrationPhase) migration.MigrationPhase {
 	order := []migration.MigrationPhase{migration.MigrationAccepted, migration.MigrationPreflight, migration.MigrationProvisioning,
-		migration.MigrationReleasing, migration.MigrationSoak, migration.MigrationDone}
+		migration.MigrationReleasing, migration.MigrationSoak, migration.MigrationFinalising, migration.MigrationDone}
 	return order[slices.Index(order, p)+1]
 }
 
@@ -212,6 +228,7 @@ func (m *run) accept(ctx workflow.Context) error {
 	if err := m.load(ctx); err != nil {
 		return err
 	}
+	m.openOutbox(ctx)
 	return m.startBatches(ctx)
 }
 
@@ -355,14 +372,17 @@ func (m *run) releaseBatches(ctx workflow.Context) error {
 	return nil
 }
 
-// soak waits until every customer has ended. An operator can still take back any of them, or start
-// a batch anew.
+// soak waits until every customer has ended, and until somebody ends the way back. Until a customer
+// has ended an operator can still take it back, or start its batch anew.
 func (m *run) soak(ctx workflow.Context) error {
 	if err := m.load(ctx); err != nil {
 		return err
 	}
 	m.Set(ctx, migration.MigrationSoak, migration.WaitHealth, "going back still loses nothing")
-	return m.awaitOrRenew(ctx, func() bool { return m.closed(m.Names) })
+	if err := m.awaitOrRenew(ctx, func() bool { return m.closed(m.Names) }); err != nil {
+		return err
+	}
+	return m.waitForTheEnd(ctx)
 }
 
 // closed says that no customer of these batches will ever do anything again.
@@ -540,12 +560,14 @@ func (m *run) incidents() (n int) {
 
 func (m *run) pause(ctx workflow.Context, why string) {
 	m.Paused = &mail.Pause{Order: m.Stamp(ctx), Paused: true, Reason: why}
+	m.noticePaused(ctx)
 	m.tellBatches(ctx, mail.SignalPause, *m.Paused)
 	m.Set(ctx, m.Phase, m.waitsFor(), why)
 }
 
 func (m *run) unpause(ctx workflow.Context) {
 	m.Paused, m.Forgiven = nil, m.incidents()
+	m.noticeResumed()
 	m.tellBatches(ctx, mail.SignalPause, mail.Pause{Order: m.Stamp(ctx)})
 	m.Set(ctx, m.Phase, m.waitsFor(), m.because())
 }

@@ -53,6 +53,13 @@ var (
 	// RollCall reads a list of workflows. It is called again soon anyway.
 	RollCall = Here{work{queue: inSoak, attempt: 10 * time.Second, total: 30 * time.Second, retry: hurried(time.Second, 5*time.Second)}}
 
+	// Post delivers some letters, each of which a receiver may think about for half a minute. What
+	// fails is tried again by who asks.
+	Post = Here{work{queue: inMain, attempt: 5 * time.Minute, total: 10 * time.Minute, heartbeat: 2 * heartbeat,
+		retry: hurried(time.Second, 30*time.Second)}}
+	// PostPlan says whom messages go to. It is asked again soon anyway: what is due meanwhile goes.
+	PostPlan = Here{work{queue: inMain, attempt: 30 * time.Second, total: time.Minute, retry: hurried(time.Second, 10*time.Second)}}
+
 	// SoakQuestion asks a database where those that soak are homed. It never lies before a freeze.
 	SoakQuestion = There{work{queue: migration.SiteQueue, attempt: questionAttempt, total: 30 * time.Second, begin: takenWithin,
 		retry: hurried(time.Second, 5*time.Second)}}
@@ -66,6 +73,8 @@ var (
 	// BulkCopy is a copy that may take days. It resumes from its checkpoint.
 	BulkCopy = There{work{queue: migration.SiteQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second, retry: patient(time.Minute),
 		finishes: true}}
+	// Shutdown waits for a guest on premises to shut down, for as long as Lasting says.
+	Shutdown = There{work{queue: migration.SiteQueue, attempt: 10 * time.Minute, heartbeat: time.Minute, retry: patient(time.Minute)}}
 	// Audit looks at the fences of all customers of a database, on both sides. It may compare the
 	// rows of a customer whose side was stale.
 	Audit = There{work{queue: migration.SiteQueue, attempt: 2 * time.Minute, total: 2 * time.Minute, heartbeat: heartbeat,
@@ -155,6 +164,12 @@ func (h Here) Ask(ctx workflow.Context, summary string, activity, req, out any) 
 func (h Here) Lasting(length time.Duration) Here {
 	h.attempt += length
 	return h
+}
+
+// Lasting is work that takes so long by itself.
+func (t There) Lasting(length time.Duration) There {
+	t.attempt += length
+	return t
 }
 
 // In is the context in which an activity does this kind of work. The UI shows the summary.
