@@ -40,9 +40,8 @@ func TestAQueueKnowsTheActivitiesThatBelongToIt(t *testing.T) {
 	t.Cleanup(site.close)
 	require.Empty(t, site.main)
 	next := names(site.site)
-	require.Equal(t, []string{"CheckDestination"}, next["health.Probes"])
 	require.ElementsMatch(t, []string{"postgres.Activities", "files.Activities", "freeze.Activities", "vsphere.Activities",
-		"disks.Activities", "health.Probes"}, keys(next))
+		"disks.Activities"}, keys(next))
 
 	main := newSystems(Options{Main: true, Log: log}, nil, silent)
 	t.Cleanup(main.close)

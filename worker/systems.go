@@ -79,8 +79,8 @@ func (s *systems) openSite(c siteClients, resolver *secrets.Resolver, store *obj
 	centers := vsphere.NewPool(resolver, log)
 	trees := files.New(c, store, homes{s.pairs})
 	s.site = []any{
-		postgres.New(s.pairs), trees, freeze.New(s.pairs, passes{files.NewPasses(trees)}), vsphereactivities.New(centers, log),
-		disks.New(exporter{centers}, c, store, 0), healthactivities.NewProbes(health.New(nil, nil, os.Getenv(envDNS))),
+		postgres.New(s.pairs), trees, freeze.New(s.pairs, passes{files.NewPasses(trees)}, health.New(nil, nil, os.Getenv(envDNS))),
+		vsphereactivities.New(centers, log), disks.New(exporter{centers}, c, store, 0),
 	}
 	s.closers = append(s.closers, s.pairs.Close, centers.Close)
 }

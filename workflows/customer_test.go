@@ -5,8 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 
+	"github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/mail"
 )
@@ -45,13 +47,14 @@ func TestACustomerThatWasHeldByHandIsNotLetGoByItsBatch(t *testing.T) {
 	require.Equal(t, migration.CustomerFinished, c.Phase)
 }
 
-// Before its first try a customer waits for its file passes, which do not answer here, for half a
-// minute.
+// Before its first try a customer's baseline is measured, here for half a minute.
 func TestWhatIsAskedBeforeTheFirstTryIsHonoured(t *testing.T) {
 	for name, want := range map[string]migration.CustomerPhase{migration.UpdateHold: migration.CustomerHeld,
 		migration.UpdateRollback: migration.CustomerRolledBack} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, 1, migration.OnPrem)
+			s.slice.Health.Compare = &migration.Compare{}
+			s.env.OnActivity("MeasureBaseline", mock.Anything, mock.Anything).After(30*time.Second).Return(health.Baseline{}, nil)
 			s.at(10*time.Second, func() { s.command(name) })
 			c := s.customer()
 			s.sound(c)
@@ -61,6 +64,30 @@ func TestWhatIsAskedBeforeTheFirstTryIsHonoured(t *testing.T) {
 			require.Zero(t, s.seen[call{step: "FenceTenant", on: "orders"}], s.story())
 		})
 	}
+}
+
+// A customer does not read its home again when it sets out. Where its data has moved meanwhile, its
+// Move touches nothing, and the customer goes on from there.
+func TestACustomerWhoseDataHasMovedSinceItWasReadGoesOnFromThere(t *testing.T) {
+	forEach(t, func(t *testing.T, n int) {
+		s := newStage(t, n, migration.OnPrem)
+		s.goes = time.Minute
+		s.at(30*time.Second, func() {
+			require.Equal(t, migration.OnPrem, s.says().Home)
+			for _, d := range s.dbs {
+				try := migration.Try{Token: 5, Owner: "another"}
+				d.Fence(migration.OnPrem, try, time.Minute)
+				d.Deliver(migration.OnPrem)
+				d.Seal(migration.OnPrem, try)
+				require.Equal(t, migration.WordOpen, d.Open(migration.AWS, try))
+			}
+		})
+		c := s.customer()
+		s.sound(c)
+		require.Equal(t, migration.CustomerFinished, c.Phase, s.story())
+		require.Equal(t, migration.AWS, c.Home)
+		require.Zero(t, s.seen[call{step: "FenceTenant", on: "orders"}], s.story())
+	})
 }
 
 func TestAHoldThatARollbackOvertookIsForgotten(t *testing.T) {
@@ -273,7 +300,8 @@ func TestACustomerThatHadFinishedStaysFinished(t *testing.T) {
 // The end of the soak is what cannot be taken back: it waits for the database.
 func TestACustomerIsNotFinishedBeforeItsDataSaysSo(t *testing.T) {
 	s := newStage(t, 1, migration.OnPrem)
-	for nth := 3; nth < 100; nth++ { // after the bake and the beginning of the soak
+	s.mute = true
+	for nth := range 100 {
 		s.faults[call{"NoteTenant", "orders", nth}] = fault{mishap: neverCame}
 	}
 	s.at(10*time.Minute, func() {

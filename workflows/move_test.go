@@ -153,7 +153,7 @@ func TestMoveOfACustomerAtTwoSites(t *testing.T) {
 	s := apart(t, 3)
 	r := s.try(migration.OnPrem, 1)
 	require.Equal(t, migration.MoveDone, r.Outcome, s.story())
-	require.Equal(t, 7, s.seen[call{step: "FreezeCustomer"}], "fence, drain and seal at both, open where the first lies")
+	require.Equal(t, 9, s.seen[call{step: "FreezeCustomer"}], "check, fence, drain and seal at both, open where the first lies")
 	together := newStage(t, 3, migration.OnPrem)
 	require.Greater(t, r.Predicted, together.try(migration.OnPrem, 1).Predicted)
 	require.Equal(t, 1, together.seen[call{step: "FreezeCustomer"}])
@@ -264,7 +264,7 @@ func TestMoveThatIsCanceledIsSettledWhereverItWas(t *testing.T) {
 	// The test's Temporal answers a cancel at once, while the activity goes on: the Move then finds
 	// out by writing how far it comes.
 	want := map[string][]migration.MoveOutcome{
-		"CheckTenant": {migration.MoveNotStarted}, "FenceTenant": {migration.MoveReversed}, "DrainTenant": {migration.MoveReversed},
+		"CheckTenant": {migration.MoveReversed}, "FenceTenant": {migration.MoveReversed}, "DrainTenant": {migration.MoveReversed},
 		"SealTenant": {migration.MoveReversed, migration.MoveDone}, "OpenTenant": {migration.MoveReversed, migration.MoveDone},
 	}
 	forEach(t, func(t *testing.T, n int) {

@@ -66,7 +66,7 @@ type summaries struct {
 // only one with rights to the load balancer.
 var nextToData = func() map[string]bool {
 	out := map[string]bool{}
-	for _, of := range []any{work.Postgres, work.Files, work.Freezer, work.Disks, work.VSphere, work.Probes} {
+	for _, of := range []any{work.Postgres, work.Files, work.Freezer, work.Disks, work.VSphere} {
 		for m := range reflect.TypeOf(of).Methods() {
 			out[m.Name] = true
 		}

@@ -52,7 +52,7 @@ func TestNoCommandWaitsForARouteThatCannotBeSet(t *testing.T) {
 		command      string
 		soon, settle migration.CustomerPhase
 	}{
-		{migration.UpdateRollback, migration.CustomerMovingBack, migration.CustomerRolledBack},
+		{migration.UpdateRollback, migration.CustomerRolledBack, migration.CustomerRolledBack},
 		{migration.UpdateHold, migration.CustomerHeld, migration.CustomerHeld},
 	} {
 		t.Run(c.command, func(t *testing.T) {

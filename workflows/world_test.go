@@ -306,7 +306,8 @@ func (w *world) FreezeCustomer(ctx context.Context, req freeze.Request) (freeze.
 	r := freeze.Result{Step: migration.StepChecking}
 	on := slices.DeleteFunc(slices.Clone(req.Slice.Databases), func(d migration.Dataset) bool { return d.Site() != req.Site })
 	trees := slices.DeleteFunc(slices.Clone(req.Slice.Files), func(d migration.Dataset) bool { return d.Site() != req.Site })
-	steps := []migration.MoveStep{migration.StepFencing, migration.StepDraining, migration.StepSealing, migration.StepOpening}
+	steps := []migration.MoveStep{migration.StepChecking, migration.StepFencing, migration.StepDraining, migration.StepSealing,
+		migration.StepOpening}
 	for _, step := range steps[slices.Index(steps, req.First) : slices.Index(steps, req.Last)+1] {
 		if step == migration.StepSealing && w.isCanceled() {
 			r.Reason = "canceled"
@@ -315,6 +316,17 @@ func (w *world) FreezeCustomer(ctx context.Context, req freeze.Request) (freeze.
 		r.Step = step
 		var err error
 		switch step {
+		case migration.StepChecking:
+			if req.Note != nil && on[0].Name == w.dbs[0].Name {
+				_, _ = w.ask(ctx, "WriteNote", on[0].Name, func() migration.Word { return w.dbs[0].WriteNote(req.From, *req.Note) })
+			}
+			err = w.all(on, func(d migration.Dataset) error {
+				found, err := w.check(ctx, req, d)
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				r.Findings = append(r.Findings, found...)
+				return err
+			})
 		case migration.StepFencing:
 			r.Fenced, err = w.now(), w.all(on, func(d migration.Dataset) error { return w.fence(ctx, req, d) })
 		case migration.StepDraining:
@@ -335,7 +347,7 @@ func (w *world) FreezeCustomer(ctx context.Context, req freeze.Request) (freeze.
 		case err != nil:
 			r.Reason = work.Reason(err)
 		}
-		if r.Reason != "" {
+		if r.Reason != "" || len(r.Findings) > 0 {
 			break
 		}
 	}
@@ -521,19 +533,28 @@ func (w *world) ClaimTenant(ctx context.Context, req postgres.TenantMove) (postg
 	return w.step(ctx, "ClaimTenant", req, func(d *model.Database) migration.Word { return d.Claim(req.From, req.Try) })
 }
 
-// CheckTenant refuses what engine.Pair.Ready refuses: a database that is in the middle of
-// something.
-func (w *world) CheckTenant(ctx context.Context, req postgres.TenantMove) (postgres.Readiness, error) {
-	var out postgres.Readiness
-	_, err := w.step(ctx, "CheckTenant", req, func(d *model.Database) migration.Word {
-		out = postgres.Readiness{}
-		if r := d.Record(); !r.Side(req.From).Accepts() || r.Side(req.From.Other()).State != migration.Sealed {
-			out.Findings = []migration.Finding{{Severity: migration.Blocker, Subject: d.Name, Reason: "not at home", Remedy: "repair"}}
+// check refuses what engine.Pair.Ready refuses: a database that is in the middle of something. A
+// call that fails, but not for good, is made again.
+func (w *world) check(ctx context.Context, req freeze.Request, on migration.Dataset) (out []migration.Finding, err error) {
+	d := w.db(on.Name)
+	for range checkPatience {
+		var word migration.Word
+		word, err = w.do(ctx, "CheckTenant", d.Name, req.From, func() migration.Word {
+			out = nil
+			if r := d.Record(); !r.Side(req.From).Accepts() || r.Side(req.From.Other()).State != migration.Sealed {
+				out = []migration.Finding{{Severity: migration.Blocker, Subject: d.Name, Reason: "not at home", Remedy: "repair"}}
+			}
+			return ""
+		})
+		if word != migration.WordBusy && !errors.Is(err, errNetwork) {
+			break
 		}
-		return ""
-	})
+	}
 	return found(w, &out), err
 }
+
+// checkPatience is how often FreezeCustomer makes a check.
+const checkPatience = 12
 
 // found copies what a call has found: one that comes back later finds again.
 func found[T any](w *world, out *T) T {
@@ -574,12 +595,12 @@ func (w *world) FindMachines(context.Context, health.DestinationRequest) ([]any,
 	return nil, nil
 }
 
-func (w *world) CheckDestination(context.Context, health.DestinationRequest) (health.DestinationResult, error) {
-	return health.DestinationResult{}, nil
-}
-
 func (w *world) LoadCustomer(context.Context, state.LoadCustomerRequest) (migration.CustomerSlice, error) {
 	return w.slice, nil
+}
+
+func (w *world) MeasureBaseline(context.Context, health.WatchRequest) (health.Baseline, error) {
+	return health.Baseline{P95: 0.02, Samples: 20}, nil
 }
 
 // WatchHealth says pass or fail, and nothing is wrong on premises.
@@ -606,6 +627,8 @@ type stage struct {
 	last   migration.CustomerStatus // as the customer reported to its batch; its Until only while it soaks
 	order  mail.Order               // of that report
 	looked bool                     // the batch has looked since the soak began
+	notes  *mail.SoakNotes          // that the customer wants written
+	mute   bool                     // nothing that its batch wants noted is
 }
 
 // tester is a *testing.T, or rapid's.
@@ -661,7 +684,7 @@ func (s *stage) heard(r mail.CustomerReport) {
 		return
 	}
 	c := r.Status
-	s.order = r.Order
+	s.order, s.notes = r.Order, r.Soak
 	began := c.Phase == migration.CustomerSoaking && !s.last.Until.Equal(c.Until)
 	if s.last = c; c.Phase != migration.CustomerSoaking {
 		s.last.Until = time.Time{}
@@ -700,6 +723,9 @@ func (s *stage) lookAtSoak(until time.Time) {
 		seen.Unwell = &migration.Verdict{Outcome: s.verdict, Reason: "as the test says"}
 	case home == migration.AWS && !s.now().Before(until):
 		seen.Over = true
+		seen.Noted = !s.mute && s.dbs[0].WriteNote(migration.AWS, s.notes.Over) == migration.WordNoted
+	case !s.mute:
+		s.dbs[0].WriteNote(migration.AWS, s.notes.Begun)
 	}
 	s.env.SignalWorkflow(mail.SignalSeen, seen)
 	s.lookAgain(until)

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
-	"go.temporal.io/sdk/activity"
-
+	"github.com/drover-migration/drover/health"
 	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/internal/version"
 	"github.com/drover-migration/drover/migration"
@@ -44,14 +42,24 @@ type Pass interface {
 	Close()
 }
 
-// Activities needs what the activities of its databases and files need.
+// Doctor asks machines, and no load balancer; *health.Doctor is one.
+type Doctor interface {
+	CheckDestination(ctx context.Context, of migration.CustomerSlice, side migration.Side,
+		at []health.Machines) ([]migration.Finding, error)
+}
+
+// Activities needs what the activities of its databases and files need, and to reach the machines
+// of both sides.
 type Activities struct {
-	pairs Pairs
-	files Files
+	pairs  Pairs
+	files  Files
+	doctor Doctor
 }
 
 // New builds the activity over connections that live as long as the worker.
-func New(pairs Pairs, files Files) *Activities { return &Activities{pairs: pairs, files: files} }
+func New(pairs Pairs, files Files, doctor Doctor) *Activities {
+	return &Activities{pairs: pairs, files: files, doctor: doctor}
+}
 
 // Request is one try of a Move of a customer. A customer whose databases and files lie at one site
 // has all steps in one activity; any other has an activity at each site for each step.
@@ -61,8 +69,14 @@ type Request struct {
 	From  migration.Side          `json:"from"`
 	Try   migration.Try           `json:"try"`
 	Site  string                  `json:"site"`  // only the databases and files that lie there
-	First migration.MoveStep      `json:"first"` // fencing, draining, sealing or opening
+	First migration.MoveStep      `json:"first"` // checking, fencing, draining, sealing or opening
 	Last  migration.MoveStep      `json:"last"`  // the same; no earlier than First
+	// Machines are what serves the customer at the destination, for the check at the site of its
+	// first database; elsewhere none is asked.
+	Machines []health.Machines `json:"machines,omitempty"`
+	// Note is what to remember of the customer at its origin. The check writes it, into its first
+	// database, and nothing depends on that.
+	Note *migration.Note `json:"note,omitempty"`
 }
 
 // Result is how far the steps came.
@@ -75,7 +89,8 @@ type Result struct {
 	Opened     time.Time            `json:"opened,omitzero"`      // of the first database, by its clock
 	Rows       int64                `json:"rows,omitempty"`       // compared on both sides
 	Objects    int64                `json:"objects,omitempty"`    // files compared on both sides
-	Predicted  migration.Duration   `json:"predicted,omitempty"`  // fence to open, as the warm passes over files predict it; 0: unknown
+	Findings   []migration.Finding  `json:"findings,omitempty"`   // of the check; after one with a blocker nothing is touched
+	Predicted  migration.Duration   `json:"predicted,omitempty"`  // fence to open, as the check and the warm passes over files predict it
 	Took       migration.FreezeTook `json:"took,omitzero"`
 	Verified   time.Time            `json:"verified,omitzero"` // all of Checked had been compared, by this worker's clock
 	Sealed     time.Time            `json:"sealed,omitzero"`   // by this worker's clock
@@ -101,16 +116,10 @@ type Beat struct {
 // zombie of a later time, it is stopped by the try that each step carries: whoever settled it
 // meanwhile did so under a higher token.
 func (a *Activities) FreezeCustomer(ctx context.Context, req Request) (Result, error) {
-	var step atomic.Value
-	step.Store(migration.StepChecking)
-	stop := heartbeat.Beside(context.WithoutCancel(ctx), heartbeat.Every, func() {
-		activity.RecordHeartbeat(ctx, Beat{Step: step.Load().(migration.MoveStep)}) //nolint:forcetypeassert // it is stored above
-	})
+	say, stop := heartbeat.Saying[Beat](context.WithoutCancel(ctx))
 	defer stop()
-	f := &freezing{req: req, files: a.files, say: func(p migration.MoveStep) {
-		step.Store(p)
-		activity.RecordHeartbeat(ctx, Beat{Step: p})
-	}}
+	f := &freezing{req: req, files: a.files, doctor: a.doctor, say: func(p migration.MoveStep) { say(Beat{Step: p}) }}
+	f.say(migration.StepChecking)
 	defer f.release()
 	f.result.Step, f.result.Drover = migration.StepChecking, version.String()
 	err := f.open(ctx, a.pairs)

@@ -17,6 +17,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/drover-migration/drover/activities/freeze"
+	"github.com/drover-migration/drover/health"
 	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/lab/pg"
 	"github.com/drover-migration/drover/migration"
@@ -114,6 +115,21 @@ type world struct {
 	env   *testsuite.TestActivityEnvironment
 	do    *freeze.Activities
 	token int64
+
+	asked   int                 // how often the machines of the destination have been
+	unwell  []migration.Finding // what they say
+	refuses int                 // so many questions to them fail
+}
+
+// CheckDestination answers for the machines of the destination.
+func (w *world) CheckDestination(_ context.Context, _ migration.CustomerSlice, side migration.Side,
+	at []health.Machines) ([]migration.Finding, error) {
+	require.Equal(w, migration.AWS, side)
+	require.Equal(w, "web", at[0].Workload)
+	if w.asked++; w.asked <= w.refuses {
+		return nil, errors.New("connection reset by peer")
+	}
+	return w.unwell, nil
 }
 
 func (w *world) Open(_ context.Context, _ string, d migration.Dataset, _ migration.Target) (*engine.Pair, error) {
@@ -155,7 +171,7 @@ func newWorld(t *testing.T) *world {
 	var suite testsuite.WorkflowTestSuite
 	w.env = suite.NewTestActivityEnvironment()
 	w.env.SetTestTimeout(2 * time.Minute)
-	w.do = freeze.New(w, w.trees)
+	w.do = freeze.New(w, w.trees, w)
 	w.env.RegisterActivity(w.do)
 	return w
 }
@@ -246,6 +262,51 @@ func TestACustomerFreezesOnceAndIsHomedOnTheOtherSideInEveryDatabase(t *testing.
 	}
 	require.Equal(t, []bool{true, true, true, true}, w.trees.begun)
 	require.Equal(t, 4, w.trees.closed)
+}
+
+// Before anything is touched every database and every machine is asked; what fails is asked again.
+func TestACustomerIsCheckedBeforeItIsTouched(t *testing.T) {
+	w := newWorld(t)
+	checked := func() freeze.Result {
+		t.Helper()
+		req := w.request(migration.OnPrem)
+		req.First, req.Machines = migration.StepChecking, []health.Machines{{Workload: "web"}}
+		req.Note = &migration.Note{N: req.Try.Token, Words: "moving"}
+		return w.freeze(req)
+	}
+	untouched := func(r freeze.Result) {
+		t.Helper()
+		require.Equal(t, migration.StepChecking, r.Step)
+		require.Zero(t, r.Fenced)
+		require.Empty(t, w.trees.begun, "no pass was begun")
+		require.Equal(t, migration.OnPrem, w.home())
+	}
+	w.unwell, w.refuses = []migration.Finding{{Severity: migration.Blocker, Subject: "web"}}, 2
+	r := checked()
+	require.Equal(t, w.unwell, r.Findings)
+	require.Equal(t, 3, w.asked)
+	untouched(r)
+
+	w.unwell = nil
+	w.slice.Policy.FreezeBudget = migration.Duration(time.Millisecond)
+	r = checked()
+	require.Len(t, migration.Blockers(r.Findings), 2, "one of each database")
+	require.Equal(t, "postgres-freeze", r.Findings[0].Check)
+	untouched(r)
+
+	w.slice.Policy.FreezeBudget = migration.Duration(20 * time.Second)
+	r = checked()
+	require.Empty(t, r.Reason)
+	require.Positive(t, r.Predicted)
+	require.Equal(t, migration.StepOpening, r.Step)
+	require.Equal(t, migration.AWS, w.home())
+	h, err := pairs["orders"].Home(t.Context(), w.slice.Customer.Tenant)
+	require.NoError(t, err)
+	require.Equal(t, "moving", h.Note(migration.OnPrem).Words, "of the stay that has ended")
+
+	r = checked() // from premises, which it has left
+	require.Equal(t, "postgres-home", migration.Blockers(r.Findings)[0].Check)
+	require.Equal(t, migration.AWS, w.home())
 }
 
 func TestAFreezeThatEndsBeforeTheSealLeavesTheOriginToItsLease(t *testing.T) {

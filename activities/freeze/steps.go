@@ -28,6 +28,7 @@ const (
 type freezing struct {
 	req    Request
 	files  Files
+	doctor Doctor
 	say    func(migration.MoveStep)
 	result Result
 
@@ -53,7 +54,8 @@ type pass struct {
 }
 
 // steps in their order.
-var steps = []migration.MoveStep{migration.StepFencing, migration.StepDraining, migration.StepSealing, migration.StepOpening}
+var steps = []migration.MoveStep{migration.StepChecking, migration.StepFencing,
+	migration.StepDraining, migration.StepSealing, migration.StepOpening}
 
 // run is the freeze. Up to the seal a cancel stops it; from there on both sides may be closed, and
 // it goes to its end.
@@ -62,12 +64,19 @@ func (f *freezing) run(ctx context.Context) error {
 	if first < 0 || last < first {
 		return fmt.Errorf("freeze customer %q: there are no steps from %q to %q", f.req.Slice.Customer.ID, f.req.First, f.req.Last)
 	}
-	if first == 0 {
+	if steps[first] == migration.StepChecking {
+		if err := f.check(ctx); err != nil || len(migration.Blockers(f.result.Findings)) > 0 || first == last {
+			return err
+		}
+		first++
+	}
+	begins := steps[first] == migration.StepFencing
+	if begins {
 		if err := f.warm(ctx); err != nil {
 			return err
 		}
 	}
-	if err := f.hold(ctx, first == 0); err != nil {
+	if err := f.hold(ctx, begins); err != nil {
 		return err
 	}
 	budget := f.req.Slice.Policy.FreezeBudget.D()

@@ -12,8 +12,8 @@ import (
 	"github.com/drover-migration/drover/routes"
 )
 
-// Activities are the Temporal activities of health that ask the load balancer, or through it; the
-// one that asks machines is of Probes. All of them but WatchMany only read, and heartbeat beside
+// Activities are the Temporal activities of health, which ask the load balancer, or through it; a
+// freeze asks machines by itself. All of them but WatchMany only read, and heartbeat beside
 // the probing, which may take as long as the plan allows a probe.
 type Activities struct {
 	doctor *engine.Doctor
@@ -37,8 +37,19 @@ func New(doctor *engine.Doctor, specs Specs, router Router) *Activities {
 	return &Activities{doctor: doctor, specs: specs, router: router}
 }
 
-// FindMachines asks the load balancer what serves a customer on a side, for CheckDestination.
-func (a *Activities) FindMachines(ctx context.Context, req DestinationRequest) ([]engine.Machines, error) {
+// DestinationRequest asks what serves a customer on a side.
+type DestinationRequest struct {
+	Plan  string                  `json:"plan"`
+	Slice migration.CustomerSlice `json:"slice"`
+	Side  migration.Side          `json:"side"`
+}
+
+// Machines of a workload, as the load balancer knows them.
+type Machines = engine.Machines
+
+// FindMachines asks the load balancer what serves a customer on a side: a freeze begins by asking
+// those machines.
+func (a *Activities) FindMachines(ctx context.Context, req DestinationRequest) ([]Machines, error) {
 	return a.doctor.FindMachines(ctx, req.Plan, req.Slice, req.Side)
 }
 

@@ -95,18 +95,14 @@ func TestEveryActivityMayRunTwice(t *testing.T) {
 	require.Positive(t, lag.Back)
 
 	move := postgres.TenantMove{PostgresRef: ref, Customer: "acme", Tenant: 1, From: migration.OnPrem,
-		Try:   migration.Try{Token: 1, Owner: uuid.NewString()},
-		Lease: migration.Duration(5 * time.Second), MaxLag: migration.Duration(5 * time.Second)}
-	ready := twice[postgres.Readiness](t, env, a.CheckTenant, move)
-	require.Empty(t, ready.Findings)
-	require.Positive(t, ready.PredictedFreeze)
+		Try: migration.Try{Token: 1, Owner: uuid.NewString()}}
 	word := func(step any, req postgres.TenantMove) migration.Word {
 		return twice[postgres.StepResult](t, env, step, req).Word
 	}
 	pair, err := pairs.Open(t.Context(), ref.Plan, ref.Dataset, ref.Target)
 	require.NoError(t, err)
 	frozen := func(req postgres.TenantMove) *engine.Freeze {
-		f := pair.Freeze(engine.Attempt{From: req.From, Tenant: req.Tenant, Try: req.Try, Lease: req.Lease.D()})
+		f := pair.Freeze(engine.Attempt{From: req.From, Tenant: req.Tenant, Try: req.Try, Lease: 5 * time.Second})
 		r, err := f.Fence(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, migration.WordFenced, r.Word)
@@ -127,6 +123,17 @@ func TestEveryActivityMayRunTwice(t *testing.T) {
 	require.Equal(t, migration.AWS, home.Home())
 	require.True(t, home.Settled())
 	homes := twice[postgres.ReadHomesResult](t, env, a.ReadHomes, postgres.ReadHomesRequest{PostgresRef: ref, Tenants: []int64{1, 2}})
+	require.Equal(t, []int64{2}, homes.New, "1 has moved")
+	note := func(notes ...postgres.TenantNote) []int64 {
+		return twice[postgres.NotesResult](t, env, a.NoteTenants,
+			postgres.NotesRequest{PostgresRef: ref, Side: migration.AWS, Notes: notes}).Noted
+	}
+	stay := home.Stay(migration.AWS)
+	require.Equal(t, []int64{1, 3}, note(
+		postgres.TenantNote{Tenant: 1, Note: migration.Note{Stay: stay, N: 2, Words: "soaks"}},
+		postgres.TenantNote{Tenant: 3, Note: migration.Note{N: 1, Words: "another"}}))
+	late := postgres.TenantNote{Tenant: 1, Note: migration.Note{Stay: stay, N: 1, Words: "late"}}
+	require.Empty(t, note(late), "a later note stands")
 	require.Equal(t, map[int64]migration.Homed{1: {Side: migration.AWS, Token: home.Token()}, 2: {Side: migration.OnPrem}}, homes.Homes)
 
 	back := move

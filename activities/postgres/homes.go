@@ -16,6 +16,9 @@ type ReadHomesRequest struct {
 // ReadHomesResult says where each of the tenants is homed.
 type ReadHomesResult struct {
 	Homes map[int64]migration.Homed `json:"homes"`
+	// New are those that are at home on premises, and of whom nothing was ever written down: no
+	// try, no note.
+	New []int64 `json:"new,omitempty"`
 }
 
 // ReadHomes is ReadHome of many tenants, in one question to each side. It changes nothing.
@@ -27,8 +30,15 @@ func (a *Activities) ReadHomes(ctx context.Context, req ReadHomesRequest) (ReadH
 	}
 	records, err := p.Homes(ctx, req.Tenants)
 	out := ReadHomesResult{Homes: make(map[int64]migration.Homed, len(records))}
-	for tenant, r := range records {
+	for _, tenant := range req.Tenants {
+		r, ok := records[tenant]
+		if !ok {
+			continue
+		}
 		out.Homes[tenant] = r.Homed()
+		if r.Settled() && r.Home() == migration.OnPrem && r.Token() == 0 && r.OnPrem.Note.N == 0 && r.AWS.Note.N == 0 {
+			out.New = append(out.New, tenant)
+		}
 	}
 	return out, classify(err)
 }

@@ -25,3 +25,43 @@ func (a *Activities) NoteTenant(ctx context.Context, req NoteRequest) (StepResul
 	word, err := p.WriteNote(ctx, req.Side, req.Tenant, req.Note)
 	return StepResult{Word: word}, classify(err)
 }
+
+// NotesRequest says what to remember of customers of a dataset, on the side that is their home.
+type NotesRequest struct {
+	PostgresRef
+	Side  migration.Side `json:"side"`
+	Notes []TenantNote   `json:"notes"`
+}
+
+// TenantNote is a customer's note.
+type TenantNote struct {
+	Tenant int64          `json:"tenant"`
+	Note   migration.Note `json:"note"`
+}
+
+// NotesResult says whose note stands. Of the others a later one does.
+type NotesResult struct {
+	Noted []int64 `json:"noted,omitempty"`
+}
+
+// NoteTenants is NoteTenant of many customers, in one question. Run twice, or cut off anywhere, it
+// answers the same; a zombie with older notes changes nothing.
+func (a *Activities) NoteTenants(ctx context.Context, req NotesRequest) (NotesResult, error) {
+	defer heartbeat.Alive(ctx)()
+	p, err := a.open(ctx, req.PostgresRef)
+	if err != nil {
+		return NotesResult{}, err
+	}
+	notes := make(map[int64]migration.Note, len(req.Notes))
+	for _, n := range req.Notes {
+		notes[n.Tenant] = n.Note
+	}
+	words, err := p.WriteNotes(ctx, req.Side, notes)
+	var out NotesResult
+	for _, n := range req.Notes {
+		if words[n.Tenant] == migration.WordNoted {
+			out.Noted = append(out.Noted, n.Tenant)
+		}
+	}
+	return out, classify(err)
+}

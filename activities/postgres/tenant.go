@@ -31,30 +31,10 @@ func (a *Activities) ReadHome(ctx context.Context, req TenantRequest) (migration
 // destination on its other side.
 type TenantMove struct {
 	PostgresRef
-	Customer string             `json:"customer"`
-	Tenant   int64              `json:"tenant"`
-	From     migration.Side     `json:"from"`
-	Try      migration.Try      `json:"try"`
-	Lease    migration.Duration `json:"lease"`  // of the fence to come: the freeze budget
-	MaxLag   migration.Duration `json:"maxLag"` // of either direction, before the fence
-}
-
-// Readiness is what CheckTenant found.
-type Readiness struct {
-	Findings        []migration.Finding `json:"findings,omitempty"`
-	PredictedFreeze migration.Duration  `json:"predictedFreeze"`
-	How             string              `json:"how,omitempty"` // how it was computed
-}
-
-// CheckTenant asks what can be asked before a fence. It writes a beat and nothing else.
-func (a *Activities) CheckTenant(ctx context.Context, req TenantMove) (Readiness, error) {
-	p, err := a.open(ctx, req.PostgresRef)
-	if err != nil {
-		return Readiness{}, err
-	}
-	defer beat(ctx, "checking")()
-	r, err := p.Ready(ctx, req.From, req.Tenant, req.Lease.D(), req.MaxLag.D())
-	return Readiness{Findings: r.Findings, PredictedFreeze: migration.Duration(r.Predicted), How: r.How}, classify(err)
+	Customer string         `json:"customer"`
+	Tenant   int64          `json:"tenant"`
+	From     migration.Side `json:"from"`
+	Try      migration.Try  `json:"try"`
 }
 
 // StepResult is a step's word, and when, by the clock of the server that took the step.

@@ -24,6 +24,9 @@ type Tenant struct {
 type BatchTenants struct {
 	Databases map[string][]Tenant `json:"databases"`
 
+	// Names are those of the batch's customers that have one, by customer.
+	Names map[string]string `json:"names,omitempty"`
+
 	// Blackouts are those of the batch's customers that have any, by customer.
 	Blackouts map[string][]migration.Span `json:"blackouts,omitempty"`
 }
@@ -45,6 +48,12 @@ func (a *Activities) LoadTenants(ctx context.Context, req LoadTenantsRequest) (B
 	out := BatchTenants{Databases: map[string][]Tenant{}}
 	for _, id := range b.Customers {
 		c := byID[id]
+		if c.Name != "" {
+			if out.Names == nil {
+				out.Names = map[string]string{}
+			}
+			out.Names[id] = c.Name
+		}
 		if len(c.Blackouts) > 0 {
 			if out.Blackouts == nil {
 				out.Blackouts = map[string][]migration.Span{}

@@ -127,11 +127,6 @@ func (*doctor) FindMachines(context.Context, health.DestinationRequest) ([]any, 
 	return nil, nil
 }
 
-// CheckDestination answers the Move's check.
-func (*doctor) CheckDestination(context.Context, health.DestinationRequest) (health.DestinationResult, error) {
-	return health.DestinationResult{}, nil
-}
-
 func (s *surroundings) worker(ctx context.Context, tools string) error {
 	t, err := temporal.Start(ctx, temporal.Options{Tools: tools, Dir: s.dir})
 	if err != nil {
@@ -152,7 +147,7 @@ func (s *surroundings) worker(ctx context.Context, tools string) error {
 		if q == migration.QueueFreeze {
 			workflows.Register(w)
 		}
-		w.RegisterActivity(freeze.New(s, nil))
+		w.RegisterActivity(freeze.New(s, nil, nil))
 		w.RegisterActivity(postgres.New(s))
 		w.RegisterActivity(&doctor{})
 		if err := w.Start(); err != nil {

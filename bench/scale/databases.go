@@ -53,6 +53,9 @@ func (d databases) ReadHomes(ctx context.Context, req postgres.ReadHomesRequest)
 		r.Homes = make(map[int64]migration.Homed, len(all))
 		for tenant, h := range all {
 			r.Homes[tenant] = h.Homed()
+			if h.Token() == 0 && h.OnPrem.Note.N == 0 {
+				r.New = append(r.New, tenant)
+			}
 		}
 		return err
 	})
@@ -65,10 +68,21 @@ func (d databases) NoteTenant(ctx context.Context, req postgres.NoteRequest) (r 
 	})
 }
 
-// CheckTenant predicts a freeze.
-func (d databases) CheckTenant(ctx context.Context, _ postgres.TenantMove) (r postgres.Readiness, err error) {
-	r.PredictedFreeze = migration.Duration(warm.p50+frozen.p50) * 1e6
-	return r, d.beating(ctx, ms(255, 624), nothing)
+// NoteTenants remembers what several want to be remembered.
+func (d databases) NoteTenants(ctx context.Context, req postgres.NotesRequest) (r postgres.NotesResult, err error) {
+	return r, d.short(ctx, ms(33, 91), func() error {
+		r.Noted = nil
+		for _, n := range req.Notes {
+			var word migration.Word
+			if err := d.ask("Note", NoteArgs{Tenant: n.Tenant, Side: req.Side, Note: n.Note}, &word); err != nil {
+				return err
+			}
+			if word == migration.WordNoted {
+				r.Noted = append(r.Noted, n.Tenant)
+			}
+		}
+		return nil
+	})
 }
 
 // OpenTenant opens a database after the first.
@@ -99,7 +113,7 @@ func (d databases) ClaimTenant(ctx context.Context, req postgres.TenantMove) (po
 func (d databases) step(ctx context.Context, step string, req postgres.TenantMove) (postgres.StepResult, error) {
 	var a Answer
 	err := d.short(ctx, single, func() error {
-		return d.ask("Step", StepArgs{Step: step, Tenant: req.Tenant, From: req.From, Try: req.Try, Lease: req.Lease.D()}, &a)
+		return d.ask("Step", StepArgs{Step: step, Tenant: req.Tenant, From: req.From, Try: req.Try}, &a)
 	})
 	return postgres.StepResult{Word: a.Word, At: a.At}, err
 }

@@ -69,19 +69,11 @@ func verdict(ill bool) migration.Verdict {
 }
 
 // FindMachines finds two machines behind the load balancer.
-func (d doctor) FindMachines(ctx context.Context, req health.DestinationRequest) (out []engine.Machines, err error) {
+func (d doctor) FindMachines(ctx context.Context, req health.DestinationRequest) (out []health.Machines, err error) {
 	for _, w := range req.Slice.Workloads {
-		out = append(out, engine.Machines{Workload: w.Name, Behind: []engine.Endpoint{
+		out = append(out, health.Machines{Workload: w.Name, Behind: []engine.Endpoint{
 			{Address: "10.0.0.2:8080", Healthy: true}, {Address: "10.0.0.3:8080", Healthy: true},
 		}})
 	}
 	return out, d.call(ctx, targets, nothing)
-}
-
-// probes stand in for the activity that asks machines next to the data, under its name.
-type probes struct{ *below }
-
-// CheckDestination finds every machine healthy.
-func (p probes) CheckDestination(ctx context.Context, _ health.DestinationRequest) (r health.DestinationResult, err error) {
-	return r, p.beating(ctx, ms(60, 121), nothing)
 }

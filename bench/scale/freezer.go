@@ -16,6 +16,7 @@ type freezer struct{ *below }
 
 // How long the parts of a freeze took.
 var (
+	check  = ms(255, 624) // of a database and its replication; the machines are asked meanwhile
 	warm   = ms(100, 300) // before the fence
 	frozen = ms(30, 72)   // from the fence to the open
 	single = ms(6, 12)    // one step
@@ -31,6 +32,17 @@ func (f freezer) FreezeCustomer(ctx context.Context, req freeze.Request) (freeze
 	say, stop := heartbeat.Saying[freeze.Beat](context.WithoutCancel(ctx))
 	defer stop()
 	r := freeze.Result{Step: migration.StepChecking}
+	first := req.First
+	if first == migration.StepChecking {
+		for f.call(ctx, check, nothing) != nil && ctx.Err() == nil { // as the real one asks again
+		}
+		r.Predicted = migration.Duration(warm.p50+frozen.p50) * 1e6
+		if req.Note != nil {
+			var word migration.Word
+			_ = f.ask("Note", NoteArgs{Tenant: req.Slice.Customer.Tenant, Side: req.From, Note: *req.Note}, &word) // nothing depends on it
+		}
+		first = migration.StepFencing
+	}
 	if err := f.call(ctx, warm, nothing); err != nil {
 		r.Reason = err.Error()
 		return r, nil
@@ -43,7 +55,7 @@ func (f freezer) FreezeCustomer(ctx context.Context, req freeze.Request) (freeze
 		return r, nil
 	}
 	steps := []migration.MoveStep{migration.StepFencing, migration.StepDraining, migration.StepSealing, migration.StepOpening}
-	for _, step := range steps[slices.Index(steps, req.First) : slices.Index(steps, req.Last)+1] {
+	for _, step := range steps[slices.Index(steps, first) : slices.Index(steps, req.Last)+1] {
 		if step == migration.StepSealing && ctx.Err() != nil {
 			r.Reason = "canceled"
 			return r, nil

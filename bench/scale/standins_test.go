@@ -18,7 +18,7 @@ import (
 // unasked are activities that no run of the bench calls: it ends nothing, and every VM has its
 // instance.
 var unasked = []string{
-	"AgreeServer", "DropPostgres", "ExamineServers", "LaunchInstance", "RegisterImage", "RetireWorkload",
+	"AgreeServer", "CheckFinal", "DropPostgres", "ExamineServers", "FinalisePostgres", "LaunchInstance", "RegisterImage", "RetireWorkload",
 	"PowerOnVM", "RemoveVMSnapshot", "ShutdownVM", "SnapshotVM",
 }
 
@@ -26,13 +26,13 @@ var unasked = []string{
 // only.
 func TestEveryActivityHasAStandInOfItsShape(t *testing.T) {
 	mine := map[string]reflect.Method{}
-	for _, s := range []any{&databases{}, &freezer{}, &doctor{}, &probes{}, &machines{}, &vcenter{}, &trees{}} {
+	for _, s := range []any{&databases{}, &freezer{}, &doctor{}, &machines{}, &vcenter{}, &trees{}} {
 		for m := range reflect.TypeOf(s).Methods() {
 			mine[m.Name] = m
 		}
 	}
 	for _, product := range []any{
-		&compute.Activities{}, &files.Activities{}, &freeze.Activities{}, &health.Activities{}, &health.Probes{},
+		&compute.Activities{}, &files.Activities{}, &freeze.Activities{}, &health.Activities{},
 		&postgres.Activities{}, &vsphere.Activities{},
 	} {
 		for m := range reflect.TypeOf(product).Methods() {

@@ -32,7 +32,7 @@ func TestHeartbeatsGoOnUntilTheyAreStoppedOrTheActivityIsOver(t *testing.T) {
 	})
 }
 
-func TestWhatIsSaidIsSentAtOnceAndAgainUntilItIsStopped(t *testing.T) {
+func TestWhatIsSaidIsSentSoonAndNoOftenerThanTheInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex // both the caller and the goroutine beside it send
 		var sent []string
@@ -41,18 +41,22 @@ func TestWhatIsSaidIsSentAtOnceAndAgainUntilItIsStopped(t *testing.T) {
 			defer mu.Unlock()
 			return slices.Clone(sent)
 		}
-		say, stop := saying[string](t.Context(), func(details ...any) {
+		say, stop := saying[string](t.Context(), time.Second, func(details ...any) {
 			mu.Lock()
 			defer mu.Unlock()
 			sent = append(sent, fmt.Sprint(details...))
 		})
-		synctest.Wait()
-		require.Equal(t, []string{""}, so(), "at once, with nothing said yet")
-		say("copying")
-		require.Equal(t, []string{"", "copying"}, so())
-		time.Sleep(2*Every + time.Millisecond)
+		time.Sleep(time.Second + time.Millisecond)
+		require.Equal(t, []string{""}, so(), "with nothing said yet")
+		say("one")
+		say("two")
+		require.Equal(t, []string{""}, so(), "too soon")
+		time.Sleep(2 * time.Second)
 		stop()
-		require.Equal(t, []string{"", "copying", "copying", "copying"}, so(), "though nothing more was said")
+		require.Equal(t, []string{"", "two", "two"}, so(), "though nothing more was said")
+		time.Sleep(time.Minute)
+		say("late")
+		require.Equal(t, []string{"", "two", "two", "late"}, so())
 	})
 }
 

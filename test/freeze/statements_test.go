@@ -102,10 +102,6 @@ func (*doctor) FindMachines(context.Context, health.DestinationRequest) ([]any, 
 	return nil, nil
 }
 
-func (*doctor) CheckDestination(context.Context, health.DestinationRequest) (health.DestinationResult, error) {
-	return health.DestinationResult{}, nil
-}
-
 // hands are the activities of a worker. The workflow's run id, which owns a try, is no UUID in a
 // test.
 type hands struct {
@@ -117,10 +113,6 @@ type hands struct {
 func (h *hands) FreezeCustomer(ctx context.Context, req freeze.Request) (freeze.Result, error) {
 	req.Try.Owner = h.owner
 	return h.freeze.FreezeCustomer(ctx, req)
-}
-
-func (h *hands) CheckTenant(ctx context.Context, req postgres.TenantMove) (postgres.Readiness, error) {
-	return h.postgres.CheckTenant(ctx, req)
 }
 
 func (h *hands) OpenTenant(ctx context.Context, req postgres.TenantMove) (postgres.StepResult, error) {
@@ -158,7 +150,7 @@ func (b *bench) move(from migration.Side) migration.MoveResult {
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(3 * time.Minute)
 	env.RegisterWorkflow(move.Move)
-	env.RegisterActivity(&hands{freeze.New(b, nil), postgres.New(b), uuid.NewString()})
+	env.RegisterActivity(&hands{freeze.New(b, nil, nil), postgres.New(b), uuid.NewString()})
 	env.RegisterActivity(&doctor{})
 	env.ExecuteWorkflow(move.Move, move.Input{Slice: slice, From: from, To: from.Other(), Token: b.token})
 	require.True(b, env.IsWorkflowCompleted())

@@ -12,7 +12,7 @@ import (
 
 // steps of a Move, as activities. The worker dies when each has had its effect and has not said so.
 // What is inside the freeze is killed at its statements (test/freeze).
-var steps = []string{"CheckTenant", "FreezeCustomer", "ReconcileRoute"}
+var steps = []string{"FreezeCustomer", "ReconcileRoute"}
 
 // settleLimit is far more than a killed Move takes to be tried again and to end.
 const settleLimit = 90 * time.Second

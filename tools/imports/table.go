@@ -36,7 +36,7 @@ var house = []room{
 	{at: "activities/vsphere", ours: "migration vsphere internal", others: insideTemporal, why: adapter},
 	{at: "activities/disks", ours: "migration vsphere replication/disks internal", others: insideTemporal, why: adapter},
 	{at: "activities/files", ours: "migration vsphere replication/files internal", others: insideTemporal, why: adapter},
-	{at: "activities/freeze", ours: "migration replication/postgres internal", others: insideTemporal, why: adapter},
+	{at: "activities/freeze", ours: "migration replication/postgres health internal", others: insideTemporal, why: adapter},
 	{at: "activities/postgres", ours: "migration vsphere replication/postgres internal", others: insideTemporal, why: adapter},
 	{at: "activities/compute", ours: "migration compute internal", others: insideTemporal, why: adapter},
 	{at: "activities/traffic", ours: "migration routes internal", others: insideTemporal, why: adapter},

@@ -14,6 +14,7 @@ import (
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/customer"
 	"github.com/drover-migration/drover/workflows/mail"
 	"github.com/drover-migration/drover/workflows/roll"
 	"github.com/drover-migration/drover/workflows/status"
@@ -70,6 +71,8 @@ type State struct {
 	Looked    time.Time              `json:"looked,omitzero"`     // when the last look at those that soak began
 	Blind     string                 `json:"blind,omitempty"`     // why nobody that soaks can be judged
 	Kept      string                 `json:"kept,omitempty"`      // where its signed evidence is
+	Aside     []string               `json:"aside,omitempty"`     // who moves, as the passes over files were told
+	AsideTold bool                   `json:"asideTold"`           // they know: what an earlier run of the batch had told them does not hold
 }
 
 // Batch cuts its customers over together: it waits at its gate, tells them to go in a sliding
@@ -105,7 +108,7 @@ func newBatch(in Input) *batch {
 		b.know(b.Members)
 		return b
 	}
-	b.State = State{Incidents: in.Incidents, Turn: in.Turn, Was: in.Was}
+	b.State = State{Incidents: in.Incidents, Turn: in.Turn, Was: in.Was, AsideTold: in.Was == nil}
 	if in.Was != nil {
 		b.Approvals = in.Was.Approvals
 	}
@@ -176,13 +179,12 @@ func (b *batch) run(ctx workflow.Context) error {
 	if b.Deaf {
 		b.wasReset(ctx)
 	}
-	l := work.Question.In(ctx, "read the plan")
-	if err := workflow.ExecuteActivity(l, work.State.LoadPlan, b.in.Spec).Get(l, &b.plan); err != nil {
+	if err := work.Question.Ask(ctx, "read the plan", work.State.LoadPlan, b.in.Spec, &b.plan); err != nil {
 		return err
 	}
 	req := state.LoadTenantsRequest{Spec: b.in.Spec, Batch: b.in.Batch.Name}
-	l = work.Question.In(ctx, "read whom to ask where the batch's customers are homed")
-	if err := workflow.ExecuteActivity(l, work.State.LoadTenants, req).Get(l, &b.tenants); err != nil {
+	if err := work.Question.Ask(ctx, "read whom to ask where the batch's customers are homed", work.State.LoadTenants, req,
+		&b.tenants); err != nil {
 		return err
 	}
 	switch {
@@ -198,6 +200,7 @@ func (b *batch) run(ctx workflow.Context) error {
 	workflow.Go(background, b.report)
 	workflow.Go(background, b.watchSoak)
 	workflow.Go(background, b.bringHome)
+	workflow.Go(background, b.stepAside)
 	workflow.Go(background, func(ctx workflow.Context) { b.Post.Deliver(ctx, b.in.Spec.Plan, b.in.Batch.Name, b.plan.Told) })
 	for {
 		if !b.Begun {
@@ -226,7 +229,7 @@ func (b *batch) run(ctx workflow.Context) error {
 // delivered once more. What comes from now on counts.
 func (b *batch) wasReset(ctx workflow.Context) {
 	mail.Redelivered(ctx, signals...)
-	b.Deaf, b.Reset, b.Gathered, b.Begun, b.Was = false, true, 0, false, nil
+	b.Deaf, b.Reset, b.Gathered, b.Begun, b.Was, b.AsideTold = false, true, 0, false, nil, false
 	b.TakeBack, b.retry, b.abort, b.dismissed = nil, nil, nil, nil
 	b.know(newMembers(b.in.Batch))
 }
@@ -417,6 +420,11 @@ func (b *batch) cutOver(ctx workflow.Context) {
 		for b.mayAdmit(ctx) {
 			m := b.open(ctx)
 			m.Told, m.Released = true, false
+			if m.is(migration.CustomerWaiting) { // it does not report what it has just been told
+				was := m.Status
+				m.Status = customer.SetsOut(was, workflow.Now(ctx))
+				b.noticed(ctx, m, was, false)
+			}
 			b.tellCustomer(ctx, m, mail.SignalGo, mail.Go{Round: b.Round})
 		}
 		if b.tally().settled() {
@@ -640,6 +648,9 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 	}
 	was, blind, first := m.Status, m.blind(), !m.heard()
 	m.Order, m.Status = r.Order, r.Status
+	if r.Soak == nil || m.Soak == nil || *m.Soak != *r.Soak {
+		m.Soak, m.Noted = r.Soak, false
+	}
 	b.noticed(ctx, m, was, first)
 	if b.Phase == migration.BatchDone && m.blind() != blind {
 		b.Set(ctx, b.Phase, b.doneWaits(), b.summary())

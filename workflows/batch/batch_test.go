@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	temporalclient "go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -60,6 +61,12 @@ type herd struct {
 	soak      time.Duration
 	lag       migration.Duration
 	waits     bool // for its turn
+	untouched bool // nothing was ever written down of the customers
+	notes     map[int64][]migration.Note
+	unnoted   bool       // no note of several is written
+	noted     []bool     // whether those who were told that their soak is over were told that it is noted
+	files     bool       // the plan has files
+	asides    [][]string // who moves, as the passes over them were told
 	started   int
 	moving    int // at this moment
 	unbaked   int
@@ -95,7 +102,7 @@ func herdIn(t *testing.T, suite *testsuite.WorkflowTestSuite, customers int) *he
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	h := &herd{T: t, env: suite.NewTestWorkflowEnvironment(), ill: map[string]bool{}, illLate: map[string]bool{}, stuck: map[string]bool{},
 		slow: map[string]time.Duration{}, again: map[string]bool{}, aws: map[string]bool{}, stands: map[string]migration.Side{},
-		unrouted: map[string]string{}, missing: map[string]bool{}, soak: soakTime}
+		unrouted: map[string]string{}, missing: map[string]bool{}, soak: soakTime, notes: map[int64][]migration.Note{}}
 	h.batch = migration.Batch{Name: "wave", Concurrency: customers}
 	for i := range customers {
 		h.batch.Customers = append(h.batch.Customers, fmt.Sprintf("c%d", i))
@@ -106,6 +113,7 @@ func herdIn(t *testing.T, suite *testsuite.WorkflowTestSuite, customers int) *he
 	h.env.RegisterWorkflow(h.migration)
 	h.env.RegisterWorkflow(h.outbox)
 	h.env.RegisterWorkflow(Batch)
+	h.env.RegisterWorkflow(h.passes)
 	h.env.RegisterWorkflowWithOptions(h.customer, workflow.RegisterOptions{Name: "Customer"})
 	h.env.RegisterActivity(&shop{h})
 	return h
@@ -114,6 +122,10 @@ func herdIn(t *testing.T, suite *testsuite.WorkflowTestSuite, customers int) *he
 // migration plays the Migration, for one batch.
 func (h *herd) migration(ctx workflow.Context) error {
 	mail.Listen(ctx, mail.SignalBatch, "", func(_ workflow.Context, r mail.BatchReport) { h.reports = append(h.reports, r) })
+	if h.files {
+		c := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: migration.ReplicationID("shop", "attachments")})
+		workflow.ExecuteChildWorkflow(c, h.passes)
+	}
 	if h.tells != nil {
 		o := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: migration.OutboxID("shop")})
 		workflow.ExecuteChildWorkflow(o, h.outbox)
@@ -122,6 +134,12 @@ func (h *herd) migration(ctx workflow.Context) error {
 	in := Input{Spec: migration.SpecRef{Plan: "shop"}, Batch: h.batch, Turn: !h.waits, Was: h.was}
 	return workflow.ExecuteChildWorkflow(ctx, Batch, in).Get(ctx,
 		nil)
+}
+
+// passes play the Replication of the files, until everybody has finished.
+func (h *herd) passes(ctx workflow.Context) error {
+	mail.Listen(ctx, mail.SignalAside, "", func(_ workflow.Context, a mail.Aside) { h.asides = append(h.asides, a.Customers) })
+	return workflow.Sleep(ctx, 10*soakTime)
 }
 
 // signal tells the batch something.
@@ -134,7 +152,11 @@ func (h *herd) signal(name string, arg any) {
 type shop struct{ h *herd }
 
 func (s *shop) LoadPlan(migration.SpecRef) (state.Plan, error) {
-	return state.Plan{Datasets: []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}}},
+	d := []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}}}
+	if s.h.files {
+		d = append(d, migration.Dataset{Name: "attachments", Files: &migration.Files{Site: "dc1", FencedBy: "orders"}})
+	}
+	return state.Plan{Datasets: d,
 		Policy:   migration.Policy{MaxLag: migration.Duration(5 * time.Second), BackConcurrency: s.h.backSlots},
 		Evidence: s.h.signs, Told: s.h.tells}, nil
 }
@@ -159,7 +181,8 @@ func (s *shop) LoadTenants(req state.LoadTenantsRequest) (state.BatchTenants, er
 	for i, id := range s.h.batch.Customers {
 		out = append(out, state.Tenant{Customer: id, ID: int64(i)})
 	}
-	return state.BatchTenants{Databases: map[string][]state.Tenant{"orders": out}, Blackouts: s.h.blackouts}, nil
+	return state.BatchTenants{Databases: map[string][]state.Tenant{"orders": out}, Blackouts: s.h.blackouts,
+		Names: map[string]string{"c0": "The first"}}, nil
 }
 
 // ReadHomes has everybody on AWS, but for those of whom the test says otherwise.
@@ -167,6 +190,21 @@ func (s *shop) ReadHomes(req postgres.ReadHomesRequest) (postgres.ReadHomesResul
 	out := postgres.ReadHomesResult{Homes: map[int64]migration.Homed{}}
 	for _, t := range req.Tenants {
 		out.Homes[t] = migration.Homed{Side: cmp.Or(s.h.stands[s.h.batch.Customers[t]], migration.AWS), Token: 7}
+	}
+	if s.h.untouched {
+		out.New = req.Tenants
+	}
+	return out, nil
+}
+
+// NoteTenants keeps notes, the newest of each.
+func (s *shop) NoteTenants(req postgres.NotesRequest) (out postgres.NotesResult, err error) {
+	if s.h.unnoted {
+		return out, temporal.NewNonRetryableApplicationError("permission denied", postgres.ErrorRefused, nil)
+	}
+	for _, n := range req.Notes {
+		s.h.notes[n.Tenant] = append(s.h.notes[n.Tenant], n.Note)
+		out.Noted = append(out.Noted, n.Tenant)
 	}
 	return out, nil
 }
@@ -212,8 +250,12 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 	h.patience = workflow.GetInfo(ctx).WorkflowTaskTimeout
 	report := func() {
 		n++
-		workflow.SignalExternalWorkflow(ctx, migration.BatchID("shop", "wave"), "", mail.SignalReport,
-			mail.CustomerReport{Order: mail.Order{At: workflow.Now(ctx).UnixNano(), N: n}, Status: c, Round: round})
+		r := mail.CustomerReport{Order: mail.Order{At: workflow.Now(ctx).UnixNano(), N: n}, Status: c, Round: round}
+		if c.Phase == migration.CustomerSoaking {
+			r.Soak = &mail.SoakNotes{Begun: migration.Note{Stay: 7, N: 1, Words: "soaks"},
+				Over: migration.Note{Stay: 7, N: 2, Words: "finished"}}
+		}
+		workflow.SignalExternalWorkflow(ctx, migration.BatchID("shop", "wave"), "", mail.SignalReport, r)
 	}
 	set := func(p migration.CustomerPhase) {
 		if c.Phase != p {
@@ -254,6 +296,9 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 		if !s.Until.Equal(c.Until) {
 			panic("told what was seen in another soak")
 		}
+		if s.Over {
+			h.noted = append(h.noted, s.Noted)
+		}
 		h.told++
 		seen = s
 		_, c.Reason = customer.Soaks(s.Trouble)
@@ -280,7 +325,9 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 		_, c.Reason = customer.Soaks("")
 		h.count(0, 1)
 	}
-	report()
+	if !in.Untouched {
+		report()
+	}
 	for {
 		_ = workflow.Await(ctx, func() bool { return soaks || goes || back || abort })
 		switch {
@@ -297,7 +344,11 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 			goes, c.Cause = false, ""
 			h.went = append(h.went, in.ID)
 			h.count(1, 1)
-			set(migration.CustomerMoving)
+			if c.Phase == migration.CustomerWaiting {
+				c.Phase = migration.CustomerMoving // as its batch knows
+			} else {
+				set(migration.CustomerMoving)
+			}
 			_ = workflow.Sleep(ctx, moveTime)
 			h.count(-1, 0)
 			homed(migration.AWS)

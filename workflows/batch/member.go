@@ -3,6 +3,7 @@ package batch
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/mail"
@@ -19,6 +20,9 @@ type member struct {
 	// Recalled is set when the customer has been told to come back with its batch: what it had last
 	// reported then.
 	Recalled *mail.Order `json:"recalled,omitempty"`
+	// Soak are the notes that it wants written beside its fence; Noted says that the first is.
+	Soak  *mail.SoakNotes `json:"soak,omitempty"`
+	Noted bool            `json:"noted,omitempty"`
 	// Unwell is set when the last look found the customer unwell, until it is told.
 	Unwell *migration.Verdict `json:"unwell,omitempty"`
 
@@ -52,6 +56,16 @@ func (m *member) is(phases ...migration.CustomerPhase) bool {
 
 // starting says that the customer has not begun to move.
 func (m *member) starting() bool { return m.is(migration.CustomerFinding, migration.CustomerWaiting) }
+
+// newsAt is when something was last heard of the customer, or told to it.
+func (m *member) newsAt() time.Time { return laterOf(time.Unix(0, m.Order.At), m.Status.Since) }
+
+func laterOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
 
 func (m *member) moving() bool { return m.is(migration.CustomerMoving, migration.CustomerMovingBack) }
 

@@ -78,7 +78,7 @@ func TestABatchTellsWhoWaitsForSomebodyAndWhoNoMore(t *testing.T) {
 		"approvals": {func(h *herd) {
 			h.batch.Approvals = 1
 			h.at(time.Hour, func() { h.command(migration.UpdateApprove, "ann", "") })
-		}, []string{"batch-waits/wave", "batch-open/wave", "settled batch-waits/wave", "started/c0/0", "moved/c0/1", "done/c0/1",
+		}, []string{"batch-waits/wave", "batch-open/wave", "started/c0/0", "settled batch-waits/wave", "moved/c0/1", "done/c0/1",
 			"batch-done/wave"}},
 		"a customer that goes back": {func(h *herd) { h.ill["c0"] = true },
 			[]string{"batch-open/wave", "started/c0/0", "moved/c0/1", "back/c0/2", "batch-done/wave"}},
@@ -91,7 +91,7 @@ func TestABatchTellsWhoWaitsForSomebodyAndWhoNoMore(t *testing.T) {
 			h.window(time.Minute)
 			h.at(2*time.Minute, func() { h.signal(mail.SignalTurn, mail.Turn{}) })
 			h.at(time.Hour, func() { h.command(migration.UpdateRetry, "ann", "") })
-		}, []string{"batch-waits/wave", "batch-open/wave", "settled batch-waits/wave", "started/c0/0", "moved/c0/1", "done/c0/1",
+		}, []string{"batch-waits/wave", "batch-open/wave", "started/c0/0", "settled batch-waits/wave", "moved/c0/1", "done/c0/1",
 			"batch-done/wave"}},
 		"before its window": {func(h *herd) {
 			h.batch.Window = &migration.Window{Opens: h.env.Now().Add(2 * time.Hour), For: migration.Duration(time.Hour)}

@@ -6,7 +6,9 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/drover-migration/drover/activities/postgres"
 	callroll "github.com/drover-migration/drover/activities/roll"
+	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/customer"
 	"github.com/drover-migration/drover/workflows/mail"
@@ -18,10 +20,14 @@ import (
 // cannot must not keep the others.
 const gatherPatience = 30 * time.Second
 
-// chunk is how many customers a batch starts or tells at a time. Temporal allows a workflow 2,000
+// chunk is how many customers a batch tells at a time. Temporal allows a workflow 2,000
 // signals and 2,000 children that are pending (limit.numPendingSignals.error,
 // limit.numPendingChildExecutions.error), and advises 500.
 const chunk = 200
+
+// startChunk is how many customers a batch starts at a time. The server writes into the batch that
+// each has started, and until it is through nobody gets an answer from the batch.
+const startChunk = 50
 
 // each does something for every member, and waits after each chunk until what it told them is
 // delivered.
@@ -40,15 +46,27 @@ func (b *batch) each(ctx workflow.Context, do func(*member)) {
 // when its data answers. It returns early where the history has grown too long in the middle.
 func (b *batch) gather(ctx workflow.Context) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx) // a cancel is looked at when all are there
+	untouched := map[string]bool{}
+	if b.Gathered < len(b.Members) {
+		untouched = b.untouched(ctx)
+	}
 	for b.Gathered < len(b.Members) {
-		members := b.Members[b.Gathered:min(b.Gathered+chunk, len(b.Members))]
+		members := b.Members[b.Gathered:min(b.Gathered+startChunk, len(b.Members))]
 		all := workflow.NewWaitGroup(ctx)
 		for _, m := range members {
 			all.Add(1)
 			workflow.Go(ctx, func(ctx workflow.Context) {
 				defer all.Done()
-				if !customer.Start(ctx, b.customer(m)) {
+				in := b.customer(m)
+				in.Untouched = untouched[m.Status.ID]
+				switch started := customer.Start(ctx, in); {
+				case !started:
 					b.Tell(ctx, b.idOf(m), mail.SignalAsk, mail.Ask{Report: true})
+				case in.Untouched && !m.heard():
+					was := m.Status
+					m.Status = customer.Waits(in, b.tenants.Names[in.ID], workflow.Now(ctx))
+					m.Order = mail.Order{At: 1} // older than any report
+					b.noticed(ctx, m, was, true)
 				}
 			})
 		}
@@ -62,6 +80,19 @@ func (b *batch) gather(ctx workflow.Context) {
 		return !slices.ContainsFunc(b.Members, func(m *member) bool { return !m.heard() })
 	})
 	b.begin(ctx)
+}
+
+// untouched are the customers of whom their data knows nothing, as one question to each database
+// says for all of them. Where nobody answers soon, each asks for itself.
+func (b *batch) untouched(ctx workflow.Context) map[string]bool {
+	out := map[string]bool{}
+	b.askHomes(ctx, work.Beginning, "whose home is where it always was", func(*member) bool { return true },
+		func(t state.Tenant, r postgres.ReadHomesResult) {
+			if slices.Contains(r.New, t.ID) {
+				out[t.Customer] = true
+			}
+		})
+	return out
 }
 
 // begin goes on to wait for the batch's turn, or to where a batch was that an operator has
@@ -155,7 +186,7 @@ func (b *batch) callRoll(ctx workflow.Context) {
 func (b *batch) rollMovers(ctx workflow.Context) {
 	movers := func() (out []*member) {
 		for _, m := range b.Members {
-			if m.moving() && m.watched() && m.Order.Age(ctx) < roll.Lately {
+			if m.moving() && m.watched() && workflow.Now(ctx).Sub(m.newsAt()) < roll.Lately {
 				out = append(out, m)
 			}
 		}

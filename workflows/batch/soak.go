@@ -10,6 +10,7 @@ import (
 
 	"github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/customer"
 	"github.com/drover-migration/drover/workflows/mail"
@@ -23,6 +24,8 @@ const (
 	// customer's soak asks for one earlier than soakLook: a large batch does not look once for each
 	// end.
 	soakPace = 150 * time.Millisecond
+	// finishChunk is how many are told at a time that they have finished: each answers at once.
+	finishChunk = 50
 )
 
 // watchSoak looks at all customers that soak, together, each minute, and when the soak of one ends.
@@ -67,11 +70,15 @@ type looked struct {
 	home  migration.Homed
 }
 
+// still says that the customer is in the soak that was looked at.
+func (l looked) still() bool { return l.soaking() && l.Status.Until.Equal(l.until) }
+
 // look looks once at everybody that soaks. A run that goes on as new waits for the end of the look.
 func (b *batch) look(ctx workflow.Context) {
 	b.looking = true
 	defer func() { b.looking = false }()
 	b.Looked = workflow.Now(ctx)
+	b.noteSoaks(ctx)
 	homes := b.readHomes(ctx)
 	var soaking []looked
 	for _, m := range b.Members {
@@ -80,6 +87,7 @@ func (b *batch) look(ctx workflow.Context) {
 		}
 	}
 	all, blind := workflow.NewWaitGroup(ctx), ""
+	var over []looked
 	for shard := range slices.Chunk(soaking, soakShard) {
 		all.Add(1)
 		workflow.Go(ctx, func(ctx workflow.Context) {
@@ -91,12 +99,15 @@ func (b *batch) look(ctx workflow.Context) {
 				return
 			}
 			for _, l := range shard {
-				b.saw(ctx, l, r)
+				if b.saw(ctx, l, r) {
+					over = append(over, l)
+				}
 			}
 		})
 	}
 	all.Wait(ctx)
 	b.setBlind(ctx, blind)
+	b.finish(ctx, over)
 }
 
 // counted counts the verdicts of a look.
@@ -113,39 +124,126 @@ func counted(ctx workflow.Context, shard []looked, r health.WatchManyResult) {
 // side. Who has no answer is not in it: its route is left as it is, and its soak does not end.
 func (b *batch) readHomes(ctx workflow.Context) map[string]migration.Homed {
 	out := map[string]migration.Homed{}
+	b.askHomes(ctx, work.SoakQuestion, "where the customers that soak are homed", (*member).soaking,
+		func(t state.Tenant, r postgres.ReadHomesResult) {
+			if home, ok := r.Homes[t.ID]; ok {
+				out[t.Customer] = home
+			}
+		})
+	return out
+}
+
+// askHomes asks each database where some of the batch's customers are homed, in one question a
+// side, and hands each of them over with the answer. It hands over nobody of a database that does
+// not answer.
+func (b *batch) askHomes(ctx workflow.Context, kind work.There, why string, who func(*member) bool,
+	take func(state.Tenant, postgres.ReadHomesResult)) {
 	all := workflow.NewWaitGroup(ctx)
 	for _, d := range b.plan.Datasets {
-		tenants := b.tenants.Databases[d.Name]
-		var ask []int64
-		for _, t := range tenants {
-			if b.by[t.Customer].soaking() {
-				ask = append(ask, t.ID)
+		var asked []state.Tenant
+		var ids []int64
+		for _, t := range b.tenants.Databases[d.Name] {
+			if who(b.by[t.Customer]) {
+				asked, ids = append(asked, t), append(ids, t.ID)
 			}
 		}
-		if len(ask) == 0 {
+		if len(ids) == 0 {
 			continue
 		}
 		all.Add(1)
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			defer all.Done()
-			c := work.SoakQuestion.At(ctx, d.Site(), "where the customers that soak are homed, in "+d.Name)
-			req := postgres.ReadHomesRequest{
-				PostgresRef: postgres.PostgresRef{Plan: b.in.Spec.Plan, Dataset: d, Target: b.plan.Target(d.Target())}, Tenants: ask,
-			}
+			c := kind.At(ctx, d.Site(), why+", in "+d.Name)
+			req := postgres.ReadHomesRequest{PostgresRef: b.refTo(d), Tenants: ids}
 			var r postgres.ReadHomesResult
 			if err := workflow.ExecuteActivity(c, work.Postgres.ReadHomes, req).Get(c, &r); err != nil {
-				workflow.GetLogger(ctx).Warn("the homes of those that soak are not read", "dataset", d.Name, "error", err)
+				workflow.GetLogger(ctx).Warn("homes are not read", "dataset", d.Name, "why", why, "error", err)
 				return
 			}
-			for _, t := range tenants {
-				if home, ok := r.Homes[t.ID]; ok {
-					out[t.Customer] = home
-				}
+			for _, t := range asked {
+				take(t, r)
 			}
 		})
 	}
 	all.Wait(ctx)
-	return out
+}
+
+func (b *batch) refTo(d migration.Dataset) postgres.PostgresRef {
+	return postgres.PostgresRef{Plan: b.in.Spec.Plan, Dataset: d, Target: b.plan.Target(d.Target())}
+}
+
+// note has the databases remember what some customers want remembered, in one question to each. It
+// says whose note stands: one that a later note has overtaken does not.
+func (b *batch) note(ctx workflow.Context, why string, of func(*member) *migration.Note) map[string]bool {
+	stands := map[string]bool{}
+	all := workflow.NewWaitGroup(ctx)
+	for _, d := range b.plan.Datasets {
+		req := postgres.NotesRequest{PostgresRef: b.refTo(d), Side: migration.AWS}
+		who := map[int64]string{}
+		for _, t := range b.tenants.Databases[d.Name] {
+			if n := of(b.by[t.Customer]); n != nil {
+				req.Notes = append(req.Notes, postgres.TenantNote{Tenant: t.ID, Note: *n})
+				who[t.ID] = t.Customer
+			}
+		}
+		if len(req.Notes) == 0 {
+			continue
+		}
+		all.Add(1)
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			defer all.Done()
+			c := work.SoakQuestion.At(ctx, d.Site(), fmt.Sprintf("note in %s that %d customers %s", d.Name, len(req.Notes), why))
+			var r postgres.NotesResult
+			if err := workflow.ExecuteActivity(c, work.Postgres.NoteTenants, req).Get(c, &r); err != nil {
+				workflow.GetLogger(ctx).Warn("not noted", "dataset", d.Name, "why", why, "error", err)
+				return
+			}
+			for _, t := range r.Noted {
+				stands[who[t]] = true
+			}
+		})
+	}
+	all.Wait(ctx)
+	return stands
+}
+
+// noteSoaks has the data remember of those that soak that they do.
+func (b *batch) noteSoaks(ctx workflow.Context) {
+	asked := map[*member]migration.Note{}
+	noted := b.note(ctx, "soak", func(m *member) *migration.Note {
+		if !m.soaking() || m.Soak == nil || m.Noted {
+			return nil
+		}
+		asked[m] = m.Soak.Begun
+		return &m.Soak.Begun
+	})
+	for _, m := range b.Members {
+		if was, ok := asked[m]; ok && m.Soak != nil && m.Soak.Begun == was {
+			m.Noted = noted[m.Status.ID]
+		}
+	}
+}
+
+// finish tells those whose soak is over, some at a time, after their data has taken note of it. Who
+// could not be noted is told all the same, and sees to it by itself.
+func (b *batch) finish(ctx workflow.Context, over []looked) {
+	for some := range slices.Chunk(over, finishChunk) {
+		stays := func(m *member) bool {
+			return slices.ContainsFunc(some, func(l looked) bool { return l.member == m && l.still() })
+		}
+		noted := b.note(ctx, "have finished", func(m *member) *migration.Note {
+			if m.Soak == nil || !stays(m) {
+				return nil
+			}
+			return &m.Soak.Over
+		})
+		for _, l := range some {
+			if l.still() {
+				b.tellCustomer(ctx, l.member, mail.SignalSeen, mail.Seen{Until: l.until, Over: true, Noted: noted[l.Status.ID]})
+			}
+		}
+		b.Flush(ctx)
+	}
 }
 
 // watch has one activity look at some customers. blind is not empty when nobody can be judged: why.
@@ -169,10 +267,11 @@ func (b *batch) watch(ctx workflow.Context, shard []looked) (r health.WatchManyR
 	return r, r.Blind
 }
 
-// saw tells a customer what a look has found of it, where that is news.
-func (b *batch) saw(ctx workflow.Context, l looked, r health.WatchManyResult) {
-	if !l.soaking() || !l.Status.Until.Equal(l.until) {
-		return // it went on meanwhile
+// saw tells a customer what a look has found of it, where that is news. It says whether the soak is
+// over, and all was well: it is told when its data has taken note of that.
+func (b *batch) saw(ctx workflow.Context, l looked, r health.WatchManyResult) (finished bool) {
+	if !l.still() {
+		return false // it went on meanwhile
 	}
 	v := r.Verdicts[l.Status.ID]
 	if b.Phase != migration.BatchTakingBack {
@@ -186,19 +285,20 @@ func (b *batch) saw(ctx workflow.Context, l looked, r health.WatchManyResult) {
 		seen.Elsewhere = true
 	case v.Outcome == migration.Fail:
 		l.Unwell = &v
-		return // bringHome tells it
+		return false // bringHome tells it
 	case v.Outcome == migration.Inconclusive:
 		seen.Trouble = "its health cannot be judged: " + v.Reason
 	case route != "":
 		seen.Trouble = "its route is left as it is: " + route
 	case over && l.home.Side == migration.AWS:
-		seen.Over = true
+		return true
 	case over:
 		seen.Trouble = "the soak is over, and its data does not say yet that it is homed on aws"
 	}
-	if _, shown := customer.Soaks(seen.Trouble); seen.Elsewhere || seen.Over || l.Status.Reason != shown {
+	if _, shown := customer.Soaks(seen.Trouble); seen.Elsewhere || l.Status.Reason != shown {
 		b.tellCustomer(ctx, l.member, mail.SignalSeen, seen)
 	}
+	return false
 }
 
 // bringHome tells those whom a look found unwell, as many at a time as may be on their way back. It

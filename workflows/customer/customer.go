@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/health"
@@ -22,7 +23,10 @@ type Input struct {
 	ID    string            `json:"id"`
 	Batch string            `json:"batch"`
 	Was   *memory           `json:"was,omitempty"` // as it last reported, where its batch starts it again
-	State *State            `json:"state,omitempty"`
+	// Untouched says that its data knows nothing of it, as its batch has read for all of its
+	// customers just before it started them: it waits at home.
+	Untouched bool   `json:"untouched,omitempty"`
+	State     *State `json:"state,omitempty"`
 }
 
 // State is what a customer's story needs to go on.
@@ -55,6 +59,7 @@ type State struct {
 	Unrouted   string                 `json:"unrouted,omitempty"` // why its route does not follow its home
 	Seen       *mail.Seen             `json:"seen,omitempty"`     // what its batch has seen of it in its soak, and nothing has followed from yet
 	Trouble    string                 `json:"trouble,omitempty"`  // what an audit found last; it holds the customer once
+	Soak       *mail.SoakNotes        `json:"soak,omitempty"`     // of the soak under way
 }
 
 // Customer owns one customer from submit to the end of its soak. It serialises the Moves, watches
@@ -73,15 +78,16 @@ type customer struct {
 	slice migration.CustomerSlice
 	State
 
-	asked    map[string]bool // datasets whose passes have stepped aside
 	wasReset bool
 	fresh    bool // where it was reset: it had never been told to go
+	known    bool // its batch has said itself what changes next
+	sure     bool // of its home: its data, or a Move that arrived, has said it, and no try has ended otherwise since
 
 	routeAgain time.Duration // until the route of a customer that rests is set again, where it does not follow
 }
 
 func newCustomer(in Input) *customer {
-	c := &customer{in: in, asked: map[string]bool{}}
+	c := &customer{in: in}
 	switch {
 	case in.State != nil:
 		c.State = *in.State
@@ -94,7 +100,7 @@ func newCustomer(in Input) *customer {
 }
 
 func (c *customer) setup(ctx workflow.Context) error {
-	c.Hooks = status.Hooks{Describe: c.describe, MayDo: c.mayDo, Changed: c.report}
+	c.Hooks = status.Hooks{Describe: c.describe, MayDo: c.mayDo, Changed: c.changed, Attributes: c.attributes}
 	err := workflow.SetQueryHandlerWithOptions(ctx, migration.QueryStatus, func() (migration.CustomerStatus, error) {
 		s := c.status()
 		s.Timeline, s.Notes = c.Timeline, c.Remarks
@@ -138,8 +144,6 @@ func (c *customer) setup(ctx workflow.Context) error {
 		}
 	})
 	mail.Listen(ctx, mail.SignalTrouble, "An audit found that its fences are not as they must be.", c.hearTrouble)
-	mail.Listen(ctx, mail.SignalYielded, "A file pass has stepped aside.",
-		func(_ workflow.Context, y mail.Yielded) { c.asked[y.Dataset] = true })
 	command := func(k kind, name, description string) status.Command {
 		return status.Command{
 			Name: name, Description: description, Allowed: func(cmd migration.Command) error { return c.allowed(name, cmd) },
@@ -168,7 +172,7 @@ func (c *customer) hearTrouble(ctx workflow.Context, t mail.Trouble) {
 	if t.Words == c.Trouble {
 		return
 	}
-	c.Trouble = t.Words
+	c.Trouble, c.sure = t.Words, false
 	c.Note(ctx, "an audit of both sides", migration.Command{By: mail.ByDrover, Reason: t.Words})
 	if c.Phase == migration.CustomerHeld || c.Phase == migration.CustomerRolledBack {
 		c.Set(ctx, c.Phase, migration.WaitOperator, t.Words)
@@ -237,7 +241,7 @@ func (c *customer) mustRenew(ctx workflow.Context) bool {
 }
 
 // signals are all that a customer listens to.
-var signals = []string{mail.SignalGo, mail.SignalBack, mail.SignalAbort, mail.SignalDismiss, mail.SignalYielded, mail.SignalAsk,
+var signals = []string{mail.SignalGo, mail.SignalBack, mail.SignalAbort, mail.SignalDismiss, mail.SignalAsk,
 	mail.SignalTrouble, mail.SignalSeen}
 
 // begin reads what the plan says of this customer. One that does not go on from an earlier run has
@@ -248,9 +252,8 @@ func (c *customer) begin(ctx workflow.Context) error {
 		c.fresh = c.in.State == nil && !c.Go && c.in.Was.neverWent()
 		c.Deaf, c.Go, c.Orders = false, false, orders{}
 	}
-	l := work.Question.In(ctx, "read the plan's slice of "+c.in.ID)
-	if err := workflow.ExecuteActivity(l, work.State.LoadCustomer, state.LoadCustomerRequest{Spec: c.in.Spec, Customer: c.in.ID}).Get(l,
-		&c.slice); err != nil {
+	if err := work.Question.Ask(ctx, "read the plan's slice of "+c.in.ID, work.State.LoadCustomer,
+		state.LoadCustomerRequest{Spec: c.in.Spec, Customer: c.in.ID}, &c.slice); err != nil {
 		return err
 	}
 	if c.in.State != nil && !c.wasReset {
@@ -258,15 +261,28 @@ func (c *customer) begin(ctx workflow.Context) error {
 		c.report(ctx)
 		return nil
 	}
+	if c.in.Untouched && !c.wasReset { // its batch knows, and it was started as one that waits
+		c.Home, c.sure = migration.OnPrem, true
+		c.SetDetails(ctx, migration.CustomerWaiting, migration.WaitBatch, "")
+		return nil
+	}
 	if c.Resume = ""; c.in.Was != nil {
 		c.Note(ctx, "started again: it was terminated while "+string(c.in.Was.Phase), migration.Command{})
 	}
-	c.SetDetails(ctx, migration.CustomerFinding, migration.WaitData) // nobody is told before it is known
+	c.SetDetails(ctx, migration.CustomerFinding, migration.WaitData, "") // nobody is told before it is known
 	return nil
 }
 
+// attributes are the search attributes of the customer besides those of its phase.
+func (c *customer) attributes() []temporal.SearchAttributeUpdate {
+	if c.Home == migration.NoHome {
+		return []temporal.SearchAttributeUpdate{status.AttrHome.ValueUnset()}
+	}
+	return []temporal.SearchAttributeUpdate{status.AttrHome.ValueSet(string(c.Home))}
+}
+
 func (c *customer) upsertHome(ctx workflow.Context) {
-	if err := workflow.UpsertTypedSearchAttributes(ctx, status.AttrHome.ValueSet(string(c.Home))); err != nil {
+	if err := workflow.UpsertTypedSearchAttributes(ctx, c.attributes()...); err != nil {
 		workflow.GetLogger(ctx).Warn("search attributes were not updated", "error", err)
 	}
 }

@@ -69,8 +69,7 @@ func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
 		c.BackSince = m.Since
 	}
 	c.Resume, c.wasReset = "", false
-	if c.Token > 0 { // the Move that asked the passes over its files to step aside is no more, and may have ended before it set the route
-		c.release(ctx)
+	if c.Token > 0 { // its last Move is no more, and may have ended before it set the route
 		switch phase {
 		case migration.CustomerBaking, migration.CustomerRolledBack, migration.CustomerHeld, migration.CustomerFinished:
 			c.Unrouted = c.routedHere(ctx, work.RouteLimit)
@@ -85,12 +84,12 @@ func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
 	case migration.CustomerWaiting:
 		c.Set(ctx, phase, migration.WaitBatch, "")
 	case migration.CustomerMoving:
+		c.Go = c.Go && !began // it has been told, and is on its way
 		c.Set(ctx, phase, migration.WaitNothing, c.Why)
 	case migration.CustomerBaking:
 		c.arrived(ctx)
 	case migration.CustomerSoaking:
-		waits, reason := Soaks("")
-		c.Set(ctx, phase, waits, reason)
+		c.soaks(ctx)
 	case migration.CustomerMovingBack:
 		c.Set(ctx, phase, migration.WaitNothing, why)
 	case migration.CustomerRolledBack:
@@ -116,6 +115,7 @@ func (c *customer) afterReset(ctx workflow.Context, phase migration.CustomerPhas
 // learn takes over what the data says.
 func (c *customer) learn(ctx workflow.Context, rec migration.HomeRecord) {
 	c.setHome(ctx, rec.Home())
+	c.sure = c.Home != migration.NoHome
 	if stay := rec.Stay(c.Home); stay != c.Stay {
 		c.Stay, c.Notes = stay, 0
 	}

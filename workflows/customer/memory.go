@@ -40,32 +40,41 @@ func (m *memory) neverWent() bool {
 	return m == nil || !m.Told && (m.Phase == migration.CustomerWaiting || m.Phase == migration.CustomerFinding)
 }
 
+// memory is where the customer stands.
+func (c *customer) memory() memory {
+	return memory{Phase: c.Phase, Since: c.Since, Reason: c.Reason, Cause: c.Cause, Ends: c.Ends, Baseline: c.Baseline,
+		Unjudged: c.Unjudged, Deferral: c.Deferral}
+}
+
+// noted numbers a note of the present stay.
+func (c *customer) noted(m memory) migration.Note {
+	//workflowcheck:ignore the same value has the same words
+	words, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // a memory has nothing that could not be written
+	}
+	c.Notes++
+	return migration.Note{Stay: c.Stay, N: c.Notes, Words: string(words)}
+}
+
 // remember writes down where the customer stands, in its own data.
 func (c *customer) remember(ctx workflow.Context) error {
 	if c.Home == migration.NoHome || len(c.slice.Databases) == 0 {
 		return nil
 	}
-	m := memory{Phase: c.Phase, Since: c.Since, Reason: c.Reason, Cause: c.Cause, Ends: c.Ends, Baseline: c.Baseline, Unjudged: c.Unjudged,
-		Deferral: c.Deferral}
-	return c.write(ctx, m)
+	return c.write(ctx, c.noted(c.memory()), c.Phase)
 }
 
-func (c *customer) write(ctx workflow.Context, m memory) error {
-	//workflowcheck:ignore the same value has the same words
-	words, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
-	c.Notes++
+func (c *customer) write(ctx workflow.Context, note migration.Note, phase migration.CustomerPhase) error {
 	d := c.slice.Databases[0]
 	req := postgres.NoteRequest{
 		TenantRequest: postgres.TenantRequest{
 			PostgresRef: postgres.PostgresRef{Plan: c.in.Spec.Plan, Dataset: d, Target: c.slice.Target(d.Target())},
 			Customer:    c.in.ID, Tenant: c.slice.Customer.Tenant,
 		},
-		Side: c.Home, Note: migration.Note{Stay: c.Stay, N: c.Notes, Words: string(words)},
+		Side: c.Home, Note: note,
 	}
-	n := work.DataQuestion.Within(notePatience).At(ctx, d.Site(), "note in "+d.Name+" that "+c.in.ID+" is "+string(m.Phase))
+	n := work.DataQuestion.Within(notePatience).At(ctx, d.Site(), "note in "+d.Name+" that "+c.in.ID+" is "+string(phase))
 	return workflow.ExecuteActivity(n, work.Postgres.NoteTenant, req).Get(n, nil)
 }
 

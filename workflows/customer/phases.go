@@ -20,6 +20,7 @@ const wayBackTries = 3 // times the plan's tries: giving up on the way home is w
 func (c *customer) wait(ctx workflow.Context) {
 	c.sleep(ctx, func() bool { return c.Go || c.wanted() })
 	if !c.wanted() && c.Go {
+		c.known = true // who says go to a customer that waits shows it as one that moves
 		c.setOut(ctx)
 		return
 	}
@@ -66,8 +67,8 @@ func (c *customer) afterTries() string {
 	return fmt.Sprintf("after %d tries: %s", c.Tries, c.Why)
 }
 
-// measure takes the customer's baseline, before it leaves home, and writes it down: it cannot be
-// taken afterwards.
+// measure takes the customer's baseline, before it leaves home: it cannot be taken afterwards. The
+// freeze writes it down beside the fence, before it touches anything.
 func (c *customer) measure(ctx workflow.Context) error {
 	if c.Baseline != nil || !c.slice.Health.Compares() || c.Home != migration.OnPrem || c.wanted() {
 		return nil
@@ -79,7 +80,6 @@ func (c *customer) measure(ctx workflow.Context) error {
 		return err
 	}
 	c.Baseline = &b
-	c.jot(ctx)
 	return nil
 }
 
@@ -87,8 +87,7 @@ func (c *customer) measure(ctx workflow.Context) error {
 // served by nobody there, and goes back: the old route is right again then.
 func (c *customer) arrived(ctx workflow.Context) {
 	c.Ends = workflow.Now(ctx).Add(c.slice.Batch.Bake.D())
-	c.Set(ctx, migration.CustomerBaking, migration.WaitHealth, "")
-	c.jot(ctx)
+	c.Set(ctx, migration.CustomerBaking, migration.WaitHealth, "") // what its data remembers, that it moved, means on AWS that it bakes
 	if c.Unrouted != "" && c.served(ctx) {
 		c.Ends = workflow.Now(ctx).Add(c.slice.Batch.Bake.D())
 		c.Set(ctx, migration.CustomerBaking, migration.WaitHealth, "")
@@ -104,10 +103,22 @@ func (c *customer) bake(ctx workflow.Context) {
 	if c.baked(ctx, left) {
 		c.Note(ctx, "baked: healthy on AWS", migration.Command{})
 		c.Ends = workflow.Now(ctx).Add(c.slice.Policy.Soak.D())
-		waits, reason := Soaks("")
-		c.Set(ctx, migration.CustomerSoaking, waits, reason)
-		c.jot(ctx)
+		c.soaks(ctx)
 	}
+}
+
+// soaks begins a soak, or goes on with one. Its batch notes in its data that it has begun, and when
+// it is over, together with those of others.
+func (c *customer) soaks(ctx workflow.Context) {
+	waits, reason := Soaks("")
+	c.Soak = nil
+	if len(c.slice.Databases) > 0 {
+		m := c.memory()
+		m.Phase, m.Since, m.Reason = migration.CustomerSoaking, workflow.Now(ctx), reason
+		c.Soak = &mail.SoakNotes{Begun: c.noted(m)}
+		c.Soak.Over = c.noted(memory{Phase: migration.CustomerFinished, Since: c.Ends})
+	}
+	c.Set(ctx, migration.CustomerSoaking, waits, reason)
 }
 
 // Soaks is what a customer that soaks waits for and says. trouble is what somebody has to look at.
@@ -136,7 +147,7 @@ func (c *customer) soak(ctx workflow.Context) {
 	case seen.Unwell != nil:
 		c.judged(ctx, *seen.Unwell)
 	case seen.Over:
-		c.finish(ctx)
+		c.finish(ctx, seen.Noted)
 	default:
 		waits, reason := Soaks(seen.Trouble)
 		c.Set(ctx, migration.CustomerSoaking, waits, reason)
@@ -145,11 +156,14 @@ func (c *customer) soak(ctx workflow.Context) {
 
 // finish ends the soak. A customer has finished only when its own data says so: until then it
 // soaks, can go back, and is told again.
-func (c *customer) finish(ctx workflow.Context) {
-	if err := c.write(ctx, memory{Phase: migration.CustomerFinished, Since: workflow.Now(ctx)}); err != nil {
-		c.Set(ctx, migration.CustomerSoaking, migration.WaitData,
-			"the soak is over, and its database does not take note of it: "+work.Reason(err))
-		return
+func (c *customer) finish(ctx workflow.Context, noted bool) {
+	if !noted {
+		note := c.noted(memory{Phase: migration.CustomerFinished, Since: workflow.Now(ctx)})
+		if err := c.write(ctx, note, migration.CustomerFinished); err != nil {
+			c.Set(ctx, migration.CustomerSoaking, migration.WaitData,
+				"the soak is over, and its database does not take note of it: "+work.Reason(err))
+			return
+		}
 	}
 	c.Set(ctx, migration.CustomerFinished, migration.WaitNothing, "")
 }

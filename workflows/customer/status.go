@@ -29,11 +29,22 @@ func (c *customer) until() time.Time {
 	return time.Time{}
 }
 
+// changed tells the batch what it does not know yet.
+func (c *customer) changed(ctx workflow.Context) {
+	if c.known {
+		c.known = false
+		return
+	}
+	c.report(ctx)
+}
+
 // report tells the batch.
 func (c *customer) report(ctx workflow.Context) {
-	c.Tell(ctx, migration.BatchID(c.in.Spec.Plan, c.in.Batch), mail.SignalReport, mail.CustomerReport{
-		Order: c.Stamp(ctx), Status: c.status(), Round: c.Round,
-	})
+	r := mail.CustomerReport{Order: c.Stamp(ctx), Status: c.status(), Round: c.Round}
+	if c.Phase == migration.CustomerSoaking {
+		r.Soak = c.Soak
+	}
+	c.Tell(ctx, migration.BatchID(c.in.Spec.Plan, c.in.Batch), mail.SignalReport, r)
 }
 
 func (c *customer) mayDo() []string {

@@ -11,16 +11,14 @@ import (
 
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/home"
-	"github.com/drover-migration/drover/workflows/mail"
 	"github.com/drover-migration/drover/workflows/move"
 	"github.com/drover-migration/drover/workflows/status"
 	"github.com/drover-migration/drover/workflows/work"
 )
 
 const (
-	tryPause      = time.Second // before the second try of a Move; doubles
-	tryPauseMost  = 30 * time.Second
-	yieldPatience = 30 * time.Second // how long a running pass may take to step aside for a Move
+	tryPause     = time.Second // before the second try of a Move; doubles
+	tryPauseMost = 30 * time.Second
 )
 
 // end is how the tries of a Move ended.
@@ -33,26 +31,26 @@ const (
 )
 
 // move tries until the customer is homed at to, the tries are spent, or somebody wants something
-// else. Before each try it settles what an earlier one left between its steps. Why the last one
-// failed is in c.Why.
+// else. Before each try it settles what an earlier one left between its steps, unless it is sure
+// that none has: a Move asks by itself whether the customer is where it is to leave from. Why the
+// last one failed is in c.Why.
 func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) end {
-	c.yield(ctx)
-	defer func() { c.release(ctx) }()
 	for {
-		rec, err := c.settledHome(ctx, "an earlier try did not finish")
-		if err != nil {
-			return c.lost(ctx, err)
-		}
-		moved := c.Home != rec.Home()
-		c.learn(ctx, rec)
-		if rec.Home() == to {
-			if moved { // by a try that did not live to say so
-				c.Moves = append(c.Moves, migration.MoveResult{
-					Outcome: migration.MoveDone, Try: migration.Try{Token: rec.Token()}, From: to.Other(), To: to, Home: to, Reason: c.Why,
-				})
+		if !c.sure || c.Home == to {
+			rec, err := c.settledHome(ctx, "an earlier try did not finish")
+			if err != nil {
+				return c.lost(ctx, err)
 			}
-			c.Unrouted = c.routedHere(ctx, work.RouteLimit)
-			return arrived
+			moved := c.Home != rec.Home()
+			c.learn(ctx, rec)
+			if rec.Home() == to {
+				if moved { // by a try that did not live to say so
+					c.Moves = append(c.Moves, migration.MoveResult{Outcome: migration.MoveDone, Try: migration.Try{Token: rec.Token()},
+						From: to.Other(), To: to, Home: to, Reason: c.Why})
+				}
+				c.Unrouted = c.routedHere(ctx, work.RouteLimit)
+				return arrived
+			}
 		}
 		if c.Tries > 0 && c.Tries < tries && !c.wanted() {
 			c.Reason = c.Why
@@ -83,17 +81,21 @@ func (c *customer) lost(ctx workflow.Context, err error) end {
 
 // try runs one Move and says whether it arrived. One that did not say how it ended is repaired.
 func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
+	c.sure = false
 	token := c.Token + 1
 	c.Token = token + 1 // a Move resolves its doubts under the token after its own
 	in := move.Input{Spec: c.in.Spec, Slice: c.slice, From: to.Other(), To: to, Token: token}
+	if to == migration.AWS && len(c.slice.Databases) > 0 { // on the way home it has been noted
+		note := c.noted(c.memory())
+		in.Note = &note
+	}
 	cctx := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: migration.MoveID(c.in.Spec.Plan, c.in.ID, token), TaskQueue: migration.QueueFreeze,
 		WorkflowTaskTimeout: work.MovePatience, WaitForCancellation: true,
 		ParentClosePolicy: enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
 		StaticSummary:     fmt.Sprintf("%s to %s, try %d", c.in.ID, to, c.Tries),
 		TypedSearchAttributes: temporal.NewSearchAttributes(status.AttrPlan.ValueSet(c.in.Spec.Plan), status.AttrCustomer.ValueSet(c.in.ID),
-			status.AttrBatch.ValueSet(c.in.Batch), status.AttrPhase.ValueSet(string(migration.StepChecking)),
-			status.AttrWaiting.ValueSet(string(migration.WaitNothing)), status.AttrHome.ValueSet(string(c.Home))),
+			status.AttrBatch.ValueSet(c.in.Batch), status.AttrHome.ValueSet(string(c.Home))),
 	})
 	var result migration.MoveResult
 	if err := workflow.ExecuteChildWorkflow(cctx, move.Move, in).Get(cctx, &result); err != nil {
@@ -109,36 +111,11 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 		c.Note(ctx, fmt.Sprintf("try %d to %s %s while %s", c.Tries, to, result.Outcome, result.Step), migration.Command{Reason: c.Why})
 		return false
 	}
-	c.setHome(ctx, to)
+	c.Home, c.sure = to, true // the list of workflows hears it with the phase that follows
 	c.Stay, c.Notes, c.Unrouted = token, 0, result.Unrouted
 	c.Moves = append(c.Moves, result)
 	measured(ctx, result)
 	c.Note(ctx, fmt.Sprintf("homed on %s, frozen for %s, predicted %s", to, result.Freeze.D().Round(time.Millisecond),
 		result.Predicted.D().Round(time.Millisecond)), migration.Command{})
 	return true
-}
-
-// yield asks the file passes over this customer's data to step aside, and waits until they have.
-func (c *customer) yield(ctx workflow.Context) {
-	for _, d := range c.slice.Files {
-		c.asked[d.Name] = false
-		c.Tell(ctx, migration.ReplicationID(c.in.Spec.Plan, d.Name), mail.SignalYield,
-			mail.Yield{Customer: c.in.ID, ReplyTo: migration.CustomerID(c.in.Spec.Plan, c.in.ID)})
-	}
-	// A pass that does not answer is no danger (its late writes are conditional), only slow: the
-	// Move's own last pass decides.
-	work.AwaitFor(ctx, yieldPatience, "until the passes over the files step aside", func() bool {
-		for _, d := range c.slice.Files {
-			if !c.asked[d.Name] {
-				return c.wanted()
-			}
-		}
-		return true
-	})
-}
-
-func (c *customer) release(ctx workflow.Context) {
-	for _, d := range c.slice.Files {
-		c.Tell(ctx, migration.ReplicationID(c.in.Spec.Plan, d.Name), mail.SignalRelease, mail.Release{Customer: c.in.ID})
-	}
 }

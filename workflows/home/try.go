@@ -43,7 +43,6 @@ func (t Try) Request(d migration.Dataset) postgres.TenantMove {
 	return postgres.TenantMove{
 		PostgresRef: postgres.PostgresRef{Plan: t.Spec.Plan, Dataset: d, Target: t.Slice.Target(d.Target())},
 		Customer:    t.Slice.Customer.ID, Tenant: t.Slice.Customer.Tenant, From: t.From, Try: t.Try,
-		Lease: t.Slice.Policy.FreezeBudget, MaxLag: t.Slice.Policy.MaxLag,
 	}
 }
 

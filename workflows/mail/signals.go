@@ -18,9 +18,7 @@ const (
 	SignalPiece   = "piece"   // Workload, Replication -> Migration
 	SignalPause   = "pause"   // Migration -> Batch; Batch -> Migration when an operator canceled it
 	SignalAsk     = "ask"     // Migration -> Batch, Workload, Replication; Batch -> Customer: are you there
-	SignalYield   = "yield"   // Customer -> Replication: step aside
-	SignalYielded = "yielded" // Replication -> Customer: stepped aside
-	SignalRelease = "release" // Customer -> Replication: the Move is over
+	SignalAside   = "aside"   // Batch -> Replication: who moves
 	SignalStop    = "stop"    // Migration -> Replication
 	SignalTrouble = "trouble" // Replication -> Customer: its fences are not as they must be
 	SignalNews    = "news"    // Migration, Batch -> Outbox: what somebody may have to be told of
@@ -59,6 +57,14 @@ type CustomerReport struct {
 	Order  Order                    `json:"order"`
 	Status migration.CustomerStatus `json:"status"` // without timeline
 	Round  int                      `json:"round"`  // of the batch, that the customer has heard of
+	Soak   *SoakNotes               `json:"soak,omitempty"`
+}
+
+// SoakNotes are what a customer that soaks has its batch note beside its fence, with those of
+// others.
+type SoakNotes struct {
+	Begun migration.Note `json:"begun"` // that it soaks
+	Over  migration.Note `json:"over"`  // that it has finished; a later note of the customer's own comes after it
 }
 
 // BatchReport is a Batch's news for its Migration.
@@ -76,21 +82,13 @@ type PieceReport struct {
 	Stop  bool                  `json:"stop,omitempty"` // no further customer may move: Piece.Detail says why
 }
 
-// Yield asks a Replication to leave one customer's data alone.
-type Yield struct {
-	Customer string `json:"customer"`
-	ReplyTo  string `json:"replyTo"` // workflow id
-}
-
-// Yielded says that no pass touches the customer's data now.
-type Yielded struct {
-	Dataset  string `json:"dataset"`
-	Customer string `json:"customer"`
-}
-
-// Release gives a customer's data back to the passes, which go away from its home.
-type Release struct {
-	Customer string `json:"customer"`
+// Aside names those of a batch's customers whose data is a Move's, and no pass may touch. Everybody
+// else's may be copied, away from their home. A pass that has not heard it yet is no danger (its
+// late writes are conditional), only slow.
+type Aside struct {
+	Order     Order    `json:"order"`
+	Batch     string   `json:"batch"`
+	Customers []string `json:"customers"`
 }
 
 // Pause stops and starts the admission of customers. It is sent again with every roll call.
@@ -114,6 +112,7 @@ type Seen struct {
 	Elsewhere bool               `json:"elsewhere,omitempty"` // its data says that it is not homed on AWS
 	Unwell    *migration.Verdict `json:"unwell,omitempty"`    // it goes home for it
 	Over      bool               `json:"over,omitempty"`      // its soak has ended, and all was well
+	Noted     bool               `json:"noted,omitempty"`     // its data says so: SoakNotes.Over stands
 	Trouble   string             `json:"trouble,omitempty"`   // what somebody has to look at; the soak goes on
 }
 

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/freeze"
+	"github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/home"
 	"github.com/drover-migration/drover/workflows/work"
@@ -25,9 +26,9 @@ type round struct {
 	sites       []string
 }
 
-// rounds are those of a freeze: all steps in one activity, where the customer's data lies at one
-// site. At several sites each step waits until the one before it is done everywhere, and what lies
-// at the first database's site opens first.
+// rounds are those of a check and a freeze: all steps in one activity, where the customer's data
+// lies at one site. At several sites each step waits until the one before it is done everywhere,
+// and what lies at the first database's site opens first.
 func (m *move) rounds() []round {
 	var sites []string
 	for _, d := range append(slices.Clone(m.Slice.Databases), m.Slice.Files...) {
@@ -36,9 +37,10 @@ func (m *move) rounds() []round {
 		}
 	}
 	if len(sites) == 1 {
-		return []round{{migration.StepFencing, migration.StepOpening, sites}}
+		return []round{{migration.StepChecking, migration.StepOpening, sites}}
 	}
 	return []round{
+		{migration.StepChecking, migration.StepChecking, sites},
 		{migration.StepFencing, migration.StepFencing, sites}, {migration.StepDraining, migration.StepDraining, sites},
 		{migration.StepSealing, migration.StepSealing, sites}, {migration.StepOpening, migration.StepOpening, sites[:1]},
 	}
@@ -46,14 +48,19 @@ func (m *move) rounds() []round {
 
 // betweenSites is what rounds of activities at several sites add to a freeze. It is 0 at one site.
 func (m *move) betweenSites() migration.Duration {
-	return migration.Duration(time.Duration(len(m.rounds())-1) * siteRound)
+	rounds := len(m.rounds())
+	if rounds == 1 {
+		return 0
+	}
+	return migration.Duration(time.Duration(rounds-2) * siteRound) // the first is before the fence
 }
 
-// freeze is the part of the Move in which the customer cannot write, from fence to open. It says
-// how it ended, if it did not come to its end: superseded, before a seal was tried, or in doubt.
-func (m *move) freeze(ctx workflow.Context) error {
-	m.step(ctx, migration.StepFencing, migration.WaitData)
+// freeze checks everything that can be checked before anything is touched, and is then the part of
+// the Move in which the customer cannot write, from fence to open. It says how it ended, if it did
+// not come to its end: superseded, before a seal was tried, or in doubt.
+func (m *move) freeze(ctx workflow.Context, machines []health.Machines) error {
 	rounds := m.rounds()
+	m.result.Predicted = m.betweenSites()
 	for _, r := range rounds {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -61,7 +68,7 @@ func (m *move) freeze(ctx workflow.Context) error {
 		if r.first == migration.StepSealing { // from here on a cancel is refused: both sides may be closed
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
 		}
-		if err := m.ask(ctx, r); err != nil {
+		if err := m.ask(ctx, r, machines); err != nil {
 			return err
 		}
 	}
@@ -81,13 +88,15 @@ type doubt struct{ error }
 func (d doubt) Unwrap() error { return d.error }
 
 // ask carries out a round. Superseded counts before a doubt, and a doubt before what is only over.
-func (m *move) ask(ctx workflow.Context, r round) error {
+func (m *move) ask(ctx workflow.Context, r round, machines []health.Machines) error {
 	asked := make([]workflow.Future, len(r.sites))
 	for i, site := range r.sites {
 		c := work.Freeze.At(ctx, site, fmt.Sprintf("freeze %s: %s to %s", m.Slice.Customer.ID, r.first, r.last))
-		asked[i] = workflow.ExecuteActivity(c, work.Freezer.FreezeCustomer, freeze.Request{
-			Spec: m.Spec, Slice: m.Slice, From: m.From, Try: m.try.Try, Site: site, First: r.first, Last: r.last,
-		})
+		req := freeze.Request{Spec: m.Spec, Slice: m.Slice, From: m.From, Try: m.try.Try, Site: site, First: r.first, Last: r.last}
+		if r.first == migration.StepChecking {
+			req.Machines, req.Note = machines, m.Input.Note
+		}
+		asked[i] = workflow.ExecuteActivity(c, work.Freezer.FreezeCustomer, req)
 	}
 	var over, doubted, superseded error
 	for _, f := range asked {
@@ -108,6 +117,8 @@ func (m *move) ask(ctx workflow.Context, r round) error {
 			doubted = doubt{errors.New(res.Reason)}
 		case res.Reason != "":
 			over = errors.New(res.Reason)
+		case over == nil:
+			over = work.Refused(res.Findings)
 		}
 	}
 	if over != nil && r.first == migration.StepSealing { // another site may be sealed

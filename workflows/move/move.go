@@ -9,7 +9,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/health"
-	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/traffic"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/home"
@@ -24,6 +23,7 @@ type Input struct {
 	From  migration.Side          `json:"from"`
 	To    migration.Side          `json:"to"`
 	Token int64                   `json:"token"`
+	Note  *migration.Note         `json:"note,omitempty"` // to be written beside the fence at the origin, before anything is touched
 }
 
 // Move moves one customer from one side to the other, or leaves it where it is: there is no third
@@ -52,13 +52,14 @@ func newMove(ctx workflow.Context, in Input) *move {
 	return m
 }
 
-// run is the Move: check, freeze, route. Before the seal every failure leaves the origin open;
-// after it every doubt is resolved by writing.
+// run is the Move: check and freeze, in one activity next to the data, and route. Before the seal
+// every failure leaves the origin open; after it every doubt is resolved by writing.
 func (m *move) run(ctx workflow.Context) (migration.MoveResult, error) {
-	if err := m.check(ctx); err != nil {
-		return m.ended(ctx, migration.MoveNotStarted, err)
+	m.step(ctx, migration.StepChecking, migration.WaitData)
+	machines, err := m.machines(ctx)
+	if err == nil {
+		err = m.freeze(ctx, machines)
 	}
-	err := m.freeze(ctx)
 	ctx, _ = workflow.NewDisconnectedContext(ctx) // what is under way is finished, or taken back
 	switch {
 	case err == nil:
@@ -72,10 +73,11 @@ func (m *move) run(ctx workflow.Context) (migration.MoveResult, error) {
 	}
 }
 
-// step says where the Move is. Where it is inside the freeze the heartbeats say.
+// step says where the Move is, in its details: the list of workflows shows its Customer. Where it
+// is inside the freeze the heartbeats say.
 func (m *move) step(ctx workflow.Context, phase migration.MoveStep, waiting migration.Waiting) {
 	m.result.Step = phase
-	m.Set(ctx, phase, waiting, "")
+	m.SetDetails(ctx, phase, waiting, "")
 }
 
 // each runs a step on every database at once and hands on the first error, in the plan's order.
@@ -95,43 +97,12 @@ func (m *move) each(ctx workflow.Context, do func(workflow.Context, migration.Da
 	return first
 }
 
-// check asks everything that can be asked before anything is touched.
-func (m *move) check(ctx workflow.Context) error {
-	m.step(ctx, migration.StepChecking, migration.WaitNothing)
-	probed, done := workflow.NewFuture(ctx)
-	workflow.Go(ctx, func(ctx workflow.Context) { done.Set(m.probe(ctx)) })
-	err := m.each(ctx, func(ctx workflow.Context, d migration.Dataset) error {
-		var ready postgres.Readiness
-		ctx = work.Beat(m.Slice.Policy.MaxLag.D()).At(ctx, d.Site(), "check "+d.Name)
-		if err := workflow.ExecuteActivity(ctx, work.Postgres.CheckTenant, m.try.Request(d)).Get(ctx, &ready); err != nil {
-			return err
-		}
-		m.result.Predicted = max(m.result.Predicted, ready.PredictedFreeze)
-		return work.Refused(ready.Findings)
-	})
-	m.result.Predicted += m.betweenSites()
-	var found []migration.Finding
-	if perr := probed.Get(ctx, &found); err == nil && perr != nil {
-		return perr
-	}
-	if err != nil {
-		return err
-	}
-	return work.Refused(found)
-}
-
-// probe asks the load balancer what serves the customer at the destination, and then has the site
-// ask each of those machines.
-func (m *move) probe(ctx workflow.Context) ([]migration.Finding, error) {
+// machines asks the load balancer what serves the customer at the destination: the freeze begins by
+// asking each of them.
+func (m *move) machines(ctx workflow.Context) (out []health.Machines, err error) {
 	req := health.DestinationRequest{Plan: m.Spec.Plan, Slice: m.Slice, Side: m.To}
-	c := work.Machines.In(ctx, "what serves "+m.Slice.Customer.ID+" on "+string(m.To))
-	if err := workflow.ExecuteActivity(c, work.Health.FindMachines, req).Get(c, &req.Machines); err != nil {
-		return nil, err
-	}
-	var verdict health.DestinationResult
-	c = work.Probe.At(ctx, m.site(), "probe "+string(m.To)+" for "+m.Slice.Customer.ID)
-	err := workflow.ExecuteActivity(c, work.Probes.CheckDestination, req).Get(c, &verdict)
-	return verdict.Findings, err
+	err = work.Machines.Ask(ctx, "what serves "+m.Slice.Customer.ID+" on "+string(m.To), work.Health.FindMachines, req, &out)
+	return out, err
 }
 
 // arrive makes the route follow what has opened. The customer is homed; nothing can go back from
@@ -189,12 +160,10 @@ func (m *move) ended(ctx workflow.Context, outcome migration.MoveOutcome, why er
 	if why != nil {
 		m.result.Reason = work.Reason(why)
 	}
-	phase := migration.StepDone
-	if outcome != migration.MoveDone {
-		phase = migration.StepFailed
+	if outcome == migration.MoveDone {
+		m.SetDetails(ctx, migration.StepDone, migration.WaitNothing, "")
+	} else { // who looks for Moves that did not arrive finds them in the list
+		m.Set(ctx, migration.StepFailed, migration.WaitNothing, m.result.Reason)
 	}
-	m.Set(ctx, phase, migration.WaitNothing, m.result.Reason)
 	return m.result, nil
 }
-
-func (m *move) site() string { return m.Slice.Databases[0].Site() }

@@ -39,11 +39,11 @@ type State struct {
 	status.Status[migration.PiecePhase] `json:"standing"`
 	mail.Box                            `json:"mail"`
 
-	Prepared bool              `json:"prepared"`
-	Yielded  map[string]string `json:"yielded"`           // customer -> the workflow that asked
-	Trouble  string            `json:"trouble,omitempty"` // what the last audit found of the whole dataset
-	Stop     bool              `json:"stop,omitempty"`    // and that nobody may move because of it
-	Told     map[int64]string  `json:"told"`              // tenants in trouble, with what their customers were told
+	Prepared bool             `json:"prepared"`
+	Aside    []mail.Aside     `json:"aside,omitempty"`   // who moves, one of each batch that has said so
+	Trouble  string           `json:"trouble,omitempty"` // what the last audit found of the whole dataset
+	Stop     bool             `json:"stop,omitempty"`    // and that nobody may move because of it
+	Told     map[int64]string `json:"told"`              // tenants in trouble, with what their customers were told
 
 	// Decoded is what the database had decoded for each side when it was last asked, in bytes.
 	Decoded map[migration.Side]int64 `json:"decoded"`
@@ -82,7 +82,6 @@ type replication struct {
 	busy      map[string]bool      // the customers whose files a pass is copying now
 	stepAside func()               // cuts that pass off
 	stopped   bool
-	asides    int    // customers that wait for a pass to step aside, and have not been answered
 	auditing  bool   // an audit is under way, and its answer is to be told
 	cancel    func() // what is under way
 }
@@ -92,14 +91,18 @@ func newReplication(in Input) *replication {
 	if in.State != nil {
 		r.State = *in.State
 	} else {
-		r.State = State{Yielded: map[string]string{}, Told: map[int64]string{}}
+		r.State = State{Told: map[int64]string{}}
 	}
 	return r
 }
 
 func (r *replication) setup(ctx workflow.Context) {
 	r.Hooks = status.Hooks{Changed: r.report, Describe: func() string {
-		return fmt.Sprintf("Replication of **%s**. Stepped aside for %d customers.\n", r.in.Dataset, len(r.Yielded))
+		n := 0
+		for _, a := range r.Aside {
+			n += len(a.Customers)
+		}
+		return fmt.Sprintf("Replication of **%s**. Stepped aside for %d customers.\n", r.in.Dataset, n)
 	}}
 	mail.Listen(ctx, mail.SignalAsk, "The migration calls the roll.", func(ctx workflow.Context, a mail.Ask) {
 		if a.Report {
@@ -107,22 +110,31 @@ func (r *replication) setup(ctx workflow.Context) {
 		}
 	})
 	mail.Listen(ctx, mail.SignalStop, "The migration is over.", func(workflow.Context, mail.Wish) { r.stopped = true; r.cancel() })
-	mail.Listen(ctx, mail.SignalRelease, "A Move is over: the customer's data may be copied again.",
-		func(_ workflow.Context, v mail.Release) {
-			delete(r.Yielded, v.Customer)
+	mail.Listen(ctx, mail.SignalAside, "Who moves: leave the data of these customers of a batch alone.",
+		func(_ workflow.Context, a mail.Aside) {
+			r.hear(a)
 		})
-	mail.Listen(ctx, mail.SignalYield, "A Move begins: leave the customer's data alone.", func(ctx workflow.Context, v mail.Yield) {
-		r.Yielded[v.Customer] = v.ReplyTo
-		r.asides++
-		workflow.Go(ctx, func(ctx workflow.Context) {
-			if r.busy[v.Customer] {
-				r.stepAside()
-			}
-			_ = workflow.Await(ctx, func() bool { return !r.busy[v.Customer] })
-			r.Tell(ctx, v.ReplyTo, mail.SignalYielded, mail.Yielded{Dataset: r.in.Dataset, Customer: v.Customer})
-			r.asides--
-		})
-	})
+}
+
+// hear takes a batch's word on who moves. An older word does not override a newer one.
+func (r *replication) hear(a mail.Aside) {
+	i := slices.IndexFunc(r.Aside, func(b mail.Aside) bool { return b.Batch == a.Batch })
+	switch {
+	case i < 0:
+		r.Aside = append(r.Aside, a)
+	case a.Order.Newer(r.Aside[i].Order):
+		r.Aside[i] = a
+	default:
+		return
+	}
+	if slices.ContainsFunc(a.Customers, func(id string) bool { return r.busy[id] }) {
+		r.stepAside()
+	}
+}
+
+// aside says whether a customer's data is a Move's.
+func (r *replication) aside(customer string) bool {
+	return slices.ContainsFunc(r.Aside, func(a mail.Aside) bool { return slices.Contains(a.Customers, customer) })
 }
 
 func (r *replication) run(ctx workflow.Context) error {
@@ -157,8 +169,8 @@ func (r *replication) run(ctx workflow.Context) error {
 }
 
 func (r *replication) mustRenew(ctx workflow.Context) bool {
-	return !r.stopped && !r.auditing && r.asides == 0 &&
-		mail.Renewable(ctx, mail.SignalYield, mail.SignalRelease, mail.SignalStop, mail.SignalAsk)
+	return !r.stopped && !r.auditing &&
+		mail.Renewable(ctx, mail.SignalAside, mail.SignalStop, mail.SignalAsk)
 }
 
 // prepare sets up both databases, once, and waits for the first copy and for a beat to make the
@@ -301,7 +313,7 @@ func (r *replication) passPart(ctx workflow.Context, part []migration.Customer) 
 	over = map[string]bool{}
 	req := r.passRequest()
 	for _, c := range part {
-		if _, yielded := r.Yielded[c.ID]; yielded {
+		if r.aside(c.ID) {
 			over[c.ID] = true
 		} else {
 			req.Customers = append(req.Customers, c)

@@ -85,7 +85,7 @@ func TestAPassGoesOnAsNewBetweenTwoParts(t *testing.T) {
 		in = Input{}
 		require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(renewed.Input, &in))
 		require.Equal(t, next, in.State.Next)
-		in.State.Yielded["c399"] = "customer/p/c399"
+		in.State.Aside = []mail.Aside{{Batch: "b1", Customers: []string{"c399"}}}
 	}
 	require.Equal(t, []string{"200: c000..c199", "199: c200..c398"}, s.passed)
 }
@@ -94,15 +94,14 @@ func TestAPassGoesOnAsNewBetweenTwoParts(t *testing.T) {
 func TestAPassStepsAsideForAMoveInTheMiddleOfAPart(t *testing.T) {
 	s := &shelf{}
 	env := s.world()
-	s.cut = func() { env.SignalWorkflow(mail.SignalYield, mail.Yield{Customer: "c300", ReplyTo: "customer/p/c300"}) }
-	var answered bool
-	env.OnSignalExternalWorkflow(mock.Anything, "customer/p/c300", mock.Anything, mail.SignalYielded,
-		mail.Yielded{Dataset: "attachments", Customer: "c300"}).Return(func(string, string, string, string, any) error {
-		answered = true
-		return nil
-	})
+	aside := func(n int, customers ...string) {
+		env.SignalWorkflow(mail.SignalAside, mail.Aside{Order: mail.Order{At: int64(n)}, Batch: "b1", Customers: customers})
+	}
+	s.cut = func() {
+		aside(3, "c300")
+		aside(2) // older, and late
+	}
 	s.until(env, filePassPause/2)
-	require.True(t, answered)
 	// The environment of the test answers a cancel itself, for the activity: nobody's turn is known
 	// to be over.
 	require.Equal(t, []string{"200: c000..c199", "200: c200..c399", "199: c200..c399", "50: c400..c449"}, s.passed)

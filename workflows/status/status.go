@@ -50,6 +50,8 @@ type Hooks struct {
 	Describe func() string          // what the UI shows below the first line
 	MayDo    func() []string        // names of the updates that would be accepted now
 	Changed  func(workflow.Context) // called after every change of phase, waiting or reason
+	// Attributes are search attributes of the workflow's own, renewed with those of the phase.
+	Attributes func() []temporal.SearchAttributeUpdate
 }
 
 // Set says where the workflow stands now.
@@ -59,8 +61,11 @@ func (s *Status[P]) Set(ctx workflow.Context, phase P, waiting migration.Waiting
 	}
 	s.enter(ctx, phase, waiting)
 	s.Reason = reason
-	if err := workflow.UpsertTypedSearchAttributes(ctx, AttrPhase.ValueSet(string(phase)),
-		AttrWaiting.ValueSet(string(waiting))); err != nil {
+	attrs := []temporal.SearchAttributeUpdate{AttrPhase.ValueSet(string(phase)), AttrWaiting.ValueSet(string(waiting))}
+	if s.Hooks.Attributes != nil {
+		attrs = append(attrs, s.Hooks.Attributes()...)
+	}
+	if err := workflow.UpsertTypedSearchAttributes(ctx, attrs...); err != nil {
 		workflow.GetLogger(ctx).Warn("search attributes were not updated", "error", err)
 	}
 	s.Show(ctx)
@@ -69,10 +74,11 @@ func (s *Status[P]) Set(ctx workflow.Context, phase P, waiting migration.Waiting
 	}
 }
 
-// SetDetails is Set without the search attributes: each of them is a write of the server's, for
-// which a frozen customer would wait.
-func (s *Status[P]) SetDetails(ctx workflow.Context, phase P, waiting migration.Waiting) {
+// SetDetails is Set without the search attributes: each change of them is a write to the list of
+// workflows, for which a frozen customer would wait.
+func (s *Status[P]) SetDetails(ctx workflow.Context, phase P, waiting migration.Waiting, reason string) {
 	s.enter(ctx, phase, waiting)
+	s.Reason = reason
 	s.Show(ctx)
 }
 

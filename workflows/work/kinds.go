@@ -65,6 +65,10 @@ var (
 	// SoakQuestion asks a database where those that soak are homed. It never lies before a freeze.
 	SoakQuestion = There{work{queue: migration.SiteQueue, attempt: questionAttempt, total: 30 * time.Second, begin: takenWithin,
 		retry: hurried(time.Second, 5*time.Second)}}
+	// Beginning asks a database once where all customers of a batch are homed, before they are
+	// started. They do not wait for it long.
+	Beginning = There{work{queue: migration.SiteQueue, attempt: 5 * time.Second, total: 5 * time.Second, begin: 2 * time.Second,
+		retry: hurried(200*time.Millisecond, time.Second)}}
 	// Survey is a question next to a site's data, or a change of its setup, that may take minutes.
 	Survey = There{work{queue: migration.SiteQueue, attempt: 10 * time.Minute, heartbeat: time.Minute, retry: patient(30 * time.Second),
 		finishes: true}}
@@ -81,9 +85,6 @@ var (
 	Pass = There{work{queue: migration.SiteQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second,
 		retry: retry{first: 200 * time.Millisecond, grows: 2, attempts: 3}, finishes: true}}
 
-	// Probe asks a side's machines, which may take as long as the plan's probes.
-	Probe = There{work{queue: migration.SiteFreezeQueue, attempt: probeAttempt, total: 2 * probeAttempt, heartbeat: heartbeat,
-		retry: patient(time.Second)}}
 	// DataQuestion is a question next to the data that has an answer within a minute, or whose
 	// time-out says what is wrong.
 	DataQuestion = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, total: time.Minute, begin: takenWithin,
@@ -105,15 +106,12 @@ var (
 	RouteStep = Here{work{queue: inFreeze, attempt: 5 * time.Second, total: RouteLimit, heartbeat: FreezeHeartbeat,
 		retry: hurried(100*time.Millisecond, time.Second)}}
 	// Machines asks the load balancer what serves a customer on a side.
-	Machines = Here{work{queue: inFreeze, attempt: 10 * time.Second, total: probeAttempt,
+	Machines = Here{work{queue: inFreeze, attempt: 10 * time.Second, total: 90 * time.Second,
 		retry: hurried(200*time.Millisecond, 2*time.Second)}}
 )
 
 const (
-	freezeAttempt = 4 * time.Second // one attempt at a step while a customer may be closed: a little longer than it waits for locks
-	// one attempt at probing all machines of a customer's workloads: a quarter of a minute, and the
-	// longest probe's time-out
-	probeAttempt    = 90 * time.Second
+	freezeAttempt   = 4 * time.Second  // one attempt at a step while a customer may be closed: a little longer than it waits for locks
 	questionAttempt = 10 * time.Second // one attempt at a question next to the data
 	takenWithin     = 20 * time.Second // a worker polls all the time: what lies longer has none
 	heartbeat       = 5 * time.Second  // without a heartbeat of a probe's: its worker is lost
@@ -132,14 +130,6 @@ const (
 	RouteInMove = 6 * time.Second
 )
 
-// Beat is a question that waits for replication, for as long as the plan lets it be behind and a
-// little longer: who is late is to be named.
-func Beat(maxLag time.Duration) There {
-	attempt := max(maxLag, questionAttempt/2) + questionAttempt/2
-	return There{work{queue: migration.SiteFreezeQueue, attempt: attempt, total: max(3*attempt, 30*time.Second),
-		retry: hurried(50*time.Millisecond, 500*time.Millisecond)}}
-}
-
 // Within limits all attempts together, and so each of them.
 func (t There) Within(total time.Duration) There {
 	if t.total = total; t.attempt == 0 || t.attempt > total {
@@ -153,6 +143,23 @@ func (t There) Within(total time.Duration) There {
 func (h Here) Within(total time.Duration) Here {
 	h.total, h.attempt = total, min(h.attempt, total)
 	return h
+}
+
+// askWithin is how long a question may take that a worker answers within the workflow's own task.
+const askWithin = time.Second
+
+// Ask asks within the workflow's own task, on the worker that carries it: what takes milliseconds
+// is not worth the rounds of an activity. Where that fails, or takes long, it is asked as any other
+// work of its kind. The UI shows the summary.
+func (h Here) Ask(ctx workflow.Context, summary string, activity, req, out any) error {
+	here := workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		ScheduleToCloseTimeout: askWithin, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1}, Summary: summary,
+	})
+	if err := workflow.ExecuteLocalActivity(here, activity, req).Get(here, out); err == nil {
+		return nil
+	}
+	there := h.In(ctx, summary)
+	return workflow.ExecuteActivity(there, activity, req).Get(there, out)
 }
 
 // Lasting is work that takes so long by itself.

@@ -26,7 +26,6 @@ var (
 	Health   *health.Activities
 	Notify   *notify.Activities
 	Postgres *postgres.Activities
-	Probes   *health.Probes
 	Roll     *roll.Activities
 	State    *state.Activities
 	Traffic  *traffic.Activities

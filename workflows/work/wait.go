@@ -19,8 +19,10 @@ func Sleep(ctx workflow.Context, d time.Duration, summary string) error {
 }
 
 // AwaitFor waits until a condition holds or the time is over. The timer says in the UI what it is
-// for.
+// for. It ends with the wait: one that fired later would cost a task, and wake nobody.
 func AwaitFor(ctx workflow.Context, most time.Duration, summary string, until func() bool) {
+	ctx, cancel := workflow.WithCancel(ctx)
+	defer cancel()
 	_, _ = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: most, TimerOptions: workflow.TimerOptions{Summary: summary}},
 		until)
 }
