@@ -92,6 +92,17 @@ func (c *Client) Decide(ctx context.Context, plan, customer string, cmd migratio
 	return c.update(ctx, migration.UpdateDecide, Aim{Plan: plan, Customer: customer}, cmd)
 }
 
+// Offer offers the command's slots to a customer. They take the place of those that were offered
+// before.
+func (c *Client) Offer(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
+	return c.update(ctx, migration.UpdateOffer, Aim{Plan: plan, Customer: customer}, cmd)
+}
+
+// Take takes the command's one slot for a customer to which it was offered.
+func (c *Client) Take(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
+	return c.update(ctx, migration.UpdateTake, Aim{Plan: plan, Customer: customer}, cmd)
+}
+
 // update sends a command and returns once it is recorded, which is quick: what it sets off goes on
 // in the workflow. A command without a request id gets one; to repeat a command safely, repeat its
 // id.

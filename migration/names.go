@@ -71,5 +71,7 @@ const (
 	UpdateNote     = "note"     // Customer
 	UpdateDefer    = "defer"    // Customer: ask that it does not move before a time
 	UpdateDecide   = "decide"   // Customer: accept or refuse that
+	UpdateOffer    = "offer"    // Customer: times of which it takes one
+	UpdateTake     = "take"     // Customer: take one of them
 	QueryStatus    = "status"   // Migration -> MigrationStatus, Batch -> BatchStatus (paged), Customer -> CustomerStatus
 )

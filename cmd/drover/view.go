@@ -414,6 +414,7 @@ func (g glance) customer(s migration.CustomerStatus) string {
 	b.WriteString(g.planned(s))
 	b.WriteString(ends(s))
 	b.WriteString(deferral(s.Deferral))
+	b.WriteString(g.slots(s.Slots))
 	b.WriteString(g.mayDo("  ", g.ofCustomer(s, s.MayDo...)))
 	b.WriteString(trying("customer "+s.ID, s.Trying, g.now))
 	if v := s.Verdict; v != nil {
@@ -474,6 +475,22 @@ func deferral(d *migration.Deferral) string {
 		s += ": " + d.Decided.Why
 	}
 	return printer.Wrap("  ", s)
+}
+
+// slots says what was offered, and what was taken.
+func (g glance) slots(s *migration.Slots) string {
+	if s == nil {
+		return ""
+	}
+	if w := s.Taken; w != nil {
+		return printer.Wrap("  ", fmt.Sprintf("slot taken by %s on %s: %s", s.Choice.By, stamp(s.Choice.At), g.window(*w)))
+	}
+	var b strings.Builder
+	b.WriteString(printer.Wrap("  ", fmt.Sprintf("slots offered by %s on %s, none taken:", s.By.By, stamp(s.By.At))))
+	for _, w := range s.Offered {
+		b.WriteString(printer.Wrap("    ", spanOf(w, w.Zone)))
+	}
+	return b.String()
 }
 
 // ends says when what is under way ends.

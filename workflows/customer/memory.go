@@ -27,6 +27,7 @@ type memory struct {
 	Baseline *health.Baseline        `json:"baseline,omitempty"`
 	Unjudged bool                    `json:"unjudged,omitempty"`
 	Deferral *migration.Deferral     `json:"deferral,omitempty"`
+	Slots    *migration.Slots        `json:"slots,omitempty"`
 
 	// Of its batch's memory only.
 	Round int                       `json:"round,omitempty"`
@@ -40,7 +41,7 @@ func (c *customer) remember(ctx workflow.Context) error {
 		return nil
 	}
 	m := memory{Phase: c.Phase, Since: c.Since, Reason: c.Reason, Cause: c.Cause, Ends: c.Ends, Baseline: c.Baseline, Unjudged: c.Unjudged,
-		Deferral: c.Deferral}
+		Deferral: c.Deferral, Slots: c.Slots}
 	return c.write(ctx, m)
 }
 

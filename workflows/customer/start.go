@@ -23,7 +23,8 @@ func Start(ctx workflow.Context, in Input) bool {
 func Again(in Input, last migration.CustomerStatus, round int, told bool) Input {
 	in.Was = &memory{
 		Phase: last.Phase, Since: last.Since, Reason: last.Reason, Cause: last.Cause, Ends: last.Until, Deferral: last.Deferral,
-		Told: told, Round: round, Last: &last,
+		Slots: last.Slots,
+		Told:  told, Round: round, Last: &last,
 	}
 	return in
 }
