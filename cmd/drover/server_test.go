@@ -312,6 +312,15 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 		{args: "defer minimal --customer acme --until 2099-12-09T22:00:00Z", code: exitInput, stderr: "a deferral needs a reason"},
 		{args: "decide minimal --customer acme --accept --reason agreed", at: acme,
 			hears: heard{"decide", migration.Command{By: "ann", Reason: "agreed", Accept: true}}, stdout: "decide accepted from ann\n"},
+		{args: `offer minimal --customer acme --slot 2049-12-09T22:00:00+02:00 --for 90m --reason theirs`, at: acme,
+			hears: heard{"offer", migration.Command{By: "ann", Reason: "theirs", Slots: []migration.Window{
+				{Opens: time.Date(2049, 12, 9, 20, 0, 0, 0, time.UTC), For: migration.Duration(90 * time.Minute)}}}},
+			stdout: "customer acme of plan minimal: offer accepted from ann\n"},
+		{args: "offer minimal --customer acme", code: exitInput, stderr: "error: an offer needs a time next: give one or more"},
+		{args: "offer minimal --customer acme --slot soon", code: exitInput, stderr: "error: --slot \"soon\" is no time"},
+		{args: "offer minimal --slot 2049-12-09T22:00:00Z", code: exitInput, stderr: "next: name one, with --customer ID"},
+		{args: "offer minimal --customer acme --slot 2049-12-09T22:00:00Z --for 0s", code: exitInput, stderr: "is not a positive time"},
+
 		{args: "decide minimal --customer acme --accept --refuse", code: exitInput, stderr: "give one of --accept and --refuse"},
 
 		{args: "retry stopped --batch canary --reason repaired",
