@@ -28,6 +28,8 @@ func (c *Client) missing(ctx context.Context, err error, at Aim) error {
 	case e != nil:
 		p.Why, p.Next = fmt.Sprintf("no plan %q was submitted", at.Plan), "list the plans with `drover status`"
 		mean(p, at.Plan, c.Plans(ctx))
+	case at.Message != "":
+		p.Why, p.Next = "the plan sends no messages", "add notify: to a plan before it is submitted; docs/messages.md says how"
 	case at.Customer != "":
 		p.Why, p.Next = fmt.Sprintf("the plan has no customer %q, or it has not started", at.Customer),
 			fmt.Sprintf("list the customers with `drover status %s`", at.Plan)

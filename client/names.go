@@ -39,6 +39,20 @@ func batchNames(s migration.MigrationStatus) (out []string) {
 	return out
 }
 
+// Asks are the ids of what waits for somebody and nobody looks after yet.
+func (c *Client) Asks(ctx context.Context, plan string) (out []string) {
+	s, err := c.Messages(ctx, plan, "")
+	if err != nil {
+		return nil
+	}
+	for _, a := range s.Asks {
+		if a.Taken == nil {
+			out = append(out, a.ID)
+		}
+	}
+	return out
+}
+
 // Customers are the ids of a plan's customers whose workflow has begun, each once however many runs
 // it had.
 func (c *Client) Customers(ctx context.Context, plan string) []string {

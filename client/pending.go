@@ -153,6 +153,10 @@ func (c *Client) witness(ctx context.Context, s *migration.MigrationStatus) erro
 		})
 	}
 	ask(migration.MigrationID(s.Plan), func(p pending) { s.Trying = p.trying })
+	g.Go(func() error {
+		s.Messages = c.messagesOf(ctx, s.Plan, "")
+		return nil
+	})
 	for i := range s.Workloads {
 		w := &s.Workloads[i]
 		ask(migration.WorkloadID(s.Plan, w.Name), func(p pending) { p.tell(w) })

@@ -74,7 +74,29 @@ func (c *Client) Customer(ctx context.Context, plan, id string) (migration.Custo
 	}
 	p, err := c.pendingOf(ctx, migration.CustomerID(plan, id))
 	s.Trying = p.trying
+	s.Messages = c.messagesOf(ctx, plan, id)
 	return s, err
+}
+
+// Messages are those of a customer, or of the whole plan where no customer is named. A plan that
+// sends none is ErrNotFound.
+func (c *Client) Messages(ctx context.Context, plan, customer string) (migration.MessagesStatus, error) {
+	var s migration.MessagesStatus
+	err := c.query(ctx, migration.OutboxID(plan), &s, migration.MessagesOf{Customer: customer})
+	return s, problem("read the messages of plan "+plan, err)
+}
+
+// messagesOf are a status' messages; nil: the plan sends none. That they cannot be read is no
+// reason to show nothing else.
+func (c *Client) messagesOf(ctx context.Context, plan, customer string) *migration.MessagesStatus {
+	s, err := c.Messages(ctx, plan, customer)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
+		return &migration.MessagesStatus{Phase: migration.OutboxUnread}
+	}
+	return &s
 }
 
 func (c *Client) query(ctx context.Context, workflow string, into any, args ...any) error {

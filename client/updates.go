@@ -13,15 +13,19 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Aim is what a retry or a rollback is about: a customer, a batch, or with neither the whole plan.
+// Aim is what a command is about: a customer, a batch, what a message asks for, or with none of
+// them the whole plan.
 type Aim struct {
 	Plan     string
 	Batch    string
 	Customer string
+	Message  string // the id of what waits, or the key of a message that tells of it
 }
 
 func (a Aim) workflow() string {
 	switch {
+	case a.Message != "":
+		return migration.OutboxID(a.Plan)
 	case a.Customer != "":
 		return migration.CustomerID(a.Plan, a.Customer)
 	case a.Batch != "":
@@ -33,6 +37,8 @@ func (a Aim) workflow() string {
 
 func (a Aim) String() string {
 	switch {
+	case a.Message != "":
+		return fmt.Sprintf("message %s of plan %s", a.Message, a.Plan)
 	case a.Customer != "":
 		return fmt.Sprintf("customer %s of plan %s", a.Customer, a.Plan)
 	case a.Batch != "":
@@ -101,6 +107,12 @@ func (c *Client) Offer(ctx context.Context, plan, customer string, cmd migration
 // Take takes the command's one slot for a customer to which it was offered.
 func (c *Client) Take(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
 	return c.update(ctx, migration.UpdateTake, Aim{Plan: plan, Customer: customer}, cmd)
+}
+
+// Ack says that somebody looks after what a message asks for: nobody else is told of it.
+func (c *Client) Ack(ctx context.Context, plan, message string, cmd migration.Command) (migration.Accepted, error) {
+	cmd.Message = message
+	return c.update(ctx, migration.UpdateAck, Aim{Plan: plan, Message: message}, cmd)
 }
 
 // update sends a command and returns once it is recorded, which is quick: what it sets off goes on
@@ -194,6 +206,7 @@ func (c *Client) goOn(ctx context.Context, at Aim, execution string) string {
 func (a Aim) statusCommand() string {
 	s := "drover status " + a.Plan
 	switch {
+	case a.Message != "": // the plan's status shows what waits
 	case a.Customer != "":
 		s += " --customer " + a.Customer
 	case a.Batch != "":

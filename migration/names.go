@@ -49,6 +49,9 @@ func CheckID(plan, kind string) string { return "check/" + plan + "/" + kind }
 // DoctorID is the id of a Doctor workflow.
 func DoctorID(plan string) string { return "doctor/" + plan }
 
+// OutboxID is the id of a plan's Outbox workflow.
+func OutboxID(plan string) string { return "outbox/" + plan }
+
 // Search attributes. They bypass payload codecs: ids and closed sets of values only.
 const (
 	AttrPlan       = "DroverPlan"
@@ -73,5 +76,7 @@ const (
 	UpdateDecide   = "decide"   // Customer: accept or refuse that
 	UpdateOffer    = "offer"    // Customer: times of which it takes one
 	UpdateTake     = "take"     // Customer: take one of them
-	QueryStatus    = "status"   // Migration -> MigrationStatus, Batch -> BatchStatus (paged), Customer -> CustomerStatus
+	UpdateAck      = "ack"      // Outbox: somebody looks after what a message asks for
+	QueryStatus    = "status"   // Migration -> MigrationStatus, Batch -> BatchStatus (paged), Customer -> CustomerStatus,
+	// Outbox -> MessagesStatus
 )

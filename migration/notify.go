@@ -183,6 +183,20 @@ func (r NotifyRule) Covers(k NoticeKind, batch string, c *Customer) bool {
 	return true
 }
 
+// Tells are the kinds that some rule names, in the order of a migration's life. A plan without
+// messages tells of none.
+func (n *Notify) Tells() (out []NoticeKind) {
+	if n == nil {
+		return nil
+	}
+	for _, k := range NoticeKinds {
+		if slices.ContainsFunc(n.Rules, func(r NotifyRule) bool { return slices.Contains(r.Events, k) }) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
 // Channel finds a channel by name.
 func (n *Notify) Channel(name string) (Channel, bool) {
 	return find(n.Channels, func(c Channel) bool { return c.Name == name })

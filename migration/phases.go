@@ -101,3 +101,15 @@ const (
 	PieceDone         PiecePhase = "done"
 	PieceFailed       PiecePhase = "failed"
 )
+
+// OutboxPhase says where the messages of a plan stand.
+type OutboxPhase string
+
+// Phases of an outbox.
+const (
+	OutboxOpen   OutboxPhase = "open"   // it takes what happens
+	OutboxEnding OutboxPhase = "ending" // its migration has ended, and messages are still on their way
+	OutboxDone   OutboxPhase = "done"
+	// OutboxUnread is what a client says of messages that cannot be read now.
+	OutboxUnread OutboxPhase = "unread"
+)

@@ -71,6 +71,7 @@ type Command struct {
 	NotBefore time.Time `json:"notBefore,omitzero"` // defer: the customer is not to move before
 	Accept    bool      `json:"accept,omitempty"`   // decide: the deferral is accepted; false: refused, or ended
 	Slots     []Window  `json:"slots,omitempty"`    // offer: times of which the customer takes one; take: that one
+	Message   string    `json:"message,omitempty"`  // ack: the id of what waits, or the key of a message that tells of it
 
 	// Until is when the one who asked stops waiting, by the clock of the machine that asked:
 	// whoever takes the command later refuses it. Zero: it is good whenever it is taken.
@@ -232,6 +233,8 @@ type CustomerStatus struct {
 	Notes      []Remark      `json:"notes,omitempty"` // like the timeline in the customer's own status only, oldest first
 	Timeline   []Event       `json:"timeline,omitempty"`
 	Trying     []Trying      `json:"trying,omitempty"`
+	// Messages are those of the customer; nil: its plan sends none. A client adds them.
+	Messages *MessagesStatus `json:"messages,omitempty"`
 }
 
 // Deferred says whether the customer is held because a lead has accepted that it does not move
@@ -292,6 +295,8 @@ type MigrationStatus struct {
 	MayDo      []string       `json:"mayDo,omitempty"`
 	Timeline   []Event        `json:"timeline,omitempty"`
 	Trying     []Trying       `json:"trying,omitempty"`
+	// Messages are those of the whole plan; nil: it sends none. A client adds them.
+	Messages *MessagesStatus `json:"messages,omitempty"`
 }
 
 // PieceStatus is a workload or a dataset on its way.

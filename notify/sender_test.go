@@ -5,11 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +15,7 @@ import (
 
 	"github.com/drover-migration/drover/internal/permanent"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/notify/notifytest"
 )
 
 // kept are secrets by their reference.
@@ -28,36 +26,6 @@ func (k kept) Resolve(_ context.Context, ref migration.SecretRef) (string, error
 		return v, nil
 	}
 	return "", errors.New("no such secret")
-}
-
-// receiver answers what it is told, one after the other, the last for good, and keeps what came.
-type receiver struct {
-	*httptest.Server
-	mu      sync.Mutex
-	answers []int
-	header  []http.Header
-	body    []string
-}
-
-func newReceiver(t *testing.T, answers ...int) *receiver {
-	t.Helper()
-	r := &receiver{answers: answers}
-	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		body, _ := io.ReadAll(req.Body)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.header, r.body = append(r.header, req.Header), append(r.body, string(body))
-		status := r.answers[min(len(r.body), len(r.answers))-1]
-		if status == 0 { // takes it, and dies before it has said so
-			panic(http.ErrAbortHandler)
-		}
-		if status/100 == 3 {
-			w.Header().Set("Location", "/elsewhere")
-		}
-		w.WriteHeader(status)
-	}))
-	t.Cleanup(r.Close)
-	return r
 }
 
 var whole = "whsec_" + base64.StdEncoding.EncodeToString([]byte("a secret of more than 24 bytes"))
@@ -77,7 +45,7 @@ func message() migration.Message {
 }
 
 func TestAWebhookIsSignedAndItsRepeatsHaveOneKey(t *testing.T) {
-	r := newReceiver(t, 0, http.StatusServiceUnavailable, http.StatusOK)
+	r := notifytest.NewReceiver(t, 0, http.StatusServiceUnavailable, http.StatusOK)
 	s := &Sender{Secrets: kept{"env://SECRET": whole}}
 	plan := through(migration.Channel{Webhook: &migration.WebhookChannel{URL: r.URL + "/hook?token=hunter2", Secret: "env://SECRET"}})
 	for i := range 2 {
@@ -89,18 +57,18 @@ func TestAWebhookIsSignedAndItsRepeatsHaveOneKey(t *testing.T) {
 	}
 	_, err := s.Send(t.Context(), plan, message())
 	require.NoError(t, err)
-	require.Len(t, r.body, 3)
+	require.Len(t, r.Body, 3)
 	theirs, err := webhooks.NewWebhook(whole)
 	require.NoError(t, err)
-	for i, h := range r.header {
-		require.NoError(t, theirs.Verify([]byte(r.body[i]), h), "by the receiver's own library")
+	for i, h := range r.Header {
+		require.NoError(t, theirs.Verify([]byte(r.Body[i]), h), "by the receiver's own library")
 		require.Equal(t, message().Key, h.Get(HeaderKey))
 		require.Equal(t, message().Key, h.Get(webhooks.HeaderWebhookID))
-		require.Equal(t, r.body[0], r.body[i])
+		require.Equal(t, r.Body[0], r.Body[i])
 	}
-	require.Error(t, theirs.Verify([]byte(strings.Replace(r.body[0], "acme", "evil", 1)), r.header[0]))
+	require.Error(t, theirs.Verify([]byte(strings.Replace(r.Body[0], "acme", "evil", 1)), r.Header[0]))
 	var got Envelope
-	require.NoError(t, json.Unmarshal([]byte(r.body[0]), &got))
+	require.NoError(t, json.Unmarshal([]byte(r.Body[0]), &got))
 	require.Equal(t, "drover.held", got.Type)
 	require.Equal(t, Data{Key: message().Key, Plan: "shop", Batch: "canary", Customer: "acme", Audience: "operators", Contact: "room",
 		Subject: "acme is held & waits", Text: "Why: 3 < 5\nПривіт", Reason: "3 < 5", Asks: true}, got.Data)
@@ -120,7 +88,7 @@ func TestAnAnswerSaysWhetherTryingAgainCanHelp(t *testing.T) {
 		{"it sends us elsewhere, where no secret goes", http.StatusFound, "Redirected"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := newReceiver(t, tt.status)
+			r := notifytest.NewReceiver(t, tt.status)
 			s := &Sender{Secrets: kept{"env://SECRET": whole, "env://CHAT": r.URL + "/T0/hunter2"}}
 			for _, c := range []migration.Channel{
 				{Webhook: &migration.WebhookChannel{URL: r.URL, Secret: "env://SECRET"}},
@@ -131,13 +99,13 @@ func TestAnAnswerSaysWhetherTryingAgainCanHelp(t *testing.T) {
 				require.Equal(t, tt.kind, permanent.Kind(err), "%v", err)
 				require.NotContains(t, err.Error(), "hunter2")
 			}
-			require.Len(t, r.body, 2, "each was sent once, and nowhere else")
+			require.Len(t, r.Body, 2, "each was sent once, and nowhere else")
 		})
 	}
 }
 
 func TestNobodyThereIsTriedAgainAndItsAddressIsNotTold(t *testing.T) {
-	r := newReceiver(t, http.StatusOK)
+	r := notifytest.NewReceiver(t, http.StatusOK)
 	r.Close()
 	s := &Sender{Secrets: kept{"env://CHAT": r.URL + "/T0/hunter2"}}
 	_, err := s.Send(t.Context(), through(migration.Channel{Slack: &migration.SlackChannel{URL: "env://CHAT"}}), message())
@@ -165,7 +133,7 @@ func TestSecretsThatAreNoneArePermanentAndNotShown(t *testing.T) {
 }
 
 func TestSlackGetsTextThatItShowsAsItIs(t *testing.T) {
-	r := newReceiver(t, http.StatusOK)
+	r := notifytest.NewReceiver(t, http.StatusOK)
 	s := &Sender{Secrets: kept{"env://CHAT": r.URL}}
 	plan := through(migration.Channel{Slack: &migration.SlackChannel{URL: "env://CHAT"}})
 	_, err := s.Send(t.Context(), plan, message())
@@ -175,9 +143,9 @@ func TestSlackGetsTextThatItShowsAsItIs(t *testing.T) {
 	_, err = s.Send(t.Context(), plan, long)
 	require.NoError(t, err)
 	var got struct{ Text string }
-	require.NoError(t, json.Unmarshal([]byte(r.body[0]), &got))
+	require.NoError(t, json.Unmarshal([]byte(r.Body[0]), &got))
 	require.Equal(t, "*acme is held &amp; waits*\nWhy: 3 &lt; 5\nПривіт\n_"+message().Key+"_", got.Text)
-	require.NoError(t, json.Unmarshal([]byte(r.body[1]), &got))
+	require.NoError(t, json.Unmarshal([]byte(r.Body[1]), &got))
 	require.Len(t, []rune(got.Text), slackMost)
 	require.True(t, strings.HasSuffix(got.Text, message().Key+"_"))
 }

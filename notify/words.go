@@ -44,6 +44,8 @@ type facts struct {
 	Freeze   string
 	Reason   string
 	Step     int // of the escalation
+	// Ask is what an acknowledgement names, of what has happened and waits for somebody.
+	Ask string
 }
 
 // words are subject and text of the notice.
@@ -77,6 +79,9 @@ func (v subject) facts(zone *time.Location) facts {
 	f := facts{
 		Plan: s.Plan, Budget: s.Policy.FreezeBudget.Brief(), Soak: s.Policy.Soak.Brief(), At: moment(n.At, zone),
 		Until: moment(n.Until, zone), Reason: n.Reason,
+	}
+	if n.Kind.Asks() && !n.At.IsZero() {
+		f.Ask = n.ID
 	}
 	if n.Freeze > 0 {
 		f.Freeze = fmt.Sprintf("%.1f s", n.Freeze.D().Seconds())

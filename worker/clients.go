@@ -17,12 +17,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	diskactivities "github.com/drover-migration/drover/activities/disks"
 	"github.com/drover-migration/drover/compute"
 	"github.com/drover-migration/drover/internal/awsconf"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/notify"
 	"github.com/drover-migration/drover/replication/disks"
 	"github.com/drover-migration/drover/routes/alb"
 )
@@ -45,6 +47,7 @@ type clients struct {
 	rds        func(context.Context, migration.Target) (*rds.Client, error)
 	s3         func(context.Context, migration.Target) (*s3.Client, error)
 	ebs        func(context.Context, migration.Target) (*ebs.Client, error)
+	sns        func(context.Context, migration.Target) (*sns.Client, error)
 }
 
 func newClients(c *awsconf.Configs) *clients {
@@ -62,6 +65,7 @@ func newClients(c *awsconf.Configs) *clients {
 		}),
 		elb: awsconf.Factory(c, func(a aws.Config) *elb.Client { return elb.NewFromConfig(awsconf.Quick.Within(a)) }),
 		rds: awsconf.Factory(c, func(a aws.Config) *rds.Client { return rds.NewFromConfig(awsconf.Quick.Within(a)) }),
+		sns: awsconf.Factory(c, func(a aws.Config) *sns.Client { return sns.NewFromConfig(awsconf.Quick.Within(a)) }),
 		ebs: awsconf.Factory(c, func(a aws.Config) *ebs.Client { return ebs.NewFromConfig(awsconf.Bulk.Within(a)) }),
 		s3: awsconf.Factory(c, func(a aws.Config) *s3.Client {
 			// An endpoint of the user's own rarely has a name for every bucket.
@@ -119,6 +123,9 @@ func (c mainClients) STS(ctx context.Context, t migration.Target) (compute.STS, 
 }
 func (c mainClients) ELB(ctx context.Context, t migration.Target) (alb.ELB, error) {
 	return c.elb(ctx, t)
+}
+func (c mainClients) SNS(ctx context.Context, t migration.Target) (notify.SNS, error) {
+	return c.sns(ctx, t)
 }
 func (c *clients) S3(ctx context.Context, t migration.Target) (*s3.Client, error) {
 	return c.s3(ctx, t)

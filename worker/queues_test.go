@@ -44,7 +44,7 @@ func TestAQueueKnowsTheActivitiesThatBelongToIt(t *testing.T) {
 	t.Cleanup(main.close)
 	require.Empty(t, main.site)
 	require.ElementsMatch(t, []string{"state.Activities", "compute.Activities", "traffic.Activities", "health.Activities",
-		"roll.Activities"},
+		"roll.Activities", "notify.Activities"},
 		keys(names(main.main)))
 
 	both := newSystems(Options{Main: true, Sites: []string{"dc1", "dc2"}, Log: log}, nil, temporalclient.MetricsNopHandler)

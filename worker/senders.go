@@ -82,4 +82,4 @@ func planOf(workflow string) string {
 }
 
 // talks are the kinds of workflows that send signals to each other.
-var talks = map[string]bool{"migration": true, "batch": true, "customer": true, "workload": true, "replication": true}
+var talks = map[string]bool{"migration": true, "batch": true, "customer": true, "workload": true, "replication": true, "outbox": true}

@@ -13,6 +13,7 @@ import (
 	"github.com/drover-migration/drover/activities/files"
 	"github.com/drover-migration/drover/activities/freeze"
 	healthactivities "github.com/drover-migration/drover/activities/health"
+	notifyactivities "github.com/drover-migration/drover/activities/notify"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/roll"
 	"github.com/drover-migration/drover/activities/state"
@@ -23,6 +24,7 @@ import (
 	"github.com/drover-migration/drover/internal/awsconf"
 	"github.com/drover-migration/drover/internal/objects"
 	"github.com/drover-migration/drover/internal/secrets"
+	"github.com/drover-migration/drover/notify"
 	engine "github.com/drover-migration/drover/replication/postgres"
 	"github.com/drover-migration/drover/routes/alb"
 	"github.com/drover-migration/drover/vsphere"
@@ -54,13 +56,14 @@ func newSystems(o Options, lists roll.Lists, m temporalclient.MetricsHandler) *s
 	return s
 }
 
-// mainActivities are those that carry no data: the plan, machines and services on AWS, routes and
-// health. Only they ask the load balancer.
+// mainActivities are those that carry no data: the plan, machines and services on AWS, routes,
+// health and messages. Only they ask the load balancer.
 func mainActivities(c mainClients, resolver *secrets.Resolver, store *objects.Store, specs *state.Specs, lists roll.Lists) []any {
 	router := alb.New(alb.ClientsFunc(c.ELB), store)
 	return []any{
 		state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, router), roll.New(lists),
 		healthactivities.New(health.New(backends{router, c.cloudwatch}, resolver, os.Getenv(envDNS)), specs, router),
+		notifyactivities.New(specs, &notify.Sender{Secrets: resolver, SNS: c.SNS}),
 	}
 }
 

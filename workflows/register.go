@@ -11,6 +11,7 @@
 //	  batch        customers that go together
 //	    customer     one customer, from submit to the end of its soak
 //	      move         one try of moving it
+//	  outbox       who is told of all that
 //
 // Below them is what they share: status (what people see and may ask), mail (signals), roll (who
 // still runs), home (where a customer is homed, and its repair), work (kinds of activities).
@@ -29,6 +30,7 @@ import (
 	"github.com/drover-migration/drover/workflows/customer"
 	"github.com/drover-migration/drover/workflows/migration"
 	"github.com/drover-migration/drover/workflows/move"
+	"github.com/drover-migration/drover/workflows/outbox"
 	"github.com/drover-migration/drover/workflows/replication"
 	"github.com/drover-migration/drover/workflows/workload"
 )
@@ -40,7 +42,8 @@ import (
 func Register(r interface {
 	RegisterWorkflowWithOptions(any, workflow.RegisterOptions)
 }) {
-	for _, w := range []any{migration.Migration, batch.Batch, customer.Customer, workload.Workload, replication.Replication} {
+	for _, w := range []any{migration.Migration, batch.Batch, customer.Customer, workload.Workload, replication.Replication,
+		outbox.Outbox} {
 		r.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{VersioningBehavior: workflow.VersioningBehaviorAutoUpgrade})
 	}
 	for _, w := range []any{move.Move, workload.ReplicateVM, check.Check, check.Preflight, check.Doctor} {

@@ -111,6 +111,8 @@ type Plan struct {
 	Policy    migration.Policy     `json:"policy"`
 	Routed    bool                 `json:"routed"`  // it has routes
 	Tenants   map[string][]int64   `json:"tenants"` // by dataset, ascending
+	// Told are the kinds of notices that some rule tells somebody of.
+	Told []migration.NoticeKind `json:"told,omitempty"`
 }
 
 // Target finds a target that validation said exists.
@@ -150,6 +152,7 @@ func (a *Activities) LoadPlan(ctx context.Context, ref migration.SpecRef) (Plan,
 	for d := range p.Tenants {
 		slices.Sort(p.Tenants[d])
 	}
+	p.Told = s.Notify.Tells()
 	return p, nil
 }
 

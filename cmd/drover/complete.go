@@ -27,8 +27,12 @@ func customersIn(ctx context.Context, c *client.Client, plan string) []string {
 	return c.Customers(ctx, plan)
 }
 
+func asksOf(ctx context.Context, c *client.Client, plan string) []string {
+	return c.Asks(ctx, plan)
+}
+
 // completeNames lets a shell complete the arguments and flags of every command that names a plan,
-// a batch or a customer, by the words of its usage: PLAN, BATCH and CUSTOMER.
+// a batch, a customer or what waits, by the words of its usage: PLAN, BATCH, CUSTOMER and MESSAGE.
 func (a *app) completeNames(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
 		a.completeNames(cmd)
@@ -42,6 +46,8 @@ func (a *app) completeNames(root *cobra.Command) {
 				args = append(args, batchesOf)
 			case "CUSTOMER":
 				args = append(args, customersIn)
+			case "MESSAGE":
+				args = append(args, asksOf)
 			}
 		}
 		if cmd.Name() == "hold" { // the one whose customer may stand without its flag

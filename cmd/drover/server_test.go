@@ -62,6 +62,18 @@ func standInCustomer(ctx workflow.Context) error {
 		migration.UpdateDecide, migration.UpdateOffer)
 }
 
+// standInOutbox has one thing that waits for somebody.
+func standInOutbox(ctx workflow.Context) error {
+	err := workflow.SetQueryHandler(ctx, migration.QueryStatus, func(migration.MessagesOf) (migration.MessagesStatus, error) {
+		return migration.MessagesStatus{Phase: migration.OutboxOpen, Asks: []migration.Ask{{ID: "held/acme/7", Kind: migration.NoticeHeld,
+			Customer: "acme", At: time.Now()}}}, nil
+	})
+	if err != nil {
+		return err
+	}
+	return obey(ctx, migration.UpdateAck)
+}
+
 // queryHeard answers what a stand-in was told last.
 const queryHeard = "heard"
 
@@ -130,6 +142,7 @@ func startTemporal(t *testing.T) temporalclient.Client {
 	w.RegisterWorkflowWithOptions(standInMigration, workflow.RegisterOptions{Name: migration.WorkflowMigration})
 	w.RegisterWorkflowWithOptions(standInCheck, workflow.RegisterOptions{Name: migration.WorkflowCheck})
 	w.RegisterWorkflow(standInBatch)
+	w.RegisterWorkflow(standInOutbox)
 	w.RegisterWorkflowWithOptions(standInCustomer, workflow.RegisterOptions{Name: "Customer"})
 	require.NoError(t, w.Start())
 	t.Cleanup(w.Stop)
@@ -203,6 +216,8 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 	plan, canary, acme := migration.MigrationID("minimal"), migration.BatchID("minimal", "canary"), migration.CustomerID("minimal", "acme")
 	start(plan, migration.WorkflowMigration, migration.MigrationInput{Spec: &migration.Spec{Plan: "minimal"}})
 	start(canary, "standInBatch")
+	mail := migration.OutboxID("minimal")
+	start(mail, "standInOutbox")
 	start(acme, "Customer")
 	require.Eventually(t, func() bool { return len(client.New(server).Customers(t.Context(), "minimal")) == 1 }, 10*time.Second,
 		20*time.Millisecond, "Temporal's list of workflows has the customer")
@@ -323,6 +338,15 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 
 		{args: "decide minimal --customer acme --accept --refuse", code: exitInput, stderr: "give one of --accept and --refuse"},
 
+		{args: "ack minimal held/acme/7 --reason mine", at: mail,
+			hears:  heard{"ack", migration.Command{By: "ann", Reason: "mine", Message: "held/acme/7"}},
+			stdout: "message held/acme/7 of plan minimal: ack accepted from ann\n"},
+		{args: "ack minimal held/acme/7 --reason late", code: exitRefused, stderr: "next: see what may be done now with `drover status " +
+			"minimal`"},
+		{args: "ack stopped held/acme/7 --reason x", code: exitNotFound, stderr: "the plan sends no messages next: add notify: to a plan"},
+		{args: "ack nowhere held/acme/7 --reason x", code: exitNotFound, stderr: "no plan \"nowhere\" was submitted"},
+		{args: "ack minimal", code: exitInput, stderr: "usage: drover ack PLAN MESSAGE [flags]"},
+
 		{args: "retry stopped --batch canary --reason repaired",
 			stdout: "retry accepted from ann; the plan is paused, and nobody moves to AWS until `drover resume stopped`\n"},
 
@@ -340,7 +364,9 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 			"realtime-platform: vCenter does not know the password next: read the history of workflow check/realtime-platform/inventory " +
 			"in the Temporal UI"},
 		{args: "inventory ../../plans/examples/minimal.yaml -o csv", stdout: "dc1,web-01,"},
-		{args: "status minimal --customer acme", stdout: "customer acme"},
+		{args: "status minimal --customer acme", stdout: "drover ack minimal held/acme/7"},
+		{args: "status minimal --customer acme -o json", stdout: `"id": "held/acme/7"`},
+		{args: "status minimal", stdout: "waits for somebody: held of acme"},
 		{args: "status minimal --customer gone", stdout: "WORKFLOW TERMINATED: what follows is the last that was known of this customer"},
 		{args: "status minimal --customer gone -o json", stdout: `"workflow": "Terminated"`},
 		{args: "status minimal --batch first", stdout: "WORKFLOW TERMINATED: what follows is the last that was known of this batch"},
@@ -350,6 +376,7 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 		{args: "__complete approve mi", stdout: "minimal\n:4\n", stderr: completed},
 		{args: "__complete approve minimal can", stdout: "canary\n:4\n", stderr: completed},
 		{args: "__complete approve minimal canary x", stdout: ":4\n", stderr: completed},
+		{args: "__complete ack minimal held", stdout: "held/acme/7\n:4\n", stderr: completed},
 		{args: "__complete hold minimal ac", stdout: "acme\n:4\n", stderr: completed},
 		{args: "__complete rollback minimal --customer ac", stdout: "acme\n:4\n", stderr: completed},
 		{args: "__complete status minimal --batch ca", stdout: "canary\n:4\n", stderr: completed},
@@ -357,7 +384,7 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 		{args: "inventory nowhere.yaml", code: exitInput, stderr: "nowhere.yaml"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
-			before := hearings(t, server, plan, canary, acme)
+			before := hearings(t, server, plan, canary, acme, mail)
 			var out, errs bytes.Buffer
 			got := run(strings.Fields(c.args), strings.NewReader(""), &out, &errs)
 			require.Equal(t, c.code, got, "%s%s", &out, &errs)
@@ -365,7 +392,7 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 			require.Contains(t, strings.Join(strings.Fields(errs.String()), " "), c.stderr)
 			require.Equal(t, c.stdout == "", out.Len() == 0, "an answer: %s", &out)
 			require.Equal(t, c.stderr == "", errs.Len() == 0, "a complaint: %s", &errs)
-			after := hearings(t, server, plan, canary, acme)
+			after := hearings(t, server, plan, canary, acme, mail)
 			if c.at != "" {
 				said := after[c.at]
 				require.NotEmpty(t, said.Command.RequestID)

@@ -46,6 +46,7 @@ func (g glance) migration(s migration.MigrationStatus) string {
 		b.WriteString("\n" + pieceTable(s).String())
 	}
 	b.WriteString(inVain(s, g.now))
+	b.WriteString(messagesView(g.plan, s.Messages, g.now))
 	b.WriteString(g.customerList(customersOf(s), true))
 	if n := len(s.Timeline); n > 0 {
 		b.WriteString("\n" + timeline(s.Timeline[max(0, n-recent):]))
@@ -405,7 +406,7 @@ func sameClock(a, b *time.Location, t time.Time) bool {
 	return x == y
 }
 
-// customer is one customer with its verdict, Moves and timeline.
+// customer is one customer with its verdict, Moves, messages and timeline.
 func (g glance) customer(s migration.CustomerStatus) string {
 	var b strings.Builder
 	name := ""
@@ -431,6 +432,7 @@ func (g glance) customer(s migration.CustomerStatus) string {
 	for _, n := range s.Notes {
 		b.WriteString(printer.Wrap("  ", strings.Join(strings.Fields("note of "+n.By+", "+stamp(n.At)+": "+n.Text+" "+n.Ticket), " ")))
 	}
+	b.WriteString(messagesView(g.plan, s.Messages, g.now) + toldView(s.Messages))
 	if len(s.Timeline) > 0 {
 		b.WriteString("\n" + timeline(s.Timeline))
 	}

@@ -181,6 +181,36 @@ func TestABatchFitsATerminal(t *testing.T) {
 	golden(t, "batch.txt", look.batch(b))
 }
 
+func TestWhatWaitsForSomebodyAndWhatFailsFitsATerminal(t *testing.T) {
+	trying := migration.Delivery{Key: "3fa91c02", Kind: migration.NoticeHeld, Customer: "initech", Contact: "room",
+		State: migration.DeliveryTrying, Tries: 4, Failure: "send \"initech is held and waits for you\" to contact \"room\" by channel " +
+			"\"chat\": the receiver answered 503 Service Unavailable", Since: ago(5 * time.Minute), FailedAt: ago(time.Minute),
+		Next: now.Add(20 * time.Second)}
+	m := &migration.MessagesStatus{Phase: migration.OutboxOpen, Waiting: 8, Fails: 6,
+		Asks: []migration.Ask{
+			{ID: "held/initech/1796248800000", Kind: migration.NoticeHeld, Batch: "week-49", Customer: "initech", At: ago(6 * time.Minute),
+				Reason: held().Reason, Told: []string{"oncall"}, Next: []string{"lead"}, NextAt: now.Add(4 * time.Minute)},
+			{ID: "batch-waits/week-50/1796248800000", Kind: migration.NoticeBatchWaits, Batch: "week-50", At: ago(time.Hour),
+				Reason: "1 of 2 approvals", Taken: &migration.Event{At: ago(30 * time.Minute), By: "ann", Why: "CAB meets at ten"}},
+			{ID: "paused/1796248800000", Kind: migration.NoticePaused, At: ago(time.Minute)},
+		},
+		Pending: []migration.Delivery{trying, trying, trying, trying, trying, trying,
+			{Kind: migration.NoticeMoved, Customer: "initech", Contact: "cs", State: migration.DeliveryDue, Due: now.Add(time.Hour)}},
+		Past: []migration.Delivery{
+			{Kind: migration.NoticeStarted, Customer: "initech", Contact: "cs", State: migration.DeliveryDelivered,
+				At: ago(10 * time.Minute)},
+			{Kind: migration.NoticeHeld, Customer: "initech", Contact: "lead", State: migration.DeliveryGivenUp, At: ago(2 * time.Minute),
+				Failure: "the receiver answered 404 Not Found"},
+		},
+	}
+	golden(t, "messages.txt", messagesView("shop", m, now)+toldView(m))
+	c := held()
+	c.Messages = m
+	require.Contains(t, look.customer(c), "drover ack shop held/initech/1796248800000\n")
+	require.Empty(t, messagesView("shop", nil, now))
+	require.Contains(t, messagesView("shop", &migration.MessagesStatus{Phase: migration.OutboxUnread}, now), "cannot be read now")
+}
+
 func TestACustomerThatSoaksSaysUntilWhen(t *testing.T) {
 	c := shop().Batches[0].Customers[0]
 	c.Until = now.Add(47 * time.Hour)

@@ -58,12 +58,17 @@ type State struct {
 	News      bool                   `json:"news,omitempty"`     // something has changed since the last report to the migration
 	Reported  migration.BatchPhase   `json:"reported,omitempty"` // the phase in that report
 	Incidents int                    `json:"incidents"`
-	TakeBack  *mail.Wish             `json:"takeBack,omitempty"` // asked for
-	Back      *mail.Wish             `json:"back,omitempty"`     // being carried out
-	AnyTime   bool                   `json:"anyTime,omitempty"`  // an operator's retry does not wait for the window
-	Round     int                    `json:"round"`              // grows by every retry
-	Looked    time.Time              `json:"looked,omitzero"`    // when the last look at those that soak began
-	Blind     string                 `json:"blind,omitempty"`    // why nobody that soaks can be judged
+	TakeBack  *mail.Wish             `json:"takeBack,omitempty"`  // asked for
+	Back      *mail.Wish             `json:"back,omitempty"`      // being carried out
+	AnyTime   bool                   `json:"anyTime,omitempty"`   // an operator's retry does not wait for the window
+	Round     int                    `json:"round"`               // grows by every retry
+	Post      mail.Post              `json:"post"`                // what the outbox is to be told
+	Announced migration.BatchPhase   `json:"announced,omitempty"` // the phase that it was told of
+	Opened    bool                   `json:"opened,omitempty"`    // it was told that the batch has begun, and not yet that it is through
+	Asks      string                 `json:"asks,omitempty"`      // id of the notice that the batch waits for people; empty: it does not
+	Outbox    int64                  `json:"outbox,omitempty"`    // when the outbox was started that has heard of what waits
+	Looked    time.Time              `json:"looked,omitzero"`     // when the last look at those that soak began
+	Blind     string                 `json:"blind,omitempty"`     // why nobody that soaks can be judged
 }
 
 // Batch cuts its customers over together: it waits at its gate, tells them to go in a sliding
@@ -191,10 +196,12 @@ func (b *batch) run(ctx workflow.Context) error {
 	workflow.Go(background, b.report)
 	workflow.Go(background, b.watchSoak)
 	workflow.Go(background, b.bringHome)
+	workflow.Go(background, func(ctx workflow.Context) { b.Post.Deliver(ctx, b.in.Spec.Plan, b.in.Batch.Name, b.plan.Told) })
 	for {
 		if !b.Begun {
 			b.gather(ctx)
 		} else if over, err := b.goOn(ctx); over || err != nil {
+			b.Post.Finish(ctx)
 			return err
 		}
 		if ctx.Err() != nil { // a batch is not given up by a click: no customer goes any more until somebody resumes
@@ -625,8 +632,9 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 	if m == nil || !r.Order.Newer(m.Order) {
 		return
 	}
-	was := m.Status
+	was, first := m.Status, !m.heard()
 	m.Order, m.Status = r.Order, r.Status
+	b.noticed(ctx, m, was, first)
 	if m.Status.Home == migration.OnPrem && b.Phase != migration.BatchTakingBack {
 		m.Recalled = nil
 	}
@@ -667,6 +675,7 @@ func (b *batch) approve(ctx workflow.Context, k migration.Command) {
 // changed has the migration told: at once of a new phase, and of everything else within
 // reportPause.
 func (b *batch) changed(ctx workflow.Context) {
+	b.announce(ctx)
 	if b.News = true; b.Phase != b.Reported {
 		b.tellMigration(ctx)
 	}
@@ -686,6 +695,7 @@ func (b *batch) report(ctx workflow.Context) {
 
 func (b *batch) tellMigration(ctx workflow.Context) {
 	b.News, b.Reported = false, b.Phase
+	b.Post.Send()
 	s := b.status()
 	s.Customers = nil
 	b.Tell(ctx, migration.MigrationID(b.in.Spec.Plan), mail.SignalBatch,

@@ -66,6 +66,8 @@ type herd struct {
 	reports   []mail.BatchReport
 	commands  int
 	finalSays migration.BatchStatus
+	tells     []migration.NoticeKind // what some rule of the plan names
+	news      []mail.News            // what the outbox has heard
 }
 
 // patience is how long a step of a workflow may take on a machine that is busy with something else.
@@ -96,6 +98,7 @@ func herdIn(t *testing.T, suite *testsuite.WorkflowTestSuite, customers int) *he
 	h.env.SetStartWorkflowOptions(temporalclient.StartWorkflowOptions{ID: migration.MigrationID("shop")})
 	h.env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: patience})
 	h.env.RegisterWorkflow(h.migration)
+	h.env.RegisterWorkflow(h.outbox)
 	h.env.RegisterWorkflow(Batch)
 	h.env.RegisterWorkflowWithOptions(h.customer, workflow.RegisterOptions{Name: "Customer"})
 	h.env.RegisterActivity(&shop{h})
@@ -105,6 +108,10 @@ func herdIn(t *testing.T, suite *testsuite.WorkflowTestSuite, customers int) *he
 // migration plays the Migration, for one batch.
 func (h *herd) migration(ctx workflow.Context) error {
 	mail.Listen(ctx, mail.SignalBatch, "", func(_ workflow.Context, r mail.BatchReport) { h.reports = append(h.reports, r) })
+	if h.tells != nil {
+		o := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: migration.OutboxID("shop")})
+		workflow.ExecuteChildWorkflow(o, h.outbox)
+	}
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: migration.BatchID("shop", "wave")})
 	in := Input{Spec: migration.SpecRef{Plan: "shop"}, Batch: h.batch, Turn: !h.waits, Was: h.was}
 	return workflow.ExecuteChildWorkflow(ctx, Batch, in).Get(ctx,
@@ -122,7 +129,7 @@ type shop struct{ h *herd }
 
 func (s *shop) LoadPlan(migration.SpecRef) (state.Plan, error) {
 	return state.Plan{Datasets: []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}}},
-		Policy: migration.Policy{MaxLag: migration.Duration(5 * time.Second), BackConcurrency: s.h.backSlots}}, nil
+		Policy: migration.Policy{MaxLag: migration.Duration(5 * time.Second), BackConcurrency: s.h.backSlots}, Told: s.h.tells}, nil
 }
 
 // LoadTenants has the nth customer be tenant n.
@@ -188,10 +195,19 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 			mail.CustomerReport{Order: mail.Order{At: workflow.Now(ctx).UnixNano(), N: n}, Status: c, Round: round})
 	}
 	set := func(p migration.CustomerPhase) {
+		if c.Phase != p {
+			c.Since = workflow.Now(ctx)
+		}
 		if c.Phase, c.Reason = p, ""; p == migration.CustomerSoaking {
 			_, c.Reason = customer.Soaks("")
 		}
 		report()
+	}
+	homed := func(on migration.Side) {
+		c.Home = on
+		c.Token++
+		c.Moves = append(c.Moves, migration.MoveResult{Try: migration.Try{Token: c.Token}, From: on.Other(), To: on, Home: on,
+			Freeze: migration.Duration(time.Second)})
 	}
 	var goes, back, abort bool
 	mail.Listen(ctx, mail.SignalGo, "", func(_ workflow.Context, g mail.Go) {
@@ -263,7 +279,7 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 			set(migration.CustomerMoving)
 			_ = workflow.Sleep(ctx, moveTime)
 			h.count(-1, 0)
-			c.Home = migration.AWS
+			homed(migration.AWS)
 			set(migration.CustomerBaking)
 			work.AwaitFor(ctx, bakeTime, "", func() bool { return back || abort || h.ill[in.ID] })
 		}
@@ -300,7 +316,7 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 			set(migration.CustomerHeld)
 			continue
 		}
-		c.Home = migration.OnPrem
+		homed(migration.OnPrem)
 		set(migration.CustomerRolledBack)
 		goes, h.again[in.ID] = h.again[in.ID], false
 	}

@@ -20,6 +20,10 @@ type member struct {
 	Recalled *mail.Order `json:"recalled,omitempty"`
 	// Unwell is set when the last look found the customer unwell, until it is told.
 	Unwell *migration.Verdict `json:"unwell,omitempty"`
+
+	Asks     string `json:"asks,omitempty"`     // id of the notice that it waits for an operator; empty: it does not
+	Untimely bool   `json:"untimely,omitempty"` // the clock's messages before its window do not fit it
+	Baked    int64  `json:"baked,omitempty"`    // token of the Move of whose bake's end was told
 }
 
 // newMembers has every customer of a batch, in the plan's order. None has a home before it has said

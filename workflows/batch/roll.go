@@ -108,6 +108,8 @@ func (b *batch) hear(ctx workflow.Context, p mail.Pause) {
 	if !p.Order.Newer(b.PauseOrder) {
 		return
 	}
+	b.Post.Again() // where the migration runs, it has started the outbox again
+	b.outboxRuns(p.Outbox)
 	first := p.Order.N <= b.PauseOrder.N // a migration that was started again counts anew
 	b.PauseOrder, b.Paused = p.Order, nil
 	if p.Paused {

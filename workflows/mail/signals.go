@@ -23,6 +23,7 @@ const (
 	SignalRelease = "release" // Customer -> Replication: the Move is over
 	SignalStop    = "stop"    // Migration -> Replication
 	SignalTrouble = "trouble" // Replication -> Customer: its fences are not as they must be
+	SignalNews    = "news"    // Migration, Batch -> Outbox: what somebody may have to be told of
 	SignalSeen    = "seen"    // Batch -> Customer: what a look at those that soak has found
 )
 
@@ -97,6 +98,9 @@ type Pause struct {
 	Order  Order  `json:"order"`
 	Paused bool   `json:"paused"`
 	Reason string `json:"reason,omitempty"`
+	// Outbox is when the plan's outbox was started, in milliseconds since 1970; 0: there is none.
+	// One that was started later than the last has to be told again what waits for somebody.
+	Outbox int64 `json:"outbox,omitempty"`
 }
 
 // Trouble is what an audit of both sides found of a customer.

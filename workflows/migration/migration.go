@@ -48,13 +48,16 @@ type State struct {
 	// of the batches, in the plan's order: a new run hears commands before it has read the plan
 	Names     []string                         `json:"names,omitempty"`
 	Batches   map[string]migration.BatchStatus `json:"batches"`
-	Incidents map[string]int                   `json:"incidents"` // by batch
-	Forgiven  int                              `json:"forgiven"`  // incidents that an operator has resumed after
-	Pieces    map[string]migration.PieceStatus `json:"pieces"`    // workloads and datasets
-	Orders    map[string]mail.Order            `json:"orders"`    // of the reports taken, by sender
-	Stopped   map[string]bool                  `json:"stopped"`   // datasets whose audit lets nobody move, as last reported
-	Closed    map[string]bool                  `json:"closed"`    // batches all of whose customers have ended
-	Started   int                              `json:"started"`   // batches released
+	Incidents map[string]int                   `json:"incidents"`        // by batch
+	Forgiven  int                              `json:"forgiven"`         // incidents that an operator has resumed after
+	Pieces    map[string]migration.PieceStatus `json:"pieces"`           // workloads and datasets
+	Orders    map[string]mail.Order            `json:"orders"`           // of the reports taken, by sender
+	Stopped   map[string]bool                  `json:"stopped"`          // datasets whose audit lets nobody move, as last reported
+	Post      mail.Post                        `json:"post"`             // what the outbox is to be told
+	Asks      string                           `json:"asks,omitempty"`   // id of the notice that the migration is paused; empty: it is not
+	Outbox    int64                            `json:"outbox,omitempty"` // when the outbox was started, in milliseconds since 1970
+	Closed    map[string]bool                  `json:"closed"`           // batches all of whose customers have ended
+	Started   int                              `json:"started"`          // batches released
 }
 
 // Migration carries out a plan: it looks at everything before it touches anything, brings AWS up
@@ -65,7 +68,11 @@ func Migration(ctx workflow.Context, in Input) error {
 	if err := m.setup(ctx); err != nil {
 		return err
 	}
-	return m.End(ctx, m.run(ctx))
+	err := m.run(ctx)
+	if !workflow.IsContinueAsNewError(err) {
+		m.lastNews(ctx)
+	}
+	return m.End(ctx, err)
 }
 
 type run struct {
@@ -150,6 +157,7 @@ func (m *run) run(ctx workflow.Context) error {
 	background, _ := workflow.NewDisconnectedContext(ctx)
 	workflow.Go(background, func(ctx workflow.Context) { m.Keep(ctx, m.rollEvery, m.callRoll) })
 	workflow.Go(background, m.rollMovers)
+	workflow.Go(background, m.deliver)
 	for _, phase := range []struct {
 		name migration.MigrationPhase
 		do   func(workflow.Context) error
@@ -212,6 +220,7 @@ func (m *run) accept(ctx workflow.Context) error {
 	if err := m.load(ctx); err != nil {
 		return err
 	}
+	m.openOutbox(ctx)
 	return m.startBatches(ctx)
 }
 
@@ -540,12 +549,14 @@ func (m *run) incidents() (n int) {
 
 func (m *run) pause(ctx workflow.Context, why string) {
 	m.Paused = &mail.Pause{Order: m.Stamp(ctx), Paused: true, Reason: why}
+	m.noticePaused(ctx)
 	m.tellBatches(ctx, mail.SignalPause, *m.Paused)
 	m.Set(ctx, m.Phase, m.waitsFor(), why)
 }
 
 func (m *run) unpause(ctx workflow.Context) {
 	m.Paused, m.Forgiven = nil, m.incidents()
+	m.noticeResumed()
 	m.tellBatches(ctx, mail.SignalPause, mail.Pause{Order: m.Stamp(ctx)})
 	m.Set(ctx, m.Phase, m.waitsFor(), m.because())
 }

@@ -39,6 +39,7 @@ func (m *run) callRoll(ctx workflow.Context) {
 		}
 		m.callBatch(ctx, b, word)
 	}
+	m.callOutbox(ctx)
 	if m.Phase == migration.MigrationAborting {
 		return
 	}
@@ -64,7 +65,7 @@ func (m *run) callRoll(ctx workflow.Context) {
 
 // word is what holds for every batch.
 func (m *run) word(ctx workflow.Context) mail.Pause {
-	w := mail.Pause{Order: m.Stamp(ctx)}
+	w := mail.Pause{Order: m.Stamp(ctx), Outbox: m.Outbox}
 	if m.Paused != nil {
 		w.Paused, w.Reason = true, m.Paused.Reason
 	}

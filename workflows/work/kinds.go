@@ -53,6 +53,13 @@ var (
 	// RollCall reads a list of workflows. It is called again soon anyway.
 	RollCall = Here{work{queue: inSoak, attempt: 10 * time.Second, total: 30 * time.Second, retry: hurried(time.Second, 5*time.Second)}}
 
+	// Post delivers some letters, each of which a receiver may think about for half a minute. What
+	// fails is tried again by who asks.
+	Post = Here{work{queue: inMain, attempt: 5 * time.Minute, total: 10 * time.Minute, heartbeat: 2 * heartbeat,
+		retry: hurried(time.Second, 30*time.Second)}}
+	// PostPlan says whom messages go to. It is asked again soon anyway: what is due meanwhile goes.
+	PostPlan = Here{work{queue: inMain, attempt: 30 * time.Second, total: time.Minute, retry: hurried(time.Second, 10*time.Second)}}
+
 	// SoakQuestion asks a database where those that soak are homed. It never lies before a freeze.
 	SoakQuestion = There{work{queue: migration.SiteQueue, attempt: questionAttempt, total: 30 * time.Second, begin: takenWithin,
 		retry: hurried(time.Second, 5*time.Second)}}

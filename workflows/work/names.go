@@ -6,6 +6,7 @@ import (
 	"github.com/drover-migration/drover/activities/files"
 	"github.com/drover-migration/drover/activities/freeze"
 	"github.com/drover-migration/drover/activities/health"
+	"github.com/drover-migration/drover/activities/notify"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/roll"
 	"github.com/drover-migration/drover/activities/state"
@@ -21,6 +22,7 @@ var (
 	Files    *files.Activities
 	Freezer  *freeze.Activities
 	Health   *health.Activities
+	Notify   *notify.Activities
 	Postgres *postgres.Activities
 	Probes   *health.Probes
 	Roll     *roll.Activities
