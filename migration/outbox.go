@@ -39,7 +39,7 @@ type Ask struct {
 	Batch    string     `json:"batch,omitempty"`
 	Customer string     `json:"customer,omitempty"`
 	Reason   string     `json:"reason,omitempty"`
-	At       time.Time  `json:"at"`
+	At       time.Time  `json:"at,omitzero"`
 	Taken    *Event     `json:"taken,omitempty"` // who looks after it; nil: nobody has said so
 	Told     []string   `json:"told,omitempty"`  // contacts that have acknowledged a message of it
 	Next     []string   `json:"next,omitempty"`  // who is told next, where nobody acknowledges it

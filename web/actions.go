@@ -265,7 +265,8 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request, who access.Identi
 		return a, v, false
 	}
 	v = askView{Ticket: strings.TrimSpace(r.FormValue("ticket")), Before: r.FormValue("before"), Zone: clock(r).Zone.String(),
-		HasNote: a.name == migration.UpdateNote, Tickets: a.ticket, Times: a.before, Slots: slotFields(a, r), For: orNothing(r.FormValue("for"), "2h"),
+		HasNote: a.name == migration.UpdateNote, Tickets: a.ticket, Times: a.before,
+		Slots: slotFields(a, r), For: orNothing(r.FormValue("for"), "2h"),
 		Words: a.words, What: at.String(), Effect: a.effect, Needs: a.reason, Grave: a.grave, Name: who.Name,
 		Command: a.typed(at), Batch: at.Batch, Cust: at.Customer, Token: r.FormValue("token"),
 		Reason:  strings.TrimSpace(r.FormValue("reason")),

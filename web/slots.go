@@ -130,8 +130,8 @@ func ownTime(w migration.Window, k board.Clock) string {
 }
 
 // fullCustomer is the customer of a path as it says itself where it stands, or else its batch.
-func (s *Server) fullCustomer(w http.ResponseWriter, r *http.Request, who access.Identity) (*board.Follower, *board.Snapshot, board.Customer,
-	bool) {
+func (s *Server) fullCustomer(w http.ResponseWriter, r *http.Request, who access.Identity) (*board.Follower, *board.Snapshot,
+	board.Customer, bool) {
 	f, snap, c, ok := s.customer(w, r, who)
 	if ok {
 		if full, _, err := f.Customer(r.Context(), c); err == nil {

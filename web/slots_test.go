@@ -25,7 +25,8 @@ func offered(t *testing.T) (begun, first, second migration.Window) {
 	of := func(at time.Time) migration.Window {
 		return migration.Window{Opens: at.UTC(), For: migration.Duration(2 * time.Hour), Zone: "Europe/Kyiv"}
 	}
-	return of(time.Now().Add(-time.Hour)), of(time.Date(2049, 10, 30, 22, 0, 0, 0, kyiv)), of(time.Date(2049, 10, 31, 1, 30, 0, 0, time.UTC))
+	return of(time.Now().Add(-time.Hour)), of(time.Date(2049, 10, 30, 22, 0, 0, 0, kyiv)),
+		of(time.Date(2049, 10, 31, 1, 30, 0, 0, time.UTC))
 }
 
 // offers has slots offered to two customers of the shop.

@@ -176,7 +176,8 @@ func tableOfCustomers(snap *board.Snapshot, customers []board.Customer) table {
 			slotOpens, slotCloses = w.Opens, w.Closes()
 		}
 		t.add(st.ID, st.Name, st.Batch, c.State().Words(), string(st.Home), st.Phase, st.WaitingFor, st.Since, st.Until, opens, closes,
-			soaks, deferred, slotOpens, slotCloses, strings.Join(c.Spec.Hosts, " "), c.Spec.Contact, c.Spec.Zone, strings.Join(viewLabels(c), " "), verdict,
+			soaks, deferred, slotOpens, slotCloses, strings.Join(c.Spec.Hosts, " "), c.Spec.Contact, c.Spec.Zone,
+			strings.Join(viewLabels(c), " "), verdict,
 			freeze, moved, st.Tries, st.Token, b.Ticket, st.Reason)
 	}
 	return t
