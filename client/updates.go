@@ -68,6 +68,11 @@ func (c *Client) Abort(ctx context.Context, plan string, cmd migration.Command) 
 	return c.update(ctx, migration.UpdateAbort, Aim{Plan: plan}, cmd)
 }
 
+// Finalise ends the way back for good.
+func (c *Client) Finalise(ctx context.Context, plan string, cmd migration.Command) (migration.Accepted, error) {
+	return c.update(ctx, migration.UpdateFinalise, Aim{Plan: plan}, cmd)
+}
+
 // Hold keeps a customer from moving until a retry.
 func (c *Client) Hold(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
 	return c.update(ctx, migration.UpdateHold, Aim{Plan: plan, Customer: customer}, cmd)

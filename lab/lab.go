@@ -311,6 +311,14 @@ func (l *Lab) poweredOn() (out []machines.Machine) {
 	return out
 }
 
+// PoweredOn are the machines on premises that run.
+func (l *Lab) PoweredOn() (out []string) {
+	for _, m := range l.poweredOn() {
+		out = append(out, m.Name)
+	}
+	return out
+}
+
 // disks joins the block store to what was exported from the machines.
 type disks struct{ l *Lab }
 

@@ -76,6 +76,7 @@ const (
 	UpdateDecide   = "decide"   // Customer: accept or refuse that
 	UpdateOffer    = "offer"    // Customer: times of which it takes one
 	UpdateTake     = "take"     // Customer: take one of them
+	UpdateFinalise = "finalise" // Migration: the point of no return
 	UpdateAck      = "ack"      // Outbox: somebody looks after what a message asks for
 	QueryStatus    = "status"   // Migration -> MigrationStatus, Batch -> BatchStatus (paged), Customer -> CustomerStatus,
 	// Outbox -> MessagesStatus

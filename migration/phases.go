@@ -12,7 +12,8 @@ const (
 	MigrationPreflight    MigrationPhase = "preflight"
 	MigrationProvisioning MigrationPhase = "provisioning" // workloads, schemas, subscriptions, first passes
 	MigrationReleasing    MigrationPhase = "releasing"    // batches, one after the other
-	MigrationSoak         MigrationPhase = "soak"         // every batch is through; going back still loses nothing
+	MigrationSoak         MigrationPhase = "soak"         // every batch is through; nothing is finalised yet
+	MigrationFinalising   MigrationPhase = "finalising"   // somebody has ended the way back
 	MigrationDone         MigrationPhase = "done"
 	MigrationFailed       MigrationPhase = "failed"
 	MigrationAborting     MigrationPhase = "aborting"

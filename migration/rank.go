@@ -10,7 +10,7 @@ const (
 	Viewer   Rank = "viewer"   // looks
 	Success  Rank = "success"  // customer-success: writes notes, asks for deferrals
 	Operator Rank = "operator" // gives every command but those of a lead
-	Lead     Rank = "lead"     // decides about deferrals and offers slots too
+	Lead     Rank = "lead"     // decides about deferrals and the point of no return, and offers slots too
 )
 
 // Guest is who opened a link to one customer. It is none of the ranks: it sees that customer alone,
@@ -21,7 +21,8 @@ const Guest Rank = "guest"
 var Ranks = []Rank{Viewer, Success, Operator, Lead}
 
 // least is the rank that a command needs at least, where it is not Operator.
-var least = map[string]Rank{UpdateNote: Success, UpdateDefer: Success, UpdateDecide: Lead, UpdateOffer: Lead, UpdateTake: Success}
+var least = map[string]Rank{UpdateNote: Success, UpdateDefer: Success, UpdateDecide: Lead, UpdateFinalise: Lead, UpdateOffer: Lead,
+	UpdateTake: Success}
 
 // Gives says whether the rank may give a command, by the name of its update.
 func (r Rank) Gives(update string) bool {

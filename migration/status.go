@@ -71,6 +71,7 @@ type Command struct {
 	NotBefore time.Time `json:"notBefore,omitzero"` // defer: the customer is not to move before
 	Accept    bool      `json:"accept,omitempty"`   // decide: the deferral is accepted; false: refused, or ended
 	Slots     []Window  `json:"slots,omitempty"`    // offer: times of which the customer takes one; take: that one
+	SignUps   bool      `json:"signUps,omitempty"`  // finalise: tenants that the plan does not know come along
 	Message   string    `json:"message,omitempty"`  // ack: the id of what waits, or the key of a message that tells of it
 
 	// Until is when the one who asked stops waiting, by the clock of the machine that asked:

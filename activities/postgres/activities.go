@@ -153,6 +153,53 @@ func (a *Activities) DropPostgres(ctx context.Context, ref PostgresRef) error {
 	return classify(setup.DropAll(ctx, p, say))
 }
 
+// FinaliseRequest names a dataset whose way between the sides ends.
+type FinaliseRequest struct {
+	PostgresRef
+	SignUps bool `json:"signUps,omitempty"` // tenants that the plan does not know come along
+}
+
+// FinalFindings is what stands in the way of the end.
+type FinalFindings struct {
+	Findings []migration.Finding `json:"findings,omitempty"`
+}
+
+// CheckFinal says who would be left on premises if the way between the sides ended. It changes
+// nothing.
+func (a *Activities) CheckFinal(ctx context.Context, req FinaliseRequest) (FinalFindings, error) {
+	p, err := a.open(ctx, req.PostgresRef)
+	if err != nil {
+		return FinalFindings{}, err
+	}
+	defer beat(ctx, "reading who is on AWS")()
+	left, err := setup.LeftOnPremises(ctx, p)
+	if err != nil {
+		return FinalFindings{}, classify(err)
+	}
+	why := left.Refusal(req.SignUps)
+	if why == "" {
+		return FinalFindings{}, nil
+	}
+	f := migration.Finding{Severity: migration.Blocker, Check: "finalise", Subject: "dataset " + req.Dataset.Name, Reason: why,
+		Remedy: "move them first, or leave them on premises and wait"}
+	if len(left.Home) == 0 {
+		f.Remedy = "their rows are on AWS: route them there, and say `drover finalise --with-sign-ups`"
+	}
+	return FinalFindings{Findings: []migration.Finding{f}}, nil
+}
+
+// FinalisePostgres ends the way between the two databases for good, when every tenant is homed on
+// AWS. Cut off anywhere, it is run again.
+func (a *Activities) FinalisePostgres(ctx context.Context, req FinaliseRequest) error {
+	p, err := a.open(ctx, req.PostgresRef)
+	if err != nil {
+		return err
+	}
+	say, stop := heartbeat.Saying[string](ctx)
+	defer stop()
+	return classify(setup.Finalise(ctx, p, req.SignUps, say))
+}
+
 func (a *Activities) open(ctx context.Context, ref PostgresRef) (*engine.Pair, error) {
 	if f, bad := badDataset(ref); bad {
 		return nil, temporal.NewNonRetryableApplicationError(f.Subject+": "+f.Reason, ErrorBadRequest, nil)

@@ -18,6 +18,7 @@ const (
 	ErrorOtherPlan   = "PostgresOtherPlan"
 	ErrorNotEmpty    = "PostgresTargetNotEmpty"
 	ErrorNotHome     = "PostgresNotHome"
+	ErrorNotFinal    = "PostgresNotFinal"
 	ErrorBadRequest  = "PostgresBadRequest"
 	ErrorTooOld      = "PostgresWorkerTooOld"
 	ErrorNoPgDump    = "PostgresNoPgDump"
@@ -33,6 +34,7 @@ var permanent = map[error]string{
 	engine.ErrOtherPlan:     ErrorOtherPlan,
 	setup.ErrTargetNotEmpty: ErrorNotEmpty,
 	setup.ErrNotHome:        ErrorNotHome,
+	setup.ErrNotFinal:       ErrorNotFinal,
 	setup.ErrNewerInstalled: ErrorTooOld,
 	setup.ErrNoPgDump:       ErrorNoPgDump,
 	engine.ErrDoubtedServer: ErrorDoubted,

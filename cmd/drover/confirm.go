@@ -18,7 +18,31 @@ func (a *app) confirm(ctx context.Context, question string, yes bool) error {
 	if yes || !isTerminal(a.in) {
 		return nil
 	}
-	_, _ = fmt.Fprintf(a.err, "%s [y/N] ", question)
+	if answer := a.ask(ctx, question+" [y/N] "); answer == "y" || answer == "yes" {
+		return nil
+	}
+	return notConfirmed(strings.TrimSuffix(question, "?"), "answer y, or give --yes")
+}
+
+// confirmByName asks for a name before something that nothing undoes. given is what a script said
+// instead; "": it is asked for.
+func (a *app) confirmByName(ctx context.Context, what, name, given string) error {
+	if given == "" {
+		given = a.ask(ctx, "To "+what+", type its name: ")
+	}
+	if given == name {
+		return nil
+	}
+	return notConfirmed(what, "type "+name+", or give --confirm "+name)
+}
+
+func notConfirmed(doing, next string) error {
+	return &client.Problem{Kind: client.ErrRefused, Doing: doing, Why: "not confirmed", Next: next}
+}
+
+// ask asks a person and answers with the line, in lower case; "": there was none.
+func (a *app) ask(ctx context.Context, question string) string {
+	_, _ = fmt.Fprint(a.err, question)
 	said := make(chan string, 1)
 	go func() {
 		line, err := bufio.NewReader(a.in).ReadString('\n')
@@ -30,13 +54,10 @@ func (a *app) confirm(ctx context.Context, question string, yes bool) error {
 	select {
 	case <-ctx.Done():
 		_, _ = fmt.Fprintln(a.err)
+		return ""
 	case answer := <-said:
-		if answer == "y" || answer == "yes" {
-			return nil
-		}
+		return answer
 	}
-	return &client.Problem{Kind: client.ErrRefused, Doing: strings.TrimSuffix(question, "?"), Why: "not confirmed",
-		Next: "answer y, or give --yes"}
 }
 
 // isTerminal says whether a stream is a person's terminal.

@@ -102,10 +102,7 @@ func (s *Server) drift(ctx context.Context) ([]string, error) {
 // AwayFromHome says which tenants of this dataset are not at home on premises: open there, sealed
 // on AWS.
 func (p *Pair) AwayFromHome(ctx context.Context) ([]int64, error) {
-	var tenants []int64
-	err := p.OnPrem.Pool.QueryRow(ctx,
-		`SELECT coalesce(array_agg(tenant::bigint ORDER BY tenant), '{}') FROM drover.direction WHERE pub = $1`,
-		p.Names.Forward).Scan(&tenants)
+	tenants, err := p.Planned(ctx)
 	if err != nil || len(tenants) == 0 {
 		return nil, err
 	}
@@ -117,4 +114,12 @@ func (p *Pair) AwayFromHome(ctx context.Context) ([]int64, error) {
 		r := homes[t]
 		return r.Undecided() == "" && r.OnPrem.Accepts() && r.AWS.State == migration.Sealed
 	}), nil
+}
+
+// Planned are the tenants of this dataset that the plan knows, in order.
+func (p *Pair) Planned(ctx context.Context) (tenants []int64, err error) {
+	err = p.OnPrem.Pool.QueryRow(ctx,
+		`SELECT coalesce(array_agg(tenant::bigint ORDER BY tenant), '{}') FROM drover.direction WHERE pub = $1`,
+		p.Names.Forward).Scan(&tenants)
+	return tenants, err
 }

@@ -183,7 +183,12 @@ func (s *Snapshot) Story() (string, Turn) {
 	case migration.MigrationReleasing:
 		return "Batches move one after the other.", s.turnOfBatches()
 	case migration.MigrationSoak:
+		if m.WaitingFor == migration.WaitOperator {
+			return "Every soak is over. A lead ends the way back for good, or leaves it standing.", TurnPerson
+		}
 		return "Every batch is through. Going back still loses nothing.", s.turnOfBatches()
+	case migration.MigrationFinalising:
+		return "The way back is ended: machines on premises are shut down, then replication goes.", TurnDrover
 	case migration.MigrationDone:
 		return "It is done.", TurnNobody
 	case migration.MigrationFailed:

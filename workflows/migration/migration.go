@@ -58,6 +58,14 @@ type State struct {
 	Outbox    int64                            `json:"outbox,omitempty"` // when the outbox was started, in milliseconds since 1970
 	Closed    map[string]bool                  `json:"closed"`           // batches all of whose customers have ended
 	Started   int                              `json:"started"`          // batches released
+	Final     *final                           `json:"final,omitempty"`
+	Kept      string                           `json:"kept,omitempty"` // why it was not finalised when somebody said so
+}
+
+// final is the word that nobody goes back any more.
+type final struct {
+	By      string `json:"by"`
+	SignUps bool   `json:"signUps,omitempty"` // tenants that the plan does not know come along
 }
 
 // Migration carries out a plan: it looks at everything before it touches anything, brings AWS up
@@ -145,10 +153,12 @@ func (m *run) setup(ctx workflow.Context) error {
 			func(_ workflow.Context, k migration.Command) {
 				m.aborted = &mail.Wish{By: k.By, Reason: k.Reason}
 			}),
+		command(migration.UpdateFinalise, "End the way back for good. Only when every customer has ended its soak on AWS.",
+			func(_ workflow.Context, k migration.Command) { m.Final = &final{By: k.By, SignUps: k.SignUps} }),
 	)
 }
 
-// run is the plan, from acceptance to the end of the soak.
+// run is the plan, from acceptance to the end of the way back.
 func (m *run) run(ctx workflow.Context) error {
 	if m.Deaf {
 		mail.Redelivered(ctx, signals...)
@@ -167,6 +177,7 @@ func (m *run) run(ctx workflow.Context) error {
 		{migration.MigrationProvisioning, m.provision},
 		{migration.MigrationReleasing, m.releaseBatches},
 		{migration.MigrationSoak, m.soak},
+		{migration.MigrationFinalising, m.finalise},
 	} {
 		if phase.name != m.Resume {
 			continue
@@ -195,9 +206,6 @@ func (m *run) run(ctx workflow.Context) error {
 		}
 		m.Resume = next(phase.name)
 	}
-	for _, d := range m.plan.Datasets {
-		m.Tell(ctx, migration.ReplicationID(m.Spec.Plan, d.Name), mail.SignalStop, mail.Wish{})
-	}
 	m.Set(ctx, migration.MigrationDone, migration.WaitNothing, "")
 	return nil
 }
@@ -205,7 +213,7 @@ func (m *run) run(ctx workflow.Context) error {
 // next is the phase after p.
 func next(p migration.MigrationPhase) migration.MigrationPhase {
 	order := []migration.MigrationPhase{migration.MigrationAccepted, migration.MigrationPreflight, migration.MigrationProvisioning,
-		migration.MigrationReleasing, migration.MigrationSoak, migration.MigrationDone}
+		migration.MigrationReleasing, migration.MigrationSoak, migration.MigrationFinalising, migration.MigrationDone}
 	return order[slices.Index(order, p)+1]
 }
 
@@ -364,14 +372,17 @@ func (m *run) releaseBatches(ctx workflow.Context) error {
 	return nil
 }
 
-// soak waits until every customer has ended. An operator can still take back any of them, or start
-// a batch anew.
+// soak waits until every customer has ended, and until somebody ends the way back. Until a customer
+// has ended an operator can still take it back, or start its batch anew.
 func (m *run) soak(ctx workflow.Context) error {
 	if err := m.load(ctx); err != nil {
 		return err
 	}
 	m.Set(ctx, migration.MigrationSoak, migration.WaitHealth, "going back still loses nothing")
-	return m.awaitOrRenew(ctx, func() bool { return m.closed(m.Names) })
+	if err := m.awaitOrRenew(ctx, func() bool { return m.closed(m.Names) }); err != nil {
+		return err
+	}
+	return m.waitForTheEnd(ctx)
 }
 
 // closed says that no customer of these batches will ever do anything again.

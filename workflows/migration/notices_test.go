@@ -76,6 +76,7 @@ func (p *telling) run() {
 		p.env.SignalWorkflow(mail.SignalBatch, mail.BatchReport{Order: mail.Order{At: p.env.Now().UnixNano(), N: 2},
 			Status: migration.BatchStatus{Name: "wave", Phase: migration.BatchDone}, Closed: true})
 	}, 10*time.Minute)
+	p.env.RegisterDelayedCallback(func() { finalise(p.T, p.env, migration.Command{RequestID: "end", By: "ann"}) }, 11*time.Minute)
 	p.env.ExecuteWorkflow(Migration, Input{State: &st})
 	require.True(p, p.env.IsWorkflowCompleted())
 	require.NoError(p, p.env.GetWorkflowError())

@@ -24,8 +24,8 @@ func (*library) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error)
 }
 
 // renewed plays a Migration that has gone on as new while its batch is under way, and that needs a
-// minute to read the plan. It ends when the batch does, after ten. What it says after five is
-// noted, and which signal it has sent to whom.
+// minute to read the plan. Its batch ends after ten, and then it is finalised. What it says after
+// five is noted, and which signal it has sent to whom.
 func renewed(t *testing.T, say func(*testsuite.TestWorkflowEnvironment)) (says migration.MigrationStatus, told []string) {
 	t.Helper()
 	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
@@ -54,6 +54,12 @@ func renewed(t *testing.T, say func(*testsuite.TestWorkflowEnvironment)) (says m
 		env.SignalWorkflow(mail.SignalBatch, mail.BatchReport{Order: mail.Order{At: env.Now().UnixNano(), N: 2},
 			Status: under, Closed: true})
 	}, 10*time.Minute)
+	env.RegisterDelayedCallback(func() {
+		env.UpdateWorkflow(migration.UpdateResume, "", &testsuite.TestUpdateCallback{ // it may be paused, or not
+			OnReject: func(error) {}, OnAccept: func() {}, OnComplete: func(any, error) {},
+		}, migration.Command{RequestID: "go on", By: "ann"})
+	}, 11*time.Minute)
+	env.RegisterDelayedCallback(func() { finalise(t, env, migration.Command{RequestID: "end", By: "ann"}) }, 12*time.Minute)
 	env.ExecuteWorkflow(Migration, Input{State: &st})
 	require.True(t, env.IsWorkflowCompleted())
 	require.NoError(t, env.GetWorkflowError())

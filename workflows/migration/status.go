@@ -35,7 +35,8 @@ func (m *run) piece(name string) migration.PieceStatus {
 }
 
 func (m *run) mayDo() []string {
-	return status.MayDo(m.allowed, migration.UpdatePause, migration.UpdateResume, migration.UpdateRollback, migration.UpdateAbort)
+	return status.MayDo(m.allowed, migration.UpdatePause, migration.UpdateResume, migration.UpdateRollback, migration.UpdateAbort,
+		migration.UpdateFinalise)
 }
 
 // away counts the customers that are not for certain at home.
@@ -46,10 +47,20 @@ func (m *run) away() (n int) {
 	return n
 }
 
+// unended counts the customers of batches that are not over.
+func (m *run) unended() (n int) {
+	for _, name := range m.Names {
+		if !m.Closed[name] {
+			n += m.Batches[name].Counts.Customers
+		}
+	}
+	return n
+}
+
 // allowed refuses a command that would do nothing or mean something else than the operator thinks.
 func (m *run) allowed(name string) error {
 	running := m.Phase != migration.MigrationDone && m.Phase != migration.MigrationFailed && m.Phase != migration.MigrationAborting &&
-		m.Phase != migration.MigrationAborted
+		m.Phase != migration.MigrationAborted && m.Phase != migration.MigrationFinalising && m.Final == nil
 	switch name {
 	case migration.UpdatePause:
 		if running && m.Paused == nil {
@@ -60,7 +71,7 @@ func (m *run) allowed(name string) error {
 			return nil
 		}
 	case migration.UpdateRollback:
-		if running && m.away() > 0 {
+		if running && m.away() > 0 && !m.over() {
 			return nil
 		}
 	case migration.UpdateAbort:
@@ -68,6 +79,14 @@ func (m *run) allowed(name string) error {
 			return fmt.Errorf("%d customers are on AWS or on their way: roll back all of them first", n)
 		}
 		if running && m.plan.Batches != nil {
+			return nil
+		}
+	case migration.UpdateFinalise:
+		if n := m.unended(); running && n > 0 {
+			return fmt.Errorf("%d customers have not ended their soak on AWS: `drover status %s` says whose, and until when", n,
+				m.Spec.Plan)
+		}
+		if running && m.over() && m.Paused == nil {
 			return nil
 		}
 	}
@@ -86,13 +105,16 @@ func (m *run) waitsFor() migration.Waiting {
 	case migration.MigrationProvisioning:
 		return migration.WaitData
 	case migration.MigrationSoak:
+		if m.over() {
+			return migration.WaitOperator
+		}
 		return migration.WaitHealth
 	}
 	return migration.WaitNothing
 }
 
-// because is what keeps the migration from going on by itself: that it is paused, or what has
-// failed.
+// because is what keeps the migration from going on by itself: that it is paused, what has failed,
+// or that the way back is somebody's to end.
 func (m *run) because() string {
 	if m.Paused != nil {
 		return m.Paused.Reason
@@ -108,6 +130,12 @@ func (m *run) because() string {
 	}
 	for _, w := range m.plan.Workloads {
 		see(w.Name)
+	}
+	if m.over() {
+		if m.Kept != "" {
+			failed = append(failed, m.Kept)
+		}
+		failed = append(failed, "every soak is over: `drover finalise "+m.Spec.Plan+"` ends the way back for good")
 	}
 	return strings.Join(failed, "; ")
 }

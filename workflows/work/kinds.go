@@ -69,6 +69,8 @@ var (
 	// BulkCopy is a copy that may take days. It resumes from its checkpoint.
 	BulkCopy = There{work{queue: migration.SiteQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second, retry: patient(time.Minute),
 		finishes: true}}
+	// Shutdown waits for a guest on premises to shut down, for as long as Lasting says.
+	Shutdown = There{work{queue: migration.SiteQueue, attempt: 10 * time.Minute, heartbeat: time.Minute, retry: patient(time.Minute)}}
 	// Audit looks at the fences of all customers of a database, on both sides. It may compare the
 	// rows of a customer whose side was stale.
 	Audit = There{work{queue: migration.SiteQueue, attempt: 2 * time.Minute, total: 2 * time.Minute, heartbeat: heartbeat,
@@ -155,6 +157,12 @@ func (h Here) Within(total time.Duration) Here {
 func (h Here) Lasting(length time.Duration) Here {
 	h.attempt += length
 	return h
+}
+
+// Lasting is work that takes so long by itself.
+func (t There) Lasting(length time.Duration) There {
+	t.attempt += length
+	return t
 }
 
 // In is the context in which an activity does this kind of work. The UI shows the summary.

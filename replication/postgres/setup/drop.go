@@ -39,6 +39,11 @@ func DropAll(ctx context.Context, p *postgres.Pair, say func(string)) error {
 			return fmt.Errorf("drop replication of dataset %s: tenants %v: %w", p.Name, away, ErrNotHome)
 		}
 	}
+	return remove(ctx, p, say)
+}
+
+// remove takes Drover's objects from both databases, in an order that can be begun again anywhere.
+func remove(ctx context.Context, p *postgres.Pair, say func(string)) error {
 	for _, part := range []struct {
 		what string
 		do   func(context.Context) error

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/printer"
+	"github.com/drover-migration/drover/migration"
+)
+
+func (a *app) finaliseCommand() *cobra.Command {
+	var (
+		w       wish
+		signUps bool
+		name    string
+	)
+	cmd := &cobra.Command{
+		Use:   "finalise PLAN --reason WHY",
+		Short: "End the way back for good, when every soak is over",
+		Long: `The point of no return. Shows what speaks for it, and asks for the plan's name
+on a terminal; a script gives it with --confirm. Then Drover shuts the machines
+on premises down (it deletes none), waits for what premises still send, and
+takes replication, guards and slots out of the databases of both sides. AWS
+serves alone from then on, under the routes as they are.
+
+It refuses while any customer of the plan has not ended its soak on AWS, and
+while rows of tenants stand in the tables that no batch has: these are routed to
+premises. With --with-sign-ups they come along; their routes are yours to set.`,
+		Example: `  drover finalise orders --reason "two quiet weeks, CHG-2044"
+  drover finalise orders --reason CHG-2044 --confirm orders`,
+		Args: asInput(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			plan := args[0]
+			if w.reason == "" {
+				return inputError("say why with --reason: it is kept in the plan's timeline", "finalising needs a reason")
+			}
+			if name == "" && !isTerminal(a.in) {
+				return inputError("give --confirm "+plan, "nobody is there to confirm that plan %s ends its way back", plan)
+			}
+			if err := a.showEvidence(cmd.Context(), plan); err != nil {
+				return err
+			}
+			if err := a.confirmByName(cmd.Context(), "end the way back of plan "+plan+" for good", plan, name); err != nil {
+				return err
+			}
+			return a.send(cmd.Context(), "plan "+plan, func(ctx context.Context, c *client.Client) (migration.Accepted, error) {
+				wish := w.command()
+				wish.SignUps = signUps
+				return c.Finalise(ctx, plan, wish)
+			})
+		},
+	}
+	w.flags(cmd)
+	cmd.Flags().BoolVar(&signUps, "with-sign-ups", false, "tenants that are in no batch come along, and stay on AWS")
+	cmd.Flags().StringVar(&name, "confirm", "", "the plan's name once more, instead of the question")
+	return cmd
+}
+
+// batchEvidence is what speaks for ending the way back of a batch.
+type batchEvidence struct {
+	name           string
+	customers, aws int
+	healthy, ended int
+	rows, objects  int64
+	movedBack      int
+	without        []string // customers that are not over
+}
+
+func evidenceOf(b migration.BatchStatus) batchEvidence {
+	e := batchEvidence{name: b.Name, customers: len(b.Customers)}
+	for _, c := range b.Customers {
+		if c.Home == migration.AWS {
+			e.aws++
+		}
+		if c.Phase == migration.CustomerFinished {
+			e.ended++
+		} else {
+			e.without = append(e.without, c.ID)
+		}
+		if c.Verdict != nil && c.Verdict.Outcome == migration.Pass {
+			e.healthy++
+		}
+		for _, m := range c.Moves {
+			if m.Outcome != migration.MoveDone {
+				continue
+			}
+			if m.To == migration.OnPrem {
+				e.movedBack++
+			}
+			e.rows += m.Rows
+			e.objects += m.Objects
+		}
+	}
+	return e
+}
+
+// showEvidence prints, a line a batch, who is on AWS and over its soak, and what was compared when
+// it moved.
+func (a *app) showEvidence(ctx context.Context, plan string) error {
+	return a.connected(ctx, func(ctx context.Context, c *client.Client) error {
+		s, err := c.Status(ctx, plan)
+		if err != nil {
+			return err
+		}
+		t := &printer.Table{Columns: []printer.Column{{Name: "BATCH"}, {Name: "CUSTOMERS", Right: true}, {Name: "ON AWS", Right: true},
+			{Name: "SOAK OVER", Right: true},
+			{Name: "HEALTHY", Right: true}, {Name: "MOVED BACK", Right: true}, {Name: "ROWS", Right: true},
+			{Name: "OBJECTS", Right: true}}}
+		var open []string
+		for _, b := range s.Batches {
+			e := evidenceOf(b)
+			t.Add(e.name, e.customers, e.aws, e.ended, e.healthy, e.movedBack, e.rows, e.objects)
+			open = append(open, e.without...)
+		}
+		if err := printer.Print(a.err, printer.AsTable, nil, t); err != nil {
+			return err
+		}
+		if len(open) > 0 {
+			_, err = io.WriteString(a.err, printer.Wrap("", "not over: "+strings.Join(open, ", ")))
+		}
+		return err
+	})
+}

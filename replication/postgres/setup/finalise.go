@@ -1,0 +1,129 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/replication/postgres"
+)
+
+// ErrNotFinal says that customers would be left on premises, so that the way between the sides
+// cannot end.
+var ErrNotFinal = errors.New("not everybody is on AWS for good")
+
+// Left is who would be left on premises if replication ended.
+type Left struct {
+	Home    []int64 // tenants of the plan that are not homed on AWS and sealed on premises
+	SignUps []int64 // tenants that the plan does not know and that have rows; at most mostSignUps
+}
+
+// mostSignUps is how many tenants that the plan does not know are named.
+const mostSignUps = 20
+
+// LeftOnPremises reads who would be left on premises. It changes nothing, and reads every table of
+// tenants on AWS once.
+func LeftOnPremises(ctx context.Context, p *postgres.Pair) (Left, error) {
+	tenants, err := p.Planned(ctx)
+	if err != nil {
+		return Left{}, fmt.Errorf("read who of dataset %s is on AWS: %w", p.Name, err)
+	}
+	homes, err := p.Homes(ctx, tenants)
+	if err != nil {
+		return Left{}, fmt.Errorf("read who of dataset %s is on AWS: %w", p.Name, err)
+	}
+	var out Left
+	for _, t := range tenants {
+		if r := homes[t]; r.Undecided() != "" || r.OnPrem.State != migration.Sealed || !r.AWS.Accepts() {
+			out.Home = append(out.Home, t)
+		}
+	}
+	out.SignUps, err = signUps(ctx, p, tenants)
+	return out, err
+}
+
+// signUps are the tenants with rows on AWS that are not among tenants.
+func signUps(ctx context.Context, p *postgres.Pair, tenants []int64) ([]int64, error) {
+	rows, err := p.AWS.Pool.Query(ctx, `SELECT rel::text, col::text FROM drover.member WHERE pub = $1 AND rel <> 'drover.beat'::regclass
+		ORDER BY 1`, p.Names.Back)
+	if err != nil {
+		return nil, fmt.Errorf("read the tables of dataset %s: %w", p.Name, err)
+	}
+	type member struct{ Table, Column string }
+	tables, err := pgx.CollectRows(rows, pgx.RowToStructByPos[member])
+	if err != nil {
+		return nil, fmt.Errorf("read the tables of dataset %s: %w", p.Name, err)
+	}
+	seen := map[int64]bool{}
+	for _, t := range tables {
+		col := pgx.Identifier{t.Column}.Sanitize()
+		rows, err := p.AWS.Pool.Query(ctx, fmt.Sprintf(`SELECT DISTINCT %[1]s::bigint FROM %[2]s WHERE %[1]s IS NOT NULL AND
+			NOT %[1]s::bigint = ANY($1::bigint[]) ORDER BY 1 LIMIT %[3]d`, col, t.Table, mostSignUps), tenants)
+		if err != nil {
+			return nil, fmt.Errorf("look in table %s for tenants that the plan does not know: %w", t.Table, err)
+		}
+		found, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		if err != nil {
+			return nil, fmt.Errorf("look in table %s for tenants that the plan does not know: %w", t.Table, err)
+		}
+		for _, id := range found {
+			seen[id] = true
+		}
+	}
+	var out []int64
+	for id := range seen {
+		out = append(out, id)
+	}
+	slices.Sort(out)
+	return out[:min(len(out), mostSignUps)], nil
+}
+
+// Refusal says in words who would be left on premises; "": nobody. With signUps, tenants that the
+// plan does not know come along.
+func (l Left) Refusal(signUps bool) string {
+	var said []string
+	if len(l.Home) > 0 {
+		said = append(said, fmt.Sprintf("tenants %v are not homed on AWS and closed on premises", some(l.Home)))
+	}
+	if len(l.SignUps) > 0 && !signUps {
+		said = append(said, fmt.Sprintf("tenants %v are in no batch of the plan, and their requests still go to premises", some(l.SignUps)))
+	}
+	return strings.Join(said, "; ")
+}
+
+func some(ids []int64) string {
+	if len(ids) > mostSignUps {
+		return fmt.Sprintf("%v and %d more", ids[:mostSignUps], len(ids)-mostSignUps)
+	}
+	return fmt.Sprint(ids)
+}
+
+// Finalise ends the way between the two databases for good: what premises still send is waited for,
+// and then everything of Drover's goes, as DropAll says. It refuses while anybody would be left on
+// premises. AWS serves alone from then on. Cut off anywhere, it is run again.
+func Finalise(ctx context.Context, p *postgres.Pair, withSignUps bool, say func(string)) error {
+	forward, _, err := postgres.Subscription(ctx, p.AWS.Pool, p.Names.Forward)
+	if err != nil {
+		return fmt.Errorf("finalise dataset %s: %w", p.Name, err)
+	}
+	// The first that goes. Without it everything has been decided, and what premises sent is here.
+	if forward {
+		left, err := LeftOnPremises(ctx, p)
+		if err != nil {
+			return err
+		}
+		if why := left.Refusal(withSignUps); why != "" {
+			return fmt.Errorf("finalise dataset %s: %w: %s", p.Name, ErrNotFinal, why)
+		}
+		say("waiting for what premises have sent")
+		if _, err := p.Lag(ctx); err != nil {
+			return fmt.Errorf("finalise dataset %s: %w", p.Name, err)
+		}
+	}
+	return remove(ctx, p, say)
+}

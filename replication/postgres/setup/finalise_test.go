@@ -1,0 +1,89 @@
+package setup_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/replication/postgres/pairtest"
+	"github.com/drover-migration/drover/replication/postgres/setup"
+)
+
+// finalised says that nothing of Drover's is left, and that AWS takes everybody's writes.
+func finalised(t *testing.T, r *pairtest.Rig) {
+	t.Helper()
+	for _, side := range []migration.Side{s, d} {
+		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_namespace WHERE nspname = 'drover'"))
+		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zzzz_drover%'"))
+		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_publication"))
+		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_replication_slots WHERE database = current_database()"))
+		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = "+
+			"current_database())"))
+	}
+	require.Empty(t, r.Exec(d, "INSERT INTO acct VALUES (88, 1)"), "nobody is refused any more")
+}
+
+func TestFinaliseEndsTheWayBetweenTheSidesWhenEverybodyIsOnAWS(t *testing.T) {
+	r := pairtest.New(t)
+	r.Rows(3)
+	r.Prepare(3)
+	r.Synced()
+	r.Move(s, 1, pairtest.Try(1, 1))
+	r.Move(s, 3, pairtest.Try(1, 1))
+	left, err := setup.LeftOnPremises(t.Context(), r.Pair)
+	require.NoError(t, err)
+	require.Equal(t, setup.Left{Home: []int64{2}}, left)
+	err = setup.Finalise(t.Context(), r.Pair, false, func(string) {})
+	require.ErrorIs(t, err, setup.ErrNotFinal)
+	require.ErrorContains(t, err, "tenants [2] are not homed on AWS and closed on premises")
+	require.NotEmpty(t, r.Exec(d, "INSERT INTO acct VALUES (2, 1)"), "the guard stands")
+
+	r.Move(s, 2, pairtest.Try(1, 1))
+	rows := r.Num(d, "SELECT count(*) FROM orders")
+	require.NoError(t, setup.Finalise(t.Context(), r.Pair, false, func(string) {}))
+	finalised(t, r)
+	require.Equal(t, rows, r.Num(d, "SELECT count(*) FROM orders"))
+	require.NoError(t, setup.Finalise(t.Context(), r.Pair, false, func(string) {}), "again")
+}
+
+func TestWhoSignedUpOnPremisesIsNamedBeforeTheWayEndsAndLosesNothing(t *testing.T) {
+	r := pairtest.New(t)
+	r.Rows(1)
+	r.Prepare(1)
+	r.Synced()
+	r.Move(s, 1, pairtest.Try(1, 1))
+	require.Empty(t, r.Exec(s, "INSERT INTO acct VALUES (41, 1)"))
+	r.Until("the row is on AWS", func() bool { return r.Num(d, "SELECT count(*) FROM acct WHERE tenant_id = 41") == 1 })
+	err := setup.Finalise(t.Context(), r.Pair, false, func(string) {})
+	require.ErrorIs(t, err, setup.ErrNotFinal)
+	require.ErrorContains(t, err, "tenants [41] are in no batch of the plan")
+	r.Must(s, "INSERT INTO acct VALUES (42, 1)") // the last that premises send
+	require.NoError(t, setup.Finalise(t.Context(), r.Pair, true, func(string) {}))
+	finalised(t, r)
+	require.EqualValues(t, 2, r.Num(d, "SELECT count(*) FROM acct WHERE tenant_id IN (41, 42)"))
+}
+
+// Whatever it was cut off after, the next run does the rest.
+func TestFinaliseGoesOnWhereItWasCutOff(t *testing.T) {
+	for _, at := range []string{"removing the subscription on AWS", "removing the subscription on premises", "removing what is on AWS",
+		"removing what is on premises"} {
+		t.Run(at, func(t *testing.T) {
+			r := pairtest.New(t)
+			r.Rows(1)
+			r.Prepare(1)
+			r.Synced()
+			r.Move(s, 1, pairtest.Try(1, 1))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			require.ErrorIs(t, setup.Finalise(ctx, r.Pair, false, func(what string) {
+				if what == at {
+					cancel()
+				}
+			}), context.Canceled)
+			require.NoError(t, setup.Finalise(t.Context(), r.Pair, false, func(string) {}))
+			finalised(t, r)
+		})
+	}
+}

@@ -1,0 +1,187 @@
+package migration
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/activities/vsphere"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/mail"
+)
+
+// finalise sends the command. Why it was refused is there when the workflow has heard it.
+func finalise(t *testing.T, env *testsuite.TestWorkflowEnvironment, cmd migration.Command) *error {
+	t.Helper()
+	var refused error
+	env.UpdateWorkflow(migration.UpdateFinalise, "", &testsuite.TestUpdateCallback{
+		OnReject: func(err error) { refused = err }, OnAccept: func() {}, OnComplete: func(_ any, err error) { require.NoError(t, err) },
+	}, cmd)
+	return &refused
+}
+
+// premises are what is asked at the end, in the order in which it was.
+type premises struct {
+	asked []string
+	left  []migration.Finding // by a database that is asked who is left; one time
+	runs  int                 // times that a guest does not listen
+}
+
+func (*premises) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
+	return state.Plan{
+		Batches: []migration.Batch{{Name: "wave", Customers: []string{"acme"}}},
+		Datasets: []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}},
+			{Name: "files", Files: &migration.Files{}}},
+		Workloads: []migration.Workload{{Name: "web", Site: "dc1"}}, Sites: []migration.Site{{Name: "dc1"}},
+	}, nil
+}
+
+func (p *premises) CheckFinal(_ context.Context, req postgres.FinaliseRequest) (postgres.FinalFindings, error) {
+	p.asked = append(p.asked, "who is left in "+req.Dataset.Name)
+	out := postgres.FinalFindings{Findings: p.left}
+	p.left = nil
+	return out, nil
+}
+
+func (p *premises) FinalisePostgres(_ context.Context, req postgres.FinaliseRequest) error {
+	p.asked = append(p.asked, "end "+req.Dataset.Name)
+	return nil
+}
+
+func (p *premises) ListVMs(context.Context, vsphere.ListVMsRequest) (vsphere.ListVMsResult, error) {
+	return vsphere.ListVMsResult{VMs: []migration.VM{{Name: "web-01"}}}, nil
+}
+
+func (p *premises) ShutdownVM(_ context.Context, req vsphere.ShutdownVMRequest) error {
+	p.asked = append(p.asked, "shut down "+req.VM.Name)
+	if p.runs--; p.runs >= 0 {
+		return temporal.NewNonRetryableApplicationError("shut down VM \"web-01\": the guest did not shut down in time", "StillRunning", nil)
+	}
+	return nil
+}
+
+// ends plays a migration in its soak, whose only customer ends its soak after an hour. look sees
+// what it says at each of the times, and may command.
+func ends(t *testing.T, p *premises, look map[time.Duration]func(*testsuite.TestWorkflowEnvironment, migration.MigrationStatus)) {
+	t.Helper()
+	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
+	env.SetTestTimeout(time.Minute)
+	env.RegisterActivity(p)
+	env.RegisterWorkflow(Migration)
+	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(
+		func(_, workflow, _, signal string, _ any) error {
+			if strings.HasPrefix(workflow, "replication/") && signal == mail.SignalStop {
+				p.asked = append(p.asked, "stop "+workflow)
+			}
+			if signal == mail.SignalAsk && !strings.HasPrefix(workflow, "batch/") {
+				return new(temporal.UnknownExternalWorkflowExecutionError)
+			}
+			return nil
+		})
+	env.OnRequestCancelExternalWorkflow(mock.Anything, mock.Anything, mock.Anything).Return(nil)
+	st := newMigration(Input{}).State
+	st.Spec.Plan, st.Names, st.Started, st.Resume, st.Phase = "shop", []string{"wave"}, 1, migration.MigrationSoak, migration.MigrationSoak
+	through := migration.BatchStatus{Name: "wave", Phase: migration.BatchDone, Counts: migration.Counts{Customers: 1, OnAWS: 1, Away: 1}}
+	st.Batches["wave"] = through
+	env.RegisterDelayedCallback(func() {
+		env.SignalWorkflow(mail.SignalBatch, mail.BatchReport{Order: mail.Order{At: 1, N: 1}, Status: through, Closed: true})
+	}, time.Hour)
+	for at, do := range look {
+		env.RegisterDelayedCallback(func() {
+			v, err := env.QueryWorkflow(migration.QueryStatus, migration.Page{})
+			require.NoError(t, err)
+			var s migration.MigrationStatus
+			require.NoError(t, v.Get(&s))
+			do(env, s)
+		}, at)
+	}
+	env.ExecuteWorkflow(Migration, Input{State: &st})
+	require.True(t, env.IsWorkflowCompleted())
+	require.NoError(t, env.GetWorkflowError())
+}
+
+func TestTheWayBackEndsWhenSomebodySaysSoAndNotBefore(t *testing.T) {
+	p := &premises{runs: 2}
+	var early, said, twice *error
+	ends(t, p, map[time.Duration]func(*testsuite.TestWorkflowEnvironment, migration.MigrationStatus){
+		30 * time.Minute: func(env *testsuite.TestWorkflowEnvironment, s migration.MigrationStatus) {
+			require.NotContains(t, s.MayDo, migration.UpdateFinalise)
+			early = finalise(t, env, migration.Command{RequestID: "early", By: "ann"})
+		},
+		5 * time.Hour: func(env *testsuite.TestWorkflowEnvironment, s migration.MigrationStatus) {
+			require.Equal(t, migration.MigrationSoak, s.Phase)
+			require.Equal(t, migration.WaitOperator, s.WaitingFor)
+			require.Contains(t, s.Reason, "`drover finalise shop` ends the way back for good")
+			require.Contains(t, s.MayDo, migration.UpdateFinalise)
+			require.NotContains(t, s.MayDo, migration.UpdateRollback, "nobody would hear it any more")
+			require.Empty(t, p.asked, "nothing ends by itself")
+			said = finalise(t, env, migration.Command{RequestID: "one", By: "ann"})
+		},
+		5*time.Hour + 30*time.Second: func(env *testsuite.TestWorkflowEnvironment, s migration.MigrationStatus) {
+			require.Equal(t, migration.MigrationFinalising, s.Phase)
+			require.Equal(t, migration.WaitOperator, s.WaitingFor)
+			require.Contains(t, s.Reason, "machines on premises still run, and are asked again each minute: web: shut down VM \"web-01\"")
+			require.NotContains(t, p.asked, "end orders", "the guards stand while a machine on premises runs")
+			twice = finalise(t, env, migration.Command{RequestID: "two", By: "ann"})
+			require.Empty(t, s.MayDo)
+			env.CancelWorkflow() // there is no way back from here
+		},
+	})
+	require.Equal(t, "who is left in orders", p.asked[0])
+	require.ElementsMatch(t, []string{"stop replication/shop/orders", "stop replication/shop/files"}, p.asked[1:3])
+	require.Equal(t, []string{"shut down web-01", "shut down web-01", "shut down web-01", "end orders"}, p.asked[3:])
+	require.ErrorContains(t, *early, "1 customers have not ended their soak on AWS")
+	require.NoError(t, *said)
+	require.ErrorContains(t, *twice, "migration shop is finalising: finalise does not apply")
+}
+
+func TestWhoeverIsLeftOnPremisesKeepsTheWayBackOpen(t *testing.T) {
+	p := &premises{left: []migration.Finding{{Severity: migration.Blocker, Subject: "dataset orders",
+		Reason: "tenants [41] are in no batch of the plan", Remedy: "say --with-sign-ups"}}}
+	ends(t, p, map[time.Duration]func(*testsuite.TestWorkflowEnvironment, migration.MigrationStatus){
+		2 * time.Hour: func(env *testsuite.TestWorkflowEnvironment, _ migration.MigrationStatus) {
+			finalise(t, env, migration.Command{RequestID: "one", By: "ann"})
+		},
+		3 * time.Hour: func(env *testsuite.TestWorkflowEnvironment, s migration.MigrationStatus) {
+			require.Equal(t, migration.MigrationSoak, s.Phase)
+			require.Contains(t, s.Reason, "not finalised: ")
+			require.Contains(t, s.Reason, "tenants [41] are in no batch of the plan")
+			require.Equal(t, []string{"who is left in orders"}, p.asked, "nothing was touched")
+			finalise(t, env, migration.Command{RequestID: "two", By: "ann", SignUps: true})
+		},
+	})
+	require.Contains(t, p.asked, "end orders")
+}
+
+func TestAPausedMigrationIsNotFinalisedAndCanBeAfterItIsResumed(t *testing.T) {
+	p := &premises{}
+	var refused *error
+	say := func(env *testsuite.TestWorkflowEnvironment, update, id string) {
+		env.UpdateWorkflow(update, "", &testsuite.TestUpdateCallback{OnReject: func(err error) { require.NoError(t, err) },
+			OnAccept: func() {}, OnComplete: func(_ any, err error) { require.NoError(t, err) }},
+			migration.Command{RequestID: id, By: "bob", Reason: "wait"})
+	}
+	ends(t, p, map[time.Duration]func(*testsuite.TestWorkflowEnvironment, migration.MigrationStatus){
+		2 * time.Hour: func(env *testsuite.TestWorkflowEnvironment, _ migration.MigrationStatus) {
+			say(env, migration.UpdatePause, "p")
+		},
+		3 * time.Hour: func(env *testsuite.TestWorkflowEnvironment, _ migration.MigrationStatus) {
+			refused = finalise(t, env, migration.Command{RequestID: "one", By: "ann"})
+			say(env, migration.UpdateResume, "r")
+		},
+		4 * time.Hour: func(env *testsuite.TestWorkflowEnvironment, s migration.MigrationStatus) {
+			require.Equal(t, migration.WaitOperator, s.WaitingFor)
+			finalise(t, env, migration.Command{RequestID: "two", By: "ann"})
+		},
+	})
+	require.ErrorContains(t, *refused, "is soak and paused")
+	require.Contains(t, p.asked, "end orders")
+}
