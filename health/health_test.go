@@ -277,7 +277,7 @@ func TestAnAnswerThatAWSOwesCountsNeitherWay(t *testing.T) {
 		reason string
 	}{
 		{false, migration.Pass, " samples good"},
-		{true, migration.Inconclusive, "no probe has answered; last: not asked: machines of workload \"web\" on aws: " +
+		{true, migration.Inconclusive, "it cannot be judged: not asked: machines of workload \"web\" on aws: " +
 			"ThrottlingException: Rate exceeded"},
 	} {
 		a := New(throttled{places{behind: map[string][]Endpoint{"web": {up}}}, &atomic.Int64{}, c.always}, nil, "")
@@ -366,7 +366,7 @@ func TestOnlyTheSamplesThatHaveABaselineAreCompared(t *testing.T) {
 			w := watched(&migration.Compare{ErrorRate: &migration.Bound{Times: 1, Plus: 0.02}, MinSamples: 100}, &Baseline{Samples: 100},
 				100-c.bad, c.bad, 0)
 			w.req.Slice.Health.Probes = append(w.req.Slice.Health.Probes, tcpProbe(1000))
-			w.good, w.inRow, w.last = append(w.good, 1), append(w.inRow, 0), append(w.last, "")
+			w.good, w.inRow, w.last, w.unseen = append(w.good, 1), append(w.inRow, 0), append(w.last, ""), append(w.unseen, time.Time{})
 			for range 900 {
 				w.add(1, c.tcp)
 			}

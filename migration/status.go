@@ -41,6 +41,10 @@ type Verdict struct {
 	Reason  string    `json:"reason"`
 	At      time.Time `json:"at,omitzero"`
 
+	// Blind says why the worker that watched reaches nothing: the verdict is inconclusive then, and
+	// says nothing about the customer.
+	Blind string `json:"blind,omitempty"`
+
 	Probe        string  `json:"probe,omitempty"` // the probe that decided
 	Samples      int     `json:"samples"`         // of all probes
 	Errors       int     `json:"errors"`          // of all probes

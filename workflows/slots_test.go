@@ -15,7 +15,9 @@ func (s *stage) slot(after time.Duration) migration.Window {
 	return migration.Window{Opens: s.begins().Add(after), For: migration.Duration(5 * time.Minute), Zone: "Europe/Kyiv"}
 }
 
-func offering(slots ...migration.Window) migration.Command { return migration.Command{By: "lea", Slots: slots} }
+func offering(slots ...migration.Window) migration.Command {
+	return migration.Command{By: "lea", Slots: slots}
+}
 
 func taking(slots ...migration.Window) migration.Command {
 	return migration.Command{By: "the customer, by its link", Slots: slots}

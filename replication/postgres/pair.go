@@ -22,7 +22,8 @@ type Pair struct {
 
 	NewCustomers migration.Side // where newcomers write; "": on premises
 
-	PgDump string // path of pg_dump; "": found
+	PgDump string           // path of pg_dump; "": found
+	Here   func() time.Time // the worker's clock; nil: time.Now
 
 	turn *Turn // of all pairs of a process
 

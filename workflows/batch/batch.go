@@ -299,7 +299,7 @@ func (b *batch) gateWaits(ctx workflow.Context) migration.Waiting {
 	switch w := b.in.Batch.Window; {
 	case b.Paused != nil:
 		return migration.WaitResume
-	case b.Blind != "":
+	case b.unseeing() != "":
 		return migration.WaitHealth
 	case len(b.Approvals) < b.in.Batch.Approvals:
 		return migration.WaitApproval
@@ -352,8 +352,8 @@ func (b *batch) gateReason() string {
 	switch {
 	case b.Paused != nil:
 		return b.Paused.Reason
-	case b.Blind != "":
-		return b.Blind
+	case b.unseeing() != "":
+		return b.unseeing()
 	case len(b.Approvals) < b.in.Batch.Approvals:
 		return fmt.Sprintf("%d of %d approvals", len(b.Approvals), b.in.Batch.Approvals)
 	}
@@ -425,8 +425,9 @@ func (b *batch) cutOver(ctx workflow.Context) {
 			most = min(most, max(opens.Sub(workflow.Now(ctx)), time.Second))
 		}
 		b.Set(ctx, migration.BatchCuttingOver, waits, why)
+		unseeing := b.unseeing()
 		work.AwaitFor(ctx, most, "until the window closes, or a blackout ends", func() bool {
-			return b.mayAdmit(ctx) || b.tally().settled() || b.called(ctx) || b.admits(ctx) != b.Waiting
+			return b.mayAdmit(ctx) || b.tally().settled() || b.called(ctx) || b.admits(ctx) != b.Waiting || b.unseeing() != unseeing
 		})
 		if b.called(ctx) || ctx.Err() != nil {
 			b.leave(ctx)
@@ -632,9 +633,12 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 	if m == nil || !r.Order.Newer(m.Order) {
 		return
 	}
-	was, first := m.Status, !m.heard()
+	was, blind, first := m.Status, m.blind(), !m.heard()
 	m.Order, m.Status = r.Order, r.Status
 	b.noticed(ctx, m, was, first)
+	if b.Phase == migration.BatchDone && m.blind() != blind {
+		b.Set(ctx, b.Phase, b.doneWaits(), b.summary())
+	}
 	if m.Status.Home == migration.OnPrem && b.Phase != migration.BatchTakingBack {
 		m.Recalled = nil
 	}

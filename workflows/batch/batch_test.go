@@ -44,8 +44,9 @@ type herd struct {
 	stands    map[string]migration.Side // where the data says that a customer is homed, if not on AWS
 	deferred  map[string]time.Duration  // how long a lead has accepted that it does not move
 	blackouts map[string][]migration.Span
-	unrouted  map[string]string // what is wrong with a route
-	blind     string            // why the worker reaches nothing
+	unrouted  map[string]string        // what is wrong with a route
+	blind     string                   // why the worker reaches nothing
+	unseen    map[string]time.Duration // how long nobody can judge a customer that bakes
 	mu        sync.Mutex
 	looks     [][]health.Soaking
 	told      int             // of looks
@@ -281,6 +282,13 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 			h.count(-1, 0)
 			homed(migration.AWS)
 			set(migration.CustomerBaking)
+			if d := h.unseen[in.ID]; d > 0 {
+				c.Verdict = &migration.Verdict{Outcome: migration.Inconclusive, Blind: "this worker reaches nothing"}
+				report()
+				_ = workflow.Sleep(ctx, d)
+				c.Verdict = nil
+				report()
+			}
 			work.AwaitFor(ctx, bakeTime, "", func() bool { return back || abort || h.ill[in.ID] })
 		}
 		h.count(0, -1)

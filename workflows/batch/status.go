@@ -54,8 +54,8 @@ func (b *batch) page(p migration.Page) (migration.BatchStatus, error) {
 func (b *batch) summary() string {
 	n := b.tally()
 	words := fmt.Sprintf("%d on AWS, %d rolled back, %d held", n.OnAWS, n.RolledBack, n.Held)
-	if b.Blind != "" {
-		words += "; " + b.Blind
+	if why := b.unseeing(); why != "" {
+		words += "; " + why
 	}
 	return words
 }

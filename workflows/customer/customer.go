@@ -76,7 +76,7 @@ type customer struct {
 
 	asked    map[string]bool // datasets whose passes have stepped aside
 	wasReset bool
-	fresh    bool // where it was reset: it had not been told to go
+	fresh    bool // where it was reset: it had never been told to go
 
 	routeAgain time.Duration // until the route of a customer that rests is set again, where it does not follow
 }
@@ -246,7 +246,7 @@ var signals = []string{mail.SignalGo, mail.SignalBack, mail.SignalAbort, mail.Si
 func (c *customer) begin(ctx workflow.Context) error {
 	if c.wasReset = c.Deaf; c.wasReset {
 		mail.Redelivered(ctx, signals...)
-		c.fresh = c.in.State == nil && !c.Go
+		c.fresh = c.in.State == nil && !c.Go && c.in.Was.neverWent()
 		c.Deaf, c.Go, c.Orders = false, false, orders{}
 	}
 	l := work.Question.In(ctx, "read the plan's slice of "+c.in.ID)

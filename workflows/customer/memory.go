@@ -35,6 +35,12 @@ type memory struct {
 	Last  *migration.CustomerStatus `json:"last,omitempty"`
 }
 
+// neverWent says that nothing of an earlier run is remembered, or that the customer had not been
+// told to go in it.
+func (m *memory) neverWent() bool {
+	return m == nil || !m.Told && (m.Phase == migration.CustomerWaiting || m.Phase == migration.CustomerFinding)
+}
+
 // remember writes down where the customer stands, in its own data.
 func (c *customer) remember(ctx workflow.Context) error {
 	if c.Home == migration.NoHome || len(c.slice.Databases) == 0 {

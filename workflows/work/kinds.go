@@ -70,7 +70,7 @@ var (
 	BulkCopy = There{work{queue: migration.SiteQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second, retry: patient(time.Minute),
 		finishes: true}}
 	// Shutdown waits for a guest on premises to shut down, for as long as Lasting says.
-	Shutdown = There{work{queue: migration.SiteQueue, attempt: 10 * time.Minute, heartbeat: time.Minute, retry: patient(time.Minute)}}
+	Shutdown = There{work{queue: migration.SiteQueue, attempt: 10 * time.Minute, heartbeat: 4 * heartbeat, retry: patient(time.Minute)}}
 	// Audit looks at the fences of all customers of a database, on both sides. It may compare the
 	// rows of a customer whose side was stale.
 	Audit = There{work{queue: migration.SiteQueue, attempt: 2 * time.Minute, total: 2 * time.Minute, heartbeat: heartbeat,
