@@ -103,6 +103,17 @@ func (c *Client) Decide(ctx context.Context, plan, customer string, cmd migratio
 	return c.update(ctx, migration.UpdateDecide, Aim{Plan: plan, Customer: customer}, cmd)
 }
 
+// Offer offers the command's slots to a customer. They take the place of those that were offered
+// before.
+func (c *Client) Offer(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
+	return c.update(ctx, migration.UpdateOffer, Aim{Plan: plan, Customer: customer}, cmd)
+}
+
+// Take takes the command's one slot for a customer to which it was offered.
+func (c *Client) Take(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
+	return c.update(ctx, migration.UpdateTake, Aim{Plan: plan, Customer: customer}, cmd)
+}
+
 // Ack says that somebody looks after what a message asks for: nobody else is told of it.
 func (c *Client) Ack(ctx context.Context, plan, message string, cmd migration.Command) (migration.Accepted, error) {
 	cmd.Message = message

@@ -104,6 +104,8 @@ const (
 	UpdateNote     = "note"     // Customer
 	UpdateDefer    = "defer"    // Customer: ask that it does not move before a time
 	UpdateDecide   = "decide"   // Customer: accept or refuse that
+	UpdateOffer    = "offer"    // Customer: times of which it takes one
+	UpdateTake     = "take"     // Customer: take one of them
 	UpdateFinalise = "finalise" // Migration: the point of no return
 	UpdateAck      = "ack"      // Outbox: somebody looks after what a message asks for
 	QueryStatus    = "status"   // Migration -> MigrationStatus, Batch -> BatchStatus (paged), Customer -> CustomerStatus,

@@ -10,17 +10,25 @@ const (
 	Viewer   Rank = "viewer"   // looks
 	Success  Rank = "success"  // customer-success: writes notes, asks for deferrals
 	Operator Rank = "operator" // gives every command but those of a lead
-	Lead     Rank = "lead"     // decides about deferrals and the point of no return too
+	Lead     Rank = "lead"     // decides about deferrals and the point of no return, and offers slots too
 )
+
+// Guest is who opened a link to one customer. It is none of the ranks: it sees that customer alone,
+// and may take one of the slots that were offered to it.
+const Guest Rank = "guest"
 
 // Ranks are all of them, from the one that may do least.
 var Ranks = []Rank{Viewer, Success, Operator, Lead}
 
 // least is the rank that a command needs at least, where it is not Operator.
-var least = map[string]Rank{UpdateNote: Success, UpdateDefer: Success, UpdateDecide: Lead, UpdateFinalise: Lead}
+var least = map[string]Rank{UpdateNote: Success, UpdateDefer: Success, UpdateDecide: Lead, UpdateFinalise: Lead, UpdateOffer: Lead,
+	UpdateTake: Success}
 
 // Gives says whether the rank may give a command, by the name of its update.
 func (r Rank) Gives(update string) bool {
+	if r == Guest {
+		return update == UpdateTake
+	}
 	need, ok := least[update]
 	if !ok {
 		need = Operator

@@ -452,6 +452,14 @@ type Window struct {
 	Zone  string    `json:"zone"` // IANA name, for display
 }
 
+// Equal says whether two windows are the same time, whatever zone they are shown in.
+func (w Window) Equal(o Window) bool { return w.Opens.Equal(o.Opens) && w.For == o.For }
+
+// Within says whether all of a window lies in another.
+func (w Window) Within(o Window) bool {
+	return !w.Opens.Before(o.Opens) && !w.Closes().After(o.Closes())
+}
+
 // backFactor is how many customers of a batch come back at a time, as a multiple of those that go,
 // where the plan does not say: a way back is urgent.
 const backFactor = 2

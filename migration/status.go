@@ -2,6 +2,7 @@ package migration
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -85,6 +86,7 @@ type Command struct {
 	Ticket    string    `json:"ticket,omitempty"`   // note: where more of it stands, an address or a number
 	NotBefore time.Time `json:"notBefore,omitzero"` // defer: the customer is not to move before
 	Accept    bool      `json:"accept,omitempty"`   // decide: the deferral is accepted; false: refused, or ended
+	Slots     []Window  `json:"slots,omitempty"`    // offer: times of which the customer takes one; take: that one
 	SignUps   bool      `json:"signUps,omitempty"`  // finalise: tenants that the plan does not know come along
 	Message   string    `json:"message,omitempty"`  // ack: the id of what waits, or the key of a message that tells of it
 
@@ -113,6 +115,28 @@ type Deferral struct {
 	Asked     Event     `json:"asked"`
 	Decided   *Event    `json:"decided,omitempty"` // nil: no lead has yet
 	Accepted  bool      `json:"accepted,omitempty"`
+}
+
+// Slots are times that a lead has offered to a customer, of which it takes one. One that is taken
+// is a deferral until it opens, and the customer does not begin to move after it has closed.
+type Slots struct {
+	Offered []Window `json:"offered"`
+	By      Event    `json:"by"`
+	Taken   *Window  `json:"taken,omitempty"`  // nil: none
+	Choice  *Event   `json:"choice,omitempty"` // who took it
+}
+
+// Offers says whether a time is one of those that were offered.
+func (s *Slots) Offers(w Window) bool {
+	return s != nil && slices.ContainsFunc(s.Offered, w.Equal)
+}
+
+// Chosen is the slot that the customer has taken; nil: none.
+func (s *Slots) Chosen() *Window {
+	if s == nil {
+		return nil
+	}
+	return s.Taken
 }
 
 // Remark is what somebody wrote down about a customer.
@@ -241,6 +265,7 @@ type CustomerStatus struct {
 	Moves      []MoveResult  `json:"moves,omitempty"`      // that changed the home, oldest first
 	RollbackMS []int64       `json:"rollbackMs,omitempty"` // verdict or request to homed and routed at the origin
 	Deferral   *Deferral     `json:"deferral,omitempty"`
+	Slots      *Slots        `json:"slots,omitempty"`
 	Notes      []Remark      `json:"notes,omitempty"` // like the timeline in the customer's own status only, oldest first
 	Timeline   []Event       `json:"timeline,omitempty"`
 	Trying     []Trying      `json:"trying,omitempty"`

@@ -28,6 +28,7 @@ type action struct {
 	reason  bool   // it is refused without one, as on the command line
 	ticket  bool   // it may have one
 	before  bool   // it needs a time before which the customer does not move
+	slots   bool   // it needs times, of which the customer takes one
 	accept  bool   // of a decision
 	effect  string // what it does
 	aims    []aim  // what it may be given to
@@ -132,6 +133,17 @@ var theActions = []action{
 		effect: "The customer goes with its batch. A deferral that was accepted ends now.",
 		send:   decide, command: func(at client.Aim) string { return "drover decide " + at.Plan + flagOf(at) + " --refuse" },
 	},
+	{
+		name: migration.UpdateOffer, words: "Offer times", aims: []aim{aCustomer}, slots: true,
+		effect: "Whoever has the customer's link takes one of them, and the customer begins to move then and at no other time. " +
+			"Until one is taken it goes with its batch. Times that were offered before are not any more.",
+		send: func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
+			return c.Offer(ctx, at.Plan, at.Customer, cmd)
+		},
+		command: func(at client.Aim) string {
+			return "drover offer " + at.Plan + flagOf(at) + ` --slot "YYYY-MM-DD HH:MM" --for 2h`
+		},
+	},
 }
 
 func decide(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
@@ -227,11 +239,13 @@ type askView struct {
 	Problem string // why it was not sent
 	Next    string
 	Ticket  string
-	Before  string // as a browser writes it: 2006-01-02T15:04
-	Zone    string // of Before
-	HasNote bool   // the reason is a note
-	Tickets bool   // it may have a ticket
-	Times   bool   // it needs Before
+	Before  string   // as a browser writes it: 2006-01-02T15:04
+	Zone    string   // of Before
+	HasNote bool     // the reason is a note
+	Tickets bool     // it may have a ticket
+	Times   bool     // it needs Before
+	Slots   []string // times to offer, as Before; nil: none are needed
+	For     string   // how long each of them is
 	Back    string
 	Path    string
 }
@@ -266,6 +280,7 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request, who access.Identi
 	}
 	v = askView{Ticket: strings.TrimSpace(r.FormValue("ticket")), Before: r.FormValue("before"), Zone: clock(r).Zone.String(),
 		HasNote: a.name == migration.UpdateNote, Tickets: a.ticket, Times: a.before,
+		Slots: slotFields(a, r), For: orNothing(r.FormValue("for"), "2h"),
 		Words: a.words, What: at.String(), Effect: a.effect, Needs: a.reason, Grave: a.grave, Name: who.Name,
 		Command: a.typed(at), Batch: at.Batch, Cust: at.Customer, Message: at.Message, Token: r.FormValue("token"),
 		Reason:  strings.TrimSpace(r.FormValue("reason")),
@@ -313,7 +328,11 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, who access.Identity
 	}
 	token, err := strconv.ParseInt(orNothing(v.Token, "0"), 10, 64)
 	before, late := a.time(v, clock(r))
+	slots, unfit := a.times(v, clock(r))
 	switch {
+	case unfit != "":
+		refuse(http.StatusUnprocessableEntity, unfit, "Give days and times that are to come, in "+v.Zone+".")
+		return
 	case late != "":
 		refuse(http.StatusUnprocessableEntity, late, "Give a day and a time that is to come, in "+v.Zone+".")
 		return
@@ -348,7 +367,8 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, who access.Identity
 		return
 	}
 	cmd := migration.Command{RequestID: v.Request, By: who.Name, From: s.From + " (board, signed in by " + who.How + ")",
-		Reason: v.Reason, Token: token, Ticket: v.Ticket, NotBefore: before, Accept: a.accept}
+		Reason: v.Reason, Token: token, Ticket: v.Ticket, NotBefore: before, Accept: a.accept, Slots: slots}
+	s.ownZone(r.Context(), at, cmd.Slots)
 	said, err := a.send(r.Context(), commands, at, cmd)
 	line.Outcome, line.Why = outcomeOf(err), ""
 	if err != nil {

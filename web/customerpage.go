@@ -40,6 +40,7 @@ type customerView struct {
 	Verdict   *verdictView
 	Data      []pieceView
 	Deferral  *deferralView
+	Slots     *slotsView
 	Blackouts []string
 	Notes     []noteView
 	Timeline  []eventView
@@ -91,7 +92,7 @@ func (s *Server) customerPage(w http.ResponseWriter, r *http.Request, who access
 		old = "Its details cannot be read now."
 	}
 	v := viewCustomer(snap, c, k, guest)
-	v.Old = old
+	v.Old, v.Slots = old, viewSlots(snap, c, k, who)
 	if snap.GoesOn() {
 		v.Do = actions(snap.Status.Plan, url.Values{"customer": {c.Status.ID}, "token": {fmt.Sprint(c.Status.Token)}}, c.Status.MayDo,
 			who.Role)
@@ -135,7 +136,7 @@ func viewCustomer(snap *board.Snapshot, c board.Customer, k board.Clock, guest b
 	state := c.State()
 	v := customerView{Head: viewHead(snap, k, false), Guest: guest, ID: st.ID, Name: st.Name, Title: orNothing(st.Name, st.ID),
 		State: state,
-		Words: state.Words(), Sign: state.Sign(), Now: snap.Now(c, k), Next: next, Turn: string(turn), Since: moment(k, st.Since),
+		Words: c.Words(), Sign: state.Sign(), Now: snap.Now(c, k), Next: next, Turn: string(turn), Since: moment(k, st.Since),
 		Batch: viewBatch(snap, batch, board.Filter{}, k, false), Zone: c.Spec.Zone, Path: customerPath(snap.Status.Plan,
 			st.ID), Token: st.Token}
 	v.Questions = questions(snap, c, v, k)
@@ -211,6 +212,8 @@ func viewLabels(c board.Customer) (out []string) {
 // guestNext says what comes next without a word of others.
 func guestNext(c board.Customer, b board.Batch, k board.Clock) (string, string) {
 	switch {
+	case c.Status.Slots.Chosen() != nil:
+		return "It begins to move in the time that was taken for it: " + k.Span(*c.Status.Slots.Taken) + ".", ""
 	case c.State() != board.Waiting:
 		return "", ""
 	case b.Window == nil:
@@ -223,7 +226,7 @@ func guestNext(c board.Customer, b board.Batch, k board.Clock) (string, string) 
 // questions are those that a customer's people ask, with the answer or that it is not known.
 func questions(snap *board.Snapshot, c board.Customer, v customerView, k board.Clock) []questionView {
 	return []questionView{
-		hasItMoved(c, k), whenDoesIt(snap, c, v), wasItNoticed(c, k), canItGoBack(snap, c, k, v.Guest),
+		hasItMoved(c, k), whenDoesIt(snap, c, v, k), wasItNoticed(c, k), canItGoBack(snap, c, k, v.Guest),
 		whoWasTold(snap, c, k, v.Guest),
 	}
 }
@@ -256,10 +259,12 @@ func hasItMoved(c board.Customer, k board.Clock) questionView {
 	return q
 }
 
-func whenDoesIt(snap *board.Snapshot, c board.Customer, v customerView) questionView {
+func whenDoesIt(snap *board.Snapshot, c board.Customer, v customerView, k board.Clock) questionView {
 	q := questionView{Asked: "When does it move?"}
 	b, _ := snap.Batch(c.Status.Batch)
-	switch {
+	switch w := c.Status.Slots.Chosen(); {
+	case w != nil:
+		q.Answer, q.More = "In the time that it has taken: "+k.Span(*w)+".", ownTime(*w, k)
 	case c.Status.Home != migration.OnPrem || len(c.Status.Moves) > 0 || c.State() != board.Waiting && c.State() != board.Held:
 		q.Answer = "Its time has come already."
 		if b.Window != nil {

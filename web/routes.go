@@ -42,6 +42,9 @@ func (s *Server) routes() []route {
 		{"GET /m/{plan}/c/{customer}/events", ownGuest, s.customerEvents},
 		{"GET /m/{plan}/c/{customer}/table/{file}", ownGuest, s.customerTable},
 
+		{"GET /m/{plan}/c/{customer}/slot.ics", ownGuest, s.invite},
+		{"POST /m/{plan}/c/{customer}/slot", ownGuest, s.takeSlot},
+
 		{"GET /login", viewers, s.loginPage},
 		{"POST /login", viewers, s.lend},
 		{"GET /{$}", viewers, s.plansPage},

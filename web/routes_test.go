@@ -40,7 +40,7 @@ func paths(pattern string) (method string, out []string) {
 		"{file}": {"customers.csv", "batches.json", "data.csv", "timeline.csv", "timeline.json", "moves.csv", "moves.json", "plans.csv",
 			"messages.csv"},
 		"{action}": {"approve", "pause", "resume", "hold", "retry", "rollback", "abort", "note", "defer", "accept-deferral",
-			"ack"},
+			"ack", "offer"},
 	} {
 		var filled []string
 		for _, p := range out {

@@ -28,6 +28,8 @@ type Commands interface {
 	Note(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error)
 	Defer(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error)
 	Decide(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error)
+	Offer(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error)
+	Take(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error)
 }
 
 // Options are what a board is made of.

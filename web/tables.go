@@ -164,11 +164,11 @@ func WriteCustomers(w io.Writer, snap *board.Snapshot, customers []board.Custome
 
 func tableOfCustomers(snap *board.Snapshot, customers []board.Customer) table {
 	t := table{columns: []string{"customer", "name", "batch", "state", "home", "phase", "waits_for", "since", "until", "window_opens",
-		"window_closes", "soak_ends", "deferred_until", "hosts", "contact", "zone", "labels", "verdict",
+		"window_closes", "soak_ends", "deferred_until", "slot_opens", "slot_closes", "hosts", "contact", "zone", "labels", "verdict",
 		"freeze_ms", "moved_at", "tries", "token", "ticket", "reason"}}
 	for _, c := range customers {
 		b, _ := snap.Batch(c.Status.Batch)
-		var opens, closes, moved, soaks, deferred time.Time
+		var opens, closes, moved, soaks, deferred, slotOpens, slotCloses time.Time
 		if b.Window != nil {
 			opens, closes = b.Window.Opens, b.Window.Closes()
 		}
@@ -186,8 +186,12 @@ func tableOfCustomers(snap *board.Snapshot, customers []board.Customer) table {
 		if st.Deferred() {
 			deferred = st.Deferral.NotBefore
 		}
+		if w := st.Slots.Chosen(); w != nil {
+			slotOpens, slotCloses = w.Opens, w.Closes()
+		}
 		t.add(st.ID, st.Name, st.Batch, c.State().Words(), string(st.Home), st.Phase, st.WaitingFor, st.Since, st.Until, opens, closes,
-			soaks, deferred, strings.Join(c.Spec.Hosts, " "), c.Spec.Contact, c.Spec.Zone, strings.Join(viewLabels(c), " "), verdict,
+			soaks, deferred, slotOpens, slotCloses, strings.Join(c.Spec.Hosts, " "), c.Spec.Contact, c.Spec.Zone,
+			strings.Join(viewLabels(c), " "), verdict,
 			freeze, moved, st.Tries, st.Token, b.Ticket, st.Reason)
 	}
 	return t

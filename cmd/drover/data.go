@@ -48,8 +48,16 @@ type customerData struct {
 	Hosts    []string     `json:"hosts,omitempty"`
 	Ticket   string       `json:"ticket,omitempty"`
 	Blackout []spanData   `json:"blackouts,omitempty"`
+	Slots    *slotsData   `json:"slots,omitempty"`
 	Verdict  *verdictData `json:"verdict,omitempty"`
 	Moves    []moveData   `json:"moves,omitempty"`
+}
+
+type slotsData struct {
+	migration.Slots
+
+	Offered []windowData `json:"offered"`
+	Taken   *windowData  `json:"taken,omitempty"`
 }
 
 type spanData struct {
@@ -137,6 +145,12 @@ func dataOfCustomer(s migration.CustomerStatus, execution string, spec *migratio
 		out.Zone, out.Contact, out.Hosts = c.Zone, c.Contact, c.Hosts
 		for _, x := range c.Blackouts {
 			out.Blackout = append(out.Blackout, spanData{From: rfc3339(x.From), To: rfc3339(x.To)})
+		}
+	}
+	if x := s.Slots; x != nil {
+		out.Slots = &slotsData{Slots: *x, Taken: dataOfWindow(x.Taken)}
+		for _, w := range x.Offered {
+			out.Slots.Offered = append(out.Slots.Offered, *dataOfWindow(&w))
 		}
 	}
 	out.Verdict = dataOfVerdict(s.Verdict)

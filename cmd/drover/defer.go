@@ -34,7 +34,7 @@ ends the customer goes as the others did, if the batch's window is still open.`,
 			case w.reason == "":
 				return inputError("say why with --reason: a lead decides by it", "a deferral needs a reason")
 			}
-			t, err := parseMoment(until, zone)
+			t, err := parseMoment("--until", until, zone)
 			if err != nil {
 				return err
 			}
@@ -53,8 +53,8 @@ ends the customer goes as the others did, if the batch's window is still open.`,
 	return cmd
 }
 
-// parseMoment reads a time that has not passed, to the minute in a zone, or with its offset.
-func parseMoment(s, zone string) (time.Time, error) {
+// parseMoment reads a flag's time that has not passed, to the minute in a zone, or with its offset.
+func parseMoment(flag, s, zone string) (time.Time, error) {
 	in := time.Local
 	if zone != "" {
 		var err error
@@ -68,9 +68,9 @@ func parseMoment(s, zone string) (time.Time, error) {
 	}
 	switch {
 	case err != nil:
-		return t, inputError(`write it as "2026-12-09 22:00"`, "--until %q is no time", s)
+		return t, inputError(`write it as "2026-12-09 22:00"`, "%s %q is no time", flag, s)
 	case !t.After(time.Now()):
-		return t, inputError("give a time that is to come", "--until %s has passed", stamp(t))
+		return t, inputError("give a time that is to come", "%s %s has passed", flag, stamp(t))
 	}
 	return t.UTC(), nil
 }

@@ -84,8 +84,8 @@ Exit codes:
 	root.AddCommand(a.planCommand(), a.submitCommand(), a.statusCommand(), a.watchCommand(), a.reportCommand(), a.evidenceCommand(),
 		a.inventoryCommand(),
 		a.approveCommand(), a.pauseCommand(), a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(),
-		a.finaliseCommand(), a.ackCommand(), a.noteCommand(), a.deferCommand(), a.decideCommand(), a.notifyCommand(), a.doctorCommand(),
-		a.workerCommand(), a.webCommand(),
+		a.finaliseCommand(), a.ackCommand(), a.noteCommand(), a.deferCommand(), a.decideCommand(), a.offerCommand(), a.notifyCommand(),
+		a.doctorCommand(), a.workerCommand(), a.webCommand(),
 		a.loginCommand(), a.logoutCommand(), a.payloadKeyCommand(), a.versionCommand(), exitCodesTopic())
 	root.SetHelpCommand(helpCommand(root))
 	a.completeNames(root)

@@ -60,7 +60,7 @@ func standInCustomer(ctx workflow.Context) error {
 		return err
 	}
 	return obey(ctx, migration.UpdateHold, migration.UpdateRetry, migration.UpdateRollback, migration.UpdateNote, migration.UpdateDefer,
-		migration.UpdateDecide)
+		migration.UpdateDecide, migration.UpdateOffer)
 }
 
 // standInOutbox has one thing that waits for somebody.
@@ -178,7 +178,8 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 		{"report nonsense --file -", exitNotFound, "", "no plan"},
 		{"status minimal -o yaml", exitDone, "phase: soak", ""},
 		{"status minimal -o csv", exitDone, "\ufeffcustomer,name,batch,state,home,phase,waits_for,since,until,window_opens,window_closes," +
-			"soak_ends,deferred_until,hosts,contact,zone,labels,verdict,freeze_ms,moved_at,tries,token,ticket,reason\r\nacme,", ""},
+			"soak_ends,deferred_until,slot_opens,slot_closes,hosts,contact,zone,labels,verdict," +
+			"freeze_ms,moved_at,tries,token,ticket,reason\r\nacme,", ""},
 		{"pause minimal", exitRefused, "",
 			"error: pause plan minimal: say why\nnext: see what may be done now with `drover status minimal`"},
 		{"pause minimal --reason lunch", exitDone, "plan minimal: pause accepted from ann", ""},
@@ -328,6 +329,15 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 		{args: "defer minimal --customer acme --until 2099-12-09T22:00:00Z", code: exitInput, stderr: "a deferral needs a reason"},
 		{args: "decide minimal --customer acme --accept --reason agreed", at: acme,
 			hears: heard{"decide", migration.Command{By: "ann", Reason: "agreed", Accept: true}}, stdout: "decide accepted from ann\n"},
+		{args: `offer minimal --customer acme --slot 2049-12-09T22:00:00+02:00 --for 90m --reason theirs`, at: acme,
+			hears: heard{"offer", migration.Command{By: "ann", Reason: "theirs", Slots: []migration.Window{
+				{Opens: time.Date(2049, 12, 9, 20, 0, 0, 0, time.UTC), For: migration.Duration(90 * time.Minute)}}}},
+			stdout: "customer acme of plan minimal: offer accepted from ann\n"},
+		{args: "offer minimal --customer acme", code: exitInput, stderr: "error: an offer needs a time next: give one or more"},
+		{args: "offer minimal --customer acme --slot soon", code: exitInput, stderr: "error: --slot \"soon\" is no time"},
+		{args: "offer minimal --slot 2049-12-09T22:00:00Z", code: exitInput, stderr: "next: name one, with --customer ID"},
+		{args: "offer minimal --customer acme --slot 2049-12-09T22:00:00Z --for 0s", code: exitInput, stderr: "is not a positive time"},
+
 		{args: "decide minimal --customer acme --accept --refuse", code: exitInput, stderr: "give one of --accept and --refuse"},
 
 		{args: "ack minimal held/acme/7 --reason mine", at: mail,

@@ -92,7 +92,7 @@ func (g glance) batchLines(batches []migration.BatchStatus) string {
 		}
 		var words []string
 		if x.Window != nil {
-			words = append(words, "window "+g.window(*x.Window))
+			words = append(words, g.window(*x.Window))
 		}
 		if x.Reason != "" && x.WaitingFor != migration.WaitApproval && x.WaitingFor != migration.WaitResume {
 			words = append(words, x.Reason)
@@ -330,7 +330,7 @@ func (g glance) batch(s migration.BatchStatus) string {
 			strings.Join(by, ", ")))))
 	}
 	if s.Window != nil {
-		b.WriteString(printer.Wrap("  ", "window "+g.window(*s.Window)))
+		b.WriteString(printer.Wrap("  ", g.window(*s.Window)))
 	}
 	if s.Ticket != "" {
 		b.WriteString(printer.Wrap("  ", "ticket: "+s.Ticket))
@@ -372,6 +372,11 @@ func soakOf(customers []migration.CustomerStatus) string {
 
 // window is when a window is, in the reader's zone and its own, and how far off that is.
 func (g glance) window(w migration.Window) string {
+	return "window " + g.far(w)
+}
+
+// far is how far off a time is, and when it is.
+func (g glance) far(w migration.Window) string {
 	var far string
 	switch {
 	case g.now.Before(w.Opens):
@@ -415,6 +420,7 @@ func (g glance) customer(s migration.CustomerStatus) string {
 	b.WriteString(g.planned(s))
 	b.WriteString(ends(s))
 	b.WriteString(deferral(s.Deferral))
+	b.WriteString(g.slots(s.Slots))
 	b.WriteString(g.mayDo("  ", g.ofCustomer(s, s.MayDo...)))
 	b.WriteString(trying("customer "+s.ID, s.Trying, g.now))
 	if v := s.Verdict; v != nil {
@@ -443,7 +449,7 @@ func (g glance) planned(s migration.CustomerStatus) string {
 	batch, _ := g.spec.Batch(s.Batch)
 	var b strings.Builder
 	if w := batch.Window; w != nil {
-		b.WriteString(printer.Wrap("  ", "window "+g.window(migration.Window{Opens: w.Opens, For: w.For, Zone: cmp.Or(c.Zone, w.Zone)})))
+		b.WriteString(printer.Wrap("  ", g.window(migration.Window{Opens: w.Opens, For: w.For, Zone: cmp.Or(c.Zone, w.Zone)})))
 	}
 	for _, x := range c.Blackouts {
 		b.WriteString(printer.Wrap("  ", "blackout: "+stamp(x.From)+" to "+stamp(x.To)))
@@ -476,6 +482,22 @@ func deferral(d *migration.Deferral) string {
 		s += ": " + d.Decided.Why
 	}
 	return printer.Wrap("  ", s)
+}
+
+// slots says what was offered, and what was taken.
+func (g glance) slots(s *migration.Slots) string {
+	if s == nil {
+		return ""
+	}
+	if w := s.Taken; w != nil {
+		return printer.Wrap("  ", fmt.Sprintf("slot taken by %s on %s: %s", s.Choice.By, stamp(s.Choice.At), g.far(*w)))
+	}
+	var b strings.Builder
+	b.WriteString(printer.Wrap("  ", fmt.Sprintf("slots offered by %s on %s, none taken:", s.By.By, stamp(s.By.At))))
+	for _, w := range s.Offered {
+		b.WriteString(printer.Wrap("    ", spanOf(w, w.Zone)))
+	}
+	return b.String()
 }
 
 // ends says when what is under way ends.

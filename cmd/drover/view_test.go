@@ -148,6 +148,18 @@ func TestADeferralIsAcceptedOnce(t *testing.T) {
 	require.Contains(t, look.batch(b), "2026-12-06 00:00 EET")
 }
 
+func TestSlotsAreShownOnTheClocksOfReaderAndCustomer(t *testing.T) {
+	c := held()
+	w := migration.Window{Opens: now.Add(24 * time.Hour), For: migration.Duration(2 * time.Hour), Zone: "America/New_York"}
+	c.Slots = &migration.Slots{Offered: []migration.Window{w}, By: migration.Event{At: ago(time.Hour), By: "lea"}}
+	got := strings.Join(strings.Fields(look.customer(c)), " ")
+	require.Contains(t, got, "slots offered by lea on 2026-12-02 23:00:00 EET, none taken: "+
+		"Fri 4 Dec 2026 00:00 to 02:00 EET (in America/New_York: Thu 3 Dec 2026 17:00 to 19:00 EST)")
+	c.Slots.Taken, c.Slots.Choice = &w, &migration.Event{At: now, By: "the customer, by its link"}
+	got = strings.Join(strings.Fields(look.customer(c)), " ")
+	require.Contains(t, got, "slot taken by the customer, by its link on 2026-12-03 00:00:00 EET: opens in 1d0h: Fri 4 Dec 2026 00:00")
+}
+
 // A command that is wider than the terminal is still one command for the shell that it is pasted
 // into.
 func TestALongCommandIsPastedWhole(t *testing.T) {

@@ -122,6 +122,28 @@ func TestACommandThatIsNotProvedIsRefused(t *testing.T) {
 	}
 }
 
+// Whoever has a link to a customer may take a slot for it, and give no other command.
+func TestALinkProvesThatASlotIsTakenAndNothingElse(t *testing.T) {
+	authority, trusted := keys(t)
+	guest, err := authority.Hold(who("the customer, by its link", migration.Guest))
+	require.NoError(t, err)
+	for update, may := range map[string]bool{migration.UpdateTake: true, migration.UpdateOffer: false, migration.UpdateNote: false,
+		migration.UpdateDefer: false, migration.UpdateApprove: false, migration.UpdateRollback: false} {
+		s := approval()
+		s.Workflow, s.Update, s.Command.By = "customer/shop/acme", update, "the customer, by its link"
+		s.Command.Slots = []migration.Window{{Opens: time.Date(2026, 12, 9, 20, 0, 0, 0, time.UTC), For: migration.Duration(time.Hour)}}
+		s.Command.Proof, err = guest.Sign(s)
+		require.NoError(t, err)
+		_, err = trusted.Check(s, time.Now())
+		require.Equal(t, may, err == nil, "%s: %v", update, err)
+		if may {
+			s.Command.Slots[0].For++
+			_, err = trusted.Check(s, time.Now())
+			require.ErrorContains(t, err, "for another command", "the slot is signed too")
+		}
+	}
+}
+
 func TestAPassIsOnlyForTheKeyThatItNames(t *testing.T) {
 	authority, _ := keys(t)
 	public, key, err := ed25519.GenerateKey(rand.Reader)

@@ -12,13 +12,13 @@ import (
 // Role is what somebody may do. The set is closed.
 type Role = migration.Rank
 
-// The roles. Guest is who opened a link: it sees one customer and nothing else.
+// The roles. Guest is who opened a link.
 const (
-	Guest    Role = "guest"
-	Viewer        = migration.Viewer
-	Success       = migration.Success
-	Operator      = migration.Operator
-	Lead          = migration.Lead
+	Guest    = migration.Guest
+	Viewer   = migration.Viewer
+	Success  = migration.Success
+	Operator = migration.Operator
+	Lead     = migration.Lead
 )
 
 // ParseRole reads a role that a person can be given; Guest is none.

@@ -140,7 +140,7 @@ func (k *Key) ReadLink(s string, now time.Time) (Identity, error) {
 	if !now.Before(expires) {
 		return Identity{}, fmt.Errorf("it was good until %s", expires.UTC().Format(migration.TimeLayout))
 	}
-	return Identity{Name: "link", Role: Guest, How: HowLink, Plan: l.Plan, Customer: l.Customer, Expires: expires}, nil
+	return Identity{Name: "the customer, by its link", Role: Guest, How: HowLink, Plan: l.Plan, Customer: l.Customer, Expires: expires}, nil
 }
 
 func (k *Key) signature(said string) []byte {

@@ -101,6 +101,9 @@ func (s *Snapshot) Now(c Customer, k Clock) string {
 	case WentBack:
 		return "It runs " + at + " again: it was moved back."
 	case Held:
+		if c.Status.Deferred() {
+			return "It runs " + at + ", and does not move before " + k.At(c.Status.Deferral.NotBefore) + "."
+		}
 		return "It runs " + at + ", and stays there until a person decides."
 	case Ended:
 		return "It runs " + at + ". The migration was aborted."

@@ -51,6 +51,14 @@ type Customer struct {
 // State is the group that the customer is counted and coloured by.
 func (c Customer) State() State { return stateOf(c.Status) }
 
+// Words is what the customer's state is called on its page.
+func (c Customer) Words() string {
+	if c.Status.Deferred() {
+		return "waits for its time"
+	}
+	return c.State().Words()
+}
+
 // Score is what the Moves of a batch measured.
 type Score struct {
 	Moves      int           // that changed a home

@@ -97,6 +97,16 @@ func (m *World) Decide(_ context.Context, plan, customer string, cmd migration.C
 	return m.command(migration.UpdateDecide, client.Aim{Plan: plan, Customer: customer}, cmd)
 }
 
+// Offer implements web.Commands.
+func (m *World) Offer(_ context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
+	return m.command(migration.UpdateOffer, client.Aim{Plan: plan, Customer: customer}, cmd)
+}
+
+// Take implements web.Commands.
+func (m *World) Take(_ context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
+	return m.command(migration.UpdateTake, client.Aim{Plan: plan, Customer: customer}, cmd)
+}
+
 // Rollback implements web.Commands.
 func (m *World) Rollback(_ context.Context, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
 	return m.command(migration.UpdateRollback, at, cmd)

@@ -55,6 +55,7 @@ type State struct {
 	Ends       time.Time              `json:"ends,omitzero"`      // of the bake or the soak under way
 	BackSince  time.Time              `json:"backSince,omitzero"` // when going back was decided
 	Deferral   *migration.Deferral    `json:"deferral,omitempty"`
+	Slots      *migration.Slots       `json:"slots,omitempty"`
 	Remarks    []migration.Remark     `json:"remarks,omitempty"`  // what people wrote down, newest last
 	Unrouted   string                 `json:"unrouted,omitempty"` // why its route does not follow its home
 	Seen       *mail.Seen             `json:"seen,omitempty"`     // what its batch has seen of it in its soak, and nothing has followed from yet
@@ -152,7 +153,7 @@ func (c *customer) setup(ctx workflow.Context) error {
 			},
 		}
 	}
-	return c.Handle(ctx, append(c.wishes(),
+	return c.Handle(ctx, append(append(c.wishes(), c.slotCommands(ctx)...),
 		command(hold, migration.UpdateHold, "Leave the customer where it is, open, and do nothing by yourself until retry or rollback."),
 		command(retry, migration.UpdateRetry, "Go on with a customer that is held or was rolled back."),
 		command(back, migration.UpdateRollback, "Move the customer back home, with everything written since."),

@@ -82,6 +82,7 @@ func (c *customer) decide(ctx workflow.Context, cmd migration.Command) {
 	switch {
 	case held && !cmd.Accept:
 		d.NotBefore = workflow.Now(ctx)
+		c.giveUpSlot()
 	case cmd.Accept:
 		c.order(hold, mail.Wish{By: cmd.By, Reason: fmt.Sprintf("deferred until %s, as %s asked: %s",
 			d.NotBefore.Format(migration.TimeLayout), d.Asked.By, d.Asked.Why)}, migration.ByDeferral)

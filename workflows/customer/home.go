@@ -60,7 +60,7 @@ func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
 	phase, why := next(c.Home, c.Resume, m), ""
 	if began {
 		c.Baseline, c.Unjudged, c.Cause, c.Ends, why = m.Baseline, m.Unjudged, m.Cause, m.Ends, m.Reason
-		c.Deferral = m.Deferral
+		c.Deferral, c.Slots = m.Deferral, m.Slots
 	}
 	if c.wasReset {
 		phase, why = c.afterReset(ctx, phase, why)

@@ -27,6 +27,7 @@ type memory struct {
 	Baseline *health.Baseline        `json:"baseline,omitempty"`
 	Unjudged bool                    `json:"unjudged,omitempty"`
 	Deferral *migration.Deferral     `json:"deferral,omitempty"`
+	Slots    *migration.Slots        `json:"slots,omitempty"`
 
 	// Of its batch's memory only.
 	Round int                       `json:"round,omitempty"`
@@ -43,7 +44,7 @@ func (m *memory) neverWent() bool {
 // memory is where the customer stands.
 func (c *customer) memory() memory {
 	return memory{Phase: c.Phase, Since: c.Since, Reason: c.Reason, Cause: c.Cause, Ends: c.Ends, Baseline: c.Baseline,
-		Unjudged: c.Unjudged, Deferral: c.Deferral}
+		Unjudged: c.Unjudged, Deferral: c.Deferral, Slots: c.Slots}
 }
 
 // noted numbers a note of the present stay.

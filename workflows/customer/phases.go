@@ -18,7 +18,11 @@ const wayBackTries = 3 // times the plan's tries: giving up on the way home is w
 
 // wait is for the batch.
 func (c *customer) wait(ctx workflow.Context) {
-	c.sleep(ctx, func() bool { return c.Go || c.wanted() })
+	c.sleepToSlotsEnd(ctx, func() bool { return c.Go || c.wanted() })
+	if !c.wanted() && ctx.Err() == nil && c.slotPassed(ctx) {
+		c.missSlot(ctx)
+		return
+	}
 	if !c.wanted() && c.Go {
 		c.known = true // who says go to a customer that waits shows it as one that moves
 		c.setOut(ctx)
@@ -37,7 +41,7 @@ func (c *customer) setOut(ctx workflow.Context) {
 		}
 	}
 	c.Go, c.Tries, c.Why, c.Verdict, c.Cause, c.Unrouted, c.Unjudged = false, 0, "", nil, "", "", false
-	c.Deferral = nil
+	c.Deferral, c.Slots = nil, nil
 	c.Set(ctx, migration.CustomerMoving, migration.WaitNothing, "")
 }
 

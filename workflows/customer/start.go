@@ -51,7 +51,8 @@ func SetsOut(waits migration.CustomerStatus, since time.Time) migration.Customer
 func Again(in Input, last migration.CustomerStatus, round int, told bool) Input {
 	in.Was = &memory{
 		Phase: last.Phase, Since: last.Since, Reason: last.Reason, Cause: last.Cause, Ends: last.Until, Deferral: last.Deferral,
-		Told: told, Round: round, Last: &last,
+		Slots: last.Slots,
+		Told:  told, Round: round, Last: &last,
 	}
 	return in
 }

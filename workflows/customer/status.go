@@ -17,7 +17,7 @@ func (c *customer) status() migration.CustomerStatus {
 		ID: c.in.ID, Name: c.slice.Customer.Name, Batch: c.in.Batch, Home: c.Home, Phase: c.Phase, WaitingFor: c.Waiting, Since: c.Since,
 		Until: c.until(),
 		Token: c.Token, Tries: c.Tries, Reason: c.Reason, MayDo: c.mayDo(), Verdict: c.Verdict, Moves: c.Moves, RollbackMS: c.RollbackMS,
-		Cause: c.Cause, Deferral: c.Deferral,
+		Cause: c.Cause, Deferral: c.Deferral, Slots: c.Slots,
 	}
 }
 
@@ -49,7 +49,8 @@ func (c *customer) report(ctx workflow.Context) {
 
 func (c *customer) mayDo() []string {
 	return status.MayDo(func(name string) error { return c.allowed(name, migration.Command{}) }, migration.UpdateHold,
-		migration.UpdateRetry, migration.UpdateRollback, migration.UpdateNote, migration.UpdateDefer, migration.UpdateDecide)
+		migration.UpdateRetry, migration.UpdateRollback, migration.UpdateNote, migration.UpdateDefer, migration.UpdateDecide,
+		migration.UpdateOffer, migration.UpdateTake)
 }
 
 // allowed refuses a command that would do nothing or mean something else than the operator thinks.
@@ -69,6 +70,14 @@ func (c *customer) allowed(name string, cmd migration.Command) error {
 		}
 	case migration.UpdateDefer:
 		if c.Phase == migration.CustomerWaiting && !c.deferred() {
+			return nil
+		}
+	case migration.UpdateOffer:
+		if c.mayTake() {
+			return nil
+		}
+	case migration.UpdateTake:
+		if c.mayTake() && c.Slots != nil {
 			return nil
 		}
 	case migration.UpdateDecide:
