@@ -191,6 +191,14 @@ func (c *Client) Workers(ctx context.Context, queue string) ([]string, error) {
 	return out, nil
 }
 
+// ServerVersion is the version of Temporal's server.
+func (c *Client) ServerVersion(ctx context.Context) (string, error) {
+	ctx, cancel := within(ctx, DefaultTimeout)
+	defer cancel()
+	info, err := c.temporal.WorkflowService().GetSystemInfo(ctx, &workflowservice.GetSystemInfoRequest{})
+	return info.GetServerVersion(), problem("ask Temporal which it is", err)
+}
+
 // within gives ctx a deadline if it has none.
 func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {

@@ -163,6 +163,19 @@ func (c *Client) Doctor(ctx context.Context, spec *migration.Spec, agree *migrat
 	return report, err
 }
 
+// Evidence asks a main worker for the signed evidence of a batch: what was kept of it, if it has
+// ended, and else how it stands now. A newer question replaces one that still runs. It waits as
+// long as ctx allows.
+func (c *Client) Evidence(ctx context.Context, spec *migration.Spec, batch string) (migration.EvidenceBundle, error) {
+	var out migration.EvidenceBundle
+	at := Aim{Plan: spec.Plan, Batch: batch}
+	err := c.ask(ctx, question{
+		doing: "make the evidence of " + at.String(), id: migration.EvidenceID(spec.Plan, batch), plan: spec.Plan,
+		summary: "evidence of " + at.String(), workflow: migration.WorkflowEvidence, in: migration.EvidenceInput{Spec: spec, Batch: batch},
+	}, &out)
+	return out, err
+}
+
 // question is a workflow that is started for its answer.
 type question struct {
 	doing, id, plan, summary, workflow string

@@ -19,7 +19,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/drover-migration/drover/internal/goldenfile"
 	"github.com/drover-migration/drover/internal/identity"
 )
 
@@ -221,15 +220,6 @@ func sealed(t *testing.T, key ed25519.PrivateKey, lines ...string) []byte {
 	text, err := Seal(all, key)
 	require.NoError(t, err)
 	return text
-}
-
-// The bundle of the CLI's sessions, and what a bundle of today looks like.
-func TestTheBundleOfTheDocs(t *testing.T) {
-	_, key := newKey(1)
-	public, err := identity.PublicPEM(key)
-	require.NoError(t, err)
-	goldenfile.Equal(t, "testdata/public.pem", string(public))
-	goldenfile.Equal(t, "testdata/canary.jsonl", string(bundle(t, key, 3)))
 }
 
 // What docs/evidence.md tells an auditor to type, without Drover, accepts a bundle and refuses a

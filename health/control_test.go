@@ -24,7 +24,33 @@ func TestAWorkerThatReachesNothingJudgesNobody(t *testing.T) {
 	require.Equal(t, migration.Inconclusive, v.Outcome)
 	require.Contains(t, v.Reason, "this worker reaches nothing at the load balancer")
 	require.Contains(t, v.Reason, "connection refused")
+	require.Contains(t, v.Blind, "this worker reaches nothing at the load balancer")
 	require.Zero(t, v.Errors, "nothing counts against the customer")
+}
+
+func TestAWatchThatReachesNothingAnyMoreDoesNotGoOnToItsEnd(t *testing.T) {
+	s := serve(t, always(200))
+	d := New(places{front: s.at()}, nil, "")
+	w, err := d.watcher(t.Context(), Question{Slice: slice(httpProbe("/", 1)), For: migration.Duration(time.Hour)}, func(n int) {
+		if n == 5 {
+			s.Close()
+		}
+	})
+	require.NoError(t, err)
+	w.blindMost = 200 * time.Millisecond
+	v, err := w.run(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, migration.Inconclusive, v.Outcome)
+	require.Contains(t, v.Blind, "this worker reaches nothing at the load balancer")
+	require.Equal(t, 5, v.Samples)
+	require.Zero(t, v.Errors)
+}
+
+func TestAProbeThatHasNoGoodAnswerIsNotBlind(t *testing.T) {
+	s := serve(t, always(500))
+	v := watch(t, places{front: s.at()}, briefly(httpProbe("/", 1000)))
+	require.Equal(t, migration.Inconclusive, v.Outcome)
+	require.Empty(t, v.Blind, "it was asked, and is to be looked at")
 }
 
 // A blip of the worker's own network: the customer's samples and the control samples fail together,

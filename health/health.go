@@ -223,8 +223,9 @@ func (d *Doctor) MeasureBaseline(ctx context.Context, req Question, say func(sam
 }
 
 // Watch probes a customer through its route for a while and tells say how many answers it has. It
-// answers early with fail when a probe has failed as often in a row as the plan allows. A sample
-// that failed counts only while control samples have an answer. Read-only: cut off and run again it
+// answers early with fail when a probe has failed as often in a row as the plan allows, and early
+// with inconclusive and Blind when this worker reaches nothing for ten seconds. A sample that
+// failed counts only while control samples have an answer. Read-only: cut off and run again it
 // watches anew, for the full time. Cut off it answers what it would have said by then, and ctx's
 // error.
 func (d *Doctor) Watch(ctx context.Context, req Question, say func(samples int)) (migration.Verdict, error) {

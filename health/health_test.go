@@ -154,6 +154,7 @@ func TestFailuresInARowFailTheWatchBeforeItsTime(t *testing.T) {
 	require.Equal(t, "HTTP 503", v.LastAnswer)
 	require.Equal(t, 5, v.Samples)
 	require.Equal(t, 3, v.Errors)
+	require.Equal(t, []migration.Asked{{Probe: "http /healthz expecting 200", Good: 2, Failed: 3, Last: "HTTP 503"}}, v.Asked)
 }
 
 func TestFailuresWithGoodAnswersBetweenThemAreNotInARow(t *testing.T) {
@@ -277,7 +278,7 @@ func TestAnAnswerThatAWSOwesCountsNeitherWay(t *testing.T) {
 		reason string
 	}{
 		{false, migration.Pass, " samples good"},
-		{true, migration.Inconclusive, "no probe has answered; last: not asked: machines of workload \"web\" on aws: " +
+		{true, migration.Inconclusive, "it cannot be judged: not asked: machines of workload \"web\" on aws: " +
 			"ThrottlingException: Rate exceeded"},
 	} {
 		a := New(throttled{places{behind: map[string][]Endpoint{"web": {up}}}, &atomic.Int64{}, c.always}, nil, "")
@@ -366,7 +367,8 @@ func TestOnlyTheSamplesThatHaveABaselineAreCompared(t *testing.T) {
 			w := watched(&migration.Compare{ErrorRate: &migration.Bound{Times: 1, Plus: 0.02}, MinSamples: 100}, &Baseline{Samples: 100},
 				100-c.bad, c.bad, 0)
 			w.req.Slice.Health.Probes = append(w.req.Slice.Health.Probes, tcpProbe(1000))
-			w.good, w.inRow, w.last = append(w.good, 1), append(w.inRow, 0), append(w.last, "")
+			w.good, w.bad, w.unseen = append(w.good, 1), append(w.bad, 0), append(w.unseen, time.Time{})
+			w.inRow, w.last = append(w.inRow, 0), append(w.last, "")
 			for range 900 {
 				w.add(1, c.tcp)
 			}

@@ -21,14 +21,22 @@ type watcher struct {
 	errors int
 	total  int
 	good   []int    // good answers, by probe
+	bad    []int    // failures, by probe
 	inRow  []int    // failures in a row, by probe
 	last   []string // last answer, by probe
+
+	unseen    []time.Time // since when the worker could not judge, by probe; zero: it can
+	blindMost time.Duration
 }
+
+// blindMost is how long a watch goes on that cannot judge. A blip costs it nothing but samples.
+const blindMost = 10 * time.Second
 
 // watcher finds where the customer's requests go.
 func (d *Doctor) watcher(ctx context.Context, req Question, say func(samples int)) (w *watcher, err error) {
 	n := len(req.Slice.Health.Probes)
-	w = &watcher{Doctor: d, req: req, say: say, good: make([]int, n), inRow: make([]int, n), last: make([]string, n)}
+	w = &watcher{Doctor: d, req: req, say: say, good: make([]int, n), bad: make([]int, n), inRow: make([]int, n), last: make([]string, n),
+		unseen: make([]time.Time, n), blindMost: blindMost}
 	if len(req.Slice.Routes) == 0 {
 		return w, nil
 	}
@@ -50,8 +58,12 @@ func target(r migration.Route) string {
 func (w *watcher) add(i int, s sample) {
 	w.last[i] = s.answer
 	if s.unasked {
+		if w.unseen[i].IsZero() && w.req.Slice.Health.Probes[i].Query == nil { // a query without a number says nothing of the worker
+			w.unseen[i] = time.Now()
+		}
 		return
 	}
+	w.unseen[i] = time.Time{}
 	w.total++
 	w.say(w.total)
 	if w.req.Slice.Health.Probes[i].HTTP != nil {
@@ -66,6 +78,7 @@ func (w *watcher) add(i int, s sample) {
 		return
 	}
 	w.errors++
+	w.bad[i]++
 	w.inRow[i]++
 }
 
@@ -74,7 +87,8 @@ type answered struct {
 	sample
 }
 
-// run asks every probe at its own pace until the time is over or one has failed too often in a row.
+// run asks every probe at its own pace until the time is over, one has failed too often in a row,
+// or one could not be judged for too long.
 func (w *watcher) run(ctx context.Context) (migration.Verdict, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	answers := make(chan answered)
@@ -95,6 +109,9 @@ func (w *watcher) run(ctx context.Context) (migration.Verdict, error) {
 			if p := w.req.Slice.Health.Probes[a.probe]; w.inRow[a.probe] >= max(p.FailAfter, 1) {
 				return w.verdict(migration.Fail, fmt.Sprintf("probe %s failed %d times in a row, last: %s", name(p), w.inRow[a.probe],
 					a.answer), a.probe), nil
+			}
+			if since := w.unseen[a.probe]; !since.IsZero() && time.Since(since) > w.blindMost {
+				return w.blinded(a.probe), nil
 			}
 		case <-end.C:
 			return w.judge(), nil
@@ -203,6 +220,8 @@ func (w *watcher) judge() migration.Verdict {
 	c, base := w.req.Slice.Health.Compare, w.req.Baseline
 	now, silent := w.baseline(), w.silent()
 	switch {
+	case silent >= 0 && !w.unseen[silent].IsZero():
+		return w.blinded(silent)
 	case w.total == 0:
 		why := "no probe has answered"
 		if i := slices.IndexFunc(w.last, func(s string) bool { return s != "" }); i >= 0 {
@@ -231,6 +250,13 @@ func (w *watcher) judge() migration.Verdict {
 		100*now.ErrorRate, 100*base.ErrorRate, seconds(now.P95), seconds(base.P95)), -1)
 }
 
+// blinded is the verdict of a watch that cannot judge what a probe asks for.
+func (w *watcher) blinded(probe int) migration.Verdict {
+	v := w.verdict(migration.Inconclusive, "it cannot be judged: "+w.last[probe], probe)
+	v.Blind = w.last[probe]
+	return v
+}
+
 func seconds(s float64) string {
 	return time.Duration(s * float64(time.Second)).Round(100 * time.Microsecond).String()
 }
@@ -251,6 +277,9 @@ func (w *watcher) verdict(o migration.Outcome, why string, probe int) migration.
 	v := migration.Verdict{Outcome: o, Reason: why, At: time.Now(), Samples: w.total, Errors: w.errors, P95: b.P95, ErrorRate: b.ErrorRate}
 	if base := w.req.Baseline; base != nil {
 		v.BaselineP95, v.BaselineRate = base.P95, base.ErrorRate
+	}
+	for i, p := range w.req.Slice.Health.Probes {
+		v.Asked = append(v.Asked, migration.Asked{Probe: name(p), Good: w.good[i], Failed: w.bad[i], Last: w.last[i]})
 	}
 	if probe >= 0 {
 		v.Probe, v.LastAnswer = name(w.req.Slice.Health.Probes[probe]), w.last[probe]

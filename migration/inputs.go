@@ -11,6 +11,7 @@ const (
 	WorkflowMigration = "Migration"
 	WorkflowCheck     = "Check"
 	WorkflowDoctor    = "Doctor"
+	WorkflowEvidence  = "Evidence"
 )
 
 // MigrationInput starts a Migration.
@@ -35,6 +36,18 @@ type CheckInput struct {
 type DoctorInput struct {
 	Spec  *Spec          `json:"spec"`
 	Agree *AgreeToServer `json:"agree,omitempty"` // carried out before it looks
+}
+
+// EvidenceInput starts an Evidence, which answers EvidenceBundle.
+type EvidenceInput struct {
+	Spec  *Spec  `json:"spec"`
+	Batch string `json:"batch"`
+}
+
+// EvidenceBundle is the signed evidence of a batch.
+type EvidenceBundle struct {
+	Text string `json:"text"`           // lines of JSON, the last of which is the signature
+	Kept string `json:"kept,omitempty"` // s3://BUCKET/KEY, where the batch has ended; empty: it was made for this question
 }
 
 // InventoryReport is what the plan's sites hold of what the plan names.

@@ -1,6 +1,9 @@
 package migration
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Task queues. Work next to the data runs on the site's worker; the steps inside a freeze never
 // wait behind a bulk copy.
@@ -49,8 +52,35 @@ func CheckID(plan, kind string) string { return "check/" + plan + "/" + kind }
 // DoctorID is the id of a Doctor workflow.
 func DoctorID(plan string) string { return "doctor/" + plan }
 
+// EvidenceID is the id of an Evidence workflow.
+func EvidenceID(plan, batch string) string { return "evidence/" + plan + "/" + batch }
+
 // OutboxID is the id of a plan's Outbox workflow.
 func OutboxID(plan string) string { return "outbox/" + plan }
+
+// Of is what a workflow is of, as its id says. What it does not say is empty.
+type Of struct{ Plan, Customer, Token string }
+
+// OfWorkflow reads the id of one of Drover's workflows. Of another's it says nothing.
+func OfWorkflow(id string) Of {
+	parts := strings.Split(id, "/")
+	if len(parts) < 2 {
+		return Of{}
+	}
+	switch parts[0] {
+	case "customer":
+		if len(parts) == 3 {
+			return Of{Plan: parts[1], Customer: parts[2]}
+		}
+	case "move":
+		if len(parts) == 4 {
+			return Of{Plan: parts[1], Customer: parts[2], Token: parts[3]}
+		}
+	case "migration", "batch", "workload", "replication", "disks", "check", "doctor", "outbox":
+		return Of{Plan: parts[1]}
+	}
+	return Of{}
+}
 
 // Search attributes. They bypass payload codecs: ids and closed sets of values only.
 const (

@@ -60,6 +60,13 @@ type Spec struct {
 	Batches   []Batch    `json:"batches"`
 	Policy    Policy     `json:"policy"`
 	Notify    *Notify    `json:"notify,omitempty"`
+	Evidence  *Evidence  `json:"evidence,omitempty"` // nil: none is written
+}
+
+// Evidence says how signed evidence of what is done is written.
+type Evidence struct {
+	Key   SecretRef `json:"key"`   // PEM of a private ed25519 key, PKCS 8
+	Names bool      `json:"names"` // it has the customers' names and contacts
 }
 
 // StateStore is the bucket of checkpoints, manifests, compiled specs and evidence.

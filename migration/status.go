@@ -40,6 +40,10 @@ type Verdict struct {
 	Reason  string    `json:"reason"`
 	At      time.Time `json:"at,omitzero"`
 
+	// Blind says why the worker that watched reaches nothing: the verdict is inconclusive then, and
+	// says nothing about the customer.
+	Blind string `json:"blind,omitempty"`
+
 	Probe        string  `json:"probe,omitempty"` // the probe that decided
 	Samples      int     `json:"samples"`         // of all probes
 	Errors       int     `json:"errors"`          // of all probes
@@ -48,6 +52,16 @@ type Verdict struct {
 	BaselineP95  float64 `json:"baselineP95"`       // seconds, the same at the origin before the fence
 	ErrorRate    float64 `json:"errorRate"`         // fraction of the http samples at the destination; not Errors by Samples
 	BaselineRate float64 `json:"baselineErrorRate"` // fraction of the http samples at the origin before the fence
+
+	Asked []Asked `json:"asked,omitempty"` // by probe, in the plan's order; a look at many has them where somebody is unwell
+}
+
+// Asked is what one probe has answered.
+type Asked struct {
+	Probe  string `json:"probe"`
+	Good   int    `json:"good"`   // samples
+	Failed int    `json:"failed"` // samples
+	Last   string `json:"last,omitempty"`
 }
 
 // Event is one line of a timeline.
@@ -56,6 +70,8 @@ type Event struct {
 	What string    `json:"what"`
 	By   string    `json:"by,omitempty"` // who asked for it; empty: Drover itself
 	Why  string    `json:"why,omitempty"`
+
+	Command *Command `json:"command,omitempty"` // of an approval: as it was given, with its proof
 }
 
 // Command is an operator's wish, as updates carry it.
@@ -151,6 +167,25 @@ type MoveResult struct {
 	Rows      int64       `json:"rows,omitempty"`      // compared by the verification
 	Objects   int64       `json:"objects,omitempty"`   // compared by the last file pass
 	Took      FreezeTook  `json:"took,omitzero"`       // where the time of the freeze went
+	Verified  time.Time   `json:"verified,omitzero"`   // both sides had been compared, by the worker's clock
+	Sealed    time.Time   `json:"sealed,omitzero"`     // the origin was sealed, by the worker's clock
+	Checked   []Checked   `json:"checked,omitempty"`   // what was compared, by dataset
+	Drover    string      `json:"drover,omitempty"`    // version of the worker that froze it
+	Verdict   *Verdict    `json:"verdict,omitempty"`   // on what it led to, once the customer has set out again; until then: CustomerStatus
+}
+
+// Checked is what was compared of a customer's part of a dataset while nobody wrote it: both sides
+// were alike.
+type Checked struct {
+	Dataset string `json:"dataset"`
+	Tables  int    `json:"tables,omitempty"`
+	Rows    int64  `json:"rows,omitempty"`
+	Objects int64  `json:"objects,omitempty"`
+	// Sum is a SHA-256, hex, over the tables in order with count and hash of their rows: the same
+	// rows have the same sum.
+	Sum    string `json:"sum,omitempty"`
+	OnPrem string `json:"onprem,omitempty"` // version of the database's server there
+	AWS    string `json:"aws,omitempty"`
 }
 
 // FreezeTook says where the time of a freeze went, by the worker's clock, in the order in which it
@@ -253,6 +288,7 @@ type BatchStatus struct {
 	Next       int              `json:"next,omitempty"`      // offset of the next page; 0: none
 	Trying     []Trying         `json:"trying,omitempty"`
 	Workflow   string           `json:"workflow,omitempty"` // what Temporal says of it: Running, Terminated, ...
+	Evidence   string           `json:"evidence,omitempty"` // where the signed evidence of a batch that has ended is kept: s3://BUCKET/KEY
 }
 
 // MigrationStatus is a running plan.
@@ -283,6 +319,14 @@ type PieceStatus struct {
 	Progress Progress   `json:"progress,omitzero"`
 	Trying   []Trying   `json:"trying,omitempty"`
 	Workflow string     `json:"workflow,omitempty"` // what Temporal says of it: Running, Terminated, ...
+	Copied   []Copied   `json:"copied,omitempty"`   // disks that this run copied and read back
+}
+
+// Copied are the disks of a VM as they stand in EBS.
+type Copied struct {
+	VM    string      `json:"vm"`
+	UUID  string      `json:"uuid"` // instance UUID
+	Disks []DiskImage `json:"disks"`
 }
 
 // Page asks a status query for customers from Offset on.

@@ -34,6 +34,9 @@ func Compile(p *Plan) (*migration.Spec, error) {
 	if p.Notify != nil {
 		s.Notify = p.Notify.compile()
 	}
+	if e := p.Evidence; e != nil {
+		s.Evidence = &migration.Evidence{Key: e.Key, Names: e.Names}
+	}
 	for _, d := range s.Datasets {
 		if d.Postgres != nil {
 			d.Postgres.NewCustomers, d.Postgres.Synthetic = migration.Side(p.Policy.NewCustomers), p.Health.synthetic()

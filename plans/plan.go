@@ -19,6 +19,7 @@ type Plan struct {
 	Policy    Policy            `json:"policy,omitempty" jsonschema_description:"What holds for every batch that does not say otherwise."`
 	Hooks     Reserved          `json:"hooks,omitempty" jsonschema_description:"Webhooks or commands around the steps of a Move."`
 	Notify    *Notify           `json:"notify,omitempty" jsonschema_description:"Who is told of what, and how. Without it nobody is."`
+	Evidence  *Evidence         `json:"evidence,omitempty" jsonschema_description:"Signed evidence of what was done to each batch, kept in the state bucket when the batch ends (docs/evidence.md). Without it none is written: what is not signed is no evidence."`
 
 	src *source
 }
@@ -32,6 +33,12 @@ type State struct {
 	Target Name   `json:"target" jsonschema:"required" jsonschema_description:"Target whose account holds the bucket."`
 	Bucket Bucket `json:"bucket" jsonschema:"required" jsonschema_description:"S3 bucket. It must support conditional writes."`
 	Prefix Prefix `json:"prefix,omitempty" jsonschema_description:"Put before every key."`
+}
+
+// Evidence says how signed evidence is written.
+type Evidence struct {
+	Key   migration.SecretRef `json:"key" jsonschema:"required" jsonschema_description:"Secret with the private key that signs (ed25519, PKCS 8 in PEM), as drover evidence key makes it. Main workers read it; preflight tries it."`
+	Names bool                `json:"names,omitempty" jsonschema:"default=false" jsonschema_description:"Put the customers' names and contacts into it. Without it the evidence has their ids only."`
 }
 
 // Site is an on-premises place.

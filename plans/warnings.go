@@ -40,6 +40,10 @@ func (p *Plan) Warnings() Problems {
 				Hint: fmt.Sprintf("the first is taken, %s", first.UTC().Format("2006-01-02 15:04 MST"))})
 		}
 	}
+	if p.Evidence == nil {
+		w.report(root.at("name"), Problem{Message: "no evidence is written: the plan has no evidence.key",
+			Hint: "drover evidence key makes one; docs/evidence.md says what it is for"})
+	}
 	p.warnOfNotify(w)
 	return w.problems.sorted()
 }

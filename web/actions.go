@@ -42,6 +42,7 @@ const (
 	aPlan     aim = "plan"
 	aBatch    aim = "batch"
 	aCustomer aim = "customer"
+	aMessage  aim = "message" // what a message asks for
 )
 
 // theActions are all commands of the board, in the order of their buttons.
@@ -93,6 +94,15 @@ var theActions = []action{
 			return c.Rollback(ctx, at, cmd)
 		},
 		command: func(at client.Aim) string { return "drover rollback " + at.Plan + flagOf(at) },
+	},
+	{
+		name: migration.UpdateAck, words: "I look after it", aims: []aim{aMessage},
+		effect: "Nobody else is told of it, and your name stands beside it. What waits goes on when somebody retries, approves or " +
+			"resumes it.",
+		send: func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
+			return c.Ack(ctx, at.Plan, at.Message, cmd)
+		},
+		command: func(at client.Aim) string { return "drover ack " + at.Plan + " " + at.Message },
 	},
 	{
 		name: migration.UpdateNote, words: "Write a note", aims: []aim{aCustomer}, ticket: true,
@@ -168,7 +178,7 @@ func actionWords(name string) string {
 
 // actions are the buttons for those commands that would be accepted now.
 func actions(plan string, at url.Values, mayDo []string, rank access.Role) (out []actionView) {
-	what := kindOf(client.Aim{Batch: at.Get("batch"), Customer: at.Get("customer")})
+	what := kindOf(client.Aim{Batch: at.Get("batch"), Customer: at.Get("customer"), Message: at.Get("message")})
 	for _, a := range theActions {
 		if !a.applies(what, mayDo) || !rank.Gives(a.of()) {
 			continue
@@ -188,6 +198,8 @@ func actions(plan string, at url.Values, mayDo []string, rank access.Role) (out 
 
 func kindOf(at client.Aim) aim {
 	switch {
+	case at.Message != "":
+		return aMessage
 	case at.Customer != "":
 		return aCustomer
 	case at.Batch != "":
@@ -209,6 +221,7 @@ type askView struct {
 	Request string // id: a form that is sent twice is one command
 	Batch   string
 	Cust    string
+	Message string
 	Token   string
 	Reason  string
 	Problem string // why it was not sent
@@ -241,7 +254,8 @@ func (s *Server) askPage(w http.ResponseWriter, r *http.Request, who access.Iden
 // asked reads which command is meant, and of what.
 func (s *Server) asked(w http.ResponseWriter, r *http.Request, who access.Identity) (a action, v askView, ok bool) {
 	i := slices.IndexFunc(theActions, func(a action) bool { return a.name == r.PathValue("action") })
-	at := client.Aim{Plan: r.PathValue("plan"), Batch: r.FormValue("batch"), Customer: r.FormValue("customer")}
+	at := client.Aim{Plan: r.PathValue("plan"), Batch: r.FormValue("batch"), Customer: r.FormValue("customer"),
+		Message: r.FormValue("message")}
 	if i < 0 || !slices.Contains(theActions[i].aims, kindOf(at)) || at.Batch != "" && at.Customer != "" {
 		s.nothingThere(w, r, who)
 		return a, v, false
@@ -253,7 +267,7 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request, who access.Identi
 	v = askView{Ticket: strings.TrimSpace(r.FormValue("ticket")), Before: r.FormValue("before"), Zone: clock(r).Zone.String(),
 		HasNote: a.name == migration.UpdateNote, Tickets: a.ticket, Times: a.before,
 		Words: a.words, What: at.String(), Effect: a.effect, Needs: a.reason, Grave: a.grave, Name: who.Name,
-		Command: a.typed(at), Batch: at.Batch, Cust: at.Customer, Token: r.FormValue("token"),
+		Command: a.typed(at), Batch: at.Batch, Cust: at.Customer, Message: at.Message, Token: r.FormValue("token"),
 		Reason:  strings.TrimSpace(r.FormValue("reason")),
 		Request: r.FormValue("request"), Back: planPath(at.Plan), Path: planPath(at.Plan) + "/do/" + a.name}
 	if a.name == migration.UpdateRollback && kindOf(at) == aPlan {
@@ -285,7 +299,7 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, who access.Identity
 	if !ok {
 		return
 	}
-	at := client.Aim{Plan: r.PathValue("plan"), Batch: v.Batch, Customer: v.Cust}
+	at := client.Aim{Plan: r.PathValue("plan"), Batch: v.Batch, Customer: v.Cust, Message: v.Message}
 	line := entry{What: a.name, Who: who.Name, Role: who.Role, How: who.How, From: remote(r), Plan: at.Plan, Batch: at.Batch,
 		Customer: at.Customer, Reason: v.Reason, Request: v.Request}
 	refuse := func(status int, why, next string) {

@@ -222,7 +222,7 @@ func viewBoard(snap *board.Snapshot, f board.Filter, k board.Clock, acts bool) b
 	for _, b := range snap.Batches {
 		v.Batches = append(v.Batches, viewBatch(snap, b, f, k, acts))
 	}
-	v.Todo = todo(snap, v.Batches, k, v.Head.Do)
+	v.Todo = todo(snap, v.Batches, k, v.Head.Do, acts)
 	v.Groups = groups(snap, v.Page.Customers, k)
 	v.Before, v.After = v.pageLink(-1), v.pageLink(+1)
 	all := f
@@ -295,7 +295,7 @@ func bar(count map[board.State]int, all int) (out []segment) {
 }
 
 // todo is what waits for a person, the most urgent first.
-func todo(snap *board.Snapshot, batches []batchView, k board.Clock, do []actionView) (out []todoView) {
+func todo(snap *board.Snapshot, batches []batchView, k board.Clock, do []actionView, acts bool) (out []todoView) {
 	path := planPath(snap.Status.Plan)
 	for _, w := range snap.Waits(k) {
 		v := todoView{Text: w.Text, Link: path}
@@ -306,9 +306,13 @@ func todo(snap *board.Snapshot, batches []batchView, k board.Clock, do []actionV
 			v.Link = customerPath(snap.Status.Plan, w.Customer)
 		case w.State != "":
 			v.Link = path + board.Filter{State: w.State}.Query()
+		case w.Messages:
 		default:
 			i := slices.IndexFunc(batches, func(b batchView) bool { return b.Name == w.Batch })
 			v.Link, v.Do = batches[i].Link, batches[i].Do
+		}
+		if w.Ask != "" && acts {
+			v.Do = append(slices.Clone(v.Do), ackActions(snap.Status.Plan, nil, []migration.Ask{{ID: w.Ask}}, access.Operator)...)
 		}
 		out = append(out, v)
 	}

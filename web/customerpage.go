@@ -43,6 +43,9 @@ type customerView struct {
 	Blackouts []string
 	Notes     []noteView
 	Timeline  []eventView
+	Messages  []messageView
+	Sends     bool   // the plan sends messages
+	Asked     string // who was told that it waits for somebody, and who looks after it
 	Old       string // why the details are older than the rest; empty: they are not
 	Do        []actionView
 	Path      string
@@ -82,7 +85,7 @@ func (s *Server) customerPage(w http.ResponseWriter, r *http.Request, who access
 	case err == nil:
 		c.Status = full
 	case full.ID != "":
-		c.Status.Timeline, c.Status.Notes = full.Timeline, full.Notes
+		c.Status.Timeline, c.Status.Notes, c.Status.Messages = full.Timeline, full.Notes, full.Messages
 		old = "Its details cannot be read now; its timeline is older than the rest."
 	case !errors.Is(err, client.ErrNotFound):
 		old = "Its details cannot be read now."
@@ -92,6 +95,9 @@ func (s *Server) customerPage(w http.ResponseWriter, r *http.Request, who access
 	if snap.GoesOn() {
 		v.Do = actions(snap.Status.Plan, url.Values{"customer": {c.Status.ID}, "token": {fmt.Sprint(c.Status.Token)}}, c.Status.MayDo,
 			who.Role)
+	}
+	if _, open := askedOf(c, k); snap.GoesOn() {
+		v.Do = append(v.Do, ackActions(snap.Status.Plan, url.Values{"customer": {c.Status.ID}}, open, who.Role)...)
 	}
 	var b bytes.Buffer
 	if err := pages.ExecuteTemplate(&b, "customer", v); err != nil {
@@ -150,6 +156,8 @@ func viewCustomer(snap *board.Snapshot, c board.Customer, k board.Clock, guest b
 	}
 	v.Data = usedBy(snap, c)
 	v.Timeline = events(st.Timeline, k, len(st.Timeline))
+	v.Messages, v.Sends = messagesOf(snap, c, k), snap.Spec != nil && snap.Spec.Notify != nil
+	v.Asked, _ = askedOf(c, k)
 	v.Deferral = viewDeferral(st.Deferral, k)
 	for _, b := range c.Spec.Blackouts {
 		v.Blackouts = append(v.Blackouts, k.At(b.From)+" to "+k.At(b.To))
@@ -215,7 +223,8 @@ func guestNext(c board.Customer, b board.Batch, k board.Clock) (string, string) 
 // questions are those that a customer's people ask, with the answer or that it is not known.
 func questions(snap *board.Snapshot, c board.Customer, v customerView, k board.Clock) []questionView {
 	return []questionView{
-		hasItMoved(c, k), whenDoesIt(snap, c, v), wasItNoticed(c, k), canItGoBack(snap, c, k, v.Guest), whoWasTold(c, v.Guest),
+		hasItMoved(c, k), whenDoesIt(snap, c, v), wasItNoticed(c, k), canItGoBack(snap, c, k, v.Guest),
+		whoWasTold(snap, c, k, v.Guest),
 	}
 }
 
@@ -312,14 +321,6 @@ func canItGoBack(snap *board.Snapshot, c board.Customer, k board.Clock, guest bo
 		q.Answer = "No longer by itself: its soak has ended."
 	default:
 		q.Answer = "Not known at this moment."
-	}
-	return q
-}
-
-func whoWasTold(c board.Customer, guest bool) questionView {
-	q := questionView{Asked: "Who was told?", Answer: "Drover sends no messages yet, so it does not know."}
-	if !guest && c.Spec.Contact != "" {
-		q.More = "Its contact is " + c.Spec.Contact + "."
 	}
 	return q
 }

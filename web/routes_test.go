@@ -37,8 +37,10 @@ func paths(pattern string) (method string, out []string) {
 	out = []string{strings.TrimSuffix(path, "{$}")}
 	for key, values := range map[string][]string{
 		"{plan}": {"shop"}, "{customer}": {"cust-00000", "cust-00001"}, "{link}": {"x.y"}, "{file...}": {"board.css"},
-		"{file}":   {"customers.csv", "batches.json", "data.csv", "timeline.csv", "timeline.json", "moves.csv", "moves.json", "plans.csv"},
-		"{action}": {"approve", "pause", "resume", "hold", "retry", "rollback", "abort", "note", "defer", "accept-deferral"},
+		"{file}": {"customers.csv", "batches.json", "data.csv", "timeline.csv", "timeline.json", "moves.csv", "moves.json", "plans.csv",
+			"messages.csv"},
+		"{action}": {"approve", "pause", "resume", "hold", "retry", "rollback", "abort", "note", "defer", "accept-deferral",
+			"ack"},
 	} {
 		var filled []string
 		for _, p := range out {

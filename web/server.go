@@ -24,6 +24,7 @@ type Commands interface {
 	Hold(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error)
 	Retry(ctx context.Context, at client.Aim, cmd migration.Command) (migration.Accepted, error)
 	Rollback(ctx context.Context, at client.Aim, cmd migration.Command) (migration.Accepted, error)
+	Ack(ctx context.Context, plan, message string, cmd migration.Command) (migration.Accepted, error)
 	Note(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error)
 	Defer(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error)
 	Decide(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error)

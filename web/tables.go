@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -139,8 +140,21 @@ func (s *Server) customerTable(w http.ResponseWriter, r *http.Request, who acces
 	tables := map[string]func() table{"moves": func() table { return tableOfMoves(c, guest) }}
 	if !guest {
 		tables["timeline"] = func() table { return tableOfEvents(full.Timeline) }
+		tables["messages"] = func() table { return tableOfMessages(c.Status.Messages) }
 	}
 	s.export(w, r, who, snap.Status.Plan+"-"+c.Status.ID, tables)
+}
+
+// tableOfMessages has a customer's messages; nil: there are none.
+func tableOfMessages(m *migration.MessagesStatus) table {
+	t := table{columns: []string{"state", "kind", "contact", "step", "at", "due", "failed", "fails_since", "last_failure", "next", "key"}}
+	if m == nil {
+		return t
+	}
+	for _, d := range append(slices.Clone(m.Past), m.Pending...) {
+		t.add(d.State, d.Kind, d.Contact, d.Step, d.At, d.Due, d.Tries, d.Since, d.Failure, d.Next, d.Key)
+	}
+	return t
 }
 
 // WriteCustomers writes the table of some customers as CSV.

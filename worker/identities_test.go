@@ -78,7 +78,7 @@ func (s *trust) work(t *testing.T, keys *identity.Keys) (stop func()) {
 	done := make(chan error, 1)
 	go func() {
 		done <- worker.Serve(ctx, worker.Options{Client: s.options, Main: true, Identities: keys, Log: hclog.NewNullLogger()},
-			func(temporalclient.Client, temporalclient.MetricsHandler) worker.Activities {
+			func(temporalclient.Client, worker.Telemetry) worker.Activities {
 				return worker.Activities{Main: []any{&planOnly{}}, Close: func() {}}
 			})
 	}()

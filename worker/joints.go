@@ -12,8 +12,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 
+	"github.com/drover-migration/drover/activities/evidence"
 	"github.com/drover-migration/drover/activities/files"
 	"github.com/drover-migration/drover/activities/freeze"
+	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/health"
 	"github.com/drover-migration/drover/internal/secrets"
 	"github.com/drover-migration/drover/migration"
@@ -130,6 +132,32 @@ func (b backends) Behind(ctx context.Context, plan string, target migration.Targ
 			Healthy: s.State == "healthy", Reason: s.Reason})
 	}
 	return out, nil
+}
+
+// seen are running migrations, as their clients see them.
+type seen struct{ *client.Client }
+
+func (p seen) Migration(ctx context.Context, plan string) (migration.MigrationStatus, error) {
+	s, err := p.Client.Migration(ctx, plan)
+	return s, gone(err)
+}
+
+func (p seen) Batch(ctx context.Context, plan, batch string) (migration.BatchStatus, error) {
+	s, err := p.Client.Batch(ctx, plan, batch)
+	return s, gone(err)
+}
+
+func (p seen) Customer(ctx context.Context, plan, id string) (migration.CustomerStatus, error) {
+	s, err := p.Client.Customer(ctx, plan, id)
+	return s, gone(err)
+}
+
+// gone says what the client says in the words of the activities.
+func gone(err error) error {
+	if errors.Is(err, client.ErrNotFound) {
+		return fmt.Errorf("%w: %w", evidence.ErrGone, err)
+	}
+	return err
 }
 
 // passes has a freeze make the last passes over files.

@@ -61,7 +61,7 @@ func TestAMessageReachesItsReceiverAndIsAcknowledgedByWhoSignedIn(t *testing.T) 
 	done := make(chan error, 1)
 	go func() {
 		done <- worker.Serve(ctx, worker.Options{Client: s.options, Main: true, Identities: identity.NewKeys(public),
-			Log: hclog.NewNullLogger()}, func(temporalclient.Client, temporalclient.MetricsHandler) worker.Activities {
+			Log: hclog.NewNullLogger()}, func(temporalclient.Client, worker.Telemetry) worker.Activities {
 			return worker.Activities{Main: []any{notify.New(plan, &engine.Sender{Secrets: plan})}, Close: func() {}}
 		})
 	}()

@@ -9,10 +9,14 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace/noop"
 	temporalclient "go.temporal.io/sdk/client"
 
 	"github.com/drover-migration/drover/migration"
 )
+
+// silent says nothing to anybody.
+var silent = Telemetry{Metrics: temporalclient.MetricsNopHandler, Tracer: noop.NewTracerProvider().Tracer("")}
 
 // names are the activities of structs, by the package that each is of.
 func names(structs []any) map[string][]string {
@@ -32,21 +36,21 @@ func names(structs []any) map[string][]string {
 // for them (siteClients), and its queues know no activity that asks them.
 func TestAQueueKnowsTheActivitiesThatBelongToIt(t *testing.T) {
 	log := hclog.NewNullLogger()
-	site := newSystems(Options{Sites: []string{"dc1"}, Log: log}, nil, temporalclient.MetricsNopHandler)
+	site := newSystems(Options{Sites: []string{"dc1"}, Log: log}, nil, silent)
 	t.Cleanup(site.close)
 	require.Empty(t, site.main)
 	next := names(site.site)
 	require.ElementsMatch(t, []string{"postgres.Activities", "files.Activities", "freeze.Activities", "vsphere.Activities",
 		"disks.Activities"}, keys(next))
 
-	main := newSystems(Options{Main: true, Log: log}, nil, temporalclient.MetricsNopHandler)
+	main := newSystems(Options{Main: true, Log: log}, nil, silent)
 	t.Cleanup(main.close)
 	require.Empty(t, main.site)
 	require.ElementsMatch(t, []string{"state.Activities", "compute.Activities", "traffic.Activities", "health.Activities",
-		"roll.Activities", "notify.Activities"},
+		"roll.Activities", "evidence.Activities", "notify.Activities"},
 		keys(names(main.main)))
 
-	both := newSystems(Options{Main: true, Sites: []string{"dc1", "dc2"}, Log: log}, nil, temporalclient.MetricsNopHandler)
+	both := newSystems(Options{Main: true, Sites: []string{"dc1", "dc2"}, Log: log}, nil, silent)
 	t.Cleanup(both.close)
 	for _, q := range queues(Options{Main: true, Sites: []string{"dc1", "dc2"}}) {
 		want := names(main.main)

@@ -4,12 +4,13 @@ import (
 	"os"
 
 	"github.com/hashicorp/go-hclog"
+	"go.opentelemetry.io/otel/trace"
 	"go.temporal.io/sdk/activity"
-	temporalclient "go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
 	computeactivities "github.com/drover-migration/drover/activities/compute"
 	"github.com/drover-migration/drover/activities/disks"
+	"github.com/drover-migration/drover/activities/evidence"
 	"github.com/drover-migration/drover/activities/files"
 	"github.com/drover-migration/drover/activities/freeze"
 	healthactivities "github.com/drover-migration/drover/activities/health"
@@ -19,6 +20,7 @@ import (
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
 	vsphereactivities "github.com/drover-migration/drover/activities/vsphere"
+	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/compute"
 	"github.com/drover-migration/drover/health"
 	"github.com/drover-migration/drover/internal/awsconf"
@@ -42,26 +44,29 @@ type systems struct {
 	closers    []func()
 }
 
-func newSystems(o Options, lists roll.Lists, m temporalclient.MetricsHandler) *systems {
-	boot := awsconf.New(secrets.New(nil), awsconf.Observe(called(m))) // the external id of a role cannot itself need the role
+func newSystems(o Options, temporal *client.Client, t Telemetry) *systems {
+	// The external id of a role cannot itself need the role.
+	boot := awsconf.New(secrets.New(nil), awsconf.Observe(called(t.Metrics)), awsconf.Trace(t.Tracer))
 	c := newClients(boot)
 	store := &objects.Store{S3: c.S3}
 	s := &systems{specs: state.NewSpecs(store)}
 	if o.Main {
-		s.main = mainActivities(mainClients{c}, secrets.New(boot.Config), store, s.specs, lists)
+		s.main = mainActivities(mainClients{c}, secrets.New(boot.Config), store, s.specs, temporal)
 	}
 	if len(o.Sites) > 0 {
-		s.openSite(siteClients{c}, secrets.New(boot.Config), store, o.Log)
+		s.openSite(siteClients{c}, secrets.New(boot.Config), store, t.Tracer, o.Log)
 	}
 	return s
 }
 
 // mainActivities are those that carry no data: the plan, machines and services on AWS, routes,
 // health and messages. Only they ask the load balancer.
-func mainActivities(c mainClients, resolver *secrets.Resolver, store *objects.Store, specs *state.Specs, lists roll.Lists) []any {
+func mainActivities(c mainClients, resolver *secrets.Resolver, store *objects.Store, specs *state.Specs,
+	temporal *client.Client) []any {
 	router := alb.New(alb.ClientsFunc(c.ELB), store)
 	return []any{
-		state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, router), roll.New(lists),
+		state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, router), roll.New(temporal),
+		evidence.New(seen{temporal}, specs, store, resolver),
 		healthactivities.New(health.New(backends{router, c.cloudwatch}, resolver, os.Getenv(envDNS)), specs, router),
 		notifyactivities.New(specs, &notify.Sender{Secrets: resolver, SNS: c.SNS}),
 	}
@@ -69,8 +74,8 @@ func mainActivities(c mainClients, resolver *secrets.Resolver, store *objects.St
 
 // openSite makes the activities that run next to the data. In AWS they need what the data itself
 // passes through: buckets, blocks of disks, the databases' addresses and secrets.
-func (s *systems) openSite(c siteClients, resolver *secrets.Resolver, store *objects.Store, log hclog.Logger) {
-	s.pairs = &engine.Connector{Secrets: vault{resolver}, Instances: instances{c}}
+func (s *systems) openSite(c siteClients, resolver *secrets.Resolver, store *objects.Store, tracer trace.Tracer, log hclog.Logger) {
+	s.pairs = &engine.Connector{Secrets: vault{resolver}, Instances: instances{c}, Tracer: statements{tracer}}
 	centers := vsphere.NewPool(resolver, log)
 	trees := files.New(c, store, homes{s.pairs})
 	s.site = []any{

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"go.opentelemetry.io/otel/trace"
 	temporalclient "go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
@@ -39,8 +40,8 @@ type Options struct {
 
 // Run works until ctx ends, then finishes what it has in hand.
 func Run(ctx context.Context, o Options) error {
-	return Serve(ctx, o, func(c temporalclient.Client, m temporalclient.MetricsHandler) Activities {
-		s := newSystems(o, client.New(c).Under(o.Client), m)
+	return Serve(ctx, o, func(c temporalclient.Client, t Telemetry) Activities {
+		s := newSystems(o, client.New(c).Under(o.Client), t)
 		if len(o.Sites) > 0 {
 			w := &warmer{c.WorkflowService(), o.namespace(), o.Client.DataConverter, s.specs, s.pairs, o.Log}
 			w.warm(ctx, o.Sites)
@@ -55,15 +56,31 @@ type Activities struct {
 	Close      func() // is called once the workers have stopped
 }
 
+// Telemetry is where what is below the activities says what it does.
+type Telemetry struct {
+	Metrics temporalclient.MetricsHandler
+	Tracer  trace.Tracer
+}
+
 // Serve is Run over the activities that open makes, in place of those over the systems of a plan.
-// Those record what they measure with the handler that open is given. It is for those who measure
-// what workflows and workers cost by themselves.
-func Serve(ctx context.Context, o Options, open func(temporalclient.Client, temporalclient.MetricsHandler) Activities) error {
+// It is for those who measure what workflows and workers cost by themselves.
+func Serve(ctx context.Context, o Options, open func(temporalclient.Client, Telemetry) Activities) error {
 	o.Client.Identity = o.Identity
 	o.Client.ConnectionOptions.DialOptions = append(slices.Clone(o.Client.ConnectionOptions.DialOptions), senders())
+	if o.Client.Logger != nil {
+		o.Client.Logger = named{o.Client.Logger}
+	}
+	traces, err := newTraces(ctx, o.Log)
+	if err != nil {
+		return err
+	}
+	defer traces.close()
+	traced, err := traces.interceptors()
+	if err != nil {
+		return err
+	}
 	var m *metrics
 	if o.Metrics != "" {
-		var err error
 		if m, err = newMetrics(o.Log); err != nil {
 			return err
 		}
@@ -91,7 +108,7 @@ func Serve(ctx context.Context, o Options, open func(temporalclient.Client, temp
 	if o.Client.MetricsHandler == nil {
 		o.Client.MetricsHandler = temporalclient.MetricsNopHandler
 	}
-	activities := open(c, o.Client.MetricsHandler)
+	activities := open(c, Telemetry{Metrics: o.Client.MetricsHandler, Tracer: traces.tracer()})
 	defer activities.Close()
 	var workers []worker.Worker
 	defer func() {
@@ -103,7 +120,7 @@ func Serve(ctx context.Context, o Options, open func(temporalclient.Client, temp
 		w := worker.New(c, q.name, worker.Options{
 			MaxConcurrentActivityExecutionSize: q.atOnce, DisableWorkflowWorker: !q.workflows, StickyScheduleToStartTimeout: q.sticky,
 			MaxConcurrentActivityTaskPollers: q.polls, MaxConcurrentWorkflowTaskPollers: q.polls,
-			DeploymentOptions: o.deployment(), Interceptors: o.interceptors(),
+			DeploymentOptions: o.deployment(), Interceptors: append(traced, o.interceptors()...),
 			MaxHeartbeatThrottleInterval: heartbeat.Every, DefaultHeartbeatThrottleInterval: heartbeat.Every,
 			WorkerStopTimeout: 10 * time.Second,
 		})

@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -201,6 +202,48 @@ func TestACustomerWhoseVerdictIsInconclusiveIsHeldOnAWS(t *testing.T) {
 	c := s.customer()
 	s.sound(c)
 	require.Equal(t, migration.CustomerFinished, c.Phase)
+}
+
+// That the worker which watches reaches nothing says nothing about the customer: nobody is held for
+// it, and nobody has to go on by hand.
+func TestACustomerThatNobodyCanJudgeBakesOnAndGoesOnByItself(t *testing.T) {
+	for name, want := range map[migration.Outcome]migration.CustomerPhase{migration.Pass: migration.CustomerFinished,
+		migration.Fail: migration.CustomerRolledBack, migration.Inconclusive: migration.CustomerHeld} {
+		t.Run(string(name), func(t *testing.T) {
+			s := newStage(t, 1, migration.OnPrem)
+			s.blind, s.verdict = "this worker reaches nothing", name
+			s.at(10*time.Minute, func() {
+				c := s.says()
+				require.Equal(t, migration.CustomerBaking, c.Phase)
+				require.Equal(t, migration.AWS, c.Home)
+				require.Equal(t, migration.WaitHealth, c.WaitingFor)
+				require.Contains(t, c.Reason, "cannot be judged, and its bake begins anew when it can: this worker reaches nothing")
+				require.Contains(t, c.MayDo, migration.UpdateRollback)
+				require.Contains(t, c.MayDo, migration.UpdateHold)
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.blind = ""
+			})
+			s.at(11*time.Minute, func() { require.NotContains(t, s.says().Reason, "cannot be judged") })
+			c := s.customer()
+			s.sound(c)
+			require.Equal(t, want, c.Phase)
+			if want == migration.CustomerFinished {
+				require.NotContains(t, fmt.Sprint(c.Timeline), "held")
+				require.Contains(t, fmt.Sprint(c.Timeline), "can be judged again: its bake begins anew")
+			}
+		})
+	}
+}
+
+func TestACustomerThatNobodyCanJudgeGoesHomeWhereSomebodyWantsIt(t *testing.T) {
+	s := newStage(t, 1, migration.OnPrem)
+	s.blind = "this worker reaches nothing"
+	s.at(10*time.Minute, func() { s.command(migration.UpdateRollback) })
+	c := s.customer()
+	s.sound(c)
+	require.Equal(t, migration.CustomerRolledBack, c.Phase)
+	require.Equal(t, migration.OnPrem, c.Home)
 }
 
 // A database that does not answer is named, and holds nobody: the customer goes on by itself.

@@ -28,6 +28,7 @@ import (
 	"github.com/drover-migration/drover/workflows/batch"
 	"github.com/drover-migration/drover/workflows/check"
 	"github.com/drover-migration/drover/workflows/customer"
+	"github.com/drover-migration/drover/workflows/evidence"
 	"github.com/drover-migration/drover/workflows/migration"
 	"github.com/drover-migration/drover/workflows/move"
 	"github.com/drover-migration/drover/workflows/outbox"
@@ -46,7 +47,7 @@ func Register(r interface {
 		outbox.Outbox} {
 		r.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{VersioningBehavior: workflow.VersioningBehaviorAutoUpgrade})
 	}
-	for _, w := range []any{move.Move, workload.ReplicateVM, check.Check, check.Preflight, check.Doctor} {
+	for _, w := range []any{move.Move, workload.ReplicateVM, check.Check, check.Preflight, check.Doctor, evidence.Evidence} {
 		r.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{VersioningBehavior: workflow.VersioningBehaviorPinned})
 	}
 }

@@ -103,6 +103,7 @@ type tables struct {
 	dbs      []*model.Database
 	slice    migration.CustomerSlice
 	verdict  migration.Outcome
+	blind    string // why who watches reaches nothing; "": the verdict is as above
 	routed   migration.Side
 	told     int64          // the newest token of a route
 	refuses  migration.Side // that the load balancer does not route to, for the time being
@@ -606,6 +607,9 @@ func (w *world) MeasureBaseline(context.Context, health.WatchRequest) (health.Ba
 func (w *world) WatchHealth(context.Context, health.WatchRequest) (migration.Verdict, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.blind != "" {
+		return migration.Verdict{Outcome: migration.Inconclusive, Reason: "it cannot be judged: " + w.blind, Blind: w.blind}, nil
+	}
 	return migration.Verdict{Outcome: w.verdict, Reason: "as the test says"}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/drover-migration/drover/health"
 	"github.com/drover-migration/drover/internal/heartbeat"
+	"github.com/drover-migration/drover/internal/version"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
 )
@@ -91,6 +92,10 @@ type Result struct {
 	Findings   []migration.Finding  `json:"findings,omitempty"`   // of the check; after one with a blocker nothing is touched
 	Predicted  migration.Duration   `json:"predicted,omitempty"`  // fence to open, as the check and the warm passes over files predict it
 	Took       migration.FreezeTook `json:"took,omitzero"`
+	Verified   time.Time            `json:"verified,omitzero"` // all of Checked had been compared, by this worker's clock
+	Sealed     time.Time            `json:"sealed,omitzero"`   // by this worker's clock
+	Checked    []migration.Checked  `json:"checked,omitempty"` // by dataset, in the plan's order: databases, then files
+	Drover     string               `json:"drover,omitempty"`  // this worker's version
 }
 
 // Doubtful says that the origin may be sealed: only writing finds out what holds.
@@ -116,7 +121,7 @@ func (a *Activities) FreezeCustomer(ctx context.Context, req Request) (Result, e
 	f := &freezing{req: req, files: a.files, doctor: a.doctor, say: func(p migration.MoveStep) { say(Beat{Step: p}) }}
 	f.say(migration.StepChecking)
 	defer f.release()
-	f.result.Step = migration.StepChecking
+	f.result.Step, f.result.Drover = migration.StepChecking, version.String()
 	err := f.open(ctx, a.pairs)
 	if err == nil {
 		err = f.run(ctx)

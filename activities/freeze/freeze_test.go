@@ -241,6 +241,17 @@ func TestACustomerFreezesOnceAndIsHomedOnTheOtherSideInEveryDatabase(t *testing.
 		require.Less(t, r.Opened.Sub(r.Fenced), time.Minute)
 		require.EqualValues(t, 2, r.Rows, "an account in each database")
 		require.EqualValues(t, 3, r.Objects)
+		require.Len(t, r.Checked, 3, "two databases and a tree")
+		for _, c := range r.Checked[:2] {
+			require.EqualValues(t, 1, c.Rows)
+			require.Len(t, c.Sum, 64)
+			require.NotEmpty(t, c.OnPrem)
+			require.NotEmpty(t, c.AWS)
+		}
+		require.EqualValues(t, 3, r.Checked[2].Objects)
+		require.False(t, r.Verified.IsZero())
+		require.False(t, r.Sealed.Before(r.Verified))
+		require.NotEmpty(t, r.Drover)
 		require.EqualValues(t, 40*time.Millisecond+engine.StepsTake, r.Predicted, "as the warm pass predicts it")
 		require.Positive(t, r.Took.Mark)
 		require.Equal(t, from.Other(), w.home())

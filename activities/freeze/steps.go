@@ -308,12 +308,15 @@ func (f *freezing) drain(ctx context.Context) error {
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	var mu sync.Mutex
-	for _, d := range f.databases {
+	checked := make([]migration.Checked, len(f.databases)+len(f.passes))
+	for i, d := range f.databases {
 		g.Go(func() error {
 			found, err := d.Drain(gctx, time.Until(f.lease)-answerIn)
 			mu.Lock()
 			defer mu.Unlock()
 			f.result.Rows += found.Rows
+			checked[i] = migration.Checked{Dataset: d.name, Tables: found.Tables, Rows: found.Rows, Sum: found.Sum,
+				OnPrem: d.Version(migration.OnPrem), AWS: d.Version(migration.AWS)}
 			f.result.Took.Mark = max(f.result.Took.Mark, migration.Duration(found.Mark))
 			switch {
 			case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -330,7 +333,7 @@ func (f *freezing) drain(ctx context.Context) error {
 			return nil
 		})
 	}
-	for _, p := range f.passes {
+	for i, p := range f.passes {
 		g.Go(func() error {
 			var took migration.Duration
 			done := measure(&took)
@@ -339,6 +342,7 @@ func (f *freezing) drain(ctx context.Context) error {
 			mu.Lock()
 			defer mu.Unlock()
 			f.result.Objects += objects
+			checked[len(f.databases)+i] = migration.Checked{Dataset: p.Name, Objects: objects}
 			f.result.Took.Files = max(f.result.Took.Files, took)
 			if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				err = fmt.Errorf("it did not end within the freeze budget: %w", err)
@@ -349,7 +353,11 @@ func (f *freezing) drain(ctx context.Context) error {
 			return nil
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	f.result.Checked, f.result.Verified = checked, time.Now().UTC()
+	return nil
 }
 
 // plain is what an error of another activity says, without the words that Temporal puts around it.
@@ -376,7 +384,7 @@ func stands(ctx context.Context, name string, fence *engine.Freeze) error {
 // seal closes the origin for good, while the lease lives.
 func (f *freezing) seal(ctx context.Context) error {
 	defer measure(&f.result.Took.Seal)()
-	return f.each(func(d *database) error {
+	err := f.each(func(d *database) error {
 		for {
 			r, err := d.Seal(ctx)
 			switch {
@@ -390,6 +398,10 @@ func (f *freezing) seal(ctx context.Context) error {
 			time.Sleep(pause) // the lease ends it: the seal of a fence that has run out is refused
 		}
 	})
+	if err == nil {
+		f.result.Sealed = time.Now().UTC()
+	}
+	return err
 }
 
 // openAll makes the destination the home. The customer's first database is the commit point; the

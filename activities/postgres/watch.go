@@ -17,7 +17,8 @@ type WatchResult struct {
 	Drift  []string    `json:"drift,omitempty"` // publications that were changed by hand
 	// WAL says of each direction that has lost its slot, or holds back more than the plan's
 	// walBudget.
-	WAL []string `json:"wal,omitempty"`
+	WAL    []string `json:"wal,omitempty"`
+	Clocks []string `json:"clocks,omitempty"` // servers whose clocks differ from the worker's
 }
 
 // BothOpen is a tenant whose writes both sides take, where nothing says which side is stale.
@@ -45,7 +46,7 @@ func (a *Activities) WatchPostgres(ctx context.Context, ref PostgresRef) (WatchR
 	}
 	defer beat(ctx, "auditing both sides")()
 	w, err := p.Watch(ctx)
-	out := WatchResult{Doubts: w.Doubts, Drift: w.Drift}
+	out := WatchResult{Doubts: w.Doubts, Drift: w.Drift, Clocks: w.Clocks}
 	if err == nil {
 		var over []migration.Finding
 		over, err = p.OverBudget(ctx, ref.Dataset.Postgres.WALBudgetBytes)

@@ -113,6 +113,8 @@ type Plan struct {
 	Tenants   map[string][]int64   `json:"tenants"` // by dataset, ascending
 	// Told are the kinds of notices that some rule tells somebody of.
 	Told []migration.NoticeKind `json:"told,omitempty"`
+
+	Evidence bool `json:"evidence,omitempty"` // signed evidence of each batch is written
 }
 
 // Target finds a target that validation said exists.
@@ -143,7 +145,7 @@ func (a *Activities) LoadPlan(ctx context.Context, ref migration.SpecRef) (Plan,
 		return Plan{}, err
 	}
 	p := Plan{Sites: s.Sites, Targets: s.Targets, Workloads: s.Workloads, Datasets: s.Datasets, Batches: s.Batches, Policy: s.Policy,
-		Routed: len(s.Routes) > 0, Tenants: map[string][]int64{}}
+		Routed: len(s.Routes) > 0, Evidence: s.Evidence != nil, Tenants: map[string][]int64{}}
 	for _, c := range s.Customers {
 		for _, d := range c.Datasets {
 			p.Tenants[d] = append(p.Tenants[d], c.Tenant)

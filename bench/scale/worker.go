@@ -73,7 +73,7 @@ func workerMain(ctx context.Context, args []string) error {
 		HostPort: *server, Namespace: temporalclient.DefaultNamespace, DataConverter: codec.DataConverter(),
 		Logger: sdklog.Logger(log), MetricsHandler: done,
 	}}
-	return worker.Serve(ctx, o, func(c temporalclient.Client, _ temporalclient.MetricsHandler) worker.Activities {
+	return worker.Serve(ctx, o, func(c temporalclient.Client, _ worker.Telemetry) worker.Activities {
 		return worker.Activities{
 			Main:  []any{roll.New(client.New(c)), state.New(store, specs), traffic.New(specs, router{b}), &doctor{b}, &machines{b}},
 			Site:  []any{&databases{b}, &freezer{b}, &vcenter{b}, &trees{b}},

@@ -69,11 +69,12 @@ type verdictData struct {
 type moveData struct {
 	migration.MoveResult
 
-	Freeze        float64   `json:"freezeMs,omitempty"`
-	Predicted     float64   `json:"predictedMs,omitempty"`
-	Took          *tookData `json:"took,omitempty"`
-	HideFreeze    hidden    `json:"freeze,omitempty"`
-	HidePredicted hidden    `json:"predicted,omitempty"`
+	Verdict       *verdictData `json:"verdict,omitempty"`
+	Freeze        float64      `json:"freezeMs,omitempty"`
+	Predicted     float64      `json:"predictedMs,omitempty"`
+	Took          *tookData    `json:"took,omitempty"`
+	HideFreeze    hidden       `json:"freeze,omitempty"`
+	HidePredicted hidden       `json:"predicted,omitempty"`
 }
 
 type tookData struct {
@@ -138,11 +139,9 @@ func dataOfCustomer(s migration.CustomerStatus, execution string, spec *migratio
 			out.Blackout = append(out.Blackout, spanData{From: rfc3339(x.From), To: rfc3339(x.To)})
 		}
 	}
-	if v := s.Verdict; v != nil {
-		out.Verdict = &verdictData{Verdict: *v, P95: v.P95 * 1000, BaselineP95: v.BaselineP95 * 1000}
-	}
+	out.Verdict = dataOfVerdict(s.Verdict)
 	for _, m := range s.Moves {
-		d := moveData{MoveResult: m, Freeze: inMillis(m.Freeze), Predicted: inMillis(m.Predicted)}
+		d := moveData{MoveResult: m, Verdict: dataOfVerdict(m.Verdict), Freeze: inMillis(m.Freeze), Predicted: inMillis(m.Predicted)}
 		if t := m.Took; t != (migration.FreezeTook{}) {
 			d.Took = &tookData{Warm: inMillis(t.Warm), Turn: inMillis(t.Turn), Rehearse: inMillis(t.Rehearse), Fence: inMillis(t.Fence),
 				Drain: inMillis(t.Drain), Mark: inMillis(t.Mark), Files: inMillis(t.Files), Seal: inMillis(t.Seal), Open: inMillis(t.Open)}
@@ -150,6 +149,13 @@ func dataOfCustomer(s migration.CustomerStatus, execution string, spec *migratio
 		out.Moves = append(out.Moves, d)
 	}
 	return out
+}
+
+func dataOfVerdict(v *migration.Verdict) *verdictData {
+	if v == nil {
+		return nil
+	}
+	return &verdictData{Verdict: *v, P95: v.P95 * 1000, BaselineP95: v.BaselineP95 * 1000}
 }
 
 func dataOfPieces(in []migration.PieceStatus) (out []pieceData) {

@@ -1,27 +1,96 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/evidence"
 	"github.com/drover-migration/drover/internal/identity"
 )
 
 func (a *app) evidenceCommand() *cobra.Command {
+	var batch, dir string
+	var limit time.Duration
 	cmd := &cobra.Command{
-		Use:   "evidence",
-		Short: "Verify what was signed about a batch",
-		Long: `Signed bundles of evidence say afterwards what was done to the customers of a
-batch. docs/evidence.md has their format, and how to verify one without Drover.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:   "evidence PLAN",
+		Short: "Write the signed evidence of what was done to each batch",
+		Long: `Writes a signed bundle for each batch, PLAN-BATCH-evidence.jsonl: who approved
+it, each Move with its steps and tokens, what was compared, what was judged, and
+which software did it. A main worker signs it with the plan's evidence.key. Of a
+batch that has ended this is what was kept in the state bucket, and of any other
+how it stands now. Customers are in it by their ids; by name too, where the plan
+says evidence.names.
+
+docs/evidence.md has the format, and how to verify a bundle without Drover.`,
+		Example: `  drover evidence orders                  # every batch that has started
+  drover evidence orders --batch canary --dir audit
+  drover evidence verify orders-canary-evidence.jsonl --key evidence-public.pem`,
+		Args: asInput(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.connected(cmd.Context(), func(ctx context.Context, c *client.Client) error {
+				ctx, cancel := context.WithTimeout(ctx, limit)
+				defer cancel()
+				return a.evidence(ctx, c, args[0], batch, dir)
+			})
+		},
 	}
+	f := cmd.Flags()
+	f.StringVar(&batch, "batch", "", "only this batch")
+	f.StringVar(&dir, "dir", ".", "folder to write into")
+	f.DurationVar(&limit, "within", 2*time.Minute, "how long the worker may take")
 	cmd.AddCommand(a.evidenceVerifyCommand(), a.evidenceKeyCommand())
 	return cmd
+}
+
+// evidence writes a file for each batch.
+func (a *app) evidence(ctx context.Context, c *client.Client, plan, batch, dir string) error {
+	s, err := c.Migration(ctx, plan)
+	if err != nil {
+		return err
+	}
+	spec, err := c.Spec(ctx, plan)
+	if err != nil {
+		return err
+	}
+	if spec.Evidence == nil {
+		return inputError("give it one and submit it again when it has ended; see docs/evidence.md",
+			"plan %s has no evidence.key, and what is not signed is no evidence", plan)
+	}
+	var names []string
+	for _, b := range s.Batches {
+		if batch == "" || b.Name == batch {
+			names = append(names, b.Name)
+		}
+	}
+	if len(names) == 0 {
+		return &client.Problem{Kind: client.ErrNotFound, Doing: "write the evidence of plan " + plan, Why: fmt.Sprintf("it has no batch %q",
+			batch), Next: "list the batches with `drover status " + plan + "`"}
+	}
+	for _, name := range names {
+		b, err := c.Evidence(ctx, spec, name)
+		if err != nil {
+			return err
+		}
+		file := filepath.Join(dir, plan+"-"+name+"-evidence.jsonl")
+		if err := replaceFile(file, []byte(b.Text)); err != nil {
+			return fmt.Errorf("write the evidence: %w", err)
+		}
+		from := "as it stands now"
+		if b.Kept != "" {
+			from = "as kept in " + b.Kept
+		}
+		if _, err := fmt.Fprintf(a.out, "batch %s, %s: %s\n", name, from, file); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *app) evidenceVerifyCommand() *cobra.Command {

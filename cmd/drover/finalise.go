@@ -116,11 +116,11 @@ func (a *app) showEvidence(ctx context.Context, plan string) error {
 			t.Add(e.name, e.customers, e.aws, e.ended, e.healthy, e.movedBack, e.rows, e.objects)
 			open = append(open, e.without...)
 		}
-		if err := printer.Print(a.out, printer.AsTable, nil, t); err != nil {
+		if err := printer.Print(a.err, printer.AsTable, nil, t); err != nil {
 			return err
 		}
 		if len(open) > 0 {
-			_, err = io.WriteString(a.out, printer.Wrap("", "not over: "+strings.Join(open, ", ")))
+			_, err = io.WriteString(a.err, printer.Wrap("", "not over: "+strings.Join(open, ", ")))
 		}
 		return err
 	})

@@ -71,7 +71,8 @@ func (a *app) watch(ctx context.Context, c *client.Client, plan string, o watchO
 // customers can still go back.
 func over(p migration.MigrationPhase) bool {
 	switch p {
-	case migration.MigrationSoak, migration.MigrationFinalising, migration.MigrationDone, migration.MigrationFailed, migration.MigrationAborted:
+	case migration.MigrationSoak, migration.MigrationFinalising, migration.MigrationDone,
+		migration.MigrationFailed, migration.MigrationAborted:
 		return true
 	default:
 		return false

@@ -20,6 +20,7 @@ import (
 	"github.com/drover-migration/drover/internal/config"
 	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/internal/spelling"
+	"github.com/drover-migration/drover/internal/version"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -66,7 +67,7 @@ of every AWS tool.
 Exit codes:
 ` + strings.TrimRight(exitTable(), "\n"),
 		SilenceErrors: true, SilenceUsage: true,
-		Version: buildVersion(),
+		Version: version.String(),
 		Args:    knownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

@@ -36,7 +36,8 @@ func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
 	if err != nil {
 		return err
 	}
-	return obey(ctx, migration.UpdatePause, migration.UpdateResume, migration.UpdateRollback, migration.UpdateAbort)
+	return obey(ctx, migration.UpdatePause, migration.UpdateResume, migration.UpdateRollback, migration.UpdateAbort,
+		migration.UpdateFinalise)
 }
 
 // standInBatch and standInCustomer answer and take what the product's do.
@@ -343,6 +344,16 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 
 		{args: "abort minimal --reason over --yes", at: plan, hears: heard{"abort", migration.Command{By: "ann", Reason: "over"}},
 			stdout: "plan minimal: abort accepted from ann\n"},
+		{args: "finalise minimal --reason over --with-sign-ups --confirm minimal", at: plan,
+			hears:  heard{"finalise", migration.Command{By: "ann", Reason: "over", SignUps: true}},
+			stdout: "plan minimal: finalise accepted from ann\n", stderr: "MOVED BACK ROWS OBJECTS canary 0 0 0 0 0 0 0"},
+		{args: "finalise minimal --reason over --confirm other", code: exitRefused, stderr: "BATCH CUSTOMERS ON AWS SOAK OVER HEALTHY " +
+			"MOVED BACK ROWS OBJECTS canary 0 0 0 0 0 0 0 error: end the way back of plan minimal for good: not confirmed " +
+			"next: type minimal, or give --confirm minimal"},
+		{args: "finalise minimal --reason over", code: exitInput,
+			stderr: "error: nobody is there to confirm that plan minimal ends its way back next: give --confirm minimal"},
+		{args: "finalise minimal --confirm minimal", code: exitInput,
+			stderr: "error: finalising needs a reason next: say why with --reason"},
 		{args: "abort minimal --reason late", code: exitRefused, stderr: "error: abort plan minimal: not now next: see what may be done " +
 			"now with `drover status minimal`"},
 		{args: "abort nowhere --reason over", code: exitNotFound,

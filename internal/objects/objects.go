@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -44,6 +45,17 @@ var _ Bucket = (*Store)(nil)
 type Store struct {
 	// S3 gives the client of a target; the worker keeps one for each.
 	S3 func(context.Context, migration.Target) (*s3.Client, error)
+}
+
+// Address is where a key below a plan's state store is: s3://BUCKET/PREFIX/KEY.
+func Address(at migration.StateStore, key string) string {
+	return "s3://" + at.Bucket + "/" + path.Join(at.Prefix, key)
+}
+
+// Key is the key below a plan's state store that an Address is of; false: it lies elsewhere.
+func Key(at migration.StateStore, address string) (key string, ok bool) {
+	prefix := Address(at, "x")
+	return strings.CutPrefix(address, strings.TrimSuffix(prefix, "x"))
 }
 
 // Get returns an object's bytes and its ETag, or ErrNotFound.

@@ -36,8 +36,9 @@ type Instances interface {
 type Connector struct {
 	Secrets   Secrets
 	Instances Instances
-	PgDump    string        // path of pg_dump; empty: found, see FindPgDump
-	Former    time.Duration // how long the pair of a former revision of a plan is kept unused; 0: see formerKept
+	PgDump    string          // path of pg_dump; empty: found, see FindPgDump
+	Tracer    pgx.QueryTracer // is told of each statement; nil: nobody
+	Former    time.Duration   // how long the pair of a former revision of a plan is kept unused; 0: see formerKept
 
 	mu     sync.Mutex
 	kept   map[string]*opening
@@ -169,13 +170,14 @@ func (c *Connector) connect(ctx context.Context, plan string, d migration.Datase
 	if seen.Host, seen.Port, err = splitHostPort(d.Postgres.AddressFromTarget); err != nil {
 		return nil, err
 	}
+	trace := func(conf *pgx.ConnConfig) { conf.Tracer = c.Tracer }
 	s, err := Connect(ctx, migration.OnPrem, onprem, seen,
-		func(ctx context.Context) (Address, error) { return c.onPremises(ctx, *d.Postgres) })
+		func(ctx context.Context) (Address, error) { return c.onPremises(ctx, *d.Postgres) }, trace)
 	if err != nil {
 		return nil, err
 	}
 	t, err := Connect(ctx, migration.AWS, aws, aws,
-		func(ctx context.Context) (Address, error) { return c.credentials(ctx, *d.Postgres, target) })
+		func(ctx context.Context) (Address, error) { return c.credentials(ctx, *d.Postgres, target) }, trace)
 	if err != nil {
 		s.Close()
 		return nil, err

@@ -206,6 +206,19 @@ func (f *Freeze) AwaitMark(ctx context.Context, limit time.Duration) (Step, erro
 	return f.pair.Side(to).awaitMark(ctx, f.on[to], id, f.Try, limit)
 }
 
+// Version is that of a side's server, as it said when the connection was made; "": no connection is
+// held.
+func (f *Freeze) Version(side migration.Side) string {
+	switch c := f.on[side].(type) {
+	case *pgxpool.Conn:
+		return c.Conn().PgConn().ParameterStatus("server_version")
+	case *pgx.Conn:
+		return c.PgConn().ParameterStatus("server_version")
+	default:
+		return ""
+	}
+}
+
 // Drained is what Drain found.
 type Drained struct {
 	Verification

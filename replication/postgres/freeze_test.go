@@ -26,6 +26,7 @@ func TestAFreezeOnHeldConnectionsMovesThereAndBack(t *testing.T) {
 	r.Rows(3)
 	r.Prepare(3)
 	r.Synced()
+	sums := map[string]bool{}
 	for n, from := range []migration.Side{s, d, s} {
 		f, err := r.Pair.HoldFreeze(t.Context(), attempt(from, pairtest.Try(int64(n+1), 1)))
 		require.NoError(t, err)
@@ -47,6 +48,11 @@ func TestAFreezeOnHeldConnectionsMovesThereAndBack(t *testing.T) {
 		require.Empty(t, found.Differences)
 		require.Greater(t, found.Rows, int64(200))
 		require.Positive(t, found.Mark)
+		require.Len(t, found.Sum, 64)
+		sums[found.Sum] = true
+		for _, side := range []migration.Side{migration.OnPrem, migration.AWS} {
+			require.Regexp(t, `^1\d\.\d`, f.Version(side))
+		}
 		require.Equal(t, migration.WordSealed, r.Word(f.Seal(t.Context())))
 		require.Equal(t, migration.WordOpen, r.Word(f.Open(t.Context())))
 		stands, err = f.Standing(t.Context())
@@ -60,6 +66,7 @@ func TestAFreezeOnHeldConnectionsMovesThereAndBack(t *testing.T) {
 	}
 	require.Positive(t, r.Pair.Recent(), "a later prediction knows how long they took")
 	r.Sound()
+	require.Len(t, sums, 1, "the same rows have the same sum, whichever side is home")
 }
 
 func TestADrainNamesWhatDiffersAndTheMarkThatDidNotCome(t *testing.T) {

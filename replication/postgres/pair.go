@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/drover-migration/drover/migration"
@@ -22,7 +23,8 @@ type Pair struct {
 
 	NewCustomers migration.Side // where newcomers write; "": on premises
 
-	PgDump string // path of pg_dump; "": found
+	PgDump string           // path of pg_dump; "": found
+	Here   func() time.Time // the worker's clock; nil: time.Now
 
 	turn *Turn // of all pairs of a process
 
@@ -60,9 +62,9 @@ const (
 // their way: one each before and after its freeze, as far as there are, and the lane.
 func Connections(moving int) int { return min(moving, poolConns) + laneConns }
 
-// settings are pinned on every connection: two servers must print a row alike for its hash to be
+// pinned is set on every connection: two servers must print a row alike for its hash to be
 // alike, no statement may hang, and what was answered must outlive a crash.
-var settings = map[string]string{
+var pinned = map[string]string{
 	"application_name": "drover", "search_path": "pg_catalog",
 	"TimeZone": "UTC", "DateStyle": "ISO, MDY", "IntervalStyle": "postgres", "bytea_output": "hex", "extra_float_digits": "1",
 	"statement_timeout": "30s", "idle_in_transaction_session_timeout": "60s", "lock_timeout": "5s", "synchronous_commit": "on",
@@ -71,18 +73,23 @@ var settings = map[string]string{
 
 // Connect opens a side's pool and proves it by connecting. The other server reaches this one at
 // peer. Every connection is made with the user and password that renew gives then, so that a secret
-// may be rotated, or with the last that were known where it fails or is nil.
-func Connect(ctx context.Context, side migration.Side, here, peer Address, renew func(context.Context) (Address, error)) (*Server, error) {
+// may be rotated, or with the last that were known where it fails or is nil. Settings change what
+// every connection is made with.
+func Connect(ctx context.Context, side migration.Side, here, peer Address, renew func(context.Context) (Address, error),
+	settings ...func(*pgx.ConnConfig)) (*Server, error) {
 	s := &Server{Side: side, own: here, peer: peer, renew: renew}
 	c, err := pgxpool.ParseConfig(here.dsn())
 	if err != nil {
 		// The error would quote the connection string.
 		return nil, fmt.Errorf("connect to the database %s: the address %s cannot be used", s.Where(), here)
 	}
-	for k, v := range settings {
+	for k, v := range pinned {
 		c.ConnConfig.RuntimeParams[k] = v
 	}
 	c.ConnConfig.ConnectTimeout = 10 * time.Second
+	for _, set := range settings {
+		set(c.ConnConfig)
+	}
 	c.BeforeConnect = s.logIn
 	c.MaxConnLifetime, c.MaxConnIdleTime = 12*time.Hour, time.Hour
 	for _, pool := range []struct {

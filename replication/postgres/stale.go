@@ -20,6 +20,7 @@ type Watch struct {
 	Both   []BothOpen  // tenants that both sides take writes of, and no rule says which side is stale
 	Stale  []StaleSide // sides that a look has ever closed because they had forgotten a seal
 	Drift  []string    // publications that do not say what the truth says
+	Clocks []string    // servers whose clocks differ from the worker's
 }
 
 // BothOpen is a tenant whose writes both sides take.
@@ -39,9 +40,10 @@ type StaleSide struct {
 }
 
 // Watch holds both databases against the invariants, once for every tenant of the dataset, with one
-// query a side. Where both sides are open for a tenant and the turn of the directions says which
-// one opened later, it closes the other at once and names what was written there: closing is always
-// safe. Then it writes down how far both servers have come. Run twice, it finds nothing more to do.
+// query a side, and their clocks against the worker's. Where both sides are open for a tenant and
+// the turn of the directions says which one opened later, it closes the other at once and names
+// what was written there: closing is always safe. Then it writes down how far both servers have
+// come. Run twice, it finds nothing more to do.
 func (p *Pair) Watch(ctx context.Context) (Watch, error) {
 	var w Watch
 	onprem, aws, err := p.witnesses(ctx)
@@ -73,6 +75,9 @@ func (p *Pair) Watch(ctx context.Context) (Watch, error) {
 			return w, err
 		}
 		w.Drift = append(w.Drift, drift...)
+	}
+	if w.Clocks, err = p.clocks(ctx); err != nil {
+		return w, err
 	}
 	if len(w.Doubts) == 0 {
 		err = p.remember(ctx, onprem, aws)

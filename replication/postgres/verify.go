@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -17,6 +19,7 @@ type Verification struct {
 	Rows        int64
 	Tables      int
 	Differences []string // by table; none: both sides are alike
+	Sum         string   // SHA-256, hex, over the tables in order with count and hash of their rows on premises
 	Took        time.Duration
 }
 
@@ -76,10 +79,11 @@ func (p *Pair) Verify(ctx context.Context, tenant int64) (Verification, error) {
 
 // compare holds the sides' contents against each other.
 func compare(tables []Table, found map[migration.Side][]content) Verification {
-	v := Verification{Tables: len(tables)}
+	v, sum := Verification{Tables: len(tables)}, sha256.New()
 	for i, t := range tables {
 		onprem, aws := found[migration.OnPrem][i], found[migration.AWS][i]
 		v.Rows += onprem.rows
+		_, _ = fmt.Fprintf(sum, "%s %d %s\n", t, onprem.rows, onprem.hash)
 		switch {
 		case onprem.rows != aws.rows:
 			v.Differences = append(v.Differences, fmt.Sprintf("table %s: %d rows on premises, %d on AWS", t, onprem.rows, aws.rows))
@@ -87,6 +91,7 @@ func compare(tables []Table, found map[migration.Side][]content) Verification {
 			v.Differences = append(v.Differences, fmt.Sprintf("table %s: %d rows on each side, with different content", t, onprem.rows))
 		}
 	}
+	v.Sum = hex.EncodeToString(sum.Sum(nil))
 	return v
 }
 

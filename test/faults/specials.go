@@ -148,8 +148,9 @@ func without(in []elbtypes.RuleCondition, host string) (out []elbtypes.RuleCondi
 }
 
 // blindWorker has no name resolved any more for the worker, which then reaches no load balancer,
-// while a customer bakes. Nothing is wrong with the customer: it stays. A failure is answered at
-// once, so that the bake has time for as many as would take a customer home.
+// while a customer bakes. Nothing is wrong with the customer: it stays in its bake, its batch says
+// why nobody else goes, and both go on by themselves. A failure is answered at once, so that the
+// bake has time for as many as would take a customer home.
 func blindWorker(p *play) error {
 	t := p.set(&trap{
 		activity: func(e gate.Event) bool {
@@ -163,16 +164,38 @@ func blindWorker(p *play) error {
 	if err := p.sent(t); err != nil {
 		return err
 	}
-	p.pause(outage)
+	const says = "this worker reaches nothing"
+	bakesOn := func(s migration.CustomerStatus) bool {
+		return s.Phase == migration.CustomerBaking && strings.Contains(s.Reason, says)
+	}
+	s, said := p.await(p.ctx, p.customer.ID, outage, bakesOn)
+	if said {
+		p.note = s.Reason
+		waits := func() bool {
+			b, err := p.client.Batch(p.ctx, p.Shape.Name, s.Batch)
+			return err == nil && b.WaitingFor == migration.WaitHealth && strings.Contains(b.Reason, says)
+		}
+		if !eventually(p.ctx, outage, waits) {
+			return fmt.Errorf("batch %s does not say why nobody else goes", s.Batch)
+		}
+		p.pause(outage) // it bakes on, however long that lasts
+	}
 	p.Doors.Names.Failing.Store(false)
 	if err := p.settle(migration.AWS); err != nil {
 		return err
 	}
 	after, err := p.client.Customer(p.ctx, p.Shape.Name, p.customer.ID)
-	if err == nil && len(after.RollbackMS) > len(before.RollbackMS) {
-		err = fmt.Errorf("customer %s was taken home although nothing was wrong with it", p.customer.ID)
+	switch {
+	case err != nil:
+		return err
+	case len(after.RollbackMS) > len(before.RollbackMS):
+		return fmt.Errorf("customer %s was taken home although nothing was wrong with it", p.customer.ID)
+	case !said:
+		return fmt.Errorf("customer %s does not say in its bake that it cannot be judged: %s: %s", p.customer.ID, s.Phase, s.Reason)
+	case p.resolved != "":
+		return fmt.Errorf("customer %s did not go on by itself: %s", p.customer.ID, p.resolved)
 	}
-	return err
+	return nil
 }
 
 // lateFile holds the first object that a pass writes for a new file until the customer lives on AWS

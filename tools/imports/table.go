@@ -43,6 +43,7 @@ var house = []room{
 	{at: "activities/health", ours: "migration health internal = routes", others: insideTemporal, why: adapter},
 	{at: "activities/state", ours: "migration internal", others: insideTemporal, why: adapter},
 	{at: "activities/roll", ours: "migration internal", others: insideTemporal, why: adapter},
+	{at: "activities/evidence", ours: "migration evidence internal", others: insideTemporal, why: adapter},
 	{at: "activities/notify", ours: "migration notify internal", others: insideTemporal, why: adapter},
 
 	{at: "workflows", ours: "migration activities",
@@ -51,7 +52,7 @@ var house = []room{
 			"activities"},
 	{at: "client", ours: "migration internal", others: "github.com/aws github.com/vmware", why: "client knows the nouns and the " +
 		"Temporal client"},
-	{at: "worker", ours: "migration internal vsphere replication compute routes health notify activities workflows client",
+	{at: "worker", ours: "migration internal vsphere replication compute routes health notify evidence activities workflows client",
 		why: "worker joins what is below it, and knows nothing above or beside it"},
 	{at: "web", ours: "migration client internal", others: temporal, why: "web is made over client"},
 	{at: "watch", ours: "migration client web internal", others: temporal, why: "watch shows on a terminal what web/board has read"},

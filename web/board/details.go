@@ -44,7 +44,10 @@ func (f *Follower) Customer(ctx context.Context, c Customer) (migration.Customer
 	d := f.customers.of(c.Status.ID)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if time.Since(d.at) < freshFor && d.err == nil && reflect.DeepEqual(d.summary, c.Status) {
+	f.mu.Lock()
+	hurried := f.hurried
+	f.mu.Unlock()
+	if time.Since(d.at) < freshFor && d.at.After(hurried) && d.err == nil && reflect.DeepEqual(d.summary, c.Status) {
 		return d.status, d.at, nil
 	}
 	if d.err != nil && time.Since(d.tried) < againAfter {

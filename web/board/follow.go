@@ -16,6 +16,7 @@ import (
 
 const (
 	asleepAfter = time.Minute      // without anybody who looks
+	messagesAge = 5 * time.Second  // between two readings of a plan's messages
 	quietBatch  = 30 * time.Second // between two readings of a batch in which nothing seems to happen
 	roundLimit  = 20 * time.Second // for one reading of a whole migration
 	atOnce      = 4                // queries of one reading
@@ -30,11 +31,13 @@ type Follower struct {
 	mu       sync.Mutex
 	last     *Snapshot
 	looked   time.Time // when somebody looked last
+	hurried  time.Time // when something was done last that changes what is shown
 	watchers map[chan struct{}]bool
 
 	// Only the reader touches these.
 	before reading
 	asked  map[string]time.Time // when each batch was asked for its customers last
+	posted time.Time            // when the messages were read last
 
 	customers details
 }
@@ -53,6 +56,7 @@ func (f *Follower) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-f.now:
+			f.posted = time.Time{}
 		case <-tick.C:
 			if f.asleep() {
 				continue
@@ -121,6 +125,9 @@ func (f *Follower) Watch() (changed <-chan struct{}, stop func()) {
 
 // Hurry asks for a reading now: something was done that changes what is shown.
 func (f *Follower) Hurry() {
+	f.mu.Lock()
+	f.hurried = time.Now()
+	f.mu.Unlock()
 	select {
 	case f.now <- struct{}{}:
 	default: // one is asked for already
@@ -191,7 +198,25 @@ func (f *Follower) read(ctx context.Context) (r reading, server bool, err error)
 	if r.full == nil {
 		r.full = map[string]migration.BatchStatus{}
 	}
+	f.readMessages(ctx, &r)
 	return r, true, f.readBatches(ctx, &r)
+}
+
+// readMessages reads what waits for somebody and what cannot be delivered, of a plan that sends
+// messages. Without them the page shows less; it is no reason to show nothing.
+func (f *Follower) readMessages(ctx context.Context, r *reading) {
+	if r.spec == nil || r.spec.Notify == nil {
+		return
+	}
+	if r.messages = f.before.messages; r.at.Sub(f.posted) < messagesAge {
+		return
+	}
+	f.posted = r.at
+	m, err := f.hub.source.Messages(ctx, f.plan, "")
+	if err != nil {
+		m = migration.MessagesStatus{Phase: migration.OutboxUnread}
+	}
+	r.messages = &m
 }
 
 func (f *Follower) readBatches(ctx context.Context, r *reading) error {
@@ -246,5 +271,5 @@ func (f *Follower) summary(name string) migration.BatchStatus {
 // same says whether two readings show the same.
 func (r reading) same(o reading) bool {
 	return r.execution == o.execution && (r.spec == nil) == (o.spec == nil) && reflect.DeepEqual(r.status, o.status) &&
-		reflect.DeepEqual(r.full, o.full)
+		reflect.DeepEqual(r.full, o.full) && reflect.DeepEqual(r.messages, o.messages)
 }

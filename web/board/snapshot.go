@@ -19,6 +19,7 @@ type Snapshot struct {
 	Spec      *migration.Spec           // the compiled plan; nil: not known
 	Batches   []Batch                   // in the plan's order
 	Customers []Customer                // in the order in which they are told to go
+	Messages  *migration.MessagesStatus // nil: the plan sends none
 
 	// Choices are what the customers can be filtered by.
 	Choices Choices
@@ -108,11 +109,12 @@ type reading struct {
 	status    migration.MigrationStatus
 	spec      *migration.Spec
 	full      map[string]migration.BatchStatus // batches that have started, with their customers
+	messages  *migration.MessagesStatus        // of the whole plan; nil: it sends none
 }
 
 // snapshot puts a reading together with the plan.
 func (r reading) snapshot(version uint64) *Snapshot {
-	s := &Snapshot{Version: version, At: r.at, Execution: r.execution, Status: r.status, Spec: r.spec,
+	s := &Snapshot{Version: version, At: r.at, Execution: r.execution, Status: r.status, Spec: r.spec, Messages: r.messages,
 		byID: map[string]int{}, names: map[string]int{}}
 	if !s.GoesOn() { // nothing that it offered would be taken
 		s.Status.MayDo = nil

@@ -15,4 +15,5 @@ type Source interface {
 	Migration(ctx context.Context, plan string) (migration.MigrationStatus, error)
 	Batch(ctx context.Context, plan, batch string) (migration.BatchStatus, error)
 	Customer(ctx context.Context, plan, id string) (migration.CustomerStatus, error)
+	Messages(ctx context.Context, plan, customer string) (migration.MessagesStatus, error)
 }

@@ -15,6 +15,72 @@ type Wait struct {
 	State    State  // of the customers that wait
 	Customer string // the customer about whom somebody asks
 	Paused   bool   // the migration waits to be resumed
+	Messages bool   // messages that cannot be delivered
+	Ask      string // id of what messages ask for, where nobody looks after it yet
+}
+
+// ask is what messages ask for of a batch, or of the migration; the zero Ask: nothing.
+func (s *Snapshot) ask(kind migration.NoticeKind, batch string) (a migration.Ask) {
+	if s.Messages != nil {
+		for _, x := range s.Messages.Asks {
+			if x.Kind == kind && x.Batch == batch {
+				return x
+			}
+		}
+	}
+	return a
+}
+
+// about adds to what waits who looks after it.
+func (w Wait) about(a migration.Ask, k Clock) Wait {
+	if a.ID == "" {
+		return w
+	}
+	if a.Taken == nil {
+		w.Ask = a.ID
+	}
+	w.Text += " " + AskWords(a, k)
+	return w
+}
+
+// AskWords says who has been told of what waits for somebody, and who looks after it.
+func AskWords(a migration.Ask, k Clock) string {
+	switch {
+	case a.Taken != nil:
+		return fmt.Sprintf("%s looks after it since %s.", a.Taken.By, k.At(a.Taken.At))
+	case len(a.Told) == 0:
+		return "Nobody has the message yet."
+	case len(a.Next) > 0:
+		return fmt.Sprintf("Told: %s; next, %s: %s.", strings.Join(a.Told, ", "), k.At(a.NextAt), strings.Join(a.Next, ", "))
+	}
+	return "Told: " + strings.Join(a.Told, ", ") + "."
+}
+
+// unheeded is how many held customers nobody looks after, of whom messages tell.
+func (s *Snapshot) unheeded() (n int) {
+	if s.Messages != nil {
+		for _, a := range s.Messages.Asks {
+			if a.Kind == migration.NoticeHeld && a.Taken == nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// undelivered is what keeps messages from their receivers; "": nothing.
+func (s *Snapshot) undelivered() string {
+	if s.Messages == nil || s.Messages.Fails == 0 {
+		return ""
+	}
+	last := s.Messages.Pending[0]
+	for _, d := range s.Messages.Pending {
+		if d.FailedAt.After(last.FailedAt) {
+			last = d
+		}
+	}
+	return fmt.Sprintf("%d messages cannot be delivered, and are tried again; the last, to %s: %s.", s.Messages.Fails, last.Contact,
+		strings.TrimRight(last.Failure, ". "))
 }
 
 // Waits is what waits for a person, the most urgent first.
@@ -24,7 +90,7 @@ func (s *Snapshot) Waits(k Clock) (out []Wait) {
 		if reason == "" {
 			reason = "no reason was given"
 		}
-		out = append(out, Wait{Text: "The migration is paused: " + reason + ".", Paused: true})
+		out = append(out, Wait{Text: "The migration is paused: " + reason + ".", Paused: true}.about(s.ask(migration.NoticePaused, ""), k))
 	}
 	deferred := 0
 	for _, c := range s.Customers {
@@ -37,12 +103,20 @@ func (s *Snapshot) Waits(k Clock) (out []Wait) {
 		}
 	}
 	if n := s.Count()[Held] - deferred; n > 0 {
-		out = append(out, Wait{Text: fmt.Sprintf("%d held: a person decides.", n), State: Held})
+		w := Wait{Text: fmt.Sprintf("%d held: a person decides.", n), State: Held}
+		if open := s.unheeded(); open > 0 {
+			w.Text += fmt.Sprintf(" Nobody looks after %d of them yet.", open)
+		}
+		out = append(out, w)
 	}
 	for _, b := range s.Batches {
 		if gate, turn := s.Gate(b, k); turn == TurnPerson && b.WaitingFor == migration.WaitApproval {
-			out = append(out, Wait{Text: "Batch " + b.Name + ": " + strings.ToLower(gate[:1]) + gate[1:], Batch: b.Name})
+			w := Wait{Text: "Batch " + b.Name + ": " + strings.ToLower(gate[:1]) + gate[1:], Batch: b.Name}
+			out = append(out, w.about(s.ask(migration.NoticeBatchWaits, b.Name), k))
 		}
+	}
+	if words := s.undelivered(); words != "" {
+		out = append(out, Wait{Text: words, Messages: true})
 	}
 	return out
 }

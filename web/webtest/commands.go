@@ -67,6 +67,21 @@ func (m *World) Retry(_ context.Context, at client.Aim, cmd migration.Command) (
 	return m.command(migration.UpdateRetry, at, cmd)
 }
 
+// Ack implements web.Commands.
+func (m *World) Ack(_ context.Context, plan, message string, cmd migration.Command) (migration.Accepted, error) {
+	cmd.Message = message
+	return m.take(migration.UpdateAck, client.Aim{Plan: plan, Message: message}, cmd, func() []string {
+		for _, s := range m.past {
+			for _, a := range s.Asks {
+				if a.ID == message && a.Taken == nil {
+					return []string{migration.UpdateAck}
+				}
+			}
+		}
+		return nil
+	})
+}
+
 // Note implements web.Commands.
 func (m *World) Note(_ context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
 	return m.command(migration.UpdateNote, client.Aim{Plan: plan, Customer: customer}, cmd)

@@ -29,6 +29,7 @@ type World struct {
 	down      error
 	mute      bool // the workers do not answer
 	sent      []Sent
+	past      map[string]*migration.MessagesStatus // by customer
 }
 
 // Sent is a command as it arrived.
@@ -236,7 +237,7 @@ func (m *World) Batch(_ context.Context, plan, name string) (migration.BatchStat
 		}
 		for _, id := range m.spec.Batches[i].Customers {
 			c := m.customers[id]
-			c.Timeline, c.Notes = nil, nil
+			c.Timeline, c.Notes, c.Messages = nil, nil, nil
 			b.Customers = append(b.Customers, c)
 		}
 		return b, nil
@@ -256,6 +257,45 @@ func (m *World) Customer(_ context.Context, plan, id string) (migration.Customer
 		return c, &client.Problem{Kind: client.ErrNotFound, Doing: "read customer " + id, Why: "there is none"}
 	}
 	return c, nil
+}
+
+// Notify has the plan send messages to these contacts.
+func (m *World) Notify(contacts ...migration.Contact) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.spec.Notify = &migration.Notify{Contacts: contacts}
+}
+
+// SetMessages says what became of the messages of a customer; "": of what is not a customer's.
+func (m *World) SetMessages(customer string, s migration.MessagesStatus) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.past == nil {
+		m.past = map[string]*migration.MessagesStatus{}
+	}
+	m.past[customer] = &s
+	if c, ok := m.customers[customer]; ok {
+		c.Messages = &s
+		m.customers[customer] = c
+	}
+}
+
+// Messages implements board.Source.
+func (m *World) Messages(_ context.Context, plan, customer string) (migration.MessagesStatus, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.ask(plan); err != nil {
+		return migration.MessagesStatus{}, err
+	}
+	out := migration.MessagesStatus{Phase: migration.OutboxOpen}
+	for _, id := range slices.Sorted(maps.Keys(m.past)) {
+		if s := m.past[id]; customer == "" || customer == id {
+			out.Asks = append(out.Asks, s.Asks...)
+			out.Pending, out.Past = append(out.Pending, s.Pending...), append(out.Past, s.Past...)
+			out.Waiting, out.Fails = out.Waiting+s.Waiting, out.Fails+s.Fails
+		}
+	}
+	return out, nil
 }
 
 // Sent gives the commands that arrived.

@@ -70,6 +70,7 @@ type State struct {
 	Outbox    int64                  `json:"outbox,omitempty"`    // when the outbox was started that has heard of what waits
 	Looked    time.Time              `json:"looked,omitzero"`     // when the last look at those that soak began
 	Blind     string                 `json:"blind,omitempty"`     // why nobody that soaks can be judged
+	Kept      string                 `json:"kept,omitempty"`      // where its signed evidence is
 	Aside     []string               `json:"aside,omitempty"`     // who moves, as the passes over files were told
 	AsideTold bool                   `json:"asideTold"`           // they know: what an earlier run of the batch had told them does not hold
 }
@@ -94,6 +95,7 @@ type batch struct {
 	tenants   state.BatchTenants
 	by        map[string]*member // Members by id
 	looking   bool               // at those that soak
+	ended     bool               // nothing more happens to anybody
 	retry     *mail.Wish
 	abort     *mail.Wish
 	dismissed *mail.Wish // the migration ends before the turn of this batch
@@ -204,6 +206,9 @@ func (b *batch) run(ctx workflow.Context) error {
 		if !b.Begun {
 			b.gather(ctx)
 		} else if over, err := b.goOn(ctx); over || err != nil {
+			if err == nil {
+				b.keepEvidence(ctx)
+			}
 			b.Post.Finish(ctx)
 			return err
 		}
@@ -302,7 +307,7 @@ func (b *batch) gateWaits(ctx workflow.Context) migration.Waiting {
 	switch w := b.in.Batch.Window; {
 	case b.Paused != nil:
 		return migration.WaitResume
-	case b.Blind != "":
+	case b.unseeing() != "":
 		return migration.WaitHealth
 	case len(b.Approvals) < b.in.Batch.Approvals:
 		return migration.WaitApproval
@@ -355,8 +360,8 @@ func (b *batch) gateReason() string {
 	switch {
 	case b.Paused != nil:
 		return b.Paused.Reason
-	case b.Blind != "":
-		return b.Blind
+	case b.unseeing() != "":
+		return b.unseeing()
 	case len(b.Approvals) < b.in.Batch.Approvals:
 		return fmt.Sprintf("%d of %d approvals", len(b.Approvals), b.in.Batch.Approvals)
 	}
@@ -433,8 +438,9 @@ func (b *batch) cutOver(ctx workflow.Context) {
 			most = min(most, max(opens.Sub(workflow.Now(ctx)), time.Second))
 		}
 		b.Set(ctx, migration.BatchCuttingOver, waits, why)
+		unseeing := b.unseeing()
 		work.AwaitFor(ctx, most, "until the window closes, or a blackout ends", func() bool {
-			return b.mayAdmit(ctx) || b.tally().settled() || b.called(ctx) || b.admits(ctx) != b.Waiting
+			return b.mayAdmit(ctx) || b.tally().settled() || b.called(ctx) || b.admits(ctx) != b.Waiting || b.unseeing() != unseeing
 		})
 		if b.called(ctx) || ctx.Err() != nil {
 			b.leave(ctx)
@@ -640,12 +646,15 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 	if m == nil || !r.Order.Newer(m.Order) {
 		return
 	}
-	was, first := m.Status, !m.heard()
+	was, blind, first := m.Status, m.blind(), !m.heard()
 	m.Order, m.Status = r.Order, r.Status
 	if r.Soak == nil || m.Soak == nil || *m.Soak != *r.Soak {
 		m.Soak, m.Noted = r.Soak, false
 	}
 	b.noticed(ctx, m, was, first)
+	if b.Phase == migration.BatchDone && m.blind() != blind {
+		b.Set(ctx, b.Phase, b.doneWaits(), b.summary())
+	}
 	if m.Status.Home == migration.OnPrem && b.Phase != migration.BatchTakingBack {
 		m.Recalled = nil
 	}
@@ -680,7 +689,7 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 func (b *batch) takeBackAll(w mail.Wish) { b.TakeBack, b.retry = &w, nil }
 
 func (b *batch) approve(ctx workflow.Context, k migration.Command) {
-	b.Approvals = append(b.Approvals, migration.Event{At: workflow.Now(ctx), What: "approved", By: k.By, Why: k.Reason})
+	b.Approvals = append(b.Approvals, migration.Event{At: workflow.Now(ctx), What: "approved", By: k.By, Why: k.Reason, Command: &k})
 }
 
 // changed has the migration told: at once of a new phase, and of everything else within

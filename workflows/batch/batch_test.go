@@ -2,6 +2,7 @@ package batch
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/drover-migration/drover/activities/evidence"
 	"github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/roll"
@@ -45,8 +47,9 @@ type herd struct {
 	stands    map[string]migration.Side // where the data says that a customer is homed, if not on AWS
 	deferred  map[string]time.Duration  // how long a lead has accepted that it does not move
 	blackouts map[string][]migration.Span
-	unrouted  map[string]string // what is wrong with a route
-	blind     string            // why the worker reaches nothing
+	unrouted  map[string]string        // what is wrong with a route
+	blind     string                   // why the worker reaches nothing
+	unseen    map[string]time.Duration // how long nobody can judge a customer that bakes
 	mu        sync.Mutex
 	looks     [][]health.Soaking
 	told      int             // of looks
@@ -73,6 +76,9 @@ type herd struct {
 	reports   []mail.BatchReport
 	commands  int
 	finalSays migration.BatchStatus
+	signs     bool // evidence of the batch is kept
+	refused   error
+	kept      []evidence.KeepRequest
 	tells     []migration.NoticeKind // what some rule of the plan names
 	news      []mail.News            // what the outbox has heard
 }
@@ -151,7 +157,22 @@ func (s *shop) LoadPlan(migration.SpecRef) (state.Plan, error) {
 		d = append(d, migration.Dataset{Name: "attachments", Files: &migration.Files{Site: "dc1", FencedBy: "orders"}})
 	}
 	return state.Plan{Datasets: d,
-		Policy: migration.Policy{MaxLag: migration.Duration(5 * time.Second), BackConcurrency: s.h.backSlots}, Told: s.h.tells}, nil
+		Policy:   migration.Policy{MaxLag: migration.Duration(5 * time.Second), BackConcurrency: s.h.backSlots},
+		Evidence: s.h.signs, Told: s.h.tells}, nil
+}
+
+// KeepEvidence loses its first answer: it is asked twice.
+func (s *shop) KeepEvidence(req evidence.KeepRequest) (evidence.KeepResult, error) {
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	s.h.kept = append(s.h.kept, req)
+	switch {
+	case s.h.refused != nil:
+		return evidence.KeepResult{}, s.h.refused
+	case len(s.h.kept) == 1:
+		return evidence.KeepResult{}, errors.New("connection reset by peer")
+	}
+	return evidence.KeepResult{At: "s3://state/wave.jsonl"}, nil
 }
 
 // LoadTenants has the nth customer be tenant n.
@@ -332,6 +353,13 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 			h.count(-1, 0)
 			homed(migration.AWS)
 			set(migration.CustomerBaking)
+			if d := h.unseen[in.ID]; d > 0 {
+				c.Verdict = &migration.Verdict{Outcome: migration.Inconclusive, Blind: "this worker reaches nothing"}
+				report()
+				_ = workflow.Sleep(ctx, d)
+				c.Verdict = nil
+				report()
+			}
 			work.AwaitFor(ctx, bakeTime, "", func() bool { return back || abort || h.ill[in.ID] })
 		}
 		h.count(0, -1)

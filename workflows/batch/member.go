@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -70,6 +71,14 @@ func (m *member) moving() bool { return m.is(migration.CustomerMoving, migration
 
 func (m *member) soaking() bool { return m.is(migration.CustomerSoaking) }
 
+// blind is why the customer, which bakes, cannot be judged; "": it can.
+func (m *member) blind() string {
+	if v := m.Status.Verdict; m.is(migration.CustomerBaking) && v != nil && v.Blind != "" {
+		return m.Status.ID + " bakes and cannot be judged: " + v.Blind
+	}
+	return ""
+}
+
 // over says that the customer will never do anything again.
 func (m *member) over() bool { return m.is(migration.CustomerFinished, migration.CustomerAborted) }
 
@@ -134,6 +143,8 @@ type tally struct {
 	gone     int // must come back when the batch does
 	stayed   int // have finished on AWS: nobody takes them back any more
 	open     int // have not ended
+	// blind is why one that bakes cannot be judged; "": all can. Nobody else goes meanwhile.
+	blind string
 }
 
 func (b *batch) tally() (t tally) {
@@ -168,6 +179,7 @@ func (b *batch) tally() (t tally) {
 			t.Moving++
 		case m.is(migration.CustomerBaking):
 			t.Baking++
+			t.blind = cmp.Or(t.blind, m.blind())
 		case m.is(migration.CustomerSoaking, migration.CustomerFinished):
 			t.OnAWS++
 		default:

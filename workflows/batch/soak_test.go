@@ -119,6 +119,27 @@ func TestABlindLookCountsAgainstNobody(t *testing.T) {
 	require.Zero(t, h.most.back)
 }
 
+// Nor is it one while a customer bakes: the batch waits, says so, and goes on by itself.
+func TestABatchSendsNobodyOutWhileOneThatBakesCannotBeJudged(t *testing.T) {
+	h := newHerd(t, 3)
+	h.batch.Concurrency = 1
+	h.unseen = map[string]time.Duration{"c0": 30 * time.Minute}
+	h.at(20*time.Minute, func() {
+		s := h.says()
+		require.Equal(t, []string{"c0"}, h.went, "nobody else goes meanwhile")
+		require.Equal(t, migration.BatchCuttingOver, s.Phase)
+		require.Equal(t, migration.WaitHealth, s.WaitingFor)
+		require.Contains(t, s.Reason, "c0 bakes and cannot be judged: this worker reaches nothing")
+	})
+	h.at(40*time.Minute, func() {
+		require.Equal(t, []string{"c0", "c1", "c2"}, h.went)
+		require.NotContains(t, h.says().Reason, "cannot be judged")
+	})
+	h.run()
+	require.Zero(t, h.most.back)
+	require.Zero(t, h.reports[len(h.reports)-1].Incidents, "it counts against nobody")
+}
+
 func TestACustomerIsToldOnceWhatIsWrongWithItsRouteAndOnceThatItIsRight(t *testing.T) {
 	h := soakers(t, 2)
 	h.at(10*time.Minute, func() { h.unrouted["c0"] = "it is sent to onprem" })

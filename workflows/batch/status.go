@@ -13,7 +13,7 @@ func (b *batch) status() migration.BatchStatus {
 	return migration.BatchStatus{
 		Name: b.in.Batch.Name, Phase: cmp.Or(b.Phase, migration.BatchWaiting), WaitingFor: b.Waiting, Reason: b.Reason, Since: b.Since,
 		Approvals: b.Approvals, Needs: b.in.Batch.Approvals, Window: b.in.Batch.Window, Ticket: b.in.Batch.Ticket, Counts: b.counts(),
-		MayDo: b.mayDo(),
+		MayDo: b.mayDo(), Evidence: b.Kept,
 	}
 }
 
@@ -54,8 +54,8 @@ func (b *batch) page(p migration.Page) (migration.BatchStatus, error) {
 func (b *batch) summary() string {
 	n := b.tally()
 	words := fmt.Sprintf("%d on AWS, %d rolled back, %d held", n.OnAWS, n.RolledBack, n.Held)
-	if b.Blind != "" {
-		words += "; " + b.Blind
+	if why := b.unseeing(); why != "" {
+		words += "; " + why
 	}
 	return words
 }
@@ -67,6 +67,9 @@ func (b *batch) mayDo() []string {
 
 // allowed refuses a command that would do nothing or mean something else than the operator thinks.
 func (b *batch) allowed(name string, cmd migration.Command) error {
+	if b.ended {
+		return fmt.Errorf("batch %s has ended: %s does not apply", b.in.Batch.Name, name)
+	}
 	switch name {
 	case migration.UpdateApprove:
 		if len(b.Approvals) >= b.in.Batch.Approvals {

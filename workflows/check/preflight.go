@@ -33,7 +33,8 @@ func Preflight(ctx workflow.Context, ref migration.SpecRef) (Report, error) {
 		return Report{}, err
 	}
 	p := preflight{ref: ref, plan: plan}
-	for _, check := range []func(workflow.Context) ([]migration.Finding, error){p.machines, p.targets, p.databases, p.files, p.routes} {
+	for _, check := range []func(workflow.Context) ([]migration.Finding, error){p.machines, p.targets, p.databases, p.files, p.routes,
+		p.evidence} {
 		found, err := check(ctx)
 		if err != nil {
 			return Report{}, err
@@ -223,4 +224,14 @@ func (p *preflight) routes(ctx workflow.Context) ([]migration.Finding, error) {
 	l := work.Question.In(ctx, "check the routes")
 	err := workflow.ExecuteActivity(l, work.Traffic.CheckRoute, traffic.CheckRouteRequest{Spec: p.ref}).Get(l, &r)
 	return r.Findings, err
+}
+
+// evidence wants a key that can sign: at the end of a batch it would be too late.
+func (p *preflight) evidence(ctx workflow.Context) (found []migration.Finding, err error) {
+	if !p.plan.Evidence {
+		return nil, nil
+	}
+	l := work.Question.In(ctx, "check the key of the evidence")
+	err = workflow.ExecuteActivity(l, work.Evidence.CheckKey, p.ref).Get(l, &found)
+	return found, err
 }

@@ -79,7 +79,7 @@ type customer struct {
 	State
 
 	wasReset bool
-	fresh    bool // where it was reset: it had not been told to go
+	fresh    bool // where it was reset: it had never been told to go
 	known    bool // its batch has said itself what changes next
 	sure     bool // of its home: its data, or a Move that arrived, has said it, and no try has ended otherwise since
 
@@ -249,7 +249,7 @@ var signals = []string{mail.SignalGo, mail.SignalBack, mail.SignalAbort, mail.Si
 func (c *customer) begin(ctx workflow.Context) error {
 	if c.wasReset = c.Deaf; c.wasReset {
 		mail.Redelivered(ctx, signals...)
-		c.fresh = c.in.State == nil && !c.Go
+		c.fresh = c.in.State == nil && !c.Go && c.in.Was.neverWent()
 		c.Deaf, c.Go, c.Orders = false, false, orders{}
 	}
 	if err := work.Question.Ask(ctx, "read the plan's slice of "+c.in.ID, work.State.LoadCustomer,

@@ -134,10 +134,20 @@ func (c *customer) keeper() *home.Keeper {
 }
 
 // settledHome asks the data where the customer is homed, after the repair of what a try left
-// between its steps.
+// between its steps. A reset leaves the Move of before under way, which the customer has forgotten:
+// unless it had never gone, that Move is kept from changing anything first.
 func (c *customer) settledHome(ctx workflow.Context, why string) (migration.HomeRecord, error) {
 	k := c.keeper()
 	defer func() { c.Token = k.Token }()
+	if c.wasReset {
+		rec, err := k.Read(ctx)
+		if err != nil {
+			return rec, err
+		}
+		if c.fresh = c.fresh && rec.Token() == 0; !c.fresh {
+			return k.Disown(ctx, "reset in Temporal: a Move of before may still be under way")
+		}
+	}
 	return k.Settled(ctx, why)
 }
 

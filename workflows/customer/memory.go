@@ -51,6 +51,12 @@ func (c *customer) noted(m memory) migration.Note {
 	return migration.Note{Stay: c.Stay, N: c.Notes, Words: string(words)}
 }
 
+// neverWent says that nothing of an earlier run is remembered, or that the customer had not been
+// told to go in it.
+func (m *memory) neverWent() bool {
+	return m == nil || !m.Told && (m.Phase == migration.CustomerWaiting || m.Phase == migration.CustomerFinding)
+}
+
 // remember writes down where the customer stands, in its own data.
 func (c *customer) remember(ctx workflow.Context) error {
 	if c.Home == migration.NoHome || len(c.slice.Databases) == 0 {

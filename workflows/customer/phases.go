@@ -27,8 +27,15 @@ func (c *customer) wait(ctx workflow.Context) {
 	c.obey(ctx)
 }
 
-// setOut begins the way to AWS.
+// setOut begins the way to AWS. What was judged of it there before stays with the Move that led to
+// it.
 func (c *customer) setOut(ctx workflow.Context) {
+	for i := len(c.Moves) - 1; i >= 0 && c.Verdict != nil; i-- {
+		if c.Moves[i].To == migration.AWS {
+			c.Moves[i].Verdict = c.Verdict
+			break
+		}
+	}
 	c.Go, c.Tries, c.Why, c.Verdict, c.Cause, c.Unrouted, c.Unjudged = false, 0, "", nil, "", "", false
 	c.Deferral = nil
 	c.Set(ctx, migration.CustomerMoving, migration.WaitNothing, "")
@@ -89,6 +96,9 @@ func (c *customer) arrived(ctx workflow.Context) {
 
 // bake watches the customer's health right after the cutover, without a gap.
 func (c *customer) bake(ctx workflow.Context) {
+	if c.Verdict != nil && c.Verdict.Blind != "" && !c.seen(ctx) {
+		return
+	}
 	left := max(c.Ends.Sub(workflow.Now(ctx)), time.Second)
 	if c.baked(ctx, left) {
 		c.Note(ctx, "baked: healthy on AWS", migration.Command{})
@@ -159,27 +169,74 @@ func (c *customer) finish(ctx workflow.Context, noted bool) {
 }
 
 // baked probes until the bake is over. It says whether all is well; otherwise the phase has
-// changed.
+// changed, or nobody could judge.
 func (c *customer) baked(ctx workflow.Context, length time.Duration) bool {
-	watching, cancel := workflow.WithCancel(work.Watch.Lasting(length).In(ctx, "watch the health of "+c.in.ID+" on AWS"))
-	req := health.WatchRequest{Plan: c.in.Spec.Plan, Slice: c.slice, For: migration.Duration(length),
-		Compare: c.Baseline != nil, Baseline: c.Baseline}
+	req := health.WatchRequest{Compare: c.Baseline != nil, Baseline: c.Baseline, Slice: c.slice}
 	if c.Unjudged {
 		req.Slice.Health.Compare = nil
 	}
+	v, ended := c.watch(ctx, req, length)
+	return ended && c.judged(ctx, v)
+}
+
+// watch probes for so long. ended is false where somebody wanted something else, which has been
+// obeyed.
+func (c *customer) watch(ctx workflow.Context, req health.WatchRequest, length time.Duration) (v migration.Verdict, ended bool) {
+	req.Plan, req.For = c.in.Spec.Plan, migration.Duration(length)
+	watching, cancel := workflow.WithCancel(work.Watch.Lasting(length).In(ctx, "watch the health of "+c.in.ID+" on AWS"))
 	f := workflow.ExecuteActivity(watching, work.Health.WatchHealth, req)
 	c.await(ctx, func() bool { return f.IsReady() || c.wanted() })
 	if !f.IsReady() {
 		cancel()
 		workflow.Go(ctx, func(ctx workflow.Context) { c.keepVerdict(ctx, f) })
 		c.obey(ctx)
-		return false
+		return v, false
 	}
-	v := migration.Verdict{At: workflow.Now(ctx)}
+	v.At = workflow.Now(ctx)
 	if err := f.Get(ctx, &v); err != nil {
 		v.Outcome, v.Reason = migration.Inconclusive, "health could not be judged: "+work.Reason(err)
+		v.Blind = work.Reason(err)
 	}
-	return c.judged(ctx, v)
+	return v, true
+}
+
+const (
+	blindPause = 10 * time.Second // between two looks of a worker that reaches nothing
+	blindLook  = 5 * time.Second  // how long one lasts
+)
+
+// blinded keeps the customer in its bake: that the worker which watches it reaches nothing says
+// nothing about the customer. Its batch sends nobody out meanwhile.
+func (c *customer) blinded(ctx workflow.Context) {
+	c.Set(ctx, migration.CustomerBaking, migration.WaitHealth,
+		"its health cannot be judged, and its bake begins anew when it can: "+c.Verdict.Blind)
+}
+
+// seen looks again, after a pause, at a customer that could not be judged. It says whether its bake
+// begins anew.
+func (c *customer) seen(ctx workflow.Context) bool {
+	work.AwaitFor(ctx, blindPause, "before "+c.in.ID+" is looked at again", c.wanted)
+	if ctx.Err() != nil || c.obey(ctx) {
+		return false
+	}
+	req := health.WatchRequest{Slice: c.slice}
+	req.Slice.Health.Compare = nil
+	v, ended := c.watch(ctx, req, blindLook)
+	if !ended {
+		return false
+	}
+	if c.Verdict = &v; v.Blind != "" {
+		c.blinded(ctx)
+		return false
+	}
+	if v.Outcome == migration.Fail {
+		return c.judged(ctx, v)
+	}
+	c.Note(ctx, "can be judged again: its bake begins anew", migration.Command{By: mail.ByDrover})
+	c.Ends = workflow.Now(ctx).Add(c.slice.Batch.Bake.D())
+	c.Set(ctx, migration.CustomerBaking, migration.WaitHealth, "")
+	c.jot(ctx)
+	return true
 }
 
 // keepVerdict keeps what a watch that was cut off had found by then.
@@ -193,7 +250,8 @@ func (c *customer) keepVerdict(ctx workflow.Context, watch workflow.Future) {
 	}
 }
 
-// judged acts on a verdict. Only a pass says that all is well.
+// judged acts on a verdict. Only a pass says that all is well. Where nobody could judge, the bake
+// goes on.
 func (c *customer) judged(ctx workflow.Context, v migration.Verdict) bool {
 	if v.Outcome == migration.Pass && c.Phase == migration.CustomerBaking && c.slice.Health.Compares() &&
 		c.Baseline == nil && !c.Unjudged {
@@ -205,12 +263,15 @@ func (c *customer) judged(ctx workflow.Context, v migration.Verdict) bool {
 	if c.Phase == migration.CustomerBaking { // what a look in a soak finds its batch counts
 		counted(ctx, v)
 	}
-	switch v.Outcome {
-	case migration.Pass:
+	switch {
+	case v.Outcome == migration.Pass:
 		return true
-	case migration.Fail:
+	case v.Outcome == migration.Fail:
 		c.Note(ctx, "unhealthy on AWS: moving back", migration.Command{Reason: v.Reason})
 		c.goHome(ctx, migration.ByVerdict, v.Reason)
+	case v.Blind != "" && c.Phase == migration.CustomerBaking:
+		c.Note(ctx, "cannot be judged", migration.Command{By: mail.ByDrover, Reason: v.Blind})
+		c.blinded(ctx)
 	default:
 		c.Cause = ""
 		c.held(ctx, v.Reason)

@@ -101,8 +101,8 @@ func (m *run) shutDownSources(ctx workflow.Context) {
 		if len(running) == 0 {
 			return
 		}
-		m.Set(ctx, migration.MigrationFinalising, migration.WaitOperator, "machines on premises still run, and are asked again each minute: "+
-			strings.Join(running, "; "))
+		m.Set(ctx, migration.MigrationFinalising, migration.WaitOperator,
+			"machines on premises still run, and are asked again each minute: "+strings.Join(running, "; "))
 		_ = work.Sleep(ctx, sourcesPause, "before machines on premises are asked again")
 	}
 }
@@ -112,10 +112,12 @@ func (m *run) shutDown(ctx workflow.Context, w migration.Workload) error {
 	site := m.plan.Site(w.Site)
 	s := work.Survey.At(ctx, site.Name, "list the VMs of "+w.Name)
 	var list vsphere.ListVMsResult
-	if err := workflow.ExecuteActivity(s, work.VSphere.ListVMs, vsphere.ListVMsRequest{Site: site, Selector: w.VMs}).Get(s, &list); err != nil {
+	if err := workflow.ExecuteActivity(s, work.VSphere.ListVMs, vsphere.ListVMsRequest{Site: site, Selector: w.VMs}).Get(s,
+		&list); err != nil {
 		return err
 	}
-	m.Set(ctx, migration.MigrationFinalising, migration.WaitData, fmt.Sprintf("shuts down the %d VMs of %s on premises", len(list.VMs), w.Name))
+	m.Set(ctx, migration.MigrationFinalising, migration.WaitData,
+		fmt.Sprintf("shuts down the %d VMs of %s on premises", len(list.VMs), w.Name))
 	var asked []workflow.Future
 	for _, vm := range list.VMs {
 		c := work.Shutdown.Lasting(guestPatience).At(ctx, site.Name, "shut down "+vm.Name)

@@ -37,8 +37,9 @@ type premises struct {
 
 func (*premises) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
 	return state.Plan{
-		Batches:   []migration.Batch{{Name: "wave", Customers: []string{"acme"}}},
-		Datasets:  []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}}, {Name: "files", Files: &migration.Files{}}},
+		Batches: []migration.Batch{{Name: "wave", Customers: []string{"acme"}}},
+		Datasets: []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}},
+			{Name: "files", Files: &migration.Files{}}},
 		Workloads: []migration.Workload{{Name: "web", Site: "dc1"}}, Sites: []migration.Site{{Name: "dc1"}},
 	}, nil
 }
@@ -134,16 +135,17 @@ func TestTheWayBackEndsWhenSomebodySaysSoAndNotBefore(t *testing.T) {
 			env.CancelWorkflow() // there is no way back from here
 		},
 	})
-	require.Equal(t, []string{"who is left in orders", "stop replication/shop/orders", "stop replication/shop/files", "shut down web-01",
-		"shut down web-01", "shut down web-01", "end orders"}, p.asked)
+	require.Equal(t, "who is left in orders", p.asked[0])
+	require.ElementsMatch(t, []string{"stop replication/shop/orders", "stop replication/shop/files"}, p.asked[1:3])
+	require.Equal(t, []string{"shut down web-01", "shut down web-01", "shut down web-01", "end orders"}, p.asked[3:])
 	require.ErrorContains(t, *early, "1 customers have not ended their soak on AWS")
 	require.NoError(t, *said)
 	require.ErrorContains(t, *twice, "migration shop is finalising: finalise does not apply")
 }
 
 func TestWhoeverIsLeftOnPremisesKeepsTheWayBackOpen(t *testing.T) {
-	p := &premises{left: []migration.Finding{{Severity: migration.Blocker, Subject: "dataset orders", Reason: "tenants [41] are in no batch of the plan",
-		Remedy: "say --with-sign-ups"}}}
+	p := &premises{left: []migration.Finding{{Severity: migration.Blocker, Subject: "dataset orders",
+		Reason: "tenants [41] are in no batch of the plan", Remedy: "say --with-sign-ups"}}}
 	ends(t, p, map[time.Duration]func(*testsuite.TestWorkflowEnvironment, migration.MigrationStatus){
 		2 * time.Hour: func(env *testsuite.TestWorkflowEnvironment, _ migration.MigrationStatus) {
 			finalise(t, env, migration.Command{RequestID: "one", By: "ann"})

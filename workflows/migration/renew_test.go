@@ -24,8 +24,8 @@ func (*library) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error)
 }
 
 // renewed plays a Migration that has gone on as new while its batch is under way, and that needs a
-// minute to read the plan. Its batch ends after ten, and then it is finalised. What it says after five is
-// noted, and which signal it has sent to whom.
+// minute to read the plan. Its batch ends after ten, and then it is finalised. What it says after
+// five is noted, and which signal it has sent to whom.
 func renewed(t *testing.T, say func(*testsuite.TestWorkflowEnvironment)) (says migration.MigrationStatus, told []string) {
 	t.Helper()
 	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()

@@ -83,7 +83,8 @@ func (m *run) allowed(name string) error {
 		}
 	case migration.UpdateFinalise:
 		if n := m.unended(); running && n > 0 {
-			return fmt.Errorf("%d customers have not ended their soak on AWS: `drover status %s` says whose, and until when", n, m.Spec.Plan)
+			return fmt.Errorf("%d customers have not ended their soak on AWS: `drover status %s` says whose, and until when", n,
+				m.Spec.Plan)
 		}
 		if running && m.over() && m.Paused == nil {
 			return nil

@@ -166,5 +166,17 @@ func (m *move) take(res freeze.Result) {
 	m.result.Rows += res.Rows
 	m.result.Objects += res.Objects
 	m.result.Took = m.result.Took.Add(res.Took)
+	m.result.Checked = append(m.result.Checked, res.Checked...)
+	m.result.Verified, m.result.Sealed = later(m.result.Verified, res.Verified), later(m.result.Sealed, res.Sealed)
+	if res.Drover != "" {
+		m.result.Drover = res.Drover
+	}
 	m.restOpen = res.RestOpen
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }

@@ -53,6 +53,7 @@ func (r *replication) audit(ctx workflow.Context) {
 	}
 	all = append(all, w.Drift...)
 	all = append(all, w.WAL...)
+	all = append(all, w.Clocks...)
 	r.trouble(ctx, strings.Join(all, "; "), len(w.Doubts)+len(w.WAL) > 0)
 }
 

@@ -144,3 +144,16 @@ func TestTooMuchWALStopsEveryMoveAndSaysWhatFollows(t *testing.T) {
 	require.True(t, last.Stop)
 	require.Contains(t, last.Piece.Detail, "going back would lose")
 }
+
+func TestAClockThatIsOffIsSaidAndStopsNobody(t *testing.T) {
+	_, told, pieces := audited(t, func(look int) postgres.WatchResult {
+		if look < 3 {
+			return postgres.WatchResult{}
+		}
+		return postgres.WatchResult{Clocks: []string{"database orders on premises: its server's clock is 5s ahead of that of the worker"}}
+	})
+	last := pieces[len(pieces)-2] // the last says that the replication is done
+	require.False(t, last.Stop)
+	require.Contains(t, last.Piece.Detail, "its server's clock is 5s ahead")
+	require.Empty(t, told)
+}

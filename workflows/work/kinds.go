@@ -42,6 +42,8 @@ var (
 	Question = Here{work{queue: inMain, attempt: time.Minute, retry: patient(30 * time.Second)}}
 	// Launch is a change in AWS that takes minutes: an image, an instance, a service.
 	Launch = Here{work{queue: inMain, attempt: time.Hour, heartbeat: time.Minute, retry: patient(time.Minute), finishes: true}}
+	// Collection reads a batch with all its customers and writes down what they say.
+	Collection = Here{work{queue: inMain, attempt: 10 * time.Minute, heartbeat: time.Minute, retry: patient(time.Minute)}}
 	// Watch probes for as long as Lasting says; a worker that dies is missed within seconds.
 	// One that is cut off says what it has found by then.
 	Watch = Here{work{queue: inWatch, attempt: 5 * time.Minute, heartbeat: heartbeat, retry: patient(5 * time.Second), finishes: true}}
@@ -74,7 +76,7 @@ var (
 	BulkCopy = There{work{queue: migration.SiteQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second, retry: patient(time.Minute),
 		finishes: true}}
 	// Shutdown waits for a guest on premises to shut down, for as long as Lasting says.
-	Shutdown = There{work{queue: migration.SiteQueue, attempt: 10 * time.Minute, heartbeat: time.Minute, retry: patient(time.Minute)}}
+	Shutdown = There{work{queue: migration.SiteQueue, attempt: 10 * time.Minute, heartbeat: 4 * heartbeat, retry: patient(time.Minute)}}
 	// Audit looks at the fences of all customers of a database, on both sides. It may compare the
 	// rows of a customer whose side was stale.
 	Audit = There{work{queue: migration.SiteQueue, attempt: 2 * time.Minute, total: 2 * time.Minute, heartbeat: heartbeat,

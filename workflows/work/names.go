@@ -3,6 +3,7 @@ package work
 import (
 	"github.com/drover-migration/drover/activities/compute"
 	"github.com/drover-migration/drover/activities/disks"
+	"github.com/drover-migration/drover/activities/evidence"
 	"github.com/drover-migration/drover/activities/files"
 	"github.com/drover-migration/drover/activities/freeze"
 	"github.com/drover-migration/drover/activities/health"
@@ -19,6 +20,7 @@ import (
 var (
 	Compute  *compute.Activities
 	Disks    *disks.Activities
+	Evidence *evidence.Activities
 	Files    *files.Activities
 	Freezer  *freeze.Activities
 	Health   *health.Activities

@@ -52,6 +52,7 @@ type workload struct {
 	target migration.Target
 	group  traffic.TargetGroup
 	odd    []string // what somebody should look at, though nothing waits for it
+	copied []migration.Copied
 
 	status.Status[migration.PiecePhase]
 	mail.Box
@@ -217,6 +218,9 @@ func (w *workload) copyDisks(ctx workflow.Context, site migration.Site, vm migra
 	})
 	var images []migration.DiskImage
 	err := workflow.ExecuteChildWorkflow(c, ReplicateVM, VMInput{Spec: w.in.Spec, Site: site, Target: w.target, VM: vm}).Get(c, &images)
+	if err == nil {
+		w.copied = append(w.copied, migration.Copied{VM: vm.Name, UUID: vm.UUID, Disks: images})
+	}
 	return images, err
 }
 
@@ -258,7 +262,7 @@ func (w *workload) hear(ctx workflow.Context, a mail.Ask) {
 
 func (w *workload) report(ctx workflow.Context) {
 	w.Tell(ctx, migration.MigrationID(w.in.Spec.Plan), mail.SignalPiece, mail.PieceReport{
-		Order: w.Stamp(ctx), Piece: migration.PieceStatus{Name: w.in.Workload, Phase: w.Phase, Detail: w.Reason},
+		Order: w.Stamp(ctx), Piece: migration.PieceStatus{Name: w.in.Workload, Phase: w.Phase, Detail: w.Reason, Copied: w.copied},
 	})
 }
 

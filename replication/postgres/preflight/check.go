@@ -15,6 +15,7 @@ var checks = []struct {
 }{
 	{"other-plan", side(otherPlan)},
 	{"version", side(version)},
+	{"clock", side(clock)},
 	{"wal-level", side(walLevel)},
 	{"slots", side(slots)},
 	{"senders", side(senders)},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -26,6 +27,21 @@ func TestCheckFindsNothingInTheOrdersApplication(t *testing.T) {
 	found, err = Check(t.Context(), r.Pair, []int64{1, 2}, Moves{})
 	require.NoError(t, err)
 	require.Empty(t, migration.Blockers(found), "what Drover made is no obstacle")
+}
+
+func TestCheckWarnsOfAClockThatIsOff(t *testing.T) {
+	r := pairtest.New(t)
+	r.Pair.Here = func() time.Time { return time.Now().Add(-time.Minute) }
+	list, err := Check(t.Context(), r.Pair, []int64{1}, Moves{})
+	require.NoError(t, err)
+	list = slices.DeleteFunc(list, func(f migration.Finding) bool { return f.Check != "postgres-clock" })
+	require.Len(t, list, 2)
+	for i, where := range []string{"on premises", "on AWS"} {
+		require.Equal(t, migration.Warning, list[i].Severity)
+		require.Contains(t, list[i].Subject, where)
+		require.Contains(t, list[i].Reason, "1m0s ahead of that of the worker")
+		require.Contains(t, list[i].Remedy, "follow a time server")
+	}
 }
 
 func TestCheckReportsEverythingAtOnce(t *testing.T) {
