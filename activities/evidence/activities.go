@@ -17,7 +17,7 @@ import (
 )
 
 // ErrGone is that Temporal does not have a workflow, or no longer.
-var ErrGone = errors.New("Temporal no longer has it")
+var ErrGone = errors.New("it is in Temporal no longer")
 
 // Plans are running migrations, as those who look at them see them. An error that wraps ErrGone
 // says that there is no such workflow.
@@ -149,11 +149,12 @@ func (a *Activities) CheckKey(ctx context.Context, ref migration.SpecRef) ([]mig
 	if err != nil || s.Evidence == nil {
 		return nil, err
 	}
-	if _, err := a.key(ctx, ref); err != nil {
-		return []migration.Finding{{Severity: migration.Blocker, Check: "evidence-key", Subject: "evidence.key", Reason: err.Error(),
-			Remedy: "give every main worker the private key that `drover evidence key` made, under that reference"}}, nil
+	_, bad := a.key(ctx, ref)
+	if bad == nil {
+		return nil, nil
 	}
-	return nil, nil
+	return []migration.Finding{{Severity: migration.Blocker, Check: "evidence-key", Subject: "evidence.key", Reason: bad.Error(),
+		Remedy: "give every main worker the private key that `drover evidence key` made, under that reference"}}, nil
 }
 
 // key is what the plan signs with. Errors never hold the secret.

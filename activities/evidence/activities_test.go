@@ -218,7 +218,7 @@ func TestWhatTemporalNoLongerHasIsSaidToBeMissing(t *testing.T) {
 	at, err := w.keep("run1")
 	require.NoError(t, err)
 	text := string(w.object(at))
-	require.Contains(t, text, `{"kind":"missing","of":"plan","why":"Temporal no longer has it"}`)
+	require.Contains(t, text, `{"kind":"missing","of":"plan","why":"it is in Temporal no longer"}`)
 	require.Contains(t, text, `{"kind":"missing","of":"timeline of customer beta"`)
 	require.Contains(t, text, `{"kind":"customer","id":"beta"`, "as its batch knows it")
 }
@@ -251,7 +251,7 @@ func TestEvidenceThatIsAskedForIsWhatWasKeptOrHowItStands(t *testing.T) {
 	require.Equal(t, string(w.object(kept.Kept)), kept.Text)
 
 	_, err = w.make("nobody")
-	require.ErrorContains(t, err, "batch nobody of plan shop has not started, or Temporal no longer has it: what was kept of it is below")
+	require.ErrorContains(t, err, "batch nobody of plan shop has not started, or it is in Temporal no longer: what was kept of it is below")
 }
 
 func TestAKeyThatCannotSignIsFoundBeforeAnythingIsTouched(t *testing.T) {
