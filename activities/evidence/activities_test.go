@@ -251,7 +251,7 @@ func TestEvidenceThatIsAskedForIsWhatWasKeptOrHowItStands(t *testing.T) {
 	require.Equal(t, string(w.object(kept.Kept)), kept.Text)
 
 	_, err = w.make("nobody")
-	require.ErrorContains(t, err, "batch nobody of plan shop has not started, or it is in Temporal no longer: what was kept of it is below")
+	require.ErrorContains(t, err, "batch nobody of plan shop has not started, or Temporal no longer has it: what was kept of it is below")
 }
 
 func TestAKeyThatCannotSignIsFoundBeforeAnythingIsTouched(t *testing.T) {
