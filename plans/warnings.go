@@ -40,10 +40,6 @@ func (p *Plan) Warnings() Problems {
 				Hint: fmt.Sprintf("the first is taken, %s", first.UTC().Format("2006-01-02 15:04 MST"))})
 		}
 	}
-	if p.Evidence == nil {
-		w.report(root.at("name"), Problem{Message: "no evidence is written: the plan has no evidence.key",
-			Hint: "drover evidence key makes one; docs/evidence.md says what it is for"})
-	}
 	p.warnOfNotify(w)
 	return w.problems.sorted()
 }
@@ -54,8 +50,6 @@ func (p *Plan) warnOfNotify(w *source) {
 	if p.Notify == nil {
 		return
 	}
-	w.report(root.at("notify"), Problem{Message: "a running migration of this version sends no messages",
-		Hint: "drover notify preview shows what it would send"})
 	told := map[Name]bool{}
 	for i, r := range p.Notify.Rules {
 		for _, c := range r.To {

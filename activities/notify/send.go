@@ -67,21 +67,22 @@ func (a *Activities) SendMessages(ctx context.Context, req SendMessagesRequest) 
 	if err != nil {
 		return SendMessagesResult{}, err
 	}
-	done := map[int]Answer{} // by the letter's place
+	var before map[int]Answer // of an attempt that was cut off, by the letter's place
 	if activity.HasHeartbeatDetails(ctx) {
-		_ = activity.GetHeartbeatDetails(ctx, &done) // what cannot be read is sent again, under its key
+		_ = activity.GetHeartbeatDetails(ctx, &before) // what cannot be read is sent again, under its key
 	}
 	say, stop := heartbeat.Saying[map[int]Answer](ctx)
 	defer stop()
 	out := SendMessagesResult{Answers: make([]Answer, len(req.Letters))}
-	for i, d := range done {
-		out.Answers[i] = d
-	}
+	done := map[int]Answer{}
 	var mu sync.Mutex
 	var g errgroup.Group
 	g.SetLimit(atOnce)
 	for i, l := range req.Letters {
-		if _, before := done[i]; before {
+		if answer, known := before[i]; known {
+			mu.Lock()
+			out.Answers[i], done[i] = answer, answer
+			mu.Unlock()
 			continue
 		}
 		g.Go(func() error {

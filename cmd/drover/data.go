@@ -185,7 +185,8 @@ func dataOfPieces(in []migration.PieceStatus) (out []pieceData) {
 
 func inMillis(d migration.Duration) float64 { return float64(d.D().Microseconds()) / 1000 }
 
-// inUTC is a copy of data with all its times in UTC, whatever zone those who noted them keep.
+// inUTC is a copy of data with all its times in UTC, whatever zone those who noted them keep, and
+// without the commands behind events: their proofs are for evidence.
 func inUTC(v any) any {
 	out := reflect.New(reflect.TypeOf(v)).Elem()
 	copyInUTC(out, reflect.ValueOf(v))
@@ -203,7 +204,7 @@ func copyInUTC(to, from reflect.Value) {
 			copyInUTC(to.Field(i), from.Field(i))
 		}
 	case reflect.Pointer:
-		if !from.IsNil() {
+		if _, proof := from.Interface().(*migration.Command); !proof && !from.IsNil() {
 			to.Set(reflect.New(from.Type().Elem()))
 			copyInUTC(to.Elem(), from.Elem())
 		}
