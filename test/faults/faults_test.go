@@ -16,7 +16,7 @@ import (
 var short = []string{
 	"move/aws/FreezeCustomer/killed after", "move/onprem/FreezeCustomer/all killed", "freeze/aws/seal@onprem/past the lease",
 	"freeze/onprem/open@onprem/connection lost after", "hand/aws/FreezeCustomer/terminate the Customer",
-	"hand/aws/FindMachines/reset the Customer",
+	"hand/aws/FreezeCustomer/reset the Customer",
 	"hand/onprem/FreezeCustomer/cancel the Customer", "guard/snapshot/older than the fence", "protocol/fence/two tries of one token",
 	"protocol/seal/past the lease", "protocol/open/after a later try went back", "system/onprem/seal/database on aws killed",
 }

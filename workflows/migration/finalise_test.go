@@ -2,7 +2,9 @@ package migration
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,9 +32,23 @@ func finalise(t *testing.T, env *testsuite.TestWorkflowEnvironment, cmd migratio
 
 // premises are what is asked at the end, in the order in which it was.
 type premises struct {
+	mu    sync.Mutex
 	asked []string
 	left  []migration.Finding // by a database that is asked who is left; one time
 	runs  int                 // times that a guest does not listen
+}
+
+func (p *premises) ask(what string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked = append(p.asked, what)
+}
+
+// heard is what was asked so far.
+func (p *premises) heard() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.asked)
 }
 
 func (*premises) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
@@ -45,14 +61,16 @@ func (*premises) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error
 }
 
 func (p *premises) CheckFinal(_ context.Context, req postgres.FinaliseRequest) (postgres.FinalFindings, error) {
-	p.asked = append(p.asked, "who is left in "+req.Dataset.Name)
+	p.ask("who is left in " + req.Dataset.Name)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	out := postgres.FinalFindings{Findings: p.left}
 	p.left = nil
 	return out, nil
 }
 
 func (p *premises) FinalisePostgres(_ context.Context, req postgres.FinaliseRequest) error {
-	p.asked = append(p.asked, "end "+req.Dataset.Name)
+	p.ask("end " + req.Dataset.Name)
 	return nil
 }
 
@@ -61,7 +79,9 @@ func (p *premises) ListVMs(context.Context, vsphere.ListVMsRequest) (vsphere.Lis
 }
 
 func (p *premises) ShutdownVM(_ context.Context, req vsphere.ShutdownVMRequest) error {
-	p.asked = append(p.asked, "shut down "+req.VM.Name)
+	p.ask("shut down " + req.VM.Name)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.runs--; p.runs >= 0 {
 		return temporal.NewNonRetryableApplicationError("shut down VM \"web-01\": the guest did not shut down in time", "StillRunning", nil)
 	}
@@ -79,7 +99,7 @@ func ends(t *testing.T, p *premises, look map[time.Duration]func(*testsuite.Test
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(
 		func(_, workflow, _, signal string, _ any) error {
 			if strings.HasPrefix(workflow, "replication/") && signal == mail.SignalStop {
-				p.asked = append(p.asked, "stop "+workflow)
+				p.ask("stop " + workflow)
 			}
 			if signal == mail.SignalAsk && !strings.HasPrefix(workflow, "batch/") {
 				return new(temporal.UnknownExternalWorkflowExecutionError)
@@ -122,22 +142,22 @@ func TestTheWayBackEndsWhenSomebodySaysSoAndNotBefore(t *testing.T) {
 			require.Contains(t, s.Reason, "`drover finalise shop` ends the way back for good")
 			require.Contains(t, s.MayDo, migration.UpdateFinalise)
 			require.NotContains(t, s.MayDo, migration.UpdateRollback, "nobody would hear it any more")
-			require.Empty(t, p.asked, "nothing ends by itself")
+			require.Empty(t, p.heard(), "nothing ends by itself")
 			said = finalise(t, env, migration.Command{RequestID: "one", By: "ann"})
 		},
 		5*time.Hour + 30*time.Second: func(env *testsuite.TestWorkflowEnvironment, s migration.MigrationStatus) {
 			require.Equal(t, migration.MigrationFinalising, s.Phase)
 			require.Equal(t, migration.WaitOperator, s.WaitingFor)
 			require.Contains(t, s.Reason, "machines on premises still run, and are asked again each minute: web: shut down VM \"web-01\"")
-			require.NotContains(t, p.asked, "end orders", "the guards stand while a machine on premises runs")
+			require.NotContains(t, p.heard(), "end orders", "the guards stand while a machine on premises runs")
 			twice = finalise(t, env, migration.Command{RequestID: "two", By: "ann"})
 			require.Empty(t, s.MayDo)
 			env.CancelWorkflow() // there is no way back from here
 		},
 	})
-	require.Equal(t, "who is left in orders", p.asked[0])
-	require.ElementsMatch(t, []string{"stop replication/shop/orders", "stop replication/shop/files"}, p.asked[1:3])
-	require.Equal(t, []string{"shut down web-01", "shut down web-01", "shut down web-01", "end orders"}, p.asked[3:])
+	require.Equal(t, "who is left in orders", p.heard()[0])
+	require.ElementsMatch(t, []string{"stop replication/shop/orders", "stop replication/shop/files"}, p.heard()[1:3])
+	require.Equal(t, []string{"shut down web-01", "shut down web-01", "shut down web-01", "end orders"}, p.heard()[3:])
 	require.ErrorContains(t, *early, "1 customers have not ended their soak on AWS")
 	require.NoError(t, *said)
 	require.ErrorContains(t, *twice, "migration shop is finalising: finalise does not apply")
@@ -154,11 +174,11 @@ func TestWhoeverIsLeftOnPremisesKeepsTheWayBackOpen(t *testing.T) {
 			require.Equal(t, migration.MigrationSoak, s.Phase)
 			require.Contains(t, s.Reason, "not finalised: ")
 			require.Contains(t, s.Reason, "tenants [41] are in no batch of the plan")
-			require.Equal(t, []string{"who is left in orders"}, p.asked, "nothing was touched")
+			require.Equal(t, []string{"who is left in orders"}, p.heard(), "nothing was touched")
 			finalise(t, env, migration.Command{RequestID: "two", By: "ann", SignUps: true})
 		},
 	})
-	require.Contains(t, p.asked, "end orders")
+	require.Contains(t, p.heard(), "end orders")
 }
 
 func TestAPausedMigrationIsNotFinalisedAndCanBeAfterItIsResumed(t *testing.T) {
@@ -183,5 +203,5 @@ func TestAPausedMigrationIsNotFinalisedAndCanBeAfterItIsResumed(t *testing.T) {
 		},
 	})
 	require.ErrorContains(t, *refused, "is soak and paused")
-	require.Contains(t, p.asked, "end orders")
+	require.Contains(t, p.heard(), "end orders")
 }
