@@ -91,7 +91,10 @@ func (c *customer) measure(ctx workflow.Context) error {
 // served by nobody there, and goes back: the old route is right again then.
 func (c *customer) arrived(ctx workflow.Context) {
 	c.Ends = workflow.Now(ctx).Add(c.slice.Batch.Bake.D())
-	c.Set(ctx, migration.CustomerBaking, migration.WaitHealth, "") // what its data remembers, that it moved, means on AWS that it bakes
+	c.Set(ctx, migration.CustomerBaking, migration.WaitHealth, "")
+	if c.Notes > 0 { // else its data remembers that it moved, which means on AWS that it bakes
+		c.jot(ctx)
+	}
 	if c.Unrouted != "" && c.served(ctx) {
 		c.Ends = workflow.Now(ctx).Add(c.slice.Batch.Bake.D())
 		c.Set(ctx, migration.CustomerBaking, migration.WaitHealth, "")
@@ -112,9 +115,11 @@ func (c *customer) bake(ctx workflow.Context) {
 }
 
 // soaks begins a soak, or goes on with one. Its batch notes in its data that it has begun, and when
-// it is over, together with those of others.
+// it is over, together with those of others. Where its data says something else of this stay, such
+// as a hold that is over, it is put right at once: whoever is started again believes it.
 func (c *customer) soaks(ctx workflow.Context) {
 	waits, reason := Soaks("")
+	said := c.Notes > 0
 	c.Soak = nil
 	if len(c.slice.Databases) > 0 {
 		m := c.memory()
@@ -123,6 +128,9 @@ func (c *customer) soaks(ctx workflow.Context) {
 		c.Soak.Over = c.noted(memory{Phase: migration.CustomerFinished, Since: c.Ends})
 	}
 	c.Set(ctx, migration.CustomerSoaking, waits, reason)
+	if said && c.Soak != nil {
+		c.noteAt(ctx, c.Soak.Begun)
+	}
 }
 
 // Soaks is what a customer that soaks waits for and says. trouble is what somebody has to look at.
@@ -416,7 +424,17 @@ func (c *customer) rests(ctx workflow.Context, phase migration.CustomerPhase, wh
 // says it again.
 func (c *customer) jot(ctx workflow.Context) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	if err := c.remember(ctx); err != nil {
+	c.unnoted(ctx, c.remember(ctx))
+}
+
+// noteAt writes one note, if its database takes note of it.
+func (c *customer) noteAt(ctx workflow.Context, n migration.Note) {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	c.unnoted(ctx, c.write(ctx, n, c.Phase))
+}
+
+func (c *customer) unnoted(ctx workflow.Context, err error) {
+	if err != nil {
 		workflow.GetLogger(ctx).Warn("not noted in the customer's data", "customer", c.in.ID, "error", err)
 	}
 }
