@@ -22,7 +22,12 @@ func TestWhatAnAuditFindsHoldsACustomerUntilItIsRetriedByName(t *testing.T) {
 		require.Equal(t, migration.CustomerHeld, s.says().Phase)
 		require.Contains(t, s.says().Reason, found.Words)
 		require.Equal(t, migration.AWS, s.says().Home)
+		require.Contains(t, s.dbs[0].Record().Note(migration.AWS).Words, `"phase":"held"`)
 		s.command(migration.UpdateRetry)
+	})
+	s.at(12*time.Minute+time.Second, func() { // whoever is started again now believes its data
+		require.NotEqual(t, migration.CustomerHeld, s.says().Phase)
+		require.NotContains(t, s.dbs[0].Record().Note(migration.AWS).Words, `"phase":"held"`)
 	})
 	s.at(14*time.Minute, func() { s.env.SignalWorkflow(mail.SignalTrouble, found) }) // a look says it again
 	s.at(16*time.Minute, func() { require.NotEqual(t, migration.CustomerHeld, s.says().Phase, "it was looked at") })
