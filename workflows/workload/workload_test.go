@@ -87,13 +87,19 @@ func (m *machineRoom) RegisterImage(_ context.Context, req compute.RegisterImage
 
 func (m *machineRoom) LaunchInstance(_ context.Context, req compute.LaunchInstanceRequest) (compute.Instance, error) {
 	m.called("launch", req.VM)
-	if m.refuses--; m.refuses >= 0 {
+	m.mu.Lock()
+	m.refuses--
+	refused := m.refuses >= 0
+	m.mu.Unlock()
+	if refused {
 		return compute.Instance{}, temporal.NewNonRetryableApplicationError("there is no instance profile web", "NoProfile", nil)
 	}
 	return compute.Instance{ID: "i-" + req.VM.UUID, PrivateIP: "new-" + req.VM.UUID}, nil
 }
 
 func (m *machineRoom) RegisterTargets(_ context.Context, req traffic.RegisterTargetsRequest) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.registered = append(m.registered, req.Addresses...)
 	return nil
 }
