@@ -3,7 +3,6 @@ package kill
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -50,7 +49,7 @@ func newBench(ctx context.Context, t *testing.T, shape lab.Shape, flags ...strin
 
 func newBenchIn(ctx context.Context, t *testing.T, o lab.Options, flags ...string) *bench {
 	t.Helper()
-	tools, bin := tooltest.Dir(t, "bin/temporal", "pg/bin/postgres"), binaries(t)
+	tools, bin := tooltest.Dir(t, "bin/temporal", "pg/bin/postgres"), tooltest.Binaries(t)
 	o.Tools, o.Dir, o.Self = tools, filepath.Join(t.TempDir(), "lab"), filepath.Join(bin, "lab")
 	l, err := lab.Start(ctx, o)
 	require.NoError(t, err)
@@ -102,18 +101,6 @@ func (b *bench) underWay() string {
 		}
 	}
 	return out.String()
-}
-
-// binaries are the shipped ones: from DROVER_BIN, or built here.
-func binaries(t *testing.T) string {
-	t.Helper()
-	if d := os.Getenv("DROVER_BIN"); d != "" {
-		return d
-	}
-	dir := t.TempDir()
-	out, err := exec.Command("go", "build", "-o", dir+"/", "../../cmd/drover", "../../cmd/lab").CombinedOutput()
-	require.NoError(t, err, string(out))
-	return dir
 }
 
 func (b *bench) startWorker(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -35,22 +34,10 @@ func eventually(ok func() bool) bool {
 	return false
 }
 
-// binaries are the shipped ones: from DROVER_BIN, or built here.
-func binaries(t *testing.T) string {
-	t.Helper()
-	if d := os.Getenv("DROVER_BIN"); d != "" {
-		return d
-	}
-	dir := t.TempDir()
-	out, err := exec.Command("go", "build", "-o", dir+"/", "../../cmd/drover", "../../cmd/lab").CombinedOutput()
-	require.NoError(t, err, string(out))
-	return dir
-}
-
 func TestAMoveIsFollowedInTracesMetricsAndLogs(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Minute)
 	defer cancel()
-	tools, bin := tooltest.Dir(t, "bin/temporal", "pg/bin/postgres"), binaries(t)
+	tools, bin := tooltest.Dir(t, "bin/temporal", "pg/bin/postgres"), tooltest.Binaries(t)
 	l, err := lab.Start(ctx, lab.Options{Shape: lab.SmallShape(1), Tools: tools, Dir: filepath.Join(t.TempDir(), "lab"),
 		Self: filepath.Join(bin, "lab")})
 	require.NoError(t, err)

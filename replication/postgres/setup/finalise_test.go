@@ -6,7 +6,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/replication/postgres/pairtest"
 	"github.com/drover-migration/drover/replication/postgres/setup"
 )
@@ -14,14 +13,7 @@ import (
 // finalised says that nothing of Drover's is left, and that AWS takes everybody's writes.
 func finalised(t *testing.T, r *pairtest.Rig) {
 	t.Helper()
-	for _, side := range []migration.Side{s, d} {
-		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_namespace WHERE nspname = 'drover'"))
-		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zzzz_drover%'"))
-		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_publication"))
-		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_replication_slots WHERE database = current_database()"))
-		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = "+
-			"current_database())"))
-	}
+	bare(t, r)
 	require.Empty(t, r.Exec(d, "INSERT INTO acct VALUES (88, 1)"), "nobody is refused any more")
 }
 

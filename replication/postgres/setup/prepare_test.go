@@ -71,6 +71,19 @@ func TestAnOrphanedSlotDoesNotStopTheNextPrepare(t *testing.T) {
 	r.Synced()
 }
 
+// bare says that nothing of Drover's is left in either database.
+func bare(t *testing.T, r *pairtest.Rig) {
+	t.Helper()
+	for _, side := range []migration.Side{s, d} {
+		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_namespace WHERE nspname = 'drover'"))
+		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zzzz_drover%'"))
+		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_publication"))
+		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_replication_slots WHERE database = current_database()"))
+		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = "+
+			"current_database())"))
+	}
+}
+
 func TestDropLeavesTheDatabasesAsTheyWere(t *testing.T) {
 	r := pairtest.New(t)
 	r.Rows(3)
@@ -87,14 +100,7 @@ func TestDropLeavesTheDatabasesAsTheyWere(t *testing.T) {
 	require.NoError(t, setup.DropAll(t.Context(), r.Pair, nil), "again")
 	require.NoError(t, r.Query(s, &after, shape))
 	require.Equal(t, before, after)
-	for _, side := range []migration.Side{s, d} {
-		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_namespace WHERE nspname = 'drover'"))
-		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zzzz_drover%'"))
-		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_publication"))
-		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_replication_slots WHERE database = current_database()"))
-		require.Zero(t, r.Num(side, "SELECT count(*) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = "+
-			"current_database())"))
-	}
+	bare(t, r)
 	require.Empty(t, r.Exec(s, "INSERT INTO acct VALUES (77, 1)"), "nobody is refused any more")
 	h, err := r.Pair.Home(t.Context(), 2)
 	require.NoError(t, err)
