@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -151,14 +152,23 @@ func (c *Client) Inventory(ctx context.Context, spec *migration.Spec) (migration
 	return report, err
 }
 
-// Doctor asks the workers of the plan's sites what the plan's databases say of its customers,
-// whether or not a migration runs. It changes nothing but what agree says; nil: nothing. A newer
-// question replaces one that still runs. It waits as long as ctx allows.
-func (c *Client) Doctor(ctx context.Context, spec *migration.Spec, agree *migration.AgreeToServer) (migration.DoctorReport, error) {
+// Doctor asks what the systems of a plan say, whether or not a migration runs. It changes nothing
+// but what in asks for. queue is one of a worker that does all of it by itself
+// (migration.OwnQueue); "": the main worker and those of the plan's sites are asked. A newer question
+// replaces one that still runs. It waits as long as ctx allows.
+func (c *Client) Doctor(ctx context.Context, in migration.DoctorInput, queue string) (migration.DoctorReport, error) {
 	var report migration.DoctorReport
-	err := c.ask(ctx, question{
-		doing: "examine plan " + spec.Plan, id: migration.DoctorID(spec.Plan), plan: spec.Plan,
-		summary: "doctor of " + spec.Plan, workflow: migration.WorkflowDoctor, in: migration.DoctorInput{Spec: spec, Agree: agree},
+	doing := "examine plan " + in.Spec.Plan
+	copies, err := c.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+		Query: fmt.Sprintf("%s = '%s' AND ExecutionStatus = 'Running' AND WorkflowType = 'ReplicateVM'", migration.AttrPlan,
+			bare(in.Spec.Plan))})
+	if err != nil {
+		return report, problem(doing, err)
+	}
+	in.Copying = copies.GetCount() > 0
+	err = c.ask(ctx, question{
+		doing: doing, id: migration.DoctorID(in.Spec.Plan), plan: in.Spec.Plan,
+		summary: "doctor of " + in.Spec.Plan, workflow: migration.WorkflowDoctor, in: in, queue: queue,
 	}, &report)
 	return report, err
 }
@@ -180,12 +190,13 @@ func (c *Client) Evidence(ctx context.Context, spec *migration.Spec, batch strin
 type question struct {
 	doing, id, plan, summary, workflow string
 	in                                 any
+	queue                              string // "": the main worker's
 }
 
 func (c *Client) ask(ctx context.Context, q question, answer any) error {
 	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:                       q.id,
-		TaskQueue:                migration.QueueMain,
+		TaskQueue:                cmp.Or(q.queue, migration.QueueMain),
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING,
 		TypedSearchAttributes:    temporal.NewSearchAttributes(attrPlan.ValueSet(q.plan)),
 		StaticSummary:            q.summary,

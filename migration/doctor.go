@@ -21,7 +21,40 @@ type ServerState struct {
 
 // DoctorReport is what the data itself says of a plan, whatever its workflows remember.
 type DoctorReport struct {
-	Datasets []DatasetHealth `json:"datasets"`
+	Datasets []DatasetHealth   `json:"datasets"`
+	Routes   map[string]string `json:"routes,omitempty"` // customers that are not routed to their home, and why
+	Things   []Thing           `json:"things,omitempty"` // what Drover made, wherever it stands
+	Mended   []string          `json:"mended,omitempty"` // what a repair has put right before the look
+	// Unseen are the places that could not be looked at, each with the reason.
+	Unseen []string `json:"unseen,omitempty"`
+}
+
+// Broken counts what does not hold: every customer without one home, every route that leads
+// elsewhere, everything in a database that breaks a rule, and every place that was not seen.
+func (r DoctorReport) Broken() int {
+	n := len(r.Routes) + len(r.Unseen)
+	for _, d := range r.Datasets {
+		if d.Error != "" {
+			n++
+		}
+		for _, s := range d.Servers {
+			if s.Doubt != "" {
+				n++
+			}
+		}
+		n += len(d.Customers) + len(d.Broken)
+	}
+	return n
+}
+
+// Left are the things that nobody needs.
+func (r DoctorReport) Left() (out []Thing) {
+	for _, t := range r.Things {
+		if t.Left != "" {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // DatasetHealth is one database of a plan.
@@ -31,6 +64,7 @@ type DatasetHealth struct {
 	Servers   []ServerState    `json:"servers,omitempty"`
 	Customers []CustomerHealth `json:"customers,omitempty"` // those that are not open on exactly one side
 	Whole     int              `json:"whole"`               // customers that are
+	Broken    []string         `json:"broken,omitempty"`    // what else does not hold
 }
 
 // CustomerHealth is a customer that is not open on exactly one side.
@@ -40,6 +74,24 @@ type CustomerHealth struct {
 	Why    string     `json:"why"`
 }
 
+// Thing is something that Drover made in one of the systems of a plan.
+type Thing struct {
+	Kind  string `json:"kind"` // instance, image, snapshot, replication slot, ...
+	ID    string `json:"id"`
+	Of    string `json:"of,omitempty"`    // the VM, workload or dataset
+	Where string `json:"where,omitempty"` // target, site or side
+	State string `json:"state,omitempty"`
+	Type  string `json:"type,omitempty"`  // of an instance; of a service: what a task has
+	Count int    `json:"count,omitempty"` // of tasks or objects; 0: one
+	Bytes int64  `json:"bytes,omitempty"` // that it stores or holds back; 0: none, or not known
+	Left  string `json:"left,omitempty"`  // why nobody needs it; empty: it is in use
+	// Monthly is what it costs in 30 days, with the currency; "unknown" where no price is known, and
+	// empty where nobody asked or nothing is charged.
+	Monthly string `json:"monthly,omitempty"`
+}
+
+func (t Thing) String() string { return t.Kind + " " + t.ID }
+
 // AgreeToServer says, by name and with a reason, that a server with a new identity may be believed.
 type AgreeToServer struct {
 	Dataset string         `json:"dataset"`
@@ -48,3 +100,11 @@ type AgreeToServer struct {
 	By      string         `json:"by"`
 	Reason  string         `json:"reason"`
 }
+
+// Repair says, by name and with a reason, that what is broken is to be put right.
+type Repair struct {
+	By     string `json:"by"`
+	Reason string `json:"reason"`
+}
+
+func (r Repair) String() string { return r.By + ": " + r.Reason }

@@ -34,8 +34,11 @@ type CheckInput struct {
 
 // DoctorInput starts a Doctor.
 type DoctorInput struct {
-	Spec  *Spec          `json:"spec"`
-	Agree *AgreeToServer `json:"agree,omitempty"` // carried out before it looks
+	Spec   *Spec          `json:"spec"`
+	Agree  *AgreeToServer `json:"agree,omitempty"`  // carried out before it looks
+	Repair *Repair        `json:"repair,omitempty"` // so is this, after it
+	// Copying says that copies of disks are under way: their snapshots are in use.
+	Copying bool `json:"copying,omitempty"`
 }
 
 // EvidenceInput starts an Evidence, which answers EvidenceBundle.

@@ -14,6 +14,16 @@ const (
 	QueueWatch  = "drover-watch" // of the main worker: a bake takes a slot for as long as it lasts, and thousands may bake
 )
 
+// ownQueue begins the names of queues that have a worker of their own.
+const ownQueue = "drover-own-"
+
+// OwnQueue is a queue of one process that carries a workflow and all its activities by itself, so
+// that no other worker needs to run.
+func OwnQueue(id string) string { return ownQueue + id }
+
+// IsOwnQueue says whether all work of a workflow on this queue is done by the worker of the queue.
+func IsOwnQueue(queue string) bool { return strings.HasPrefix(queue, ownQueue) }
+
 // SiteQueue is where a site's bulk work runs.
 func SiteQueue(site string) string { return "drover-site-" + site }
 

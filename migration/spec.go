@@ -540,4 +540,14 @@ type SpecRef struct {
 	Digest   string     `json:"digest"` // SHA-256, hex
 	State    StateStore `json:"state"`
 	Target   Target     `json:"target"` // of the state bucket
+	// Inline is the spec itself, where it is not in the state bucket: whoever only looks stores
+	// nothing there.
+	Inline *Spec `json:"inline,omitempty"`
+}
+
+// Inline refers to a spec that travels with the reference.
+func (s *Spec) Inline() (SpecRef, error) {
+	digest, err := s.Digest()
+	target, _ := s.Target(s.State.Target)
+	return SpecRef{Plan: s.Plan, Revision: s.Revision, Digest: digest, State: s.State, Target: target, Inline: s}, err
 }

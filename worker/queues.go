@@ -38,30 +38,37 @@ const (
 )
 
 type queue struct {
-	name      string
-	site      bool // next to the data
-	workflows bool
-	sticky    time.Duration
-	atOnce    int
-	polls     int
+	name       string
+	main, site bool // whose work comes here: the main worker's, what is next to the data
+	workflows  bool
+	sticky     time.Duration
+	atOnce     int
+	polls      int
 }
 
 // activities are those that the queue is asked for.
-func (q queue) activities(a Activities) []any {
-	if q.site {
-		return a.Site
+func (q queue) activities(a Activities) (out []any) {
+	if q.main {
+		out = append(out, a.Main...)
 	}
-	return a.Main
+	if q.site {
+		out = append(out, a.Site...)
+	}
+	return out
 }
 
 // queues are the task queues of a process. Steps inside a freeze have queues of their own: they
 // never wait behind a bulk copy. Moves run where their routes are set, and on no other queue.
 func queues(o Options) (out []queue) {
+	if o.Queue != "" {
+		return []queue{{name: o.Queue, main: true, site: true, workflows: true, sticky: stickyPatience, atOnce: siteAtOnce, polls: sitePolls}}
+	}
 	if o.Main {
-		out = append(out, queue{name: migration.QueueMain, workflows: true, sticky: stickyPatience, atOnce: mainAtOnce, polls: mainPolls},
-			queue{name: migration.QueueFreeze, workflows: true, sticky: movePatience, atOnce: freezeAtOnce, polls: freezePolls},
-			queue{name: migration.QueueWatch, atOnce: watchAtOnce, polls: sitePolls},
-			queue{name: migration.QueueSoak, atOnce: soakAtOnce, polls: sitePolls})
+		out = append(out,
+			queue{name: migration.QueueMain, main: true, workflows: true, sticky: stickyPatience, atOnce: mainAtOnce, polls: mainPolls},
+			queue{name: migration.QueueFreeze, main: true, workflows: true, sticky: movePatience, atOnce: freezeAtOnce, polls: freezePolls},
+			queue{name: migration.QueueWatch, main: true, atOnce: watchAtOnce, polls: sitePolls},
+			queue{name: migration.QueueSoak, main: true, atOnce: soakAtOnce, polls: sitePolls})
 	}
 	for _, site := range o.Sites {
 		out = append(out, queue{name: migration.SiteQueue(site), site: true, atOnce: siteAtOnce, polls: sitePolls},

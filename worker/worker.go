@@ -27,6 +27,9 @@ type Options struct {
 	Main     bool                   // carry the workflows and talk to AWS
 	Sites    []string               // work next to the data of these sites
 	Identity string                 // the worker's name in the Temporal UI
+	// Queue is the one queue of a process that carries all work of the workflows on it by itself
+	// (migration.OwnQueue); empty: the process works on the queues of Main and Sites.
+	Queue string
 	// Deployment and BuildID are this worker's version for Temporal's worker versioning; empty:
 	// workers are not versioned.
 	Deployment, BuildID string

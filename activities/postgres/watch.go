@@ -2,11 +2,13 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
+	"github.com/drover-migration/drover/replication/postgres/setup"
 )
 
 // WatchResult is what one look at both databases of a dataset found.
@@ -75,6 +77,9 @@ type ExamineResult struct {
 	Whole   int                            `json:"whole"`
 	Servers []migration.ServerState        `json:"servers"`
 	Homes   map[int64]migration.HomeRecord `json:"homes"`
+	Routed  map[int64]migration.Homed      `json:"routed,omitempty"` // where requests belong, of all that have a home
+	Broken  []string                       `json:"broken,omitempty"` // what stands in the databases and does not hold
+	Made    []migration.Thing              `json:"made,omitempty"`
 }
 
 // ExamineServers reads both sides for drover doctor. It changes nothing.
@@ -97,7 +102,7 @@ func (a *Activities) ExamineServers(ctx context.Context, req ExamineRequest) (Ex
 		out.Servers = append(out.Servers, x)
 	}
 	homes, err := p.Homes(ctx, req.Tenants)
-	out.Homes = map[int64]migration.HomeRecord{}
+	out.Homes, out.Routed = map[int64]migration.HomeRecord{}, map[int64]migration.Homed{}
 	for t, h := range homes {
 		if h.Settled() {
 			out.Whole++
@@ -105,7 +110,56 @@ func (a *Activities) ExamineServers(ctx context.Context, req ExamineRequest) (Ex
 			out.Homes[t] = h
 		}
 	}
+	if err != nil {
+		return out, classify(err)
+	}
+	c, err := p.Examine(ctx, req.Dataset.Postgres.WALBudgetBytes)
+	out.Broken = c.Broken
+	for t, h := range homes {
+		if c.Standing == 2 && h.Undecided() == "" { // elsewhere nothing says where anybody is homed
+			out.Routed[t] = h.Homed()
+		}
+	}
+	for _, m := range c.Made {
+		out.Made = append(out.Made, migration.Thing{Kind: m.Kind, ID: m.Name, Of: "dataset " + req.Dataset.Name, Where: m.On.Where(),
+			Bytes: m.Bytes, Left: m.Left})
+	}
 	return out, classify(err)
+}
+
+// MendResult says what was put right.
+type MendResult struct {
+	Done []string `json:"done,omitempty"`
+}
+
+// MendPostgres puts right in both databases what one rule decides by itself (see Pair.Mend), and
+// takes out what a plan that has ended left there. Run twice, it finds nothing more to do.
+func (a *Activities) MendPostgres(ctx context.Context, ref PostgresRef) (MendResult, error) {
+	p, err := a.open(ctx, ref)
+	if err != nil {
+		return MendResult{}, err
+	}
+	defer beat(ctx, "mending both databases")()
+	done, err := p.Mend(ctx)
+	if err != nil {
+		return MendResult{Done: done}, classify(err)
+	}
+	c, err := p.Examine(ctx, 0)
+	if err != nil {
+		return MendResult{Done: done}, classify(err)
+	}
+	if c.Standing > 0 || len(c.Made) == 0 {
+		return MendResult{Done: done}, nil
+	}
+	if err := setup.DropLeftovers(ctx, p); err != nil {
+		return MendResult{Done: done}, classify(err)
+	}
+	for _, m := range c.Made {
+		if m.Left != "" {
+			done = append(done, fmt.Sprintf("%s %s %s was taken out: %s", m.Kind, m.Name, m.On.Where(), m.Left))
+		}
+	}
+	return MendResult{Done: done}, nil
 }
 
 func identity(i engine.Identity) migration.ServerIdentity {

@@ -74,8 +74,12 @@ func (a *Activities) SaveSpec(ctx context.Context, req SaveSpecRequest) (migrati
 
 func key(ref migration.SpecRef) string { return "plans/" + ref.Plan + "/specs/" + ref.Digest + ".json" }
 
-// Spec reads a spec, and checks that it is the one that was named.
+// Spec reads a spec, and checks that it is the one that was named. One that comes with the
+// reference is not read.
 func (a *Specs) Spec(ctx context.Context, ref migration.SpecRef) (*migration.Spec, error) {
+	if ref.Inline != nil {
+		return ref.Inline, nil
+	}
 	a.mu.Lock()
 	spec := a.kept[ref.Digest]
 	a.mu.Unlock()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,28 +21,40 @@ func (a *app) doctorCommand() *cobra.Command {
 	var (
 		w                     wish
 		output, agree, server string
-		yes                   bool
+		yes, here, repair     bool
 		limit                 time.Duration
 	)
 	cmd := &cobra.Command{
 		Use:   "doctor PLAN.yaml",
-		Short: "Show what the data itself says of a plan's customers",
-		Long: `Reads both sides of every database of the plan, through the workers of its
-sites: which servers stand there, and which customers are not open on exactly
-one side. It asks the data and not the workflows, so it works when none is
-alive. Exits with 8 if anything was found.
+		Short: "Show what the systems themselves say of a plan, and mend it",
+		Long: `Reads both sides of every database of the plan, its routes, and everything that
+Drover has made: which servers stand there, which customers are not open on
+exactly one side, what else breaks a rule, what is merely left over, and what
+each thing costs in 30 days. It asks the systems and not the workflows, so it
+works when none is alive; with --here this process does the work, and no worker
+needs to run. Exits with 8 if anything is broken.
+
+With --repair it shows what it found, asks, and then mends it by the same
+functions as a migration: Moves that were left between their steps are settled,
+a side that forgot that its customer had left is closed, publications follow the
+fences and routes the data again, and what is left over goes.
 
 A server that was failed over, restored or replaced may have forgotten that a
 customer was closed there. Until somebody has looked, Drover moves nobody and
 changes no route because of it. After that look, say so by name:
 
-  drover doctor plan.yaml --agree orders/onprem --server 7391/2 \\
+  drover doctor plan.yaml --agree orders/onprem --server 7391/2 \
       --reason "the standby had replayed everything"`,
+		Example: `  drover doctor plan.yaml
+  drover doctor plan.yaml --here --repair --reason "all workers were lost"`,
 		Args: asInput(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			say, err := agreement(agree, server, w)
 			if err != nil {
 				return err
+			}
+			if repair && w.reason == "" {
+				return inputError("say why with --reason", "a repair needs a reason")
 			}
 			if say != nil {
 				question := fmt.Sprintf("believe the database server of %s on side %s (%s) from now on?", say.Dataset, say.Side, say.Seen)
@@ -52,22 +66,53 @@ changes no route because of it. After that look, say so by name:
 				func(ctx context.Context, c *client.Client, spec *migration.Spec, format printer.Format) error {
 					ctx, cancel := context.WithTimeout(ctx, limit)
 					defer cancel()
-					report, err := c.Doctor(ctx, spec, say)
-					if err != nil {
-						return err
+					ask := func(ctx context.Context, queue string) error {
+						in := migration.DoctorInput{Spec: spec, Agree: say}
+						report, err := c.Doctor(ctx, in, queue)
+						if err != nil {
+							return err
+						}
+						if repair {
+							if report, err = a.repaired(ctx, c, args[0], spec, report, w, yes, queue); err != nil {
+								return err
+							}
+						}
+						return a.printDoctor(format, args[0], report)
 					}
-					return a.printDoctor(format, args[0], report)
+					if here {
+						return a.here(ctx, spec, ask)
+					}
+					return ask(ctx, "")
 				})
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&agree, "agree", "", "believe the server that stands there now: DATASET/onprem or DATASET/aws")
 	f.StringVar(&server, "server", "", "the server that you looked at, as doctor showed it: SYSTEM/TIMELINE")
-	f.DurationVar(&limit, "within", 2*time.Minute, "how long the sites may take to answer")
+	f.DurationVar(&limit, "within", 5*time.Minute, "how long the sites may take to answer")
+	f.BoolVar(&here, "here", false, "do the work in this process: no worker needs to run")
+	f.BoolVar(&repair, "repair", false, "mend what is broken, and take away what is left over")
 	f.BoolVar(&yes, "yes", false, "do not ask")
 	w.flags(cmd)
 	outputFlag(cmd, &output)
 	return cmd
+}
+
+// repaired shows what was found, asks, and has it mended. Where there is nothing to mend the report
+// stays.
+func (a *app) repaired(ctx context.Context, c *client.Client, plan string, spec *migration.Spec, report migration.DoctorReport, w wish,
+	yes bool, queue string) (migration.DoctorReport, error) {
+	if report.Broken() == 0 && len(report.Left()) == 0 {
+		return report, nil
+	}
+	if err := writeDoctor(a.err, plan, report); err != nil {
+		return report, err
+	}
+	question := fmt.Sprintf("mend %s, and take away %s?", count(report.Broken(), "broken thing"), count(len(report.Left()), "left-over thing"))
+	if err := a.confirm(ctx, question, yes); err != nil {
+		return report, err
+	}
+	return c.Doctor(ctx, migration.DoctorInput{Spec: spec, Repair: &migration.Repair{By: w.by, Reason: w.reason}}, queue)
 }
 
 // agreement reads the flags of --agree; nil where it is not given.
@@ -97,11 +142,9 @@ func agreement(agree, server string, w wish) (*migration.AgreeToServer, error) {
 func (a *app) printDoctor(format printer.Format, plan string, report migration.DoctorReport) error {
 	t := &printer.Table{Columns: []printer.Column{{Name: "DATASET"}, {Name: "SIDE"}, {Name: "SERVER"}, {Name: "KNOWN AS"},
 		{Name: "AGREED BY", Give: true, Least: 4}, {Name: "FOUND", Right: true}}}
-	found := 0
 	for _, d := range report.Datasets {
 		if d.Error != "" {
 			t.Add(d.Dataset, "", "", "", "", 1)
-			found++
 		}
 		for _, s := range d.Servers {
 			known := "-"
@@ -112,10 +155,8 @@ func (a *app) printDoctor(format printer.Format, plan string, report migration.D
 			if s.Doubt != "" {
 				n = 1
 			}
-			found += n
 			t.Add(d.Dataset, s.Side, s.Now, known, s.AgreedBy, n)
 		}
-		found += len(d.Customers)
 	}
 	if err := printer.Print(a.out, format, report, t); err != nil {
 		return err
@@ -125,37 +166,85 @@ func (a *app) printDoctor(format printer.Format, plan string, report migration.D
 			return err
 		}
 	}
-	if found > 0 {
+	if report.Broken() > 0 {
 		return ended{exitBlocked}
 	}
 	return nil
 }
 
-// writeDoctor prints below the table what was found and what to do about it.
+// writeDoctor prints what was found and what to do about it.
 func writeDoctor(w io.Writer, plan string, report migration.DoctorReport) error {
 	var b strings.Builder
 	for _, d := range report.Datasets {
-		if d.Error != "" {
-			fmt.Fprintf(&b, "\ndataset %s could not be examined\n", d.Dataset)
-			b.WriteString(printer.Wrap("  ", d.Error))
-			continue
-		}
-		for _, s := range d.Servers {
-			if s.Doubt != "" {
-				fmt.Fprintf(&b, "\ndataset %s, side %s\n", d.Dataset, s.Side)
-				b.WriteString(printer.Wrap("  ", s.Doubt))
-				fmt.Fprintf(&b, "  when it may be believed:\n    drover doctor %s --agree %s/%s --server %s --reason \"...\"\n",
-					quoted(plan), d.Dataset, s.Side, s.Now)
-			}
-		}
-		for _, c := range d.Customers {
-			fmt.Fprintf(&b, "\ncustomer %s in dataset %s\n", c.ID, d.Dataset)
-			b.WriteString(printer.Wrap("  ", c.Why))
-		}
-		fmt.Fprintf(&b, "\ndataset %s: %s open on exactly one side, %d not\n", d.Dataset, count(d.Whole, "customer"), len(d.Customers))
+		writeDataset(&b, plan, d)
+	}
+	for _, id := range slices.Sorted(maps.Keys(report.Routes)) {
+		fmt.Fprintf(&b, "\ncustomer %s is not routed to its home\n%s", id, printer.Wrap("  ", report.Routes[id]))
+	}
+	for _, u := range report.Unseen {
+		b.WriteString("\nnot seen\n" + printer.Wrap("  ", u))
+	}
+	for _, m := range report.Mended {
+		b.WriteString("\nmended\n" + printer.Wrap("  ", m))
+	}
+	writeThings(&b, report)
+	if report.Broken()+len(report.Left()) > 0 && len(report.Mended) == 0 {
+		fmt.Fprintf(&b, "\nto mend what can be mended: drover doctor %s --repair --reason \"...\"\n", quoted(plan))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func writeDataset(b *strings.Builder, plan string, d migration.DatasetHealth) {
+	if d.Error != "" {
+		fmt.Fprintf(b, "\ndataset %s could not be examined\n", d.Dataset)
+		b.WriteString(printer.Wrap("  ", d.Error))
+		return
+	}
+	for _, s := range d.Servers {
+		if s.Doubt != "" {
+			fmt.Fprintf(b, "\ndataset %s, side %s\n", d.Dataset, s.Side)
+			b.WriteString(printer.Wrap("  ", s.Doubt))
+			fmt.Fprintf(b, "  when it may be believed:\n    drover doctor %s --agree %s/%s --server %s --reason \"...\"\n",
+				quoted(plan), d.Dataset, s.Side, s.Now)
+		}
+	}
+	for _, c := range d.Customers {
+		fmt.Fprintf(b, "\ncustomer %s in dataset %s\n", c.ID, d.Dataset)
+		b.WriteString(printer.Wrap("  ", c.Why))
+	}
+	for _, x := range d.Broken {
+		fmt.Fprintf(b, "\nbroken in dataset %s\n%s", d.Dataset, printer.Wrap("  ", x))
+	}
+	fmt.Fprintf(b, "\ndataset %s: %s open on exactly one side, %d not\n", d.Dataset, count(d.Whole, "customer"), len(d.Customers))
+}
+
+// writeThings prints what is left over, each with its cost, and counts what is in use by its kind.
+func writeThings(b *strings.Builder, report migration.DoctorReport) {
+	for _, t := range report.Left() {
+		fmt.Fprintf(b, "\nleft over: %s %s\n", t, t.Where)
+		b.WriteString(printer.Wrap("  ", t.Left))
+		if t.Bytes > 0 {
+			fmt.Fprintf(b, "  holds %s\n", printer.Bytes(t.Bytes))
+		}
+		if t.Monthly != "" {
+			fmt.Fprintf(b, "  costs %s in 30 days\n", t.Monthly)
+		}
+	}
+	used := map[string]int{}
+	for _, t := range report.Things {
+		if t.Left == "" {
+			used[t.Kind] += max(t.Count, 1)
+		}
+	}
+	if len(used) == 0 {
+		return
+	}
+	var words []string
+	for _, kind := range slices.Sorted(maps.Keys(used)) {
+		words = append(words, count(used[kind], kind))
+	}
+	b.WriteString("\n" + printer.Wrap("", "in use: "+strings.Join(words, ", ")))
 }
 
 // quoted is a path as a shell takes it.

@@ -250,6 +250,9 @@ const arrivalPatience = 10 * time.Second
 // namedStrays is how many rows of a table strays names; it counts them all.
 const namedStrays = 20
 
+// nothingStray is what strays says of a side that took no write which the other does not have.
+const nothingStray = "nothing that is not on the other side too"
+
 // strays names the tenant's rows that exist on a side only, or with another content there.
 func (p *Pair) strays(ctx context.Context, side migration.Side, tenant int64) (string, error) {
 	caveat := ""
@@ -261,6 +264,12 @@ func (p *Pair) strays(ctx context.Context, side migration.Side, tenant int64) (s
 		}
 		caveat = fmt.Sprintf(" (nothing arrives from %s now: rows that are under way count too)", where(side.Other()))
 	}
+	text, err := p.apart(ctx, side, tenant)
+	return text + caveat, err
+}
+
+// apart is strays without the wait for rows that are under way.
+func (p *Pair) apart(ctx context.Context, side migration.Side, tenant int64) (string, error) {
 	tables, err := p.LoadTables(ctx)
 	if err != nil {
 		return "", err
@@ -276,9 +285,9 @@ func (p *Pair) strays(ctx context.Context, side migration.Side, tenant int64) (s
 		}
 	}
 	if len(found) == 0 {
-		return "nothing that is not on the other side too" + caveat, nil
+		return nothingStray, nil
 	}
-	return strings.Join(found, "; ") + caveat, nil
+	return strings.Join(found, "; "), nil
 }
 
 // straysIn compares one table by merging both sides' rows in the order of their hashes: memory does

@@ -3,34 +3,59 @@ package check
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/traffic"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/home"
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-// Doctor reads what the data of a plan says, with or without workflows that are alive: which
-// servers stand on both sides, and who is not open on exactly one. It changes nothing but what it
-// is asked to agree to.
+// A person waits for doctor's answer: what does not answer within these times is said.
+const (
+	lookWithin = time.Minute
+	mendWithin = 2 * time.Minute
+)
+
+// Doctor reads what the systems of a plan say, with or without workflows that are alive: which
+// servers stand on both sides, who is not open on exactly one, which routes lead elsewhere, and what
+// Drover has made. It changes nothing but what it is asked to agree to and to repair, and looks
+// after that.
 func Doctor(ctx workflow.Context, in migration.DoctorInput) (migration.DoctorReport, error) {
 	if in.Spec == nil {
 		return migration.DoctorReport{}, temporal.NewNonRetryableApplicationError("doctor: no plan was given", "BadRequest", nil)
+	}
+	ref, err := in.Spec.Inline()
+	if err != nil {
+		return migration.DoctorReport{}, temporal.NewNonRetryableApplicationError("doctor: "+err.Error(), "BadRequest", nil)
 	}
 	if in.Agree != nil {
 		if err := agree(ctx, in.Spec, *in.Agree); err != nil {
 			return migration.DoctorReport{}, err
 		}
 	}
-	var out migration.DoctorReport
-	for _, d := range in.Spec.Datasets {
-		if d.Postgres != nil {
-			out.Datasets = append(out.Datasets, examine(ctx, in.Spec, d))
+	d := &doctor{in: in, ref: ref, homes: map[string]migration.Homed{}}
+	if in.Repair != nil {
+		d.repair(ctx)
+	}
+	for _, dataset := range in.Spec.Datasets {
+		if dataset.Postgres != nil {
+			d.examine(ctx, dataset)
 		}
 	}
-	return out, nil
+	d.routes(ctx, in.Repair != nil)
+	return d.report, nil
+}
+
+type doctor struct {
+	in     migration.DoctorInput
+	ref    migration.SpecRef
+	homes  map[string]migration.Homed // by customer, as its first database says
+	report migration.DoctorReport
 }
 
 func agree(ctx workflow.Context, spec *migration.Spec, a migration.AgreeToServer) error {
@@ -43,32 +68,53 @@ func agree(ctx workflow.Context, spec *migration.Spec, a migration.AgreeToServer
 	return workflow.ExecuteActivity(c, work.Postgres.AgreeServer, req).Get(c, nil)
 }
 
+// unseen notes that a place could not be looked at: the others have their answer.
+func (d *doctor) unseen(what string, err error) {
+	d.report.Unseen = append(d.report.Unseen, what+": "+work.Reason(err))
+}
+
+func (d *doctor) mended(format string, args ...any) {
+	d.report.Mended = append(d.report.Mended, fmt.Sprintf(format, args...))
+}
+
 // examine looks at one database. That it cannot be looked at is part of the answer: the others have
 // theirs.
-func examine(ctx workflow.Context, spec *migration.Spec, d migration.Dataset) migration.DatasetHealth {
-	out := migration.DatasetHealth{Dataset: d.Name}
-	ids := map[int64]string{}
-	var tenants []int64
+func (d *doctor) examine(ctx workflow.Context, dataset migration.Dataset) {
+	out := migration.DatasetHealth{Dataset: dataset.Name}
+	tenants, ids := tenantsOf(d.in.Spec, dataset)
+	c := work.Examination.At(ctx, dataset.Site(), "examine both sides of "+dataset.Name)
+	var r postgres.ExamineResult
+	if err := workflow.ExecuteActivity(c, work.Postgres.ExamineServers,
+		postgres.ExamineRequest{PostgresRef: database(d.in.Spec, dataset), Tenants: tenants}).Get(c, &r); err != nil {
+		out.Error = work.Reason(err)
+		d.report.Datasets = append(d.report.Datasets, out)
+		return
+	}
+	out.Servers, out.Whole, out.Broken = r.Servers, r.Whole, r.Broken
+	for _, t := range tenants {
+		if h, broken := r.Homes[t]; broken {
+			out.Customers = append(out.Customers, migration.CustomerHealth{ID: ids[t], Record: h, Why: unsettled(h)})
+		}
+		if h, known := r.Routed[t]; known {
+			if _, first := d.homes[ids[t]]; !first {
+				d.homes[ids[t]] = h
+			}
+		}
+	}
+	d.report.Datasets = append(d.report.Datasets, out)
+	d.report.Things = append(d.report.Things, r.Made...)
+}
+
+// tenantsOf are the tenants of a dataset in the plan's order, and whose they are.
+func tenantsOf(spec *migration.Spec, d migration.Dataset) (tenants []int64, ids map[int64]string) {
+	ids = map[int64]string{}
 	for _, c := range spec.Customers {
 		if slices.Contains(c.Datasets, d.Name) {
 			tenants = append(tenants, c.Tenant)
 			ids[c.Tenant] = c.ID
 		}
 	}
-	c := work.DataQuestion.At(ctx, d.Site(), "examine both sides of "+d.Name)
-	var r postgres.ExamineResult
-	if err := workflow.ExecuteActivity(c, work.Postgres.ExamineServers,
-		postgres.ExamineRequest{PostgresRef: database(spec, d), Tenants: tenants}).Get(c, &r); err != nil {
-		out.Error = work.Reason(err)
-		return out
-	}
-	out.Servers, out.Whole = r.Servers, r.Whole
-	for _, t := range tenants {
-		if h, broken := r.Homes[t]; broken {
-			out.Customers = append(out.Customers, migration.CustomerHealth{ID: ids[t], Record: h, Why: unsettled(h)})
-		}
-	}
-	return out
+	return tenants, ids
 }
 
 // unsettled says why a customer is not open on exactly one side.
@@ -84,4 +130,101 @@ func unsettled(h migration.HomeRecord) string {
 func database(spec *migration.Spec, d migration.Dataset) postgres.PostgresRef {
 	target, _ := spec.Target(d.Target())
 	return postgres.PostgresRef{Plan: spec.Plan, Dataset: d, Target: target}
+}
+
+// repair settles every Move that ended between its steps, as the customer's own workflow would, and
+// has each database mended. What it cannot mend is left as it is, and said.
+func (d *doctor) repair(ctx workflow.Context) {
+	for _, dataset := range d.in.Spec.Datasets {
+		if dataset.Postgres == nil {
+			continue
+		}
+		c := work.Survey.Within(mendWithin).At(ctx, dataset.Site(), "mend both databases of "+dataset.Name)
+		var r postgres.MendResult
+		err := workflow.ExecuteActivity(c, work.Postgres.MendPostgres, database(d.in.Spec, dataset)).Get(c, &r)
+		for _, what := range r.Done {
+			d.mended("dataset %s: %s", dataset.Name, what)
+		}
+		if err != nil {
+			d.unseen("dataset "+dataset.Name+" was not mended", err)
+			continue
+		}
+		d.settle(ctx, dataset)
+	}
+}
+
+// settle repairs the customers of a database of whom a Move was left between its steps.
+func (d *doctor) settle(ctx workflow.Context, dataset migration.Dataset) {
+	tenants, ids := tenantsOf(d.in.Spec, dataset)
+	c := work.Examination.At(ctx, dataset.Site(), "whose Move of "+dataset.Name+" was left")
+	var r postgres.ExamineResult
+	if err := workflow.ExecuteActivity(c, work.Postgres.ExamineServers,
+		postgres.ExamineRequest{PostgresRef: database(d.in.Spec, dataset), Tenants: tenants}).Get(c, &r); err != nil {
+		return // the look after the repair says so
+	}
+	for _, t := range tenants {
+		if h, broken := r.Homes[t]; !broken || h.Undecided() != "" {
+			continue
+		}
+		slice, _ := d.in.Spec.Slice(ids[t])
+		// A try of a workflow that is alive after all must not collide with this one.
+		k := &home.Keeper{Spec: d.reference(), Slice: slice, Note: func(workflow.Context, string, string) {}}
+		rec, err := k.Disown(ctx, "doctor, for "+d.in.Repair.String())
+		if err != nil {
+			d.unseen("customer "+ids[t]+" was not repaired", err)
+			continue
+		}
+		d.mended("customer %s: the Move that was left between its steps is settled; it is homed on %s", ids[t], rec.Home())
+	}
+}
+
+// reference names the plan, for what does not read it.
+func (d *doctor) reference() migration.SpecRef {
+	ref := d.ref
+	ref.Inline = nil
+	return ref
+}
+
+// routes asks whether every customer with a home is routed to it, and with mend makes the routes
+// follow.
+func (d *doctor) routes(ctx workflow.Context, mend bool) {
+	if len(d.in.Spec.Routes) == 0 || len(d.homes) == 0 {
+		return
+	}
+	var all []traffic.WantedRoute
+	for _, c := range d.in.Spec.Customers {
+		if h, known := d.homes[c.ID]; known {
+			all = append(all, traffic.WantedRoute{Customer: c.ID, Side: h.Side, Token: h.Token})
+		}
+	}
+	wrong, err := d.misrouted(ctx, all)
+	if err != nil {
+		d.unseen("routes", err)
+		return
+	}
+	if mend && len(wrong) > 0 {
+		l := work.Question.Within(mendWithin).In(ctx, "make the routes follow the data")
+		if err := workflow.ExecuteActivity(l, work.Traffic.ReconcileRoute,
+			traffic.ReconcileRouteRequest{Spec: d.ref, Wanted: all}).Get(l, nil); err != nil {
+			d.unseen("routes were not set", err)
+		}
+		was := wrong
+		if wrong, err = d.misrouted(ctx, all); err != nil {
+			d.unseen("routes", err)
+			return
+		}
+		for _, w := range all {
+			if was[w.Customer] != "" && wrong[w.Customer] == "" {
+				d.mended("customer %s: its route leads to %s again", w.Customer, w.Side)
+			}
+		}
+	}
+	d.report.Routes = wrong
+}
+
+func (d *doctor) misrouted(ctx workflow.Context, all []traffic.WantedRoute) (map[string]string, error) {
+	var r traffic.VerifyRoutesResult
+	l := work.Question.Within(lookWithin).In(ctx, "do the routes lead where the customers are homed")
+	err := workflow.ExecuteActivity(l, work.Traffic.VerifyRoutes, traffic.VerifyRoutesRequest{Spec: d.ref, Wanted: all}).Get(l, &r)
+	return r.Wrong, err
 }

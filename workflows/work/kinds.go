@@ -72,6 +72,9 @@ var (
 	// Survey is a question next to a site's data, or a change of its setup, that may take minutes.
 	Survey = There{work{queue: migration.SiteQueue, attempt: 10 * time.Minute, heartbeat: time.Minute, retry: patient(30 * time.Second),
 		finishes: true}}
+	// Examination reads a whole database for a person who waits for the answer.
+	Examination = There{work{queue: migration.SiteQueue, attempt: time.Minute, total: 2 * time.Minute, begin: takenWithin,
+		heartbeat: 2 * heartbeat, retry: hurried(time.Second, 5*time.Second)}}
 	// BulkCopy is a copy that may take days. It resumes from its checkpoint.
 	BulkCopy = There{work{queue: migration.SiteQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second, retry: patient(time.Minute),
 		finishes: true}}
@@ -186,8 +189,12 @@ func (t There) At(ctx workflow.Context, site, summary string) workflow.Context {
 }
 
 func (w work) options(ctx workflow.Context, site, summary string) workflow.Context {
+	queue := w.queue(site)
+	if own := workflow.GetInfo(ctx).TaskQueueName; migration.IsOwnQueue(own) {
+		queue = own
+	}
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue: w.queue(site), StartToCloseTimeout: w.attempt, ScheduleToCloseTimeout: w.total, ScheduleToStartTimeout: w.begin,
+		TaskQueue: queue, StartToCloseTimeout: w.attempt, ScheduleToCloseTimeout: w.total, ScheduleToStartTimeout: w.begin,
 		HeartbeatTimeout: w.heartbeat, WaitForCancellation: w.finishes, Summary: summary,
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: w.retry.first, BackoffCoefficient: w.retry.grows, MaximumInterval: w.retry.most,
 			MaximumAttempts: w.retry.attempts},

@@ -42,6 +42,29 @@ func DropAll(ctx context.Context, p *postgres.Pair, say func(string)) error {
 	return remove(ctx, p, say)
 }
 
+// DropLeftovers takes out of both databases what is left of this plan where Drover's schema stands in
+// neither: its slots hold WAL back for nobody. It refuses while the schema stands anywhere.
+func DropLeftovers(ctx context.Context, p *postgres.Pair) error {
+	for _, s := range p.Both() {
+		if version, _, err := postgres.Installed(ctx, s.Pool); err != nil {
+			return fmt.Errorf("drop what is left of dataset %s: %w", p.Name, err)
+		} else if version > 0 {
+			return fmt.Errorf("drop what is left of dataset %s: Drover's schema stands %s: %w", p.Name, s.Where(), ErrStanding)
+		}
+	}
+	for _, s := range p.Both() {
+		for _, name := range []string{p.Names.Outgoing(s.Side), p.Names.Reference} {
+			if _, err := s.Pool.Exec(ctx, "DROP PUBLICATION IF EXISTS "+pgx.Identifier{name}.Sanitize()); err != nil {
+				return fmt.Errorf("drop publication %s %s: %w", name, s.Where(), err)
+			}
+		}
+	}
+	return remove(ctx, p, func(string) {})
+}
+
+// ErrStanding says that a plan still works in a database.
+var ErrStanding = errors.New("a plan is at work there: end it with drover abort or drover finalise")
+
 // remove takes Drover's objects from both databases, in an order that can be begun again anywhere.
 func remove(ctx context.Context, p *postgres.Pair, say func(string)) error {
 	for _, part := range []struct {
