@@ -154,8 +154,8 @@ func (c *Client) Inventory(ctx context.Context, spec *migration.Spec) (migration
 
 // Doctor asks what the systems of a plan say, whether or not a migration runs. It changes nothing
 // but what in asks for. queue is one of a worker that does all of it by itself
-// (migration.OwnQueue); "": the main worker and those of the plan's sites are asked. A newer question
-// replaces one that still runs. It waits as long as ctx allows.
+// (migration.OwnQueue); "": the main worker and those of the plan's sites are asked. A newer
+// question replaces one that still runs. It waits as long as ctx allows.
 func (c *Client) Doctor(ctx context.Context, in migration.DoctorInput, queue string) (migration.DoctorReport, error) {
 	var report migration.DoctorReport
 	doing := "examine plan " + in.Spec.Plan

@@ -85,8 +85,8 @@ type Thing struct {
 	Count int    `json:"count,omitempty"` // of tasks or objects; 0: one
 	Bytes int64  `json:"bytes,omitempty"` // that it stores or holds back; 0: none, or not known
 	Left  string `json:"left,omitempty"`  // why nobody needs it; empty: it is in use
-	// Monthly is what it costs in 30 days, with the currency; "unknown" where no price is known, and
-	// empty where nobody asked or nothing is charged.
+	// Monthly is what it costs in 30 days, with the currency; "unknown" where no price is known,
+	// and empty where nobody asked or nothing is charged.
 	Monthly string `json:"monthly,omitempty"`
 }
 

@@ -61,7 +61,8 @@ func (q queue) activities(a Activities) (out []any) {
 // never wait behind a bulk copy. Moves run where their routes are set, and on no other queue.
 func queues(o Options) (out []queue) {
 	if o.Queue != "" {
-		return []queue{{name: o.Queue, main: true, site: true, workflows: true, sticky: stickyPatience, atOnce: siteAtOnce, polls: sitePolls}}
+		return []queue{{name: o.Queue, main: true, site: true, workflows: true, sticky: stickyPatience, atOnce: siteAtOnce,
+			polls: sitePolls}}
 	}
 	if o.Main {
 		out = append(out,

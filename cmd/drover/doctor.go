@@ -108,7 +108,8 @@ func (a *app) repaired(ctx context.Context, c *client.Client, plan string, spec 
 	if err := writeDoctor(a.err, plan, report); err != nil {
 		return report, err
 	}
-	question := fmt.Sprintf("mend %s, and take away %s?", count(report.Broken(), "broken thing"), count(len(report.Left()), "left-over thing"))
+	question := fmt.Sprintf("mend %s, and take away %s?", count(report.Broken(), "broken thing"),
+		count(len(report.Left()), "left-over thing"))
 	if err := a.confirm(ctx, question, yes); err != nil {
 		return report, err
 	}

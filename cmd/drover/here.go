@@ -11,9 +11,9 @@ import (
 	"github.com/drover-migration/drover/worker"
 )
 
-// here runs a worker in this process for as long as do takes, on a queue of its own: what do asks of
-// that queue needs no other worker. This machine then needs what the workers of the plan have: its
-// secrets, and a way to its databases, vCenters and AWS.
+// here runs a worker in this process for as long as do takes, on a queue of its own: what do asks
+// of that queue needs no other worker. This machine then needs what the workers of the plan have:
+// its secrets, and a way to its databases, vCenters and AWS.
 func (a *app) here(ctx context.Context, spec *migration.Spec, do func(ctx context.Context, queue string) error) error {
 	opts, err := a.options()
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 
 // Condition is what stands in both databases of a dataset beside the homes of its tenants.
 type Condition struct {
-	// Standing is in how many of the two Drover's schema stands. Where it stands in neither, the plan
-	// has not begun or has ended, and nothing there says where anybody is homed.
+	// Standing is in how many of the two Drover's schema stands. Where it stands in neither, the
+	// plan has not begun or has ended, and nothing there says where anybody is homed.
 	Standing int
 	Broken   []string // invariants that do not hold, and directions that are lost or stand still
 	Made     []Made   // Drover's objects, whichever plan's
@@ -57,8 +57,8 @@ func (p *Pair) Examine(ctx context.Context, budget int64) (Condition, error) {
 		}
 	}
 	if c.Standing == 1 {
-		c.Broken = append(c.Broken, "Drover's schema stands in one of the two databases only: one was restored or replaced, or the end of a "+
-			"plan was cut off; where it was, run that command again")
+		c.Broken = append(c.Broken, "Drover's schema stands in one of the two databases only: one was restored or replaced, or the "+
+			"end of a plan was cut off; where it was, run that command again")
 	}
 	var err error
 	c.Made, err = p.made(ctx, c.Standing)
@@ -139,9 +139,9 @@ func (p *Pair) needless(m Made, standing int, otherPlan string) string {
 }
 
 // Mend puts right what one rule decides by itself, by the same functions as everything else: a side
-// that forgot a seal is closed, a publication that was changed by hand is written from the truth,
-// a subscription that was disabled runs again, and a slot that nobody of this plan reads goes. It says
-// what it did. While a server is in doubt it does nothing.
+// that forgot a seal is closed, a publication that was changed by hand is written from the truth, a
+// subscription that was disabled runs again, and a slot that nobody of this plan reads goes. It
+// says what it did. While a server is in doubt it does nothing.
 func (p *Pair) Mend(ctx context.Context) (done []string, err error) {
 	for _, s := range p.Both() {
 		if version, _, err := Installed(ctx, s.Pool); err != nil || version == 0 {

@@ -13,9 +13,9 @@ import (
 	"github.com/drover-migration/drover/worker"
 )
 
-// Moves ended at each of their steps, and hands changed things. Every worker of the plan is dead, and
-// no workflow was ever started here, as after a namespace that was lost: a worker on a queue of its
-// own finds and mends it, and nothing is lost.
+// Moves ended at each of their steps, and hands changed things. Every worker of the plan is dead,
+// and no workflow was ever started here, as after a namespace that was lost: a worker on a queue of
+// its own finds and mends it, and nothing is lost.
 func TestDoctorMendsWithEveryWorkerDead(t *testing.T) {
 	r := pairtest.New(t).Prepared(6)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)

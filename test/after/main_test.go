@@ -29,7 +29,8 @@ func TestMain(m *testing.M) { os.Exit(pairtest.Run(m)) }
 // temporal is a server of its own for a test.
 func temporal(t *testing.T) temporalclient.Options {
 	t.Helper()
-	o := temporalclient.Options{Namespace: temporalclient.DefaultNamespace, DataConverter: codec.DataConverter(), FailureConverter: codec.FailureConverter(),
+	o := temporalclient.Options{Namespace: temporalclient.DefaultNamespace, DataConverter: codec.DataConverter(),
+		FailureConverter: codec.FailureConverter(),
 		Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))}
 	dev, err := testsuite.StartDevServer(t.Context(), testsuite.DevServerOptions{
 		ExistingPath: filepath.Join(tooltest.Dir(t, "bin/temporal"), "bin", "temporal"), LogLevel: "error", ClientOptions: &o})

@@ -22,9 +22,9 @@ const (
 )
 
 // Doctor reads what the systems of a plan say, with or without workflows that are alive: which
-// servers stand on both sides, who is not open on exactly one, which routes lead elsewhere, and what
-// Drover has made. It changes nothing but what it is asked to agree to and to repair, and looks
-// after that.
+// servers stand on both sides, who is not open on exactly one, which routes lead elsewhere, and
+// what Drover has made. It changes nothing but what it is asked to agree to and to repair, and
+// looks after that.
 func Doctor(ctx workflow.Context, in migration.DoctorInput) (migration.DoctorReport, error) {
 	if in.Spec == nil {
 		return migration.DoctorReport{}, temporal.NewNonRetryableApplicationError("doctor: no plan was given", "BadRequest", nil)

@@ -42,8 +42,8 @@ func DropAll(ctx context.Context, p *postgres.Pair, say func(string)) error {
 	return remove(ctx, p, say)
 }
 
-// DropLeftovers takes out of both databases what is left of this plan where Drover's schema stands in
-// neither: its slots hold WAL back for nobody. It refuses while the schema stands anywhere.
+// DropLeftovers takes out of both databases what is left of this plan where Drover's schema stands
+// in neither: its slots hold WAL back for nobody. It refuses while the schema stands anywhere.
 func DropLeftovers(ctx context.Context, p *postgres.Pair) error {
 	for _, s := range p.Both() {
 		if version, _, err := postgres.Installed(ctx, s.Pool); err != nil {
