@@ -379,7 +379,7 @@ func TestARouteIsWrittenByTheLookOfAMomentAgoAndThenLookedAt(t *testing.T) {
 			require.False(t, got[customer].Set.Before(began), "%s before %s", got[customer].Set, began)
 			return f.count("DescribeRules")
 		}
-		time.Sleep(time.Second)
+		time.Sleep(2 * time.Second)
 		require.Equal(t, 2, move("c01", 2))
 		require.Equal(t, 1, move("c02", 2))
 		require.Equal(t, 1, move("c02", 3), "what needs no write is looked at all the same")

@@ -26,12 +26,12 @@ const rounds = 12
 // echoAfter is how long after its last write a pass looks once more. Another process that had read
 // the rules before that write may have written them as it knew them, and ELB keeps what is written
 // last.
-const echoAfter = time.Second
+const echoAfter = 3 * time.Second
 
-// recently is how old a look may be that a pass goes by for its first writes: no older than its own
-// look is when a pass writes slowly. It is far below echoAfter, so that what two processes
-// overwrite of each other's is healed by the echo all the same.
-const recently = 200 * time.Millisecond
+// recently is how old a look may be that a pass goes by for its first writes: where customers follow
+// each other, a route is set without a look before it. It is far below echoAfter, so that what two
+// processes overwrite of each other's is healed by the echo all the same.
+const recently = time.Second
 
 // view is what a pass saw last, and what it was for.
 type view struct {
@@ -73,7 +73,7 @@ func (v *view) state(l *layout, c migration.Customer) routes.State {
 // next one.
 //
 // Two processes that change one rule at the same time overwrite each other's hosts. Each looks
-// again after its last write, and once more a second later, when whatever the other had read before
+// again after its last write, and once more seconds later, when whatever the other had read before
 // is written.
 func (rt *Router) Reconcile(ctx context.Context, spec *migration.Spec, wanted []routes.Wanted) (map[string]routes.State, error) {
 	ls, err := carriers(spec, wanted)
