@@ -2,6 +2,7 @@
 package workload
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,22 +29,33 @@ const (
 
 // Input names a workload of a plan.
 type Input struct {
-	Spec     migration.SpecRef `json:"spec"`
-	Workload string            `json:"workload"`
+	Spec     migration.SpecRef  `json:"spec"`
+	Workload string             `json:"workload"`
+	Copied   []migration.Copied `json:"copied,omitempty"` // disks that the run before this one copied and read back
 }
 
 // Workload brings one workload up on AWS beside the one that runs: disks replicated, images
 // registered, instances or a service launched, registered behind the load balancer and healthy. No
 // request reaches it before a customer is moved.
 func Workload(ctx workflow.Context, in Input) error {
-	w := &workload{in: in}
+	w := &workload{in: in, copied: in.Copied}
 	w.Hooks = status.Hooks{Changed: w.report, Describe: func() string { return fmt.Sprintf("Workload **%s**.\n", in.Workload) }}
 	mail.Listen(ctx, mail.SignalAsk, "The migration calls the roll.", w.hear)
-	err := w.run(ctx)
-	w.Failed(ctx, migration.PieceFailed, err)
-	w.Flush(ctx)
-	return err
+	for {
+		err := w.run(ctx)
+		if !errors.Is(err, errGrown) {
+			w.Failed(ctx, migration.PieceFailed, err)
+			w.Flush(ctx)
+			return err
+		}
+		if w.Renews(ctx, w.mustRenew) {
+			return workflow.NewContinueAsNewError(ctx, Workload, Input{Spec: in.Spec, Workload: in.Workload, Copied: w.copied})
+		}
+	}
 }
+
+// errGrown says that the history has grown too long to go on with it: the next run goes on.
+var errGrown = errors.New("the history has grown too long")
 
 type workload struct {
 	in     Input
@@ -53,6 +65,9 @@ type workload struct {
 	group  traffic.TargetGroup
 	odd    []string // what somebody should look at, though nothing waits for it
 	copied []migration.Copied
+	left   int  // VMs that are not up yet
+	paused int  // of them, those that are tried again after a pause
+	grown  bool // the history has grown too long while all of them were
 
 	status.Status[migration.PiecePhase]
 	mail.Box
@@ -131,9 +146,11 @@ func (w *workload) startInstances(ctx workflow.Context) ([]string, error) {
 		err     error
 	}
 	done := workflow.NewBufferedChannel(ctx, len(list.VMs))
+	w.left, w.grown = len(list.VMs), false
 	for _, vm := range list.VMs {
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			address, err := w.startInstance(ctx, site, vm)
+			w.left--
 			done.Send(ctx, machine{address, err})
 		})
 	}
@@ -166,7 +183,7 @@ func (w *workload) startInstance(ctx workflow.Context, site migration.Site, vm m
 		w.adopted(vm, found)
 		return found.Instance.PrivateIP, nil
 	}
-	images, err := w.copyDisks(ctx, site, vm)
+	images, err := w.disks(ctx, site, vm)
 	if err != nil {
 		return "", err
 	}
@@ -177,11 +194,28 @@ func (w *workload) startInstance(ctx workflow.Context, site migration.Site, vm m
 		}
 		w.Set(ctx, migration.PieceFailed, migration.WaitAWS,
 			fmt.Sprintf("VM %s: %s. Its disks are copied; what comes after that is tried again in %s", vm.Name, work.Reason(err), pause))
-		if err := work.Sleep(ctx, pause, "before "+vm.Name+" is tried again"); err != nil {
+		if err := w.pause(ctx, pause, vm); err != nil {
 			return "", err
 		}
 	}
 }
+
+// pause waits before a VM is tried again. While every VM that is not up yet waits so, the workload
+// may go on as new: nothing is under way.
+func (w *workload) pause(ctx workflow.Context, length time.Duration, vm migration.VM) error {
+	w.paused++
+	work.AwaitFor(ctx, length, "before "+vm.Name+" is tried again", func() bool {
+		w.grown = w.grown || w.paused == w.left && w.mustRenew(ctx)
+		return w.grown
+	})
+	w.paused--
+	if w.grown {
+		return errGrown
+	}
+	return ctx.Err()
+}
+
+func (w *workload) mustRenew(ctx workflow.Context) bool { return mail.Renewable(ctx, mail.SignalAsk) }
 
 // launch makes an image of a VM's disks, and its instance. Neither exists twice.
 func (w *workload) launch(ctx workflow.Context, vm migration.VM, disks []migration.DiskImage) (string, error) {
@@ -206,6 +240,15 @@ func (w *workload) adopted(vm migration.VM, found compute.FindInstanceResult) {
 		w.odd = append(w.odd, fmt.Sprintf("VM %s has instance %s and also %s: the first, which is the oldest, is used; terminate the "+
 			"others and take them out of the target group", vm.Name, found.Instance.ID, strings.Join(found.Others, ", ")))
 	}
+}
+
+// disks are the copies of a VM's disks: those of the run before this one, or new ones.
+func (w *workload) disks(ctx workflow.Context, site migration.Site, vm migration.VM) ([]migration.DiskImage, error) {
+	i := slices.IndexFunc(w.copied, func(c migration.Copied) bool { return c.UUID == vm.UUID })
+	if i >= 0 {
+		return w.copied[i].Disks, nil
+	}
+	return w.copyDisks(ctx, site, vm)
 }
 
 // copyDisks has a child of its own, which takes its snapshot away whatever happens.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
@@ -109,10 +111,7 @@ func (*machineRoom) AwaitTargets(context.Context, traffic.AwaitTargetsRequest) e
 // bringUp plays the Workload, and says what it reported last.
 func (m *machineRoom) bringUp(t *testing.T) migration.PieceStatus {
 	t.Helper()
-	env := quiet()
-	env.RegisterActivity(m)
-	env.RegisterWorkflow(Workload)
-	env.RegisterWorkflow(ReplicateVM)
+	env := m.temporal()
 	env.SetOnChildWorkflowStartedListener(func(info *workflow.Info, _ workflow.Context, _ converter.EncodedValues) {
 		m.children = append(m.children, info.WorkflowExecution.ID)
 		slices.Sort(m.children)
@@ -135,6 +134,15 @@ func (m *machineRoom) bringUp(t *testing.T) migration.PieceStatus {
 	defer mu.Unlock()
 	require.Equal(t, migration.PieceReady, last.Piece.Phase)
 	return last.Piece
+}
+
+// temporal is a Temporal of its own over the machine room.
+func (m *machineRoom) temporal() *testsuite.TestWorkflowEnvironment {
+	env := quiet()
+	env.RegisterActivity(m)
+	env.RegisterWorkflow(Workload)
+	env.RegisterWorkflow(ReplicateVM)
+	return env
 }
 
 // quiet is a Temporal of its own that logs nothing.
@@ -176,6 +184,30 @@ func TestTheDisksOfAVMAreCopiedOnceHoweverOftenItsLaunchIsRefused(t *testing.T) 
 	require.Equal(t, []string{"new-u1"}, m.registered)
 	require.Contains(t, m.said, "VM web-01: there is no instance profile web. Its disks are copied; what comes after that is tried "+
 		"again in 30s")
+}
+
+// A launch that AWS refuses for weeks fills no history: the workload goes on as new, with the copies
+// that it has, once nothing of it is under way.
+func TestAWorkloadWhoseLaunchIsRefusedForWeeksGoesOnAsNewWithItsCopies(t *testing.T) {
+	m := &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}, {Name: "web-02", UUID: "u2"}}, refuses: 1000}
+	env := m.temporal()
+	env.OnSignalExternalWorkflow(mock.Anything, migration.MigrationID("shop"), "", mail.SignalPiece, mock.Anything).Return(nil)
+	env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true) }, 24*time.Hour)
+	env.ExecuteWorkflow(Workload, Input{Spec: migration.SpecRef{Plan: "shop"}, Workload: "web"})
+	var next *workflow.ContinueAsNewError
+	require.ErrorAs(t, env.GetWorkflowError(), &next)
+	var in Input
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
+	require.Len(t, in.Copied, 2)
+
+	env = m.temporal()
+	env.OnSignalExternalWorkflow(mock.Anything, migration.MigrationID("shop"), "", mail.SignalPiece, mock.Anything).Return(nil)
+	m.refuses = 1
+	env.ExecuteWorkflow(Workload, in)
+	require.NoError(t, env.GetWorkflowError())
+	copies := slices.DeleteFunc(slices.Clone(m.calls), func(c string) bool { return !strings.HasPrefix(c, "copy ") })
+	require.Equal(t, []string{"copy web-01", "copy web-02"}, copies)
+	require.Equal(t, []string{"new-u1", "new-u2"}, m.registered)
 }
 
 func TestAWorkloadSaysWhichInstancesItDoesNotUse(t *testing.T) {
