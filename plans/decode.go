@@ -155,9 +155,13 @@ func (s *source) decodeMap(n ast.Node, out reflect.Value, at *node, f field) {
 		s.decode(e.value, value, at.at(e.name), field{})
 		key, err := sc.read(t.Key(), e.name)
 		if err != nil {
-			p := Problem{Message: "not a valid name", Found: quoted(e.name), Want: sc.want}
+			p := Problem{Message: strings.TrimSuffix("not a valid name: "+err.Error(), ": "), Found: quoted(e.name), Want: sc.want}
 			s.atKey(e, at, p)
 			s.lost(at.at(e.name))
+			continue
+		}
+		if out.MapIndex(key).IsValid() {
+			s.atKey(e, at, Problem{Message: "named twice, in two spellings", Found: quoted(e.name), Want: "one entry"})
 			continue
 		}
 		out.SetMapIndex(key, value)

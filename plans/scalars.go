@@ -132,10 +132,12 @@ var scalars = map[reflect.Type]scalar{
 		pattern: re(`^(env://[A-Za-z_][A-Za-z0-9_]*|file:///[^\x00-\x1f]+|(awssm|ssm)://[A-Za-z0-9/_+=.@:-]+)$`), secret: true},
 	typeOf[HostPort](): {want: "HOST:PORT", pattern: re(`^[A-Za-z0-9.:\[\]-]+:[0-9]{1,5}$`), check: checkHostPort},
 	typeOf[RDSName]():  {want: "an RDS instance identifier", pattern: re(`^[a-z][a-z0-9-]{0,62}$`)},
-	typeOf[Column](): {want: "a column name of lower-case letters, digits and underscores",
-		pattern: re(`^[a-z_][a-z0-9_]{0,62}$`)},
-	typeOf[TableName](): {want: "a table, or schema.table, of lower-case letters, digits and underscores",
-		pattern: re(`^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$`)},
+	typeOf[Column](): {want: `a column's name as the database has it, like tenant_id or tenantId; one with blanks in double quotes`,
+		pattern: re(`^` + sqlName + `$`), check: checkSQLName, parse: func(s string) (any, error) { return Column(bare(s)), nil }},
+	typeOf[TableName](): {want: `a table, or schema.table, as the database has it, like userAccounts or public.orders; ` +
+		`a name with blanks in double quotes`,
+		pattern: re(`^(` + sqlName + `\.)?` + sqlName + `$`), check: checkSQLName,
+		parse: func(s string) (any, error) { return TableName(bare(s)), nil }},
 	typeOf[CustomerPath](): {want: "an absolute path with " + customerVar + " as one of its folders",
 		pattern: re(`^/[^\x00-\x1f]*$`), check: checkCustomerPath},
 	typeOf[CustomerPrefix](): {want: "a prefix that ends in \"/\", with " + customerVar + " as one of its folders",
@@ -204,6 +206,23 @@ func (sc scalar) read(t reflect.Type, text string) (reflect.Value, error) {
 		return reflect.Value{}, errForm
 	}
 	return reflect.ValueOf(v), nil
+}
+
+// sqlName is one name in PostgreSQL. It is not folded to lower case, with quotes or without: a plan
+// has names as the catalogues have them.
+const sqlName = `("[^".\x00-\x1f\x7f]+"|[^".\s\x00-\x1f\x7f]+)`
+
+// bare is a name, or schema.table, without the quotes that may stand around its parts.
+func bare(s string) string { return strings.ReplaceAll(s, `"`, "") }
+
+// checkSQLName holds each part to the length that PostgreSQL allows (NAMEDATALEN - 1).
+func checkSQLName(s string) error {
+	for part := range strings.SplitSeq(bare(s), ".") {
+		if len(part) > 63 {
+			return errors.New("PostgreSQL's names have at most 63 bytes")
+		}
+	}
+	return nil
 }
 
 // errForm says nothing beyond "it has not the wanted form".

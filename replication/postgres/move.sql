@@ -206,9 +206,10 @@ BEGIN RAISE EXCEPTION 'TRUNCATE ignores row filters and is blocked on %', TG_REL
 
 -- Guards a table and adds it to a publication's list. The trigger's name sorts last: it sees the
 -- row after all other BEFORE triggers. It does not fire for replicated rows
--- (session_replication_role = replica). The column may be of any integer type.
+-- (session_replication_role = replica). The column may be of any integer type. The function's name
+-- has the column's in full or as a hash: the server would cut off what is longer than 63 bytes.
 CREATE OR REPLACE FUNCTION drover.protect(p_pub text, p_rel regclass, p_col name) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE fn text := format('drover.%I', 'guard_' || p_col); leaf regclass;
+DECLARE fn text := format('drover.%I', 'guard_' || CASE WHEN octet_length(p_col) <= 57 THEN p_col ELSE md5(p_col) END); leaf regclass;
 BEGIN
   INSERT INTO drover.member VALUES (p_pub, p_rel, p_col) ON CONFLICT DO NOTHING;
   EXECUTE format($f$ CREATE OR REPLACE FUNCTION %1$s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog,

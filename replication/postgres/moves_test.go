@@ -2,6 +2,8 @@ package postgres_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +53,35 @@ func TestEveryTableGoesThereAndBackWithItsChanges(t *testing.T) {
 	ready, err = r.Pair.Ready(t.Context(), s, 2, time.Millisecond, 5*time.Second)
 	require.NoError(t, err)
 	require.Equal(t, []string{"postgres-freeze"}, pairtest.Checks(ready.Findings), "the budget is too small")
+}
+
+// Prisma, Hibernate and others keep capital letters; and a name may be as long as the server allows.
+func TestTablesAndColumnsMoveUnderTheNamesTheyHave(t *testing.T) {
+	r := pairtest.New(t)
+	long := strings.Repeat("tenantOfTheAccount", 4)[:63]
+	r.Must(s, `CREATE SCHEMA "Sales-EU"`)
+	tables := []struct{ name, column string }{
+		{`"userAccounts"`, `"tenantId"`}, {`"Sales-EU"."Order Lines"`, `"` + long + `"`}, {`"Sales-EU".notes`, `"` + long[:62] + `"`},
+	}
+	for _, x := range tables {
+		r.Must(s, fmt.Sprintf(`CREATE TABLE %s (%s int NOT NULL, "Id" int NOT NULL, "Note" text, PRIMARY KEY (%s, "Id"))`, x.name, x.column, x.column))
+		r.Must(s, fmt.Sprintf(`INSERT INTO %s SELECT g, 1, 'first' FROM generate_series(1, 2) g`, x.name))
+	}
+	r.Pair.Dataset.Tables = append(slices.Clone(r.Pair.Dataset.Tables), migration.Table{Name: "userAccounts", Column: "tenantId"},
+		migration.Table{Name: "Sales-EU.Order Lines", Column: long}, migration.Table{Name: "notes", Column: long[:62]})
+	r.Prepared(2)
+	r.Move(s, 1, pairtest.Try(1, 1))
+	for _, x := range tables {
+		insert := fmt.Sprintf(`INSERT INTO %s VALUES (1, 2, 'second')`, x.name)
+		require.Equal(t, "DR001", r.Exec(s, insert), x.name)
+		require.Empty(t, r.Exec(d, insert), x.name)
+		require.Empty(t, r.Exec(s, fmt.Sprintf(`UPDATE %s SET "Note" = 'mine' WHERE %s = 2`, x.name, x.column)), "who has not moved writes")
+	}
+	r.Move(d, 1, pairtest.Try(2, 2))
+	for _, x := range tables {
+		require.EqualValues(t, 2, r.Num(s, fmt.Sprintf(`SELECT count(*) FROM %s WHERE %s = 1`, x.name, x.column)), x.name)
+	}
+	r.Sound()
 }
 
 func TestATenantColumnOfAnyIntegerTypeIsGuardedAndMoves(t *testing.T) {
