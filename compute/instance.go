@@ -415,9 +415,8 @@ func retireInstances(ctx context.Context, c EC2, req Placed) error {
 		return classify(err, "look for the images of workload %q", req.Workload.Name)
 	}
 	for _, i := range images.Images {
-		if _, err := c.DeregisterImage(ctx, &ec2.DeregisterImageInput{ImageId: i.ImageId}); err != nil &&
-			!has(err, "InvalidAMIID.Unavailable", "InvalidAMIID.NotFound") {
-			return classify(err, "deregister image %s of workload %q", aws.ToString(i.ImageId), req.Workload.Name)
+		if err := deregister(ctx, c, aws.ToString(i.ImageId)); err != nil {
+			return fmt.Errorf("retire workload %q: %w", req.Workload.Name, err)
 		}
 	}
 	return nil

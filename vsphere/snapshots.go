@@ -132,3 +132,30 @@ func snapshots(m mo.VirtualMachine) func(yield func(types.VirtualMachineSnapshot
 		walk(m.Snapshot.RootSnapshotList)
 	}
 }
+
+// Made is a snapshot that Drover made.
+type Made struct {
+	VM       migration.VM // its name and reference
+	Snapshot string       // its name
+}
+
+// MadeSnapshots lists the snapshots of this name that Drover made, of every machine of the
+// datacenter. It changes nothing.
+func (s *Session) MadeSnapshots(ctx context.Context, name string) (out []Made, err error) {
+	dc, err := s.datacenter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.list(ctx, dc.Reference(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("list the snapshots of datacenter %q: %w", s.conf.Datacenter, err)
+	}
+	for _, m := range all {
+		for t := range snapshots(m) {
+			if t.Name == name && ours(t) {
+				out = append(out, Made{VM: migration.VM{Name: plain(m.Name), Ref: m.Self.Value}, Snapshot: t.Name})
+			}
+		}
+	}
+	return out, nil
+}

@@ -160,3 +160,52 @@ type RetireWorkloadRequest struct {
 func (a *Activities) RetireWorkload(ctx context.Context, req RetireWorkloadRequest) error {
 	return a.maker.Retire(ctx, engine.Placed(req))
 }
+
+// SurveyRequest names a plan in a target.
+type SurveyRequest struct {
+	Plan      string               `json:"plan"`
+	Target    migration.Target     `json:"target"`
+	Workloads []migration.Workload `json:"workloads"`
+	Copying   bool                 `json:"copying,omitempty"` // copies of disks are under way
+	// Remove has what is found to be left over taken away first: images and snapshots.
+	Remove bool `json:"remove,omitempty"`
+}
+
+// SurveyResult is what the plan has in the target.
+type SurveyResult struct {
+	Things  []migration.Thing `json:"things,omitempty"`
+	Removed []string          `json:"removed,omitempty"`
+}
+
+// SurveyTarget lists what Drover made for the plan in a target. It changes nothing unless it is
+// asked to remove, and then nothing that is in use. Run twice it finds nothing more to remove.
+func (a *Activities) SurveyTarget(ctx context.Context, req SurveyRequest) (out SurveyResult, err error) {
+	say, stop := heartbeat.Saying[string](ctx)
+	defer stop()
+	say("listing what plan " + req.Plan + " has in target " + req.Target.Name)
+	look := func() ([]migration.Thing, error) {
+		return a.maker.Survey(ctx, req.Plan, req.Target, req.Workloads, engine.Copying(req.Copying))
+	}
+	if out.Things, err = look(); err != nil || !req.Remove {
+		return out, err
+	}
+	if out.Removed, err = a.maker.RemoveLeft(ctx, req.Target, out.Things); err != nil {
+		return out, err
+	}
+	out.Things, err = look()
+	return out, err
+}
+
+// RetireCopiesRequest names a plan in a target.
+type RetireCopiesRequest struct {
+	Plan   string           `json:"plan"`
+	Target migration.Target `json:"target"`
+}
+
+// RetireCopies deletes the plan's copies of disks in a target. What is gone already is no error.
+func (a *Activities) RetireCopies(ctx context.Context, req RetireCopiesRequest) error {
+	say, stop := heartbeat.Saying[string](ctx)
+	defer stop()
+	say("deleting the copies of disks")
+	return a.maker.RetireCopies(ctx, req.Plan, req.Target)
+}

@@ -142,15 +142,25 @@ func measured(ctx context.Context, ref PostgresRef, l engine.Lag) {
 }
 
 // DropPostgres takes away everything Drover made in the two databases, when every tenant is homed
-// on premises. What is gone already stays gone: cut off anywhere, it is run again.
-func (a *Activities) DropPostgres(ctx context.Context, ref PostgresRef) error {
+// on premises, and says what stays. What is gone already stays gone: cut off anywhere, it is run
+// again.
+func (a *Activities) DropPostgres(ctx context.Context, ref PostgresRef) (DropResult, error) {
 	p, err := a.open(ctx, ref)
 	if err != nil {
-		return err
+		return DropResult{}, err
 	}
 	say, stop := heartbeat.Saying[string](ctx)
 	defer stop()
-	return classify(setup.DropAll(ctx, p, say))
+	if err := setup.DropAll(ctx, p, say); err != nil {
+		return DropResult{}, classify(err)
+	}
+	kept, err := setup.Kept(ctx, p)
+	return DropResult{Kept: kept}, classify(err)
+}
+
+// DropResult says what cannot be undone, or is a person's to decide.
+type DropResult struct {
+	Kept []string `json:"kept,omitempty"`
 }
 
 // FinaliseRequest names a dataset whose way between the sides ends.

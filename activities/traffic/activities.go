@@ -18,6 +18,7 @@ type Router interface {
 	Check(context.Context, *migration.Spec) ([]migration.Finding, error)
 	CheckTargets(context.Context, *migration.Spec) ([]migration.Finding, error)
 	Record(context.Context, *migration.Spec) error
+	Survey(context.Context, *migration.Spec) ([]migration.Thing, error)
 	Restore(context.Context, *migration.Spec, []routes.Wanted) (routes.Restored, error)
 	Reconcile(context.Context, *migration.Spec, []routes.Wanted) (map[string]routes.State, error)
 	Verify(context.Context, *migration.Spec, []routes.Wanted) (map[string]routes.State, error)

@@ -121,3 +121,24 @@ func homed(spec *migration.Spec, homes map[string]map[int64]migration.Homed) (ou
 	}
 	return out
 }
+
+// SurveyRoutesRequest names a spec.
+type SurveyRoutesRequest struct {
+	Spec migration.SpecRef `json:"spec"`
+}
+
+// SurveyRoutesResult are the plan's rules and target groups.
+type SurveyRoutesResult struct {
+	Things []migration.Thing `json:"things,omitempty"`
+}
+
+// SurveyRoutes lists the rules and target groups that Drover made for a plan. It changes nothing.
+func (a *Activities) SurveyRoutes(ctx context.Context, req SurveyRoutesRequest) (SurveyRoutesResult, error) {
+	defer heartbeat.Alive(ctx)()
+	spec, err := a.specs.Spec(ctx, req.Spec)
+	if err != nil {
+		return SurveyRoutesResult{}, err
+	}
+	things, err := a.router.Survey(ctx, spec)
+	return SurveyRoutesResult{Things: things}, err
+}

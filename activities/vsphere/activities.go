@@ -140,3 +140,45 @@ const beatEvery = 5 * time.Second
 func beat(ctx context.Context) (stop func()) {
 	return heartbeat.Beside(context.WithoutCancel(ctx), beatEvery, func() { activity.RecordHeartbeat(ctx) })
 }
+
+// MadeSnapshotsRequest names a plan at a site.
+type MadeSnapshotsRequest struct {
+	Plan   string         `json:"plan"`
+	Site   migration.Site `json:"site"`
+	Remove bool           `json:"remove,omitempty"` // all of them
+}
+
+// MadeSnapshotsResult are the snapshots that stand, and those that were removed.
+type MadeSnapshotsResult struct {
+	Things  []migration.Thing `json:"things,omitempty"`
+	Removed []string          `json:"removed,omitempty"`
+}
+
+// SnapshotName is that of the snapshots from which a plan's disks are copied.
+func SnapshotName(plan string) string { return "drover-" + plan }
+
+// MadeSnapshots lists the snapshots that Drover made at a site for a plan, and with remove takes
+// them away: nobody else's is touched. Run twice it finds none. No copy may be under way then.
+func (a *Activities) MadeSnapshots(ctx context.Context, req MadeSnapshotsRequest) (out MadeSnapshotsResult, err error) {
+	s, err := a.open(ctx, req.Site)
+	if err != nil {
+		return out, err
+	}
+	defer beat(ctx)()
+	made, err := s.MadeSnapshots(ctx, SnapshotName(req.Plan))
+	if err != nil {
+		return out, classify(err)
+	}
+	for _, m := range made {
+		if !req.Remove {
+			out.Things = append(out.Things, migration.Thing{Kind: "VM snapshot", ID: m.Snapshot, Of: "VM " + m.VM.Name,
+				Where: "site " + req.Site.Name})
+			continue
+		}
+		if err := s.RemoveSnapshot(ctx, m.VM, m.Snapshot); err != nil {
+			return out, classify(err)
+		}
+		out.Removed = append(out.Removed, "snapshot "+m.Snapshot+" of VM "+m.VM.Name)
+	}
+	return out, nil
+}

@@ -63,3 +63,6 @@ func (r router) Register(ctx context.Context, _ migration.Target, _ string, _ []
 func (r router) AwaitTargets(ctx context.Context, _ migration.Target, _ string, _ int, _ func(string)) error {
 	return r.call(ctx, ms(1012, 1012), nothing)
 }
+
+// Survey finds nothing: the bench asks for none.
+func (r router) Survey(context.Context, *migration.Spec) ([]migration.Thing, error) { return nil, nil }

@@ -17,10 +17,11 @@ func (a *app) abortCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "abort PLAN",
 		Short: "End a migration for good",
-		Long: `Ends a migration and removes what it made: routes are restored, replication is
-taken down, instances and services are retired. Only while every customer is at
-home: bring them there with drover rollback PLAN --all. Asks first on a
-terminal, unless --yes is given.`,
+		Long: `Brings every customer home, those that have finished on AWS too, and then removes
+what the migration made: routes are restored, replication, guards and functions
+are taken out of the databases, instances, services, images, copies of disks and
+snapshots go. drover status says what stays and why: ids that AWS gave, rows that
+were copied, and records. Asks first on a terminal, unless --yes is given.`,
 		Example: `  drover abort orders --reason "the plan was wrong"`,
 		Args:    asInput(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -124,6 +124,33 @@ func (s *Store) Remove(ctx context.Context, at migration.StateStore, target migr
 	return nil
 }
 
+// Object is one of the state bucket.
+type Object struct {
+	Key   string // below the state store's prefix
+	Bytes int64
+}
+
+// List lists the objects below a folder of the state store, given with its slash at the end.
+func (s *Store) List(ctx context.Context, at migration.StateStore, target migration.Target, folder string) (out []Object, err error) {
+	c, err := s.S3(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	prefix := path.Join(at.Prefix, folder) + "/"
+	pages := s3.NewListObjectsV2Paginator(c, &s3.ListObjectsV2Input{Bucket: &at.Bucket, Prefix: &prefix})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, wrap("list", at, folder, err)
+		}
+		for _, o := range page.Contents {
+			key := strings.TrimPrefix(strings.TrimPrefix(aws.ToString(o.Key), at.Prefix), "/")
+			out = append(out, Object{Key: key, Bytes: aws.ToInt64(o.Size)})
+		}
+	}
+	return out, nil
+}
+
 func wrap(verb string, at migration.StateStore, key string, err error) error {
 	if err == nil {
 		return nil

@@ -31,7 +31,7 @@ func temporal(t *testing.T) temporalclient.Options {
 	t.Helper()
 	o := temporalclient.Options{Namespace: temporalclient.DefaultNamespace, DataConverter: codec.DataConverter(),
 		FailureConverter: codec.FailureConverter(),
-		Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))}
+		Logger:           sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))}
 	dev, err := testsuite.StartDevServer(t.Context(), testsuite.DevServerOptions{
 		ExistingPath: filepath.Join(tooltest.Dir(t, "bin/temporal"), "bin", "temporal"), LogLevel: "error", ClientOptions: &o})
 	require.NoError(t, err, "run `make setup`")

@@ -3,6 +3,7 @@ package kill
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,32 +51,78 @@ func TestAnAbortedMigrationLeavesNothingBehind(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, migration.CustomerAborted, c.Phase)
 	})
-	t.Run("while customers are on AWS it is refused, and carried out when they are home", func(t *testing.T) {
+	t.Run("while customers are on AWS it brings them home first", func(t *testing.T) {
 		require.NoError(t, b.lab.EmptyRDS(ctx))
+		before, err := b.lab.Record(ctx)
+		require.NoError(t, err)
 		b.submit(ctx)
 		for _, c := range b.lab.Shape.Customers() {
 			b.settled(ctx, c.ID, migration.AWS)
 		}
-		_, err := b.client.Hold(ctx, plan, b.lab.Shape.Customers()[0].ID, by)
+		_, err = b.client.Hold(ctx, plan, b.lab.Shape.Customers()[0].ID, by)
 		require.NoError(t, err)
 		_, err = b.client.Abort(ctx, plan, by)
-		require.ErrorIs(t, err, client.ErrRefused)
-		require.ErrorContains(t, err, "2 customers are on AWS or on their way")
-		_, err = b.client.Rollback(ctx, client.Aim{Plan: plan}, by)
 		require.NoError(t, err)
-		for _, c := range b.lab.Shape.Customers() { // the held one too
-			require.True(t, eventually(func() bool {
-				s, err := b.client.Customer(ctx, plan, c.ID)
-				return err == nil && s.Phase == migration.CustomerRolledBack && s.Home == migration.OnPrem
-			}), c.ID)
-		}
-		require.True(t, eventually(func() bool {
-			_, err := b.client.Abort(ctx, plan, by)
-			return err == nil
-		}))
 		b.gone(ctx, t, migration.MigrationAborted)
+		for _, c := range b.lab.Shape.Customers() { // the held one too
+			s, err := b.client.Customer(ctx, plan, c.ID)
+			require.NoError(t, err)
+			require.Equal(t, migration.CustomerAborted, s.Phase)
+			require.Equal(t, migration.OnPrem, s.Home)
+		}
+		s, err := b.client.Migration(ctx, plan)
+		require.NoError(t, err)
+		require.Contains(t, s.Reason, "AWS gave ids of ranges of its own")
+		b.asBefore(ctx, t, before)
 	})
 	b.nothingLost(ctx, t)
+}
+
+// Whoever had ended the soak comes home too, and of what Drover made nothing is left.
+func TestAnAbortBringsHomeWhoHadFinished(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	shape := lab.SmallShape(2)
+	shape.Soak = "3s"
+	b := newBench(ctx, t, shape)
+	plan, by := b.lab.Shape.Name, migration.Command{By: "lead", Reason: "it was not what they wanted"}
+	before, err := b.lab.Record(ctx)
+	require.NoError(t, err)
+	b.submit(ctx)
+	for _, c := range b.lab.Shape.Customers() {
+		require.True(t, eventually(func() bool {
+			s, err := b.client.Customer(ctx, plan, c.ID)
+			return err == nil && s.Phase == migration.CustomerFinished && s.Home == migration.AWS
+		}), c.ID)
+	}
+	b.phase(ctx, t, migration.MigrationSoak)
+	require.True(t, eventually(func() bool {
+		_, err := b.client.Abort(ctx, plan, by)
+		return err == nil
+	}))
+	b.gone(ctx, t, migration.MigrationAborted)
+	for _, c := range b.lab.Shape.Customers() {
+		s, err := b.client.Customer(ctx, plan, c.ID)
+		require.NoError(t, err)
+		require.Equal(t, migration.OnPrem, s.Home, c.ID)
+	}
+	b.asBefore(ctx, t, before)
+	b.nothingLost(ctx, t)
+}
+
+// asBefore wants nothing new but what an abort says that it keeps.
+func (b *bench) asBefore(ctx context.Context, t *testing.T, before []string) {
+	t.Helper()
+	after, err := b.lab.Record(ctx)
+	require.NoError(t, err)
+	plan := b.lab.Shape.Name
+	left := slices.DeleteFunc(lab.New(before, after), func(line string) bool {
+		return strings.HasPrefix(line, "object drover-state/plans/"+plan+"/specs/") ||
+			strings.HasPrefix(line, "object drover-state/plans/"+plan+"/evidence/") ||
+			strings.HasPrefix(line, "object attachments/")
+	})
+	require.Empty(t, left)
+	require.Empty(t, lab.New(after, before), "nothing of anybody else's went")
 }
 
 // listed wants a workflow in the list of the Temporal UI, filtered so.

@@ -605,7 +605,7 @@ func (b *batch) backWord() mail.Back { return mail.Back{Wish: *b.Back, Round: b.
 
 // stayed says who cannot be taken back any more.
 func (b *batch) stayed() string {
-	n := b.tally().stayed
+	n := b.tally().Finished
 	if n == 0 {
 		return ""
 	}

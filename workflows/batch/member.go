@@ -141,7 +141,6 @@ type tally struct {
 	soaking  int
 	coming   int // on their way back, or told to come
 	gone     int // must come back when the batch does
-	stayed   int // have finished on AWS: nobody takes them back any more
 	open     int // have not ended
 	// blind is why one that bakes cannot be judged; "": all can. Nobody else goes meanwhile.
 	blind string
@@ -168,7 +167,7 @@ func (b *batch) tally() (t tally) {
 		count(&t.busy, m.busy(b.Round))
 		count(&t.soaking, m.soaking())
 		count(&t.coming, m.comesBack(b.Round))
-		count(&t.stayed, m.is(migration.CustomerFinished) && m.Status.Home == migration.AWS)
+		count(&t.Finished, m.is(migration.CustomerFinished) && m.Status.Home == migration.AWS)
 		count(&t.open, !m.over())
 		switch {
 		case m.is(migration.CustomerHeld):

@@ -48,6 +48,12 @@ func Doctor(ctx workflow.Context, in migration.DoctorInput) (migration.DoctorRep
 		}
 	}
 	d.routes(ctx, in.Repair != nil)
+	found := look(ctx, d.ref, in.Spec, in.Copying, in.Repair != nil)
+	d.report.Things = append(d.report.Things, found.things...)
+	d.report.Unseen = append(d.report.Unseen, found.unseen...)
+	for _, what := range found.removed {
+		d.mended("%s was taken away", what)
+	}
 	return d.report, nil
 }
 
@@ -168,7 +174,7 @@ func (d *doctor) settle(ctx workflow.Context, dataset migration.Dataset) {
 		}
 		slice, _ := d.in.Spec.Slice(ids[t])
 		// A try of a workflow that is alive after all must not collide with this one.
-		k := &home.Keeper{Spec: d.reference(), Slice: slice, Note: func(workflow.Context, string, string) {}}
+		k := &home.Keeper{Spec: without(d.ref), Slice: slice, Note: func(workflow.Context, string, string) {}}
 		rec, err := k.Disown(ctx, "doctor, for "+d.in.Repair.String())
 		if err != nil {
 			d.unseen("customer "+ids[t]+" was not repaired", err)
@@ -176,13 +182,6 @@ func (d *doctor) settle(ctx workflow.Context, dataset migration.Dataset) {
 		}
 		d.mended("customer %s: the Move that was left between its steps is settled; it is homed on %s", ids[t], rec.Home())
 	}
-}
-
-// reference names the plan, for what does not read it.
-func (d *doctor) reference() migration.SpecRef {
-	ref := d.ref
-	ref.Inline = nil
-	return ref
 }
 
 // routes asks whether every customer with a home is routed to it, and with mend makes the routes

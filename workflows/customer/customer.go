@@ -25,8 +25,11 @@ type Input struct {
 	Was   *memory           `json:"was,omitempty"` // as it last reported, where its batch starts it again
 	// Untouched says that its data knows nothing of it, as its batch has read for all of its
 	// customers just before it started them: it waits at home.
-	Untouched bool   `json:"untouched,omitempty"`
-	State     *State `json:"state,omitempty"`
+	Untouched bool `json:"untouched,omitempty"`
+	// Recall brings the customer home and ends it there, also where it had finished on AWS: its plan
+	// is aborted.
+	Recall *mail.Wish `json:"recall,omitempty"`
+	State  *State     `json:"state,omitempty"`
 }
 
 // State is what a customer's story needs to go on.
@@ -96,6 +99,9 @@ func newCustomer(in Input) *customer {
 		last := in.Was.Last
 		c.Round, c.Go = in.Was.Round, in.Was.Told
 		c.Token, c.Tries, c.Moves, c.RollbackMS, c.Verdict = last.Token, last.Tries, last.Moves, last.RollbackMS, last.Verdict
+	}
+	if in.Recall != nil && in.State == nil {
+		c.order(abort, *in.Recall, migration.ByOrder)
 	}
 	return c
 }

@@ -58,6 +58,9 @@ func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
 	}
 	m := recall(rec, c.in.Was)
 	phase, why := next(c.Home, c.Resume, m), ""
+	if c.in.Recall != nil && phase == migration.CustomerFinished {
+		phase = migration.CustomerSoaking // what it had ended goes on, until it has gone back
+	}
 	if began {
 		c.Baseline, c.Unjudged, c.Cause, c.Ends, why = m.Baseline, m.Unjudged, m.Cause, m.Ends, m.Reason
 		c.Deferral, c.Slots = m.Deferral, m.Slots

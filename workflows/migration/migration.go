@@ -10,7 +10,6 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
 	"github.com/drover-migration/drover/migration"
@@ -19,7 +18,6 @@ import (
 	"github.com/drover-migration/drover/workflows/roll"
 	"github.com/drover-migration/drover/workflows/status"
 	"github.com/drover-migration/drover/workflows/work"
-	"github.com/drover-migration/drover/workflows/workload"
 )
 
 const (
@@ -149,7 +147,7 @@ func (m *run) setup(ctx workflow.Context) error {
 			m.pause(ctx, "everything is taken back for "+k.By)
 			m.tellBatches(ctx, mail.SignalBack, mail.Wish{By: k.By, Reason: k.Reason})
 		}),
-		command(migration.UpdateAbort, "End the migration and remove what it made. Only while every customer is at home.",
+		command(migration.UpdateAbort, "Bring every customer home, end the migration and remove what it made.",
 			func(_ workflow.Context, k migration.Command) {
 				m.aborted = &mail.Wish{By: k.By, Reason: k.Reason}
 			}),
@@ -425,61 +423,6 @@ func (m *run) awaitUnlessAborted(ctx workflow.Context, until func() bool) error 
 		return errAborted
 	}
 	return nil
-}
-
-// abort removes what the migration made, once nobody depends on it: every customer is at home.
-func (m *run) abort(ctx workflow.Context) error {
-	m.Set(ctx, migration.MigrationAborting, migration.WaitNothing, "aborted by "+m.aborted.By+": "+m.aborted.Reason)
-	m.tellBatches(ctx, mail.SignalAbort, *m.aborted)
-	if err := workflow.Await(ctx, func() bool { return m.closed(m.Names) }); err != nil {
-		return err
-	}
-	// It refuses while anybody's data says AWS, whatever this migration knows: nothing has been
-	// stopped or removed then.
-	if err := m.restoreRoutes(ctx); err != nil {
-		return err
-	}
-	m.stop(ctx)
-	if err := m.restoreRoutes(ctx); err != nil { // what was launching may have made its target group anew
-		return err
-	}
-	for _, d := range m.plan.Datasets {
-		if d.Postgres == nil {
-			continue
-		}
-		s := work.Survey.At(ctx, d.Site(), "remove replication of "+d.Name)
-		ref := postgres.PostgresRef{Plan: m.Spec.Plan, Dataset: d, Target: m.plan.Target(d.Target())}
-		if err := workflow.ExecuteActivity(s, work.Postgres.DropPostgres, ref).Get(s, nil); err != nil {
-			return err
-		}
-	}
-	if err := workload.Retire(ctx, m.Spec, m.plan); err != nil {
-		return err
-	}
-	m.Set(ctx, migration.MigrationAborted, migration.WaitNothing, m.Reason)
-	return nil
-}
-
-func (m *run) restoreRoutes(ctx workflow.Context) error {
-	if !m.plan.Routed {
-		return nil
-	}
-	req := traffic.RestoreRouteRequest{Spec: m.Spec, Homes: map[string]map[int64]migration.Homed{}}
-	for _, d := range m.plan.Datasets {
-		if d.Postgres == nil {
-			continue
-		}
-		var r postgres.ReadHomesResult
-		q := postgres.ReadHomesRequest{PostgresRef: postgres.PostgresRef{Plan: m.Spec.Plan, Dataset: d, Target: m.plan.Target(d.Target())},
-			Tenants: m.plan.Tenants[d.Name]}
-		s := work.Survey.At(ctx, d.Site(), "where the customers of "+d.Name+" are homed")
-		if err := workflow.ExecuteActivity(s, work.Postgres.ReadHomes, q).Get(s, &r); err != nil {
-			return err
-		}
-		req.Homes[d.Name] = r.Homes
-	}
-	l := work.Question.In(ctx, "restore the routes")
-	return workflow.ExecuteActivity(l, work.Traffic.RestoreRoute, req).Get(l, nil)
 }
 
 // dismiss ends the batches whose turn has not come, with their customers: nobody else would. It

@@ -75,9 +75,6 @@ func (m *run) allowed(name string) error {
 			return nil
 		}
 	case migration.UpdateAbort:
-		if n := m.away(); running && n > 0 {
-			return fmt.Errorf("%d customers are on AWS or on their way: roll back all of them first", n)
-		}
 		if running && m.plan.Batches != nil {
 			return nil
 		}

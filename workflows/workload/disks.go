@@ -20,7 +20,7 @@ type VMInput struct {
 // ReplicateVM copies the disks of a running VM as they stand at one moment. Its snapshot on vSphere
 // is removed whatever happens.
 func ReplicateVM(ctx workflow.Context, in VMInput) ([]migration.DiskImage, error) {
-	name := "drover-" + in.Spec.Plan
+	name := vsphere.SnapshotName(in.Spec.Plan)
 	s := work.Survey.At(ctx, in.Site.Name, "snapshot "+in.VM.Name)
 	var snap vsphere.SnapshotVMResult
 	var res disks.ReplicateDisksResult
