@@ -40,7 +40,7 @@ UNION ALL SELECT 'publication ' || pubname FROM pg_publication
 UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname !~ '^pg_(toast|temp)'
 UNION ALL SELECT 'role ' || rolname FROM pg_roles
 UNION ALL SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass FROM pg_trigger WHERE NOT tgisinternal
-UNION ALL SELECT 'replica identity ' || relreplident || ' of ' || oid::regclass FROM pg_class WHERE relkind IN ('r', 'p')
+UNION ALL SELECT 'replica identity ' || relreplident::text || ' of ' || oid::regclass FROM pg_class WHERE relkind IN ('r', 'p')
 	AND relnamespace = 'public'::regnamespace AND relreplident <> 'd'
 UNION ALL SELECT 'function ' || p.oid::regprocedure FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 	WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')`
