@@ -15,8 +15,8 @@ type Placed struct {
 
 // Retire takes away what Drover made for the workload, found by its tags or its name, and nothing
 // else: instances and images, or the service and its task definitions. The copies of disks stay for
-// RetireCopies: they are the plan's. What is gone already is no error, so it can run twice and be cut off
-// anywhere.
+// RetireCopies: they are the plan's. What is gone already is no error, so it can run twice and be
+// cut off anywhere.
 func (mk *Maker) Retire(ctx context.Context, req Placed) error {
 	if req.Workload.Fargate != nil {
 		c, err := mk.clients.ECS(ctx, req.Target)

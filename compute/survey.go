@@ -47,8 +47,8 @@ func (mk *Maker) Survey(ctx context.Context, plan string, t migration.Target, wo
 		}
 		if found != nil {
 			s.things = append(s.things, migration.Thing{Kind: "service", ID: aws.ToString(found.ServiceName), Of: "workload " + w.Name,
-				Where: s.of, State: aws.ToString(found.Status), Type: fmt.Sprintf("fargate %d CPU units %d MiB", w.Fargate.CPU, w.Fargate.Memory),
-				Count: int(found.DesiredCount)})
+				Where: s.of, State: aws.ToString(found.Status), Count: int(found.DesiredCount),
+				Type: fmt.Sprintf("fargate %d CPU units %d MiB", w.Fargate.CPU, w.Fargate.Memory)})
 		}
 	}
 	return s.things, nil
@@ -110,7 +110,8 @@ func (s *survey) images(ctx context.Context, c EC2, plan string) error {
 		if i.State == types.ImageStateDeregistered {
 			continue
 		}
-		x := migration.Thing{Kind: "image", ID: aws.ToString(i.ImageId), Of: aws.ToString(i.Description), Where: s.of, State: string(i.State)}
+		x := migration.Thing{Kind: "image", ID: aws.ToString(i.ImageId), Of: aws.ToString(i.Description), Where: s.of,
+			State: string(i.State)}
 		for _, m := range i.BlockDeviceMappings {
 			if m.Ebs != nil {
 				s.imaged[aws.ToString(m.Ebs.SnapshotId)] = x.ID
@@ -180,8 +181,9 @@ func tagOf(tags []types.Tag, key string) string {
 	return aws.ToString(tags[i].Value)
 }
 
-// RetireCopies deletes the plan's copies of disks in a target. Images that are made of them go first
-// (Retire). One that is gone already is no error, so it can run twice and be cut off anywhere.
+// RetireCopies deletes the plan's copies of disks in a target. Images that are made of them go
+// first (Retire). One that is gone already is no error, so it can run twice and be cut off
+// anywhere.
 func (mk *Maker) RetireCopies(ctx context.Context, plan string, t migration.Target) error {
 	c, err := mk.clients.EC2(ctx, t)
 	if err != nil {
@@ -207,8 +209,8 @@ func deleteSnapshot(ctx context.Context, c EC2, id string) error {
 	return nil
 }
 
-// RemoveLeft takes away the images and snapshots that Survey found to be left over, and answers which.
-// An instance that is left over stays: somebody may use it. Images go first.
+// RemoveLeft takes away the images and snapshots that Survey found to be left over, and answers
+// which. An instance that is left over stays: somebody may use it. Images go first.
 func (mk *Maker) RemoveLeft(ctx context.Context, t migration.Target, things []migration.Thing) (done []string, err error) {
 	c, err := mk.clients.EC2(ctx, t)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Record is everything that a migration could leave behind, one line each, sorted: what stands in the
-// databases, in vCenter, in AWS and in the buckets. Two of them are compared.
+// Record is everything that a migration could leave behind, one line each, sorted: what stands in
+// the databases, in vCenter, in AWS and in the buckets. Two of them are compared.
 func (l *Lab) Record(ctx context.Context) (out []string, err error) {
 	for _, part := range []func(context.Context) ([]string, error){l.recordDatabases, l.vcenter.State, l.recordEC2, l.recordServices,
 		l.recordRoutes, l.recordBuckets} {
@@ -107,8 +107,17 @@ func (l *Lab) recordServices(ctx context.Context) (out []string, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("list the services: %w", err)
 		}
-		for _, s := range services.ServiceArns {
-			out = append(out, "service "+s)
+		if len(services.ServiceArns) == 0 {
+			continue
+		}
+		described, err := c.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: &cluster, Services: services.ServiceArns})
+		if err != nil {
+			return nil, fmt.Errorf("describe the services: %w", err)
+		}
+		for _, s := range described.Services {
+			if aws.ToString(s.Status) == "ACTIVE" { // one that was deleted is shown for a while
+				out = append(out, "service "+aws.ToString(s.ServiceArn))
+			}
 		}
 	}
 	defs, err := c.ListTaskDefinitions(ctx, &ecs.ListTaskDefinitionsInput{Status: "ACTIVE"})
@@ -160,8 +169,8 @@ func (l *Lab) recordBuckets(ctx context.Context) (out []string, err error) {
 	return out, nil
 }
 
-// New are the lines of a later record that an earlier one does not have. What the application has on
-// premises counts as there before on AWS: the copy of it stays.
+// New are the lines of a later record that an earlier one does not have. What the application has
+// on premises counts as there before on AWS: the copy of it stays.
 func New(before, after []string) (out []string) {
 	for _, line := range after {
 		at := strings.TrimPrefix(line, "aws: ")

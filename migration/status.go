@@ -294,8 +294,8 @@ type Counts struct {
 	RolledBack int `json:"rolledBack"`
 	Held       int `json:"held"`
 	Away       int `json:"away"` // not for certain at home, whatever they are doing
-	// Finished are those of Away that have ended their soak on AWS: they do nothing by themselves any
-	// more.
+	// Finished are those of Away that have ended their soak on AWS: they do nothing by themselves
+	// any more.
 	Finished int `json:"finished,omitempty"`
 }
 

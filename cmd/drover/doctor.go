@@ -13,16 +13,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/prices"
 	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/migration"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
 	var (
-		w                     wish
-		output, agree, server string
-		yes, here, repair     bool
-		limit                 time.Duration
+		w                              wish
+		output, agree, server, figures string
+		yes, here, repair              bool
+		limit                          time.Duration
 	)
 	cmd := &cobra.Command{
 		Use:   "doctor PLAN.yaml",
@@ -62,6 +63,10 @@ changes no route because of it. After that look, say so by name:
 					return err
 				}
 			}
+			costs, err := prices.Read(figures)
+			if err != nil {
+				return &badInput{err: err, next: "see docs/runbook.md, what a plan costs"}
+			}
 			return a.withPlan(cmd.Context(), args[0], output,
 				func(ctx context.Context, c *client.Client, spec *migration.Spec, format printer.Format) error {
 					ctx, cancel := context.WithTimeout(ctx, limit)
@@ -72,12 +77,14 @@ changes no route because of it. After that look, say so by name:
 						if err != nil {
 							return err
 						}
+						price(costs, spec, report.Things)
 						if repair {
 							if report, err = a.repaired(ctx, c, args[0], spec, report, w, yes, queue); err != nil {
 								return err
 							}
+							price(costs, spec, report.Things)
 						}
-						return a.printDoctor(format, args[0], report)
+						return a.printDoctor(format, args[0], report, costs)
 					}
 					if here {
 						return a.here(ctx, spec, ask)
@@ -90,12 +97,26 @@ changes no route because of it. After that look, say so by name:
 	f.StringVar(&agree, "agree", "", "believe the server that stands there now: DATASET/onprem or DATASET/aws")
 	f.StringVar(&server, "server", "", "the server that you looked at, as doctor showed it: SYSTEM/TIMELINE")
 	f.DurationVar(&limit, "within", 5*time.Minute, "how long the sites may take to answer")
+	f.StringVar(&figures, "prices", "", "JSON file of prices that takes the place of the one that came with Drover")
 	f.BoolVar(&here, "here", false, "do the work in this process: no worker needs to run")
 	f.BoolVar(&repair, "repair", false, "mend what is broken, and take away what is left over")
 	f.BoolVar(&yes, "yes", false, "do not ask")
 	w.flags(cmd)
 	outputFlag(cmd, &output)
 	return cmd
+}
+
+// price writes into each thing what it costs. Things in AWS say their target, and the bucket lies
+// in that of the state.
+func price(costs *prices.Prices, spec *migration.Spec, things []migration.Thing) {
+	for i, t := range things {
+		name, in := strings.CutPrefix(t.Where, "target ")
+		if !in {
+			name = spec.State.Target
+		}
+		target, _ := spec.Target(name)
+		things[i].Monthly = costs.Of(t, target.Region)
+	}
 }
 
 // repaired shows what was found, asks, and has it mended. Where there is nothing to mend the report
@@ -105,7 +126,7 @@ func (a *app) repaired(ctx context.Context, c *client.Client, plan string, spec 
 	if report.Broken() == 0 && len(report.Left()) == 0 {
 		return report, nil
 	}
-	if err := writeDoctor(a.err, plan, report); err != nil {
+	if err := writeDoctor(a.err, plan, report, ""); err != nil {
 		return report, err
 	}
 	question := fmt.Sprintf("mend %s, and take away %s?", count(report.Broken(), "broken thing"),
@@ -140,7 +161,7 @@ func agreement(agree, server string, w wish) (*migration.AgreeToServer, error) {
 	}, nil
 }
 
-func (a *app) printDoctor(format printer.Format, plan string, report migration.DoctorReport) error {
+func (a *app) printDoctor(format printer.Format, plan string, report migration.DoctorReport, costs *prices.Prices) error {
 	t := &printer.Table{Columns: []printer.Column{{Name: "DATASET"}, {Name: "SIDE"}, {Name: "SERVER"}, {Name: "KNOWN AS"},
 		{Name: "AGREED BY", Give: true, Least: 4}, {Name: "FOUND", Right: true}}}
 	for _, d := range report.Datasets {
@@ -163,7 +184,7 @@ func (a *app) printDoctor(format printer.Format, plan string, report migration.D
 		return err
 	}
 	if format == printer.AsTable {
-		if err := writeDoctor(a.out, plan, report); err != nil {
+		if err := writeDoctor(a.out, plan, report, costs.Said()); err != nil {
 			return err
 		}
 	}
@@ -174,7 +195,7 @@ func (a *app) printDoctor(format printer.Format, plan string, report migration.D
 }
 
 // writeDoctor prints what was found and what to do about it.
-func writeDoctor(w io.Writer, plan string, report migration.DoctorReport) error {
+func writeDoctor(w io.Writer, plan string, report migration.DoctorReport, costs string) error {
 	var b strings.Builder
 	for _, d := range report.Datasets {
 		writeDataset(&b, plan, d)
@@ -189,6 +210,9 @@ func writeDoctor(w io.Writer, plan string, report migration.DoctorReport) error 
 		b.WriteString("\nmended\n" + printer.Wrap("  ", m))
 	}
 	writeThings(&b, report)
+	if costs != "" && slices.ContainsFunc(report.Things, func(t migration.Thing) bool { return t.Monthly != "" }) {
+		b.WriteString(printer.Wrap("", costs))
+	}
 	if report.Broken()+len(report.Left()) > 0 && len(report.Mended) == 0 {
 		fmt.Fprintf(&b, "\nto mend what can be mended: drover doctor %s --repair --reason \"...\"\n", quoted(plan))
 	}
@@ -232,20 +256,41 @@ func writeThings(b *strings.Builder, report migration.DoctorReport) {
 			fmt.Fprintf(b, "  costs %s in 30 days\n", t.Monthly)
 		}
 	}
-	used := map[string]int{}
+	type sum struct {
+		things  int
+		monthly float64
+		unknown int
+		money   string
+	}
+	used := map[string]sum{}
 	for _, t := range report.Things {
-		if t.Left == "" {
-			used[t.Kind] += max(t.Count, 1)
+		if t.Left != "" {
+			continue
 		}
+		n := used[t.Kind]
+		n.things += max(t.Count, 1)
+		var cost float64
+		if _, err := fmt.Sscanf(t.Monthly, "%f %s", &cost, &n.money); err == nil {
+			n.monthly += cost
+		} else if t.Monthly == prices.Unknown {
+			n.unknown++
+		}
+		used[t.Kind] = n
 	}
-	if len(used) == 0 {
-		return
+	for i, kind := range slices.Sorted(maps.Keys(used)) {
+		if i == 0 {
+			b.WriteString("\nin use\n")
+		}
+		n := used[kind]
+		words := count(n.things, kind)
+		if n.money != "" {
+			words += fmt.Sprintf(": %.2f %s in 30 days", n.monthly, n.money)
+		}
+		if n.unknown > 0 {
+			words += fmt.Sprintf("; what %d of them cost is unknown", n.unknown)
+		}
+		b.WriteString(printer.Wrap("  ", words))
 	}
-	var words []string
-	for _, kind := range slices.Sorted(maps.Keys(used)) {
-		words = append(words, count(used[kind], kind))
-	}
-	b.WriteString("\n" + printer.Wrap("", "in use: "+strings.Join(words, ", ")))
 }
 
 // quoted is a path as a shell takes it.

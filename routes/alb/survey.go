@@ -24,7 +24,8 @@ func (rt *Router) Survey(ctx context.Context, spec *migration.Spec) (out []migra
 			}
 			if arn != "" && !seen[arn] {
 				seen[arn] = true
-				out = append(out, migration.Thing{Kind: "target group", ID: arn, Of: "workload " + k.workload, Where: "target " + l.target.Name})
+				out = append(out, migration.Thing{Kind: "target group", ID: arn, Of: "workload " + k.workload,
+					Where: "target " + l.target.Name})
 			}
 		}
 		return nil

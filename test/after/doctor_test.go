@@ -36,7 +36,7 @@ func TestDoctorMendsWithEveryWorkerDead(t *testing.T) {
 	o := temporal(t)
 	c := dial(t, o)
 	queue := migration.OwnQueue("doctor")
-	serve(t, worker.Options{Client: o, Main: true, Sites: []string{"dc1"}, Queue: queue}, r)
+	serve(t, worker.Options{Client: o, Main: true, Sites: []string{"dc1"}, Queue: queue}, r, cloud(t).activities()...)
 	in := migration.DoctorInput{Spec: spec(r, 6)}
 	seen, err := c.Doctor(ctx, in, queue)
 	require.NoError(t, err)

@@ -26,8 +26,8 @@ type Input struct {
 	// Untouched says that its data knows nothing of it, as its batch has read for all of its
 	// customers just before it started them: it waits at home.
 	Untouched bool `json:"untouched,omitempty"`
-	// Recall brings the customer home and ends it there, also where it had finished on AWS: its plan
-	// is aborted.
+	// Recall brings the customer home and ends it there, also where it had finished on AWS: its
+	// plan is aborted.
 	Recall *mail.Wish `json:"recall,omitempty"`
 	State  *State     `json:"state,omitempty"`
 }

@@ -71,8 +71,8 @@ func (m *run) roaming() (n int) {
 	return n
 }
 
-// bringHome has the batches take back who is on AWS or on the way there, and waits until they are at
-// home. One that cannot go back is a person's to look at.
+// bringHome has the batches take back who is on AWS or on the way there, and waits until they are
+// at home. One that cannot go back is a person's to look at.
 func (m *run) bringHome(ctx workflow.Context) error {
 	if m.roaming() > 0 {
 		m.tellBatches(ctx, mail.SignalBack, *m.aborted)
@@ -98,8 +98,8 @@ func (m *run) recall(ctx workflow.Context) error {
 		if err != nil || len(away) == 0 {
 			return err
 		}
-		m.Set(ctx, migration.MigrationAborting, migration.WaitData, fmt.Sprintf("aborted by %s; %d customers that had finished on AWS come "+
-			"home: %s", m.aborted.By, len(away), strings.Join(away[:min(len(away), recallAtOnce)], ", ")))
+		m.Set(ctx, migration.MigrationAborting, migration.WaitData, fmt.Sprintf("aborted by %s; %d customers that had finished on "+
+			"AWS come home: %s", m.aborted.By, len(away), strings.Join(away[:min(len(away), recallAtOnce)], ", ")))
 		for some := range slices.Chunk(away, recallAtOnce) {
 			var coming []workflow.Future
 			for _, id := range some {
@@ -195,7 +195,8 @@ func (m *run) restoreRoutes(ctx workflow.Context) error {
 	return workflow.ExecuteActivity(l, work.Traffic.RestoreRoute, traffic.RestoreRouteRequest{Spec: m.Spec, Homes: homes}).Get(l, nil)
 }
 
-// remove takes away what stands in databases, AWS, vCenter and the state bucket. It says what stays.
+// remove takes away what stands in databases, AWS, vCenter and the state bucket. It says what
+// stays.
 func (m *run) remove(ctx workflow.Context) (kept []string, err error) {
 	for _, d := range m.plan.Datasets {
 		if d.Postgres == nil {

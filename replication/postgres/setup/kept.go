@@ -8,8 +8,8 @@ import (
 	"github.com/drover-migration/drover/replication/postgres"
 )
 
-// Kept says in words what DropAll leaves: what cannot be undone, and what is a person's to decide. It
-// changes nothing.
+// Kept says in words what DropAll leaves: what cannot be undone, and what is a person's to decide.
+// It changes nothing.
 func Kept(ctx context.Context, p *postgres.Pair) ([]string, error) {
 	tables, err := postgres.ReadTables(ctx, p.OnPrem.Pool, p.Dataset)
 	if err != nil {
@@ -32,7 +32,8 @@ func Kept(ctx context.Context, p *postgres.Pair) ([]string, error) {
 		}
 		for _, s := range seqs {
 			var last int64
-			if err := p.AWS.Pool.QueryRow(ctx, `SELECT coalesce(pg_sequence_last_value(to_regclass($1)), 0)`, s.Ident()).Scan(&last); err != nil {
+			if err := p.AWS.Pool.QueryRow(ctx, `SELECT coalesce(pg_sequence_last_value(to_regclass($1)), 0)`,
+				s.Ident()).Scan(&last); err != nil {
 				return nil, fmt.Errorf("read sequence %s on AWS: %w", s.Ident(), err)
 			}
 			if base := s.Base(); base > 0 && last >= base {
@@ -41,8 +42,8 @@ func Kept(ctx context.Context, p *postgres.Pair) ([]string, error) {
 		}
 	}
 	if copied > 0 {
-		out = append(out, fmt.Sprintf("dataset %s: its %d tables stay on AWS, with the rows that were copied there; drop them before the plan is "+
-			"submitted again", p.Name, copied))
+		out = append(out, fmt.Sprintf("dataset %s: its %d tables stay on AWS, with the rows that were copied there; drop them "+
+			"before the plan is submitted again", p.Name, copied))
 	}
 	if len(apart) > 0 {
 		out = append(out, fmt.Sprintf("dataset %s: AWS gave ids of ranges of its own (%s); rows that were made there keep them at home",
