@@ -17,11 +17,12 @@ func (a *app) abortCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "abort PLAN",
 		Short: "End a migration for good",
-		Long: `Brings every customer home, those that have finished on AWS too, and then removes
-what the migration made: routes are restored, replication, guards and functions
-are taken out of the databases, instances, services, images, copies of disks and
-snapshots go. drover status says what stays and why: ids that AWS gave, rows that
-were copied, and records. Asks first on a terminal, unless --yes is given.`,
+		Long: `Brings every customer home, also those that have finished on AWS, and then takes
+out what the migration made: routes are restored, replication, guards and
+functions leave the databases, and instances, services, images, copies of disks
+and snapshots go. drover status says what stays: ids that AWS gave, rows and
+files that were copied, records. Asks first on a terminal, unless --yes is
+given.`,
 		Example: `  drover abort orders --reason "the plan was wrong"`,
 		Args:    asInput(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -28,8 +28,12 @@ type account struct {
 	cfg aws.Config
 }
 
-func (a account) EC2(context.Context, migration.Target) (compute.EC2, error) { return ec2.NewFromConfig(a.cfg), nil }
-func (a account) ECS(context.Context, migration.Target) (compute.ECS, error) { return ecs.NewFromConfig(a.cfg), nil }
+func (a account) EC2(context.Context, migration.Target) (compute.EC2, error) {
+	return ec2.NewFromConfig(a.cfg), nil
+}
+func (a account) ECS(context.Context, migration.Target) (compute.ECS, error) {
+	return ecs.NewFromConfig(a.cfg), nil
+}
 
 func (a account) s3() *s3.Client {
 	return s3.NewFromConfig(a.cfg, func(o *s3.Options) { o.UsePathStyle = true })
@@ -138,7 +142,8 @@ func TestDoctorTellsCopiesThatServeFromThoseThatNobodyNeeds(t *testing.T) {
 	require.NoError(t, act.RetireWorkload(t.Context(), computeactivities.RetireWorkloadRequest{Plan: "p",
 		Target: migration.Target{Name: "prod"}, Workload: migration.Workload{Name: "none", EC2: &migration.EC2{}}}))
 	for range 2 {
-		require.NoError(t, act.RetireCopies(t.Context(), computeactivities.RetireCopiesRequest{Plan: "q", Target: migration.Target{Name: "prod"}}))
+		require.NoError(t, act.RetireCopies(t.Context(),
+			computeactivities.RetireCopiesRequest{Plan: "q", Target: migration.Target{Name: "prod"}}))
 		none, err := act.SurveyTarget(t.Context(), computeactivities.SurveyRequest{Plan: "q", Target: migration.Target{Name: "prod"}})
 		require.NoError(t, err)
 		require.NotContains(t, ids(none), others)
