@@ -546,8 +546,7 @@ type SpecRef struct {
 }
 
 // Inline refers to a spec that travels with the reference.
-func (s *Spec) Inline() (SpecRef, error) {
-	digest, err := s.Digest()
+func (s *Spec) Inline() SpecRef {
 	target, _ := s.Target(s.State.Target)
-	return SpecRef{Plan: s.Plan, Revision: s.Revision, Digest: digest, State: s.State, Target: target, Inline: s}, err
+	return SpecRef{Plan: s.Plan, Revision: s.Revision, State: s.State, Target: target, Inline: s}
 }

@@ -29,16 +29,12 @@ func Doctor(ctx workflow.Context, in migration.DoctorInput) (migration.DoctorRep
 	if in.Spec == nil {
 		return migration.DoctorReport{}, temporal.NewNonRetryableApplicationError("doctor: no plan was given", "BadRequest", nil)
 	}
-	ref, err := in.Spec.Inline()
-	if err != nil {
-		return migration.DoctorReport{}, temporal.NewNonRetryableApplicationError("doctor: "+err.Error(), "BadRequest", nil)
-	}
 	if in.Agree != nil {
 		if err := agree(ctx, in.Spec, *in.Agree); err != nil {
 			return migration.DoctorReport{}, err
 		}
 	}
-	d := &doctor{in: in, ref: ref, homes: map[string]migration.Homed{}}
+	d := &doctor{in: in, ref: in.Spec.Inline(), homes: map[string]migration.Homed{}}
 	if in.Repair != nil {
 		d.repair(ctx)
 	}
