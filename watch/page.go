@@ -3,8 +3,8 @@ package watch
 import (
 	"fmt"
 	"slices"
-	"time"
 
+	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/web/board"
 )
 
@@ -41,7 +41,7 @@ func (m Model) page(w int) (out []string) {
 	}
 	if v := st.Verdict; v != nil {
 		add(fmt.Sprintf("Health on AWS at %s: %s. %s (%d of %d samples failed, p95 %s)", m.clock.Second(v.At), v.Outcome, clean(v.Reason),
-			v.Errors, v.Samples, board.Short(time.Duration(v.P95*float64(time.Second)))))
+			v.Errors, v.Samples, printer.Seconds(v.P95)))
 	}
 	if len(st.Moves) > 0 {
 		out = append(out, "", bold.Render("MOVES"))
@@ -52,7 +52,7 @@ func (m Model) page(w int) (out []string) {
 			why = ": " + clean(x.Reason)
 		}
 		add(fmt.Sprintf("%s  to %s, writes waited %s, %d rows and %d objects compared, token %d%s", m.clock.Second(x.Opened), x.To,
-			board.Short(x.Freeze.D()), x.Rows, x.Objects, x.Try.Token, why))
+			printer.Duration(x.Freeze.D()), x.Rows, x.Objects, x.Try.Token, why))
 	}
 	out = append(out, "", bold.Render("TIMELINE"))
 	switch {

@@ -99,7 +99,7 @@ func (m Model) head(w int) []string {
 	out := []string{edges(bold.Render(first), dim.Render(m.clock.Second(m.now)), w),
 		fit(clean(story)+" It is the turn of "+string(turn)+".", w)}
 	if t := s.Trouble; t != nil {
-		out = append(out, wrong.Render(fit(fmt.Sprintf("%s What is below was read %s ago.", t.Words(), board.Short(m.now.Sub(s.At))), w)))
+		out = append(out, wrong.Render(fit(fmt.Sprintf("%s What is below was read %s ago.", t.Words(), printer.Duration(m.now.Sub(s.At))), w)))
 		out = append(out, fit(clean(cmp.Or(t.Next, t.Why)), w))
 	}
 	count := s.Count()
@@ -308,7 +308,7 @@ func copied(p migration.Progress) string {
 	case p.Measuring:
 		return "measuring, " + bytes
 	case goes && p.Rate > 0 && p.ETA > 0:
-		return board.Short(p.ETA.D()) + " left at " + printer.Bytes(int64(p.Rate)) + "/s, " + bytes
+		return printer.Duration(p.ETA.D()) + " left at " + printer.Bytes(int64(p.Rate)) + "/s, " + bytes
 	case goes && p.Rate > 0:
 		return printer.Bytes(int64(p.Rate)) + "/s, " + bytes
 	default:
@@ -353,7 +353,7 @@ func (m Model) customers(w int) section {
 			}
 		case state == board.Moving || state == board.GoingBack:
 			if !c.Status.Since.IsZero() {
-				text += " for " + board.Short(m.now.Sub(c.Status.Since))
+				text += " for " + printer.Duration(m.now.Sub(c.Status.Since))
 			}
 			text += tries(c.Status)
 		case c.Status.Reason != "":

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/web/access"
 	"github.com/drover-migration/drover/web/board"
@@ -268,7 +269,7 @@ func scoreWords(s board.Score) string {
 	if s.Moves == 0 {
 		return ""
 	}
-	words := []string{"longest freeze " + board.Short(s.Freeze)}
+	words := []string{"longest freeze " + printer.Duration(s.Freeze)}
 	if s.WentBack > 0 {
 		words = append(words, fmt.Sprintf("%d went back", s.WentBack))
 	}

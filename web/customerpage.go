@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/web/access"
 	"github.com/drover-migration/drover/web/board"
@@ -288,9 +289,9 @@ func wasItNoticed(c board.Customer, k board.Clock) questionView {
 		q.Answer = "It has not moved, so there was nothing to notice."
 		return q
 	}
-	q.Answer = "Writes waited for " + board.Short(m.Freeze.D()) + "."
+	q.Answer = "Writes waited for " + printer.Duration(m.Freeze.D()) + "."
 	if !m.Fenced.IsZero() && !m.Opened.IsZero() {
-		q.Answer = fmt.Sprintf("Writes waited for %s, from %s to %s.", board.Short(m.Freeze.D()), k.Second(m.Fenced),
+		q.Answer = fmt.Sprintf("Writes waited for %s, from %s to %s.", printer.Duration(m.Freeze.D()), k.Second(m.Fenced),
 			m.Opened.In(k.Zone).Format("15:04:05"))
 	}
 	if verdict := c.Status.Verdict; verdict != nil && c.Status.Home == migration.AWS {
@@ -332,12 +333,12 @@ func canItGoBack(snap *board.Snapshot, c board.Customer, k board.Clock, guest bo
 
 func viewMove(m migration.MoveResult, k board.Clock, guest bool) moveView {
 	v := moveView{When: momentView{Text: k.Second(m.Opened)}, From: board.Place(m.From), To: board.Place(m.To), Outcome: string(m.Outcome),
-		Freeze: board.Short(m.Freeze.D()), Rows: m.Rows, Objects: m.Objects, Token: m.Try.Token}
+		Freeze: printer.Duration(m.Freeze.D()), Rows: m.Rows, Objects: m.Objects, Token: m.Try.Token}
 	if !m.Opened.IsZero() {
 		v.When.ISO = m.Opened.UTC().Format(time.RFC3339)
 	}
 	if m.Predicted > 0 {
-		v.Predicted = board.Short(m.Predicted.D())
+		v.Predicted = printer.Duration(m.Predicted.D())
 	}
 	if !guest {
 		v.Why = m.Reason
@@ -347,14 +348,12 @@ func viewMove(m migration.MoveResult, k board.Clock, guest bool) moveView {
 
 func viewVerdict(x migration.Verdict, k board.Clock) *verdictView {
 	v := &verdictView{Outcome: string(x.Outcome), Reason: x.Reason, At: moment(k, x.At)}
-	v.Evidence = fmt.Sprintf("%d samples, %d errors, p95 %s", x.Samples, x.Errors, seconds(x.P95))
+	v.Evidence = fmt.Sprintf("%d samples, %d errors, p95 %s", x.Samples, x.Errors, printer.Seconds(x.P95))
 	if x.BaselineP95 > 0 {
-		v.Evidence += " (on premises before: " + seconds(x.BaselineP95) + ")"
+		v.Evidence += " (on premises before: " + printer.Seconds(x.BaselineP95) + ")"
 	}
 	if x.LastAnswer != "" {
 		v.Evidence += ", last answer: " + x.LastAnswer
 	}
 	return v
 }
-
-func seconds(s float64) string { return fmt.Sprintf("%.1f ms", s*1000) }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/web/access"
 	"github.com/drover-migration/drover/web/board"
@@ -93,7 +94,7 @@ func viewPiece(kind string, p migration.PieceStatus) pieceView {
 	case g.Rate > 0:
 		v.Rate = sizeOf(int64(g.Rate)) + " a second"
 		if g.Total > 0 {
-			v.Left = board.Short(g.ETA.D())
+			v.Left = printer.Duration(g.ETA.D())
 		}
 	}
 	return v

@@ -40,7 +40,7 @@ func messagesView(plan string, s *migration.MessagesStatus, now time.Time) strin
 			break
 		}
 		b.WriteString(printer.Wrap("  ", fmt.Sprintf("%s to %s failed %s in %s, last %s ago: %s; tried again in %s", kindOf(d), d.Contact,
-			count(d.Tries, "time"), age(d.Since, now), age(d.FailedAt, now), d.Failure, short(d.Next.Sub(now)))))
+			count(d.Tries, "time"), age(d.Since, now), age(d.FailedAt, now), d.Failure, printer.Duration(d.Next.Sub(now)))))
 	}
 	return "\n" + b.String()
 }
@@ -61,7 +61,7 @@ func askView(plan string, a migration.Ask, now time.Time) string {
 		said = "told: " + strings.Join(a.Told, ", ")
 	}
 	if len(a.Next) > 0 && a.NextAt.After(now) {
-		said += fmt.Sprintf("; next: %s, in %s", strings.Join(a.Next, ", "), short(a.NextAt.Sub(now)))
+		said += fmt.Sprintf("; next: %s, in %s", strings.Join(a.Next, ", "), printer.Duration(a.NextAt.Sub(now)))
 	}
 	return out + printer.Wrap("  ", said) + printer.Wrap("  ", "look after it: drover ack "+plan+" "+a.ID)
 }

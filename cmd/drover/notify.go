@@ -185,9 +185,9 @@ func whenSent(s *migration.Spec, m migration.Message, now time.Time) string {
 	case !m.Due.IsZero():
 		return due
 	case m.Step > 0:
-		return strings.TrimSuffix(short(m.After.D()), "00s") + " after it happens, when nobody has acknowledged it"
+		return printer.Duration(m.After.D()) + " after it happens, when nobody has acknowledged it"
 	case m.Digest:
-		return "when it happens, with others of " + short(c.Digest.D())
+		return "when it happens, with others of " + printer.Duration(c.Digest.D())
 	default:
 		return "when it happens"
 	}

@@ -218,7 +218,7 @@ func trying(of string, works []migration.Trying, now time.Time) string {
 				age(t.At, now), t.Last)
 		}
 		if !t.Next.IsZero() {
-			text += "; tried again in " + short(t.Next.Sub(now))
+			text += "; tried again in " + printer.Duration(t.Next.Sub(now))
 		}
 		b.WriteString(printer.Wrap("", text))
 	}
@@ -236,7 +236,7 @@ func addPiece(t *printer.Table, name string, p migration.PieceStatus) {
 		case g.Measuring:
 			left = "measuring"
 		case g.Total > 0 && g.Done < g.Total:
-			left = short(g.ETA.D())
+			left = printer.Duration(g.ETA.D())
 		}
 	}
 	if !goesOn(cmp.Or(p.Workflow, client.Running)) {
@@ -380,9 +380,9 @@ func (g glance) far(w migration.Window) string {
 	var far string
 	switch {
 	case g.now.Before(w.Opens):
-		far = "opens in " + short(w.Opens.Sub(g.now))
+		far = "opens in " + printer.Duration(w.Opens.Sub(g.now))
 	case g.now.Before(w.Closes()):
-		far = "open for " + short(w.Closes().Sub(g.now)) + " more"
+		far = "open for " + printer.Duration(w.Closes().Sub(g.now)) + " more"
 	default:
 		far = "closed " + age(w.Closes(), g.now) + " ago"
 	}
@@ -522,9 +522,9 @@ func tries(n int) string {
 }
 
 func verdict(v migration.Verdict) string {
-	evidence := fmt.Sprintf("%d samples, %d errors, p95 %s", v.Samples, v.Errors, millis(v.P95))
+	evidence := fmt.Sprintf("%d samples, %d errors, p95 %s", v.Samples, v.Errors, printer.Seconds(v.P95))
 	if v.BaselineP95 > 0 { // it was compared
-		evidence += fmt.Sprintf(" (before, on premises: %s)", millis(v.BaselineP95))
+		evidence += fmt.Sprintf(" (before, on premises: %s)", printer.Seconds(v.BaselineP95))
 	}
 	if v.Probe != "" {
 		evidence = "probe " + v.Probe + ": " + evidence
@@ -535,15 +535,6 @@ func verdict(v migration.Verdict) string {
 	return printer.Wrap("  ", fmt.Sprintf("health on AWS at %s: %s. %s", stamp(v.At), v.Outcome, v.Reason)) + printer.Wrap("    ", evidence)
 }
 
-// millis is a number of seconds in milliseconds, with a digit more where they are few.
-func millis(seconds float64) string {
-	ms := seconds * 1000
-	if ms < 10 {
-		return fmt.Sprintf("%.1f ms", ms)
-	}
-	return fmt.Sprintf("%.0f ms", ms)
-}
-
 func moveTable(moves []migration.MoveResult) *printer.Table {
 	t := &printer.Table{Columns: []printer.Column{
 		{Name: "TOKEN", Right: true}, {Name: "FROM"}, {Name: "TO"}, {Name: "OUTCOME"}, {Name: "FREEZE", Right: true},
@@ -551,7 +542,7 @@ func moveTable(moves []migration.MoveResult) *printer.Table {
 		{Name: "OBJECTS", Right: true},
 	}}
 	for _, m := range moves {
-		t.Add(m.Try.Token, m.From, m.To, m.Outcome, m.Freeze.D().Round(time.Millisecond), m.Rows, m.Objects)
+		t.Add(m.Try.Token, m.From, m.To, m.Outcome, printer.Duration(m.Freeze.D()), m.Rows, m.Objects)
 	}
 	return t
 }
@@ -643,20 +634,5 @@ func age(t, now time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	return short(now.Sub(t))
-}
-
-// short is a duration in its two largest units: "3d4h", "2m10s".
-func short(d time.Duration) string {
-	d = max(0, d)
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
-	case d < 24*time.Hour:
-		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
-	default:
-		return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
-	}
+	return printer.Duration(now.Sub(t))
 }

@@ -1,7 +1,6 @@
 package board
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/drover-migration/drover/migration"
@@ -47,25 +46,6 @@ func (k Clock) Span(w migration.Window) string {
 		return from.Format("Mon 2 Jan 2006 15:04") + " to " + to.Format("15:04 MST")
 	}
 	return from.Format("Mon 2 Jan 2006 15:04") + " to " + to.Format("Mon 2 Jan 15:04 MST")
-}
-
-// Short is a duration for people: its two largest units, and below ten seconds with a digit more.
-func Short(d time.Duration) string {
-	d = max(0, d)
-	switch {
-	case d < time.Second:
-		return fmt.Sprintf("%d ms", d.Milliseconds())
-	case d < 10*time.Second:
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%d min %02d s", int(d.Minutes()), int(d.Seconds())%60)
-	case d < 24*time.Hour:
-		return fmt.Sprintf("%d h %02d min", int(d.Hours()), int(d.Minutes())%60)
-	default:
-		return fmt.Sprintf("%d d %d h", int(d.Hours())/24, int(d.Hours())%24)
-	}
 }
 
 // Place is what a side is called on the page.

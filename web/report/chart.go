@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/web/board"
 )
 
@@ -85,7 +86,7 @@ func (a axis) x(t time.Duration) float64 {
 
 func (a axis) ticks() (out []tick) {
 	for _, s := range steps[a.from : a.to+1] {
-		out = append(out, tick{X: a.x(s), Label: board.Short(s)})
+		out = append(out, tick{X: a.x(s), Label: printer.Duration(s)})
 	}
 	return out
 }
@@ -116,7 +117,7 @@ func histogram(m board.Measures, budget time.Duration) (c chart) {
 		h := round(max(2, high*float64(n)/float64(most)))
 		c.Bars = append(c.Bars, barOf{X: round(a.x(from) + 1), W: round(a.x(to) - a.x(from) - 2), Y: 44 + high - h,
 			H: h, N: n, Middle: round((a.x(from) + a.x(to)) / 2), Above: 40 + high - h,
-			Label: fmt.Sprintf("%s to %s: Moves %d", board.Short(from), board.Short(to), n)})
+			Label: fmt.Sprintf("%s to %s: Moves %d", printer.Duration(from), printer.Duration(to), n)})
 	}
 	c.Ticks = a.ticks()
 	c.Marks = []mark{{a.x(m.P50), 10, "p50", "p50"}, {a.x(m.P99), 22, "p99", "p99"}}
@@ -124,7 +125,7 @@ func histogram(m board.Measures, budget time.Duration) (c chart) {
 		c.Marks = append(c.Marks, mark{a.x(budget), 10, "budget", "budget"})
 	}
 	c.Alt = fmt.Sprintf("Freezes of %d Moves: half are not longer than %s, 99 in 100 not longer than %s, the longest is %s.",
-		len(m.Freezes), board.Short(m.P50), board.Short(m.P99), board.Short(m.Freeze))
+		len(m.Freezes), printer.Duration(m.P50), printer.Duration(m.P99), printer.Duration(m.Freeze))
 	return c
 }
 
@@ -173,7 +174,7 @@ func ranges(batches []batchView, budget time.Duration) (c rangeChart) {
 			name = append(name[:mostName-1], '…')
 		}
 		r := row{Name: b.Name, Short: string(name), Y: y, Top: y - 9, From: y - 12, To: y + 4, P50: a.x(s.P50), P99: a.x(s.P99)}
-		r.Label = fmt.Sprintf("%s: p50 %s, p99 %s, longest %s", b.Name, board.Short(s.P50), board.Short(s.P99), board.Short(s.Freeze))
+		r.Label = fmt.Sprintf("%s: p50 %s, p99 %s, longest %s", b.Name, printer.Duration(s.P50), printer.Duration(s.P99), printer.Duration(s.Freeze))
 		r.Length = round(max(1, a.x(s.Freeze)-r.P50))
 		c.Rows = append(c.Rows, r)
 		y += 22

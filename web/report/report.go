@@ -158,7 +158,7 @@ var asked = map[migration.Cause]string{
 
 func viewBack(b board.WayBack, k board.Clock) backView {
 	return backView{Customer: b.Customer, Name: b.Name, Batch: b.Batch, At: k.Second(b.At), Why: b.Why, Asked: asked[b.Cause],
-		Freeze: board.Short(b.Freeze)}
+		Freeze: printer.Duration(b.Freeze)}
 }
 
 func viewPieces(s migration.MigrationStatus) (out []pieceView, bytes int64) {
@@ -173,7 +173,7 @@ func viewPieces(s migration.MigrationStatus) (out []pieceView, bytes int64) {
 			case g.Measuring:
 				v.Left = "measuring"
 			case g.Total > 0 && g.Done < g.Total:
-				v.Left = board.Short(g.ETA.D())
+				v.Left = printer.Duration(g.ETA.D())
 			}
 		}
 		bytes += p.Progress.Done
@@ -197,9 +197,9 @@ func viewCustomer(c board.Customer, k board.Clock) customerView {
 	}
 	if n := len(st.Moves); n > 0 {
 		last := st.Moves[n-1]
-		v.Moved, v.Freeze = k.Second(last.Opened), board.Short(last.Freeze.D())
+		v.Moved, v.Freeze = k.Second(last.Opened), printer.Duration(last.Freeze.D())
 		if last.Predicted > 0 {
-			v.Predicted = board.Short(last.Predicted.D())
+			v.Predicted = printer.Duration(last.Predicted.D())
 		}
 	}
 	for _, m := range st.Moves {
@@ -217,7 +217,7 @@ func short(d time.Duration) string {
 	if d <= 0 {
 		return "–"
 	}
-	return board.Short(d)
+	return printer.Duration(d)
 }
 
 // number is a count with its thousands apart.

@@ -144,8 +144,8 @@ func TestTheScoreIsWhatTheMovesMeasured(t *testing.T) {
 	})
 	// Ten Moves: 10 to 100 ms without the 40 of the one that is held, and 1 s back.
 	require.Equal(t, map[string]string{
-		"On AWS": "8 of 20", "Freeze, p50": "60 ms", "Freeze, p99": "1.0 s", "Freeze, longest": "1.0 s 8 of 9 not longer than predicted",
-		"Longest stall": "400 ms from the fence until the route follows", "Went back": "1", "Held": "1", "More than one try": "1 customers",
+		"On AWS": "8 of 20", "Freeze, p50": "60ms", "Freeze, p99": "1s", "Freeze, longest": "1s 8 of 9 not longer than predicted",
+		"Longest stall": "400ms from the fence until the route follows", "Went back": "1", "Held": "1", "More than one try": "1 customers",
 		"Rows compared": "1,000,001", "Objects compared": "70", "Bytes copied": "5.0 GiB by all workloads and datasets",
 		"Health samples failed": "4 of 900",
 	}, got)
@@ -157,14 +157,14 @@ func TestTheTablesSayWhoWhenAndWhy(t *testing.T) {
 	require.Len(t, batches, 2)
 	require.Equal(t, []string{"wave-01 CHG-1040", "It is through: 8 on AWS, 1 back on premises, 1 held.",
 		"Wed 2 Dec 2026 22:00 to Thu 3 Dec 02:00 EET kept: its last Move to AWS ended at Thu 3 Dec 2026 00:09:00 EET", "8 of 10", "1", "1",
-		"60 ms", "1.0 s", "1.0 s", "400 ms", "8 of 9", "1,000,001", "70"}, batches[0])
+		"60ms", "1s", "1s", "400ms", "8 of 9", "1,000,001", "70"}, batches[0])
 	require.Equal(t, []string{"0 of 10", "0", "0", "–", "–", "–", "–", "–", "0", "0"}, batches[1][3:])
 	require.Equal(t, [][]string{{"cust-00005 Customer 5", "wave-01", "Thu 3 Dec 2026 00:06:01 EET", "its own health",
-		"3 probes of 3 failed", "1.0 s"}}, rows(t, page, "back"))
+		"3 probes of 3 failed", "1s"}}, rows(t, page, "back"))
 	customers := rows(t, page, "customers")
 	require.Len(t, customers, 20)
-	require.Equal(t, []string{"cust-00001 Customer 1", "wave-01", "aws", "● on AWS, can go back", "Thu 3 Dec 2026 00:01:00 EET", "20 ms",
-		"95 ms", "1", "100,000", "7", "pass: 1 of 100 samples failed", ""}, customers[1])
+	require.Equal(t, []string{"cust-00001 Customer 1", "wave-01", "aws", "● on AWS, can go back", "Thu 3 Dec 2026 00:01:00 EET", "20ms",
+		"95ms", "1", "100,000", "7", "pass: 1 of 100 samples failed", ""}, customers[1])
 	require.Equal(t, "<script>alert(1)</script> stops it", customers[3][11], "a reason is text")
 	require.Equal(t, "onprem", customers[19][2])
 	decisions := rows(t, page, "decisions")
