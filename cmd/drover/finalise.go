@@ -10,6 +10,7 @@ import (
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/web/board"
 )
 
 func (a *app) finaliseCommand() *cobra.Command {
@@ -60,61 +61,29 @@ premises. With --with-sign-ups they come along; their routes are yours to set.`,
 	return cmd
 }
 
-// batchEvidence is what speaks for ending the way back of a batch.
-type batchEvidence struct {
-	name           string
-	customers, aws int
-	healthy, ended int
-	rows, objects  int64
-	movedBack      int
-	without        []string // customers that are not over
-}
-
-func evidenceOf(b migration.BatchStatus) batchEvidence {
-	e := batchEvidence{name: b.Name, customers: len(b.Customers)}
-	for _, c := range b.Customers {
-		if c.Home == migration.AWS {
-			e.aws++
-		}
-		if c.Phase == migration.CustomerFinished {
-			e.ended++
-		} else {
-			e.without = append(e.without, c.ID)
-		}
-		if c.Verdict != nil && c.Verdict.Outcome == migration.Pass {
-			e.healthy++
-		}
-		for _, m := range c.Moves {
-			if m.Outcome != migration.MoveDone {
-				continue
-			}
-			if m.To == migration.OnPrem {
-				e.movedBack++
-			}
-			e.rows += m.Rows
-			e.objects += m.Objects
-		}
-	}
-	return e
-}
-
 // showEvidence prints, a line a batch, who is on AWS and over its soak, and what was compared when
 // it moved.
 func (a *app) showEvidence(ctx context.Context, plan string) error {
 	return a.connected(ctx, func(ctx context.Context, c *client.Client) error {
-		s, err := c.Status(ctx, plan)
+		s, err := a.snapshot(ctx, c, plan)
 		if err != nil {
 			return err
 		}
 		t := &printer.Table{Columns: []printer.Column{{Name: "BATCH"}, {Name: "CUSTOMERS", Right: true}, {Name: "ON AWS", Right: true},
-			{Name: "SOAK OVER", Right: true},
-			{Name: "HEALTHY", Right: true}, {Name: "MOVED BACK", Right: true}, {Name: "ROWS", Right: true},
-			{Name: "OBJECTS", Right: true}}}
+			{Name: "SOAK OVER", Right: true}, {Name: "MOVED BACK", Right: true}, {Name: "ROWS", Right: true}, {Name: "OBJECTS", Right: true}}}
 		var open []string
 		for _, b := range s.Batches {
-			e := evidenceOf(b)
-			t.Add(e.name, e.customers, e.aws, e.ended, e.healthy, e.movedBack, e.rows, e.objects)
-			open = append(open, e.without...)
+			customers := s.Of(b)
+			over := 0
+			for _, c := range customers {
+				if c.State() == board.Finished {
+					over++
+				} else {
+					open = append(open, c.Status.ID)
+				}
+			}
+			m := board.Measure(customers)
+			t.Add(b.Name, m.All, m.OnAWS, over, len(m.Back), m.Rows, m.Objects)
 		}
 		if err := printer.Print(a.err, printer.AsTable, nil, t); err != nil {
 			return err

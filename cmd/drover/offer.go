@@ -61,6 +61,6 @@ decide PLAN --customer ID --refuse.`,
 	f.StringVar(&at.Customer, "customer", "", "the customer that takes one")
 	f.StringArrayVar(&slots, "slot", nil, `when a slot begins, as "2026-12-09 22:00" or with its offset (RFC 3339)`)
 	f.DurationVar(&length, "for", 2*time.Hour, "how long each slot is, in which the customer begins to move")
-	f.StringVar(&zone, "zone", "", "zone of --slot, such as Europe/Kyiv (default this machine's)")
+	zoneFlag(cmd, &zone, "--slot")
 	return cmd
 }

@@ -47,8 +47,6 @@ nobody else may read the file until you pass it on.`,
 
 // report reads a plan once, as the board does, and writes its page.
 func (a *app) report(ctx context.Context, c *client.Client, plan, batch, file string) error {
-	ctx, cancel := context.WithTimeout(ctx, max(a.timeout, readLimit))
-	defer cancel()
 	snap, err := a.snapshot(ctx, c, plan)
 	if err != nil {
 		return err
@@ -67,6 +65,3 @@ func (a *app) report(ctx context.Context, c *client.Client, plan, batch, file st
 	_, err = fmt.Fprintf(a.out, "plan %s: the report is %s\n", plan, file)
 	return err
 }
-
-// readLimit is how long reading a whole migration may take: one of many customers is many pages.
-const readLimit = 30 * time.Second

@@ -356,9 +356,9 @@ func TestWhatACommandTellsAWorkflow(t *testing.T) {
 			stdout: "plan minimal: abort accepted from ann\n"},
 		{args: "finalise minimal --reason over --with-sign-ups --confirm minimal", at: plan,
 			hears:  heard{"finalise", migration.Command{By: "ann", Reason: "over", SignUps: true}},
-			stdout: "plan minimal: finalise accepted from ann\n", stderr: "MOVED BACK ROWS OBJECTS canary 0 0 0 0 0 0 0"},
-		{args: "finalise minimal --reason over --confirm other", code: exitRefused, stderr: "BATCH CUSTOMERS ON AWS SOAK OVER HEALTHY " +
-			"MOVED BACK ROWS OBJECTS canary 0 0 0 0 0 0 0 error: end the way back of plan minimal for good: not confirmed " +
+			stdout: "plan minimal: finalise accepted from ann\n", stderr: "SOAK OVER MOVED BACK ROWS OBJECTS canary 0 0 0 0 0 0"},
+		{args: "finalise minimal --reason over --confirm other", code: exitRefused, stderr: "BATCH CUSTOMERS ON AWS SOAK OVER " +
+			"MOVED BACK ROWS OBJECTS canary 0 0 0 0 0 0 error: end the way back of plan minimal for good: not confirmed " +
 			"next: type minimal, or give --confirm minimal"},
 		{args: "finalise minimal --reason over", code: exitInput,
 			stderr: "error: nobody is there to confirm that plan minimal ends its way back next: give --confirm minimal"},

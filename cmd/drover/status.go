@@ -177,9 +177,12 @@ func (a *app) tracker(ctx context.Context, c *client.Client, at client.Aim) erro
 	return web.WriteCustomers(a.out, snap, customers)
 }
 
+// readLimit is how long reading a whole migration may take: one of many customers is many pages.
+const readLimit = 30 * time.Second
+
 // snapshot reads a plan once, as the board does.
 func (a *app) snapshot(ctx context.Context, c *client.Client, plan string) (*board.Snapshot, error) {
-	ctx, stop := context.WithCancel(ctx)
+	ctx, stop := context.WithTimeout(ctx, max(a.timeout, readLimit))
 	hub := board.NewHub(ctx, c, 0)
 	defer hub.Wait()
 	defer stop()
