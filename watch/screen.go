@@ -99,7 +99,8 @@ func (m Model) head(w int) []string {
 	out := []string{edges(bold.Render(first), dim.Render(m.clock.Second(m.now)), w),
 		fit(clean(story)+" It is the turn of "+string(turn)+".", w)}
 	if t := s.Trouble; t != nil {
-		out = append(out, wrong.Render(fit(fmt.Sprintf("%s What is below was read %s ago.", t.Words(), printer.Duration(m.now.Sub(s.At))), w)))
+		out = append(out, wrong.Render(fit(fmt.Sprintf("%s What is below was read %s ago.", t.Words(),
+			printer.Duration(m.now.Sub(s.At))), w)))
 		out = append(out, fit(clean(cmp.Or(t.Next, t.Why)), w))
 	}
 	count := s.Count()

@@ -70,7 +70,8 @@ func (a *app) showEvidence(ctx context.Context, plan string) error {
 			return err
 		}
 		t := &printer.Table{Columns: []printer.Column{{Name: "BATCH"}, {Name: "CUSTOMERS", Right: true}, {Name: "ON AWS", Right: true},
-			{Name: "SOAK OVER", Right: true}, {Name: "MOVED BACK", Right: true}, {Name: "ROWS", Right: true}, {Name: "OBJECTS", Right: true}}}
+			{Name: "SOAK OVER", Right: true}, {Name: "MOVED BACK", Right: true}, {Name: "ROWS", Right: true},
+			{Name: "OBJECTS", Right: true}}}
 		var open []string
 		for _, b := range s.Batches {
 			customers := s.Of(b)

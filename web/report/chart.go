@@ -174,7 +174,8 @@ func ranges(batches []batchView, budget time.Duration) (c rangeChart) {
 			name = append(name[:mostName-1], '…')
 		}
 		r := row{Name: b.Name, Short: string(name), Y: y, Top: y - 9, From: y - 12, To: y + 4, P50: a.x(s.P50), P99: a.x(s.P99)}
-		r.Label = fmt.Sprintf("%s: p50 %s, p99 %s, longest %s", b.Name, printer.Duration(s.P50), printer.Duration(s.P99), printer.Duration(s.Freeze))
+		r.Label = fmt.Sprintf("%s: p50 %s, p99 %s, longest %s", b.Name, printer.Duration(s.P50),
+			printer.Duration(s.P99), printer.Duration(s.Freeze))
 		r.Length = round(max(1, a.x(s.Freeze)-r.P50))
 		c.Rows = append(c.Rows, r)
 		y += 22
