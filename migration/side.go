@@ -74,6 +74,9 @@ type HomeRecord struct {
 	// Doubt says why the record cannot be believed: one of the servers is not the one that Drover
 	// knew. Empty: both are.
 	Doubt string `json:"doubt,omitempty"`
+	// Weight is the percentage of the customer's requests that go to AWS while it is homed there, 0
+	// is all of them. Only customers without a database are shifted by weights.
+	Weight int `json:"weight,omitempty"`
 }
 
 // Side returns one side's record.
@@ -142,12 +145,13 @@ func (h HomeRecord) Token() int64 { return max(h.OnPrem.Token, h.AWS.Token) }
 
 // Homed is what a home record says, in short.
 type Homed struct {
-	Side  Side  `json:"side,omitempty"` // NoHome: the data does not say
-	Token int64 `json:"token"`          // the higher is newer
+	Side   Side  `json:"side,omitempty"`   // NoHome: the data does not say
+	Token  int64 `json:"token"`            // the higher is newer
+	Weight int   `json:"weight,omitempty"` // as HomeRecord's
 }
 
 // Homed is the record in short.
-func (h HomeRecord) Homed() Homed { return Homed{Side: h.Home(), Token: h.Token()} }
+func (h HomeRecord) Homed() Homed { return Homed{Side: h.Home(), Token: h.Token(), Weight: h.Weight} }
 
 // Word is what a step of a Move answers. A step never fails silently: whoever hears Superseded
 // stops.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -487,6 +488,11 @@ type Policy struct {
 	StopAfter       int      `json:"stopAfter"` // customers rolled back or held before the migration pauses itself; 0: never
 	Soak            Duration `json:"soak"`
 	MaxLag          Duration `json:"maxLag"` // of either direction, before a fence
+	// Weights are the shares of its requests, in percent, that go to AWS of a customer without a
+	// database, one after the other: ascending, the last is 100. Step is how long it is watched at
+	// each before the last, where it bakes.
+	Weights []int    `json:"weights,omitempty"`
+	Step    Duration `json:"step,omitempty"`
 }
 
 // Customer finds a customer by id.
@@ -527,6 +533,15 @@ func find[T any](in []T, is func(T) bool) (T, bool) {
 	}
 	var none T
 	return none, false
+}
+
+// Stateless says whether a customer has no database, so that its home record is in the state
+// bucket.
+func (s *Spec) Stateless(c Customer) bool {
+	return !slices.ContainsFunc(c.Datasets, func(name string) bool {
+		d, _ := s.Dataset(name)
+		return d.Postgres != nil
+	})
 }
 
 // Encode is the canonical form whose SHA-256 names the spec in the state bucket.

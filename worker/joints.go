@@ -49,11 +49,11 @@ func (v vault) Resolve(ctx context.Context, in migration.Target, ref migration.S
 	return v.For(in).Resolve(ctx, ref)
 }
 
-// homes reads home records from the databases of a customer.
-type homes struct{ pairs *engine.Connector }
+// tenants reads home records from the databases of customers.
+type tenants struct{ pairs *engine.Connector }
 
 // Home reads one tenant's record.
-func (h homes) Home(ctx context.Context, plan string, fence migration.Dataset, target migration.Target,
+func (h tenants) Home(ctx context.Context, plan string, fence migration.Dataset, target migration.Target,
 	tenant int64) (migration.HomeRecord, error) {
 	p, err := h.pairs.Open(ctx, plan, fence, target)
 	if err != nil {

@@ -46,7 +46,8 @@ func TestAQueueKnowsTheActivitiesThatBelongToIt(t *testing.T) {
 	main := newSystems(Options{Main: true, Log: log}, nil, silent)
 	t.Cleanup(main.close)
 	require.Empty(t, main.site)
-	require.ElementsMatch(t, []string{"state.Activities", "compute.Activities", "traffic.Activities", "health.Activities",
+	require.ElementsMatch(t, []string{"state.Activities", "compute.Activities", "traffic.Activities",
+		"health.Activities", "homes.Activities",
 		"roll.Activities", "evidence.Activities", "notify.Activities"},
 		keys(names(main.main)))
 

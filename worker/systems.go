@@ -14,6 +14,7 @@ import (
 	"github.com/drover-migration/drover/activities/files"
 	"github.com/drover-migration/drover/activities/freeze"
 	healthactivities "github.com/drover-migration/drover/activities/health"
+	homesactivities "github.com/drover-migration/drover/activities/homes"
 	notifyactivities "github.com/drover-migration/drover/activities/notify"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/roll"
@@ -23,6 +24,7 @@ import (
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/compute"
 	"github.com/drover-migration/drover/health"
+	"github.com/drover-migration/drover/homes"
 	"github.com/drover-migration/drover/internal/awsconf"
 	"github.com/drover-migration/drover/internal/objects"
 	"github.com/drover-migration/drover/internal/secrets"
@@ -63,11 +65,12 @@ func newSystems(o Options, temporal *client.Client, t Telemetry) *systems {
 // health and messages. Only they ask the load balancer.
 func mainActivities(c mainClients, resolver *secrets.Resolver, store *objects.Store, specs *state.Specs,
 	temporal *client.Client) []any {
-	router := alb.New(alb.ClientsFunc(c.ELB), store)
+	router, records := alb.New(alb.ClientsFunc(c.ELB), store), homes.New(store)
 	return []any{
-		state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, router), roll.New(temporal),
+		state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, recorded{router, records}),
+		homesactivities.New(records), roll.New(temporal),
 		evidence.New(seen{temporal}, specs, store, resolver),
-		healthactivities.New(health.New(backends{router, c.cloudwatch}, resolver, os.Getenv(envDNS)), specs, router),
+		healthactivities.New(health.New(backends{router, c.cloudwatch}, resolver, os.Getenv(envDNS)), specs, recorded{router, records}),
 		notifyactivities.New(specs, &notify.Sender{Secrets: resolver, SNS: c.SNS}),
 	}
 }
@@ -77,7 +80,7 @@ func mainActivities(c mainClients, resolver *secrets.Resolver, store *objects.St
 func (s *systems) openSite(c siteClients, resolver *secrets.Resolver, store *objects.Store, tracer trace.Tracer, log hclog.Logger) {
 	s.pairs = &engine.Connector{Secrets: vault{resolver}, Instances: instances{c}, Tracer: statements{tracer}}
 	centers := vsphere.NewPool(resolver, log)
-	trees := files.New(c, store, homes{s.pairs})
+	trees := files.New(c, store, tenants{s.pairs})
 	s.site = []any{
 		postgres.New(s.pairs), trees, freeze.New(s.pairs, passes{files.NewPasses(trees)}, health.New(nil, nil, os.Getenv(envDNS))),
 		vsphereactivities.New(centers, log), disks.New(exporter{centers}, c, store, 0),

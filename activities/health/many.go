@@ -21,8 +21,9 @@ type WatchManyRequest struct {
 // Soaking is a customer, and where its data says that it is homed.
 type Soaking struct {
 	Customer string         `json:"customer"`
-	Side     migration.Side `json:"side,omitempty"`  // migration.NoHome: its route is left as it is
-	Token    int64          `json:"token,omitempty"` // of the home record that Side was read from
+	Side     migration.Side `json:"side,omitempty"`   // migration.NoHome: its route is left as it is
+	Token    int64          `json:"token,omitempty"`  // of the home record that Side was read from
+	Weight   int            `json:"weight,omitempty"` // as that record's
 }
 
 // WatchManyResult has a verdict for every customer that was asked for.

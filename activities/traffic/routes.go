@@ -13,8 +13,9 @@ import (
 // WantedRoute says where a customer's requests shall go, as its data said.
 type WantedRoute struct {
 	Customer string         `json:"customer"`
-	Side     migration.Side `json:"side,omitempty"`  // migration.NoHome: its route is left as it is
-	Token    int64          `json:"token,omitempty"` // of the home record that Side was read from
+	Side     migration.Side `json:"side,omitempty"`   // migration.NoHome: its route is left as it is
+	Token    int64          `json:"token,omitempty"`  // of the home record that Side was read from
+	Weight   int            `json:"weight,omitempty"` // percentage of its requests that go to AWS while it is homed there; 0: all
 }
 
 func wanted(in []WantedRoute) []routes.Wanted {

@@ -2,10 +2,12 @@ package alb
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/routes"
 )
 
 // change is one call that brings the rules nearer to the homes. Its kind follows from what it has:
@@ -16,8 +18,10 @@ type change struct {
 	class    *class
 	workload string
 	group    string // on AWS
+	share    int    // percentage of the requests that the group gets
 	hosts    []string
 	reset    bool // the rule rewrites what it forwards, and must not
+	after    bool // it takes hosts out that other changes may put elsewhere: those come first
 }
 
 // diff is what must change so that exactly the hosts of customers homed on AWS, and the anchors of
@@ -27,17 +31,23 @@ type change struct {
 // created only when all are full, so there are never more of them than the packed number for the
 // most hosts that were ever on AWS at once.
 //
+// Hosts of which the same share of the requests goes to AWS share rules. A rule all of whose hosts
+// get another share gets it with them, in one write.
+//
 // A host that the spec does not know is left alone: it belongs to a newer revision than this
 // writer's.
-func (l *layout) diff(homes map[string]migration.Side, own []*rule, groups map[string]string) (out []change, fresh map[*class]int) {
+func (l *layout) diff(homes map[string]routes.Wanted, own []*rule, groups map[string]string) (out []change, fresh map[*class]int) {
 	fresh = map[*class]int{}
 	for _, k := range l.classes {
 		mine := filterRules(own, func(r *rule) bool { return k.is(r.workload, r.paths) })
-		changes, unplaced := l.diffClass(k, homes, mine, groups[k.workload])
-		out = append(out, changes...)
-		for hosts := range slices.Chunk(unplaced, k.room) {
-			out = append(out, change{class: k, workload: k.workload, group: groups[k.workload], hosts: hosts})
-			fresh[k]++
+		byShare := l.byShare(k, homes, mine)
+		for _, share := range slices.Sorted(maps.Keys(byShare)) {
+			changes, unplaced := l.diffShare(k, share, homes, byShare[share], groups[k.workload])
+			out = append(out, changes...)
+			for hosts := range slices.Chunk(unplaced, k.room) {
+				out = append(out, change{class: k, workload: k.workload, group: groups[k.workload], hosts: hosts, share: share})
+				fresh[k]++
+			}
 		}
 	}
 	for _, r := range own {
@@ -46,7 +56,7 @@ func (l *layout) diff(homes map[string]migration.Side, own []*rule, groups map[s
 			// elsewhere.
 			left := slices.DeleteFunc(slices.Clone(r.hosts), func(h string) bool {
 				i, known := l.owner[h]
-				return known && homes[l.customers[i].ID] != migration.NoHome
+				return known && homes[l.customers[i].ID].Side != migration.NoHome
 			})
 			if len(left) == 0 {
 				out = append(out, change{arn: r.arn, workload: r.workload})
@@ -56,8 +66,62 @@ func (l *layout) diff(homes map[string]migration.Side, own []*rule, groups map[s
 	return out, fresh
 }
 
-func (l *layout) diffClass(k *class, homes map[string]migration.Side, mine []*rule, group string) (out []change, unplaced []string) {
-	wanted, order := l.wanted(k, homes, mine, group)
+// byShare are the class's rules by the share that each is to carry, and every share that a customer
+// is to have.
+func (l *layout) byShare(k *class, homes map[string]routes.Wanted, mine []*rule) map[int][]*rule {
+	out := map[int][]*rule{routes.All: nil}
+	for _, i := range k.users {
+		if s := homes[l.customers[i].ID].Share(); s > 0 {
+			out[s] = nil
+		}
+	}
+	room := 0 // in rules that carry all
+	for _, r := range mine {
+		if r.share == routes.All {
+			room += k.room - len(r.hosts)
+		}
+	}
+	for _, r := range mine {
+		to := l.becomes(r, k, homes)
+		if to == routes.All && r.share != routes.All {
+			if room -= len(r.hosts); room >= 0 { // its hosts go to those: no rule stands half empty for good
+				to = r.share
+			} else {
+				room += k.room
+			}
+		}
+		out[to] = append(out[to], r)
+	}
+	return out
+}
+
+// becomes is the share that a rule is to carry: its own while one of its hosts has it or is left
+// alone, else that of the first of its hosts that has one.
+func (l *layout) becomes(r *rule, k *class, homes map[string]routes.Wanted) int {
+	to := 0
+	for _, h := range r.hosts {
+		share := 0
+		switch i, known := l.owner[h]; {
+		case h == k.anchor:
+			share = routes.All
+		case !known || homes[l.customers[i].ID].Side == migration.NoHome:
+			return r.share
+		case slices.Contains(k.users, i):
+			share = homes[l.customers[i].ID].Share()
+		}
+		if share == r.share {
+			return share
+		}
+		if to == 0 {
+			to = share
+		}
+	}
+	return cmp.Or(to, r.share)
+}
+
+func (l *layout) diffShare(k *class, share int, homes map[string]routes.Wanted, mine []*rule, group string) (out []change,
+	unplaced []string) {
+	wanted, order := l.wanted(k, share, homes, mine, group)
 	keep := make([][]string, len(mine))
 	for i, r := range mine {
 		for _, h := range r.hosts {
@@ -79,25 +143,28 @@ func (l *layout) diffClass(k *class, homes map[string]migration.Side, mine []*ru
 			unplaced = unplaced[n:]
 		}
 		to := cmp.Or(group, r.group) // the group may be gone, when everything is taken down
-		right := !r.odd && r.group == to && r.rest == l.route.ALB.Workloads[k.workload]
+		right := !r.odd && r.group == to && r.rest == l.route.ALB.Workloads[k.workload] && r.share == share
 		if !right && len(keep[i]) > 0 || !slices.Equal(keep[i], r.hosts) {
-			out = append(out, change{arn: r.arn, class: k, workload: k.workload, group: to, hosts: keep[i],
-				reset: len(r.raw.Transforms) > 0})
+			lost := slices.ContainsFunc(r.hosts, func(h string) bool { return !slices.Contains(keep[i], h) })
+			out = append(out, change{arn: r.arn, class: k, workload: k.workload, group: to, hosts: keep[i], share: share,
+				reset: len(r.raw.Transforms) > 0, after: lost && r.share != routes.All})
 		}
 	}
 	return out, unplaced
 }
 
-// wanted are the hosts that should have a rule of the class, as a set and in order.
-func (l *layout) wanted(k *class, homes map[string]migration.Side, mine []*rule, group string) (set map[string]bool, order []string) {
+// wanted are the hosts that should have a rule of the class that carries the share, as a set and in
+// order.
+func (l *layout) wanted(k *class, share int, homes map[string]routes.Wanted, mine []*rule, group string) (set map[string]bool,
+	order []string) {
 	set = map[string]bool{}
-	if k.anchor != "" && group != "" {
+	if k.anchor != "" && group != "" && share == routes.All {
 		set[k.anchor] = true
 		order = append(order, k.anchor)
 	}
 	for _, i := range k.users {
 		c := l.customers[i]
-		if homes[c.ID] != migration.AWS {
+		if homes[c.ID].Share() != share {
 			continue
 		}
 		for _, h := range c.Hosts {
@@ -109,7 +176,7 @@ func (l *layout) wanted(k *class, homes map[string]migration.Side, mine []*rule,
 	for _, r := range mine {
 		for _, h := range r.hosts {
 			i, known := l.owner[h]
-			if !known || homes[l.customers[i].ID] == "" {
+			if !known || homes[l.customers[i].ID].Side == migration.NoHome {
 				set[h] = true
 			}
 		}
@@ -172,7 +239,7 @@ func (l *layout) need(k *class) int {
 	for _, i := range k.users {
 		hosts += len(l.customers[i].Hosts)
 	}
-	return (hosts + k.room - 1) / k.room
+	return (hosts+k.room-1)/k.room + k.shares
 }
 
 // bounds are the priorities [low, high) between the rules of the classes before and after k.

@@ -75,7 +75,7 @@ func (p *passes) join(ctx context.Context, key string, wanted []routes.Wanted, r
 	mine := l.next
 	mine.waiting++
 	for _, w := range wanted {
-		if known, ok := mine.wanted[w.Customer]; !ok || known.Token <= w.Token {
+		if known, ok := mine.wanted[w.Customer]; !ok || !w.Older(known) {
 			mine.wanted[w.Customer] = w
 		}
 	}

@@ -35,7 +35,7 @@ const recently = time.Second
 
 // view is what a pass saw last, and what it was for.
 type view struct {
-	homes   map[string]migration.Side // of the customers that somebody wants something of; others are left as they are
+	homes   map[string]routes.Wanted // of the customers that somebody wants something of; others stay
 	own     []*rule
 	foreign []*rule           // without the default rule
 	basis   []*rule           // the default rule
@@ -56,7 +56,8 @@ func (v *view) rulesOf(hosts []string) (out []string) {
 
 // state is what a view says of a customer.
 func (v *view) state(l *layout, c migration.Customer) routes.State {
-	s := routes.State{Customer: c.ID, Home: v.homes[c.ID], Rules: v.rulesOf(c.Hosts), Set: v.set}
+	home := v.homes[c.ID]
+	s := routes.State{Customer: c.ID, Home: home.Side, Share: home.Share(), Rules: v.rulesOf(c.Hosts), Set: v.set}
 	if err := v.agrees(l, c); err != nil {
 		s.Wrong = fmt.Sprintf("route %q: %v", l.route.Name, err)
 	}
@@ -97,7 +98,7 @@ func (rt *Router) Reconcile(ctx context.Context, spec *migration.Spec, wanted []
 
 func (rt *Router) pass(ctx context.Context, l *layout, wanted []routes.Wanted) (*view, error) {
 	return rt.passes.do(ctx, l.lane(), wanted, func(ctx context.Context, all map[string]routes.Wanted) (*view, error) {
-		return rt.settle(ctx, l, func() map[string]migration.Side { return rt.told.sides(l.plan, all) })
+		return rt.settle(ctx, l, func() map[string]routes.Wanted { return rt.told.newest(l.plan, all) })
 	})
 }
 
@@ -156,14 +157,14 @@ func carriers(spec *migration.Spec, wanted []routes.Wanted) (out []*layout, err 
 // anchor makes the rules that attach the workloads' groups to the load balancer. It knows no home,
 // and so moves no customer.
 func (rt *Router) anchor(ctx context.Context, l *layout) error {
-	_, err := rt.settle(ctx, l, func() map[string]migration.Side { return nil })
+	_, err := rt.settle(ctx, l, func() map[string]routes.Wanted { return nil })
 	return err
 }
 
 // settle looks and writes until what it reads needs no write. Its first writes may go by the last
 // look of the pass before; its last look is its own, and after its last write. What is wanted is
 // asked after each look, so that a pass follows what it is told meanwhile.
-func (rt *Router) settle(ctx context.Context, l *layout, homes func() map[string]migration.Side) (*view, error) {
+func (rt *Router) settle(ctx context.Context, l *layout, homes func() map[string]routes.Wanted) (*view, error) {
 	c, err := rt.clients.ELB(ctx, l.target)
 	if err != nil {
 		return nil, err
@@ -295,6 +296,7 @@ func (rt *Router) sort(ctx context.Context, c ELB, l *layout, rules []types.Rule
 		case own.plan == l.plan && own.route == l.route.Name:
 			r := parse(raw)
 			r.workload = own.workload
+			r.split(l.route.ALB.Workloads[r.workload])
 			v.own = append(v.own, r)
 		default:
 			v.foreign = append(v.foreign, parse(raw))
@@ -306,7 +308,7 @@ func (rt *Router) sort(ctx context.Context, c ELB, l *layout, rules []types.Rule
 
 // groupsOf finds the groups on AWS. A workload may have none yet only as long as no customer needs
 // it.
-func (rt *Router) groupsOf(ctx context.Context, c ELB, l *layout, homes map[string]migration.Side) (map[string]string, error) {
+func (rt *Router) groupsOf(ctx context.Context, c ELB, l *layout, homes map[string]routes.Wanted) (map[string]string, error) {
 	out := map[string]string{}
 	for _, k := range l.classes {
 		if out[k.workload] != "" {
@@ -316,7 +318,7 @@ func (rt *Router) groupsOf(ctx context.Context, c ELB, l *layout, homes map[stri
 		if err != nil {
 			return nil, err
 		}
-		if arn == "" && slices.ContainsFunc(k.users, func(i int) bool { return homes[l.customers[i].ID] == migration.AWS }) {
+		if arn == "" && slices.ContainsFunc(k.users, func(i int) bool { return homes[l.customers[i].ID].Side == migration.AWS }) {
 			return nil, fmt.Errorf("workload %q has no target group on AWS yet, but customers are homed there; provision the workload",
 				k.workload)
 		}
@@ -325,8 +327,9 @@ func (rt *Router) groupsOf(ctx context.Context, c ELB, l *layout, homes map[stri
 	return out, nil
 }
 
-// apply writes changes, all at once: no two touch the same rule. Of several errors one that is no
-// race is answered.
+// apply writes changes, all at once: no two touch the same rule. Those that take hosts out of rules
+// that carry a share come last, so that a host which goes from one share to another has a rule at
+// any moment. Of several errors one that is no race is answered.
 func (rt *Router) apply(ctx context.Context, c ELB, l *layout, v *view, changes []change, fresh map[*class]int) error {
 	foreign := map[int]bool{}
 	for _, r := range v.foreign {
@@ -335,6 +338,14 @@ func (rt *Router) apply(ctx context.Context, c ELB, l *layout, v *view, changes 
 	if !l.place(changes, v.own, foreign) {
 		return rt.respread(ctx, c, l, v, fresh, foreign)
 	}
+	first := slices.DeleteFunc(slices.Clone(changes), func(ch change) bool { return ch.after })
+	if err := rt.writeAll(ctx, c, l, first); err != nil {
+		return err
+	}
+	return rt.writeAll(ctx, c, l, slices.DeleteFunc(changes, func(ch change) bool { return !ch.after }))
+}
+
+func (rt *Router) writeAll(ctx context.Context, c ELB, l *layout, changes []change) error {
 	errs := make([]error, len(changes))
 	var g errgroup.Group
 	g.SetLimit(8)
@@ -366,7 +377,8 @@ func (rt *Router) write(ctx context.Context, c ELB, l *layout, ch change) error 
 			return fmt.Errorf("delete the empty rule %s: %w", ch.arn, err)
 		}
 	case ch.arn != "":
-		in := &elb.ModifyRuleInput{RuleArn: &ch.arn, Conditions: conditions(ch.hosts, ch.class.paths), Actions: forward(ch.group, rest)}
+		in := &elb.ModifyRuleInput{RuleArn: &ch.arn, Conditions: conditions(ch.hosts, ch.class.paths),
+			Actions: forward(ch.group, rest, ch.share)}
 		if ch.reset {
 			in.ResetTransforms = aws.Bool(true)
 		}
@@ -386,7 +398,7 @@ func (rt *Router) create(ctx context.Context, c ELB, l *layout, ch change, rest 
 		ListenerArn: &l.route.ALB.Listener,
 		Priority:    aws.Int32(int32(ch.priority)), //nolint:gosec // at most 50000
 		Conditions:  conditions(ch.hosts, ch.class.paths),
-		Actions:     forward(ch.group, rest),
+		Actions:     forward(ch.group, rest, ch.share),
 		Tags:        tagList(l.target.Tags, map[string]string{tagPlan: l.plan, tagRoute: l.route.Name, tagWorkload: ch.workload}),
 	})
 	if err != nil {

@@ -35,6 +35,7 @@ type class struct {
 	workload string
 	paths    []string // sorted; empty: every path
 	room     int      // hosts that a rule can hold
+	shares   int      // shares below all that its customers may have: as many more of its rules need not be full
 	anchor   string   // a host that always has a rule of this class; "": the workload's other class has one
 	users    []int    // indexes into layout.customers
 }
@@ -85,8 +86,12 @@ func newLayout(spec *migration.Spec, route migration.Route) *layout {
 			l.owner[strings.ToLower(h)] = i
 		}
 		for _, k := range l.classes {
-			if slices.Contains(c.Workloads, k.workload) {
-				k.users = append(k.users, i)
+			if !slices.Contains(c.Workloads, k.workload) {
+				continue
+			}
+			k.users = append(k.users, i)
+			if spec.Stateless(c) {
+				k.shares = max(0, len(spec.Policy.Weights)-1)
 			}
 		}
 	}
@@ -162,8 +167,9 @@ type rule struct {
 	paths    []string // sorted
 	narrow   bool     // has conditions on more than hosts and path patterns
 	workload string   // by its tag
-	group    string   // where it sends everything
-	rest     string   // the group that is attached with weight 0
+	group    string   // where it sends its share
+	rest     string   // the group that gets what is left, of a rule that has two
+	share    int      // percentage of the requests that group gets
 	odd      bool     // has other conditions or actions than those Drover gives a rule
 	raw      types.Rule
 }
@@ -197,7 +203,7 @@ func parse(in types.Rule) *rule {
 		r.odd = true
 		return r
 	}
-	r.group = aws.ToString(in.Actions[0].TargetGroupArn)
+	r.group, r.share = aws.ToString(in.Actions[0].TargetGroupArn), routes.All
 	if f := in.Actions[0].ForwardConfig; f != nil {
 		if f.TargetGroupStickinessConfig != nil && aws.ToBool(f.TargetGroupStickinessConfig.Enabled) {
 			r.odd = true
@@ -211,6 +217,25 @@ func parse(in types.Rule) *rule {
 		}
 	}
 	return r
+}
+
+// split tells, in a rule of Drover's that forwards to two groups, the one on premises from the one
+// on AWS, whatever their order and their weights.
+func (r *rule) split(onprem string) {
+	if len(r.raw.Actions) != 1 || r.raw.Actions[0].ForwardConfig == nil {
+		return
+	}
+	groups := r.raw.Actions[0].ForwardConfig.TargetGroups
+	at := slices.IndexFunc(groups, func(g types.TargetGroupTuple) bool { return aws.ToString(g.TargetGroupArn) == onprem })
+	if len(groups) != 2 || at < 0 {
+		return
+	}
+	rest, group := groups[at], groups[1-at]
+	r.rest, r.group = onprem, aws.ToString(group.TargetGroupArn)
+	total := aws.ToInt32(rest.Weight) + aws.ToInt32(group.Weight)
+	if r.share = 0; total > 0 {
+		r.share = int(aws.ToInt32(group.Weight) * routes.All / total)
+	}
 }
 
 func hostValues(c types.RuleCondition) []string {
@@ -251,11 +276,12 @@ func conditions(hosts, paths []string) []types.RuleCondition {
 	return out
 }
 
-func forward(group, rest string) []types.Action {
+// forward sends a share of the requests to a group, and the others to the rest.
+func forward(group, rest string, share int) []types.Action {
 	return []types.Action{{Type: types.ActionTypeEnumForward, ForwardConfig: &types.ForwardActionConfig{
 		TargetGroups: []types.TargetGroupTuple{
-			{TargetGroupArn: &group, Weight: aws.Int32(100)},
-			{TargetGroupArn: &rest, Weight: aws.Int32(0)},
+			{TargetGroupArn: &group, Weight: aws.Int32(int32(share))},             //nolint:gosec // a percentage
+			{TargetGroupArn: &rest, Weight: aws.Int32(int32(routes.All - share))}, //nolint:gosec // a percentage
 		},
 		TargetGroupStickinessConfig: &types.TargetGroupStickinessConfig{Enabled: aws.Bool(false)},
 	}}}

@@ -33,8 +33,7 @@ type hearing struct {
 // stale says that it no longer counts against an older token.
 func (h hearing) stale() bool { return time.Since(h.at) > toldFor }
 
-// hear remembers what is wanted unless something newer is known. Of equal tokens the one told last
-// counts: within one try a home changes once, from the origin to the destination.
+// hear remembers what is wanted unless something newer is known.
 func (t *told) hear(plan string, wanted []routes.Wanted) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -45,27 +44,27 @@ func (t *told) hear(plan string, wanted []routes.Wanted) {
 	}
 	for _, w := range wanted {
 		k := customerKey{plan, w.Customer}
-		if known, ok := t.byName[k]; w.Side != migration.NoHome && (!ok || known.Token <= w.Token || known.stale()) {
+		if known, ok := t.byName[k]; w.Side != migration.NoHome && (!ok || !w.Older(known.Wanted) || known.stale()) {
 			t.byName[k] = hearing{w, time.Now()}
 		}
 	}
 }
 
-// sides are the newest known sides of customers that somebody wants something of. Left out is a
+// newest is what was told last of customers that somebody wants something of. Left out is a
 // customer without a side, and one of a plan that was forgotten since it was wanted.
-func (t *told) sides(plan string, wanted map[string]routes.Wanted) map[string]migration.Side {
+func (t *told) newest(plan string, wanted map[string]routes.Wanted) map[string]routes.Wanted {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := map[string]migration.Side{}
+	out := map[string]routes.Wanted{}
 	for id, w := range wanted {
 		known, ok := t.byName[customerKey{plan, id}]
 		if w.Side == migration.NoHome || !ok {
 			continue
 		}
-		if known.Token > w.Token && !known.stale() {
+		if w.Older(known.Wanted) && !known.stale() {
 			w = known.Wanted
 		}
-		out[id] = w.Side
+		out[id] = w
 	}
 	return out
 }

@@ -32,9 +32,9 @@ func (rt *Router) Verify(ctx context.Context, spec *migration.Spec, wanted []rou
 		if err != nil {
 			return nil, fmt.Errorf("verify route %q: %w", l.route.Name, err)
 		}
-		v.homes = map[string]migration.Side{}
+		v.homes = map[string]routes.Wanted{}
 		for _, w := range wanted {
-			v.homes[w.Customer] = w.Side
+			v.homes[w.Customer] = w
 		}
 		if v.groups, err = rt.groupsOf(ctx, c, l, nil); err != nil {
 			return nil, fmt.Errorf("verify route %q: %w", l.route.Name, err)
@@ -48,27 +48,27 @@ func (rt *Router) Verify(ctx context.Context, spec *migration.Spec, wanted []rou
 func (v *view) agrees(l *layout, customer migration.Customer) error {
 	home := v.homes[customer.ID]
 	for _, k := range l.classes {
-		if home == migration.NoHome || !slices.Contains(customer.Workloads, k.workload) {
+		if home.Side == migration.NoHome || !slices.Contains(customer.Workloads, k.workload) {
 			continue
 		}
 		var want string
-		if home == migration.AWS {
+		if home.Side == migration.AWS {
 			if want = v.groups[k.workload]; want == "" {
-				return fmt.Errorf("customer %q is homed on %s: workload %q has no target group there", customer.ID, home, k.workload)
+				return fmt.Errorf("customer %q is homed on %s: workload %q has no target group there", customer.ID, home.Side, k.workload)
 			}
 		}
 		for _, h := range customer.Hosts {
-			if err := v.sends(l, k, strings.ToLower(h), want); err != nil {
-				return fmt.Errorf("customer %q is homed on %s: %w", customer.ID, home, err)
+			if err := v.sends(l, k, strings.ToLower(h), want, home.Share()); err != nil {
+				return fmt.Errorf("customer %q is homed on %s: %w", customer.ID, home.Side, err)
 			}
 		}
 	}
 	return nil
 }
 
-// sends checks that a host's requests of one class go to the group want, or, with want empty, that
-// no rule of Drover's takes them.
-func (v *view) sends(l *layout, k *class, host, want string) error {
+// sends checks that a share of a host's requests of one class go to the group want, or, with want
+// empty, that no rule of Drover's takes them.
+func (v *view) sends(l *layout, k *class, host, want string, share int) error {
 	at := slices.IndexFunc(v.own, func(r *rule) bool { return k.is(r.workload, r.paths) && r.has(host) })
 	if want == "" {
 		if at >= 0 {
@@ -82,6 +82,9 @@ func (v *view) sends(l *layout, k *class, host, want string) error {
 	r := v.own[at]
 	if r.odd || r.group != want || r.rest != l.route.ALB.Workloads[k.workload] {
 		return fmt.Errorf("rule %s does not send %s to target group %s", r.arn, host, want)
+	}
+	if r.share != share {
+		return fmt.Errorf("rule %s sends %d %% of the requests to %s to AWS, and not %d %%", r.arn, r.share, host, share)
 	}
 	for _, f := range v.foreign {
 		if f.priority < r.priority && f.mayTake(host, k.paths) {

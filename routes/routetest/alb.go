@@ -160,24 +160,54 @@ func priority(r types.Rule) int {
 }
 
 // Serves asks the rules in the order in which ALB does.
-func (w *ALB) Serves(t *testing.T, host, reqPath string) (migration.Side, string) {
+func (w *ALB) Serves(t *testing.T, host, reqPath string) (side migration.Side, workload string) {
+	t.Helper()
+	for group, weight := range w.groups(t, host, reqPath) {
+		if weight > 0 && side != migration.AWS {
+			side, workload = w.name(t, group)
+		}
+	}
+	return side, workload
+}
+
+// Share counts the weights of the first rule that takes the request.
+func (w *ALB) Share(t *testing.T, host, reqPath string) int {
+	t.Helper()
+	all, onAWS := 0, 0
+	for group, weight := range w.groups(t, host, reqPath) {
+		all += weight
+		if side, _ := w.name(t, group); side == migration.AWS {
+			onAWS += weight
+		}
+	}
+	return 100 * onAWS / all
+}
+
+// groups are the target groups to which the first rule that takes a request forwards it, with their
+// weights.
+func (w *ALB) groups(t *testing.T, host, reqPath string) map[string]int {
 	t.Helper()
 	for _, r := range w.rules(t) {
 		if !takes(r, host, reqPath) {
 			continue
 		}
-		group := aws.ToString(r.Actions[0].TargetGroupArn)
-		if f := r.Actions[0].ForwardConfig; f != nil {
-			for _, g := range f.TargetGroups {
-				if aws.ToInt32(g.Weight) > 0 {
-					group = aws.ToString(g.TargetGroupArn)
-				}
+		f := r.Actions[0].ForwardConfig
+		if f == nil {
+			return map[string]int{aws.ToString(r.Actions[0].TargetGroupArn): 1}
+		}
+		out := map[string]int{}
+		for _, g := range f.TargetGroups {
+			out[aws.ToString(g.TargetGroupArn)] = int(aws.ToInt32(g.Weight))
+		}
+		if len(out) == 1 { // ELB gives the only group everything
+			for g := range out {
+				out[g] = 1
 			}
 		}
-		return w.name(t, group)
+		return out
 	}
 	t.Fatalf("no rule takes %s%s", host, reqPath)
-	return "", ""
+	return nil
 }
 
 func takes(r types.Rule, host, reqPath string) bool {

@@ -35,13 +35,17 @@ type World interface {
 	// release was called.
 	HoldLook(r Router) (reached <-chan struct{}, release func())
 
-	// Serves says by which side, and which of its workloads, a request would be answered now.
+	// Serves says by which side, and which of its workloads, a request would be answered now. Where
+	// both sides may answer it is AWS.
 	Serves(t *testing.T, host, path string) (migration.Side, string)
+	// Share is the percentage of such requests that AWS would answer.
+	Share(t *testing.T, host, path string) int
 	// Standing is everything that others than Drover put there, in a form that compares.
 	Standing(t *testing.T) string
 	// Drovers counts what Drover put there for customers: rules, records.
 	Drovers(t *testing.T) int
-	// Packed is how many Drovers may be at most while n customers are on AWS, if nothing is wasted.
+	// Packed is how many Drovers may be at most while all requests of n customers go to AWS, if
+	// nothing is wasted.
 	Packed(n int) int
 }
 
@@ -63,6 +67,14 @@ func Run(t *testing.T, newWorld func(t *testing.T) World) {
 		"restore leaves exactly what stood":           restoreExact,
 		"restore refuses while a customer is on AWS":  restoreRefuses,
 		"the record is of what stood, and stays that": recordOnce,
+
+		"a share of a customer's requests goes to AWS, and grows": grows,
+		"who has one share never gets another's":                  apart,
+		"a customer goes back from any share":                     backFromAny,
+		"a smaller share of the same try changes nothing":         smallerShare,
+		"a stale writer's share is healed by the next look":       staleShare,
+		"many set shares at once, by several workers, and agree":  sharesAtOnce,
+		"verify tells of a wrong share":                           wrongShare,
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -214,6 +226,13 @@ func concurrent(t *testing.T, r *run) {
 // settled waits until verify finds customers as wanted, and checks that they are.
 func (r *run) settled(t *testing.T, side migration.Side, customers ...int) {
 	t.Helper()
+	r.agreed(t, customers...)
+	r.routed(t, side, customers...)
+}
+
+// agreed waits until verify finds customers as wanted.
+func (r *run) agreed(t *testing.T, customers ...int) {
+	t.Helper()
 	require.Eventually(t, func() bool {
 		states, err := r.router.Verify(t.Context(), r.Spec(), r.wanted(customers...))
 		for _, s := range states {
@@ -223,7 +242,6 @@ func (r *run) settled(t *testing.T, side migration.Side, customers ...int) {
 		}
 		return err == nil
 	}, 20*time.Second, 20*time.Millisecond)
-	r.routed(t, side, customers...)
 }
 
 // leftAlone: whoever says nothing of a customer, or that its data names no home, changes nothing of

@@ -28,6 +28,7 @@ var house = []room{
 	{at: "compute", ours: "migration internal/await internal/awsconf internal/permanent internal/secrets", others: temporal, far: true,
 		why: engine},
 	{at: "routes", ours: "migration internal/await internal/objects internal/permanent", others: temporal, far: true, why: engine},
+	{at: "homes", ours: "migration internal/objects", others: temporal, far: true, why: engine},
 	{at: "health", ours: "migration internal/permanent", others: temporal, far: true, why: engine},
 
 	{at: "notify", ours: "migration internal/permanent", others: temporal, far: true, why: engine},
@@ -41,6 +42,7 @@ var house = []room{
 	{at: "activities/compute", ours: "migration compute internal", others: insideTemporal, why: adapter},
 	{at: "activities/traffic", ours: "migration routes internal", others: insideTemporal, why: adapter},
 	{at: "activities/health", ours: "migration health internal = routes", others: insideTemporal, why: adapter},
+	{at: "activities/homes", ours: "migration homes internal", others: insideTemporal, why: adapter},
 	{at: "activities/state", ours: "migration internal", others: insideTemporal, why: adapter},
 	{at: "activities/roll", ours: "migration internal", others: insideTemporal, why: adapter},
 	{at: "activities/evidence", ours: "migration evidence internal", others: insideTemporal, why: adapter},
@@ -52,7 +54,7 @@ var house = []room{
 			"activities"},
 	{at: "client", ours: "migration internal", others: "github.com/aws github.com/vmware", why: "client knows the nouns and the " +
 		"Temporal client"},
-	{at: "worker", ours: "migration internal vsphere replication compute routes health notify evidence activities workflows client",
+	{at: "worker", ours: "migration internal vsphere replication compute routes homes health notify evidence activities workflows client",
 		why: "worker joins what is below it, and knows nothing above or beside it"},
 	{at: "web", ours: "migration client internal", others: temporal, why: "web is made over client"},
 	{at: "watch", ours: "migration client web internal", others: temporal, why: "watch shows on a terminal what web/board has read"},
@@ -72,6 +74,6 @@ const (
 	engine         = "engines know the nouns and their SDK, and nothing of Temporal"
 	adapter        = "activities know the nouns, their engine and internal/*; a sibling is reached through a small interface that " +
 		"worker joins"
-	product = "migration plans internal vsphere replication compute routes health notify evidence activities workflows client worker " +
-		"web watch"
+	product = "migration plans internal vsphere replication compute routes homes health notify evidence activities workflows client " +
+		"worker web watch"
 )
