@@ -40,6 +40,7 @@ var orders = []order{
 	{"t", migration.UpdateRetry, Model.chosen},
 	{"b", migration.UpdateRollback, Model.chosen},
 	{"B", migration.UpdateRollback, Model.plan},
+	{"l", migration.UpdateAck, Model.chosenAsk},
 }
 
 // pressed is what a key does.
@@ -194,12 +195,27 @@ func (m Model) chosen() client.Aim {
 	return m.chosenBatch()
 }
 
+// chosenAsk is what messages ask for of the chosen customer or batch, or else of the migration.
+func (m Model) chosenAsk() client.Aim {
+	at := m.chosen()
+	ask := m.snap.Ask(at.Batch, at.Customer)
+	if ask.ID == "" {
+		ask = m.snap.Ask("", "")
+	}
+	if ask.Taken != nil {
+		ask.ID = "" // somebody looks after it already
+	}
+	return client.Aim{Plan: at.Plan, Message: ask.ID}
+}
+
 // may are the commands that would be accepted now, and the try that they mean.
 func (m Model) may(at client.Aim) ([]web.Offer, int64) {
 	if m.snap == nil || !m.snap.GoesOn() {
 		return nil, 0
 	}
 	switch {
+	case at.Message != "":
+		return web.Offers(at, []string{migration.UpdateAck}), 0
 	case at.Customer != "":
 		c, _ := m.snap.Customer(at.Customer)
 		return web.Offers(at, c.Status.MayDo), c.Status.Token
@@ -221,8 +237,11 @@ func (m Model) ask(name string, at client.Aim) Model {
 		}
 	}
 	m.said, m.bad = name+" does not apply to "+at.String()+" now", true
-	if name == migration.UpdateHold && at.Customer == "" {
+	switch {
+	case name == migration.UpdateHold && at.Customer == "":
 		m.said = "choose a customer first: tab goes to the customers"
+	case name == migration.UpdateAck:
+		m.said = "no message asks for anybody here, or somebody looks after it"
 	}
 	return m
 }

@@ -33,6 +33,9 @@ func (m Model) page(w int) (out []string) {
 	if st.Reason != "" {
 		add("Why: " + clean(st.Reason))
 	}
+	if a := m.snap.Ask("", st.ID); a.ID != "" {
+		add(clean(board.AskWords(a, m.clock)))
+	}
 	if t := tried(st.Trying); t != "" {
 		add(t)
 	}
@@ -73,7 +76,7 @@ func (m Model) helpPage(w int) (out []string) {
 	for _, k := range [][2]string{
 		{"tab", "from the batches to the customers, and back"},
 		{"up, down, pgup, pgdn", "move in the list"},
-		{"enter", "open: the customers of a batch, a customer in full; esc leaves"},
+		{"enter", "open a batch or a customer; esc leaves"},
 		{"/", "find customers in all batches"},
 		{"a", "approve the chosen batch"},
 		{"p, c", "pause the migration; go on (continue)"},
@@ -81,13 +84,18 @@ func (m Model) helpPage(w int) (out []string) {
 		{"t", "let the chosen customer or batch try again"},
 		{"b", "roll the chosen customer or batch back"},
 		{"B", "roll everybody back"},
+		{"l", "look after what waits: nobody else is told of it"},
 		{"q, ctrl+c", "leave; the migration goes on"},
 	} {
 		out = append(out, fmt.Sprintf("  %-21s %s", k[0], k[1]))
 	}
 	out = append(out, "A command asks for its reason and then for y, before it is sent.", "", bold.Render("SIGNS"))
-	for _, s := range board.States {
-		out = append(out, "  "+colours[s].Render(s.Sign())+" "+s.Words())
+	for pair := range slices.Chunk(board.States, 2) {
+		line := ""
+		for _, s := range pair {
+			line += fit("  "+colours[s].Render(s.Sign())+" "+s.Words(), 34)
+		}
+		out = append(out, line)
 	}
 	return append(out, "", dim.Render("any key goes back"))
 }

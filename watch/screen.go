@@ -122,11 +122,11 @@ func (m Model) foot(w int) []string {
 	case m.said != "":
 		answer = clean(m.said)
 	}
-	return append(wrapped(answer, w, 2), dim.Render(fit(m.keys(), w)))
+	return append(wrapped(answer, w, 2), dim.Render(fit(m.keys(w), w)))
 }
 
-// keys are the keys that do something now.
-func (m Model) keys() string {
+// keys are the keys that do something now, as many as there is room for.
+func (m Model) keys(w int) string {
 	var keys []string
 	for _, o := range orders {
 		at := o.about(m)
@@ -136,16 +136,29 @@ func (m Model) keys() string {
 				continue
 			}
 			words := strings.ToLower(f.Words)
-			if o.key == "B" {
+			switch o.key {
+			case "B":
 				words = "everybody back"
+			case "l":
+				words = "look after it"
 			}
 			keys = append(keys, o.key+" "+words)
 		}
 	}
 	if m.open != nil {
-		return strings.Join(append(keys, "? help", "q quit", "esc list"), " · ")
+		keys = append(keys, "? help", "q quit", "esc list")
+	} else {
+		keys = append(keys, "? help", "q quit", "tab other list", "enter open", "/ find")
 	}
-	return strings.Join(append(keys, "? help", "q quit", "tab other list", "enter open", "/ find"), " · ")
+	const between = " · "
+	line := keys[0]
+	for _, k := range keys[1:] {
+		if ansi.StringWidth(line+between+k) > w {
+			break
+		}
+		line += between + k
+	}
+	return line
 }
 
 // asked is the question at the foot.
@@ -193,7 +206,11 @@ func (m Model) waits(w int) section {
 		}
 		named := m.snap.All(board.Filter{State: wait.State})
 		for _, c := range named[:min(len(named), mostNamed)] {
-			add("  ", "    ", c.Status.ID+": "+c.Status.Reason)
+			line := c.Status.ID + ": " + c.Status.Reason
+			if a := m.snap.Ask("", c.Status.ID); a.Taken != nil {
+				line = c.Status.ID + ", which " + a.Taken.By + " looks after: " + c.Status.Reason
+			}
+			add("  ", "    ", line)
 		}
 	}
 	return section{title: "WAITS FOR YOU", total: len(lines), least: 5, line: func(i int) string { return fit(lines[i], w) }}

@@ -229,6 +229,45 @@ func TestKeysGiveCommands(t *testing.T) {
 			require.Equal(t, 1, r.hurried, "what was changed is read at once")
 		})
 	}
+	t.Run("l looks after what waits", func(t *testing.T) {
+		taken := migration.Event{By: "bob", At: now}
+		held := migration.Ask{ID: "held/cust-00003/7", Kind: migration.NoticeHeld, Batch: "wave-01", Customer: "cust-00003"}
+		for name, c := range map[string]struct {
+			asks  []migration.Ask
+			keys  []string
+			about string // empty: nothing is sent
+			says  string
+		}{
+			"a held customer": {[]migration.Ask{held}, []string{"tab", "down", "down", "down", "l", "enter", "y"}, held.ID, "ack accepted"},
+			"the chosen batch": {[]migration.Ask{held, {ID: "batch-waits/wave-03/1", Kind: migration.NoticeBatchWaits, Batch: "wave-03"}},
+				[]string{"down", "down", "l", "enter", "y"}, "batch-waits/wave-03/1", "ack accepted"},
+			"the pause, where nothing else waits": {[]migration.Ask{held, {ID: "paused/1", Kind: migration.NoticePaused}},
+				[]string{"l", "enter", "y"}, "paused/1", "ack accepted"},
+			"another customer": {[]migration.Ask{held}, []string{"tab", "l", "enter", "y"}, "", "no message asks for anybody here"},
+			"somebody does already": {[]migration.Ask{{ID: held.ID, Kind: held.Kind, Customer: held.Customer, Taken: &taken}},
+				[]string{"tab", "down", "down", "down", "l", "esc"}, "", "cust-00003, which bob looks after: the predicted"},
+			"somebody does already, and it is said": {[]migration.Ask{{ID: held.ID, Kind: held.Kind, Customer: held.Customer,
+				Taken: &taken}},
+				[]string{"tab", "down", "down", "down", "l"}, "", "or somebody looks after it"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				w := story()
+				w.Notify(migration.Contact{Name: "room"})
+				w.SetMessages("", migration.MessagesStatus{Phase: migration.OutboxOpen, Asks: c.asks})
+				r, m := of(t, w)
+				m = press(r.show(m), c.keys...)
+				require.Contains(t, ansi.Strip(m.(watch.Model).Screen()), c.says)
+				if c.about == "" {
+					require.Empty(t, w.Sent())
+					return
+				}
+				want := cmd("", 0)
+				want.Message = c.about
+				require.Equal(t, []webtest.Sent{{Name: migration.UpdateAck, At: client.Aim{Plan: "shop", Message: c.about},
+					Command: want}}, w.Sent())
+			})
+		}
+	})
 	t.Run("c goes on after a pause", func(t *testing.T) {
 		w := story()
 		w.SetPlan(func(s *migration.MigrationStatus) { s.Paused, s.MayDo = true, []string{migration.UpdateResume} })

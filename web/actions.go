@@ -30,6 +30,7 @@ type action struct {
 	before  bool   // it needs a time before which the customer does not move
 	slots   bool   // it needs times, of which the customer takes one
 	accept  bool   // of a decision
+	final   bool   // nothing undoes it: it needs the plan's name, typed
 	effect  string // what it does
 	aims    []aim  // what it may be given to
 	send    func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error)
@@ -144,6 +145,15 @@ var theActions = []action{
 			return "drover offer " + at.Plan + flagOf(at) + ` --slot "YYYY-MM-DD HH:MM" --for 2h`
 		},
 	},
+	{
+		name: migration.UpdateFinalise, words: "End the way back", aims: []aim{aPlan}, grave: true, reason: true, final: true,
+		effect: "Nobody can go back from then on. Drover shuts the machines on premises down (it deletes none), waits for what premises " +
+			"still send, and takes replication and guards out of both sides. AWS serves alone, under the routes as they are.",
+		send: func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
+			return c.Finalise(ctx, at.Plan, cmd)
+		},
+		command: func(at client.Aim) string { return "drover finalise " + at.Plan },
+	},
 }
 
 func decide(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
@@ -246,6 +256,10 @@ type askView struct {
 	Times   bool     // it needs Before
 	Slots   []string // times to offer, as Before; nil: none are needed
 	For     string   // how long each of them is
+	Confirm string   // the name that has to be typed; empty: none
+	Typed   string   // what was
+	SignUps bool     // tenants that are in no batch come along
+	Speaks  []string // what speaks for what nothing undoes
 	Back    string
 	Path    string
 }
@@ -291,10 +305,16 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request, who access.Identi
 	if at.Customer != "" {
 		v.Back = customerPath(at.Plan, at.Customer)
 	}
+	if a.final {
+		v.Confirm, v.Typed, v.SignUps = at.Plan, strings.TrimSpace(r.PostFormValue("confirm")), r.PostFormValue("signups") != ""
+	}
 	return a, v, true
 }
 
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, who access.Identity, a action, v askView, status int) {
+	if a.final {
+		v.Speaks = s.speaks(r.Context(), r.PathValue("plan"))
+	}
 	var b strings.Builder
 	if err := pages.ExecuteTemplate(&b, "ask", v); err != nil {
 		s.broken(w, r, err)
@@ -302,6 +322,26 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, who access.Identity
 	}
 	l := layout{Title: a.words + " " + v.What, Who: who, Plan: r.PathValue("plan")}
 	s.showMade(w, r, status, l, []byte(b.String()), nil)
+}
+
+// speaks is what speaks for ending the way back, a line a batch.
+func (s *Server) speaks(ctx context.Context, plan string) (out []string) {
+	f, err := s.Hub.Follow(ctx, plan)
+	if err != nil {
+		return nil // the workflow knows, and refuses what is too early
+	}
+	snap := f.Snapshot(ctx)
+	for _, b := range snap.Batches {
+		customers := snap.Of(b)
+		m := board.Measure(customers)
+		line := fmt.Sprintf("Batch %s: %s, %d over their soak; %d rows and %d files compared", b.Name,
+			board.Progress(board.CountOf(customers), len(customers)), board.CountOf(customers)[board.Finished], m.Rows, m.Objects)
+		if n := len(m.Back); n > 0 {
+			line += fmt.Sprintf("; %d Moves back", n)
+		}
+		out = append(out, line+".")
+	}
+	return out
 }
 
 // mostReason is how long a reason may be: it is kept in histories.
@@ -348,6 +388,9 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, who access.Identity
 	case a.reason && v.Reason == "":
 		refuse(http.StatusUnprocessableEntity, "It needs a reason.", "Say why: it is kept in the customer's timeline.")
 		return
+	case v.Typed != v.Confirm:
+		refuse(http.StatusUnprocessableEntity, "The plan's name was not typed.", "Type "+v.Confirm+", if it is this plan that you mean.")
+		return
 	case len(v.Reason) > mostReason:
 		refuse(http.StatusUnprocessableEntity, fmt.Sprintf("The reason is longer than %d characters.", mostReason), "Shorten it.")
 		return
@@ -367,7 +410,8 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, who access.Identity
 		return
 	}
 	cmd := migration.Command{RequestID: v.Request, By: who.Name, From: s.From + " (board, signed in by " + who.How + ")",
-		Reason: v.Reason, Token: token, Ticket: v.Ticket, NotBefore: before, Accept: a.accept, Slots: slots}
+		Reason: v.Reason, Token: token, Ticket: v.Ticket, NotBefore: before, Accept: a.accept, Slots: slots,
+		SignUps: v.SignUps}
 	s.ownZone(r.Context(), at, cmd.Slots)
 	said, err := a.send(r.Context(), commands, at, cmd)
 	line.Outcome, line.Why = outcomeOf(err), ""

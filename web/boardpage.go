@@ -145,9 +145,9 @@ func (s *Server) boardPage(w http.ResponseWriter, r *http.Request, who access.Id
 		return
 	}
 	snap, k, filter := f.Snapshot(r.Context()), clock(r), board.ReadFilter(r.URL.Query())
-	key := fmt.Sprintf("board|%t|%s|%s", who.Role.MayAct(), k.Zone, filter.Query())
+	key := fmt.Sprintf("board|%s|%s|%s", who.Role, k.Zone, filter.Query())
 	plain, zip, err := s.cache.get(snap.Status.Plan, snap.Version, key, func(b *bytes.Buffer) error {
-		return pages.ExecuteTemplate(b, "board", viewBoard(snap, filter, k, who.Role.MayAct()))
+		return pages.ExecuteTemplate(b, "board", viewBoard(snap, filter, k, who.Role))
 	})
 	if err != nil {
 		s.broken(w, r, err)
@@ -185,7 +185,7 @@ func planPath(plan string) string { return "/m/" + url.PathEscape(plan) }
 
 func customerPath(plan, id string) string { return planPath(plan) + "/c/" + url.PathEscape(id) }
 
-func viewHead(snap *board.Snapshot, k board.Clock, acts bool) headView {
+func viewHead(snap *board.Snapshot, k board.Clock, rank access.Role) headView {
 	m := snap.Status
 	story, turn := snap.Story()
 	h := headView{Plan: m.Plan, Path: planPath(m.Plan), Revision: m.Revision, Digest: fmt.Sprintf("%.12s", m.Digest),
@@ -195,16 +195,16 @@ func viewHead(snap *board.Snapshot, k board.Clock, acts bool) headView {
 	if t := snap.Trouble; t != nil {
 		h.Trouble = &troubleView{Words: t.Words(), Why: t.Why, Next: t.Next, Since: moment(k, t.Since), Read: moment(k, snap.At)}
 	}
-	if acts {
-		h.Do = actions(m.Plan, url.Values{}, m.MayDo, access.Operator)
+	if snap.GoesOn() {
+		h.Do = actions(m.Plan, url.Values{}, m.MayDo, rank)
 	}
 	return h
 }
 
 // viewBoard puts a snapshot into the words and numbers of the page.
-func viewBoard(snap *board.Snapshot, f board.Filter, k board.Clock, acts bool) boardView {
+func viewBoard(snap *board.Snapshot, f board.Filter, k board.Clock, rank access.Role) boardView {
 	plan := snap.Status.Plan
-	v := boardView{Head: viewHead(snap, k, acts), Filter: f, Page: snap.Find(f), Path: planPath(plan)}
+	v := boardView{Head: viewHead(snap, k, rank), Filter: f, Page: snap.Find(f), Path: planPath(plan)}
 	v.Filter.PageNo = v.Page.No
 	count := snap.Count()
 	v.Bar = bar(count, len(snap.Customers))
@@ -221,9 +221,9 @@ func viewBoard(snap *board.Snapshot, f board.Filter, k board.Clock, acts bool) b
 		}
 	}
 	for _, b := range snap.Batches {
-		v.Batches = append(v.Batches, viewBatch(snap, b, f, k, acts))
+		v.Batches = append(v.Batches, viewBatch(snap, b, f, k, rank))
 	}
-	v.Todo = todo(snap, v.Batches, k, v.Head.Do, acts)
+	v.Todo = todo(snap, v.Batches, k, v.Head.Do, rank)
 	v.Groups = groups(snap, v.Page.Customers, k)
 	v.Before, v.After = v.pageLink(-1), v.pageLink(+1)
 	all := f
@@ -241,7 +241,7 @@ func (v boardView) pageLink(by int) string {
 	return v.Path + to.Query()
 }
 
-func viewBatch(snap *board.Snapshot, b board.Batch, f board.Filter, k board.Clock, acts bool) batchView {
+func viewBatch(snap *board.Snapshot, b board.Batch, f board.Filter, k board.Clock, rank access.Role) batchView {
 	gate, turn := snap.Gate(b, k)
 	to := board.Filter{Batch: b.Name}
 	v := batchView{Batch: b, Gate: gate, Turn: string(turn), Link: planPath(snap.Status.Plan) + to.Query(), On: f.Batch == b.Name}
@@ -259,8 +259,8 @@ func viewBatch(snap *board.Snapshot, b board.Batch, f board.Filter, k board.Cloc
 		v.Progress += "; " + end.Words(k)
 	}
 	v.Score = scoreWords(b.Score)
-	if acts {
-		v.Do = actions(snap.Status.Plan, url.Values{"batch": {b.Name}}, b.MayDo, access.Operator)
+	if snap.GoesOn() {
+		v.Do = actions(snap.Status.Plan, url.Values{"batch": {b.Name}}, b.MayDo, rank)
 	}
 	return v
 }
@@ -296,13 +296,15 @@ func bar(count map[board.State]int, all int) (out []segment) {
 }
 
 // todo is what waits for a person, the most urgent first.
-func todo(snap *board.Snapshot, batches []batchView, k board.Clock, do []actionView, acts bool) (out []todoView) {
+func todo(snap *board.Snapshot, batches []batchView, k board.Clock, do []actionView, rank access.Role) (out []todoView) {
 	path := planPath(snap.Status.Plan)
 	for _, w := range snap.Waits(k) {
 		v := todoView{Text: w.Text, Link: path}
 		switch {
 		case w.Paused:
-			v.Do = slices.DeleteFunc(slices.Clone(do), func(a actionView) bool { return a.Words != actionWords(migration.UpdateResume) })
+			v.Do = only(do, migration.UpdateResume)
+		case w.Final:
+			v.Do = only(do, migration.UpdateFinalise)
 		case w.Customer != "":
 			v.Link = customerPath(snap.Status.Plan, w.Customer)
 		case w.State != "":
@@ -312,12 +314,17 @@ func todo(snap *board.Snapshot, batches []batchView, k board.Clock, do []actionV
 			i := slices.IndexFunc(batches, func(b batchView) bool { return b.Name == w.Batch })
 			v.Link, v.Do = batches[i].Link, batches[i].Do
 		}
-		if w.Ask != "" && acts {
-			v.Do = append(slices.Clone(v.Do), ackActions(snap.Status.Plan, nil, []migration.Ask{{ID: w.Ask}}, access.Operator)...)
+		if w.Ask != "" && snap.GoesOn() {
+			v.Do = append(slices.Clone(v.Do), ackActions(snap.Status.Plan, nil, []migration.Ask{{ID: w.Ask}}, rank)...)
 		}
 		out = append(out, v)
 	}
 	return out
+}
+
+// only are the buttons of one action.
+func only(do []actionView, name string) []actionView {
+	return slices.DeleteFunc(slices.Clone(do), func(a actionView) bool { return a.Words != actionWords(name) })
 }
 
 func orNothing(s, otherwise string) string {

@@ -135,10 +135,10 @@ func viewCustomer(snap *board.Snapshot, c board.Customer, k board.Clock, guest b
 	batch, _ := snap.Batch(st.Batch)
 	next, turn := snap.Next(c, k)
 	state := c.State()
-	v := customerView{Head: viewHead(snap, k, false), Guest: guest, ID: st.ID, Name: st.Name, Title: orNothing(st.Name, st.ID),
+	v := customerView{Head: viewHead(snap, k, access.Viewer), Guest: guest, ID: st.ID, Name: st.Name, Title: orNothing(st.Name, st.ID),
 		State: state,
 		Words: c.Words(), Sign: state.Sign(), Now: snap.Now(c, k), Next: next, Turn: string(turn), Since: moment(k, st.Since),
-		Batch: viewBatch(snap, batch, board.Filter{}, k, false), Zone: c.Spec.Zone, Path: customerPath(snap.Status.Plan,
+		Batch: viewBatch(snap, batch, board.Filter{}, k, access.Viewer), Zone: c.Spec.Zone, Path: customerPath(snap.Status.Plan,
 			st.ID), Token: st.Token}
 	v.Questions = questions(snap, c, v, k)
 	for _, m := range slices.Backward(st.Moves) {

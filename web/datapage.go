@@ -40,9 +40,9 @@ func (s *Server) dataPage(w http.ResponseWriter, r *http.Request, who access.Ide
 	}
 	snap, k := f.Snapshot(r.Context()), clock(r)
 	plan := snap.Status.Plan
-	key := fmt.Sprintf("data|%t|%s", who.Role.MayAct(), k.Zone)
+	key := fmt.Sprintf("data|%s|%s", who.Role, k.Zone)
 	plain, zip, err := s.cache.get(plan, snap.Version, key, func(b *bytes.Buffer) error {
-		return pages.ExecuteTemplate(b, "data", dataView{Head: viewHead(snap, k, who.Role.MayAct()), Pieces: piecesOf(snap),
+		return pages.ExecuteTemplate(b, "data", dataView{Head: viewHead(snap, k, who.Role), Pieces: piecesOf(snap),
 			Path: planPath(plan)})
 	})
 	if err != nil {

@@ -106,7 +106,7 @@ func whoWasTold(snap *board.Snapshot, c board.Customer, k board.Clock, guest boo
 			break
 		}
 		if !guest && m.Fails > 0 {
-			q.More = fmt.Sprintf("%d messages cannot be delivered, and are tried again.", m.Fails)
+			q.More = board.Undelivered(m.Fails) + "."
 		}
 	}
 	if !guest && c.Spec.Contact != "" {

@@ -46,7 +46,7 @@ func TestACustomersPageSaysWhoWasToldWhatAndWhen(t *testing.T) {
 	s := posted(t)
 	page := mustGet(t, s, s.as(t, access.Viewer), who)
 	for _, want := range []string{
-		"room, that it waits for an operator, on Wed 2 Dec 2026 20:06 UTC.", "1 messages cannot be delivered, and are tried again.",
+		"room, that it waits for an operator, on Wed 2 Dec 2026 20:06 UTC.", "1 message cannot be delivered, and is tried again.",
 		"Told: room; next, Wed 2 Dec 2026 20:20 UTC: lead.",
 		"it moves in two days", "customer (cs-1@example.com)", "cs (cs@example.com)",
 		"failed 4 times since Wed 2 Dec 2026 20:06:00 UTC, and is tried again Wed 2 Dec 2026 20:10:00 UTC: the receiver " +
@@ -107,7 +107,7 @@ func TestTheBoardSaysWhatNobodyLooksAfterAndWhatCannotBeDelivered(t *testing.T) 
 	require.Eventually(t, func() bool {
 		return containsAll(mustGet(t, s, b, "/m/shop"), "The migration is paused: they call. Nobody has the message yet.",
 			doing+"ack?message=paused%2F7", "Nobody looks after 1 of them yet.",
-			"1 messages cannot be delivered, and are tried again; the last, to cs: the receiver answered &lt;503&gt;.")
+			"1 message cannot be delivered, and is tried again; the last, to cs: the receiver answered &lt;503&gt;.")
 	}, 10*time.Second, 50*time.Millisecond)
 	require.NotContains(t, mustGet(t, s, s.as(t, access.Viewer), "/m/shop"), doing+"ack")
 }

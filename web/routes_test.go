@@ -40,7 +40,7 @@ func paths(pattern string) (method string, out []string) {
 		"{file}": {"customers.csv", "batches.json", "data.csv", "timeline.csv", "timeline.json", "moves.csv", "moves.json", "plans.csv",
 			"messages.csv"},
 		"{action}": {"approve", "pause", "resume", "hold", "retry", "rollback", "abort", "note", "defer", "accept-deferral",
-			"ack", "offer"},
+			"ack", "offer", "finalise"},
 	} {
 		var filled []string
 		for _, p := range out {
@@ -72,7 +72,7 @@ func everyRoute(t *testing.T, s *site, b *http.Client, see func(method, path str
 					form.Del("batch")
 					form.Set("customer", "cust-00000")
 				}
-				if strings.Contains(path, "pause") || strings.Contains(path, "resume") {
+				if strings.Contains(path, "pause") || strings.Contains(path, "resume") || strings.Contains(path, "finalise") {
 					form.Del("batch")
 				}
 				r, err := http.NewRequest(method, s.URL+path+"?"+form.Encode(), strings.NewReader(form.Encode()))

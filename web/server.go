@@ -20,6 +20,7 @@ import (
 type Commands interface {
 	Approve(ctx context.Context, plan, batch string, cmd migration.Command) (migration.Accepted, error)
 	Pause(ctx context.Context, plan string, cmd migration.Command) (migration.Accepted, error)
+	Finalise(ctx context.Context, plan string, cmd migration.Command) (migration.Accepted, error)
 	Resume(ctx context.Context, plan string, cmd migration.Command) (migration.Accepted, error)
 	Hold(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error)
 	Retry(ctx context.Context, at client.Aim, cmd migration.Command) (migration.Accepted, error)

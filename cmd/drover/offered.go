@@ -17,14 +17,7 @@ func offered(at client.Aim, mayDo []string) (out []string) {
 	for _, o := range web.Offers(at, mayDo) {
 		out = append(out, o.Command)
 	}
-	if at != (client.Aim{Plan: at.Plan}) {
-		return out
-	}
-	// What ends a migration is on no page.
-	if slices.Contains(mayDo, migration.UpdateFinalise) {
-		out = append(out, "drover finalise "+at.Plan+` --reason "WHY"`)
-	}
-	if slices.Contains(mayDo, migration.UpdateAbort) {
+	if at == (client.Aim{Plan: at.Plan}) && slices.Contains(mayDo, migration.UpdateAbort) { // which is on no page
 		out = append(out, "drover abort "+at.Plan)
 	}
 	return out

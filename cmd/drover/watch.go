@@ -22,9 +22,10 @@ func (a *app) watchCommand() *cobra.Command {
 		Use:   "watch PLAN",
 		Short: "Follow a migration on the terminal, and act by keys",
 		Long: `Shows batches and customers, what is copied and how fast, what waits for you,
-and what happens. Keys approve, pause, resume, hold, retry and roll back, after
-a question: the same commands with the same checks as drover approve and the
-others; ? lists them. It stays until you leave, and what it shows goes on.
+and what happens. Keys approve, pause, resume, hold, retry, roll back and look
+after what waits, after a question: the same commands with the same checks as
+drover approve and the others; ? lists them. It stays until you leave, and what
+it shows goes on.
 
 Without a terminal every change is a line, as with drover status PLAN --watch:
 it ends when every batch is through, and the exit code says how.`,

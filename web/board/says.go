@@ -183,7 +183,7 @@ func (s *Snapshot) Story() (string, Turn) {
 	case migration.MigrationReleasing:
 		return "Batches move one after the other.", s.turnOfBatches()
 	case migration.MigrationSoak:
-		if m.WaitingFor == migration.WaitOperator {
+		if s.soaked() {
 			return "Every soak is over. A lead ends the way back for good, or leaves it standing.", TurnPerson
 		}
 		return "Every batch is through. Going back still loses nothing.", s.turnOfBatches()
@@ -200,6 +200,12 @@ func (s *Snapshot) Story() (string, Turn) {
 	default:
 		return "Where it stands is not known.", TurnNobody
 	}
+}
+
+// soaked says whether every soak is over, and nothing is left but to end the way back.
+func (s *Snapshot) soaked() bool {
+	m := s.Status
+	return s.GoesOn() && !m.Paused && m.Phase == migration.MigrationSoak && m.WaitingFor == migration.WaitOperator
 }
 
 // turnOfBatches is a person's turn where any batch waits for one.

@@ -8,24 +8,31 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// Wait is something that waits for a person: of Batch, State, Customer and Paused one is set.
+// Wait is something that waits for a person: of Batch, State, Customer, Paused, Final and Messages
+// one is set.
 type Wait struct {
 	Text     string // a sentence
 	Batch    string // the batch that waits
 	State    State  // of the customers that wait
 	Customer string // the customer about whom somebody asks
 	Paused   bool   // the migration waits to be resumed
+	Final    bool   // the migration waits for the end of its way back
 	Messages bool   // messages that cannot be delivered
 	Ask      string // id of what messages ask for, where nobody looks after it yet
 }
 
-// ask is what messages ask for of a batch, or of the migration; the zero Ask: nothing.
-func (s *Snapshot) ask(kind migration.NoticeKind, batch string) (a migration.Ask) {
-	if s.Messages != nil {
-		for _, x := range s.Messages.Asks {
-			if x.Kind == kind && x.Batch == batch {
-				return x
-			}
+// Ask is what messages ask for of a customer, of a batch, or with neither of the migration; the
+// zero Ask: nothing.
+func (s *Snapshot) Ask(batch, customer string) (a migration.Ask) {
+	if s.Messages == nil {
+		return a
+	}
+	for _, x := range s.Messages.Asks {
+		switch {
+		case customer != "" && x.Kind == migration.NoticeHeld && x.Customer == customer,
+			customer == "" && batch != "" && x.Kind == migration.NoticeBatchWaits && x.Batch == batch,
+			customer == "" && batch == "" && x.Kind == migration.NoticePaused:
+			return x
 		}
 	}
 	return a
@@ -79,8 +86,12 @@ func (s *Snapshot) undelivered() string {
 			last = d
 		}
 	}
-	return fmt.Sprintf("%d messages cannot be delivered, and are tried again; the last, to %s: %s.", s.Messages.Fails, last.Contact,
-		strings.TrimRight(last.Failure, ". "))
+	return fmt.Sprintf("%s; the last, to %s: %s.", Undelivered(s.Messages.Fails), last.Contact, strings.TrimRight(last.Failure, ". "))
+}
+
+// Undelivered says that so many messages do not reach their receivers.
+func Undelivered(n int) string {
+	return plural(n, "message cannot be delivered, and is tried again", "messages cannot be delivered, and are tried again")
 }
 
 // Waits is what waits for a person, the most urgent first.
@@ -90,7 +101,7 @@ func (s *Snapshot) Waits(k Clock) (out []Wait) {
 		if reason == "" {
 			reason = "no reason was given"
 		}
-		out = append(out, Wait{Text: "The migration is paused: " + reason + ".", Paused: true}.about(s.ask(migration.NoticePaused, ""), k))
+		out = append(out, Wait{Text: "The migration is paused: " + reason + ".", Paused: true}.about(s.Ask("", ""), k))
 	}
 	deferred := 0
 	for _, c := range s.Customers {
@@ -112,8 +123,12 @@ func (s *Snapshot) Waits(k Clock) (out []Wait) {
 	for _, b := range s.Batches {
 		if gate, turn := s.Gate(b, k); turn == TurnPerson && b.WaitingFor == migration.WaitApproval {
 			w := Wait{Text: "Batch " + b.Name + ": " + strings.ToLower(gate[:1]) + gate[1:], Batch: b.Name}
-			out = append(out, w.about(s.ask(migration.NoticeBatchWaits, b.Name), k))
+			out = append(out, w.about(s.Ask(b.Name, ""), k))
 		}
+	}
+	if s.soaked() {
+		story, _ := s.Story()
+		out = append(out, Wait{Text: story, Final: true})
 	}
 	if words := s.undelivered(); words != "" {
 		out = append(out, Wait{Text: words, Messages: true})

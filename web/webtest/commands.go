@@ -57,6 +57,11 @@ func (m *World) Resume(_ context.Context, plan string, cmd migration.Command) (m
 	return m.command(migration.UpdateResume, client.Aim{Plan: plan}, cmd)
 }
 
+// Finalise implements web.Commands.
+func (m *World) Finalise(_ context.Context, plan string, cmd migration.Command) (migration.Accepted, error) {
+	return m.command(migration.UpdateFinalise, client.Aim{Plan: plan}, cmd)
+}
+
 // Hold implements web.Commands.
 func (m *World) Hold(_ context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
 	return m.command(migration.UpdateHold, client.Aim{Plan: plan, Customer: customer}, cmd)
