@@ -49,6 +49,7 @@ const (
 	MetricDatasets        = "drover_datasets"
 	MetricPaused          = "drover_plan_paused"
 	MetricStatusRead      = "drover_status_read"
+	MetricMessages        = "drover_messages"
 )
 
 // Values of labels that no other type names.
@@ -59,6 +60,10 @@ const (
 
 	DuringBake = "bake"
 	DuringSoak = "soak"
+
+	MessageDelivered = "delivered" // its receiver has acknowledged it
+	MessageFailed    = "failed"    // it is tried again
+	MessageRefused   = "refused"   // trying again does not help
 )
 
 // Metrics are all that Drover measures itself, in the order of docs/metrics.md.
@@ -78,6 +83,8 @@ var Metrics = []Metric{
 	{MetricAWSCall, Timer, []string{"service", "operation", "result"}, "Calls to AWS, with all their attempts, until the head " +
 		"of the answer."},
 	{MetricAWSRetries, Counter, []string{"service", "operation"}, "Attempts at calls to AWS after the first."},
+	{MetricMessages, Counter, []string{"plan", "channel", "result"}, "Tries of messages by the plan's channels: delivered, failed (and " +
+		"tried again) or refused (for good)."},
 	{MetricCustomers, Gauge, []string{"plan", "batch", "state"}, "Customers of a running plan by where they stand."},
 	{MetricBatches, Gauge, []string{"plan", "phase", "waiting_for"}, "Batches of a running plan by phase and by what they wait for."},
 	{MetricDatasets, Gauge, []string{"plan", "phase"}, "Datasets of a running plan by phase."},

@@ -16,6 +16,7 @@ import (
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/notify"
 	"github.com/drover-migration/drover/notify/notifytest"
+	"github.com/drover-migration/drover/workflows/measured"
 )
 
 // library has one plan.
@@ -70,7 +71,14 @@ func letter(contact, customer string) notify.Letter {
 }
 
 func environment(s *migration.Spec) (*testsuite.TestActivityEnvironment, *notify.Activities) {
-	env := (&testsuite.WorkflowTestSuite{}).NewTestActivityEnvironment()
+	return measuring(s, measured.New())
+}
+
+// measuring is the environment of activities that are measured.
+func measuring(s *migration.Spec, m *measured.Metrics) (*testsuite.TestActivityEnvironment, *notify.Activities) {
+	var suite testsuite.WorkflowTestSuite
+	suite.SetMetricsHandler(m.Handler)
+	env := suite.NewTestActivityEnvironment()
 	a := notify.New(library{s}, &engine.Sender{Secrets: secrets})
 	env.RegisterActivity(a)
 	return env, a
@@ -90,7 +98,8 @@ func TestALetterThatFailsKeepsNoOtherAndGoesAgainUnderItsKey(t *testing.T) {
 	hook := notifytest.NewReceiver(t, 0, http.StatusServiceUnavailable, http.StatusOK)
 	office := (&notifytest.PostOffice{Refuse: []error{&smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 7, 1},
 		Message: "greylisted, come again"}}}).Open(t, "starttls")
-	env, a := environment(plan(hook.URL, office))
+	m := measured.New()
+	env, a := measuring(plan(hook.URL, office), m)
 	first := send(t, env, a, letter("room", "acme"), letter("lead", "acme"))
 	require.NotEmpty(t, first[0].Failure, "it took it, and its answer was lost")
 	require.Contains(t, first[1].Failure, "greylisted")
@@ -106,6 +115,14 @@ func TestALetterThatFailsKeepsNoOtherAndGoesAgainUnderItsKey(t *testing.T) {
 		require.Equal(t, first[0].Key, h.Get(engine.HeaderKey))
 	}
 	require.Len(t, office.Letters, 1)
+	for _, want := range []struct {
+		channel, result string
+		n               int64
+	}{{"hook", migration.MessageFailed, 2}, {"hook", migration.MessageDelivered, 1}, {"mail", migration.MessageFailed, 1},
+		{"mail", migration.MessageDelivered, 1}} {
+		n, _ := m.Of(t, migration.MetricMessages, "plan", "shop", "channel", want.channel, "result", want.result)
+		require.Equal(t, want.n, n, "%s %s", want.channel, want.result)
+	}
 }
 
 // A worker has died in the middle, and another goes on.
@@ -124,13 +141,16 @@ func TestWhatTryingAgainDoesNotHelpIsFinalAndTellsNoSecret(t *testing.T) {
 	hook := notifytest.NewReceiver(t, http.StatusNotFound)
 	office := (&notifytest.PostOffice{Refuse: []error{&smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1},
 		Message: "no such mailbox"}}}).Open(t, "starttls")
-	env, a := environment(plan(hook.URL+"?token=hunter2", office))
+	m := measured.New()
+	env, a := measuring(plan(hook.URL+"?token=hunter2", office), m)
 	got := send(t, env, a, letter("room", "acme"), letter("lead", "acme"), letter("nobody", "acme"), letter("room", "dogwood"))
 	for i, want := range []string{"404", "no such mailbox", `contact "nobody" of notice done/acme any more`, "notice done/dogwood"} {
 		require.True(t, got[i].Final, want)
 		require.Contains(t, got[i].Failure, want)
 		require.NotContains(t, got[i].Failure, "hunter2")
 	}
+	refused, _ := m.Of(t, migration.MetricMessages, "result", migration.MessageRefused)
+	require.EqualValues(t, 2, refused, "who is not told is no try")
 }
 
 func TestADigestGoesUnderOneKey(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/drover-migration/drover/internal/heartbeat"
+	"github.com/drover-migration/drover/internal/measure"
 	"github.com/drover-migration/drover/internal/permanent"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/notify"
@@ -107,10 +108,15 @@ func (a *Activities) send(ctx context.Context, spec *migration.Spec, l Letter) A
 		return Answer{Failure: brief(err), Final: permanent.Kind(err) != ""}
 	}
 	receipt, err := a.sender.Send(ctx, spec, m)
+	answer, result := Answer{Key: m.Key, Receipt: receipt}, migration.MessageDelivered
 	if err != nil {
-		return Answer{Key: m.Key, Failure: brief(err), Final: permanent.Kind(err) != ""}
+		answer, result = Answer{Key: m.Key, Failure: brief(err)}, migration.MessageFailed
+		if answer.Final = permanent.Kind(err) != ""; answer.Final {
+			result = migration.MessageRefused
+		}
 	}
-	return Answer{Key: m.Key, Receipt: receipt}
+	measure.In(ctx, map[string]string{"plan": m.Plan, "channel": m.Channel, "result": result}).Counter(migration.MetricMessages).Inc(1)
+	return answer
 }
 
 // compose puts a letter into words.

@@ -168,7 +168,8 @@ func measured(t *testing.T, l *lab.Lab) {
 	for _, m := range migration.Metrics {
 		table[m.Name()] = m
 	}
-	rare := map[string]bool{"drover_aws_retries_total": true} // only where a call fails
+	// Only where a call fails, and where a plan sends messages.
+	rare := map[string]bool{"drover_aws_retries_total": true, "drover_messages_total": true}
 	var missing []string
 	require.True(t, eventually(func() bool {
 		res, err := http.Get(at)
@@ -205,19 +206,30 @@ func measured(t *testing.T, l *lab.Lab) {
 	}), "never served: %q", missing)
 }
 
-// logged looks for a line about a customer with what it is of.
+// logged wants lines about the customer and about its Move that say what they are of, and those of
+// the Move its trace.
 func logged(t *testing.T, l *lab.Lab, customer string, spans *receiver) {
-	log := l.WorkerLog(1 << 20)
-	line := regexp.MustCompile(`WorkflowID=customer/\S+ .*plan=(\S+) customer=(\S+)`).FindStringSubmatch(log)
-	require.NotNil(t, line, "no line names plan and customer")
-	require.Equal(t, []string{l.Shape.Name, customer}, line[1:])
-	move := regexp.MustCompile(`WorkflowID=move/.*TraceID=(\S+).* token=1`).FindStringSubmatch(log)
-	if move == nil {
-		move = regexp.MustCompile(`WorkflowID=move/.* token=1`).FindStringSubmatch(log)
-		require.NotNil(t, move, "no line names a Move's token")
-		return
-	}
+	traces := map[string]bool{}
 	for _, s := range spans.move(customer) {
-		require.Equal(t, s.trace(), move[1])
+		traces[s.trace()] = true
 	}
+	require.Len(t, traces, 1)
+	seen := map[string]bool{}
+	for line := range strings.Lines(l.WorkerLog(1 << 20)) {
+		has := map[string]string{}
+		for _, pair := range regexp.MustCompile(`(\w+)=(\S+)`).FindAllStringSubmatch(line, -1) {
+			has[pair[1]] = pair[2]
+		}
+		kind, _, _ := strings.Cut(has["WorkflowID"], "/")
+		if has["plan"] != l.Shape.Name || has["customer"] != customer {
+			require.False(t, kind == "customer" || kind == "move", "it does not say whose it is: %s", line)
+			continue
+		}
+		if seen[kind] = true; kind == "move" && has["TraceID"] != "" {
+			require.True(t, traces[has["TraceID"]], "another trace: %s", line)
+			require.Equal(t, "1", has["token"], line)
+			seen["trace"] = true
+		}
+	}
+	require.Equal(t, map[string]bool{"customer": true, "move": true, "trace": true}, seen)
 }
