@@ -145,6 +145,27 @@ func TestTypingFiltersAndChangesTheAddress(t *testing.T) {
 	require.True(t, strings.HasSuffix(at, "/m/shop?q=cust-00007"), at)
 }
 
+// everythingOn is the shop in which customers have messages, slots, a deferral and notes.
+func everythingOn(t *testing.T) *site {
+	t.Helper()
+	s := posted(t)
+	_, first, second := offered(t)
+	offers(s, first, second)
+	s.world.SetCustomer("cust-00028", func(c *migration.CustomerStatus) {
+		c.Slots.Taken, c.Slots.Choice = &first, &migration.Event{At: time.Now(), By: "the customer, by its link"}
+	})
+	s.world.SetCustomer("cust-00029", func(c *migration.CustomerStatus) {
+		held0(c)
+		c.MayDo = append(c.MayDo, migration.UpdateRetry, migration.UpdateNote, migration.UpdateDefer, migration.UpdateOffer,
+			migration.UpdateDecide)
+		c.Deferral = &migration.Deferral{NotBefore: second.Opens, Asked: migration.Event{At: time.Now(), By: "the-success",
+			Why: "month end"}}
+		c.Notes = []migration.Remark{{At: time.Now(), By: "the-success", Text: "they call at eight",
+			Ticket: "https://tickets.example/7"}}
+	})
+	return s
+}
+
 func held0(c *migration.CustomerStatus) {
 	c.Phase, c.Reason, c.Home = migration.CustomerHeld, "asked by hand", migration.OnPrem
 }
@@ -155,17 +176,34 @@ func awaited(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithA
 // TestNothingSeriousStandsInAnybodysWay asks axe about each page, narrow and wide, light and dark.
 func TestNothingSeriousStandsInAnybodysWay(t *testing.T) {
 	started := browser.Start(t)
-	s := shop(t)
-	ctx := follow(t, s, started, access.Operator)
-	signedOut := browser.Page(t, started)
+	s := everythingOn(t)
+	ctx := follow(t, s, started, access.Lead)
+	signedOut, guest := browser.Page(t, started), browser.Page(t, started)
+	over := soaked(t)
+	final := follow(t, over, started, access.Lead)
+	link, err := s.key.Link("shop", "cust-00029", time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	require.NoError(t, chromedp.Run(guest, chromedp.Navigate(s.URL+"/link/"+link), shows("h2", "Times for its move")))
+	held := "customer=cust-00029&message=held%2Fcust-00029%2F7"
 	for _, p := range []struct {
 		ctx  context.Context
+		at   *site
 		path string
+		has  string // of the part that is looked at; empty: the page is enough
 	}{
-		{ctx, "/"}, {ctx, "/m/shop"}, {ctx, "/m/shop?state=held"}, {ctx, "/m/shop/data"}, {ctx, "/m/shop/c/cust-00000"},
-		{ctx, "/m/shop/c/cust-00003"}, {ctx, "/m/shop/do/rollback?customer=cust-00000"}, {ctx, "/nothing"}, {signedOut, "/signin"},
+		{ctx, s, "/", ""}, {ctx, s, "/m/shop", "Nobody looks after 1 of them yet."}, {ctx, s, "/m/shop?state=held", ""},
+		{ctx, s, "/m/shop/data", ""}, {ctx, s, "/m/shop/c/cust-00000", ""}, {ctx, s, "/m/shop/c/cust-00003", ""},
+		{ctx, s, "/m/shop/c/cust-00029", "I look after it"}, {ctx, s, "/m/shop/c/cust-00029", "failed 4 times since"},
+		{ctx, s, "/m/shop/c/cust-00028", "Taken: "}, {guest, s, "/m/shop/c/cust-00029", "Take this time"},
+		{ctx, s, doing + "rollback?customer=cust-00000", ""}, {ctx, s, doing + "ack?" + held, "drover ack shop"},
+		{ctx, s, doing + "offer?customer=cust-00029", "Times to offer"}, {ctx, s, doing + "note?customer=cust-00029", "Ticket"},
+		{ctx, s, doing + "defer?customer=cust-00029", "Not before"},
+		{ctx, s, doing + "accept-deferral?customer=cust-00029", "Accept"},
+		{final, over, "/m/shop", "End the way back"}, {final, over, doing + "finalise", "3 over their soak"},
+		{ctx, s, "/nothing", ""}, {signedOut, s, "/signin", ""},
 	} {
-		require.NoError(t, chromedp.Run(p.ctx, chromedp.Navigate(s.URL+p.path), chromedp.WaitVisible("h1", chromedp.ByQuery)))
+		require.NoError(t, chromedp.Run(p.ctx, chromedp.Navigate(p.at.URL+p.path), chromedp.WaitVisible("h1", chromedp.ByQuery),
+			shows("main", p.has)), p.path)
 		for width, dark := range map[int64]bool{390: true, 1280: false} {
 			var found string
 			require.NoError(t, chromedp.Run(p.ctx, browser.Size(width, 900, dark), chromedp.Evaluate(axe, nil),

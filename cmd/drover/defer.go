@@ -18,10 +18,11 @@ func (a *app) deferCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "defer PLAN --customer ID --until TIME --reason WHY",
 		Short: "Ask that a customer does not move before a time",
-		Long: `Asks that a customer which has not moved yet does not do so before a time. A lead
-accepts or refuses that (drover decide); until then the customer goes with its
-batch. A batch goes on without a customer that is deferred. When the deferral
-ends the customer goes as the others did, if the batch's window is still open.`,
+		Long: `Asks that a customer which has not moved yet does not do so before a time. A
+lead accepts or refuses that (drover decide); until then the customer goes with
+its batch. A batch goes on without a customer that is deferred. When the
+deferral ends the customer goes as the others did, if the batch's window is
+still open.`,
 		Example: `  drover defer orders --customer acme --until "2026-12-09 22:00" \
     --zone Europe/Kyiv --reason "their month end"`,
 		Args: asInput(cobra.ExactArgs(1)),

@@ -96,10 +96,10 @@ func (a *app) loginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "login [BOARD]",
 		Short: "Sign in at the board, so that commands are signed with your name",
-		Long: `Signs in at the board (drover web --identity-key), in your browser: every command
-from here carries the name that you have there, signed, and --by is not needed.
-Workers with --identity-keys take no others. The sign-in is good as long as one
-at the board is.
+		Long: `Signs in at the board (drover web --identity-key), in your browser: every
+command from here carries the name that you have there, signed, and --by is not
+needed. Workers with --identity-keys take no others. The sign-in is good as long
+as one at the board is.
 
 Without a browser on this machine, open the link elsewhere and paste what the
 page shows; or give a token of the board by reference.
@@ -289,9 +289,10 @@ func (a *app) passByBrowser(ctx context.Context, board string, public ed25519.Pu
 
 func (a *app) logoutCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "logout",
-		Short:   "Forget who has signed in on this machine",
-		Long:    `Takes the sign-in of drover login away, with its key: nothing can be signed with it any more.`,
+		Use:   "logout",
+		Short: "Forget who has signed in on this machine",
+		Long: `Takes the sign-in of drover login away, with its key: nothing can be signed with
+it any more.`,
 		Example: `  drover logout`,
 		Args:    asInput(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {

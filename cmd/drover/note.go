@@ -18,9 +18,9 @@ func (a *app) noteCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "note PLAN --customer ID [TEXT]",
 		Short: "Write down a note or a ticket about a customer",
-		Long: `Writes a note down beside a customer, with who wrote it: a text, a ticket or both.
-The customer's page and drover status show it to whoever has signed in; a link
-to the customer's page does not.`,
+		Long: `Writes a note down beside a customer, with who wrote it: a text, a ticket or
+both. The customer's page and drover status show it to whoever has signed in; a
+link to the customer's page does not.`,
 		Example: `  drover note orders --customer acme "they call at eight" \
     --ticket https://tickets.example/CHG-1042`,
 		Args: asInput(cobra.RangeArgs(1, 2)),

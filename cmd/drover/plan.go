@@ -99,7 +99,8 @@ func (a *app) planSchemaCommand() *cobra.Command {
 		Long: `Prints the JSON Schema of plans. Save it next to a plan and begin the plan with
   # yaml-language-server: $schema=plan.schema.json
 to have an editor complete and check it.`,
-		Args: asInput(cobra.NoArgs),
+		Example: `  drover plan schema > plan.schema.json`,
+		Args:    asInput(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			b, err := plans.Schema()
 			if err != nil {

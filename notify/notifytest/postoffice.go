@@ -15,6 +15,7 @@ import (
 	"net/mail"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -43,6 +44,13 @@ type PostOffice struct {
 type visit struct {
 	o     *PostOffice
 	known bool
+}
+
+// Taken are the letters that have come until now, for a test that does not wait for each.
+func (o *PostOffice) Taken() (letters []*mail.Message, bodies []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.Letters), slices.Clone(o.Bodies)
 }
 
 // NewSession implements smtp.Backend.

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -16,6 +17,14 @@ type Receiver struct {
 	answers []int
 	Header  []http.Header
 	Body    []string
+}
+
+// Posts are the bodies and headers that have come until now, for a test that does not wait for
+// each.
+func (r *Receiver) Posts() (bodies []string, headers []http.Header) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.Body), slices.Clone(r.Header)
 }
 
 // NewReceiver starts one. The answers are statuses; 0 takes what comes, and dies before it says so.

@@ -57,7 +57,7 @@ func Page(t testing.TB, started context.Context) context.Context {
 	require.NoError(t, err)
 	ctx, cancel := chromedp.NewContext(started, chromedp.WithTargetID(id))
 	t.Cleanup(cancel)
-	ctx, late := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, late := context.WithTimeout(ctx, 5*time.Minute)
 	t.Cleanup(late)
 	return ctx
 }
