@@ -21,16 +21,18 @@ import (
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
 	"github.com/drover-migration/drover/routes/alb"
+	"github.com/drover-migration/drover/worker/permissions"
 )
 
 // instances finds databases by their RDS identifier. It needs rds:DescribeDBInstances.
 type instances struct{ siteClients }
 
 func (i instances) Endpoint(ctx context.Context, target migration.Target, id string) (host string, port int, dbname string, err error) {
-	c, err := i.RDS(ctx, target)
+	client, err := i.RDS(ctx, target)
 	if err != nil {
 		return "", 0, "", err
 	}
+	var c permissions.Databases = client
 	out, err := c.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: &id})
 	if err != nil {
 		return "", 0, "", fmt.Errorf("find RDS instance %q in target %q: %w", id, target.Name, err)

@@ -86,7 +86,7 @@ Exit codes:
 		a.approveCommand(), a.pauseCommand(), a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(),
 		a.finaliseCommand(), a.ackCommand(), a.noteCommand(), a.deferCommand(), a.decideCommand(), a.offerCommand(), a.notifyCommand(),
 		a.doctorCommand(), a.workerCommand(), a.webCommand(),
-		a.loginCommand(), a.logoutCommand(), a.payloadKeyCommand(), a.versionCommand(), exitCodesTopic())
+		a.loginCommand(), a.logoutCommand(), a.payloadKeyCommand(), a.iamPolicyCommand(), a.versionCommand(), exitCodesTopic())
 	root.SetHelpCommand(helpCommand(root))
 	a.completeNames(root)
 	// Cobra prints flags however long their lines become; this is for a terminal of 80 columns.

@@ -41,10 +41,21 @@ type Bucket interface {
 
 var _ Bucket = (*Store)(nil)
 
+// API is what a Store uses of *s3.Client.
+type API interface {
+	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
+	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
+	DeleteObject(context.Context, *s3.DeleteObjectInput, ...func(*s3.Options)) (*s3.DeleteObjectOutput, error)
+}
+
 // Store reads and writes objects below a plan's state store.
 type Store struct {
 	// S3 gives the client of a target; the worker keeps one for each.
 	S3 func(context.Context, migration.Target) (*s3.Client, error)
+}
+
+func (s *Store) api(ctx context.Context, target migration.Target) (API, error) {
+	return s.S3(ctx, target)
 }
 
 // Address is where a key below a plan's state store is: s3://BUCKET/PREFIX/KEY.
@@ -60,7 +71,7 @@ func Key(at migration.StateStore, address string) (key string, ok bool) {
 
 // Get returns an object's bytes and its ETag, or ErrNotFound.
 func (s *Store) Get(ctx context.Context, at migration.StateStore, target migration.Target, key string) ([]byte, string, error) {
-	c, err := s.S3(ctx, target)
+	c, err := s.api(ctx, target)
 	if err != nil {
 		return nil, "", err
 	}
@@ -85,7 +96,7 @@ func (s *Store) Get(ctx context.Context, at migration.StateStore, target migrati
 // must know of each other therefore write different bytes.
 func (s *Store) Put(ctx context.Context, at migration.StateStore, target migration.Target, key string, body []byte,
 	ifMatch string) (string, error) {
-	c, err := s.S3(ctx, target)
+	c, err := s.api(ctx, target)
 	if err != nil {
 		return "", err
 	}
@@ -113,7 +124,7 @@ func (s *Store) Put(ctx context.Context, at migration.StateStore, target migrati
 
 // Remove deletes an object. One that is gone already is no error.
 func (s *Store) Remove(ctx context.Context, at migration.StateStore, target migration.Target, key string) error {
-	c, err := s.S3(ctx, target)
+	c, err := s.api(ctx, target)
 	if err != nil {
 		return err
 	}
