@@ -24,6 +24,7 @@ import (
 type Doors struct {
 	OnPrem, RDS *gate.Gate // workers and the other side's replication reach the databases through them
 	AWS, S3     *door.Door
+	EBS         *door.Door  // of EBS direct
 	Names       *dns.Server // asked by probes only
 }
 
@@ -56,6 +57,10 @@ func (l *Lab) openDoors() (err error) {
 		return err
 	}
 	l.later(d.S3.Close)
+	if d.EBS, err = door.Open("http://" + at(l.net.ebs(), l.ports.ebs)); err != nil {
+		return err
+	}
+	l.later(d.EBS.Close)
 	l.Doors = d
 	return nil
 }

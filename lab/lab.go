@@ -360,6 +360,7 @@ func (l *Lab) Env() map[string]string {
 	}
 	if l.Doors != nil {
 		env["AWS_ENDPOINT_URL"], env["AWS_ENDPOINT_URL_S3"] = l.Doors.AWS.URL(), l.Doors.S3.URL()
+		env["AWS_ENDPOINT_URL_EBS"] = l.Doors.EBS.URL()
 	}
 	env["VSPHERE"] = fmt.Sprintf(`{"username":%q,"password":%q}`, vcUser, vcPassword)
 	env["DROVER_DNS"] = l.DNS()

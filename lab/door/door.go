@@ -16,6 +16,8 @@ import (
 // Request is what a hook may know of a request.
 type Request struct {
 	Method, Path string
+	Query        string // as it was sent
+	Service      string // that the request is signed for, as IAM names it: elasticloadbalancing, s3; empty: it is not signed
 	Action       string // of AWS's query and JSON protocols: ModifyRule, GetSecretValue; else empty
 	Body         []byte // whole
 }
@@ -91,7 +93,8 @@ func (d *Door) handle(proxy http.Handler) http.Handler {
 		if err != nil {
 			panic(http.ErrAbortHandler)
 		}
-		v := hook(r.Context(), Request{Method: r.Method, Path: r.URL.Path, Action: action(r, body), Body: body})
+		v := hook(r.Context(), Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Service: signedFor(r),
+			Action: action(r, body), Body: body})
 		// Without a Done channel ReverseProxy would watch the client's connection itself.
 		ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 		defer cancel()
@@ -113,6 +116,18 @@ func (d *Door) handle(proxy http.Handler) http.Handler {
 			proxy.ServeHTTP(w, passed)
 		}
 	})
+}
+
+// signedFor is the service in the scope of a request's signature
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
+func signedFor(r *http.Request) string {
+	_, rest, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	credential, _, _ := strings.Cut(rest, ",")
+	scope := strings.Split(credential, "/")
+	if len(scope) != 5 {
+		return ""
+	}
+	return scope[3]
 }
 
 // action is the operation that a request of AWS's names.

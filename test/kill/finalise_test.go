@@ -24,7 +24,8 @@ func TestAFinalisedMigrationLeavesAWSAlone(t *testing.T) {
 	defer cancel()
 	shape := lab.SmallShape(2)
 	shape.Soak = "3s"
-	b := newBench(ctx, t, shape)
+	b := newBenchIn(ctx, t, lab.Options{Shape: shape, Doors: true})
+	asked := recordAWS(b.lab.Doors)
 	plan, by := b.lab.Shape.Name, migration.Command{By: "lead", Reason: "two quiet weeks"}
 	b.submit(ctx)
 	_, err := b.client.Finalise(ctx, plan, by)
@@ -71,6 +72,7 @@ func TestAFinalisedMigrationLeavesAWSAlone(t *testing.T) {
 		require.Contains(t, []string{"instance", "rule"}, kind, "%s is left, and serves nobody", what)
 	}
 	b.served(ctx, t)
+	asked.held(t, b.lab.Plan)
 }
 
 // served wants every customer answered by AWS.
