@@ -16,13 +16,13 @@ func (a *app) iamPolicyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "iam-policy PLAN.yaml",
 		Short: "Print what a plan's workers must be allowed to do in AWS",
-		Long: `Prints, as JSON, one IAM policy for each identity that the plan's workers have:
+		Long: `Prints, as JSON, an IAM policy for each identity that the plan's workers have:
 the main worker's own, that of each site's worker, and the role of each target
-that has one. Each has exactly the calls that the product makes for this plan, on
-what the plan names. With --of it prints the policy alone, as AWS takes it.
-It asks nobody. Not in it, since the plan does not name them: kms:Decrypt on keys
-of your own under which secrets are kept, and the role of an instance profile,
-which iam:PassRole therefore allows by the service that it is passed to.`,
+that has one. Each has exactly the calls that the product makes for this plan,
+on what the plan names. With --of it prints the policy alone, as AWS takes it.
+It asks nobody. Two things are not in the plan: keys of your own under which
+secrets are kept, on which kms:Decrypt is needed beside this, and the role of an
+instance profile, which iam:PassRole allows by the service that receives it.`,
 		Example: `  drover iam-policy plan.yaml
   drover iam-policy plan.yaml --of main >main.json
   drover iam-policy plan.yaml --of 'site dc1' >dc1.json

@@ -55,7 +55,8 @@ func TestEveryTableGoesThereAndBackWithItsChanges(t *testing.T) {
 	require.Equal(t, []string{"postgres-freeze"}, pairtest.Checks(ready.Findings), "the budget is too small")
 }
 
-// Prisma, Hibernate and others keep capital letters; and a name may be as long as the server allows.
+// Prisma, Hibernate and others keep capital letters, and a name may be as long as the server
+// allows.
 func TestTablesAndColumnsMoveUnderTheNamesTheyHave(t *testing.T) {
 	r := pairtest.New(t)
 	long := strings.Repeat("tenantOfTheAccount", 4)[:63]

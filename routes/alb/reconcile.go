@@ -28,9 +28,9 @@ const rounds = 12
 // last.
 const echoAfter = 3 * time.Second
 
-// recently is how old a look may be that a pass goes by for its first writes: where customers follow
-// each other, a route is set without a look before it. It is far below echoAfter, so that what two
-// processes overwrite of each other's is healed by the echo all the same.
+// recently is how old a look may be that a pass goes by for its first writes: where customers
+// follow each other, a route is set without a look before it. It is far below echoAfter, so that
+// what two processes overwrite of each other's is healed by the echo all the same.
 const recently = time.Second
 
 // view is what a pass saw last, and what it was for.

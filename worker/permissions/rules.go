@@ -83,7 +83,7 @@ var rules = map[string]rule{
 	"elasticloadbalancing.SetRulePriorities":             ruleOfOurs("SetRulePriorities"),
 	"elasticloadbalancing.CreateTargetGroup": func(p place) []allowance {
 		return only(p.balanced(), allowance{actions: []string{"elasticloadbalancing:CreateTargetGroup"}, on: p.groups()},
-			allowance{[]string{"elasticloadbalancing:AddTags"}, p.groups(), equals("elasticloadbalancing:CreateAction", "CreateTargetGroup")})
+			allowance{[]string{"elasticloadbalancing:AddTags"}, p.groups(), madeBy("elasticloadbalancing", "CreateTargetGroup")})
 	},
 	"elasticloadbalancing.DeleteTargetGroup": func(p place) []allowance {
 		return only(p.balanced(), allowance{[]string{"elasticloadbalancing:DeleteTargetGroup"}, p.groups(), p.ours()})
@@ -143,6 +143,9 @@ var rules = map[string]rule{
 	"s3.AbortMultipartUpload":    func(p place) []allowance { return p.inTrees("s3:AbortMultipartUpload") },
 }
 
+// madeBy is the condition of a tag that a call sets on what it makes.
+func madeBy(service, call string) Condition { return equals(service+":CreateAction", call) }
+
 func nothing(place) []allowance { return nil }
 
 func only(needed bool, all ...allowance) []allowance {
@@ -166,7 +169,7 @@ func (p place) computes() bool { return p.launches() || p.serves() }
 func registerImage(p place) []allowance {
 	images := p.shared("image/*")
 	return only(p.launches(), allowance{actions: []string{"ec2:RegisterImage"}, on: []string{images, p.shared("snapshot/*")}},
-		allowance{[]string{"ec2:CreateTags"}, []string{images}, equals("ec2:CreateAction", "RegisterImage")})
+		allowance{[]string{"ec2:CreateTags"}, []string{images}, madeBy("ec2", "RegisterImage")})
 }
 
 // ofDisks are what EC2 and EBS do with a key for whoever uses a volume or a snapshot under it
@@ -195,10 +198,11 @@ func runInstances(p place) []allowance {
 	}
 	key, when := p.key()
 	out := []allowance{{actions: []string{"ec2:RunInstances"}, on: on},
-		{[]string{"ec2:CreateTags"}, made, equals("ec2:CreateAction", "RunInstances")}, {ofDisks, key, when}}
+		{[]string{"ec2:CreateTags"}, made, madeBy("ec2", "RunInstances")}, {ofDisks, key, when}}
 	if slices.ContainsFunc(p.instances(), func(w migration.Workload) bool { return w.EC2.Profile != "" }) {
 		// A profile's role is not in the plan.
-		out = append(out, allowance{[]string{"iam:PassRole"}, []string{p.arn("iam", "role/*")}, equals("iam:PassedToService", "ec2.amazonaws.com")})
+		out = append(out, allowance{[]string{"iam:PassRole"}, []string{p.arn("iam", "role/*")},
+			equals("iam:PassedToService", "ec2.amazonaws.com")})
 	}
 	return out
 }
@@ -215,7 +219,7 @@ func createService(p place) (out []allowance) {
 	for _, w := range p.services() {
 		on := []string{p.arn("ecs", "service/"+w.Fargate.Cluster+"/drover-*")}
 		out = append(out, allowance{actions: []string{"ecs:CreateService"}, on: on},
-			allowance{[]string{"ecs:TagResource"}, on, equals("ecs:CreateAction", "CreateService")})
+			allowance{[]string{"ecs:TagResource"}, on, madeBy("ecs", "CreateService")})
 	}
 	return out
 }
@@ -223,7 +227,7 @@ func createService(p place) (out []allowance) {
 func registerTaskDefinition(p place) []allowance {
 	on := []string{p.arn("ecs", "task-definition/drover-*:*")}
 	return only(p.serves(), allowance{actions: []string{"ecs:RegisterTaskDefinition"}, on: on},
-		allowance{[]string{"ecs:TagResource"}, on, equals("ecs:CreateAction", "RegisterTaskDefinition")},
+		allowance{[]string{"ecs:TagResource"}, on, madeBy("ecs", "RegisterTaskDefinition")},
 		allowance{[]string{"iam:PassRole"}, p.taskRoles(), equals("iam:PassedToService", "ecs-tasks.amazonaws.com")})
 }
 
@@ -270,7 +274,7 @@ func rulesOn(listener string) string {
 func createRule(p place) (out []allowance) {
 	for _, l := range p.listeners() {
 		out = append(out, allowance{actions: []string{"elasticloadbalancing:CreateRule"}, on: []string{l}},
-			allowance{[]string{"elasticloadbalancing:AddTags"}, []string{rulesOn(l)}, equals("elasticloadbalancing:CreateAction", "CreateRule")})
+			allowance{[]string{"elasticloadbalancing:AddTags"}, []string{rulesOn(l)}, madeBy("elasticloadbalancing", "CreateRule")})
 	}
 	return out
 }

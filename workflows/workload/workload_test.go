@@ -186,8 +186,8 @@ func TestTheDisksOfAVMAreCopiedOnceHoweverOftenItsLaunchIsRefused(t *testing.T) 
 		"again in 30s")
 }
 
-// A launch that AWS refuses for weeks fills no history: the workload goes on as new, with the copies
-// that it has, once nothing of it is under way.
+// A launch that AWS refuses for weeks fills no history: the workload goes on as new, with the
+// copies that it has, once nothing of it is under way.
 func TestAWorkloadWhoseLaunchIsRefusedForWeeksGoesOnAsNewWithItsCopies(t *testing.T) {
 	m := &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}, {Name: "web-02", UUID: "u2"}}, refuses: 1000}
 	env := m.temporal()
