@@ -43,6 +43,7 @@ var _ Bucket = (*Store)(nil)
 
 // API is what a Store uses of *s3.Client.
 type API interface {
+	s3.ListObjectsV2APIClient
 	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
 	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
 	DeleteObject(context.Context, *s3.DeleteObjectInput, ...func(*s3.Options)) (*s3.DeleteObjectOutput, error)
@@ -143,7 +144,7 @@ type Object struct {
 
 // List lists the objects below a folder of the state store, given with its slash at the end.
 func (s *Store) List(ctx context.Context, at migration.StateStore, target migration.Target, folder string) (out []Object, err error) {
-	c, err := s.S3(ctx, target)
+	c, err := s.api(ctx, target)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,10 @@ var rules = map[string]rule{
 	"ec2.DeregisterImage": func(p place) []allowance {
 		return only(p.launches(), allowance{[]string{"ec2:DeregisterImage"}, []string{p.shared("image/*")}, p.ours()})
 	},
+	"ec2.DescribeSnapshots": anywhere("ec2:DescribeSnapshots", place.launches),
+	"ec2.DeleteSnapshot": func(p place) []allowance {
+		return only(p.launches(), allowance{[]string{"ec2:DeleteSnapshot"}, []string{p.shared("snapshot/*")}, p.ours()})
+	},
 	"ec2.TerminateInstances": func(p place) []allowance {
 		return only(p.launches(), allowance{[]string{"ec2:TerminateInstances"}, []string{p.arn("ec2", "instance/*")}, p.ours()})
 	},
@@ -127,9 +131,10 @@ var rules = map[string]rule{
 	"snapshots.DeleteSnapshot":    snapshotOfOurs("ec2:DeleteSnapshot"),
 
 	// A key that is not there is "not found" only to who may list.
-	"state.GetObject":    func(p place) []allowance { return p.inState("s3:GetObject", "s3:ListBucket") },
-	"state.PutObject":    func(p place) []allowance { return p.inState("s3:PutObject") },
-	"state.DeleteObject": func(p place) []allowance { return p.inState("s3:DeleteObject") },
+	"state.GetObject":     func(p place) []allowance { return p.inState("s3:GetObject", "s3:ListBucket") },
+	"state.ListObjectsV2": func(p place) []allowance { return p.inState("s3:ListBucket") },
+	"state.PutObject":     func(p place) []allowance { return p.inState("s3:PutObject") },
+	"state.DeleteObject":  func(p place) []allowance { return p.inState("s3:DeleteObject") },
 
 	"s3.ListObjectsV2":           func(p place) []allowance { return p.inTrees("s3:ListBucket") },
 	"s3.HeadObject":              func(p place) []allowance { return p.inTrees("s3:GetObject") },
