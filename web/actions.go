@@ -160,6 +160,18 @@ func decide(ctx context.Context, c Commands, at client.Aim, cmd migration.Comman
 	return c.Decide(ctx, at.Plan, at.Customer, cmd)
 }
 
+// object is what the words of an action are followed by.
+func (a action) object(at client.Aim) string {
+	switch {
+	case a.final:
+		return "of " + at.String()
+	case a.name == migration.UpdateRollback && kindOf(at) == aPlan:
+		return "all customers of " + at.String()
+	default:
+		return at.String()
+	}
+}
+
 // of is the update that an action sends.
 func (a action) of() string { return orNothing(a.update, a.name) }
 
@@ -295,13 +307,10 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request, who access.Identi
 	v = askView{Ticket: strings.TrimSpace(r.FormValue("ticket")), Before: r.FormValue("before"), Zone: clock(r).Zone.String(),
 		HasNote: a.name == migration.UpdateNote, Tickets: a.ticket, Times: a.before,
 		Slots: slotFields(a, r), For: orNothing(r.FormValue("for"), "2h"),
-		Words: a.words, What: at.String(), Effect: a.effect, Needs: a.reason, Grave: a.grave, Name: who.Name,
+		Words: a.words, What: a.object(at), Effect: a.effect, Needs: a.reason, Grave: a.grave, Name: who.Name,
 		Command: a.typed(at), Batch: at.Batch, Cust: at.Customer, Message: at.Message, Token: r.FormValue("token"),
 		Reason:  strings.TrimSpace(r.FormValue("reason")),
 		Request: r.FormValue("request"), Back: planPath(at.Plan), Path: planPath(at.Plan) + "/do/" + a.name}
-	if a.name == migration.UpdateRollback && kindOf(at) == aPlan {
-		v.What = "all customers of " + v.What
-	}
 	if at.Customer != "" {
 		v.Back = customerPath(at.Plan, at.Customer)
 	}

@@ -99,7 +99,7 @@ func (s *Server) customerPage(w http.ResponseWriter, r *http.Request, who access
 			who.Role)
 	}
 	if _, open := askedOf(c, k); snap.GoesOn() {
-		v.Do = append(v.Do, ackActions(snap.Status.Plan, url.Values{"customer": {c.Status.ID}}, open, who.Role)...)
+		v.Do = append(ackActions(snap.Status.Plan, url.Values{"customer": {c.Status.ID}}, open, who.Role), v.Do...)
 	}
 	var b bytes.Buffer
 	if err := pages.ExecuteTemplate(&b, "customer", v); err != nil {
@@ -270,6 +270,14 @@ func whenDoesIt(snap *board.Snapshot, c board.Customer, v customerView, k board.
 		q.Answer = "Its time has come already."
 		if b.Window != nil {
 			q.More = "Its window: " + v.Batch.Window + "."
+		}
+	case c.State() == board.Held:
+		q.Answer = "When a person lets it: it is held."
+		if c.Status.Deferred() {
+			q.Answer = "Not before " + k.At(c.Status.Deferral.NotBefore) + "."
+		}
+		if b.Window != nil {
+			q.More = "The window of its batch: " + v.Batch.Window + "."
 		}
 	case b.Window == nil:
 		q.Answer, q.More = "The plan sets no window for it.", "It moves when its batch is released."

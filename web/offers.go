@@ -29,12 +29,8 @@ func Offers(at client.Aim, mayDo []string) (out []Offer) {
 		if !a.applies(kindOf(at), mayDo) {
 			continue
 		}
-		o := Offer{Name: a.name, Words: a.words, What: at.String(), Effect: a.effect, Grave: a.grave, Needs: a.reason,
-			Command: a.typed(at), At: at, send: a.send}
-		if a.name == migration.UpdateRollback && kindOf(at) == aPlan {
-			o.What = "all customers of " + o.What
-		}
-		out = append(out, o)
+		out = append(out, Offer{Name: a.name, Words: a.words, What: a.object(at), Effect: a.effect, Grave: a.grave, Needs: a.reason,
+			Command: a.typed(at), At: at, send: a.send})
 	}
 	return out
 }

@@ -6,13 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/drover-migration/drover/web/access"
 	"github.com/drover-migration/drover/web/browser"
-	"github.com/drover-migration/drover/web/webtest"
 )
 
 // signIn signs a page in by a token, as a person does.
@@ -30,20 +30,28 @@ func TestScreens(t *testing.T) {
 	if folder == "" {
 		t.Skip("DROVER_SHOTS names no folder for the pictures")
 	}
-	w := webtest.New("shop", 300, 5)
-	story(w)
-	s := serve(t, w, plenty)
-	at := browser.Start(t)
+	s, over, at := everythingOn(t), soaked(t), browser.Start(t)
+	link, err := s.key.Link("shop", "cust-00028", time.Now().Add(time.Hour))
+	require.NoError(t, err)
 	for _, screen := range []struct {
 		width int64
 		dark  bool
 	}{{390, true}, {1280, false}, {1920, false}} {
 		ctx := browser.Page(t, at)
-		require.NoError(t, chromedp.Run(ctx, browser.Size(screen.width, 1000, screen.dark), signIn(s, access.Operator)))
-		for name, path := range map[string]string{
-			"board": "/m/shop", "customer": "/m/shop/c/cust-00000", "held": "/m/shop/c/cust-00003", "data": "/m/shop/data",
+		final, guest := browser.Page(t, at), browser.Page(t, at)
+		size := browser.Size(screen.width, 1000, screen.dark)
+		require.NoError(t, chromedp.Run(ctx, size, signIn(s, access.Operator)))
+		require.NoError(t, chromedp.Run(final, size, signIn(over, access.Lead)))
+		require.NoError(t, chromedp.Run(guest, size))
+		for _, x := range []struct {
+			ctx       context.Context
+			name, url string
+		}{
+			{ctx, "board", s.URL + "/m/shop"}, {ctx, "customer", s.URL + "/m/shop/c/cust-00000"},
+			{ctx, "held", s.URL + "/m/shop/c/cust-00029"}, {ctx, "data", s.URL + "/m/shop/data"},
+			{guest, "slots", s.URL + "/link/" + link}, {final, "finalise", over.URL + doing + "finalise"},
 		} {
-			shot(ctx, t, s.URL+path, filepath.Join(folder, fmt.Sprintf("%s-%d.png", name, screen.width)))
+			shot(x.ctx, t, x.url, filepath.Join(folder, fmt.Sprintf("%s-%d.png", x.name, screen.width)))
 		}
 	}
 }

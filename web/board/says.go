@@ -130,7 +130,7 @@ func (s *Snapshot) Next(c Customer, k Clock) (string, Turn) {
 			return "It waits until its deferral ends, " + k.At(c.Status.Deferral.NotBefore) + ". Then it goes as the others of its batch " +
 				"did, if the window lets it.", TurnClock
 		}
-		return "Nothing, until a person lets it try again.", TurnPerson
+		return "Nothing happens until a person lets it try again.", TurnPerson
 	default:
 		return "Nothing more.", TurnNobody
 	}

@@ -253,6 +253,9 @@ func (m *World) Customer(_ context.Context, plan, id string) (migration.Customer
 		return migration.CustomerStatus{}, err
 	}
 	c, ok := m.customers[id]
+	if m.spec.Notify != nil && c.Messages == nil {
+		c.Messages = &migration.MessagesStatus{Phase: migration.OutboxOpen}
+	}
 	if !ok {
 		return c, &client.Problem{Kind: client.ErrNotFound, Doing: "read customer " + id, Why: "there is none"}
 	}
