@@ -3,6 +3,7 @@ package files_test
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
@@ -14,6 +15,7 @@ type counting struct {
 	files.API
 	mu    sync.Mutex
 	calls map[string]int
+	keys  atomic.Int64 // that listings answered with
 	onPut func()
 }
 
@@ -30,6 +32,7 @@ func (c *counting) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.calls = map[string]int{}
+	c.keys.Store(0)
 }
 
 func (c *counting) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
@@ -57,7 +60,11 @@ func (c *counting) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput, o
 
 func (c *counting) ListObjectsV2(ctx context.Context, in *s3.ListObjectsV2Input, o ...func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
 	c.count("list")
-	return c.API.ListObjectsV2(ctx, in, o...)
+	out, err := c.API.ListObjectsV2(ctx, in, o...)
+	if err == nil {
+		c.keys.Add(int64(len(out.Contents)))
+	}
+	return out, err
 }
 
 func (c *counting) UploadPart(ctx context.Context, in *s3.UploadPartInput, o ...func(*s3.Options)) (*s3.UploadPartOutput, error) {

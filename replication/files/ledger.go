@@ -112,13 +112,23 @@ func within(segments []segment, i int) (first, end string) {
 	return first, end
 }
 
-// boundaries are the keys that divide the paths into ranges of about a segment each.
-func (l *ledger) boundaries() []string {
+// span is a range of keys: behind after, up to and with upTo; "" is no limit.
+type span struct {
+	after, upTo string
+	about       int // keys, by the manifest; 0: it does not say
+}
+
+// spans divide the keys into ranges of a segment each.
+func (l *ledger) spans() []span {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var out []string
-	for i := 1; i < len(l.segments); i++ {
-		out = append(out, l.segments[i].First)
+	out := []span{{}}
+	for i, s := range l.segments {
+		if i > 0 {
+			out[i-1].upTo = s.First
+			out = append(out, span{after: s.First})
+		}
+		out[i].about = s.Entries
 	}
 	return out
 }

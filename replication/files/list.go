@@ -23,28 +23,23 @@ type listed struct {
 	refused string // why it cannot be carried; "": it can
 }
 
-// list lists the objects in the order of their keys. boundaries are paths, in order: what lies
-// between two is listed by requests of its own, several ranges at a time.
-func (b *bucket) list(ctx context.Context, boundaries []string) iter.Seq2[[]listed, error] {
-	ranges := func(yield func(func(context.Context) ([]listed, error)) bool) {
-		after := ""
-		for _, upTo := range append(slices.Clone(boundaries), "") {
-			from := after
-			if !yield(func(ctx context.Context) ([]listed, error) { return b.listRange(ctx, from, upTo) }) {
+// list lists the objects in the order of their keys: each span, of which there is one at least, by
+// requests of its own, several spans at a time.
+func (b *bucket) list(ctx context.Context, spans []span) iter.Seq2[[]listed, error] {
+	if len(spans) == 1 {
+		return b.listPages(ctx, spans[0])
+	}
+	return inOrder(ctx, listsAhead, func(yield func(func(context.Context) ([]listed, error)) bool) {
+		for _, s := range spans {
+			if !yield(func(ctx context.Context) ([]listed, error) { return b.listSpan(ctx, s) }) {
 				return
 			}
-			after = upTo
 		}
-	}
-	if len(boundaries) == 0 {
-		return b.listPages(ctx, "", "")
-	}
-	return inOrder(ctx, listsAhead, ranges)
+	})
 }
 
-// listRange lists what is behind after, up to and with upTo; "" is no limit.
-func (b *bucket) listRange(ctx context.Context, after, upTo string) (out []listed, err error) {
-	for page, err := range b.listPages(ctx, after, upTo) {
+func (b *bucket) listSpan(ctx context.Context, s span) (out []listed, err error) {
+	for page, err := range b.listPages(ctx, s) {
 		if err != nil {
 			return nil, err
 		}
@@ -53,10 +48,24 @@ func (b *bucket) listRange(ctx context.Context, after, upTo string) (out []liste
 	return out, nil
 }
 
-func (b *bucket) listPages(ctx context.Context, after, upTo string) iter.Seq2[[]listed, error] {
-	in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &b.prefix, EncodingType: types.EncodingTypeUrl}
-	if after != "" {
-		in.StartAfter = b.key(after)
+// mostKeys is how many keys S3 answers with at most.
+const mostKeys = 1000
+
+// atOnce is how many keys a request asks for: all of the span, with some room for new ones. What it
+// gets of the next span would be read there for nothing.
+func (s span) atOnce() int32 {
+	if s.upTo == "" || s.about == 0 {
+		return mostKeys
+	}
+	return int32(min(mostKeys, s.about+s.about/16+8)) //nolint:gosec // a thousand at most
+}
+
+func (b *bucket) listPages(ctx context.Context, s span) iter.Seq2[[]listed, error] {
+	in := &s3.ListObjectsV2Input{
+		Bucket: &b.name, Prefix: &b.prefix, EncodingType: types.EncodingTypeUrl, MaxKeys: aws.Int32(s.atOnce()),
+	}
+	if s.after != "" {
+		in.StartAfter = b.key(s.after)
 	}
 	return func(yield func([]listed, error) bool) {
 		pages := s3.NewListObjectsV2Paginator(b.api, in)
@@ -66,7 +75,7 @@ func (b *bucket) listPages(ctx context.Context, after, upTo string) iter.Seq2[[]
 				yield(nil, fmt.Errorf("list s3://%s/%s: %w", b.name, b.prefix, err))
 				return
 			}
-			found, end := b.page(page, upTo)
+			found, end := b.page(page, s.upTo)
 			if len(found) > 0 && !yield(found, nil) || end {
 				return
 			}

@@ -101,7 +101,7 @@ func (r *Run) compare(ctx context.Context, at sides) *comparison {
 		files = r.tree.walk(ctx, r.Prefix)
 	}
 	if at == bothSides || r.From == migration.AWS {
-		objects = r.bucket.list(ctx, r.ledger.boundaries())
+		objects = r.bucket.list(ctx, r.ledger.spans())
 	}
 	c.files, c.listing, c.entries = read(files), read(objects), read(r.ledger.entries(ctx))
 	return c

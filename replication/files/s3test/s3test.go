@@ -3,6 +3,7 @@
 package s3test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -21,14 +24,15 @@ import (
 
 var running struct {
 	client *s3.Client
+	pid    int
 	err    error
 }
 
 // Main runs a package's tests with an object store beside them. binary is versitygw's path from the
 // package's folder.
 func Main(m *testing.M, binary string) int {
-	client, stop, err := start(binary)
-	running.client, running.err = client, err
+	client, pid, stop, err := start(binary)
+	running.client, running.pid, running.err = client, pid, err
 	defer stop()
 	return m.Run()
 }
@@ -46,29 +50,48 @@ func Client(t *testing.T) *s3.Client {
 	return running.client
 }
 
+// Worked is how long the store has worked: the time of processors that it has used.
+func Worked(t *testing.T) time.Duration {
+	t.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", running.pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
+	var worked time.Duration
+	for _, f := range fields[11:13] { // utime and stime, in hundredths of a second (proc_pid_stat(5))
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		worked += time.Duration(n) * 10 * time.Millisecond
+	}
+	return worked
+}
+
 const user, secret = "test", "testtest"
 
-func start(binary string) (client *s3.Client, stop func(), err error) {
+func start(binary string) (client *s3.Client, pid int, stop func(), err error) {
 	stop = func() {}
 	if binary, err = filepath.Abs(binary); err != nil {
-		return nil, stop, err
+		return nil, 0, stop, err
 	}
 	if _, err := os.Stat(binary); err != nil {
-		return nil, stop, err
+		return nil, 0, stop, err
 	}
 	dir, err := os.MkdirTemp("", "drover-s3-")
 	if err != nil {
-		return nil, stop, err
+		return nil, 0, stop, err
 	}
 	stop = func() { _ = os.RemoveAll(dir) }
 	for _, d := range []string{"data", "meta"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
-			return nil, stop, err
+			return nil, 0, stop, err
 		}
 	}
 	addr, err := free()
 	if err != nil {
-		return nil, stop, err
+		return nil, 0, stop, err
 	}
 	// Metadata beside the objects: not every file system of a temporary folder has extended
 	// attributes.
@@ -76,7 +99,7 @@ func start(binary string) (client *s3.Client, stop func(), err error) {
 	cmd.Env = []string{"ROOT_ACCESS_KEY=" + user, "ROOT_SECRET_KEY=" + secret}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
-		return nil, stop, err
+		return nil, 0, stop, err
 	}
 	stop = func() {
 		_ = cmd.Process.Kill()
@@ -85,7 +108,7 @@ func start(binary string) (client *s3.Client, stop func(), err error) {
 	}
 	client = s3.New(s3.Options{Region: "us-east-1", UsePathStyle: true, BaseEndpoint: aws.String("http://" + addr),
 		Credentials: credentials.NewStaticCredentialsProvider(user, secret, "")})
-	return client, stop, await(client)
+	return client, cmd.Process.Pid, stop, await(client)
 }
 
 func free() (string, error) {
