@@ -50,7 +50,7 @@ func bench(ctx context.Context, args []string) error {
 	f.DurationVar(&o.window, "window", 2*time.Minute, "how long all customers soak at once, at least; 0: that is not measured")
 	f.DurationVar(&o.soak, "soak", 0, "soak of a customer; 0: half as long again as the goal allows the cutovers, and the window")
 	f.DurationVar(&o.limit, "limit", time.Hour, "how long all plans may take together; each may take an equal share of what is left")
-	f.BoolVar(&o.kinds, "kinds", false, "count the events of each kind, too; of some hundred customers at most")
+	f.BoolVar(&o.kinds, "kinds", false, "count the events of each kind, too; of a thousand customers at most")
 	f.IntVar(&o.workers, "workers", 0, "worker processes; 0: two from a thousand customers on, else one")
 	f.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of the workers; empty: none")
 	if err := f.Parse(args); err != nil {

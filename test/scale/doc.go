@@ -1,3 +1,3 @@
-// Package scale runs a small plan through the bench of ten thousand customers (bench/scale). It is
-// for tests only.
+// Package scale runs a tenth of ten thousand customers through their bench (bench/scale). It is for
+// tests only.
 package scale
