@@ -9,7 +9,7 @@ PYTHON ?= python3
 export DROVER_TOOLS := $(CURDIR)/.cache
 
 BENCHES := bench-freeze test-scale performance
-.PHONY: $(BENCHES) help setup setup-lab setup-pg15 setup-promtool setup-web setup-lint build demo lab test test-tree test-freeze test-faults \
+.PHONY: $(BENCHES) record help setup setup-lab setup-pg15 setup-promtool setup-web setup-lint build demo lab test test-tree test-freeze test-faults \
 	test-faults-random test-web lint cover clean
 
 help: ## this list
@@ -57,6 +57,10 @@ test-faults: setup-lab ## the fault matrix: every fault at every point of a Move
 
 test-faults-random: setup-lab ## random series of Moves, commands and faults over eight customers, for ten minutes
 	go test -count=1 -timeout 1h -v -run TestNoSeriesOfMishapsBreaksAnything ./test/faults -faults.for=10m -rapid.checks=100000
+
+record: setup-lab ## record anew, from a lab, the histories that today's workflows are held to (five minutes); run it where a workflow's commands changed
+	go test -count=1 -timeout 20m -v -run TestTheHistoriesToReplayAreRecorded ./test/kill -record $(CURDIR)/workflows/testdata/replay
+	go test -count=1 -run TestRecordedHistoriesReplay ./workflows
 
 test-web: ## the board: its pages in a real Chromium, and 500 viewers on 10,000 customers
 	@exec tools/test-web.sh

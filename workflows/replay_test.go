@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"compress/gzip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -24,7 +25,7 @@ import (
 // Today's code goes the way of recorded histories, and says on it what each activity, timer and
 // child is for: an operator reads that in the Temporal UI without opening an event.
 func TestRecordedHistoriesReplayAndEveryCommandSaysWhatItIsFor(t *testing.T) {
-	files, err := filepath.Glob("testdata/replay/*.json")
+	files, err := filepath.Glob("testdata/replay/*.json.gz")
 	require.NoError(t, err)
 	require.NotEmpty(t, files, "there is nothing to hold today's code to")
 	for _, name := range files {
@@ -49,7 +50,9 @@ func history(t *testing.T, name string) *historypb.History {
 	f, err := os.Open(name)
 	require.NoError(t, err)
 	defer func() { _ = f.Close() }()
-	h, err := client.HistoryFromJSON(f, client.HistoryJSONOptions{})
+	unpacked, err := gzip.NewReader(f)
+	require.NoError(t, err)
+	h, err := client.HistoryFromJSON(unpacked, client.HistoryJSONOptions{})
 	require.NoError(t, err)
 	return h
 }
