@@ -29,6 +29,7 @@ import (
 type bench struct {
 	t      *testing.T
 	lab    *lab.Lab
+	dir    string // of the lab
 	gate   *gate.Gate
 	client *client.Client
 	server temporalclient.Client // what the Temporal UI can do
@@ -57,7 +58,7 @@ func newBenchIn(ctx context.Context, t *testing.T, o lab.Options, flags ...strin
 	g, err := gate.Start("127.0.0.1:0", l.TemporalAddress())
 	require.NoError(t, err)
 	t.Cleanup(g.Close)
-	b := &bench{t: t, lab: l, gate: g, drover: filepath.Join(bin, "drover"), flags: flags}
+	b := &bench{t: t, lab: l, dir: o.Dir, gate: g, drover: filepath.Join(bin, "drover"), flags: flags}
 	b.client, err = l.Client(ctx)
 	require.NoError(t, err)
 	require.NoError(t, b.client.EnsureSearchAttributes(ctx, "default"))

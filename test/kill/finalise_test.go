@@ -73,6 +73,7 @@ func TestAFinalisedMigrationLeavesAWSAlone(t *testing.T) {
 	}
 	b.served(ctx, t)
 	asked.held(t, b.lab.Plan)
+	b.leaksNothing(ctx, t)
 }
 
 // served wants every customer answered by AWS.
