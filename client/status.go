@@ -29,6 +29,7 @@ func (c *Client) Status(ctx context.Context, plan string) (migration.MigrationSt
 		if err != nil {
 			return s, err
 		}
+		full.Finalised = b.Finalised // the migration's to say
 		s.Batches[i] = full
 	}
 	return s, c.witness(ctx, &s)

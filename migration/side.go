@@ -170,6 +170,8 @@ const (
 	WordOpened     Word = "opened"     // the doubtful open had happened: go forward
 	WordSuperseded Word = "superseded" // a newer try owns the customer
 	WordMixed      Word = "mixed"      // the customers of one call do not agree; nothing was changed
+	WordFinal      Word = "final"      // the way back has ended
+	WordNotHome    Word = "not_home"   // it is not at home on AWS; nothing was changed
 	WordNoted      Word = "noted"      // what is remembered of a customer is stored
 	WordBusy       Word = "busy"       // writers or catalog locks were in the way for longer than the step may wait; nothing was changed
 )

@@ -88,6 +88,7 @@ type Command struct {
 	Accept    bool      `json:"accept,omitempty"`   // decide: the deferral is accepted; false: refused, or ended
 	Slots     []Window  `json:"slots,omitempty"`    // offer: times of which the customer takes one; take: that one
 	SignUps   bool      `json:"signUps,omitempty"`  // finalise: tenants that the plan does not know come along
+	Batch     string    `json:"batch,omitempty"`    // finalise: only this batch's way back ends; empty: the whole plan's
 	Message   string    `json:"message,omitempty"`  // ack: the id of what waits, or the key of a message that tells of it
 
 	// Until is when the one who asked stops waiting, by the clock of the machine that asked:
@@ -315,8 +316,20 @@ type BatchStatus struct {
 	Customers  []CustomerStatus `json:"customers,omitempty"` // a page, without timelines
 	Next       int              `json:"next,omitempty"`      // offset of the next page; 0: none
 	Trying     []Trying         `json:"trying,omitempty"`
-	Workflow   string           `json:"workflow,omitempty"` // what Temporal says of it: Running, Terminated, ...
-	Evidence   string           `json:"evidence,omitempty"` // where the signed evidence of a batch that has ended is kept: s3://BUCKET/KEY
+	Workflow   string           `json:"workflow,omitempty"`  // what Temporal says of it: Running, Terminated, ...
+	Finalised  *Finalised       `json:"finalised,omitempty"` // nil: its way back stands
+	Evidence   string           `json:"evidence,omitempty"`  // where the signed evidence of a batch that has ended is kept: s3://BUCKET/KEY
+}
+
+// Finalised is the end of a batch's way back: its customers stay on AWS.
+type Finalised struct {
+	By     string    `json:"by"`
+	Reason string    `json:"reason,omitempty"`
+	Asked  time.Time `json:"asked"`
+	Cut    time.Time `json:"cut,omitzero"`    // nobody of it goes back from here on
+	Done   time.Time `json:"done,omitzero"`   // the machines that only it used are off
+	Waits  string    `json:"waits,omitempty"` // what keeps it from going on
+	VMs    []string  `json:"vms,omitempty"`   // that were shut down
 }
 
 // MigrationStatus is a running plan.

@@ -19,6 +19,7 @@ const (
 	ErrorNotEmpty    = "PostgresTargetNotEmpty"
 	ErrorNotHome     = "PostgresNotHome"
 	ErrorNotFinal    = "PostgresNotFinal"
+	ErrorFinal       = "PostgresFinal"
 	ErrorBadRequest  = "PostgresBadRequest"
 	ErrorTooOld      = "PostgresWorkerTooOld"
 	ErrorNoPgDump    = "PostgresNoPgDump"
@@ -35,6 +36,8 @@ var permanent = map[error]string{
 	setup.ErrTargetNotEmpty: ErrorNotEmpty,
 	setup.ErrNotHome:        ErrorNotHome,
 	setup.ErrNotFinal:       ErrorNotFinal,
+	engine.ErrNotOnAWS:      ErrorNotFinal,
+	engine.ErrFinal:         ErrorFinal,
 	setup.ErrNewerInstalled: ErrorTooOld,
 	setup.ErrNoPgDump:       ErrorNoPgDump,
 	engine.ErrDoubtedServer: ErrorDoubted,

@@ -98,6 +98,7 @@ type ShutdownVMRequest struct {
 	VM       migration.VM       `json:"vm"`
 	Timeout  migration.Duration `json:"timeout"`
 	HardStop bool               `json:"hardStop"`
+	Retired  bool               `json:"retired,omitempty"` // it is off for good: a tag says so (vsphere.Retired)
 }
 
 // ShutdownVM asks the guest to shut down. Run twice, the second finds it off; cut off while it
@@ -108,7 +109,10 @@ func (a *Activities) ShutdownVM(ctx context.Context, req ShutdownVMRequest) erro
 		return err
 	}
 	defer beat(ctx)()
-	return classify(s.Shutdown(ctx, req.VM, req.Timeout.D(), req.HardStop))
+	if err := s.Shutdown(ctx, req.VM, req.Timeout.D(), req.HardStop); err != nil || !req.Retired {
+		return classify(err)
+	}
+	return classify(s.MarkRetired(ctx, req.VM))
 }
 
 // PowerOnVMRequest names a machine.

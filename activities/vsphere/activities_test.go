@@ -96,6 +96,11 @@ func TestEachRunsTwice(t *testing.T) {
 		require.False(t, s.vc.PoweredOn()["web-01"])
 	}
 	for range 2 {
+		require.NoError(t, s.do(s.a.ShutdownVM, ShutdownVMRequest{Site: s.site, VM: vm, Timeout: migration.Duration(10 * time.Second),
+			Retired: true}))
+		require.Equal(t, []string{"drover:" + vsphere.Retired}, s.list(migration.VMSelector{})[0].Tags)
+	}
+	for range 2 {
 		require.NoError(t, s.do(s.a.PowerOnVM, PowerOnVMRequest{Site: s.site, VM: vm}))
 		require.True(t, s.vc.PoweredOn()["web-01"])
 	}
@@ -160,4 +165,27 @@ func TestASessionThatIsLost(t *testing.T) {
 	require.NoError(t, s.do(s.a.PowerOnVM, PowerOnVMRequest{Site: s.site, VM: vm}))
 	require.NoError(t, s.vc.DropSessions(t.Context()))
 	require.Len(t, s.list(migration.VMSelector{}), 1)
+}
+
+// What a copy that was cut off has left is found by its name, and nobody else's snapshot is.
+func TestSnapshotsThatACopyLeftAreListedAndRemovedOnce(t *testing.T) {
+	s := start(t, right, web)
+	vm := s.list(migration.VMSelector{})[0]
+	for _, plan := range []string{"plan", "other"} {
+		require.NoError(t, s.do(s.a.SnapshotVM, SnapshotVMRequest{Site: s.site, VM: vm, Name: SnapshotName(plan)}))
+	}
+	made := func(remove bool) (out MadeSnapshotsResult) {
+		v, err := s.env.ExecuteActivity(s.a.MadeSnapshots, MadeSnapshotsRequest{Plan: "plan", Site: s.site, Remove: remove})
+		require.NoError(t, err)
+		require.NoError(t, v.Get(&out))
+		return out
+	}
+	require.Len(t, made(false).Things, 1)
+	require.Equal(t, []string{"snapshot drover-plan of VM web-01"}, made(true).Removed)
+	require.Empty(t, made(true).Removed)
+	v, err := s.env.ExecuteActivity(s.a.MadeSnapshots, MadeSnapshotsRequest{Plan: "other", Site: s.site})
+	require.NoError(t, err)
+	var other MadeSnapshotsResult
+	require.NoError(t, v.Get(&other))
+	require.Len(t, other.Things, 1)
 }

@@ -335,12 +335,33 @@ func (g glance) batch(s migration.BatchStatus) string {
 	if s.Ticket != "" {
 		b.WriteString(printer.Wrap("  ", "ticket: "+s.Ticket))
 	}
-	b.WriteString(soakOf(s.Customers))
+	b.WriteString(finalisedOf(s.Finalised))
+	if s.Finalised == nil { // else going back has ended for all
+		b.WriteString(soakOf(s.Customers))
+	}
 	b.WriteString(g.mayDo("  ", offered(client.Aim{Plan: g.plan, Batch: s.Name}, s.MayDo)))
 	b.WriteString("\n" + batchTable([]migration.BatchStatus{s}).String())
 	b.WriteString(trying("batch "+s.Name, s.Trying, g.now))
 	b.WriteString(g.customerList(s.Customers, false))
 	return b.String()
+}
+
+// finalisedOf says whether a batch's way back has ended; "": it stands.
+func finalisedOf(f *migration.Finalised) string {
+	if f == nil {
+		return ""
+	}
+	words := "finalised for " + f.By + ": its way back ends"
+	if !f.Cut.IsZero() {
+		words = fmt.Sprintf("finalised for %s: nobody of it goes back since %s", f.By, stamp(f.Cut))
+	}
+	if len(f.VMs) > 0 && !f.Done.IsZero() {
+		words += "; off on premises: " + strings.Join(f.VMs, ", ")
+	}
+	if f.Waits != "" {
+		words += "; " + f.Waits
+	}
+	return printer.Wrap("  ", words)
 }
 
 // soakOf says how many customers soak, and until when.

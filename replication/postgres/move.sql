@@ -69,6 +69,9 @@ CREATE TABLE IF NOT EXISTS drover.fence (
   CHECK ((state = 'fenced') = (lease_until IS NOT NULL))
 ) WITH (fillfactor = 50);
 
+-- The tenant stays on AWS for good: no way leads back. On both sides.
+ALTER TABLE drover.fence ADD COLUMN IF NOT EXISTS final boolean NOT NULL DEFAULT false;
+
 CREATE TABLE IF NOT EXISTS drover.direction (                 -- the truth about outgoing replication; publications are derived from it
   pub    text NOT NULL,                         -- publication on this side
   peer   text NOT NULL,                         -- publication of the other side that carries the same tables the other way
@@ -262,7 +265,8 @@ $$ SELECT coalesce((SELECT state = 'open' OR state = 'fenced' AND lease_until <=
 CREATE OR REPLACE FUNCTION drover.row_filter(p_pub text, p_col name) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
   RETURN (WITH side AS (SELECT newcomers FROM drover.config),
-  ids AS (SELECT tenant::bigint a, tenant::bigint b FROM drover.direction, side WHERE pub = p_pub AND is_on <> newcomers
+  ids AS (SELECT tenant::bigint a, tenant::bigint b FROM drover.direction JOIN drover.fence f USING (tenant), side
+            WHERE pub = p_pub AND (is_on AND NOT f.final) <> newcomers
           UNION ALL SELECT first, last FROM drover.elsewhere, side WHERE newcomers),
   -- A range begins where no earlier one reaches the id before it.
   begins AS (SELECT a, b, coalesce(a > max(b) OVER (ORDER BY a, b ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) + 1, true) AS new
@@ -306,7 +310,8 @@ BEGIN
              JOIN pg_class t ON t.oid = d.rel JOIN pg_publication p ON p.pubname = d.pub LEFT
                  JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = d.rel LOOP
     RETURN QUERY EXECUTE format('SELECT %L::text, %L::regclass, x.%3$I, NOT is_on '
-      'FROM (SELECT tenant AS %3$I, is_on FROM drover.direction WHERE pub = %1$L) x WHERE (%4$s) <> is_on',
+      'FROM (SELECT tenant AS %3$I, is_on AND NOT f.final AS is_on FROM drover.direction JOIN drover.fence f USING (tenant) '
+      'WHERE pub = %1$L) x WHERE (%4$s) <> is_on',
       m.pub, m.rel, m.col, coalesce(m.q, 'true'));
   END LOOP;
 END $$;
@@ -361,6 +366,13 @@ END $$;
 
 -- ---------------------------------------------------------------- protocol: steps
 
+CREATE OR REPLACE FUNCTION drover._not_final(ids int[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT FROM drover.fence WHERE tenant = ANY (ids) AND final) THEN
+    RAISE EXCEPTION 'the way back has ended for tenants among %', ids USING ERRCODE = 'DR006';
+  END IF;
+END $$;
+
 -- fenced | expired | sealed | superseded | mixed. Writes that meet the fence wait for its end, for
 -- p_patience at most; '0' refuses them. Writers of these tenants queue from the moment this waits:
 -- keep wait_ms short, below deadlock_timeout, and call again. The answer is looked up before the
@@ -375,6 +387,7 @@ BEGIN
   IF w <> 'go' THEN RETURN w; END IF;
   PERFORM pg_advisory_xact_lock(724, t) FROM (SELECT DISTINCT t FROM unnest(ids) t ORDER BY t) o;
   PERFORM drover._lock_rows(ids);
+  PERFORM drover._not_final(ids);
   w := drover._fence_word(ids, p_token, p_owner, false);
   IF w <> 'go' THEN RETURN w; END IF;
   INSERT INTO drover.beat(pub, tenant, token, owner) SELECT pub, tenant, p_token, p_owner FROM drover.direction
@@ -431,6 +444,7 @@ BEGIN
     WHEN f.state = 'sealed'                               THEN 'go'
     ELSE 'not_sealed' END)) INTO w FROM drover.fence f WHERE tenant = ANY (ids);
   IF w <> 'go' THEN RETURN w; END IF;
+  PERFORM drover._not_final(ids);
   IF NOT drover.arrived(ids, p_token, p_owner) THEN RETURN 'behind'; END IF;
   UPDATE drover.fence SET state = 'open', token = p_token, owner = p_owner WHERE tenant = ANY (ids);
   PERFORM drover._turn(ids, true, p_token, p_owner);
@@ -496,6 +510,21 @@ END $$;
 -- a late fence() is refused.
 CREATE OR REPLACE FUNCTION drover.unfence(ids int[], p_token bigint, p_owner uuid, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE sql AS
 $$ SELECT drover.claim(ids, p_token, p_owner, wait_ms) $$;
+
+-- final | not_home. Ends the way back of tenants that are at home on AWS: first on premises, where
+-- p_state is 'sealed', then on AWS, where it is 'open'. The guard on premises goes on refusing them,
+-- and what they write on AWS is not sent home any more. No token is needed: nothing turns it around.
+CREATE OR REPLACE FUNCTION drover.finalise(ids int[], p_state text, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE p text;
+BEGIN
+  PERFORM drover._begin(ids, wait_ms);
+  PERFORM drover._lock_rows(ids);
+  IF EXISTS (SELECT FROM drover.fence WHERE tenant = ANY (ids) AND state <> p_state) THEN RETURN 'not_home'; END IF;
+  IF NOT EXISTS (SELECT FROM drover.fence WHERE tenant = ANY (ids) AND NOT final) THEN RETURN 'final'; END IF;
+  UPDATE drover.fence SET final = true WHERE tenant = ANY (ids) AND NOT final;
+  FOR p IN SELECT DISTINCT pub FROM drover.direction WHERE tenant = ANY (ids) ORDER BY pub LOOP PERFORM drover.rebuild(p); END LOOP;
+  RETURN 'final';
+END $$;
 
 -- ---------------------------------------------------------------- servers and stale sides
 

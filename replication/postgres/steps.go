@@ -25,6 +25,9 @@ var ErrNotPrepared = errors.New("the tenant is not known to this database: repli
 var ErrObserving = errors.New("the guard only observes: switch it to enforce before the first Move (UPDATE drover.config SET mode = " +
 	"'enforce')")
 
+// ErrFinal says that the customer's batch was finalised: it stays on AWS.
+var ErrFinal = errors.New("the way back has ended for this customer: its batch was finalised")
+
 // markPoll is how often the destination is asked whether a mark has arrived. The question is one
 // index read.
 const markPoll = time.Millisecond
@@ -144,6 +147,8 @@ func (s *Server) step(ctx context.Context, q Querier, what, sql string, tenant i
 			err = ErrNotPrepared
 		case "DR004":
 			err = ErrObserving
+		case "DR006":
+			err = ErrFinal
 		}
 	}
 	return Step{}, fmt.Errorf("%s tenant %d %s with try %s: %w", what, tenant, s.Where(), try, err)

@@ -94,7 +94,8 @@ func (m *run) shutDownSources(ctx workflow.Context) {
 	for {
 		var running []string
 		for _, w := range m.plan.Workloads {
-			if err := m.shutDown(ctx, w); err != nil {
+			m.Set(ctx, migration.MigrationFinalising, migration.WaitData, "shuts down the VMs of "+w.Name+" on premises")
+			if _, err := m.shutDown(ctx, w); err != nil {
 				running = append(running, w.Name+": "+work.Reason(err))
 			}
 		}
@@ -107,28 +108,27 @@ func (m *run) shutDownSources(ctx workflow.Context) {
 	}
 }
 
-// shutDown shuts down a workload's machines, all at once, and answers why one of them still runs.
-func (m *run) shutDown(ctx workflow.Context, w migration.Workload) error {
+// shutDown shuts down a workload's machines for good, all at once, and answers with their names and
+// why one of them still runs.
+func (m *run) shutDown(ctx workflow.Context, w migration.Workload) (names []string, err error) {
 	site := m.plan.Site(w.Site)
 	s := work.Survey.At(ctx, site.Name, "list the VMs of "+w.Name)
 	var list vsphere.ListVMsResult
 	if err := workflow.ExecuteActivity(s, work.VSphere.ListVMs, vsphere.ListVMsRequest{Site: site, Selector: w.VMs}).Get(s,
 		&list); err != nil {
-		return err
+		return nil, err
 	}
-	m.Set(ctx, migration.MigrationFinalising, migration.WaitData,
-		fmt.Sprintf("shuts down the %d VMs of %s on premises", len(list.VMs), w.Name))
 	var asked []workflow.Future
 	for _, vm := range list.VMs {
+		names = append(names, vm.Name)
 		c := work.Shutdown.Lasting(guestPatience).At(ctx, site.Name, "shut down "+vm.Name)
 		asked = append(asked, workflow.ExecuteActivity(c, work.VSphere.ShutdownVM,
-			vsphere.ShutdownVMRequest{Site: site, VM: vm, Timeout: migration.Duration(guestPatience)}))
+			vsphere.ShutdownVMRequest{Site: site, VM: vm, Timeout: migration.Duration(guestPatience), Retired: true}))
 	}
-	var first error
 	for _, f := range asked {
-		if err := f.Get(ctx, nil); err != nil && first == nil {
-			first = err
+		if ferr := f.Get(ctx, nil); ferr != nil && err == nil {
+			err = ferr
 		}
 	}
-	return first
+	return names, err
 }

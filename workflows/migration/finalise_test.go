@@ -2,6 +2,7 @@ package migration
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -71,6 +72,15 @@ func (p *premises) CheckFinal(_ context.Context, req postgres.FinaliseRequest) (
 
 func (p *premises) FinalisePostgres(_ context.Context, req postgres.FinaliseRequest) error {
 	p.ask("end " + req.Dataset.Name)
+	return nil
+}
+
+func (p *premises) LoadEnd(_ context.Context, req state.LoadEndRequest) (state.BatchEnd, error) {
+	return state.BatchEnd{Tenants: map[string][]int64{"orders": {17}}, Workloads: []string{"web"}}, nil
+}
+
+func (p *premises) EndWayBack(_ context.Context, req postgres.EndWayBackRequest) error {
+	p.ask(fmt.Sprintf("end the way back of %v in %s", req.Tenants, req.Dataset.Name))
 	return nil
 }
 
@@ -203,5 +213,51 @@ func TestAPausedMigrationIsNotFinalisedAndCanBeAfterItIsResumed(t *testing.T) {
 		},
 	})
 	require.ErrorContains(t, *refused, "is soak and paused")
+	require.Contains(t, p.heard(), "end orders")
+}
+
+// One batch is finalised, which is no end of the plan: databases and routes go on for the others.
+func TestABatchIsFinalisedOnItsOwnAndOnce(t *testing.T) {
+	p := &premises{runs: 1}
+	var unknown, early, said, twice, abort *error
+	ends(t, p, map[time.Duration]func(*testsuite.TestWorkflowEnvironment, migration.MigrationStatus){
+		30 * time.Minute: func(env *testsuite.TestWorkflowEnvironment, _ migration.MigrationStatus) {
+			early = finalise(t, env, migration.Command{RequestID: "early", By: "ann", Batch: "wave"})
+			unknown = finalise(t, env, migration.Command{RequestID: "unknown", By: "ann", Batch: "surf"})
+		},
+		2 * time.Hour: func(env *testsuite.TestWorkflowEnvironment, _ migration.MigrationStatus) {
+			said = finalise(t, env, migration.Command{RequestID: "one", By: "ann", Reason: "CHG-1", Batch: "wave"})
+		},
+		2*time.Hour + 30*time.Second: func(env *testsuite.TestWorkflowEnvironment, s migration.MigrationStatus) {
+			f := s.Batches[0].Finalised
+			require.NotNil(t, f)
+			require.False(t, f.Cut.IsZero())
+			require.True(t, f.Done.IsZero())
+			require.Contains(t, f.Waits, "machines on premises still run")
+			require.NotContains(t, s.MayDo, migration.UpdateFinalise, "the plan waits for the batch")
+		},
+		3 * time.Hour: func(env *testsuite.TestWorkflowEnvironment, s migration.MigrationStatus) {
+			require.Equal(t, migration.MigrationSoak, s.Phase)
+			f := s.Batches[0].Finalised
+			require.False(t, f.Done.IsZero())
+			require.Equal(t, []string{"web-01"}, f.VMs)
+			require.Empty(t, f.Waits)
+			require.NotContains(t, s.MayDo, migration.UpdateAbort)
+			twice = finalise(t, env, migration.Command{RequestID: "two", By: "bob", Batch: "wave"})
+			var refused error
+			abort = &refused
+			env.UpdateWorkflow(migration.UpdateAbort, "", &testsuite.TestUpdateCallback{OnReject: func(err error) { refused = err },
+				OnAccept: func() {}, OnComplete: func(any, error) {}}, migration.Command{RequestID: "a", By: "bob"})
+			require.NotContains(t, p.heard(), "end orders", "the others go on")
+			finalise(t, env, migration.Command{RequestID: "all", By: "ann"})
+		},
+	})
+	require.ErrorContains(t, *early, "batch wave has customers that have not ended their soak on AWS")
+	require.ErrorContains(t, *unknown, "has no batch \"surf\"")
+	require.NoError(t, *said)
+	require.ErrorContains(t, *twice, "batch wave was finalised for ann")
+	require.ErrorContains(t, *abort, "the way back of wave has ended")
+	require.Equal(t, []string{"end the way back of [17] in orders", "shut down web-01", "end the way back of [17] in orders",
+		"shut down web-01"}, p.heard()[:4], "what was done is done again, and changes nothing")
 	require.Contains(t, p.heard(), "end orders")
 }

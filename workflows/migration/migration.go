@@ -58,6 +58,8 @@ type State struct {
 	Started   int                              `json:"started"`          // batches released
 	Final     *final                           `json:"final,omitempty"`
 	Kept      string                           `json:"kept,omitempty"` // why it was not finalised when somebody said so
+	// Ends are the batches whose way back somebody ended, or wants to end.
+	Ends map[string]*migration.Finalised `json:"ends,omitempty"`
 }
 
 // final is the word that nobody goes back any more.
@@ -87,6 +89,7 @@ type run struct {
 	State
 
 	aborted *mail.Wish
+	ending  bool // the way back of a batch is being ended
 }
 
 func newMigration(in Input) *run {
@@ -151,8 +154,26 @@ func (m *run) setup(ctx workflow.Context) error {
 			func(_ workflow.Context, k migration.Command) {
 				m.aborted = &mail.Wish{By: k.By, Reason: k.Reason}
 			}),
-		command(migration.UpdateFinalise, "End the way back for good. Only when every customer has ended its soak on AWS.",
-			func(_ workflow.Context, k migration.Command) { m.Final = &final{By: k.By, SignUps: k.SignUps} }),
+		status.Command{
+			Name:        migration.UpdateFinalise,
+			Description: "End the way back of a batch, or of the whole plan, for good. Only when its customers have ended their soak on AWS.",
+			Allowed: func(k migration.Command) error {
+				if k.Batch != "" {
+					return m.mayEnd(k.Batch)
+				}
+				return m.allowed(migration.UpdateFinalise)
+			},
+			Apply: func(ctx workflow.Context, k migration.Command) {
+				if k.Batch == "" {
+					m.Final = &final{By: k.By, SignUps: k.SignUps}
+					return
+				}
+				if m.Ends == nil {
+					m.Ends = map[string]*migration.Finalised{}
+				}
+				m.Ends[k.Batch] = &migration.Finalised{By: k.By, Reason: k.Reason, Asked: workflow.Now(ctx)}
+			},
+		},
 	)
 }
 
@@ -166,6 +187,7 @@ func (m *run) run(ctx workflow.Context) error {
 	workflow.Go(background, func(ctx workflow.Context) { m.Keep(ctx, m.rollEvery, m.callRoll) })
 	workflow.Go(background, m.rollMovers)
 	workflow.Go(background, m.deliver)
+	workflow.Go(background, m.endBatches)
 	for _, phase := range []struct {
 		name migration.MigrationPhase
 		do   func(workflow.Context) error
@@ -389,7 +411,7 @@ func (m *run) closed(batches []string) bool {
 }
 
 func (m *run) mustRenew(ctx workflow.Context) bool {
-	return m.aborted == nil && mail.Renewable(ctx, signals...)
+	return m.aborted == nil && !m.ending && mail.Renewable(ctx, signals...)
 }
 
 // signals are all that a migration listens to.

@@ -15,7 +15,9 @@ func (m *run) status() migration.MigrationStatus {
 		Paused: m.Paused != nil, MayDo: m.mayDo(), Timeline: m.Timeline,
 	}
 	for _, name := range m.Names {
-		s.Batches = append(s.Batches, m.Batches[name])
+		b := m.Batches[name]
+		b.Finalised = m.Ends[name]
+		s.Batches = append(s.Batches, b)
 	}
 	for _, w := range m.plan.Workloads {
 		s.Workloads = append(s.Workloads, m.piece(w.Name))
@@ -57,10 +59,29 @@ func (m *run) unended() (n int) {
 	return n
 }
 
+// asked are the batches whose way back has ended or is to end.
+func (m *run) asked() (out []string) {
+	for _, name := range m.Names {
+		if m.Ends[name] != nil {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// running says whether the migration takes commands still.
+func (m *run) running() bool {
+	switch m.Phase {
+	case migration.MigrationDone, migration.MigrationFailed, migration.MigrationAborting, migration.MigrationAborted,
+		migration.MigrationFinalising:
+		return false
+	}
+	return m.Final == nil
+}
+
 // allowed refuses a command that would do nothing or mean something else than the operator thinks.
 func (m *run) allowed(name string) error {
-	running := m.Phase != migration.MigrationDone && m.Phase != migration.MigrationFailed && m.Phase != migration.MigrationAborting &&
-		m.Phase != migration.MigrationAborted && m.Phase != migration.MigrationFinalising && m.Final == nil
+	running := m.running()
 	switch name {
 	case migration.UpdatePause:
 		if running && m.Paused == nil {
@@ -75,6 +96,10 @@ func (m *run) allowed(name string) error {
 			return nil
 		}
 	case migration.UpdateAbort:
+		if ended := m.asked(); running && len(ended) > 0 {
+			return fmt.Errorf("the way back of %s has ended, and its customers stay on AWS: finalise the other batches too",
+				strings.Join(ended, ", "))
+		}
 		if running && m.plan.Batches != nil {
 			return nil
 		}
@@ -83,10 +108,18 @@ func (m *run) allowed(name string) error {
 			return fmt.Errorf("%d customers have not ended their soak on AWS: `drover status %s` says whose, and until when", n,
 				m.Spec.Plan)
 		}
+		if name := m.toEnd(); running && name != "" {
+			return fmt.Errorf("batch %s is being finalised: wait until `drover status %s` says that it is", name, m.Spec.Plan)
+		}
 		if running && m.over() && m.Paused == nil {
 			return nil
 		}
 	}
+	return m.notNow(name)
+}
+
+// notNow refuses a command that does not apply where the migration stands.
+func (m *run) notNow(name string) error {
 	paused := ""
 	if m.Paused != nil {
 		paused = " and paused"
