@@ -103,7 +103,9 @@ func TestABatchIsFinalisedBeforeTheOthers(t *testing.T) {
 		{Name: "second", Rollback: "customer", Concurrency: 1, Customers: all[1:], Approvals: 1}}
 	b := newBench(ctx, t, shape)
 	plan := b.lab.Shape.Name
-	by := func(batch string) migration.Command { return migration.Command{By: "lead", Reason: "two quiet weeks", Batch: batch} }
+	by := func(batch string) migration.Command {
+		return migration.Command{By: "lead", Reason: "two quiet weeks", Batch: batch}
+	}
 	finished := func(id string) {
 		t.Helper()
 		require.True(t, eventually(func() bool {
