@@ -159,18 +159,38 @@ func (c *Client) Inventory(ctx context.Context, spec *migration.Spec) (migration
 func (c *Client) Doctor(ctx context.Context, in migration.DoctorInput, queue string) (migration.DoctorReport, error) {
 	var report migration.DoctorReport
 	doing := "examine plan " + in.Spec.Plan
-	copies, err := c.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
-		Query: fmt.Sprintf("%s = '%s' AND ExecutionStatus = 'Running' AND WorkflowType = 'ReplicateVM'", migration.AttrPlan,
-			bare(in.Spec.Plan))})
-	if err != nil {
-		return report, problem(doing, err)
+	var err error
+	if in.Copying, err = c.copying(ctx, doing, in.Spec.Plan); err != nil {
+		return report, err
 	}
-	in.Copying = copies.GetCount() > 0
 	err = c.ask(ctx, question{
 		doing: doing, id: migration.DoctorID(in.Spec.Plan), plan: in.Spec.Plan,
 		summary: "doctor of " + in.Spec.Plan, workflow: migration.WorkflowDoctor, in: in, queue: queue,
 	}, &report)
 	return report, err
+}
+
+// Preview asks what a plan would do, and what stands in its way. It changes nothing, and stores
+// nothing. queue is as for Doctor. It waits as long as ctx allows.
+func (c *Client) Preview(ctx context.Context, spec *migration.Spec, queue string) (migration.PreviewReport, error) {
+	var report migration.PreviewReport
+	doing := "preview plan " + spec.Plan
+	copying, err := c.copying(ctx, doing, spec.Plan)
+	if err != nil {
+		return report, err
+	}
+	err = c.ask(ctx, question{
+		doing: doing, id: migration.PreviewID(spec.Plan), plan: spec.Plan, summary: "preview of " + spec.Plan,
+		workflow: migration.WorkflowPreview, in: migration.PreviewInput{Spec: spec, Copying: copying}, queue: queue,
+	}, &report)
+	return report, err
+}
+
+// copying says whether copies of a plan's disks are under way.
+func (c *Client) copying(ctx context.Context, doing, plan string) (bool, error) {
+	n, err := c.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+		Query: fmt.Sprintf("%s = '%s' AND ExecutionStatus = 'Running' AND WorkflowType = 'ReplicateVM'", migration.AttrPlan, bare(plan))})
+	return n.GetCount() > 0, problem(doing, err)
 }
 
 // Evidence asks a main worker for the signed evidence of a batch: what was kept of it, if it has

@@ -11,6 +11,7 @@ const (
 	WorkflowMigration = "Migration"
 	WorkflowCheck     = "Check"
 	WorkflowDoctor    = "Doctor"
+	WorkflowPreview   = "Preview"
 	WorkflowEvidence  = "Evidence"
 )
 

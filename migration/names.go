@@ -62,6 +62,9 @@ func CheckID(plan, kind string) string { return "check/" + plan + "/" + kind }
 // DoctorID is the id of a Doctor workflow.
 func DoctorID(plan string) string { return "doctor/" + plan }
 
+// PreviewID is the id of a Preview workflow.
+func PreviewID(plan string) string { return "preview/" + plan }
+
 // EvidenceID is the id of an Evidence workflow.
 func EvidenceID(plan, batch string) string { return "evidence/" + plan + "/" + batch }
 
@@ -86,7 +89,7 @@ func OfWorkflow(id string) Of {
 		if len(parts) == 4 {
 			return Of{Plan: parts[1], Customer: parts[2], Token: parts[3]}
 		}
-	case "migration", "batch", "workload", "replication", "disks", "check", "doctor", "outbox":
+	case "migration", "batch", "workload", "replication", "disks", "check", "doctor", "preview", "outbox":
 		return Of{Plan: parts[1]}
 	}
 	return Of{}

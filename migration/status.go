@@ -325,7 +325,7 @@ type BatchStatus struct {
 type Finalised struct {
 	By     string    `json:"by"`
 	Reason string    `json:"reason,omitempty"`
-	Asked  time.Time `json:"asked"`
+	Asked  time.Time `json:"asked,omitzero"`
 	Cut    time.Time `json:"cut,omitzero"`    // nobody of it goes back from here on
 	Done   time.Time `json:"done,omitzero"`   // the machines that only it used are off
 	Waits  string    `json:"waits,omitempty"` // what keeps it from going on

@@ -56,8 +56,8 @@ func (s *Session) MarkRetired(ctx context.Context, vm migration.VM) error {
 	return wrap(err, "tag VM %q as %s", vm.Name, Retired)
 }
 
-// findOrMake finds a thing of the tagging service or makes it. Where somebody else has made it at the same
-// time, the making is refused, and it is found after all.
+// findOrMake finds a thing of the tagging service or makes it. Where somebody else has made it at
+// the same time, the making is refused, and it is found after all.
 func findOrMake(what string, look, create func() (string, error)) (string, error) {
 	if id, err := look(); err == nil {
 		return id, nil

@@ -27,7 +27,8 @@ const (
 )
 
 // lasting are the errors of a check that another attempt would meet again.
-var lasting = []error{engine.ErrNotPrepared, engine.ErrObserving, engine.ErrOtherPlan, engine.ErrOtherServer, engine.ErrDoubtedServer, engine.ErrFinal}
+var lasting = []error{engine.ErrNotPrepared, engine.ErrObserving, engine.ErrOtherPlan, engine.ErrOtherServer, engine.ErrDoubtedServer,
+	engine.ErrFinal}
 
 // check asks everything that can be asked before anything is touched: each database at the site
 // whether the customer can leave its home, and the machines of the destination whether they serve

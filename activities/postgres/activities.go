@@ -41,6 +41,8 @@ type CheckPostgresRequest struct {
 	PostgresRef
 	Tenants []int64         `json:"tenants"`
 	Moves   preflight.Moves `json:"moves"` // of the plan, at a time
+	// Looks leaves out what is tried on a server and rolled back (preflight.Trying).
+	Looks bool `json:"looks,omitempty"`
 }
 
 // CheckPostgresResult is everything found at once.
@@ -62,7 +64,11 @@ func (a *Activities) CheckPostgres(ctx context.Context, req CheckPostgresRequest
 			Remedy: "check address, credentials and network from the site's worker",
 		}}}, nil
 	}
-	found, err := preflight.Check(ctx, p, req.Tenants, req.Moves)
+	check := preflight.Check
+	if req.Looks {
+		check = preflight.Look
+	}
+	found, err := check(ctx, p, req.Tenants, req.Moves)
 	return CheckPostgresResult{Findings: found}, classify(err)
 }
 

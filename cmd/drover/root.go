@@ -81,7 +81,8 @@ Exit codes:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &badInput{err: err, next: "see `" + cmd.CommandPath() + " --help`"}
 	})
-	root.AddCommand(a.planCommand(), a.submitCommand(), a.statusCommand(), a.watchCommand(), a.reportCommand(), a.evidenceCommand(),
+	root.AddCommand(a.planCommand(), a.previewCommand(), a.submitCommand(), a.statusCommand(),
+		a.watchCommand(), a.reportCommand(), a.evidenceCommand(),
 		a.inventoryCommand(),
 		a.approveCommand(), a.pauseCommand(), a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(),
 		a.finaliseCommand(), a.ackCommand(), a.noteCommand(), a.deferCommand(), a.decideCommand(), a.offerCommand(), a.notifyCommand(),

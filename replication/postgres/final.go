@@ -12,9 +12,9 @@ import (
 var ErrNotOnAWS = errors.New("not all of them are at home on AWS and closed on premises")
 
 // EndWayBack ends the way back of tenants that are at home on AWS, for good: no Move leads home any
-// more, and what they write on AWS is not sent there. The guard on premises goes on refusing them. It
-// touches nobody unless all of them are at home on AWS. Run twice, or cut off between the sides, it
-// ends the same: a Move that slips in between finds premises closed for good, and stays.
+// more, and what they write on AWS is not sent there. The guard on premises goes on refusing them.
+// It touches nobody unless all of them are at home on AWS. Run twice, or cut off between the sides,
+// it ends the same: a Move that slips in between finds premises closed for good, and stays.
 func (p *Pair) EndWayBack(ctx context.Context, tenants []int64) error {
 	if len(tenants) == 0 {
 		return nil

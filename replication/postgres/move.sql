@@ -512,8 +512,9 @@ CREATE OR REPLACE FUNCTION drover.unfence(ids int[], p_token bigint, p_owner uui
 $$ SELECT drover.claim(ids, p_token, p_owner, wait_ms) $$;
 
 -- final | not_home. Ends the way back of tenants that are at home on AWS: first on premises, where
--- p_state is 'sealed', then on AWS, where it is 'open'. The guard on premises goes on refusing them,
--- and what they write on AWS is not sent home any more. No token is needed: nothing turns it around.
+-- p_state is 'sealed', then on AWS, where it is 'open'. The guard on premises goes on refusing
+-- them, and what they write on AWS is not sent home any more. No token is needed: nothing turns it
+-- around.
 CREATE OR REPLACE FUNCTION drover.finalise(ids int[], p_state text, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE p text;
 BEGIN

@@ -2,15 +2,24 @@ package after
 
 import (
 	"context"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/middleware"
 	"github.com/stretchr/testify/require"
 
 	computeactivities "github.com/drover-migration/drover/activities/compute"
@@ -22,17 +31,64 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// account is one of the lab's AWS. What it is not asked for it does not have.
+// account is one of the lab's AWS.
 type account struct {
-	compute.Clients
-	cfg aws.Config
+	cfg   aws.Config
+	calls *calls
+}
+
+// calls are those that would change something, by service and name.
+type calls struct {
+	mu   sync.Mutex
+	made []string
+}
+
+// seen are those that were made since it was asked last.
+func (c *calls) seen() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := c.made
+	c.made = nil
+	return out
+}
+
+// record keeps every call whose name does not say that it reads.
+func (c *calls) record(stack *middleware.Stack) error {
+	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("record", func(ctx context.Context, in middleware.InitializeInput,
+		next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+		name := awsmiddleware.GetOperationName(ctx)
+		reads := slices.ContainsFunc([]string{"Describe", "List", "Get", "Head"}, func(p string) bool { return strings.HasPrefix(name, p) })
+		if !reads {
+			c.mu.Lock()
+			c.made = append(c.made, awsmiddleware.GetServiceID(ctx)+" "+name)
+			c.mu.Unlock()
+		}
+		return next.HandleInitialize(ctx, in)
+	}), middleware.After)
 }
 
 func (a account) EC2(context.Context, migration.Target) (compute.EC2, error) {
 	return ec2.NewFromConfig(a.cfg), nil
 }
+
 func (a account) ECS(context.Context, migration.Target) (compute.ECS, error) {
 	return ecs.NewFromConfig(a.cfg), nil
+}
+
+func (a account) IAM(context.Context, migration.Target) (compute.IAM, error) {
+	return iam.NewFromConfig(a.cfg), nil
+}
+
+func (a account) KMS(context.Context, migration.Target) (compute.KMS, error) {
+	return kms.NewFromConfig(a.cfg), nil
+}
+
+func (a account) STS(context.Context, migration.Target) (compute.STS, error) {
+	return sts.NewFromConfig(a.cfg), nil
+}
+
+func (a account) SecretsManager(context.Context, migration.Target) (compute.SecretsManager, error) {
+	return secretsmanager.NewFromConfig(a.cfg), nil
 }
 
 func (a account) s3() *s3.Client {
@@ -48,8 +104,9 @@ func cloud(t *testing.T) account {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = moto.Close() })
 	at := moto.Endpoint()
-	a := account{cfg: aws.Config{Region: "us-east-1", BaseEndpoint: &at,
-		Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")}}
+	a := account{calls: &calls{}}
+	a.cfg = aws.Config{Region: "us-east-1", BaseEndpoint: &at, Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
+		APIOptions: []func(*middleware.Stack) error{a.calls.record}}
 	_, err = a.s3().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("state")})
 	require.NoError(t, err)
 	return a

@@ -48,6 +48,7 @@ type preflight struct {
 	ref   migration.SpecRef
 	plan  state.Plan
 	found []migration.Finding
+	looks bool // nothing may be written, nor tried and rolled back
 }
 
 // machines wants every selected VM to be there, in one workload, and none of them blocked.
@@ -180,7 +181,7 @@ func (p *preflight) databases(ctx workflow.Context) (found []migration.Finding, 
 		var r postgres.CheckPostgresResult
 		s := work.Survey.At(ctx, d.Site(), "check "+d.Name)
 		req := postgres.CheckPostgresRequest{PostgresRef: postgres.PostgresRef{Plan: p.ref.Plan, Dataset: d,
-			Target: p.plan.Target(d.Target())}, Tenants: p.plan.Tenants[d.Name]}
+			Target: p.plan.Target(d.Target())}, Tenants: p.plan.Tenants[d.Name], Looks: p.looks}
 		req.Moves.Going, req.Moves.Back = going, back
 		if err := workflow.ExecuteActivity(s, work.Postgres.CheckPostgres, req).Get(s, &r); err != nil {
 			return nil, err

@@ -59,7 +59,7 @@ type State struct {
 	Final     *final                           `json:"final,omitempty"`
 	Kept      string                           `json:"kept,omitempty"` // why it was not finalised when somebody said so
 	// Ends are the batches whose way back somebody ended, or wants to end.
-	Ends map[string]*migration.Finalised `json:"ends,omitempty"`
+	Ends map[string]*migration.Finalised `json:"ends"`
 }
 
 // final is the word that nobody goes back any more.
@@ -100,7 +100,7 @@ func newMigration(in Input) *run {
 		m.State = State{
 			Resume: migration.MigrationAccepted, Batches: map[string]migration.BatchStatus{}, Incidents: map[string]int{},
 			Pieces: map[string]migration.PieceStatus{}, Closed: map[string]bool{}, Stopped: map[string]bool{},
-			Orders: map[string]mail.Order{},
+			Orders: map[string]mail.Order{}, Ends: map[string]*migration.Finalised{},
 		}
 	}
 	return m
@@ -156,7 +156,7 @@ func (m *run) setup(ctx workflow.Context) error {
 			}),
 		status.Command{
 			Name:        migration.UpdateFinalise,
-			Description: "End the way back of a batch, or of the whole plan, for good. Only when its customers have ended their soak on AWS.",
+			Description: "End the way back of a batch, or of the whole plan, for good. Only when its customers have ended their soak.",
 			Allowed: func(k migration.Command) error {
 				if k.Batch != "" {
 					return m.mayEnd(k.Batch)
@@ -167,9 +167,6 @@ func (m *run) setup(ctx workflow.Context) error {
 				if k.Batch == "" {
 					m.Final = &final{By: k.By, SignUps: k.SignUps}
 					return
-				}
-				if m.Ends == nil {
-					m.Ends = map[string]*migration.Finalised{}
 				}
 				m.Ends[k.Batch] = &migration.Finalised{By: k.By, Reason: k.Reason, Asked: workflow.Now(ctx)}
 			},

@@ -1,0 +1,231 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/drover-migration/drover/activities/postgres"
+	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/work"
+)
+
+// Preview says what a plan would do, in the order in which Migration would do it, with the checks
+// and questions that execution uses. The plan travels with it: nothing is stored, and nothing is
+// changed.
+func Preview(ctx workflow.Context, in migration.PreviewInput) (migration.PreviewReport, error) {
+	if in.Spec == nil {
+		return migration.PreviewReport{}, temporal.NewNonRetryableApplicationError("preview: no plan was given", "BadRequest", nil)
+	}
+	v := &preview{spec: in.Spec, ref: in.Spec.Inline(), vms: map[string][]migration.VM{}, standing: map[string]int{}}
+	if err := v.preflight(ctx); err != nil {
+		return v.report, err
+	}
+	found := look(ctx, v.ref, in.Spec, in.Copying, false)
+	v.report.Things = found.things
+	v.report.Unseen = append(v.report.Unseen, found.unseen...)
+	v.measure(ctx)
+	v.steps()
+	return v.report, nil
+}
+
+type preview struct {
+	spec     *migration.Spec
+	ref      migration.SpecRef
+	vms      map[string][]migration.VM // by workload
+	standing map[string]int            // databases of a dataset in which Drover's schema stands
+	report   migration.PreviewReport
+}
+
+// preflight asks what the migration would ask first. What would write is left out, and named.
+func (v *preview) preflight(ctx workflow.Context) error {
+	var plan state.Plan
+	l := work.Question.In(ctx, "read the plan")
+	if err := workflow.ExecuteActivity(l, work.State.LoadPlan, v.ref).Get(l, &plan); err != nil {
+		return err
+	}
+	p := preflight{ref: v.ref, plan: plan, looks: true}
+	for _, check := range []func(workflow.Context) ([]migration.Finding, error){p.machines, p.targets, p.databases, p.files, p.routes,
+		p.evidence} {
+		found, err := check(ctx)
+		if err != nil {
+			return err
+		}
+		v.report.Findings = append(v.report.Findings, found...)
+	}
+	for _, d := range v.spec.Datasets {
+		if d.Postgres != nil {
+			v.report.LeftOut = append(v.report.LeftOut, "postgres-connectivity of "+d.Name+": whether each server reaches the other is "+
+				"tried by a subscription that is rolled back; preflight does it when the plan is submitted")
+		}
+	}
+	return nil
+}
+
+// measure reads what would be copied, and how long each customer would be closed.
+func (v *preview) measure(ctx workflow.Context) {
+	for _, w := range v.spec.Workloads {
+		site, _ := v.spec.Site(w.Site)
+		if site.VSphere == nil || w.EC2 == nil {
+			continue
+		}
+		vms, err := listVMs(ctx, site, w.VMs)
+		if err != nil {
+			v.report.Unseen = append(v.report.Unseen, "site "+site.Name+": "+work.Reason(err))
+			continue
+		}
+		v.vms[w.Name] = vms
+		for _, vm := range vms {
+			for _, d := range vm.Disks {
+				v.report.Sizes = append(v.report.Sizes, migration.PreviewSize{What: fmt.Sprintf("disk %s of VM %s", d.Label, vm.Name),
+					Bytes: d.Bytes})
+			}
+		}
+	}
+	freezes := map[string]*migration.PreviewCustomer{}
+	for _, b := range v.spec.Batches {
+		for _, id := range b.Customers {
+			freezes[id] = &migration.PreviewCustomer{ID: id, Batch: b.Name}
+		}
+	}
+	for _, d := range v.spec.Datasets {
+		if d.Postgres != nil {
+			v.measureRows(ctx, d, freezes)
+		}
+	}
+	for _, b := range v.spec.Batches {
+		for _, id := range b.Customers {
+			c := freezes[id]
+			c.Over = c.Freeze > v.spec.Policy.FreezeBudget
+			if c.Refused = c.Freeze > v.spec.Policy.Patience; !c.Refused {
+				c.Stall = c.Freeze
+			}
+			v.report.Customers = append(v.report.Customers, *c)
+		}
+	}
+}
+
+// measureRows adds what a database has to the freezes of its customers: a freeze takes as long as
+// the longest of its databases.
+func (v *preview) measureRows(ctx workflow.Context, d migration.Dataset, freezes map[string]*migration.PreviewCustomer) {
+	tenants, ids := tenantsOf(v.spec, d)
+	c := work.Examination.At(ctx, d.Site(), "measure the rows of "+d.Name)
+	var r postgres.MeasureResult
+	if err := workflow.ExecuteActivity(c, work.Postgres.MeasurePostgres,
+		postgres.MeasureRequest{PostgresRef: database(v.spec, d), Tenants: tenants}).Get(c, &r); err != nil {
+		v.report.Unseen = append(v.report.Unseen, "dataset "+d.Name+": "+work.Reason(err))
+	}
+	v.standing[d.Name] = r.Standing
+	v.report.Sizes = append(v.report.Sizes, migration.PreviewSize{What: "database " + d.Name, Bytes: r.Bytes})
+	for _, t := range tenants {
+		to := freezes[ids[t]]
+		if to == nil {
+			continue
+		}
+		m, ok := r.Tenants[t]
+		if !ok {
+			to.Why = "the rows of " + d.Name + " were not read in time"
+			continue
+		}
+		to.Rows += m.Rows
+		to.Freeze = max(to.Freeze, m.Freeze)
+	}
+}
+
+// steps are what Migration does, in its order.
+func (v *preview) steps() {
+	s := v.spec
+	v.done("store the compiled plan", "s3://"+s.State.Bucket)
+	for _, r := range s.Routes {
+		v.done("record the rules as they stand", "route "+r.Name)
+	}
+	for _, w := range s.Workloads {
+		if w.Ingress != nil {
+			v.made("target group", "target group", "workload "+w.Name)
+		}
+	}
+	for _, w := range s.Workloads {
+		v.workload(w)
+	}
+	for _, d := range s.Datasets {
+		switch {
+		case d.Postgres != nil && v.standing[d.Name] == 2:
+			v.report.Steps = append(v.report.Steps, migration.PreviewStep{Do: "functions, guards, publications and subscriptions",
+				To: "both databases of " + d.Name, State: migration.Exists})
+		case d.Postgres != nil:
+			v.report.Steps = append(v.report.Steps, migration.PreviewStep{Do: "functions, guards, publications and subscriptions",
+				To: "both databases of " + d.Name, State: migration.WillBeMade})
+			v.done("copy the tables", "database "+d.Name+" to AWS")
+		case d.Files != nil:
+			v.done("copy the files of every customer", "dataset "+d.Name+" to s3://"+d.Files.Bucket)
+		}
+	}
+	for _, b := range s.Batches {
+		if b.Approvals > 0 {
+			v.done(fmt.Sprintf("wait for %d approvals", b.Approvals), "batch "+b.Name)
+		}
+		if b.Window != nil {
+			v.done("wait for the window that opens "+b.Window.Opens.UTC().Format(time.RFC3339), "batch "+b.Name)
+		}
+		v.done(fmt.Sprintf("move %d customers, %d at a time: %s", len(b.Customers), max(b.Concurrency, 1), firstOf(b.Customers)),
+			"batch "+b.Name)
+		v.done("bake "+b.Bake.Brief()+", then soak "+s.Policy.Soak.Brief(), "batch "+b.Name)
+	}
+	v.done("end the way back, when a lead says so", "plan "+s.Plan)
+}
+
+// workload are the steps of one workload: a service, or each VM with its copy.
+func (v *preview) workload(w migration.Workload) {
+	if w.Fargate != nil {
+		v.made("service", "service", "workload "+w.Name)
+		return
+	}
+	for _, vm := range v.vms[w.Name] {
+		if v.exists("instance", "VM "+vm.Name) != "" {
+			v.made("instance", "instance", "VM "+vm.Name)
+			continue
+		}
+		v.done("take a snapshot in vCenter, and remove it after the copy", "VM "+vm.Name)
+		v.done(fmt.Sprintf("copy %d disks to EBS snapshots", len(vm.Disks)), "VM "+vm.Name)
+		v.made("image", "image", "VM "+vm.Name)
+		v.made("instance", "instance", "VM "+vm.Name)
+	}
+	if w.Ingress != nil {
+		v.done("register the machines, and wait until they are healthy", "target group of workload "+w.Name)
+	}
+}
+
+func (v *preview) done(what, to string) {
+	v.report.Steps = append(v.report.Steps, migration.PreviewStep{Do: what, To: to, State: migration.WillBeDone})
+}
+
+func (v *preview) made(what, kind, of string) {
+	step := migration.PreviewStep{Do: what, To: of, State: migration.WillBeMade}
+	if id := v.exists(kind, of); id != "" {
+		step.State, step.Found = migration.Exists, id
+	}
+	v.report.Steps = append(v.report.Steps, step)
+}
+
+// exists is the id of the thing of a kind that Drover has made for something; "": there is none.
+func (v *preview) exists(kind, of string) string {
+	for _, t := range v.report.Things {
+		if t.Kind == kind && t.Left == "" && (t.Of == of || strings.HasSuffix(t.Of, ", "+of)) {
+			return t.ID
+		}
+	}
+	return ""
+}
+
+// firstOf names some customers.
+func firstOf(ids []string) string {
+	const most = 5
+	if len(ids) > most {
+		return strings.Join(ids[:most], ", ") + ", ..."
+	}
+	return strings.Join(ids, ", ")
+}
