@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,38 +139,57 @@ func together(a, b migration.Progress) migration.Progress {
 	return out
 }
 
-// witness adds to a migration what Temporal says of its own workflow, and of those of its workloads
-// and datasets.
-func (c *Client) witness(ctx context.Context, s *migration.MigrationStatus) error {
+// Work is what Temporal says of the workflows of a migration, of its workloads and of its datasets:
+// how far copies are, what is tried in vain, and what was ended. The workflows themselves do not
+// know it. It is by their ids.
+type Work map[string]pending
+
+// Work asks for it, without asking a worker. The status says whose.
+func (c *Client) Work(ctx context.Context, s migration.MigrationStatus) (Work, error) {
+	ids := []string{migration.MigrationID(s.Plan)}
+	for _, w := range s.Workloads {
+		ids = append(ids, migration.WorkloadID(s.Plan, w.Name))
+	}
+	for _, d := range s.Datasets {
+		ids = append(ids, migration.ReplicationID(s.Plan, d.Name))
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(askedAtOnce)
-	ask := func(id string, take func(pending)) {
-		g.Go(func() error {
-			p, err := c.pendingOf(ctx, id)
-			if err == nil {
-				take(p)
-			}
+	each := make([]pending, len(ids))
+	for i, id := range ids {
+		g.Go(func() (err error) {
+			each[i], err = c.pendingOf(ctx, id)
 			return err
 		})
 	}
-	ask(migration.MigrationID(s.Plan), func(p pending) { s.Trying = p.trying })
-	g.Go(func() error {
-		s.Messages = c.messagesOf(ctx, s.Plan, "")
-		return nil
-	})
-	for i := range s.Workloads {
-		w := &s.Workloads[i]
-		ask(migration.WorkloadID(s.Plan, w.Name), func(p pending) { p.tell(w) })
+	err := g.Wait()
+	out := Work{}
+	for i, id := range ids {
+		out[id] = each[i]
 	}
-	for i := range s.Datasets {
-		d := &s.Datasets[i]
-		ask(migration.ReplicationID(s.Plan, d.Name), func(p pending) { p.tell(d) })
-	}
-	return g.Wait()
+	return out, err
 }
 
-// tell adds what Temporal says to what a workload or a dataset reported last.
+// Tell adds it to a status. The status' own workloads and datasets are replaced, and not changed.
+func (w Work) Tell(s *migration.MigrationStatus) {
+	if p, known := w[migration.MigrationID(s.Plan)]; known {
+		s.Trying = p.trying
+	}
+	s.Workloads, s.Datasets = slices.Clone(s.Workloads), slices.Clone(s.Datasets)
+	for i := range s.Workloads {
+		w[migration.WorkloadID(s.Plan, s.Workloads[i].Name)].tell(&s.Workloads[i])
+	}
+	for i := range s.Datasets {
+		w[migration.ReplicationID(s.Plan, s.Datasets[i].Name)].tell(&s.Datasets[i])
+	}
+}
+
+// tell adds what Temporal says to what a workload or a dataset reported last. Of one that was not
+// asked about, or is not there, it says nothing.
 func (p pending) tell(s *migration.PieceStatus) {
+	if p.execution == "" {
+		return
+	}
 	s.Trying, s.Workflow = p.trying, p.execution
 	if p.progress != (migration.Progress{}) {
 		s.Progress = p.progress

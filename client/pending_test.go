@@ -14,6 +14,7 @@ import (
 
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/web/board"
 )
 
 // standInWorkload waits for a copy that fails again and again.
@@ -74,4 +75,16 @@ func TestAStatusSaysWhatIsTriedInVainHowOftenAndSinceWhen(t *testing.T) {
 	require.Zero(t, api.Times)
 	require.Equal(t, "no worker takes it", api.Last)
 	require.Equal(t, "Terminated", s.Datasets[0].Workflow)
+
+	// Whoever looks at the board or at drover watch sees the same.
+	ctx, stop := context.WithCancel(t.Context())
+	hub := board.NewHub(ctx, c, 0)
+	defer hub.Wait()
+	defer stop()
+	f, err := hub.Follow(ctx, plan)
+	require.NoError(t, err)
+	seen := f.Snapshot(ctx).Status
+	require.Equal(t, s.Workloads[0].Progress, seen.Workloads[0].Progress)
+	require.Equal(t, web.Last, seen.Workloads[0].Trying[0].Last)
+	require.Equal(t, "Terminated", seen.Datasets[0].Workflow)
 }

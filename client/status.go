@@ -32,7 +32,10 @@ func (c *Client) Status(ctx context.Context, plan string) (migration.MigrationSt
 		full.Finalised = b.Finalised // the migration's to say
 		s.Batches[i] = full
 	}
-	return s, c.witness(ctx, &s)
+	work, err := c.Work(ctx, s)
+	work.Tell(&s)
+	s.Messages = c.messagesOf(ctx, s.Plan, "")
+	return s, err
 }
 
 // Migration is where a plan stands, its batches without customers.

@@ -45,6 +45,7 @@ type headView struct {
 	Story    string
 	Turn     string
 	Reason   string
+	Trying   []string
 	Since    momentView
 	Read     momentView
 	Trouble  *troubleView
@@ -103,6 +104,7 @@ type batchView struct {
 	Bar      []segment
 	Progress string
 	Score    string
+	Tries    []string // what fails and is tried again
 	Link     string
 	On       bool
 	Do       []actionView
@@ -188,7 +190,8 @@ func customerPath(plan, id string) string { return planPath(plan) + "/c/" + url.
 func viewHead(snap *board.Snapshot, k board.Clock, rank access.Role) headView {
 	m := snap.Status
 	story, turn := snap.Story()
-	h := headView{Plan: m.Plan, Path: planPath(m.Plan), Revision: m.Revision, Digest: fmt.Sprintf("%.12s", m.Digest),
+	h := headView{Trying: board.Trying(m.Trying, k),
+		Plan: m.Plan, Path: planPath(m.Plan), Revision: m.Revision, Digest: fmt.Sprintf("%.12s", m.Digest),
 		Phase: string(m.Phase),
 		Story: story, Turn: string(turn), Reason: m.Reason, Since: moment(k, m.Since), Read: moment(k, snap.At), Version: snap.Version,
 		Unknown: snap.Spec == nil}
@@ -259,6 +262,7 @@ func viewBatch(snap *board.Snapshot, b board.Batch, f board.Filter, k board.Cloc
 		v.Progress += "; " + end.Words(k)
 	}
 	v.Score = scoreWords(b.Score)
+	v.Tries = board.Trying(b.Trying, k)
 	if snap.GoesOn() {
 		v.Do = actions(snap.Status.Plan, url.Values{"batch": {b.Name}}, b.MayDo, rank)
 	}

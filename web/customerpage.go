@@ -29,6 +29,7 @@ type customerView struct {
 	Now, Next string
 	Turn      string
 	Since     momentView
+	Trying    []string
 	Blocker   string // why it is where it is, in Drover's words
 	BlockedBy string // who asked for it
 	Questions []questionView
@@ -151,12 +152,13 @@ func viewCustomer(snap *board.Snapshot, c board.Customer, k board.Clock, guest b
 	if state == board.Held || state == board.WentBack || st.Reason != "" {
 		v.Blocker = st.Reason
 	}
+	v.Trying = board.Trying(st.Trying, k)
 	v.Contact, v.Hosts = c.Spec.Contact, c.Spec.Hosts
 	v.Labels = viewLabels(c)
 	if st.Verdict != nil {
 		v.Verdict = viewVerdict(*st.Verdict, k)
 	}
-	v.Data = usedBy(snap, c)
+	v.Data = usedBy(snap, c, k)
 	v.Timeline = events(st.Timeline, k, len(st.Timeline))
 	v.Messages, v.Sends = messagesOf(snap, c, k), snap.Spec != nil && snap.Spec.Notify != nil
 	v.Asked, _ = askedOf(c, k)
@@ -322,10 +324,10 @@ func canItGoBack(snap *board.Snapshot, c board.Customer, k board.Clock, guest bo
 		if guest {
 			break
 		}
-		q.More = "Writes at risk are not known one by one."
-		for _, d := range usedBy(snap, c) {
+		q.More = "Going back waits until every write has arrived."
+		for _, d := range usedBy(snap, c, k) {
 			if d.Kind == "dataset" && d.Detail != "" {
-				q.More = "The way back, " + d.Name + ": " + d.Detail + "."
+				q.More += " Database " + d.Name + ": " + d.Detail + "."
 				break
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/web/access"
@@ -30,6 +31,8 @@ type pieceView struct {
 	Rate       string
 	Left       string
 	Percent    int // of Total; -1: not known
+	Trying     []string
+	Ended      string // what somebody did to its workflow; empty: it goes on
 }
 
 func (s *Server) dataPage(w http.ResponseWriter, r *http.Request, who access.Identity) {
@@ -42,7 +45,7 @@ func (s *Server) dataPage(w http.ResponseWriter, r *http.Request, who access.Ide
 	plan := snap.Status.Plan
 	key := fmt.Sprintf("data|%s|%s", who.Role, k.Zone)
 	plain, zip, err := s.cache.get(plan, snap.Version, key, func(b *bytes.Buffer) error {
-		return pages.ExecuteTemplate(b, "data", dataView{Head: viewHead(snap, k, who.Role), Pieces: piecesOf(snap),
+		return pages.ExecuteTemplate(b, "data", dataView{Head: viewHead(snap, k, who.Role), Pieces: piecesOf(snap, k),
 			Path: planPath(plan)})
 	})
 	if err != nil {
@@ -54,19 +57,19 @@ func (s *Server) dataPage(w http.ResponseWriter, r *http.Request, who access.Ide
 	s.showMade(w, r, http.StatusOK, l, plain, zip)
 }
 
-func piecesOf(snap *board.Snapshot) (out []pieceView) {
+func piecesOf(snap *board.Snapshot, k board.Clock) (out []pieceView) {
 	for _, p := range snap.Status.Datasets {
-		out = append(out, viewPiece("dataset", p))
+		out = append(out, viewPiece("dataset", p, k))
 	}
 	for _, p := range snap.Status.Workloads {
-		out = append(out, viewPiece("workload", p))
+		out = append(out, viewPiece("workload", p, k))
 	}
 	return out
 }
 
 // usedBy are the workloads and datasets of one customer; none where the plan is not known.
-func usedBy(snap *board.Snapshot, c board.Customer) []pieceView {
-	return slices.DeleteFunc(piecesOf(snap), func(p pieceView) bool {
+func usedBy(snap *board.Snapshot, c board.Customer, k board.Clock) []pieceView {
+	return slices.DeleteFunc(piecesOf(snap, k), func(p pieceView) bool {
 		if p.Kind == "dataset" {
 			return !slices.Contains(c.Spec.Datasets, p.Name)
 		}
@@ -74,11 +77,15 @@ func usedBy(snap *board.Snapshot, c board.Customer) []pieceView {
 	})
 }
 
-func viewPiece(kind string, p migration.PieceStatus) pieceView {
+func viewPiece(kind string, p migration.PieceStatus, k board.Clock) pieceView {
 	g := p.Progress
 	v := pieceView{Kind: kind, Name: p.Name, Phase: string(p.Phase), Detail: p.Detail, Failed: p.Phase == migration.PieceFailed,
 		Percent: -1,
 		Done:    "not known", Total: "not known", Rate: "not known", Left: "not known"}
+	v.Trying = board.Trying(p.Trying, k)
+	if p.Workflow != "" && p.Workflow != client.Running && p.Workflow != client.Completed {
+		v.Failed, v.Ended = true, "Its workflow was ended in Temporal ("+p.Workflow+"), and is started again within a minute."
+	}
 	if g == (migration.Progress{}) {
 		return v
 	}

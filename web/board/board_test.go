@@ -49,7 +49,7 @@ func TestManyWhoLookCauseOneReading(t *testing.T) {
 		})
 	}
 	all.Wait()
-	require.Equal(t, int64(1+1+1+4), w.Asked.Load(), "the execution, the status, the plan and four batches")
+	require.Equal(t, int64(1+1+1+1+4), w.Asked.Load(), "the execution, the status, its copies, the plan and four batches")
 }
 
 func TestEveryCustomerIsThereBeforeItsBatchBegins(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 const (
 	asleepAfter = time.Minute      // without anybody who looks
 	messagesAge = 5 * time.Second  // between two readings of a plan's messages
+	workAge     = 5 * time.Second  // between two questions how far copies are, and what fails
 	quietBatch  = 30 * time.Second // between two readings of a batch in which nothing seems to happen
 	roundLimit  = 20 * time.Second // for one reading of a whole migration
 	atOnce      = 4                // queries of one reading
@@ -38,6 +39,8 @@ type Follower struct {
 	before reading
 	asked  map[string]time.Time // when each batch was asked for its customers last
 	posted time.Time            // when the messages were read last
+	work   client.Work          // what Temporal said last of copies, and of what is tried in vain
+	worked time.Time            // when it was asked
 
 	customers details
 }
@@ -189,6 +192,14 @@ func (f *Follower) read(ctx context.Context) (r reading, server bool, err error)
 		return r, true, err
 	}
 	r.at = time.Now()
+	if r.at.Sub(f.worked) >= workAge {
+		// Without it the page shows what was known last; it is no reason to show nothing.
+		if work, err := source.Work(ctx, r.status); err == nil {
+			f.work = work
+		}
+		f.worked = r.at
+	}
+	f.work.Tell(&r.status)
 	r.spec = f.before.spec
 	if r.spec == nil || f.before.status.Digest != r.status.Digest {
 		// Without the plan the page shows less; it is no reason to show nothing.

@@ -156,6 +156,22 @@ func (s *Snapshot) whenItMoves(c Customer, k Clock) (string, Turn) {
 	return strings.Join(words, " "), turn
 }
 
+// Trying says what work fails and is tried again, or waits for a worker, a sentence each.
+func Trying(works []migration.Trying, k Clock) (out []string) {
+	for _, t := range works {
+		text := fmt.Sprintf("%s: %s, since %s.", t.What, t.Last, k.Second(t.Since))
+		if t.Times > 0 {
+			text = fmt.Sprintf("%s failed %s since %s, last at %s: %s.", t.What, plural(t.Times, "time", "times"), k.Second(t.Since),
+				k.Second(t.At), strings.TrimRight(t.Last, ". "))
+			if !t.Next.IsZero() {
+				text += " It is tried again at " + k.Second(t.Next) + "."
+			}
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
 func plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one

@@ -224,6 +224,16 @@ func (m *World) Migration(_ context.Context, plan string) (migration.MigrationSt
 	return m.status, m.ask(plan)
 }
 
+// Work implements board.Source. Temporal has nothing to add to what a test says.
+func (m *World) Work(_ context.Context, s migration.MigrationStatus) (client.Work, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.ask(s.Plan); err != nil && !errors.Is(err, noWorker) {
+		return nil, err
+	}
+	return nil, nil
+}
+
 // Batch implements board.Source.
 func (m *World) Batch(_ context.Context, plan, name string) (migration.BatchStatus, error) {
 	m.mu.Lock()
