@@ -1,0 +1,68 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/drover-migration/drover/internal/prices"
+	"github.com/drover-migration/drover/internal/printer"
+	"github.com/drover-migration/drover/migration"
+)
+
+func TestAPreviewReadsInTheOrderOfTheMigrationAndSaysWhatItDoesNotKnow(t *testing.T) {
+	report := migration.PreviewReport{
+		Steps: []migration.PreviewStep{{Do: "store the compiled plan", To: "s3://state", State: migration.WillBeDone},
+			{Do: "instance", To: "VM web-01", State: migration.Exists, Found: "i-1"}},
+		Sizes: []migration.PreviewSize{{What: "database orders", Bytes: 80 << 20}},
+		Customers: []migration.PreviewCustomer{
+			{ID: "acme", Batch: "canary", Rows: 12, Freeze: migration.Duration(40 * time.Millisecond),
+				Stall: migration.Duration(40 * time.Millisecond)},
+			{ID: "birch", Batch: "canary", Rows: 9e6, Freeze: migration.Duration(7 * time.Second), Refused: true, Over: true},
+			{ID: "cedar", Batch: "canary", Why: "the rows of orders were not read in time"},
+		},
+		LeftOut: []string{"postgres-connectivity of orders: it tries something"},
+	}
+	var out bytes.Buffer
+	a := &app{out: &out}
+	require.NoError(t, a.printPreview(printer.AsTable, report, 40))
+	for _, want := range []string{"exists", "i-1", "80.0 MiB", "2s", "waits up to 40ms", "7s, over its budget", "is refused meanwhile",
+		"the rows of orders were not read in", "left out", "0 blockers, 0 warnings; nothing was changed"} {
+		require.Contains(t, out.String(), want)
+	}
+	out.Reset()
+	report.Findings = []migration.Finding{{Severity: migration.Blocker, Check: "no-subnet", Subject: "target prod", Reason: "there is none",
+		Remedy: "name one"}}
+	require.ErrorIs(t, a.printPreview(printer.AsTable, report, 0), ended{exitBlocked})
+	require.Contains(t, out.String(), "unknown", "no rate is made up")
+	require.Contains(t, out.String(), "blocker no-subnet: target prod")
+}
+
+func TestDoctorSaysWhatIsLeftOverAndWhatThingsCost(t *testing.T) {
+	costs, err := prices.Read("")
+	require.NoError(t, err)
+	spec := &migration.Spec{Targets: []migration.Target{{Name: "prod", Region: "us-east-1"}, {Name: "far", Region: "mars-1"}}}
+	report := migration.DoctorReport{
+		Datasets: []migration.DatasetHealth{{Dataset: "orders", Whole: 3}},
+		Things: []migration.Thing{
+			{Kind: "instance", ID: "i-1", Where: "target prod", Type: "m7i.large", State: "running"},
+			{Kind: "instance", ID: "i-2", Where: "target far", Type: "m7i.large", State: "running"},
+			{Kind: "snapshot", ID: "snap-1", Where: "target prod", Bytes: 100 << 30, Left: "its VM has an instance of another copy"},
+			{Kind: "rule", ID: "arn:rule", Where: "route public"},
+		},
+	}
+	price(costs, spec, report.Things)
+	var out bytes.Buffer
+	a := &app{out: &out}
+	require.NoError(t, a.printDoctor(printer.AsTable, "plan.yaml", report, costs), "what is left over breaks nothing")
+	for _, want := range []string{"left over: snapshot snap-1 target prod", "its VM has an instance of another copy",
+		"costs 5.00 USD in 30 days",
+		"2 instances: 72.58 USD in 30 days; what 1 of them cost is unknown", "1 rule\n", "prices of " + costs.Date,
+		"drover doctor plan.yaml --repair"} {
+		require.Contains(t, out.String(), want)
+	}
+	report.Routes = map[string]string{"acme": "rule x sends it to premises"}
+	require.ErrorIs(t, a.printDoctor(printer.AsTable, "plan.yaml", report, costs), ended{exitBlocked})
+}
