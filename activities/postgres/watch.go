@@ -115,6 +115,9 @@ func (a *Activities) ExamineServers(ctx context.Context, req ExamineRequest) (Ex
 	}
 	c, err := p.Examine(ctx, req.Dataset.Postgres.WALBudgetBytes)
 	out.Broken = c.Broken
+	if err != nil { // which servers stand there is worth more than nothing
+		out.Broken = append(out.Broken, "not everything could be read: "+err.Error())
+	}
 	for t, h := range homes {
 		if c.Standing == 2 && h.Undecided() == "" { // elsewhere nothing says where anybody is homed
 			out.Routed[t] = h.Homed()
@@ -124,7 +127,7 @@ func (a *Activities) ExamineServers(ctx context.Context, req ExamineRequest) (Ex
 		out.Made = append(out.Made, migration.Thing{Kind: m.Kind, ID: m.Name, Of: "dataset " + req.Dataset.Name, Where: m.On.Where(),
 			Bytes: m.Bytes, Left: m.Left})
 	}
-	return out, classify(err)
+	return out, nil
 }
 
 // MendResult says what was put right.
