@@ -16,9 +16,6 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// memoDigest is where a Migration's memo keeps the digest of its spec: it is read without a worker.
-const memoDigest = "digest"
-
 // SubmitOptions say who submits.
 type SubmitOptions struct {
 	By string
@@ -27,7 +24,7 @@ type SubmitOptions struct {
 // Submitted answers a submit.
 type Submitted struct {
 	Plan     string `json:"plan"`
-	Revision int    `json:"revision"`
+	Revision int    `json:"revision,omitempty"` // 0: it is numbered when a worker accepts it
 	Digest   string `json:"digest"`
 	Workflow string `json:"workflow"`
 	Run      string `json:"run"`
@@ -45,22 +42,23 @@ func (c *Client) Submit(ctx context.Context, spec *migration.Spec, opts SubmitOp
 	}
 	ctx, cancel := within(ctx, DefaultTimeout)
 	defer cancel()
-	if err := c.othersRun(ctx, doing, spec.Plan, digest); err != nil {
+	others, err := c.othersRun(ctx, doing, spec.Plan, digest)
+	if err != nil {
 		return Submitted{}, err
 	}
-	out := Submitted{Plan: spec.Plan, Revision: spec.Revision, Digest: digest, Workflow: migration.MigrationID(spec.Plan)}
+	out := Submitted{Plan: spec.Plan, Digest: digest, Workflow: migration.MigrationID(spec.Plan)}
 	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:                                       out.Workflow,
 		TaskQueue:                                migration.QueueMain,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		Memo:                                     map[string]any{memoDigest: digest},
+		Memo:                                     map[string]any{migration.MemoDigest: digest, migration.MemoRevision: 0},
 		TypedSearchAttributes: temporal.NewSearchAttributes(attrPlan.ValueSet(spec.Plan),
 			attrPhase.ValueSet(string(migration.MigrationAccepted))),
 		StaticSummary: fmt.Sprintf("%s: %d customers in %d batches", spec.Plan, len(spec.Customers),
 			len(spec.Batches)),
-	}, migration.WorkflowMigration, migration.MigrationInput{Spec: spec, By: opts.By})
+	}, migration.WorkflowMigration, migration.MigrationInput{Spec: spec, By: opts.By, Continues: others})
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
 	case err == nil:
@@ -73,68 +71,82 @@ func (c *Client) Submit(ctx context.Context, spec *migration.Spec, opts SubmitOp
 	}
 }
 
-// othersRun refuses a plan whose earlier content still has customers, batches or copies at work,
-// after its migration has ended otherwise than done or aborted: they would go on by what they were
+// othersRun says whether customers, batches or copies of a plan are still at work after its
+// migration has ended, and refuses another content than theirs: they would go on by what they were
 // told.
-func (c *Client) othersRun(ctx context.Context, doing, plan, digest string) error {
-	last, info, err := c.submitted(ctx, doing, migration.MigrationID(plan))
+func (c *Client) othersRun(ctx context.Context, doing, plan, digest string) (bool, error) {
+	last, err := c.submitted(ctx, doing, migration.MigrationID(plan))
 	// a running one is asked by starting it
-	if err != nil || last == "" || last == digest || info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		return err
+	if err != nil || last.Digest == "" || last.run.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		return false, err
 	}
 	query := fmt.Sprintf("%s = '%s' AND ExecutionStatus = 'Running' AND WorkflowType IN ('Batch', 'Customer', 'Workload', 'Replication')",
 		migration.AttrPlan, plan)
 	n, err := c.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Query: query})
 	if err != nil {
-		return problem(doing, err)
+		return false, problem(doing, err)
 	}
-	if n.GetCount() == 0 {
-		return nil
+	if n.GetCount() == 0 || last.Digest == digest {
+		return n.GetCount() > 0, nil
 	}
-	return &Problem{
+	return true, &Problem{
 		Kind: ErrAlreadyRunning, Doing: doing,
-		Why: fmt.Sprintf("%d workflows of this plan still work by the content submitted before (digest %.12s, this file's is %.12s)",
-			n.GetCount(), last, digest),
-		Next: fmt.Sprintf("if its migration has just ended, try again in a moment; else submit the former content again and end it with "+
-			"`drover abort %s`", plan),
+		Why: fmt.Sprintf("%d workflows of this plan still work by %s, and this file's digest is %.12s", n.GetCount(), last, digest),
+		Next: fmt.Sprintf("if its migration has just ended, try again in a moment; else submit the content of that revision again, and "+
+			"change it with `drover amend`, or end it with `drover abort %s`", plan),
 	}
 }
 
-// submitted is the digest of the newest content submitted under a migration's id, and its run;
-// empty if there is none.
-func (c *Client) submitted(ctx context.Context, doing, id string) (digest string, run *workflowpb.WorkflowExecutionInfo, err error) {
+// submission is the newest revision under a migration's id, and its newest run.
+type submission struct {
+	migration.Revision // without a digest: there is none
+	run                *workflowpb.WorkflowExecutionInfo
+}
+
+func (s submission) String() string {
+	if s.Revision.Revision == 0 {
+		return fmt.Sprintf("the content submitted before (digest %.12s)", s.Digest)
+	}
+	return fmt.Sprintf("revision %d (digest %.12s)", s.Revision.Revision, s.Digest)
+}
+
+// submitted reads what a migration's memo says.
+func (c *Client) submitted(ctx context.Context, doing, id string) (s submission, err error) {
 	d, err := c.temporal.DescribeWorkflowExecution(ctx, id, "")
 	var none *serviceerror.NotFound
 	if errors.As(err, &none) {
-		return "", nil, nil
+		return s, nil
 	}
 	if err != nil {
-		return "", nil, problem(doing, err)
+		return s, problem(doing, err)
 	}
-	run = d.GetWorkflowExecutionInfo()
-	if p := run.GetMemo().GetFields()[memoDigest]; p != nil {
-		if err := c.payloads.FromPayload(p, &digest); err != nil {
-			return "", nil, &Problem{Doing: doing, Why: "read the digest of the plan submitted before: " + err.Error(), Err: err}
+	s.run = d.GetWorkflowExecutionInfo()
+	memo := s.run.GetMemo().GetFields()
+	for key, into := range map[string]any{migration.MemoDigest: &s.Digest, migration.MemoRevision: &s.Revision.Revision} {
+		if p := memo[key]; p != nil {
+			if err := c.payloads.FromPayload(p, into); err != nil {
+				return s, &Problem{Doing: doing, Why: "read the " + key + " of the plan submitted before: " + err.Error(), Err: err}
+			}
 		}
 	}
-	return digest, run, nil
+	return s, nil
 }
 
 // alreadyRunning tells a repeated submit from a different plan of the same name.
 func (c *Client) alreadyRunning(ctx context.Context, doing string, out Submitted) (Submitted, error) {
-	running, run, err := c.submitted(ctx, doing, out.Workflow)
+	running, err := c.submitted(ctx, doing, out.Workflow)
 	if err != nil {
 		return Submitted{}, err
 	}
-	if running == out.Digest {
-		out.Already, out.Run = true, run.GetExecution().GetRunId()
+	if running.Digest == out.Digest {
+		out.Already, out.Run, out.Revision = true, running.run.GetExecution().GetRunId(), running.Revision.Revision
 		return out, nil
 	}
 	return Submitted{}, &Problem{
 		Kind: ErrAlreadyRunning, Doing: doing,
-		Why: fmt.Sprintf("a plan of this name is running with other content (digest %.12s, this file's is %.12s)", running, out.Digest),
-		Next: fmt.Sprintf("look at it with `drover status %s`; wait until it ends or end it with `drover abort %s`; another name only "+
-			"helps a plan of other customers and databases",
+		Why: fmt.Sprintf("a plan of this name is running by %s, and this file's digest is %.12s", running, out.Digest),
+		Next: fmt.Sprintf("`drover amend` shows the difference, and makes it the plan's next revision; look at the plan with "+
+			"`drover status %s`, or end it with `drover abort %s`; another name only helps a plan of other customers and databases",
 			out.Plan, out.Plan),
 	}
 }

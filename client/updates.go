@@ -73,6 +73,11 @@ func (c *Client) Finalise(ctx context.Context, plan string, cmd migration.Comman
 	return c.update(ctx, migration.UpdateFinalise, Aim{Plan: plan}, cmd)
 }
 
+// Skip leaves a customer on premises for good: its batch is over without it.
+func (c *Client) Skip(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
+	return c.update(ctx, migration.UpdateSkip, Aim{Plan: plan, Customer: customer}, cmd)
+}
+
 // Hold keeps a customer from moving until a retry.
 func (c *Client) Hold(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
 	return c.update(ctx, migration.UpdateHold, Aim{Plan: plan, Customer: customer}, cmd)

@@ -13,12 +13,32 @@ const (
 	WorkflowDoctor    = "Doctor"
 	WorkflowPreview   = "Preview"
 	WorkflowEvidence  = "Evidence"
+	WorkflowAmendment = "Amendment"
+	WorkflowReadPlan  = "ReadPlan" // SpecRef -> Spec
 )
 
 // MigrationInput starts a Migration.
 type MigrationInput struct {
 	Spec *Spec  `json:"spec,omitempty"`
 	By   string `json:"by"` // who submitted it
+	// Continues says that workflows of this plan are at work still: the newest revision holds that
+	// the state bucket has, whatever Spec is.
+	Continues bool `json:"continues,omitempty"`
+}
+
+// AmendmentInput asks what a new content of a running plan would change.
+type AmendmentInput struct {
+	Spec *Spec   `json:"spec"`
+	Base SpecRef `json:"base"` // the revision that holds
+}
+
+// AmendmentReport says what a new content would change, and what stands in its way. Its spec is in
+// the state bucket.
+type AmendmentReport struct {
+	Base       SpecRef    `json:"base"`
+	Spec       SpecRef    `json:"spec"`
+	Difference Difference `json:"difference"`
+	Findings   []Finding  `json:"findings,omitempty"`
 }
 
 // Kinds of a Check, by which their workflows are named.

@@ -65,6 +65,13 @@ func DoctorID(plan string) string { return "doctor/" + plan }
 // PreviewID is the id of a Preview workflow.
 func PreviewID(plan string) string { return "preview/" + plan }
 
+// AmendmentID is the id of an Amendment workflow: of one content, so that people who look at two
+// different ones do not disturb each other.
+func AmendmentID(plan, digest string) string { return fmt.Sprintf("amendment/%s/%.12s", plan, digest) }
+
+// ReadPlanID is the id of a ReadPlan workflow.
+func ReadPlanID(plan string) string { return "plan/" + plan }
+
 // EvidenceID is the id of an Evidence workflow.
 func EvidenceID(plan, batch string) string { return "evidence/" + plan + "/" + batch }
 
@@ -105,6 +112,13 @@ const (
 	AttrWaitingFor = "DroverWaitingFor"
 )
 
+// What the memo of a Migration says. It is read without a worker, also when the migration has
+// ended.
+const (
+	MemoDigest   = "digest"   // of the newest revision
+	MemoRevision = "revision" // its number; 0: it is not accepted yet
+)
+
 // Names of updates and queries.
 const (
 	UpdateApprove  = "approve"  // Batch
@@ -120,7 +134,10 @@ const (
 	UpdateOffer    = "offer"    // Customer: times of which it takes one
 	UpdateTake     = "take"     // Customer: take one of them
 	UpdateFinalise = "finalise" // Migration: the point of no return
+	UpdateAmend    = "amend"    // Migration: a new revision of the plan
+	UpdateSkip     = "skip"     // Customer: it stays on premises, and its batch is over without it
 	UpdateAck      = "ack"      // Outbox: somebody looks after what a message asks for
 	QueryStatus    = "status"   // Migration -> MigrationStatus, Batch -> BatchStatus (paged), Customer -> CustomerStatus,
 	// Outbox -> MessagesStatus
+	QuerySpec = "spec" // Migration -> SpecRef of the newest revision
 )

@@ -50,6 +50,7 @@ const (
 	CustomerHeld       CustomerPhase = "held"        // waits for a human; it is open on one side
 	CustomerFinished   CustomerPhase = "finished"
 	CustomerAborted    CustomerPhase = "aborted"
+	CustomerSkipped    CustomerPhase = "skipped" // stays on premises, by a person's word
 )
 
 // Cause says why a customer goes back, or rests.

@@ -49,7 +49,7 @@ type SecretRef string
 // in. It holds no secret.
 type Spec struct {
 	Plan      string     `json:"plan"`
-	Revision  int        `json:"revision"`
+	Revision  int        `json:"revision"` // from 1 on, once it is submitted; 0: not numbered yet
 	State     StateStore `json:"state"`
 	Sites     []Site     `json:"sites,omitempty"`
 	Targets   []Target   `json:"targets,omitempty"`
@@ -544,8 +544,13 @@ func (s *Spec) Stateless(c Customer) bool {
 	})
 }
 
-// Encode is the canonical form whose SHA-256 names the spec in the state bucket.
-func (s *Spec) Encode() ([]byte, error) { return json.Marshal(s) }
+// Encode is the canonical form whose SHA-256 names the spec in the state bucket. The number of the
+// revision is no part of it: the same content has the same name, whenever it holds.
+func (s *Spec) Encode() ([]byte, error) {
+	c := *s
+	c.Revision = 0
+	return json.Marshal(&c)
+}
 
 // SpecRef names a compiled spec in the state bucket. It is what travels between workflows instead
 // of the spec.
@@ -564,4 +569,29 @@ type SpecRef struct {
 func (s *Spec) Inline() SpecRef {
 	target, _ := s.Target(s.State.Target)
 	return SpecRef{Plan: s.Plan, Revision: s.Revision, State: s.State, Target: target, Inline: s}
+}
+
+// Revision names a revision of a plan that is known already. It is all that travels of a newer one:
+// the state bucket never changes.
+type Revision struct {
+	Revision int    `json:"revision,omitempty"`
+	Digest   string `json:"digest,omitempty"`
+}
+
+// Renews is the spec that r names, where it is newer than have.
+func (r Revision) Renews(have SpecRef) (newer SpecRef, is bool) {
+	if r.Digest == "" || r.Revision <= have.Revision {
+		return have, false
+	}
+	have.Revision, have.Digest = r.Revision, r.Digest
+	return have, true
+}
+
+// Amended is what others are told of the spec: nothing of a plan's first revision, by which they
+// were started.
+func (s SpecRef) Amended() Revision {
+	if s.Revision <= 1 {
+		return Revision{}
+	}
+	return Revision{Revision: s.Revision, Digest: s.Digest}
 }

@@ -89,6 +89,7 @@ type Command struct {
 	Slots     []Window  `json:"slots,omitempty"`    // offer: times of which the customer takes one; take: that one
 	SignUps   bool      `json:"signUps,omitempty"`  // finalise: tenants that the plan does not know come along
 	Batch     string    `json:"batch,omitempty"`    // finalise: only this batch's way back ends; empty: the whole plan's
+	Amend     *SpecRef  `json:"amend,omitempty"`    // amend: the new content, in the state bucket; its revision is that it was made against
 	Message   string    `json:"message,omitempty"`  // ack: the id of what waits, or the key of a message that tells of it
 
 	// Until is when the one who asked stops waiting, by the clock of the machine that asked:
@@ -294,7 +295,8 @@ type Counts struct {
 	OnAWS      int `json:"onAws"` // baked
 	RolledBack int `json:"rolledBack"`
 	Held       int `json:"held"`
-	Away       int `json:"away"` // not for certain at home, whatever they are doing
+	Skipped    int `json:"skipped,omitempty"` // stay on premises, by a person's word
+	Away       int `json:"away"`              // not for certain at home, whatever they are doing
 	// Finished are those of Away that have ended their soak on AWS: they do nothing by themselves
 	// any more.
 	Finished int `json:"finished,omitempty"`

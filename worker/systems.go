@@ -67,7 +67,7 @@ func mainActivities(c mainClients, resolver *secrets.Resolver, store *objects.St
 	temporal *client.Client) []any {
 	router, records := alb.New(alb.ClientsFunc(c.ELB), store), homes.New(store)
 	return []any{
-		state.New(store, specs), computeactivities.New(compute.New(c)), traffic.New(specs, recorded{router, records}),
+		state.New(store, specs, temporal), computeactivities.New(compute.New(c)), traffic.New(specs, recorded{router, records}),
 		homesactivities.New(records), roll.New(temporal),
 		evidence.New(seen{temporal}, specs, store, resolver),
 		healthactivities.New(health.New(backends{router, c.cloudwatch}, resolver, os.Getenv(envDNS)), specs, recorded{router, records}),

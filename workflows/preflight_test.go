@@ -70,8 +70,8 @@ var errTouched = temporal.NewNonRetryableApplicationError("the routes are record
 
 func (*systems) RecordRoute(context.Context, traffic.RecordRouteRequest) error { return errTouched }
 
-func (s *systems) SaveSpec(_ context.Context, req state.SaveSpecRequest) (migration.SpecRef, error) {
-	return migration.SpecRef{Plan: req.Spec.Plan}, nil
+func (s *systems) SaveSpec(_ context.Context, req state.SaveSpecRequest) (state.SavedSpec, error) {
+	return state.SavedSpec{SpecRef: migration.SpecRef{Plan: req.Spec.Plan}}, nil
 }
 
 // twoSites have a workload each, and a third of both kinds of machine.

@@ -47,7 +47,8 @@ func Register(r interface {
 		outbox.Outbox} {
 		r.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{VersioningBehavior: workflow.VersioningBehaviorAutoUpgrade})
 	}
-	for _, w := range []any{move.Move, workload.ReplicateVM, check.Check, check.Preflight, check.Doctor, check.Preview, evidence.Evidence} {
+	for _, w := range []any{move.Move, workload.ReplicateVM, check.Check, check.Preflight, check.Doctor, check.Preview, check.Amendment,
+		check.ReadPlan, evidence.Evidence} {
 		r.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{VersioningBehavior: workflow.VersioningBehaviorPinned})
 	}
 }

@@ -102,6 +102,7 @@ type tables struct {
 	cond     *sync.Cond
 	dbs      []*model.Database
 	slice    migration.CustomerSlice
+	loaded   []int // revisions by which it was read
 	verdict  migration.Outcome
 	blind    string // why who watches reaches nothing; "": the verdict is as above
 	routed   migration.Side
@@ -595,7 +596,10 @@ func (w *world) FindMachines(context.Context, health.DestinationRequest) ([]any,
 	return nil, nil
 }
 
-func (w *world) LoadCustomer(context.Context, state.LoadCustomerRequest) (migration.CustomerSlice, error) {
+func (w *world) LoadCustomer(_ context.Context, req state.LoadCustomerRequest) (migration.CustomerSlice, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.loaded = append(w.loaded, req.Spec.Revision)
 	return w.slice, nil
 }
 

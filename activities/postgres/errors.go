@@ -14,7 +14,6 @@ import (
 const (
 	ErrorNotPrepared = "PostgresNotPrepared"
 	ErrorObserving   = "PostgresObserving"
-	ErrorJoinedLate  = "PostgresJoinedLate"
 	ErrorOtherPlan   = "PostgresOtherPlan"
 	ErrorNotEmpty    = "PostgresTargetNotEmpty"
 	ErrorNotHome     = "PostgresNotHome"
@@ -31,7 +30,6 @@ const (
 var permanent = map[error]string{
 	engine.ErrNotPrepared:   ErrorNotPrepared,
 	engine.ErrObserving:     ErrorObserving,
-	setup.ErrJoinedLate:     ErrorJoinedLate,
 	engine.ErrOtherPlan:     ErrorOtherPlan,
 	setup.ErrTargetNotEmpty: ErrorNotEmpty,
 	setup.ErrNotHome:        ErrorNotHome,

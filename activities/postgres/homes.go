@@ -11,6 +11,7 @@ import (
 type ReadHomesRequest struct {
 	PostgresRef
 	Tenants []int64 `json:"tenants"`
+	Known   bool    `json:"known,omitempty"` // leaves out who has come into the plan, and is not prepared yet
 }
 
 // ReadHomesResult says where each of the tenants is homed.
@@ -27,6 +28,11 @@ func (a *Activities) ReadHomes(ctx context.Context, req ReadHomesRequest) (ReadH
 	p, err := a.open(ctx, req.PostgresRef)
 	if err != nil {
 		return ReadHomesResult{}, err
+	}
+	if req.Known {
+		if req.Tenants, err = p.Known(ctx, req.Tenants); err != nil {
+			return ReadHomesResult{}, classify(err)
+		}
 	}
 	records, err := p.Homes(ctx, req.Tenants)
 	out := ReadHomesResult{Homes: make(map[int64]migration.Homed, len(records))}

@@ -21,11 +21,13 @@ import (
 type Activities struct {
 	objects *objects.Store
 	specs   *Specs
+	plans   Plans
 }
 
-// New builds the activities over the state bucket.
-func New(store *objects.Store, specs *Specs) *Activities {
-	return &Activities{objects: store, specs: specs}
+// New builds the activities over the state bucket. Plans are asked how far a plan has come that is
+// to be amended.
+func New(store *objects.Store, specs *Specs, plans Plans) *Activities {
+	return &Activities{objects: store, specs: specs, plans: plans}
 }
 
 // Specs reads compiled plans and keeps those it has read: a spec never changes under its digest.
@@ -33,29 +35,36 @@ type Specs struct {
 	objects *objects.Store
 
 	mu   sync.Mutex
-	kept map[string]*migration.Spec
+	kept map[migration.Revision]*migration.Spec
 }
 
 // NewSpecs reads from the state bucket.
 func NewSpecs(store *objects.Store) *Specs {
-	return &Specs{objects: store, kept: map[string]*migration.Spec{}}
+	return &Specs{objects: store, kept: map[migration.Revision]*migration.Spec{}}
 }
 
 // SaveSpecRequest carries a compiled plan once, from the workflow that accepted it.
 type SaveSpecRequest struct {
-	Spec *migration.Spec `json:"spec"`
+	Spec   *migration.Spec `json:"spec"`
+	Accept *Acceptance     `json:"accept,omitempty"` // makes it a revision of its plan; nil: it is only stored
+}
+
+// SavedSpec names what was stored, or the revision that goes on.
+type SavedSpec struct {
+	migration.SpecRef
+	Newer bool `json:"newer,omitempty"` // it has another content than what was submitted
 }
 
 // SaveSpec stores a spec under the digest of its bytes and names it. The same spec again is the
 // same object: run twice, or cut off after its effect, it changes nothing.
-func (a *Activities) SaveSpec(ctx context.Context, req SaveSpecRequest) (migration.SpecRef, error) {
+func (a *Activities) SaveSpec(ctx context.Context, req SaveSpecRequest) (SavedSpec, error) {
 	body, err := req.Spec.Encode()
 	if err != nil {
-		return migration.SpecRef{}, fmt.Errorf("encode plan %q: %w", req.Spec.Plan, err)
+		return SavedSpec{}, fmt.Errorf("encode plan %q: %w", req.Spec.Plan, err)
 	}
 	target, ok := req.Spec.Target(req.Spec.State.Target)
 	if !ok {
-		return migration.SpecRef{},
+		return SavedSpec{},
 			temporal.NewNonRetryableApplicationError(fmt.Sprintf("plan %q: state.target %q is not among the targets", req.Spec.Plan,
 				req.Spec.State.Target), "BadSpec", nil)
 	}
@@ -66,22 +75,23 @@ func (a *Activities) SaveSpec(ctx context.Context, req SaveSpecRequest) (migrati
 	if errors.Is(err, objects.ErrConflict) {
 		_, err = a.specs.Spec(ctx, ref) // somebody was first, or only tried to be
 	}
-	if err != nil {
-		return migration.SpecRef{}, err
+	if err != nil || req.Accept == nil {
+		return SavedSpec{SpecRef: ref}, err
 	}
-	return ref, nil
+	return a.accept(ctx, ref, *req.Accept)
 }
 
 func key(ref migration.SpecRef) string { return "plans/" + ref.Plan + "/specs/" + ref.Digest + ".json" }
 
 // Spec reads a spec, and checks that it is the one that was named. One that comes with the
-// reference is not read.
+// reference is not read. Its revision is that of ref.
 func (a *Specs) Spec(ctx context.Context, ref migration.SpecRef) (*migration.Spec, error) {
 	if ref.Inline != nil {
 		return ref.Inline, nil
 	}
+	named := migration.Revision{Revision: ref.Revision, Digest: ref.Digest}
 	a.mu.Lock()
-	spec := a.kept[ref.Digest]
+	spec := a.kept[named]
 	a.mu.Unlock()
 	if spec != nil {
 		return spec, nil
@@ -99,8 +109,9 @@ func (a *Specs) Spec(ctx context.Context, ref migration.SpecRef) (*migration.Spe
 		return nil, temporal.NewNonRetryableApplicationError(fmt.Sprintf("plan %q: the stored spec cannot be read", ref.Plan),
 			"SpecCorrupt", err)
 	}
+	spec.Revision = ref.Revision
 	a.mu.Lock()
-	a.kept[ref.Digest] = spec
+	a.kept[named] = spec
 	a.mu.Unlock()
 	return spec, nil
 }

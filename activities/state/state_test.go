@@ -36,8 +36,7 @@ func objectStore(t *testing.T) *s3.Client {
 
 // worker is one with an empty memory.
 func worker(c *s3.Client) *state.Activities {
-	store := &objects.Store{S3: func(context.Context, migration.Target) (*s3.Client, error) { return c, nil }}
-	return state.New(store, state.NewSpecs(store))
+	return over(c, nil)
 }
 
 // plan has a bucket of its own.
@@ -76,9 +75,9 @@ func plan(t *testing.T) *migration.Spec {
 
 func save(t *testing.T, spec *migration.Spec) (*state.Activities, migration.SpecRef) {
 	t.Helper()
-	ref, err := worker(objectStore(t)).SaveSpec(t.Context(), state.SaveSpecRequest{Spec: spec})
+	saved, err := worker(objectStore(t)).SaveSpec(t.Context(), state.SaveSpecRequest{Spec: spec})
 	require.NoError(t, err)
-	return worker(objectStore(t)), ref
+	return worker(objectStore(t)), saved.SpecRef
 }
 
 func kind(t *testing.T, err error) string {
@@ -95,10 +94,11 @@ func TestASpecSavedTwiceIsOneObjectWithOneName(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range refs {
 		wg.Go(func() {
-			var err error
-			if refs[i], err = worker(objectStore(t)).SaveSpec(t.Context(), state.SaveSpecRequest{Spec: spec}); err != nil {
+			saved, err := worker(objectStore(t)).SaveSpec(t.Context(), state.SaveSpecRequest{Spec: spec})
+			if err != nil {
 				t.Error(err)
 			}
+			refs[i] = saved.SpecRef
 		})
 	}
 	wg.Wait()

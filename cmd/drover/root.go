@@ -81,10 +81,11 @@ Exit codes:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &badInput{err: err, next: "see `" + cmd.CommandPath() + " --help`"}
 	})
-	root.AddCommand(a.planCommand(), a.previewCommand(), a.submitCommand(), a.statusCommand(),
+	root.AddCommand(a.planCommand(), a.previewCommand(), a.submitCommand(), a.amendCommand(), a.statusCommand(),
 		a.watchCommand(), a.reportCommand(), a.evidenceCommand(),
 		a.inventoryCommand(),
-		a.approveCommand(), a.pauseCommand(), a.resumeCommand(), a.holdCommand(), a.retryCommand(), a.rollbackCommand(), a.abortCommand(),
+		a.approveCommand(), a.pauseCommand(), a.resumeCommand(), a.holdCommand(), a.skipCommand(),
+		a.retryCommand(), a.rollbackCommand(), a.abortCommand(),
 		a.finaliseCommand(), a.ackCommand(), a.noteCommand(), a.deferCommand(), a.decideCommand(), a.offerCommand(), a.notifyCommand(),
 		a.doctorCommand(), a.workerCommand(), a.webCommand(),
 		a.loginCommand(), a.logoutCommand(), a.payloadKeyCommand(), a.iamPolicyCommand(), a.versionCommand(), exitCodesTopic())

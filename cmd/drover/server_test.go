@@ -36,8 +36,26 @@ func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
 	if err != nil {
 		return err
 	}
+	err = workflow.SetQueryHandler(ctx, migration.QuerySpec, func() (migration.SpecRef, error) {
+		return migration.SpecRef{Plan: in.Spec.Plan, Revision: 3, Digest: "0123456789abcdef"}, nil
+	})
+	if err != nil {
+		return err
+	}
 	return obey(ctx, migration.UpdatePause, migration.UpdateResume, migration.UpdateRollback, migration.UpdateAbort,
-		migration.UpdateFinalise)
+		migration.UpdateFinalise, migration.UpdateAmend)
+}
+
+// standInAmendment finds that a customer comes, a window changes, and what the plan's name wants.
+func standInAmendment(_ workflow.Context, in migration.AmendmentInput) (migration.AmendmentReport, error) {
+	out := migration.AmendmentReport{Base: in.Base, Spec: migration.SpecRef{Plan: in.Base.Plan, Digest: "fedcba"},
+		Difference: migration.Difference{Batches: []migration.BatchChange{{Name: "wave", Changes: []migration.Change{{Place: "window.for",
+			From: "1h0m0s", To: "2h0m0s"}}}}, Customers: []migration.CustomerChange{{ID: "birch", To: "wave", Added: true}}}}
+	if in.Base.Plan == "lab" {
+		out.Findings = []migration.Finding{{Severity: migration.Blocker, Check: "amend", Subject: "customer acme",
+			Reason: "it is soaking, homed on aws", Remedy: "leave it as it was"}}
+	}
+	return out, nil
 }
 
 // standInBatch and standInCustomer answer and take what the product's do.
@@ -142,6 +160,7 @@ func startTemporal(t *testing.T) temporalclient.Client {
 	w := sdkworker.New(dev.Client(), migration.QueueMain, sdkworker.Options{})
 	w.RegisterWorkflowWithOptions(standInMigration, workflow.RegisterOptions{Name: migration.WorkflowMigration})
 	w.RegisterWorkflowWithOptions(standInCheck, workflow.RegisterOptions{Name: migration.WorkflowCheck})
+	w.RegisterWorkflowWithOptions(standInAmendment, workflow.RegisterOptions{Name: migration.WorkflowAmendment})
 	w.RegisterWorkflow(standInBatch)
 	w.RegisterWorkflow(standInOutbox)
 	w.RegisterWorkflowWithOptions(standInCustomer, workflow.RegisterOptions{Name: "Customer"})
@@ -184,6 +203,14 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 			"error: pause plan minimal: say why\nnext: see what may be done now with `drover status minimal`"},
 		{"pause minimal --reason lunch", exitDone, "plan minimal: pause accepted from ann", ""},
 		{"status minimal --customer acme", exitNotFound, "", "the plan has no customer \"acme\""},
+		{"amend " + plan, exitInput, "", "give --yes, or --dry-run to see the difference alone"},
+		{"amend " + plan + " --dry-run", exitDone, "plan minimal, against revision 3 (digest 0123456789ab):\n" +
+			"WHAT            CHANGE      FROM    TO\nbatch wave      window.for  1h0m0s  2h0m0s\n" +
+			"customer birch  added               wave\n", ""},
+		{"amend " + plan + " --dry-run -o json", exitDone, `"id": "birch"`, ""},
+		{"amend " + plan + " --revision 2 --yes", exitRefused, "", "its revision is 3, and not 2"},
+		{"amend " + plan + " --revision 3 --yes --reason CHG-7", exitDone, "customer birch", "plan minimal: amend accepted from ann"},
+		{"amend " + plan + " --yes --reason late", exitRefused, "", "not now"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			var out, errs bytes.Buffer

@@ -107,7 +107,7 @@ func (p *Pair) made(ctx context.Context, standing int) (out []Made, err error) {
 				FROM pg_replication_slots WHERE database = current_database() AND slot_name LIKE 'drover\_%' AND (NOT active OR slot_name = ANY ($1))
 			UNION ALL SELECT 'trigger', tgname || ' on ' || tgrelid::regclass::text, 0 FROM pg_trigger
 				WHERE tgname LIKE 'zzzz\_drover\_%' AND tgparentid = 0
-			ORDER BY 1, 2`, []string{p.Names.Forward, p.Names.Back})
+			ORDER BY 1, 2`, []string{p.Names.Forward, p.Names.Back, p.Names.Joining})
 		if err != nil {
 			return nil, fmt.Errorf("list what Drover made %s: %w", s.Where(), err)
 		}
@@ -126,7 +126,7 @@ func (p *Pair) made(ctx context.Context, standing int) (out []Made, err error) {
 // needless says why nobody needs an object; "": it is in use, or another plan's.
 func (p *Pair) needless(m Made, standing int, otherPlan string) string {
 	named := m.Kind == "publication" || m.Kind == "subscription" || m.Kind == "replication slot"
-	mine := !named || slices.Contains([]string{p.Names.Forward, p.Names.Back, p.Names.Reference}, m.Name)
+	mine := !named || slices.Contains([]string{p.Names.Forward, p.Names.Back, p.Names.Reference, p.Names.Joining}, m.Name)
 	switch {
 	case otherPlan != "" || standing == 1:
 		return ""

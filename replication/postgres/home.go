@@ -62,6 +62,18 @@ func (p *Pair) Homes(ctx context.Context, tenants []int64) (map[int64]migration.
 	return out, nil
 }
 
+// Known are those of some tenants that have a fence on premises: an amendment may have brought
+// others into the plan that nobody has prepared yet. Where nothing is prepared it is everybody.
+func (p *Pair) Known(ctx context.Context, tenants []int64) (known []int64, err error) {
+	version, _, err := Installed(ctx, p.OnPrem.Pool)
+	if err != nil || version == 0 {
+		return tenants, err
+	}
+	err = p.OnPrem.Pool.QueryRow(ctx, `SELECT coalesce(array_agg(tenant::bigint ORDER BY tenant), '{}') FROM drover.fence
+		WHERE tenant = ANY ($1::bigint[])`, tenants).Scan(&known)
+	return known, err
+}
+
 // homesAgain is how often tenants that look open on both sides are read again while they still
 // move.
 const homesAgain = 5

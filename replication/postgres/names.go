@@ -16,6 +16,7 @@ type Names struct {
 	Forward   string // publication on premises, subscription on AWS
 	Back      string // publication on AWS, subscription on premises
 	Reference string // publication on premises of the tables that belong to no tenant
+	Joining   string // publication on premises, subscription on AWS, of tenants whose rows are being carried over
 }
 
 // NamesOf derives the names. Slot names allow lower-case letters, digits and underscores, 63 in
@@ -23,7 +24,7 @@ type Names struct {
 func NamesOf(plan, dataset string) Names {
 	sum := sha256.Sum256([]byte(plan + "\x00" + dataset))
 	base := "drover_" + plain(plan, 16) + "_" + plain(dataset, 16) + "_" + hex.EncodeToString(sum[:4])
-	return Names{Forward: base + "_fwd", Back: base + "_rev", Reference: base + "_ref"}
+	return Names{Forward: base + "_fwd", Back: base + "_rev", Reference: base + "_ref", Joining: base + "_join"}
 }
 
 // Outgoing is the publication of a side's tenants.

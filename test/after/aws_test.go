@@ -115,7 +115,7 @@ func cloud(t *testing.T) account {
 // activities are those over the account.
 func (a account) activities() []any {
 	store := &objects.Store{S3: func(context.Context, migration.Target) (*s3.Client, error) { return a.s3(), nil }}
-	return []any{state.New(store, state.NewSpecs(store)), computeactivities.New(compute.New(a))}
+	return []any{state.New(store, state.NewSpecs(store), nil), computeactivities.New(compute.New(a))}
 }
 
 // copied is a snapshot as a copy of a VM's disk leaves it.

@@ -34,7 +34,7 @@ func TestTheStateBucketKeepsRecordsAndNothingElse(t *testing.T) {
 		_, err := a.s3().PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("state"), Key: &k, Body: strings.NewReader("four")})
 		require.NoError(t, err)
 	}
-	act := state.New(&objects.Store{S3: func(context.Context, migration.Target) (*s3.Client, error) { return a.s3(), nil }}, nil)
+	act := state.New(&objects.Store{S3: func(context.Context, migration.Target) (*s3.Client, error) { return a.s3(), nil }}, nil, nil)
 	env := (&testsuite.WorkflowTestSuite{}).NewTestActivityEnvironment()
 	env.RegisterActivity(act)
 	sweep := func(remove bool) (out state.SweepResult) {

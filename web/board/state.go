@@ -95,7 +95,7 @@ func stateOf(c migration.CustomerStatus) State {
 		return WentBack
 	case migration.CustomerHeld:
 		return Held
-	case migration.CustomerAborted:
+	case migration.CustomerAborted, migration.CustomerSkipped:
 		return Ended
 	case migration.CustomerFinding:
 		return LookedUp

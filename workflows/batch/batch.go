@@ -73,6 +73,7 @@ type State struct {
 	Kept      string                 `json:"kept,omitempty"`      // where its signed evidence is
 	Aside     []string               `json:"aside,omitempty"`     // who moves, as the passes over files were told
 	AsideTold bool                   `json:"asideTold"`           // they know: what an earlier run of the batch had told them does not hold
+	Newest    migration.Revision     `json:"newest,omitzero"`     // of the plan, as the migration has said
 }
 
 // Batch cuts its customers over together: it waits at its gate, tells them to go in a sliding
@@ -95,6 +96,7 @@ type batch struct {
 	tenants   state.BatchTenants
 	by        map[string]*member // Members by id
 	looking   bool               // at those that soak
+	revising  bool               // takes over another revision of the plan
 	ended     bool               // nothing more happens to anybody
 	retry     *mail.Wish
 	abort     *mail.Wish
@@ -201,6 +203,8 @@ func (b *batch) run(ctx workflow.Context) error {
 	workflow.Go(background, b.watchSoak)
 	workflow.Go(background, b.bringHome)
 	workflow.Go(background, b.stepAside)
+	workflow.Go(background, b.followPlan)
+	workflow.Go(background, b.takeIn)
 	workflow.Go(background, func(ctx workflow.Context) { b.Post.Deliver(ctx, b.in.Spec.Plan, b.in.Batch.Name, b.plan.Told) })
 	for {
 		if !b.Begun {
@@ -262,7 +266,7 @@ func (b *batch) goOn(ctx workflow.Context) (over bool, err error) {
 }
 
 func (b *batch) mustRenew(ctx workflow.Context) bool {
-	return b.retry == nil && b.abort == nil && b.dismissed == nil && !b.looking &&
+	return b.retry == nil && b.abort == nil && b.dismissed == nil && !b.looking && !b.revising &&
 		mail.Renewable(ctx, signals...)
 }
 
@@ -322,7 +326,10 @@ func (b *batch) gateWaits(ctx workflow.Context) migration.Waiting {
 // be close behind and for healthy targets on AWS.
 func (b *batch) gate(ctx workflow.Context) {
 	for !b.called(ctx) {
-		waits := b.gateWaits(ctx)
+		waits, by := b.gateWaits(ctx), b.in.Spec.Revision
+		changed := func() bool {
+			return b.gateWaits(ctx) != waits || b.in.Spec.Revision != by || b.retry != nil || b.called(ctx)
+		}
 		switch waits {
 		case migration.WaitNothing:
 			waits, why := migration.WaitLag, b.lag(ctx)
@@ -341,10 +348,10 @@ func (b *batch) gate(ctx workflow.Context) {
 			if length <= 0 {
 				length = 24 * time.Hour // over: only an operator's retry opens it
 			}
-			work.AwaitFor(ctx, length, "window", func() bool { return b.gateWaits(ctx) != waits || b.retry != nil || b.called(ctx) })
+			work.AwaitFor(ctx, length, "window", changed)
 		default:
 			b.Set(ctx, migration.BatchGate, waits, b.gateReason())
-			b.await(ctx, func() bool { return b.gateWaits(ctx) != waits || b.retry != nil || b.called(ctx) })
+			b.await(ctx, changed)
 		}
 		if b.retry != nil {
 			b.AnyTime, b.retry = true, nil
@@ -425,22 +432,27 @@ func (b *batch) cutOver(ctx workflow.Context) {
 				m.Status = customer.SetsOut(was, workflow.Now(ctx))
 				b.noticed(ctx, m, was, false)
 			}
-			b.tellCustomer(ctx, m, mail.SignalGo, mail.Go{Round: b.Round})
+			b.tellCustomer(ctx, m, mail.SignalGo, mail.Go{Round: b.Round, Belongs: b.belongs()})
 		}
 		if b.tally().settled() {
 			b.Set(ctx, migration.BatchDone, b.doneWaits(), b.summary())
 			return
 		}
 		waits, why, most := b.admits(ctx), b.gateReason(), b.untilClose(ctx)
-		if waits == migration.WaitBlackout {
+		switch waits {
+		case migration.WaitBlackout:
 			var opens time.Time
 			why, opens = b.blackout(ctx)
 			most = min(most, max(opens.Sub(workflow.Now(ctx)), time.Second))
+		case migration.WaitData:
+			why = fmt.Sprintf("%d customers have joined, and are being taken into replication", b.joining())
+		default:
 		}
 		b.Set(ctx, migration.BatchCuttingOver, waits, why)
-		unseeing := b.unseeing()
+		unseeing, by := b.unseeing(), b.in.Spec.Revision
 		work.AwaitFor(ctx, most, "until the window closes, or a blackout ends", func() bool {
-			return b.mayAdmit(ctx) || b.tally().settled() || b.called(ctx) || b.admits(ctx) != b.Waiting || b.unseeing() != unseeing
+			return b.mayAdmit(ctx) || b.tally().settled() || b.called(ctx) || b.admits(ctx) != b.Waiting || b.unseeing() != unseeing ||
+				b.in.Spec.Revision != by
 		})
 		if b.called(ctx) || ctx.Err() != nil {
 			b.leave(ctx)
@@ -480,16 +492,20 @@ func (b *batch) admits(ctx workflow.Context) migration.Waiting {
 		return migration.WaitTurn
 	}
 	if b.open(ctx) == nil {
+		if b.joining() > 0 {
+			return migration.WaitData
+		}
 		return migration.WaitBlackout
 	}
 	return migration.WaitNothing
 }
 
-// open is who goes next; nil: nobody is left that is in no blackout now.
+// open is who goes next; nil: nobody is left that is in no blackout now, and known to its
+// databases.
 func (b *batch) open(ctx workflow.Context) *member {
 	now := workflow.Now(ctx)
 	for _, m := range b.Members {
-		if !m.Told && !migration.OpenFrom(b.tenants.Blackouts[m.Status.ID], now).After(now) {
+		if !m.Told && !m.Joining && !migration.OpenFrom(b.tenants.Blackouts[m.Status.ID], now).After(now) {
 			return m
 		}
 	}
@@ -677,7 +693,8 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 	if was.Phase == migration.CustomerHeld && was.Cause == migration.ByDeferral && m.is(migration.CustomerWaiting) {
 		m.Told, m.Released = false, true // its deferral has ended: it goes as the others do
 	}
-	if !m.Told && m.Status.Home == migration.AWS { // it has been there since an earlier run of the plan, and soaks
+	// it has been there since an earlier run of the plan, and soaks; or it has ended by itself
+	if !m.Told && m.Status.Home == migration.AWS || m.is(migration.CustomerSkipped) {
 		m.Told, m.Heard = true, b.Round
 	}
 	b.Show(ctx)

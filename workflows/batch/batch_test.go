@@ -36,6 +36,11 @@ type herd struct {
 	env   *testsuite.TestWorkflowEnvironment
 	batch migration.Batch
 
+	first   *migration.Batch // by the plan's first revision; nil: batch
+	amended *migration.Batch // by the second; nil: the plan has it no more
+	unknown bool             // the databases do not know those who have joined
+	belongs []string         // who was told that it belongs to the batch
+
 	ill       map[string]bool           // found unhealthy when they bake
 	illLate   map[string]bool           // when they soak
 	stuck     map[string]bool           // cannot go back
@@ -131,7 +136,10 @@ func (h *herd) migration(ctx workflow.Context) error {
 		workflow.ExecuteChildWorkflow(o, h.outbox)
 	}
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: migration.BatchID("shop", "wave")})
-	in := Input{Spec: migration.SpecRef{Plan: "shop"}, Batch: h.batch, Turn: !h.waits, Was: h.was}
+	in := Input{Spec: migration.SpecRef{Plan: "shop", Revision: 1}, Batch: h.batch, Turn: !h.waits, Was: h.was}
+	if h.first != nil {
+		in.Batch = *h.first
+	}
 	return workflow.ExecuteChildWorkflow(ctx, Batch, in).Get(ctx,
 		nil)
 }
@@ -151,12 +159,16 @@ func (h *herd) signal(name string, arg any) {
 // shop is what the batch asks of the world: a plan with one database.
 type shop struct{ h *herd }
 
-func (s *shop) LoadPlan(migration.SpecRef) (state.Plan, error) {
+func (s *shop) LoadPlan(ref migration.SpecRef) (state.Plan, error) {
+	var batches []migration.Batch
+	if ref.Revision > 1 && s.h.amended != nil {
+		batches = []migration.Batch{*s.h.amended}
+	}
 	d := []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}}}
 	if s.h.files {
 		d = append(d, migration.Dataset{Name: "attachments", Files: &migration.Files{Site: "dc1", FencedBy: "orders"}})
 	}
-	return state.Plan{Datasets: d,
+	return state.Plan{Datasets: d, Batches: batches,
 		Policy:   migration.Policy{MaxLag: migration.Duration(5 * time.Second), BackConcurrency: s.h.backSlots},
 		Evidence: s.h.signs, Told: s.h.tells}, nil
 }
@@ -177,9 +189,18 @@ func (s *shop) KeepEvidence(req evidence.KeepRequest) (evidence.KeepResult, erro
 
 // LoadTenants has the nth customer be tenant n.
 func (s *shop) LoadTenants(req state.LoadTenantsRequest) (state.BatchTenants, error) {
+	in := s.h.batch
+	switch {
+	case req.Spec.Revision > 1:
+		in = *s.h.amended
+	case s.h.first != nil:
+		in = *s.h.first
+	}
 	var out []state.Tenant
 	for i, id := range s.h.batch.Customers {
-		out = append(out, state.Tenant{Customer: id, ID: int64(i)})
+		if slices.Contains(in.Customers, id) {
+			out = append(out, state.Tenant{Customer: id, ID: int64(i)})
+		}
 	}
 	return state.BatchTenants{Databases: map[string][]state.Tenant{"orders": out}, Blackouts: s.h.blackouts,
 		Names: map[string]string{"c0": "The first"}}, nil
@@ -188,6 +209,9 @@ func (s *shop) LoadTenants(req state.LoadTenantsRequest) (state.BatchTenants, er
 // ReadHomes has everybody on AWS, but for those of whom the test says otherwise.
 func (s *shop) ReadHomes(req postgres.ReadHomesRequest) (postgres.ReadHomesResult, error) {
 	out := postgres.ReadHomesResult{Homes: map[int64]migration.Homed{}}
+	if s.h.unknown {
+		return out, temporal.NewNonRetryableApplicationError("home of a tenant: not prepared", postgres.ErrorNotPrepared, nil)
+	}
 	for _, t := range req.Tenants {
 		out.Homes[t] = migration.Homed{Side: cmp.Or(s.h.stands[s.h.batch.Customers[t]], migration.AWS), Token: 7}
 	}
@@ -287,6 +311,9 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 	mail.Listen(ctx, mail.SignalDismiss, "", func(workflow.Context, mail.Wish) { abort = abort || round == 0 })
 	mail.Listen(ctx, mail.SignalAsk, "", func(_ workflow.Context, a mail.Ask) {
 		h.asked = append(h.asked, in.ID)
+		if a.Batch != "" {
+			h.belongs = append(h.belongs, in.ID)
+		}
 		if a.Report {
 			report()
 		}

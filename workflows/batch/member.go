@@ -26,6 +26,9 @@ type member struct {
 	// Unwell is set when the last look found the customer unwell, until it is told.
 	Unwell *migration.Verdict `json:"unwell,omitempty"`
 
+	// Joining is set until the databases are known to know it, where the plan was amended.
+	Joining bool `json:"joining,omitempty"`
+
 	Asks     string `json:"asks,omitempty"`     // id of the notice that it waits for an operator; empty: it does not
 	Untimely bool   `json:"untimely,omitempty"` // the clock's messages before its window do not fit it
 	Baked    int64  `json:"baked,omitempty"`    // token of the Move of whose bake's end was told
@@ -80,7 +83,9 @@ func (m *member) blind() string {
 }
 
 // over says that the customer will never do anything again.
-func (m *member) over() bool { return m.is(migration.CustomerFinished, migration.CustomerAborted) }
+func (m *member) over() bool {
+	return m.is(migration.CustomerFinished, migration.CustomerAborted, migration.CustomerSkipped)
+}
 
 // settled says that the customer needs no more of the batch's attention.
 func (m *member) settled() bool {
@@ -174,6 +179,8 @@ func (b *batch) tally() (t tally) {
 			t.Held++
 		case m.is(migration.CustomerRolledBack):
 			t.RolledBack++
+		case m.is(migration.CustomerSkipped):
+			t.Skipped++
 		case m.moving():
 			t.Moving++
 		case m.is(migration.CustomerBaking):

@@ -61,7 +61,7 @@ func (b *batch) gather(ctx workflow.Context) {
 				in.Untouched = untouched[m.Status.ID]
 				switch started := customer.Start(ctx, in); {
 				case !started:
-					b.Tell(ctx, b.idOf(m), mail.SignalAsk, mail.Ask{Report: true})
+					b.Tell(ctx, b.idOf(m), mail.SignalAsk, b.ask(true))
 				case in.Untouched && !m.heard():
 					was := m.Status
 					m.Status = customer.Waits(in, b.tenants.Names[in.ID], workflow.Now(ctx))
@@ -104,6 +104,7 @@ func (b *batch) begin(ctx workflow.Context) {
 		b.Round = max(b.Round, m.Heard)
 	}
 	b.newRound(migration.CustomerFinding, migration.CustomerWaiting)
+	b.unsure()
 	switch {
 	case reset:
 		b.Note(ctx, "reset in Temporal", migration.Command{})
@@ -138,6 +139,9 @@ func (b *batch) begin(ctx workflow.Context) {
 func (b *batch) hear(ctx workflow.Context, p mail.Pause) {
 	if !p.Order.Newer(b.PauseOrder) {
 		return
+	}
+	if _, newer := p.Revision.Renews(b.in.Spec); newer {
+		b.Newest = p.Revision
 	}
 	b.Post.Again() // where the migration runs, it has started the outbox again
 	b.outboxRuns(p.Outbox)
@@ -177,7 +181,7 @@ func (b *batch) callRoll(ctx workflow.Context) {
 		case b.Phase == migration.BatchTakingBack && b.Back != nil && m.strays(b.Round):
 			b.tellCustomer(ctx, m, mail.SignalBack, b.backWord())
 		case m.busy(b.Round), m.watched() && err == nil && !runs[m.Status.ID]:
-			b.tellCustomer(ctx, m, mail.SignalAsk, mail.Ask{Report: !m.answered(b.Round)})
+			b.tellCustomer(ctx, m, mail.SignalAsk, b.ask(!m.answered(b.Round)))
 		}
 	})
 }
@@ -200,7 +204,7 @@ func (b *batch) rollMovers(ctx workflow.Context) {
 		return max(roll.Moving, time.Duration(n)*rollPace)
 	}, func(ctx workflow.Context) {
 		for _, m := range movers() {
-			b.tellCustomer(ctx, m, mail.SignalAsk, mail.Ask{Report: !m.answered(b.Round)})
+			b.tellCustomer(ctx, m, mail.SignalAsk, b.ask(!m.answered(b.Round)))
 		}
 		b.Flush(ctx)
 	})

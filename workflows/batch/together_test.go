@@ -24,7 +24,7 @@ func TestWhoWasNeverTouchedIsKnownWithoutAWord(t *testing.T) {
 			require.Equal(t, migration.WaitBatch, c.WaitingFor)
 			require.False(t, c.Since.IsZero())
 			require.Equal(t, []string{migration.UpdateHold, migration.UpdateNote, migration.UpdateDefer,
-				migration.UpdateOffer}, c.MayDo)
+				migration.UpdateOffer, migration.UpdateSkip}, c.MayDo)
 		}
 		require.Equal(t, "The first", s.Customers[0].Name)
 		require.Equal(t, "wave", s.Customers[0].Batch)

@@ -26,6 +26,7 @@ type Input struct {
 	// Untouched says that its data knows nothing of it, as its batch has read for all of its
 	// customers just before it started them: it waits at home.
 	Untouched bool `json:"untouched,omitempty"`
+	Joins     bool `json:"joins,omitempty"` // an amendment has put it into the batch: that it was skipped is over
 	// Recall brings the customer home and ends it there, also where it had finished on AWS: its
 	// plan is aborted.
 	Recall *mail.Wish `json:"recall,omitempty"`
@@ -64,6 +65,7 @@ type State struct {
 	Seen       *mail.Seen             `json:"seen,omitempty"`     // what its batch has seen of it in its soak, and nothing has followed from yet
 	Trouble    string                 `json:"trouble,omitempty"`  // what an audit found last; it holds the customer once
 	Soak       *mail.SoakNotes        `json:"soak,omitempty"`     // of the soak under way
+	Stale      bool                   `json:"stale,omitempty"`    // its slice of the plan is of an earlier revision than it goes by
 }
 
 // Customer owns one customer from submit to the end of its soak. It serialises the Moves, watches
@@ -117,6 +119,7 @@ func (c *customer) setup(ctx workflow.Context) error {
 		return err
 	}
 	mail.Listen(ctx, mail.SignalGo, "The batch says: cut over.", func(ctx workflow.Context, g mail.Go) {
+		c.belong(ctx, g.Belongs)
 		if g.Round <= c.Round { // a repeat, or overtaken by the word to come back
 			c.report(ctx)
 			return
@@ -141,6 +144,7 @@ func (c *customer) setup(ctx workflow.Context) error {
 		}
 	})
 	mail.Listen(ctx, mail.SignalAsk, "The batch calls the roll.", func(ctx workflow.Context, a mail.Ask) {
+		c.belong(ctx, a.Belongs)
 		if a.Report && c.Phase != "" {
 			c.report(ctx)
 		}
@@ -163,6 +167,7 @@ func (c *customer) setup(ctx workflow.Context) error {
 		command(hold, migration.UpdateHold, "Leave the customer where it is, open, and do nothing by yourself until retry or rollback."),
 		command(retry, migration.UpdateRetry, "Go on with a customer that is held or was rolled back."),
 		command(back, migration.UpdateRollback, "Move the customer back home, with everything written since."),
+		command(skip, migration.UpdateSkip, "Leave the customer on premises for good: its batch is over without it."),
 	)...)
 }
 
@@ -209,7 +214,7 @@ func (c *customer) run(ctx workflow.Context) error {
 			c.goBack(ctx)
 		case migration.CustomerHeld, migration.CustomerRolledBack:
 			c.rest(ctx)
-		case migration.CustomerFinished, migration.CustomerAborted:
+		case migration.CustomerFinished, migration.CustomerAborted, migration.CustomerSkipped:
 			return nil
 		default:
 			return fmt.Errorf("customer %s: phase %q has no story", c.in.ID, c.Phase)
@@ -229,7 +234,7 @@ func (c *customer) run(ctx workflow.Context) error {
 // and a human decides.
 func (c *customer) canceled(ctx workflow.Context) {
 	switch c.Phase {
-	case migration.CustomerFinished, migration.CustomerAborted:
+	case migration.CustomerFinished, migration.CustomerAborted, migration.CustomerSkipped:
 	case migration.CustomerFinding:
 		c.Note(ctx, "canceled in Temporal: its home is read first", migration.Command{})
 	case migration.CustomerRolledBack:

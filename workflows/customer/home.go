@@ -57,6 +57,9 @@ func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
 		c.Orders.Abort = nil
 	}
 	m := recall(rec, c.in.Was)
+	if began && c.in.Joins && m.Phase == migration.CustomerSkipped { // an amendment has taken that back
+		m = memory{Phase: migration.CustomerWaiting, Since: m.Since}
+	}
 	phase, why := next(c.Home, c.Resume, m), ""
 	if c.in.Recall != nil && phase == migration.CustomerFinished {
 		phase = migration.CustomerSoaking // what it had ended goes on, until it has gone back

@@ -121,7 +121,7 @@ func next(home migration.Side, resume migration.CustomerPhase, m memory) migrati
 		}
 	}
 	switch resume {
-	case migration.CustomerMoving, migration.CustomerHeld:
+	case migration.CustomerMoving, migration.CustomerHeld, migration.CustomerSkipped:
 		return resume
 	case migration.CustomerWaiting:
 		return migration.CustomerWaiting

@@ -14,6 +14,7 @@ const (
 	hold  kind = "hold"  // leave it where it is
 	abort kind = "abort" // end, at home
 	retry kind = "retry" // go on, or go again
+	skip  kind = "skip"  // stay at home for good
 )
 
 // order is what somebody asked, and why it was asked.
@@ -30,6 +31,7 @@ type orders struct {
 	Hold  *order `json:"hold,omitempty"`
 	Abort *order `json:"abort,omitempty"`
 	Retry *order `json:"retry,omitempty"`
+	Skip  *order `json:"skip,omitempty"`
 }
 
 func (o *orders) of(k kind) **order {
@@ -40,6 +42,8 @@ func (o *orders) of(k kind) **order {
 		return &o.Hold
 	case abort:
 		return &o.Abort
+	case skip:
+		return &o.Skip
 	default:
 		return &o.Retry
 	}
@@ -78,7 +82,7 @@ func (o orders) first(phase migration.CustomerPhase, home migration.Side) kind {
 func inOrder(phase migration.CustomerPhase, home migration.Side) []kind {
 	switch phase {
 	case migration.CustomerWaiting:
-		return []kind{abort, hold, back}
+		return []kind{abort, skip, hold, back}
 	case migration.CustomerMoving:
 		return []kind{abort, back, hold}
 	case migration.CustomerBaking, migration.CustomerSoaking:
@@ -87,7 +91,7 @@ func inOrder(phase migration.CustomerPhase, home migration.Side) []kind {
 		return []kind{hold}
 	case migration.CustomerHeld, migration.CustomerRolledBack:
 		if home == migration.OnPrem {
-			return []kind{abort, back, retry, hold}
+			return []kind{abort, skip, back, retry, hold}
 		}
 		return []kind{back, retry}
 	case migration.CustomerFinding, migration.CustomerFinished, migration.CustomerAborted:

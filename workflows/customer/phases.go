@@ -47,6 +47,11 @@ func (c *customer) setOut(ctx workflow.Context) {
 
 // cutOver moves the customer to AWS; what comes after is decided by how that ended.
 func (c *customer) cutOver(ctx workflow.Context) {
+	if err := c.refresh(ctx); err != nil {
+		c.Cause = ""
+		c.held(ctx, "the amended plan could not be read: "+work.Reason(err))
+		return
+	}
 	if err := c.measure(ctx); err != nil {
 		c.Cause = ""
 		c.held(ctx, "the baseline could not be measured: "+work.Reason(err))
@@ -363,6 +368,10 @@ func (c *customer) obey(ctx workflow.Context) bool {
 	switch k {
 	case abort:
 		c.Set(ctx, migration.CustomerAborted, migration.WaitNothing, "aborted by "+w.String())
+	case skip:
+		c.Go, c.Cause = false, migration.ByHand
+		c.Set(ctx, migration.CustomerSkipped, migration.WaitNothing, "skipped by "+w.String())
+		c.jot(ctx) // whoever starts it again leaves it at home
 	case hold:
 		c.Go, c.Cause = false, w.Cause
 		c.held(ctx, "held by "+w.String())

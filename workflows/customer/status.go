@@ -1,6 +1,7 @@
 package customer
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -50,7 +51,7 @@ func (c *customer) report(ctx workflow.Context) {
 func (c *customer) mayDo() []string {
 	return status.MayDo(func(name string) error { return c.allowed(name, migration.Command{}) }, migration.UpdateHold,
 		migration.UpdateRetry, migration.UpdateRollback, migration.UpdateNote, migration.UpdateDefer, migration.UpdateDecide,
-		migration.UpdateOffer, migration.UpdateTake)
+		migration.UpdateOffer, migration.UpdateTake, migration.UpdateSkip)
 }
 
 // allowed refuses a command that would do nothing or mean something else than the operator thinks.
@@ -62,6 +63,13 @@ func (c *customer) allowed(name string, cmd migration.Command) error {
 	switch name {
 	case migration.UpdateHold:
 		if c.Phase != migration.CustomerHeld && !c.ended() {
+			return nil
+		}
+	case migration.UpdateSkip:
+		switch atRest := c.Phase == migration.CustomerHeld || c.Phase == migration.CustomerRolledBack; {
+		case cmd.By != "" && cmd.Reason == "":
+			return errors.New("skip: say why (reason): it is kept with the customer")
+		case c.Home == migration.OnPrem && (atRest || c.Phase == migration.CustomerWaiting) && c.Orders.Back == nil:
 			return nil
 		}
 	case migration.UpdateNote:
@@ -103,7 +111,7 @@ func (c *customer) allowed(name string, cmd migration.Command) error {
 }
 
 func (c *customer) ended() bool {
-	return c.Phase == migration.CustomerFinished || c.Phase == migration.CustomerAborted
+	return c.Phase == migration.CustomerFinished || c.Phase == migration.CustomerAborted || c.Phase == migration.CustomerSkipped
 }
 
 func (c *customer) describe() string {

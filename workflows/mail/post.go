@@ -73,7 +73,14 @@ func (p *Post) Untimely(customer string, untimely bool) {
 	*from = slices.DeleteFunc(*from, func(id string) bool { return id == customer })
 }
 
-// Begin says that a migration has begun by this plan.
+// Retell says which kinds some rule names since the plan was amended.
+func (p *Post) Retell(told []migration.NoticeKind) {
+	if p.known {
+		p.told = told
+	}
+}
+
+// Begin says that a migration has begun by this plan, or goes on by it.
 func (p *Post) Begin(spec migration.SpecRef) { p.Unsent.Spec, p.ready = &spec, true }
 
 // End says that the migration has ended.

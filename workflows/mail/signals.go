@@ -17,7 +17,7 @@ const (
 	SignalBatch   = "batch"   // Batch -> Migration
 	SignalPiece   = "piece"   // Workload, Replication -> Migration
 	SignalPause   = "pause"   // Migration -> Batch; Batch -> Migration when an operator canceled it
-	SignalAsk     = "ask"     // Migration -> Batch, Workload, Replication; Batch -> Customer: are you there
+	SignalAsk     = "ask"     // Migration -> Batch, Workload, Replication; Batch -> Customer: are you there, and this is what holds
 	SignalAside   = "aside"   // Batch -> Replication: who moves
 	SignalStop    = "stop"    // Migration -> Replication
 	SignalTrouble = "trouble" // Replication -> Customer: its fences are not as they must be
@@ -41,8 +41,16 @@ func (w Wish) String() string {
 	return w.By + ": " + w.Reason
 }
 
+// Belongs says to which batch a customer belongs, by which revision of the plan, where that is not
+// the plan's first.
+type Belongs struct {
+	migration.Revision
+	Batch string `json:"batch,omitempty"`
+}
+
 // Go tells a customer to cut over.
 type Go struct {
+	Belongs
 	Round int `json:"round"` // of the batch; it comes back with every report
 }
 
@@ -93,9 +101,10 @@ type Aside struct {
 
 // Pause stops and starts the admission of customers. It is sent again with every roll call.
 type Pause struct {
-	Order  Order  `json:"order"`
-	Paused bool   `json:"paused"`
-	Reason string `json:"reason,omitempty"`
+	migration.Revision        // that holds, where the plan was amended
+	Order              Order  `json:"order"`
+	Paused             bool   `json:"paused"`
+	Reason             string `json:"reason,omitempty"`
 	// Outbox is when the plan's outbox was started, in milliseconds since 1970; 0: there is none.
 	// One that was started later than the last has to be told again what waits for somebody.
 	Outbox int64 `json:"outbox,omitempty"`
@@ -119,7 +128,9 @@ type Seen struct {
 // Turn releases a batch.
 type Turn struct{}
 
-// Ask is a roll call: that it is delivered says that the workflow runs.
+// Ask is a roll call: that it is delivered says that the workflow runs. It says what holds, where
+// the plan was amended.
 type Ask struct {
+	Belongs
 	Report bool `json:"report,omitempty"` // and say where you stand: the sender knows nothing
 }

@@ -173,7 +173,7 @@ func (m *run) homes(ctx workflow.Context) (map[string]map[int64]migration.Homed,
 		}
 		var r postgres.ReadHomesResult
 		q := postgres.ReadHomesRequest{PostgresRef: postgres.PostgresRef{Plan: m.Spec.Plan, Dataset: d, Target: m.plan.Target(d.Target())},
-			Tenants: m.plan.Tenants[d.Name]}
+			Tenants: m.plan.Tenants[d.Name], Known: true}
 		s := work.Survey.At(ctx, d.Site(), "where the customers of "+d.Name+" are homed")
 		if err := workflow.ExecuteActivity(s, work.Postgres.ReadHomes, q).Get(s, &r); err != nil {
 			return nil, err

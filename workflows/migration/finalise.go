@@ -21,11 +21,12 @@ const (
 )
 
 // waitForTheEnd waits until somebody says that nobody goes back any more. What stands in the way of
-// that is said, and the wait goes on.
+// that is said, and the wait goes on. It ends without that word where an amendment has added a
+// batch.
 func (m *run) waitForTheEnd(ctx workflow.Context) error {
 	for {
 		m.Set(ctx, migration.MigrationSoak, m.waitsFor(), m.because())
-		if err := m.awaitOrRenew(ctx, func() bool { return m.Final != nil }); err != nil {
+		if err := m.awaitOrRenew(ctx, func() bool { return m.Final != nil || m.more() }); err != nil || m.Final == nil {
 			return err
 		}
 		found, err := m.leftOnPremises(ctx)

@@ -72,6 +72,9 @@ type final struct {
 // beside what runs, and releases the batches one after the other. It never moves a customer itself.
 func Migration(ctx workflow.Context, in Input) error {
 	m := newMigration(in)
+	if first := workflow.GetInfo(ctx).OriginalRunID; in.State == nil {
+		m.reset = first != "" && first != workflow.GetInfo(ctx).WorkflowExecution.RunID
+	}
 	m.Deaf = in.State != nil && mail.WasReset(ctx)
 	if err := m.setup(ctx); err != nil {
 		return err
@@ -88,8 +91,10 @@ type run struct {
 	plan state.Plan
 	State
 
-	aborted *mail.Wish
-	ending  bool // the way back of a batch is being ended
+	aborted  *mail.Wish
+	ending   bool   // the way back of a batch is being ended
+	reset    bool   // to its very start: the newest revision holds, whatever it began with
+	amending string // by whom, while an amendment is looked at
 }
 
 func newMigration(in Input) *run {
@@ -111,6 +116,11 @@ func (m *run) setup(ctx workflow.Context) error {
 	err := workflow.SetQueryHandlerWithOptions(ctx, migration.QueryStatus,
 		func(migration.Page) (migration.MigrationStatus, error) { return m.status(), nil },
 		workflow.QueryHandlerOptions{Description: "The migration with its batches, workloads and datasets. Customers: ask the batches."})
+	if err != nil {
+		return err
+	}
+	err = workflow.SetQueryHandlerWithOptions(ctx, migration.QuerySpec, func() (migration.SpecRef, error) { return m.Spec, nil },
+		workflow.QueryHandlerOptions{Description: "Where the newest revision of the plan is."})
 	if err != nil {
 		return err
 	}
@@ -171,6 +181,8 @@ func (m *run) setup(ctx workflow.Context) error {
 				m.Ends[k.Batch] = &migration.Finalised{By: k.By, Reason: k.Reason, Asked: workflow.Now(ctx)}
 			},
 		},
+		status.Command{Name: migration.UpdateAmend, Description: "Make another content the plan's: a new revision. What has begun stays.",
+			Allowed: m.mayAmend, Carry: m.amend},
 	)
 }
 
@@ -179,6 +191,9 @@ func (m *run) run(ctx workflow.Context) error {
 	if m.Deaf {
 		mail.Redelivered(ctx, signals...)
 		m.Deaf = false
+		if err := m.catchUp(ctx); err != nil {
+			return err
+		}
 	}
 	background, _ := workflow.NewDisconnectedContext(ctx)
 	workflow.Go(background, func(ctx workflow.Context) { m.Keep(ctx, m.rollEvery, m.callRoll) })
@@ -236,12 +251,19 @@ func next(p migration.MigrationPhase) migration.MigrationPhase {
 
 // accept stores the plan and starts every batch: all customers are visible from the first minute.
 func (m *run) accept(ctx workflow.Context) error {
-	if err := workflow.ExecuteActivity(work.Question.In(ctx, "store the plan"), work.State.SaveSpec,
-		state.SaveSpecRequest{Spec: m.in.Spec}).Get(ctx, &m.Spec); err != nil {
+	var saved state.SavedSpec
+	req := state.SaveSpecRequest{Spec: m.in.Spec, Accept: &state.Acceptance{By: m.in.By, Continues: m.in.Continues || m.reset}}
+	if err := workflow.ExecuteActivity(work.Question.In(ctx, "store the plan"), work.State.SaveSpec, req).Get(ctx, &saved); err != nil {
 		return err
+	}
+	if m.Spec = saved.SpecRef; m.Spec.Revision > 1 {
+		m.remember(ctx)
 	}
 	m.Note(ctx, fmt.Sprintf("plan accepted: %d customers in %d batches", len(m.in.Spec.Customers), len(m.in.Spec.Batches)),
 		migration.Command{By: m.in.By})
+	if saved.Newer {
+		m.Note(ctx, fmt.Sprintf("goes on with revision %d", m.Spec.Revision), migration.Command{By: mail.ByDrover})
+	}
 	if err := m.load(ctx); err != nil {
 		return err
 	}
@@ -260,13 +282,17 @@ func (m *run) load(ctx workflow.Context) error {
 	if m.Names == nil {
 		for _, b := range m.plan.Batches {
 			m.Names = append(m.Names, b.Name)
-			m.Batches[b.Name] = migration.BatchStatus{Name: b.Name, Phase: migration.BatchWaiting, WaitingFor: migration.WaitTurn,
-				Needs: b.Approvals, Window: b.Window, Ticket: b.Ticket,
-				Counts: migration.Counts{Customers: len(b.Customers), Waiting: len(b.Customers)}}
+			m.Batches[b.Name] = waits(b)
 		}
 	}
 	m.judge(ctx) // what was reported before the plan's limits were known
 	return nil
+}
+
+// waits is the status of a batch that has not been heard of.
+func waits(b migration.Batch) migration.BatchStatus {
+	return migration.BatchStatus{Name: b.Name, Phase: migration.BatchWaiting, WaitingFor: migration.WaitTurn, Needs: b.Approvals,
+		Window: b.Window, Ticket: b.Ticket, Counts: migration.Counts{Customers: len(b.Customers), Waiting: len(b.Customers)}}
 }
 
 // startBatches starts every Batch, which starts its customers and waits for its turn. One that runs
@@ -376,18 +402,32 @@ func (m *run) releaseBatches(ctx workflow.Context) error {
 	if err := m.load(ctx); err != nil {
 		return err
 	}
-	for i, b := range m.plan.Batches {
+	return m.release(ctx, 0)
+}
+
+// release is releaseBatches from a batch on. An amendment may add some meanwhile.
+func (m *run) release(ctx workflow.Context, from int) error {
+	for i := from; i < len(m.plan.Batches); i++ {
+		if i >= m.Started && m.amending != "" { // whose turn is next may be about to change
+			if err := m.awaitUnlessAborted(ctx, func() bool { return m.amending == "" }); err != nil {
+				return err
+			}
+		}
+		name := m.plan.Batches[i].Name
 		if i >= m.Started {
 			m.Started = i + 1
-			m.Tell(ctx, migration.BatchID(m.Spec.Plan, b.Name), mail.SignalTurn, mail.Turn{})
+			m.Tell(ctx, migration.BatchID(m.Spec.Plan, name), mail.SignalTurn, mail.Turn{})
 		}
 		m.Set(ctx, migration.MigrationReleasing, m.waitsFor(), m.because())
-		if err := m.awaitOrRenew(ctx, func() bool { return m.Batches[b.Name].Phase == migration.BatchDone }); err != nil {
+		if err := m.awaitOrRenew(ctx, func() bool { return m.Batches[name].Phase == migration.BatchDone }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// more says whether an amendment has added batches after all had had their turn.
+func (m *run) more() bool { return m.Started < len(m.plan.Batches) }
 
 // soak waits until every customer has ended, and until somebody ends the way back. Until a customer
 // has ended an operator can still take it back, or start its batch anew.
@@ -395,11 +435,21 @@ func (m *run) soak(ctx workflow.Context) error {
 	if err := m.load(ctx); err != nil {
 		return err
 	}
-	m.Set(ctx, migration.MigrationSoak, migration.WaitHealth, "going back still loses nothing")
-	if err := m.awaitOrRenew(ctx, func() bool { return m.closed(m.Names) }); err != nil {
-		return err
+	for {
+		if err := m.release(ctx, m.Started); err != nil { // what was added since
+			return err
+		}
+		m.Set(ctx, migration.MigrationSoak, migration.WaitHealth, "going back still loses nothing")
+		if err := m.awaitOrRenew(ctx, func() bool { return m.more() || m.closed(m.Names) }); err != nil {
+			return err
+		}
+		if m.more() {
+			continue
+		}
+		if err := m.waitForTheEnd(ctx); err != nil || m.Final != nil {
+			return err
+		}
 	}
-	return m.waitForTheEnd(ctx)
 }
 
 // closed says that no customer of these batches will ever do anything again.

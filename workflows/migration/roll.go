@@ -45,7 +45,7 @@ func (m *run) callRoll(ctx workflow.Context) {
 	}
 	for _, w := range m.plan.Workloads {
 		if p, begun := m.Pieces[w.Name]; begun && p.Phase != migration.PieceReady {
-			m.TellOr(ctx, migration.WorkloadID(m.Spec.Plan, w.Name), mail.SignalAsk, mail.Ask{}, func(ctx workflow.Context) {
+			m.TellOr(ctx, migration.WorkloadID(m.Spec.Plan, w.Name), mail.SignalAsk, m.ask(), func(ctx workflow.Context) {
 				if m.Pieces[w.Name].Phase != migration.PieceReady && m.rollEvery() > 0 {
 					m.startWorkload(ctx, w.Name)
 				}
@@ -54,7 +54,7 @@ func (m *run) callRoll(ctx workflow.Context) {
 	}
 	for _, d := range m.plan.Datasets {
 		if _, begun := m.Pieces[d.Name]; begun {
-			m.TellOr(ctx, migration.ReplicationID(m.Spec.Plan, d.Name), mail.SignalAsk, mail.Ask{}, func(ctx workflow.Context) {
+			m.TellOr(ctx, migration.ReplicationID(m.Spec.Plan, d.Name), mail.SignalAsk, m.ask(), func(ctx workflow.Context) {
 				if m.rollEvery() > 0 {
 					m.startReplication(ctx, d.Name)
 				}
@@ -63,9 +63,12 @@ func (m *run) callRoll(ctx workflow.Context) {
 	}
 }
 
+// ask is what is asked of copies and workloads.
+func (m *run) ask() mail.Ask { return mail.Ask{Belongs: mail.Belongs{Revision: m.Spec.Amended()}} }
+
 // word is what holds for every batch.
 func (m *run) word(ctx workflow.Context) mail.Pause {
-	w := mail.Pause{Order: m.Stamp(ctx), Outbox: m.Outbox}
+	w := mail.Pause{Order: m.Stamp(ctx), Outbox: m.Outbox, Revision: m.Spec.Amended()}
 	if m.Paused != nil {
 		w.Paused, w.Reason = true, m.Paused.Reason
 	}

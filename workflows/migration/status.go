@@ -38,7 +38,7 @@ func (m *run) piece(name string) migration.PieceStatus {
 
 func (m *run) mayDo() []string {
 	return status.MayDo(m.allowed, migration.UpdatePause, migration.UpdateResume, migration.UpdateRollback, migration.UpdateAbort,
-		migration.UpdateFinalise)
+		migration.UpdateFinalise, migration.UpdateAmend)
 }
 
 // away counts the customers that are not for certain at home.
@@ -83,6 +83,10 @@ func (m *run) running() bool {
 func (m *run) allowed(name string) error {
 	running := m.running()
 	switch name {
+	case migration.UpdateAmend:
+		if running && m.plan.Batches != nil && m.Phase != migration.MigrationAccepted && m.Phase != migration.MigrationPreflight {
+			return nil
+		}
 	case migration.UpdatePause:
 		if running && m.Paused == nil {
 			return nil

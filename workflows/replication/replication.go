@@ -39,11 +39,13 @@ type State struct {
 	status.Status[migration.PiecePhase] `json:"standing"`
 	mail.Box                            `json:"mail"`
 
-	Prepared bool             `json:"prepared"`
-	Aside    []mail.Aside     `json:"aside,omitempty"`   // who moves, one of each batch that has said so
-	Trouble  string           `json:"trouble,omitempty"` // what the last audit found of the whole dataset
-	Stop     bool             `json:"stop,omitempty"`    // and that nobody may move because of it
-	Told     map[int64]string `json:"told"`              // tenants in trouble, with what their customers were told
+	Prepared bool               `json:"prepared"`
+	Newest   migration.Revision `json:"newest,omitzero"`   // of the plan, as the migration has said
+	Outside  string             `json:"outside,omitempty"` // why those who have come with it are not replicated yet
+	Aside    []mail.Aside       `json:"aside,omitempty"`   // who moves, one of each batch that has said so
+	Trouble  string             `json:"trouble,omitempty"` // what the last audit found of the whole dataset
+	Stop     bool               `json:"stop,omitempty"`    // and that nobody may move because of it
+	Told     map[int64]string   `json:"told"`              // tenants in trouble, with what their customers were told
 
 	// Decoded is what the database had decoded for each side when it was last asked, in bytes.
 	Decoded map[migration.Side]int64 `json:"decoded"`
@@ -82,8 +84,9 @@ type replication struct {
 	busy      map[string]bool      // the customers whose files a pass is copying now
 	stepAside func()               // cuts that pass off
 	stopped   bool
-	auditing  bool   // an audit is under way, and its answer is to be told
-	cancel    func() // what is under way
+	again     time.Time // when an amendment is taken in again that was refused
+	auditing  bool      // an audit is under way, and its answer is to be told
+	cancel    func()    // what is under way
 }
 
 func newReplication(in Input) *replication {
@@ -105,6 +108,9 @@ func (r *replication) setup(ctx workflow.Context) {
 		return fmt.Sprintf("Replication of **%s**. Stepped aside for %d customers.\n", r.in.Dataset, n)
 	}}
 	mail.Listen(ctx, mail.SignalAsk, "The migration calls the roll.", func(ctx workflow.Context, a mail.Ask) {
+		if _, newer := a.Renews(r.in.Spec); newer {
+			r.Newest = a.Revision
+		}
 		if a.Report {
 			r.report(ctx)
 		}
@@ -138,15 +144,10 @@ func (r *replication) aside(customer string) bool {
 }
 
 func (r *replication) run(ctx workflow.Context) error {
-	l := work.Question.In(ctx, "read the plan")
-	if err := workflow.ExecuteActivity(l, work.State.LoadPlan, r.in.Spec).Get(l, &r.plan); err != nil {
+	var err error
+	if r.plan, r.dataset, err = r.read(ctx, r.in.Spec); err != nil {
 		return err
 	}
-	i := slices.IndexFunc(r.plan.Datasets, func(d migration.Dataset) bool { return d.Name == r.in.Dataset })
-	if i < 0 {
-		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("the plan has no dataset %q", r.in.Dataset), "NoSuchDataset", nil)
-	}
-	r.dataset = r.plan.Datasets[i]
 	work := r.watchLag
 	if r.dataset.Files != nil {
 		work = r.passFiles
@@ -157,6 +158,9 @@ func (r *replication) run(ctx workflow.Context) error {
 		workflow.Go(ctx, r.auditAlways)
 	}
 	for !r.stopped {
+		if r.follow(ctx); r.stopped {
+			break
+		}
 		if err := work(ctx); err != nil {
 			return err
 		}
@@ -209,6 +213,8 @@ func (r *replication) watchLag(ctx workflow.Context) error {
 		return ctx.Err()
 	case r.Trouble != "":
 		r.Set(ctx, migration.PieceReady, migration.WaitOperator, r.Trouble)
+	case r.Outside != "":
+		r.Set(ctx, migration.PieceReady, migration.WaitOperator, r.Outside)
 	case err != nil:
 		r.Set(ctx, r.Phase, migration.WaitData, "its lag cannot be read: "+work.Reason(err))
 	default:
@@ -290,7 +296,7 @@ func (r *replication) passFiles(ctx workflow.Context) error {
 	return nil
 }
 
-// readOwners reads whose files the tree holds. No customer comes or goes while a revision runs.
+// readOwners reads whose files the tree holds, once a revision.
 func (r *replication) readOwners(ctx workflow.Context) error {
 	if r.owners != nil {
 		return nil

@@ -14,7 +14,10 @@ type Command struct {
 	Name, Description string
 	Allowed           func(migration.Command) error // refuses with a reason that a person can act on
 	Apply             func(workflow.Context, migration.Command)
-	But               func() string // what an accepted command waits for; nil or empty: nothing
+	// Carry is in the place of Apply where it takes activities to carry the command out. Who asked
+	// hears what it says, or why it refuses. It notes in the timeline what it did.
+	Carry func(workflow.Context, migration.Command) (said string, err error)
+	But   func() string // what an accepted command waits for; nil or empty: nothing
 }
 
 // Handle installs the commands. A repeat of a request id is accepted and does nothing.
@@ -22,7 +25,7 @@ func (s *Status[P]) Handle(ctx workflow.Context, commands ...Command) error {
 	for _, c := range commands {
 		err := workflow.SetUpdateHandlerWithOptions(ctx, c.Name,
 			func(ctx workflow.Context, cmd migration.Command) (migration.Accepted, error) {
-				return s.take(ctx, c, cmd), nil
+				return s.take(ctx, c, cmd)
 			},
 			workflow.UpdateHandlerOptions{Description: c.Description, Validator: func(ctx workflow.Context, cmd migration.Command) error {
 				return s.validate(ctx, c, cmd)
@@ -50,12 +53,24 @@ func (s *Status[P]) validate(ctx workflow.Context, c Command, cmd migration.Comm
 }
 
 // take carries out what was accepted.
-func (s *Status[P]) take(ctx workflow.Context, c Command, cmd migration.Command) migration.Accepted {
+func (s *Status[P]) take(ctx workflow.Context, c Command, cmd migration.Command) (migration.Accepted, error) {
 	if s.Deaf {
-		return migration.Accepted{Message: c.Name + " was not carried out: the workflow was reset a moment ago; ask again"}
+		return migration.Accepted{Message: c.Name + " was not carried out: the workflow was reset a moment ago; ask again"}, nil
+	}
+	if c.Carry != nil {
+		if cmd.RequestID != "" && slices.Contains(s.Seen, cmd.RequestID) {
+			return migration.Accepted{Message: c.Name + " was accepted before"}, nil
+		}
+		said, err := c.Carry(ctx, cmd)
+		if err != nil {
+			return migration.Accepted{}, err
+		}
+		s.repeated(cmd)
+		s.Show(ctx)
+		return migration.Accepted{Message: said}, nil
 	}
 	if s.repeated(cmd) {
-		return migration.Accepted{Message: c.Name + " was accepted before"}
+		return migration.Accepted{Message: c.Name + " was accepted before"}, nil
 	}
 	s.Note(ctx, c.Name, cmd)
 	c.Apply(ctx, cmd)
@@ -64,7 +79,7 @@ func (s *Status[P]) take(ctx workflow.Context, c Command, cmd migration.Command)
 	if c.But != nil && c.But() != "" {
 		said += "; " + c.But()
 	}
-	return migration.Accepted{Message: said}
+	return migration.Accepted{Message: said}, nil
 }
 
 // repeated says whether a command's request id was taken before, in this run or an earlier one, and

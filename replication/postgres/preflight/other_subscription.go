@@ -18,8 +18,8 @@ func otherSubscription(ctx context.Context, s *survey, at *postgres.Server) erro
 		subs, err := names(ctx, at.Pool, `SELECT DISTINCT u.subname::text FROM pg_subscription_rel r JOIN pg_subscription u ON u.oid =
 			r.srsubid
 			WHERE (r.srrelid = $1 OR r.srrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))
-			AND u.subname NOT IN ($2, $3) ORDER BY 1`,
-			t.OID, s.Names.Forward, s.Names.Back)
+			AND u.subname NOT IN ($2, $3, $4) ORDER BY 1`,
+			t.OID, s.Names.Forward, s.Names.Back, s.Names.Joining)
 		if err != nil {
 			return fmt.Errorf("read subscriptions to %s: %w", t, err)
 		}

@@ -74,8 +74,9 @@ func remove(ctx context.Context, p *postgres.Pair, say func(string)) error {
 		// Each server remembers the other: a schema that is gone from one would look like a
 		// restore.
 		{"what the servers remember of each other", p.Forget},
-		{"the subscription on AWS", func(ctx context.Context) error { return unsubscribe(ctx, p, p.AWS, p.OnPrem) }},
-		{"the subscription on premises", func(ctx context.Context) error { return unsubscribe(ctx, p, p.OnPrem, p.AWS) }},
+		{"what carries those who join", func(ctx context.Context) error { return endJoin(ctx, p) }},
+		{"the subscription on AWS", func(ctx context.Context) error { return dropSubscription(ctx, p.AWS, p.OnPrem, p.Names.Forward) }},
+		{"the subscription on premises", func(ctx context.Context) error { return dropSubscription(ctx, p.OnPrem, p.AWS, p.Names.Back) }},
 		{"what is on AWS", func(ctx context.Context) error { return unpublish(ctx, p, p.AWS) }},
 		{"what is on premises", func(ctx context.Context) error { return unpublish(ctx, p, p.OnPrem) }},
 	} {
@@ -87,9 +88,9 @@ func remove(ctx context.Context, p *postgres.Pair, say func(string)) error {
 	return nil
 }
 
-// unsubscribe drops a subscription and its slot apart from each other, so that either may be gone.
-func unsubscribe(ctx context.Context, p *postgres.Pair, at, from *postgres.Server) error {
-	name := p.Names.Outgoing(from.Side)
+// dropSubscription drops a subscription and its slot apart from each other, so that either may be
+// gone.
+func dropSubscription(ctx context.Context, at, from *postgres.Server, name string) error {
 	exists, _, err := postgres.Subscription(ctx, at.Pool, name)
 	if err != nil {
 		return err

@@ -2,9 +2,9 @@ package setup
 
 // For the tests, which are outside: they need the rig, which prepares.
 var (
-	Install     = install
-	Subscribe   = subscribe
-	Unsubscribe = unsubscribe
-	DumpSchema  = dumpSchema
-	Wanted      = wanted
+	Install          = install
+	Subscribe        = subscribe
+	DropSubscription = dropSubscription
+	DumpSchema       = dumpSchema
+	Wanted           = wanted
 )

@@ -162,7 +162,7 @@ func TestASubscriptionThatWasLostIsNotCopiedAgain(t *testing.T) {
 	r.Prepare(3)
 	r.Synced()
 	rows := r.Num(d, "SELECT count(*) FROM audit")
-	require.NoError(t, setup.Unsubscribe(t.Context(), r.Pair, r.Pair.AWS, r.Pair.OnPrem))
+	require.NoError(t, setup.DropSubscription(t.Context(), r.Pair.AWS, r.Pair.OnPrem, r.Pair.Names.Forward))
 	require.ErrorIs(t, setup.Prepare(t.Context(), r.Pair, []int64{1, 2, 3}, nil), setup.ErrTargetNotEmpty)
 	require.Equal(t, rows, r.Num(d, "SELECT count(*) FROM audit"))
 }

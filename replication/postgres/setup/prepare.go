@@ -2,8 +2,8 @@ package setup
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -41,7 +41,7 @@ func Prepare(ctx context.Context, p *postgres.Pair, tenants []int64, say func(st
 		// Premises last: whatever fails before has changed none of their tables.
 		{"replica identities on premises", func(ctx context.Context) error { return identities(ctx, p, p.OnPrem) }},
 		{"id ranges", func(ctx context.Context) error { return separateRanges(ctx, p) }},
-		{"fences", func(ctx context.Context) error { return admit(ctx, p, ids) }},
+		{"fences", func(ctx context.Context) error { return admit(ctx, p, ids, say) }},
 		{"the guard and the publications", func(ctx context.Context) error { return publish(ctx, p) }},
 		// The way back first: its slot would wait for the tables that the first copy is writing on
 		// AWS.
@@ -57,18 +57,30 @@ func Prepare(ctx context.Context, p *postgres.Pair, tenants []int64, say func(st
 	return err
 }
 
-// ErrJoinedLate says that a tenant came into the plan after the first copy: its older rows would be
-// missing on AWS.
-var ErrJoinedLate = errors.New("a tenant joined the plan after the first copy of its database, so its rows are not on AWS; take it out " +
-	"of the plan again")
-
 // admit gives every tenant of the plan a fence and a direction on both sides. What is there already
 // stays as it is. A direction is on where the fence is not sealed. Tenants of the data that the
-// plan leaves out are written down once, before the first copy: they stay where they are. Whoever
-// comes later is a newcomer, and needs nothing.
-func admit(ctx context.Context, p *postgres.Pair, plan []int32) error {
-	if err := refuseLate(ctx, p, plan); err != nil {
+// plan leaves out are written down once, before the first copy: they stay where they are, until an
+// amendment takes them into the plan. Whoever comes later is a newcomer, and needs nothing, until
+// an amendment takes it in: all its rows are on both sides then, and its fence is open where
+// newcomers write.
+func admit(ctx context.Context, p *postgres.Pair, plan []int32, say func(string)) error {
+	stayed, came, err := joinedLate(ctx, p, plan)
+	switch {
+	case err != nil:
 		return err
+	case len(stayed) > 0:
+		if err := join(ctx, p, stayed, say); err != nil {
+			return err
+		}
+	default: // what an attempt has left that was cut off after the handover
+		if err := endJoin(ctx, p); err != nil {
+			return err
+		}
+	}
+	if len(came) > 0 {
+		if err := admitOn(ctx, p, came, nil, p.Newcomers()); err != nil {
+			return err
+		}
 	}
 	found, err := tenantsOf(ctx, p)
 	if err != nil {
@@ -78,11 +90,15 @@ func admit(ctx context.Context, p *postgres.Pair, plan []int32) error {
 	for _, t := range p.Dataset.Synthetic {
 		apart = append(apart, int32(t)) // the plan's schema bounds it
 	}
-	stay := spansWithout(found, append(apart, plan...), mostSpans)
-	// AWS first: a tenant that is open on premises must not be unknown to the other side.
-	for _, s := range []*postgres.Server{p.AWS, p.OnPrem} {
+	return admitOn(ctx, p, plan, spansWithout(found, append(apart, plan...), mostSpans), migration.OnPrem)
+}
+
+// admitOn admits tenants that are at home on a side. The other side comes first: a tenant that is
+// open must not be unknown there.
+func admitOn(ctx context.Context, p *postgres.Pair, plan []int32, stay []span, home migration.Side) error {
+	for _, s := range []*postgres.Server{p.Side(home.Other()), p.Side(home)} {
 		err := postgres.Patiently(ctx, func() error {
-			return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return admitIn(ctx, p, tx, s.Side, plan, stay) })
+			return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return admitIn(ctx, p, tx, s.Side, plan, stay, home) })
 		})
 		if err != nil {
 			return fmt.Errorf("database %s: %w", s.Where(), err)
@@ -110,12 +126,13 @@ func tenantsOf(ctx context.Context, p *postgres.Pair) (all []int64, err error) {
 	return all, err
 }
 
-func admitIn(ctx context.Context, p *postgres.Pair, tx pgx.Tx, side migration.Side, plan []int32, stay []span) error {
+func admitIn(ctx context.Context, p *postgres.Pair, tx pgx.Tx, side migration.Side, plan []int32, stay []span,
+	home migration.Side) error {
 	if err := claim(ctx, p, tx); err != nil {
 		return err
 	}
 	state := "open"
-	if side == migration.AWS {
+	if side != home {
 		state = "sealed"
 	}
 	pub := p.Names.Outgoing(side)
@@ -138,10 +155,8 @@ func admitIn(ctx context.Context, p *postgres.Pair, tx pgx.Tx, side migration.Si
 		return err
 	}
 	if again {
-		// Whoever came into the plan before the first copy does not stay.
-		_, err = tx.Exec(ctx,
-			`DELETE FROM drover.elsewhere e WHERE EXISTS (SELECT FROM unnest($1::int[]) t WHERE t BETWEEN e.first AND e.last)`, plan)
-		if err != nil {
+		// Whoever has come into the plan does not stay.
+		if err := leaveSpans(ctx, tx, plan); err != nil {
 			return err
 		}
 		return admitSynthetic(ctx, p, tx, side)
@@ -172,18 +187,28 @@ func admitSynthetic(ctx context.Context, p *postgres.Pair, tx pgx.Tx, side migra
 	return err
 }
 
-func refuseLate(ctx context.Context, p *postgres.Pair, plan []int32) error {
-	var late []int32
-	err := p.OnPrem.Pool.QueryRow(ctx, `SELECT coalesce(array_agg(t ORDER BY t), '{}') FROM unnest($1::int[]) t
-		WHERE EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $2)
-		  AND NOT EXISTS (SELECT FROM drover.direction d WHERE d.pub = $2 AND d.tenant = t)`, plan, p.Names.Forward).Scan(&late)
-	if err != nil {
-		return err
+// joinedLate are the tenants of the plan that came into it after the first copy: those that had
+// rows before and stayed on premises, and those that came as newcomers.
+func joinedLate(ctx context.Context, p *postgres.Pair, plan []int32) (stayed, came []int32, err error) {
+	var copied bool
+	err = p.OnPrem.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $2),
+		coalesce(array_agg(t ORDER BY t) FILTER (WHERE EXISTS (SELECT FROM drover.elsewhere e WHERE t BETWEEN e.first AND e.last)), '{}')
+		FROM unnest($1::int[]) t`, plan, p.Names.Forward).Scan(&copied, &stayed)
+	if err != nil || !copied {
+		return nil, nil, err
 	}
-	if len(late) > 0 {
-		return fmt.Errorf("tenants %v: %w", late, ErrJoinedLate)
+	for _, s := range p.Both() { // an attempt may have been cut off between the two
+		var unknown []int32
+		err := s.Pool.QueryRow(ctx, `SELECT coalesce(array_agg(t ORDER BY t), '{}') FROM unnest($1::int[]) t
+			WHERE NOT EXISTS (SELECT FROM drover.direction d WHERE d.pub = $2 AND d.tenant = t)`, plan, p.Names.Outgoing(s.Side)).Scan(&unknown)
+		if err != nil {
+			return nil, nil, fmt.Errorf("tenants that have joined, %s: %w", s.Where(), err)
+		}
+		came = append(came, unknown...)
 	}
-	return nil
+	slices.Sort(came)
+	came = slices.DeleteFunc(slices.Compact(came), func(t int32) bool { return slices.Contains(stayed, t) })
+	return stayed, came, nil
 }
 
 // tenantsIn lists the tenants of a table by hopping from one to the next in the index that begins

@@ -44,7 +44,6 @@ func TestPrepareMayBeCutOffAnywhereAndRunAgain(t *testing.T) {
 	h, err := r.Pair.Home(t.Context(), 2)
 	require.NoError(t, err)
 	require.Equal(t, migration.AWS, h.Home(), "preparing again moves nobody")
-	require.ErrorIs(t, setup.Prepare(t.Context(), r.Pair, []int64{1, 2, 3, 4}, nil), setup.ErrJoinedLate)
 }
 
 // requireHomeOnPremises asks what an application may ask as soon as the function is there: a tenant

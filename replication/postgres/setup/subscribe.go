@@ -40,7 +40,7 @@ func subscribe(ctx context.Context, p *postgres.Pair, from migration.Side) error
 		case err != nil:
 			return err
 		case !exists, unfinished:
-			return createSubscription(ctx, p, c, from, pubs)
+			return createSubscription(ctx, p, c, from, name, pubs)
 		}
 		if err := p.RenewOver(ctx, c, from); err != nil {
 			return err
@@ -65,8 +65,8 @@ func subscribe(ctx context.Context, p *postgres.Pair, from migration.Side) error
 // opposite directions would wait for each other for ever, and one on premises would hold back every
 // VACUUM while a first copy is written. Until it is finished the subscription's comment says so:
 // one that was cut off is dropped and made again.
-func createSubscription(ctx context.Context, p *postgres.Pair, c *pgx.Conn, from migration.Side, pubs []string) error {
-	source, name := p.Side(from), p.Names.Outgoing(from)
+func createSubscription(ctx context.Context, p *postgres.Pair, c *pgx.Conn, from migration.Side, name string, pubs []string) error {
+	source := p.Side(from)
 	peer, err := source.Peer(ctx)
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func createSubscription(ctx context.Context, p *postgres.Pair, c *pgx.Conn, from
 			if exists, _, err := postgres.Subscription(ctx, c, name); err != nil || exists {
 				return err
 			}
-			if from == migration.OnPrem {
+			if name == p.Names.Forward {
 				if err := refuseSecondCopy(ctx, p); err != nil {
 					return err
 				}

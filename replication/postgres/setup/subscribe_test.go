@@ -19,7 +19,7 @@ import (
 func TestTwoDatabasesSubscribeInOppositeDirectionsAtOnce(t *testing.T) {
 	forward, back := pairtest.New(t), pairtest.New(t).Prepared(1)
 	cutOffAt(forward, "the subscription on AWS")
-	require.NoError(t, setup.Unsubscribe(t.Context(), back.Pair, back.Pair.OnPrem, back.Pair.AWS))
+	require.NoError(t, setup.DropSubscription(t.Context(), back.Pair.OnPrem, back.Pair.AWS, back.Pair.Names.Back))
 
 	// Both slots wait for these, so that both subscriptions are under way before either slot is
 	// there.
@@ -63,7 +63,7 @@ func cutOffAt(r *pairtest.Rig, part string) {
 func TestWhoSubscribesAtOnceDoesSoOnce(t *testing.T) {
 	r := pairtest.New(t).Prepared(1)
 	for range 5 {
-		require.NoError(t, setup.Unsubscribe(t.Context(), r.Pair, r.Pair.OnPrem, r.Pair.AWS))
+		require.NoError(t, setup.DropSubscription(t.Context(), r.Pair.OnPrem, r.Pair.AWS, r.Pair.Names.Back))
 		var all errgroup.Group
 		for range 4 {
 			all.Go(func() error { return setup.Subscribe(t.Context(), r.Pair, d) })
