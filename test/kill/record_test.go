@@ -46,6 +46,7 @@ func TestTheHistoriesToReplayAreRecorded(t *testing.T) {
 	if *record == "" {
 		t.Skip("nothing is to be recorded: make record")
 	}
+	require.DirExists(t, *record)
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
 	shape := lab.SmallShape(3)
