@@ -445,7 +445,7 @@ func (b *batch) cutOver(ctx workflow.Context) {
 			why, opens = b.blackout(ctx)
 			most = min(most, max(opens.Sub(workflow.Now(ctx)), time.Second))
 		case migration.WaitData:
-			why = fmt.Sprintf("%d customers have joined, and are being taken into replication", b.joining())
+			why = fmt.Sprintf("%d customers wait until their databases say that they replicate them", b.joining())
 		default:
 		}
 		b.Set(ctx, migration.BatchCuttingOver, waits, why)

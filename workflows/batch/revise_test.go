@@ -52,7 +52,7 @@ func TestABatchGoesOnByAnAmendedPlan(t *testing.T) {
 		require.Empty(t, h.went, "the databases do not know yet who has joined")
 		s := h.says()
 		require.Equal(t, migration.WaitData, s.WaitingFor)
-		require.Equal(t, "2 customers have joined, and are being taken into replication", s.Reason)
+		require.Equal(t, "2 customers wait until their databases say that they replicate them", s.Reason)
 		h.unknown = false
 	})
 	h.leave(time.Hour, "c1", "c2")
