@@ -139,18 +139,9 @@ func (ch *check) key(ctx context.Context) error {
 }
 
 func (ch *check) workload(ctx context.Context, w migration.Workload) error {
-	var groups []string
-	switch {
-	case w.EC2 != nil:
-		groups = w.EC2.SecurityGroups
-		if err := ch.profile(ctx, w); err != nil {
-			return err
-		}
-	case w.Fargate != nil:
-		groups = w.Fargate.SecurityGroups
-		if err := ch.fargate(ctx, w); err != nil {
-			return err
-		}
+	groups, err := kinds[w.Kind()].check(ch, ctx, w)
+	if err != nil {
+		return err
 	}
 	c, err := ch.mk.clients.EC2(ctx, ch.t)
 	if err != nil {

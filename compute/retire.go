@@ -18,16 +18,5 @@ type Placed struct {
 // RetireCopies: they are the plan's. What is gone already is no error, so it can run twice and be
 // cut off anywhere.
 func (mk *Maker) Retire(ctx context.Context, req Placed) error {
-	if req.Workload.Fargate != nil {
-		c, err := mk.clients.ECS(ctx, req.Target)
-		if err != nil {
-			return err
-		}
-		return retireService(ctx, c, req)
-	}
-	c, err := mk.clients.EC2(ctx, req.Target)
-	if err != nil {
-		return err
-	}
-	return retireInstances(ctx, c, req)
+	return kinds[req.Workload.Kind()].retire(mk, ctx, req)
 }

@@ -165,6 +165,7 @@ type Question struct {
 	For      migration.Duration
 	Compare  bool      // hold what is seen against Baseline, as the plan says
 	Baseline *Baseline // nil: there is none
+	Share    int       // percentage of the requests that the route sends to AWS; 0: all
 }
 
 // Baseline is a customer's own numbers, before its fence: those of its http probes, and of its

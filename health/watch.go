@@ -151,14 +151,28 @@ func (w *watcher) askAll(ctx context.Context, answers chan<- answered) {
 }
 
 // ask asks one probe once: http through the route, a query where it is counted, the others at the
-// machines on AWS.
+// machines on AWS. While only a share of the requests goes there, http is asked at those machines
+// too: a request through the route may be answered by the other side.
 func (w *watcher) ask(ctx context.Context, p migration.Probe) sample {
 	if p.Query != nil {
 		return w.queried(ctx, p)
 	}
 	if p.HTTP != nil {
-		return w.controlled(ctx, w.prober.http(ctx, w.prober.route, w.front, w.req.Slice.Customer.Hosts[0], p))
+		s := w.controlled(ctx, w.prober.http(ctx, w.prober.route, w.front, w.req.Slice.Customer.Hosts[0], p))
+		if w.req.Share == 0 || !s.ok {
+			return s
+		}
+		if direct := w.machinesOnAWS(ctx, p); !direct.ok && !direct.unasked {
+			direct.took = s.took
+			return direct
+		}
+		return s
 	}
+	return w.machinesOnAWS(ctx, p)
+}
+
+// machinesOnAWS asks one probe once at every machine on AWS.
+func (w *watcher) machinesOnAWS(ctx context.Context, p migration.Probe) sample {
 	for _, wl := range w.req.Slice.Workloads {
 		if at := path(p); at != "" && server(w.req.Slice.Workloads, at) != wl.Name {
 			continue

@@ -45,6 +45,10 @@ func (s *Spec) Slice(customer string) (CustomerSlice, bool) {
 	return out, true
 }
 
+// Stateless says whether the customer has no database, so that its home record is in the state
+// bucket.
+func (c CustomerSlice) Stateless() bool { return len(c.Databases) == 0 }
+
 // Target finds a target that validation said exists.
 func (c CustomerSlice) Target(name string) Target {
 	t, ok := find(c.Targets, func(t Target) bool { return t.Name == name })

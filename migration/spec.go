@@ -123,8 +123,9 @@ const (
 // Workload is an application component on VMs today, on EC2 or Fargate tomorrow.
 type Workload struct {
 	Name           string        `json:"name"`
-	Site           string        `json:"site"`
-	VMs            VMSelector    `json:"vms"`
+	Site           string        `json:"site,omitempty"`
+	VMs            VMSelector    `json:"vms,omitzero"`
+	Origin         string        `json:"origin,omitempty"` // instead of VMs: ARN of the target group that serves it today
 	State          WorkloadState `json:"state"`
 	AcceptDataLoss bool          `json:"acceptDataLoss,omitempty"`
 	Ingress        *Ingress      `json:"ingress,omitempty"`
@@ -389,7 +390,7 @@ func (x Bound) String() string {
 type Customer struct {
 	ID        string            `json:"id"`
 	Name      string            `json:"name,omitempty"`
-	Tenant    int64             `json:"tenant"`
+	Tenant    int64             `json:"tenant"` // 0: it has no database
 	Hosts     []string          `json:"hosts"`
 	Workloads []string          `json:"workloads,omitempty"`
 	Datasets  []string          `json:"datasets,omitempty"`
@@ -493,6 +494,17 @@ type Policy struct {
 	// each before the last, where it bakes.
 	Weights []int    `json:"weights,omitempty"`
 	Step    Duration `json:"step,omitempty"`
+}
+
+// NextWeight is the share of its requests, in percent, that goes to AWS next, of a customer that
+// has this one there.
+func (p Policy) NextWeight(now int) int {
+	for _, w := range p.Weights {
+		if w > now {
+			return w
+		}
+	}
+	return 100
 }
 
 // Customer finds a customer by id.

@@ -190,6 +190,7 @@ type MoveResult struct {
 	Routed    time.Time   `json:"routed,omitzero"`    // its route was set, by Temporal's clock
 	Freeze    Duration    `json:"freeze,omitempty"`
 	Predicted Duration    `json:"predicted,omitempty"` // the freeze as it was predicted before the fence
+	Weight    int         `json:"weight,omitempty"`    // percentage of its requests with which a customer without a database began on AWS
 	Rows      int64       `json:"rows,omitempty"`      // compared by the verification
 	Objects   int64       `json:"objects,omitempty"`   // compared by the last file pass
 	Took      FreezeTook  `json:"took,omitzero"`       // where the time of the freeze went
@@ -254,6 +255,7 @@ type CustomerStatus struct {
 	Name       string        `json:"name,omitempty"`
 	Batch      string        `json:"batch"`
 	Home       Side          `json:"home"`
+	Weight     int           `json:"weight,omitempty"` // percentage of its requests that go to AWS while it is shifted there; 0: it is not
 	Phase      CustomerPhase `json:"phase"`
 	WaitingFor Waiting       `json:"waitingFor"`
 	Since      time.Time     `json:"since,omitzero"` // of the phase

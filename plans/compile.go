@@ -10,8 +10,8 @@ import (
 )
 
 // Compile turns a plan that Parse or Load has accepted into a spec. Equal plans give equal specs,
-// whatever the order of their mappings: named things are sorted by name, customers by tenant. The
-// spec's revision is 0 until submit numbers it.
+// whatever the order of their mappings: named things are sorted by name, customers by tenant and
+// id. The spec's revision is 0 until submit numbers it.
 func Compile(p *Plan) (*migration.Spec, error) {
 	if p == nil || p.src == nil || len(p.src.problems) > 0 {
 		return nil, errors.New("compile plan: it has not passed validation: load it with plans.Load or plans.Parse")
@@ -42,10 +42,15 @@ func Compile(p *Plan) (*migration.Spec, error) {
 			d.Postgres.NewCustomers, d.Postgres.Synthetic = migration.Side(p.Policy.NewCustomers), p.Health.synthetic()
 		}
 	}
+	if slices.ContainsFunc(p.Customers.List, Customer.stateless) { // else every customer's workflows would carry them for nothing
+		s.Policy.Weights, s.Policy.Step = p.Policy.Weights, p.Policy.Step
+	}
 	for _, c := range p.Customers.List {
 		s.Customers = append(s.Customers, c.compile())
 	}
-	slices.SortFunc(s.Customers, func(a, b migration.Customer) int { return cmp.Compare(a.Tenant, b.Tenant) })
+	slices.SortFunc(s.Customers, func(a, b migration.Customer) int {
+		return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.ID, b.ID))
+	})
 	members := p.assign(func(*node, Problem) {})
 	for i, b := range p.Batches {
 		compiled, err := b.compile()
@@ -114,24 +119,23 @@ func (t Target) compile(name string) migration.Target {
 func (w Workload) compile(name string) migration.Workload {
 	out := migration.Workload{
 		Name: name, Site: string(w.Site), State: migration.WorkloadState(w.State), AcceptDataLoss: w.AcceptDataLoss,
-		VMs: migration.VMSelector{Names: list(w.VMs.Names)}, Target: string(w.Target.Name), Config: w.Target.Config.compile(),
+		Target: string(w.Target.Name), Config: w.Target.Config.compile(),
 	}
-	if m := w.VMs.Match; m != nil {
-		out.VMs.Folder, out.VMs.Tag, out.VMs.Name = string(m.Folder), string(m.Tag), string(m.Name)
+	if w.Origin != nil {
+		out.Origin = string(w.Origin.TargetGroup)
+	}
+	if w.VMs != nil {
+		out.VMs.Names = list(w.VMs.Names)
+		if m := w.VMs.Match; m != nil {
+			out.VMs.Folder, out.VMs.Tag, out.VMs.Name = string(m.Folder), string(m.Tag), string(m.Name)
+		}
 	}
 	if i := w.Ingress; i != nil {
 		out.Ingress = &migration.Ingress{Port: i.Port, Paths: list(i.Paths), Protocol: string(i.Protocol)}
 	}
-	if e := w.Target.EC2; e != nil {
-		out.EC2 = &migration.EC2{
-			InstanceType: string(e.InstanceType), SecurityGroups: list(e.SecurityGroups), Profile: string(e.Profile),
-			Conversion: string(e.Conversion), License: string(e.License),
-		}
-	}
-	if f := w.Target.Fargate; f != nil {
-		out.Fargate = &migration.Fargate{
-			Cluster: string(f.Cluster), Image: string(f.Image), CPU: f.CPU, Memory: f.Memory, Count: f.Count,
-			TaskRole: string(f.TaskRole), ExecutionRole: string(f.ExecutionRole), SecurityGroups: list(f.SecurityGroups),
+	for _, k := range targetKinds {
+		if k.given(w.Target) {
+			k.compile(w.Target, &out)
 		}
 	}
 	return out

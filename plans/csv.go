@@ -26,8 +26,9 @@ const (
 )
 
 var (
-	csvRequired = []string{colID, colTenant, colHost, colWorkloads, colDatasets}
-	csvOptional = []string{"name", "zone", "contact", "blackouts"}
+	csvRequired = []string{colID, colHost, colWorkloads}
+	csvUsual    = strings.Join([]string{colID, colTenant, colHost, colWorkloads, colDatasets}, ",")
+	csvOptional = []string{colTenant, colDatasets, "name", "zone", "contact", "blackouts"}
 )
 
 // csvPositions finds the cells of customers in their file.
@@ -182,7 +183,7 @@ func fromUTF16(text []byte, order binary.ByteOrder) []byte {
 }
 
 func csvProblem(file string, err error) Problem {
-	p := Problem{File: file, Message: "not CSV", Want: "a header " + strings.Join(csvRequired, ",") + " and a line a customer"}
+	p := Problem{File: file, Message: "not CSV", Want: "a header " + csvUsual + " and a line a customer"}
 	var parse *csv.ParseError
 	if !errors.As(err, &parse) {
 		return p
@@ -245,12 +246,17 @@ func (s *source) readRecord(header, record []string, at *node) (c Customer) {
 		case colID:
 			s.readCell(cell, &c.ID, at.at(h))
 		case colTenant:
-			s.readInt(cell, reflect.ValueOf(&c.Tenant).Elem(), at.at(h), fieldOf[Customer](h))
+			if cell != "" {
+				s.readInt(cell, reflect.ValueOf(&c.Tenant).Elem(), at.at(h), fieldOf[Customer](h))
+			}
 		case colHost:
 			c.Match.Host = readCells[Host](s, cell, at.ats("match", h), fieldOf[Match](h))
 		case colWorkloads:
 			c.Uses.Workloads = readCells[Name](s, cell, at.ats("uses", h), fieldOf[Uses](h))
 		case colDatasets:
+			if cell == "" {
+				continue
+			}
 			c.Uses.Datasets = readCells[Name](s, cell, at.ats("uses", h), fieldOf[Uses](h))
 		case "name":
 			s.readOptional(cell, &c.Name, at.at(h))

@@ -25,7 +25,7 @@ type Customers struct {
 type Customer struct {
 	ID      Name              `json:"id" jsonschema:"required" jsonschema_description:"Id; what the Temporal UI shows and filters by. Opaque if you make it so."`
 	Name    Text              `json:"name,omitempty" jsonschema_description:"Name for people."`
-	Tenant  int64             `json:"tenant" jsonschema:"required,minimum=1,maximum=2147483647" jsonschema_description:"Value of the tenant column in the databases. Close numbers make short filters, hence short freezes."`
+	Tenant  int64             `json:"tenant,omitempty" jsonschema:"minimum=1,maximum=2147483647" jsonschema_description:"Required with datasets. Value of the tenant column in the databases. Close numbers make short filters, hence short freezes."`
 	Match   Match             `json:"match" jsonschema:"required" jsonschema_description:"How the customer's requests are recognised."`
 	Uses    Uses              `json:"uses" jsonschema:"required" jsonschema_description:"What the customer uses."`
 	Labels  map[Name]LabelVal `json:"labels,omitempty" jsonschema_description:"What batches select by."`
@@ -43,7 +43,7 @@ type Match struct {
 // Uses names what a customer uses.
 type Uses struct {
 	Workloads []Name `json:"workloads" jsonschema:"required,minItems=1" jsonschema_description:"Workloads that answer the customer. At least one must be carried by a route, and each one that takes requests must be."`
-	Datasets  []Name `json:"datasets" jsonschema:"required,minItems=1" jsonschema_description:"Datasets that hold the customer's data; at least one database, which holds the customer's home."`
+	Datasets  []Name `json:"datasets,omitempty" jsonschema:"minItems=1" jsonschema_description:"Datasets that hold the customer's data; at least one database, which holds the customer's home. Without any the customer is stateless: both sides may serve it at once, its home is recorded in the state bucket, and its requests are shifted by policy.weights. Every workload of it then says state: none."`
 }
 
 // Batch is customers cut over together.
@@ -95,5 +95,7 @@ type Policy struct {
 	StopAfter       int                `json:"stopAfter,omitempty" jsonschema:"default=2,minimum=0,maximum=100000" jsonschema_description:"Customers rolled back or held before the migration pauses itself; 0: never."`
 	Soak            migration.Duration `json:"soak,omitempty" jsonschema:"default=72h" bounds:"0s..8760h" jsonschema_description:"Time after the bake during which going back still loses nothing and health still decides."`
 	MaxLag          migration.Duration `json:"maxLag,omitempty" jsonschema:"default=2s" bounds:"10ms..1h" jsonschema_description:"Lag of replication, in either direction, above which no fence goes up."`
+	Weights         []int              `json:"weights,omitempty" jsonschema_description:"Shares of the requests of a customer without datasets that go to AWS, in percent, one after the other, with a verdict at each: ascending, the last is 100. Default: 5, 25, 100."`
+	Step            migration.Duration `json:"step,omitempty" jsonschema:"default=2m" bounds:"100ms..720h" jsonschema_description:"Time such a customer is watched at each weight before the last. At the last it bakes."`
 	NewCustomers    Choice             `json:"newCustomers,omitempty" jsonschema:"enum=onprem,enum=aws,default=onprem" jsonschema_description:"The side where customers that the plan does not know may write, from the first minute to the plan's end. Their rows are carried to the other side."`
 }

@@ -84,5 +84,5 @@ type ALB struct {
 
 // ALBWorkload is a workload behind a load balancer.
 type ALBWorkload struct {
-	OnPrem TargetGroupARN `json:"onprem" jsonschema:"required" jsonschema_description:"Target group of the workload's machines on premises (type ip)."`
+	OnPrem TargetGroupARN `json:"onprem,omitempty" jsonschema_description:"Target group of the workload's machines on premises (type ip). Default: the workload's origin.targetGroup."`
 }

@@ -8,10 +8,10 @@ type Plan struct {
 	Version   int               `json:"version" jsonschema:"required,enum=1" jsonschema_description:"Version of this format."`
 	Name      Name              `json:"name" jsonschema:"required" jsonschema_description:"Name of the migration; part of every workflow id, tag and path."`
 	State     State             `json:"state" jsonschema:"required" jsonschema_description:"Where checkpoints, manifests, compiled plans and evidence are kept."`
-	Sites     map[Name]Site     `json:"sites" jsonschema:"required,minItems=1" jsonschema_description:"On-premises places, by name. Each needs a worker near it that serves the site's task queue."`
+	Sites     map[Name]Site     `json:"sites,omitempty" jsonschema_description:"On-premises places, by name, that have VMs, databases or files of the plan. Each needs a worker near it that serves the site's task queue."`
 	Targets   map[Name]Target   `json:"targets" jsonschema:"required,minItems=1" jsonschema_description:"AWS accounts and regions, by name."`
 	Workloads map[Name]Workload `json:"workloads" jsonschema:"required,minItems=1" jsonschema_description:"Application components on VMs today, on EC2 or Fargate tomorrow, by name."`
-	Datasets  map[Name]Dataset  `json:"datasets" jsonschema:"required,minItems=1" jsonschema_description:"State that moves, by name. A name is not also a workload's."`
+	Datasets  map[Name]Dataset  `json:"datasets,omitempty" jsonschema_description:"State that moves, by name. A name is not also a workload's."`
 	Routes    map[Name]Route    `json:"routes" jsonschema:"required,minItems=1" jsonschema_description:"How requests reach a customer's side, by name."`
 	Health    Health            `json:"health,omitempty" jsonschema_description:"How a customer's health is judged."`
 	Customers Customers         `json:"customers" jsonschema:"required" jsonschema_description:"The customers: a list, or a CSV file."`
@@ -75,12 +75,19 @@ type Role struct {
 
 // Workload is an application component.
 type Workload struct {
-	Site           Name           `json:"site" jsonschema:"required" jsonschema_description:"Site of its VMs."`
-	VMs            VMs            `json:"vms" jsonschema:"required" jsonschema_description:"Its VMs: names, or match."`
+	Site           Name           `json:"site,omitempty" jsonschema_description:"Site of its VMs. Required with vms."`
+	VMs            *VMs           `json:"vms,omitempty" jsonschema_description:"Its VMs: names, or match. Exactly one of vms and origin."`
+	Origin         *Origin        `json:"origin,omitempty" jsonschema_description:"What serves it today, where that is no VM of a site. Not with ec2, which runs the VMs' disks."`
 	State          Choice         `json:"state,omitempty" jsonschema:"enum=none,enum=datasets,enum=disk,default=datasets" jsonschema_description:"Where it keeps what must not be lost. disk (inside the VM) needs an outage window and is reserved: not supported by this version."`
 	AcceptDataLoss bool           `json:"acceptDataLoss,omitempty" jsonschema:"default=false" jsonschema_description:"Must be true with state disk: going back loses what the VM wrote meanwhile."`
 	Ingress        *Ingress       `json:"ingress,omitempty" jsonschema_description:"Where it takes requests. Required where a route carries it."`
 	Target         WorkloadTarget `json:"target" jsonschema:"required" jsonschema_description:"Where and how it runs on AWS: exactly one of ec2 and fargate."`
+}
+
+// Origin is what serves a workload today that runs on no VM of a site.
+type Origin struct {
+	TargetGroup TargetGroupARN `json:"targetGroup" jsonschema:"required" jsonschema_description:"Target group that gets its requests today. Whatever is in it stays untouched."`
+	URL         Reserved       `json:"url,omitempty" jsonschema_description:"Address that gets its requests today, for routes other than a load balancer's."`
 }
 
 // VMs picks a workload's virtual machines.

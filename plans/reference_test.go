@@ -43,8 +43,9 @@ CSV with a header, UTF-8, relative to the plan and inside its directory: ` + "`c
 
 | Column | Required | Meaning |
 |---|---|---|
-| ` + "`id`, `tenant`" + ` | yes | As in customers[]. |
-| ` + "`host`, `workloads`, `datasets`" + ` | yes | As match.host, uses.workloads and uses.datasets; several are separated by semicolons. |
+| ` + "`id`" + ` | yes | As in customers[]. |
+| ` + "`host`, `workloads`" + ` | yes | As match.host and uses.workloads; several are separated by semicolons. |
+| ` + "`tenant`, `datasets`" + ` | no | As customers[].tenant and uses.datasets; several datasets are separated by semicolons. An empty cell is none. |
 | ` + "`name`, `zone`, `contact`" + ` | no | As in customers[]. |
 | ` + "`blackouts`" + ` | no | As in customers[]; several are separated by semicolons. |
 | ` + "`label.KEY`" + ` | no | The label KEY; an empty cell is no label. |
@@ -131,6 +132,9 @@ func kindName(t reflect.Type) string {
 	case reflect.Slice:
 		if t.Elem().Kind() == reflect.Struct {
 			return "list of mappings"
+		}
+		if t.Elem().Kind() == reflect.Int {
+			return "list of integers"
 		}
 		return "list of texts"
 	case reflect.Map:

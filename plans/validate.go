@@ -24,6 +24,7 @@ func (p *Plan) validate() {
 	p.validateHealth()
 	p.validateCustomers()
 	p.validateBatches()
+	p.validateWeights()
 	p.validateNotify()
 }
 
@@ -34,7 +35,7 @@ type index struct {
 }
 
 func known[V any](p *Plan, key string, m map[Name]V) index {
-	ix := index{complete: m != nil && !p.src.incompleteKeys(root.at(key))}
+	ix := index{complete: !p.src.incompleteKeys(root.at(key))}
 	for name := range m {
 		ix.names = append(ix.names, string(name))
 	}

@@ -38,6 +38,10 @@ func (p *Plan) validateCustomers() {
 			}
 		}
 		p.validateUses(c, at, workloads, datasets, routed)
+		p.validateTenant(c, at)
+		if c.stateless() && !p.src.incomplete(at.ats("uses", "datasets")) {
+			p.validateStateless(c, at)
+		}
 	}
 }
 
@@ -91,7 +95,7 @@ func (p *Plan) validateUses(c Customer, at *node, workloads, datasets index, rou
 }
 
 func (p *Plan) validateUsedData(c Customer, at *node, datasets index) {
-	doubtful := len(c.Uses.Datasets) == 0
+	doubtful := false
 	for i, name := range c.Uses.Datasets {
 		if !p.refer(at.item(i), "dataset", name, datasets) {
 			doubtful = true
@@ -100,22 +104,13 @@ func (p *Plan) validateUsedData(c Customer, at *node, datasets index) {
 	if doubtful { // what is missing may be what was mistyped
 		return
 	}
-	database := false
 	for i, name := range c.Uses.Datasets {
 		d := p.Datasets[name]
-		if d.Postgres != nil || p.src.incomplete(root.ats("datasets", string(name))) {
-			database = true
-		}
 		if d.Files != nil && slices.Contains(datasets.names, string(d.Files.FencedBy)) &&
 			!slices.Contains(c.Uses.Datasets, d.Files.FencedBy) {
 			p.src.report(at.item(i), Problem{Message: fmt.Sprintf("dataset %q is fenced by %q, which the customer does not use", name,
 				d.Files.FencedBy), Want: fmt.Sprintf("%q beside it", d.Files.FencedBy)})
-			database = true
 		}
-	}
-	if !database {
-		p.src.report(at, Problem{Message: "a customer without a database is " + reservedMessage, Want: "at least one postgres dataset: " +
-			"it holds the customer's home"})
 	}
 }
 

@@ -176,6 +176,13 @@ func (p *Plan) validateALB(a ALB, at *node) {
 			continue
 		}
 		w := p.Workloads[name]
+		switch onprem := a.Workloads[name].OnPrem; {
+		case onprem == "" && w.Origin == nil && !p.src.incomplete(place):
+			p.src.report(place, Problem{Message: `key "onprem" is missing`, Want: "the target group of the workload's machines on premises"})
+		case w.Origin != nil && w.Origin.TargetGroup != "" && onprem != "" && onprem != w.Origin.TargetGroup:
+			p.src.report(place.at("onprem"), Problem{Message: "not the workload's origin", Found: quoted(string(onprem)),
+				Want: quoted(string(w.Origin.TargetGroup)) + ", or nothing: it is the default"})
+		}
 		if w.Ingress == nil {
 			if !p.src.incomplete(root.ats("workloads", string(name))) {
 				p.src.report(place, Problem{Message: fmt.Sprintf("workload %q has no ingress", name), Want: "ingress: where it takes " +

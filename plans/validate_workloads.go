@@ -11,17 +11,39 @@ func (p *Plan) validateWorkloads() {
 	owner := map[string]Name{} // "site/vm" -> workload
 	for _, name := range sortedKeys(p.Workloads) {
 		w, at := p.Workloads[name], root.ats("workloads", string(name))
+		p.validateOrigin(w, at)
 		if p.refer(at.at("site"), "site", w.Site, known(p, "sites", p.Sites)) && p.Sites[w.Site].VSphere == nil &&
 			!p.src.incomplete(root.ats("sites", string(w.Site))) {
 			p.src.report(at.at("site"), Problem{Message: fmt.Sprintf("site %q has no vsphere", w.Site),
 				Want: "a site whose vCenter has the workload's VMs"})
 		}
-		p.validateVMs(name, w, at.at("vms"), owner)
+		if w.VMs != nil {
+			p.validateVMs(name, w, at.at("vms"), owner)
+		}
 		p.validateState(w, at)
-		p.validateWorkloadTarget(w.Target, at.at("target"))
+		p.validateWorkloadTarget(w, at.at("target"))
 		if w.Ingress != nil {
 			p.noRepeats(at.ats("ingress", "paths"), strs(w.Ingress.Paths))
 		}
+	}
+}
+
+// validateOrigin wants to know what serves the workload today: VMs of a site, or something else.
+func (p *Plan) validateOrigin(w Workload, at *node) {
+	if !p.exactlyOne(at, []string{"vms", "origin"}, w.VMs != nil, w.Origin != nil) {
+		return
+	}
+	switch {
+	case w.VMs != nil && w.Site == "" && !p.src.incomplete(at.at("site")):
+		p.src.report(at, Problem{Message: `key "site" is missing`, Want: "the site whose vCenter has the workload's VMs"})
+	case w.Origin != nil && w.Site != "":
+		p.src.report(at.at("site"), Problem{Message: "a site of a workload without vms", Found: quoted(string(w.Site)), Want: "no site"})
+	}
+	if w.Origin != nil && w.Ingress == nil && !p.src.incomplete(at) {
+		p.src.report(at, Problem{Message: "an origin without an ingress", Want: "ingress: where the workload takes requests"})
+	}
+	if t, ok := p.Targets[w.Target.Name]; ok && w.Origin != nil && t.Account != "" {
+		p.sameAccount(at.ats("origin", "targetGroup"), string(w.Origin.TargetGroup), w.Target.Name)
 	}
 }
 
@@ -60,7 +82,8 @@ func (p *Plan) validateState(w Workload, at *node) {
 // or file.
 var secretName = re(`(?i)(^|_)(password|passwd|passphrase|pwd|secret_key|secret_access_key|private_key|api_key|access_token|api_token)$`)
 
-func (p *Plan) validateWorkloadTarget(t WorkloadTarget, at *node) {
+func (p *Plan) validateWorkloadTarget(w Workload, at *node) {
+	t := w.Target
 	for _, name := range sortedKeys(t.Config.Env) {
 		if t.Config.Env[name] != "" && secretName.MatchString(string(name)) {
 			p.src.report(at.ats("config", "env", string(name)), Problem{Message: "a secret in clear (not shown), by the variable's name",
@@ -68,7 +91,9 @@ func (p *Plan) validateWorkloadTarget(t WorkloadTarget, at *node) {
 				Hint: "everybody who may read the task definition or the user data reads env"})
 		}
 	}
-	p.exactlyOne(at, []string{"ec2", "fargate"}, t.EC2 != nil, t.Fargate != nil)
+	if kind, one := p.targetKind(t, at); one {
+		kind.validate(p, w, at)
+	}
 	if p.refer(at.at("name"), "target", t.Name, known(p, "targets", p.Targets)) {
 		place := root.ats("targets", string(t.Name))
 		target := p.Targets[t.Name]
@@ -81,21 +106,11 @@ func (p *Plan) validateWorkloadTarget(t WorkloadTarget, at *node) {
 				Want: "subnets: the workload runs in them"})
 		}
 	}
-	if t.EC2 != nil && len(t.Config.Secrets) > 0 {
-		p.src.report(at.ats("config", "secrets"),
-			Problem{Message: "secrets are filled in by ECS, not on EC2", Want: "user data that reads them with the instance's profile"})
-	}
-	if t.Fargate != nil && t.Config.UserData != nil {
-		p.src.report(at.ats("config", "userData"), Problem{Message: "a container has no user data", Want: "env and secrets"})
-	}
 	for _, k := range sortedKeys(t.Config.Secrets) {
 		if _, twice := t.Config.Env[k]; twice {
 			p.src.report(at.ats("config", "secrets", string(k)),
 				Problem{Message: fmt.Sprintf("variable %s is in env too", quoted(string(k)))})
 		}
-	}
-	if t.Fargate != nil {
-		p.validateFargate(*t.Fargate, len(t.Config.Secrets) > 0, at.at("fargate"))
 	}
 }
 

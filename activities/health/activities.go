@@ -53,6 +53,20 @@ func (a *Activities) FindMachines(ctx context.Context, req DestinationRequest) (
 	return a.doctor.FindMachines(ctx, req.Plan, req.Slice, req.Side)
 }
 
+// CheckRequest asks machines whether they serve a customer.
+type CheckRequest struct {
+	DestinationRequest
+	Machines []Machines `json:"machines"` // as FindMachines answered
+}
+
+// CheckDestination asks every machine of a customer's workloads on a side, as a freeze does, for
+// one that is not frozen. It answers a blocker for each thing that is not well there. It writes
+// what write probes say, and takes that away again: run twice, it leaves nothing.
+func (a *Activities) CheckDestination(ctx context.Context, req CheckRequest) ([]migration.Finding, error) {
+	defer heartbeat.Alive(ctx)()
+	return a.doctor.CheckDestination(ctx, req.Slice, req.Side, req.Machines)
+}
+
 // WatchRequest asks for a customer's health through its route.
 type WatchRequest struct {
 	Plan     string                  `json:"plan"`
@@ -60,6 +74,7 @@ type WatchRequest struct {
 	For      migration.Duration      `json:"for"`
 	Compare  bool                    `json:"compare,omitempty"`  // what the plan compares needs a baseline, or the verdict is inconclusive
 	Baseline *Baseline               `json:"baseline,omitempty"` // nil: there is none
+	Share    int                     `json:"share,omitempty"`    // percentage of its requests that go to AWS; 0: all
 }
 
 // Baseline is a customer's own numbers, before its fence.

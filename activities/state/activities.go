@@ -124,8 +124,9 @@ type Plan struct {
 	Datasets  []migration.Dataset  `json:"datasets"`
 	Batches   []migration.Batch    `json:"batches"`
 	Policy    migration.Policy     `json:"policy"`
-	Routed    bool                 `json:"routed"`  // it has routes
-	Tenants   map[string][]int64   `json:"tenants"` // by dataset, ascending
+	Routed    bool                 `json:"routed"`              // it has routes
+	Tenants   map[string][]int64   `json:"tenants"`             // by dataset, ascending
+	Stateless []string             `json:"stateless,omitempty"` // customers without a database
 	// Told are the kinds of notices that some rule tells somebody of.
 	Told []migration.NoticeKind `json:"told,omitempty"`
 
@@ -162,6 +163,9 @@ func (a *Activities) LoadPlan(ctx context.Context, ref migration.SpecRef) (Plan,
 	p := Plan{Sites: s.Sites, Targets: s.Targets, Workloads: s.Workloads, Datasets: s.Datasets, Batches: s.Batches, Policy: s.Policy,
 		Routed: len(s.Routes) > 0, Evidence: s.Evidence != nil, Tenants: map[string][]int64{}}
 	for _, c := range s.Customers {
+		if s.Stateless(c) {
+			p.Stateless = append(p.Stateless, c.ID)
+		}
 		for _, d := range c.Datasets {
 			p.Tenants[d] = append(p.Tenants[d], c.Tenant)
 		}

@@ -9,9 +9,10 @@ import (
 )
 
 // working are the folders of a plan that serve its work: checkpoints of disks, manifests of files,
-// and the routes as they were. Compiled plans and evidence are records, and stay.
+// the routes as they were, and the home records of customers without a database, who are all at
+// home when a plan has been aborted. Compiled plans and evidence are records, and stay.
 func working(plan string) []string {
-	return []string{"disks/" + plan + "/", "files/" + plan + "/", "plans/" + plan + "/routes/"}
+	return []string{"disks/" + plan + "/", "files/" + plan + "/", "plans/" + plan + "/routes/", "plans/" + plan + "/homes/"}
 }
 
 // SweepRequest names a plan.

@@ -23,6 +23,8 @@ type Tenant struct {
 // homed: its first.
 type BatchTenants struct {
 	Databases map[string][]Tenant `json:"databases"`
+	// Stateless are those without a database: their home records are in the state bucket.
+	Stateless []string `json:"stateless,omitempty"`
 
 	// Names are those of the batch's customers that have one, by customer.
 	Names map[string]string `json:"names,omitempty"`
@@ -59,6 +61,9 @@ func (a *Activities) LoadTenants(ctx context.Context, req LoadTenantsRequest) (B
 				out.Blackouts = map[string][]migration.Span{}
 			}
 			out.Blackouts[id] = c.Blackouts
+		}
+		if s.Stateless(c) {
+			out.Stateless = append(out.Stateless, id)
 		}
 		for _, name := range c.Datasets {
 			if d, ok := s.Dataset(name); ok && d.Postgres != nil {

@@ -50,6 +50,16 @@ func newBench(ctx context.Context, t *testing.T, shape lab.Shape, flags ...strin
 
 func newBenchIn(ctx context.Context, t *testing.T, o lab.Options, flags ...string) *bench {
 	t.Helper()
+	b := newQuietBench(ctx, t, o, flags...)
+	var err error
+	b.load, err = b.lab.StartLoad(ctx, 30)
+	require.NoError(t, err)
+	return b
+}
+
+// newQuietBench is a bench without load.
+func newQuietBench(ctx context.Context, t *testing.T, o lab.Options, flags ...string) *bench {
+	t.Helper()
 	tools, bin := tooltest.Dir(t, "bin/temporal", "pg/bin/postgres"), tooltest.Binaries(t)
 	o.Tools, o.Dir, o.Self = tools, filepath.Join(t.TempDir(), "lab"), filepath.Join(bin, "lab")
 	l, err := lab.Start(ctx, o)
@@ -71,8 +81,6 @@ func newBenchIn(ctx context.Context, t *testing.T, o lab.Options, flags ...strin
 			t.Log(b.underWay() + l.WorkerLog(40) + "\nhistories: " + b.keepHistories())
 		}
 	})
-	b.load, err = l.StartLoad(ctx, 30)
-	require.NoError(t, err)
 	return b
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/customer"
@@ -160,8 +159,8 @@ func (b *batch) joining() (n int) {
 func (b *batch) takeIn(ctx workflow.Context) {
 	for workflow.Await(ctx, func() bool { return b.Begun && b.joining() > 0 }) == nil {
 		b.askHomes(ctx, work.SoakQuestion, "whether it knows those who have joined", func(m *member) bool { return m.Joining && !m.Told },
-			func(t state.Tenant, _ postgres.ReadHomesResult) {
-				if m := b.by[t.Customer]; m != nil {
+			func(id string, _ migration.Homed, _ bool) {
+				if m := b.by[id]; m != nil {
 					m.Joining = false
 				}
 			})

@@ -6,9 +6,7 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/drover-migration/drover/activities/postgres"
 	callroll "github.com/drover-migration/drover/activities/roll"
-	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/customer"
 	"github.com/drover-migration/drover/workflows/mail"
@@ -87,9 +85,9 @@ func (b *batch) gather(ctx workflow.Context) {
 func (b *batch) untouched(ctx workflow.Context) map[string]bool {
 	out := map[string]bool{}
 	b.askHomes(ctx, work.Beginning, "whose home is where it always was", func(*member) bool { return true },
-		func(t state.Tenant, r postgres.ReadHomesResult) {
-			if slices.Contains(r.New, t.ID) {
-				out[t.Customer] = true
+		func(id string, _ migration.Homed, untouched bool) {
+			if untouched {
+				out[id] = true
 			}
 		})
 	return out

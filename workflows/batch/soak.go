@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/health"
+	"github.com/drover-migration/drover/activities/homes"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/migration"
@@ -125,11 +126,7 @@ func counted(ctx workflow.Context, shard []looked, r health.WatchManyResult) {
 func (b *batch) readHomes(ctx workflow.Context) map[string]migration.Homed {
 	out := map[string]migration.Homed{}
 	b.askHomes(ctx, work.SoakQuestion, "where the customers that soak are homed", (*member).soaking,
-		func(t state.Tenant, r postgres.ReadHomesResult) {
-			if home, ok := r.Homes[t.ID]; ok {
-				out[t.Customer] = home
-			}
-		})
+		func(id string, home migration.Homed, _ bool) { out[id] = home })
 	return out
 }
 
@@ -137,8 +134,26 @@ func (b *batch) readHomes(ctx workflow.Context) map[string]migration.Homed {
 // side, and hands each of them over with the answer. It hands over nobody of a database that does
 // not answer.
 func (b *batch) askHomes(ctx workflow.Context, kind work.There, why string, who func(*member) bool,
-	take func(state.Tenant, postgres.ReadHomesResult)) {
+	take func(id string, home migration.Homed, untouched bool)) {
 	all := workflow.NewWaitGroup(ctx)
+	if ids := b.stateless(who); len(ids) > 0 {
+		all.Add(1)
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			defer all.Done()
+			c := work.Records.In(ctx, why+", of those without a database")
+			var r homes.ManyResult
+			if err := workflow.ExecuteActivity(c, work.Homes.ReadHomeRecords, homes.ManyRequest{Spec: b.in.Spec, Customers: ids}).Get(c,
+				&r); err != nil {
+				workflow.GetLogger(ctx).Warn("home records are not read", "why", why, "error", err)
+				return
+			}
+			for _, id := range ids {
+				if home, ok := r.Homes[id]; ok {
+					take(id, home, slices.Contains(r.New, id))
+				}
+			}
+		})
+	}
 	for _, d := range b.plan.Datasets {
 		var asked []state.Tenant
 		var ids []int64
@@ -161,11 +176,23 @@ func (b *batch) askHomes(ctx workflow.Context, kind work.There, why string, who 
 				return
 			}
 			for _, t := range asked {
-				take(t, r)
+				if home, ok := r.Homes[t.ID]; ok {
+					take(t.Customer, home, slices.Contains(r.New, t.ID))
+				}
 			}
 		})
 	}
 	all.Wait(ctx)
+}
+
+// stateless are some of the batch's customers without a database.
+func (b *batch) stateless(who func(*member) bool) (ids []string) {
+	for _, id := range b.tenants.Stateless {
+		if who(b.by[id]) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 func (b *batch) refTo(d migration.Dataset) postgres.PostgresRef {
@@ -177,6 +204,27 @@ func (b *batch) refTo(d migration.Dataset) postgres.PostgresRef {
 func (b *batch) note(ctx workflow.Context, why string, of func(*member) *migration.Note) map[string]bool {
 	stands := map[string]bool{}
 	all := workflow.NewWaitGroup(ctx)
+	records := homes.NotesRequest{Spec: b.in.Spec, Side: migration.AWS}
+	for _, id := range b.tenants.Stateless {
+		if n := of(b.by[id]); n != nil {
+			records.Notes = append(records.Notes, homes.CustomerNote{Customer: id, Note: *n})
+		}
+	}
+	if len(records.Notes) > 0 {
+		all.Add(1)
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			defer all.Done()
+			c := work.Records.In(ctx, fmt.Sprintf("note that %d customers without a database %s", len(records.Notes), why))
+			var r homes.NotesResult
+			if err := workflow.ExecuteActivity(c, work.Homes.NoteHomes, records).Get(c, &r); err != nil {
+				workflow.GetLogger(ctx).Warn("not noted", "why", why, "error", err)
+				return
+			}
+			for _, id := range r.Noted {
+				stands[id] = true
+			}
+		})
+	}
 	for _, d := range b.plan.Datasets {
 		req := postgres.NotesRequest{PostgresRef: b.refTo(d), Side: migration.AWS}
 		who := map[int64]string{}
@@ -250,7 +298,8 @@ func (b *batch) finish(ctx workflow.Context, over []looked) {
 func (b *batch) watch(ctx workflow.Context, shard []looked) (r health.WatchManyResult, blind string) {
 	req := health.WatchManyRequest{Spec: b.in.Spec}
 	for _, l := range shard {
-		req.Customers = append(req.Customers, health.Soaking{Customer: l.Status.ID, Side: l.home.Side, Token: l.home.Token})
+		req.Customers = append(req.Customers, health.Soaking{Customer: l.Status.ID, Side: l.home.Side, Token: l.home.Token,
+			Weight: l.home.Weight})
 	}
 	c := work.Soak.In(ctx, fmt.Sprintf("look at %d customers that soak", len(shard)))
 	if err := workflow.ExecuteActivity(c, work.Health.WatchMany, req).Get(c, &r); err != nil {

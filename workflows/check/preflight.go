@@ -56,7 +56,7 @@ func (p *preflight) machines(ctx workflow.Context) (found []migration.Finding, e
 	var owned owners
 	silent := map[string]bool{} // sites whose vCenter gave its reason: asked again, it gives the same
 	for _, w := range p.plan.Workloads {
-		if silent[w.Site] {
+		if !w.OnVMs() || silent[w.Site] {
 			continue
 		}
 		vms, err := listVMs(ctx, p.plan.Site(w.Site), w.VMs)
@@ -79,7 +79,7 @@ func (p *preflight) machines(ctx workflow.Context) (found []migration.Finding, e
 		for _, vm := range vms {
 			seen[vm.Name] = append(seen[vm.Name], vm.Folder)
 			owned.add(w, vm)
-			if w.EC2 != nil { // what a disk cannot give away does not matter to a workload that leaves its disks behind
+			if w.RunsDisks() { // what a disk cannot give away does not matter to a workload that leaves its disks behind
 				found = append(found, vm.Findings...)
 			}
 		}

@@ -70,7 +70,7 @@ func (v *preview) preflight(ctx workflow.Context) error {
 func (v *preview) measure(ctx workflow.Context) {
 	for _, w := range v.spec.Workloads {
 		site, _ := v.spec.Site(w.Site)
-		if site.VSphere == nil || w.EC2 == nil {
+		if site.VSphere == nil || !w.RunsDisks() {
 			continue
 		}
 		vms, err := listVMs(ctx, site, w.VMs)
@@ -149,7 +149,7 @@ func (v *preview) steps() {
 		}
 	}
 	for _, w := range s.Workloads {
-		v.workload(w)
+		previews[w.Kind()](v, w)
 	}
 	for _, d := range s.Datasets {
 		switch {
@@ -173,17 +173,25 @@ func (v *preview) steps() {
 		}
 		v.done(fmt.Sprintf("move %d customers, %d at a time: %s", len(b.Customers), max(b.Concurrency, 1), firstOf(b.Customers)),
 			"batch "+b.Name)
+		if len(s.Policy.Weights) > 0 {
+			v.done("send "+percents(s.Policy.Weights)+" of the requests of those without a database to AWS, "+s.Policy.Step.Brief()+
+				" at each before the last", "batch "+b.Name)
+		}
 		v.done("bake "+b.Bake.Brief()+", then soak "+s.Policy.Soak.Brief(), "batch "+b.Name)
 	}
 	v.done("end the way back, when a lead says so", "plan "+s.Plan)
 }
 
-// workload are the steps of one workload: a service, or each VM with its copy.
-func (v *preview) workload(w migration.Workload) {
-	if w.Fargate != nil {
+// previews are the steps of a workload, by what it runs on at AWS.
+var previews = map[migration.TargetKind]func(*preview, migration.Workload){
+	migration.KindEC2: (*preview).machines,
+	migration.KindFargate: func(v *preview, w migration.Workload) {
 		v.made("service", "service", "workload "+w.Name)
-		return
-	}
+	},
+}
+
+// machines are the steps of each VM with its copy.
+func (v *preview) machines(w migration.Workload) {
 	for _, vm := range v.vms[w.Name] {
 		if v.exists("instance", "VM "+vm.Name) != "" {
 			v.made("instance", "instance", "VM "+vm.Name)
@@ -197,6 +205,15 @@ func (v *preview) workload(w migration.Workload) {
 	if w.Ingress != nil {
 		v.done("register the machines, and wait until they are healthy", "target group of workload "+w.Name)
 	}
+}
+
+// percents are weights in words: 5 %, 25 %, 100 %.
+func percents(weights []int) string {
+	words := make([]string, len(weights))
+	for i, w := range weights {
+		words[i] = fmt.Sprintf("%d %%", w)
+	}
+	return strings.Join(words, ", ")
 }
 
 func (v *preview) done(what, to string) {

@@ -66,6 +66,7 @@ type State struct {
 	Trouble    string                 `json:"trouble,omitempty"`  // what an audit found last; it holds the customer once
 	Soak       *mail.SoakNotes        `json:"soak,omitempty"`     // of the soak under way
 	Stale      bool                   `json:"stale,omitempty"`    // its slice of the plan is of an earlier revision than it goes by
+	Shift      *shift                 `json:"shift,omitempty"`    // of a customer without a database that is homed on AWS
 }
 
 // Customer owns one customer from submit to the end of its soak. It serialises the Moves, watches

@@ -126,6 +126,7 @@ func (c *customer) learn(ctx workflow.Context, rec migration.HomeRecord) {
 		c.Stay, c.Notes = stay, 0
 	}
 	c.Notes = max(c.Notes, rec.Note(c.Home).N)
+	c.shifted(migration.Try{Token: rec.AWS.Token, Owner: rec.AWS.Owner}, rec.Weight)
 }
 
 // keeper reads and repairs the customer's home.

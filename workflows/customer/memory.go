@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/health"
+	"github.com/drover-migration/drover/activities/homes"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/work"
@@ -60,13 +61,18 @@ func (c *customer) noted(m memory) migration.Note {
 
 // remember writes down where the customer stands, in its own data.
 func (c *customer) remember(ctx workflow.Context) error {
-	if c.Home == migration.NoHome || len(c.slice.Databases) == 0 {
+	if c.Home == migration.NoHome {
 		return nil
 	}
 	return c.write(ctx, c.noted(c.memory()), c.Phase)
 }
 
 func (c *customer) write(ctx workflow.Context, note migration.Note, phase migration.CustomerPhase) error {
+	if c.slice.Stateless() {
+		n := work.Record.Within(notePatience).In(ctx, "note that "+c.in.ID+" is "+string(phase))
+		return workflow.ExecuteActivity(n, work.Homes.NoteHomes, homes.NotesRequest{Spec: c.in.Spec, Side: c.Home,
+			Notes: []homes.CustomerNote{{Customer: c.in.ID, Note: note}}}).Get(n, nil)
+	}
 	d := c.slice.Databases[0]
 	req := postgres.NoteRequest{
 		TenantRequest: postgres.TenantRequest{

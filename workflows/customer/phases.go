@@ -95,15 +95,23 @@ func (c *customer) measure(ctx workflow.Context) error {
 // arrived begins the bake of a customer that is homed on AWS. One whose route cannot be set is
 // served by nobody there, and goes back: the old route is right again then.
 func (c *customer) arrived(ctx workflow.Context) {
-	c.Ends = workflow.Now(ctx).Add(c.slice.Batch.Bake.D())
-	c.Set(ctx, migration.CustomerBaking, migration.WaitHealth, "")
+	c.bakes(ctx)
 	if c.Notes > 0 { // else its data remembers that it moved, which means on AWS that it bakes
 		c.jot(ctx)
 	}
 	if c.Unrouted != "" && c.served(ctx) {
-		c.Ends = workflow.Now(ctx).Add(c.slice.Batch.Bake.D())
-		c.Set(ctx, migration.CustomerBaking, migration.WaitHealth, "")
+		c.bakes(ctx)
 	}
+}
+
+// bakes begins a bake, or the watch at a weight on the way to it.
+func (c *customer) bakes(ctx workflow.Context) {
+	length := c.slice.Batch.Bake
+	if c.shifting() > 0 {
+		length = c.slice.Policy.Step
+	}
+	c.Ends = workflow.Now(ctx).Add(length.D())
+	c.Set(ctx, migration.CustomerBaking, migration.WaitHealth, c.weighs())
 }
 
 // bake watches the customer's health right after the cutover, without a gap.
@@ -112,6 +120,12 @@ func (c *customer) bake(ctx workflow.Context) {
 		return
 	}
 	left := max(c.Ends.Sub(workflow.Now(ctx)), time.Second)
+	if c.shifting() > 0 {
+		if c.baked(ctx, left) {
+			c.raise(ctx)
+		}
+		return
+	}
 	if c.baked(ctx, left) {
 		c.Note(ctx, "baked: healthy on AWS", migration.Command{})
 		c.Ends = workflow.Now(ctx).Add(c.slice.Policy.Soak.D())
@@ -125,15 +139,12 @@ func (c *customer) bake(ctx workflow.Context) {
 func (c *customer) soaks(ctx workflow.Context) {
 	waits, reason := Soaks("")
 	said := c.Notes > 0
-	c.Soak = nil
-	if len(c.slice.Databases) > 0 {
-		m := c.memory()
-		m.Phase, m.Since, m.Reason = migration.CustomerSoaking, workflow.Now(ctx), reason
-		c.Soak = &mail.SoakNotes{Begun: c.noted(m)}
-		c.Soak.Over = c.noted(memory{Phase: migration.CustomerFinished, Since: c.Ends})
-	}
+	m := c.memory()
+	m.Phase, m.Since, m.Reason = migration.CustomerSoaking, workflow.Now(ctx), reason
+	c.Soak = &mail.SoakNotes{Begun: c.noted(m)}
+	c.Soak.Over = c.noted(memory{Phase: migration.CustomerFinished, Since: c.Ends})
 	c.Set(ctx, migration.CustomerSoaking, waits, reason)
-	if said && c.Soak != nil {
+	if said {
 		c.noteAt(ctx, c.Soak.Begun)
 	}
 }
@@ -199,7 +210,7 @@ func (c *customer) baked(ctx workflow.Context, length time.Duration) bool {
 // watch probes for so long. ended is false where somebody wanted something else, which has been
 // obeyed.
 func (c *customer) watch(ctx workflow.Context, req health.WatchRequest, length time.Duration) (v migration.Verdict, ended bool) {
-	req.Plan, req.For = c.in.Spec.Plan, migration.Duration(length)
+	req.Plan, req.For, req.Share = c.in.Spec.Plan, migration.Duration(length), c.shifting()
 	watching, cancel := workflow.WithCancel(work.Watch.Lasting(length).In(ctx, "watch the health of "+c.in.ID+" on AWS"))
 	f := workflow.ExecuteActivity(watching, work.Health.WatchHealth, req)
 	c.await(ctx, func() bool { return f.IsReady() || c.wanted() })
@@ -250,8 +261,7 @@ func (c *customer) seen(ctx workflow.Context) bool {
 		return c.judged(ctx, v)
 	}
 	c.Note(ctx, "can be judged again: its bake begins anew", migration.Command{By: mail.ByDrover})
-	c.Ends = workflow.Now(ctx).Add(c.slice.Batch.Bake.D())
-	c.Set(ctx, migration.CustomerBaking, migration.WaitHealth, "")
+	c.bakes(ctx)
 	c.jot(ctx)
 	return true
 }

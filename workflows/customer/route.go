@@ -24,7 +24,8 @@ func (c *customer) routed(ctx workflow.Context) string {
 // is homed. It asks no database.
 func (c *customer) routedHere(ctx workflow.Context, within time.Duration) string {
 	return c.unlessWanted(ctx, func(ctx workflow.Context) error {
-		_, err := home.Route(ctx, c.in.Spec, c.slice, traffic.WantedRoute{Customer: c.in.ID, Side: c.Home, Token: c.Token}, within)
+		_, err := home.Route(ctx, c.in.Spec, c.slice, traffic.WantedRoute{Customer: c.in.ID, Side: c.Home, Token: c.Token,
+			Weight: c.weight()}, within)
 		return err
 	})
 }

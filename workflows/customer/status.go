@@ -15,8 +15,8 @@ import (
 // status is what anyone may know, without the timeline.
 func (c *customer) status() migration.CustomerStatus {
 	return migration.CustomerStatus{
-		ID: c.in.ID, Name: c.slice.Customer.Name, Batch: c.in.Batch, Home: c.Home, Phase: c.Phase, WaitingFor: c.Waiting, Since: c.Since,
-		Until: c.until(),
+		ID: c.in.ID, Name: c.slice.Customer.Name, Batch: c.in.Batch, Home: c.Home, Weight: c.shifting(),
+		Phase: c.Phase, WaitingFor: c.Waiting, Since: c.Since, Until: c.until(),
 		Token: c.Token, Tries: c.Tries, Reason: c.Reason, MayDo: c.mayDo(), Verdict: c.Verdict, Moves: c.Moves, RollbackMS: c.RollbackMS,
 		Cause: c.Cause, Deferral: c.Deferral, Slots: c.Slots,
 	}

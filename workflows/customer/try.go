@@ -85,7 +85,7 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 	token := c.Token + 1
 	c.Token = token + 1 // a Move resolves its doubts under the token after its own
 	in := move.Input{Spec: c.in.Spec, Slice: c.slice, From: to.Other(), To: to, Token: token}
-	if to == migration.AWS && len(c.slice.Databases) > 0 { // on the way home it has been noted
+	if to == migration.AWS { // on the way home it has been noted
 		note := c.noted(c.memory())
 		in.Note = &note
 	}
@@ -114,6 +114,11 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 	c.Home, c.sure = to, true // the list of workflows hears it with the phase that follows
 	c.Stay, c.Notes, c.Unrouted = token, 0, result.Unrouted
 	c.Moves = append(c.Moves, result)
+	if c.slice.Stateless() {
+		c.shifted(result.Try, result.Weight)
+		c.Note(ctx, "homed on "+string(to), migration.Command{Reason: c.weighs()})
+		return true
+	}
 	measured(ctx, result)
 	c.Note(ctx, fmt.Sprintf("homed on %s, frozen for %s, predicted %s", to, result.Freeze.D().Round(time.Millisecond),
 		result.Predicted.D().Round(time.Millisecond)), migration.Command{})

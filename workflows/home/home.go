@@ -33,6 +33,9 @@ type Keeper struct {
 // Read asks the data where the customer is homed. Of several databases the one that is in the
 // middle of a try speaks for all: the others have not begun it, or are through with it.
 func (k *Keeper) Read(ctx workflow.Context) (migration.HomeRecord, error) {
+	if k.Slice.Stateless() {
+		return k.readRecord(ctx)
+	}
 	records := make([]workflow.Future, len(k.Slice.Databases))
 	for i, d := range k.Slice.Databases {
 		req := postgres.TenantRequest{

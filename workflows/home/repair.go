@@ -48,6 +48,13 @@ func newOwner(ctx workflow.Context) string {
 func (t Try) claim(ctx workflow.Context, dead migration.Try) (migration.MoveResult, error) {
 	result := migration.MoveResult{Outcome: migration.MoveReversed, Step: migration.StepResolving, Try: t.Try, From: t.From,
 		To: t.From.Other(), Home: t.From}
+	if t.Slice.Stateless() {
+		rec, err := t.ClaimRecord(ctx)
+		if err == nil && rec.Home() != t.From {
+			result.Outcome, result.Home = migration.MoveDone, result.To
+		}
+		return result, err
+	}
 	sealed := false
 	for _, d := range t.Slice.Databases {
 		r, err := t.Insist(ctx, "claim "+d.Name, work.Postgres.ClaimTenant, d)

@@ -35,7 +35,7 @@ func (k *Keeper) Follow(ctx workflow.Context, within time.Duration) error {
 	if err != nil {
 		return err
 	}
-	to := traffic.WantedRoute{Customer: k.Slice.Customer.ID, Side: rec.Home(), Token: rec.Token()}
+	to := traffic.WantedRoute{Customer: k.Slice.Customer.ID, Side: rec.Home(), Token: rec.Token(), Weight: rec.Weight}
 	_, err = Route(ctx, k.Spec, k.Slice, to, within)
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/compute"
+	"github.com/drover-migration/drover/activities/homes"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
@@ -24,8 +25,9 @@ import (
 )
 
 const (
-	recallAtOnce = 10               // customers that had finished, and come home at a time
-	recallPause  = 10 * time.Second // between two looks at who of them is on AWS
+	recordsAtOnce = 1000             // home records that one activity reads
+	recallAtOnce  = 10               // customers that had finished, and come home at a time
+	recallPause   = 10 * time.Second // between two looks at who of them is on AWS
 )
 
 // abort brings every customer home, and then removes what the migration made: nobody depends on it
@@ -139,6 +141,15 @@ func (m *run) onAWS(ctx workflow.Context) (out []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	records, err := m.records(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range m.plan.Stateless {
+		if records[id].Side == migration.AWS {
+			out = append(out, id)
+		}
+	}
 	for _, d := range m.plan.Datasets {
 		var away []int64
 		for _, t := range m.plan.Tenants[d.Name] {
@@ -159,6 +170,23 @@ func (m *run) onAWS(ctx workflow.Context) (out []string, err error) {
 			if id := named.IDs[t]; id != "" && !slices.Contains(out, id) {
 				out = append(out, id)
 			}
+		}
+	}
+	return out, nil
+}
+
+// records reads the home records of the customers without a database.
+func (m *run) records(ctx workflow.Context) (map[string]migration.Homed, error) {
+	out := map[string]migration.Homed{}
+	for ids := range slices.Chunk(m.plan.Stateless, recordsAtOnce) {
+		var r homes.ManyResult
+		l := work.Question.In(ctx, "where the customers without a database are homed")
+		if err := workflow.ExecuteActivity(l, work.Homes.ReadHomeRecords, homes.ManyRequest{Spec: m.Spec, Customers: ids}).Get(l,
+			&r); err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			out[id] = r.Homes[id]
 		}
 	}
 	return out, nil

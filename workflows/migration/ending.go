@@ -82,7 +82,7 @@ func (m *run) endBatch(ctx workflow.Context, name string, e *migration.Finalised
 	e.VMs = nil
 	var running []string
 	for _, w := range m.plan.Workloads {
-		if !slices.Contains(end.Workloads, w.Name) {
+		if !w.OnVMs() || !slices.Contains(end.Workloads, w.Name) {
 			continue
 		}
 		names, err := m.shutDown(ctx, w)

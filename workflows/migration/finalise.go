@@ -16,6 +16,8 @@ import (
 const (
 	// guestPatience is how long the guest of a machine has to shut down once it has been asked.
 	guestPatience = 10 * time.Minute
+	// all is the share of a customer's requests, in percent, that is all of them.
+	all = 100
 	// sourcesPause lies between two attempts to shut down machines that still run.
 	sourcesPause = time.Minute
 )
@@ -47,8 +49,19 @@ func (m *run) waitForTheEnd(ctx workflow.Context) error {
 // the way back.
 func (m *run) over() bool { return m.Phase == migration.MigrationSoak && m.closed(m.Names) }
 
-// leftOnPremises asks every database who would be left on premises.
+// leftOnPremises asks every database, and the home records of customers without one, who would be
+// left on premises.
 func (m *run) leftOnPremises(ctx workflow.Context) (out []migration.Finding, err error) {
+	records, err := m.records(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range m.plan.Stateless {
+		if h := records[id]; h.Side != migration.AWS || h.Weight < all {
+			out = append(out, migration.Finding{Severity: migration.Blocker, Check: "finalise", Subject: "customer " + id,
+				Reason: "not all of its requests go to AWS", Remedy: "move it first"})
+		}
+	}
 	err = m.databases(ctx, "who of %s is left on premises", func(ctx workflow.Context, req postgres.FinaliseRequest) error {
 		var r postgres.FinalFindings
 		err := workflow.ExecuteActivity(ctx, work.Postgres.CheckFinal, req).Get(ctx, &r)
@@ -95,6 +108,9 @@ func (m *run) shutDownSources(ctx workflow.Context) {
 	for {
 		var running []string
 		for _, w := range m.plan.Workloads {
+			if !w.OnVMs() { // what serves it on premises is not Drover's to shut down
+				continue
+			}
 			m.Set(ctx, migration.MigrationFinalising, migration.WaitData, "shuts down the VMs of "+w.Name+" on premises")
 			if _, err := m.shutDown(ctx, w); err != nil {
 				running = append(running, w.Name+": "+work.Reason(err))

@@ -53,11 +53,16 @@ func newMove(ctx workflow.Context, in Input) *move {
 }
 
 // run is the Move: check and freeze, in one activity next to the data, and route. Before the seal
-// every failure leaves the origin open; after it every doubt is resolved by writing.
+// every failure leaves the origin open; after it every doubt is resolved by writing. A customer
+// without a database has nothing to freeze: its home record is written.
 func (m *move) run(ctx workflow.Context) (migration.MoveResult, error) {
 	m.step(ctx, migration.StepChecking, migration.WaitData)
 	machines, err := m.machines(ctx)
-	if err == nil {
+	switch {
+	case err != nil:
+	case m.Slice.Stateless():
+		err = m.commit(ctx, machines)
+	default:
 		err = m.freeze(ctx, machines)
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx) // what is under way is finished, or taken back
@@ -113,7 +118,8 @@ func (m *move) arrive(ctx workflow.Context) (migration.MoveResult, error) {
 		m.result.Freeze = migration.Duration(m.result.Opened.Sub(m.result.Fenced))
 	}
 	m.step(ctx, migration.StepRouting, migration.WaitAWS)
-	to := traffic.WantedRoute{Customer: m.Slice.Customer.ID, Side: m.To, Token: m.try.Token} // as the open answered: no database is read
+	to := traffic.WantedRoute{Customer: m.Slice.Customer.ID, Side: m.To, Token: m.try.Token,
+		Weight: m.result.Weight} // as the open answered: no database is read
 	var err error
 	if m.result.Routed, err = home.Route(ctx, m.Spec, m.Slice, to, work.RouteInMove); err != nil {
 		m.result.Unrouted = work.Reason(err) // its Customer decides what follows: the data is where it was to be
@@ -140,8 +146,8 @@ func (m *move) giveUp(ctx workflow.Context, why error) (migration.MoveResult, er
 func (m *move) resolve(ctx workflow.Context, why error) (migration.MoveResult, error) {
 	at := m.result.Step
 	m.step(ctx, migration.StepResolving, migration.WaitNothing)
-	opened, err := m.try.Under(m.try.Next()).Settle(ctx, m.try.Try)
 	m.result.Try = m.try.Next()
+	opened, err := m.settle(ctx)
 	switch {
 	case errors.Is(err, home.ErrSuperseded):
 		return m.ended(ctx, migration.MoveSuperseded, err)

@@ -108,6 +108,12 @@ var (
 	// back makes the old one right.
 	RouteStep = Here{work{queue: inFreeze, attempt: 5 * time.Second, total: RouteLimit, heartbeat: FreezeHeartbeat,
 		retry: hurried(100*time.Millisecond, time.Second)}}
+	// Record reads or writes the home record of a customer without a database. It has an end: who
+	// asks begins anew with what the record says.
+	Record = Here{work{queue: inFreeze, attempt: 10 * time.Second, total: time.Minute, heartbeat: 5 * time.Second,
+		retry: hurried(100*time.Millisecond, time.Second)}}
+	// Records reads or writes those of a batch. It is asked again soon anyway.
+	Records = Here{work{queue: inSoak, attempt: 20 * time.Second, total: 30 * time.Second, retry: hurried(time.Second, 5*time.Second)}}
 	// Machines asks the load balancer what serves a customer on a side.
 	Machines = Here{work{queue: inFreeze, attempt: 10 * time.Second, total: 90 * time.Second,
 		retry: hurried(200*time.Millisecond, 2*time.Second)}}

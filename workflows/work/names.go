@@ -7,6 +7,7 @@ import (
 	"github.com/drover-migration/drover/activities/files"
 	"github.com/drover-migration/drover/activities/freeze"
 	"github.com/drover-migration/drover/activities/health"
+	"github.com/drover-migration/drover/activities/homes"
 	"github.com/drover-migration/drover/activities/notify"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/roll"
@@ -24,6 +25,7 @@ var (
 	Files    *files.Activities
 	Freezer  *freeze.Activities
 	Health   *health.Activities
+	Homes    *homes.Activities
 	Notify   *notify.Activities
 	Postgres *postgres.Activities
 	Roll     *roll.Activities

@@ -77,11 +77,11 @@ func (w *workload) run(ctx workflow.Context) error {
 	if err := w.begin(ctx); err != nil {
 		return err
 	}
-	addresses, err := w.start(ctx)
+	up, err := kinds[w.spec.Kind()](w, ctx)
 	if err != nil {
 		return err
 	}
-	if err := w.serve(ctx, addresses); err != nil {
+	if err := w.serve(ctx, up); err != nil {
 		return err
 	}
 	slices.Sort(w.odd)
@@ -108,15 +108,7 @@ func (w *workload) begin(ctx workflow.Context) error {
 		traffic.EnsureTargetGroupRequest{Plan: w.in.Spec.Plan, Target: w.target, Workload: w.spec}).Get(l, &w.group)
 }
 
-// start brings up the machines or the service, and answers with addresses to register; a service
-// registers its own.
-func (w *workload) start(ctx workflow.Context) ([]string, error) {
-	if w.spec.Fargate != nil {
-		return nil, w.startService(ctx)
-	}
-	return w.startInstances(ctx)
-}
-
+// startService brings the service up. It registers its own tasks.
 func (w *workload) startService(ctx workflow.Context) error {
 	w.say(ctx, migration.PieceLaunching, "starting the service")
 	l := work.Launch.In(ctx, "service of "+w.spec.Name)
@@ -268,25 +260,22 @@ func (w *workload) copyDisks(ctx workflow.Context, site migration.Site, vm migra
 }
 
 // serve registers the addresses and waits until the load balancer finds them healthy.
-func (w *workload) serve(ctx workflow.Context, addresses []string) error {
+func (w *workload) serve(ctx workflow.Context, up ready) error {
 	if w.spec.Ingress == nil {
 		return nil
 	}
-	want := len(addresses)
-	if w.spec.Fargate != nil {
-		want = w.spec.Fargate.Count
-	}
-	w.say(ctx, migration.PieceLaunching, fmt.Sprintf("waiting for %d healthy targets", want))
-	if len(addresses) > 0 {
+	w.say(ctx, migration.PieceLaunching, fmt.Sprintf("waiting for %d healthy targets", up.want))
+	if len(up.addresses) > 0 {
 		l := work.Question.In(ctx, "register the targets of "+w.spec.Name)
-		req := traffic.RegisterTargetsRequest{Target: w.target, TargetGroup: w.group.ARN, Addresses: addresses, Port: w.spec.Ingress.Port}
+		req := traffic.RegisterTargetsRequest{Target: w.target, TargetGroup: w.group.ARN, Addresses: up.addresses,
+			Port: w.spec.Ingress.Port}
 		if err := workflow.ExecuteActivity(l, work.Traffic.RegisterTargets, req).Get(l, nil); err != nil {
 			return err
 		}
 	}
 	l := work.Launch.In(ctx, "healthy targets of "+w.spec.Name)
 	return workflow.ExecuteActivity(l, work.Traffic.AwaitTargets,
-		traffic.AwaitTargetsRequest{Target: w.target, TargetGroup: w.group.ARN, Want: want}).Get(l, nil)
+		traffic.AwaitTargetsRequest{Target: w.target, TargetGroup: w.group.ARN, Want: up.want}).Get(l, nil)
 }
 
 func (w *workload) say(ctx workflow.Context, phase migration.PiecePhase, detail string) {
