@@ -61,7 +61,7 @@ func (b *bench) run(ctx context.Context, args ...string) (string, error) {
 
 // A customer that was left out, with all its data, comes into a plan that runs, with a batch of its
 // own; another goes to that batch; a third is skipped. Of two who amend at once one wins. The
-// migration is terminated as soon as the amendment holds.
+// migration is terminated as soon as the amendment holds, and reset to its start later.
 func TestAPlanIsAmendedWhileItRuns(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 12*time.Minute)
 	defer cancel()
@@ -140,6 +140,22 @@ func TestAPlanIsAmendedWhileItRuns(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, spec.Customers, 5)
 		out, err = b.run(ctx, "amend", amended, "--yes")
+		require.NoError(t, err, out)
+		require.Contains(t, out, "nothing to change")
+	})
+	t.Run("a migration that is reset to its start goes on by it", func(t *testing.T) {
+		newer := b.variant(t, "newer.yaml", map[string]string{"customers: [cedar, delta]": "customers: [delta]",
+			"customers: [ember]": "customers: [ember, cedar]", "soak: 2h": "soak: 4h"})
+		out, err := b.run(ctx, "amend", newer, "--yes", "--reason", "a longer soak")
+		require.NoError(t, err, out)
+		before, err := b.client.Migration(ctx, plan)
+		require.NoError(t, err)
+		b.reset(ctx, t, migration.MigrationID(plan))
+		require.True(t, eventually(func() bool {
+			s, err := b.client.Migration(ctx, plan)
+			return err == nil && s.Phase == migration.MigrationReleasing && s.Digest == before.Digest && s.Revision == before.Revision
+		}))
+		out, err = b.run(ctx, "amend", newer, "--yes")
 		require.NoError(t, err, out)
 		require.Contains(t, out, "nothing to change")
 	})
