@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -364,7 +365,7 @@ func (w *world) proved(t *testing.T) {
 
 	other, err := identity.WriteKey(filepath.Join(t.TempDir(), "another.pem")) // which nobody trusts
 	require.NoError(t, err)
-	lines := bytes.SplitAfter(bytes.TrimSuffix(text, []byte("\n")), []byte("\n"))
+	lines := slices.Collect(bytes.Lines(text))
 	records := lines[:len(lines)-1]
 	var again [][]byte
 	for _, l := range records {

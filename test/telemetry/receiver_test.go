@@ -12,6 +12,7 @@ import (
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protojson"
 )
 
 // span is one that was received.
@@ -57,7 +58,7 @@ func startReceiver(t *testing.T) *receiver {
 func (r *receiver) Export(_ context.Context, req *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.text.WriteString(req.String())
+	r.text.WriteString(protojson.Format(req)) // its ids are base64: as bytes they might be any text
 	for _, of := range req.GetResourceSpans() {
 		service := ""
 		for _, a := range of.GetResource().GetAttributes() {

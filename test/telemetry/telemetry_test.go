@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +154,7 @@ func silent(t *testing.T, spans *receiver, l *lab.Lab) {
 		"exception.message"} {
 		require.NotEmpty(t, secret)
 		require.NotContains(t, said, secret)
+		require.NotContains(t, said, strings.Trim(strconv.Quote(secret), `"`), "as JSON has it")
 	}
 	for _, s := range spans.all() {
 		require.Empty(t, s.GetStatus().GetMessage(), s.GetName())

@@ -171,5 +171,8 @@ func (m *move) ended(ctx workflow.Context, outcome migration.MoveOutcome, why er
 	} else { // who looks for Moves that did not arrive finds them in the list
 		m.Set(ctx, migration.StepFailed, migration.WaitNothing, m.result.Reason)
 	}
+	// Without the reason, which may quote what a database holds.
+	workflow.GetLogger(ctx).Info("the Move has ended", "to", string(m.To), "outcome", string(outcome), "step", string(m.result.Step),
+		"freeze", m.result.Freeze.D().String())
 	return m.result, nil
 }
