@@ -41,7 +41,7 @@ func TestAPreviewReadsInTheOrderOfTheMigrationAndSaysWhatItDoesNotKnow(t *testin
 }
 
 func TestDoctorSaysWhatIsLeftOverAndWhatThingsCost(t *testing.T) {
-	costs, err := prices.Read("")
+	costs, err := prices.Read("../../internal/prices/testdata/figures.json")
 	require.NoError(t, err)
 	spec := &migration.Spec{Targets: []migration.Target{{Name: "prod", Region: "us-east-1"}, {Name: "far", Region: "mars-1"}}}
 	report := migration.DoctorReport{

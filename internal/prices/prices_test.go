@@ -12,7 +12,7 @@ import (
 )
 
 func TestAThingCostsWhatTheFileSaysAndWhatItDoesNotSayIsUnknown(t *testing.T) {
-	p, err := prices.Read("")
+	p, err := prices.Read("testdata/figures.json")
 	require.NoError(t, err)
 	const east = "us-east-1"
 	for _, x := range []struct {
@@ -34,6 +34,15 @@ func TestAThingCostsWhatTheFileSaysAndWhatItDoesNotSayIsUnknown(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) { require.Equal(t, x.want, p.Of(x.thing, x.at)) })
 	}
+}
+
+// What Drover comes with is what its source says, and nothing else.
+func TestThePricesThatComeWithDroverHaveTheirSource(t *testing.T) {
+	p, err := prices.Read("")
+	require.NoError(t, err)
+	require.Contains(t, p.Source, "https://")
+	require.Equal(t, "35.55 USD", p.Of(migration.Thing{Kind: "service", Type: "fargate 512 CPU units 1024 MiB", Count: 2}, "us-east-1"))
+	require.Equal(t, "unknown", p.Of(migration.Thing{Kind: "instance", Type: "m7i.large", State: "running"}, "us-east-1"))
 }
 
 func TestAFileOfPricesTakesThePlaceOfTheOneThatCameWithDrover(t *testing.T) {
