@@ -132,9 +132,7 @@ func (m *run) adopt(ctx workflow.Context, spec migration.SpecRef, plan state.Pla
 	}
 	m.tellBatches(ctx, mail.SignalPause, m.word(ctx))
 	for _, name := range gone {
-		id := migration.BatchID(m.Spec.Plan, name)
-		m.Tell(ctx, id, mail.SignalPause, m.word(ctx)) // it lets its customers go first
-		m.Tell(ctx, id, mail.SignalDismiss, mail.Wish{By: mail.ByDrover, Reason: "an amendment has taken the batch out of the plan"})
+		m.Tell(ctx, migration.BatchID(m.Spec.Plan, name), mail.SignalPause, m.word(ctx)) // it lets its customers go, then ends by itself
 		delete(m.Batches, name)
 		delete(m.Closed, name)
 		delete(m.Incidents, name)

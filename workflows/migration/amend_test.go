@@ -61,7 +61,7 @@ func (b *bucket) NewestRevision(_ context.Context, have migration.SpecRef) (migr
 }
 
 // shop is a migration in its soak, of the plan's first revision with one batch. The second has
-// another batch after it, the third has one before it.
+// another batch after it, the third has one before it, the fourth has two after it.
 type shop struct {
 	*testing.T
 	env   *testsuite.TestWorkflowEnvironment
@@ -72,18 +72,22 @@ type shop struct {
 	turns []string              // batches that have had theirs
 	runs  map[string]batch.Input
 	memo  map[string]any
-	over  bool // what copies has ended
+	over  bool         // what copies has ended
+	heard []mail.Pause // by the batch last
+	ended int          // words to the batch last that it ends
 }
 
 func newShop(t *testing.T) *shop {
 	t.Helper()
 	wave, late := migration.Batch{Name: "wave", Customers: []string{"acme"}}, migration.Batch{Name: "late", Customers: []string{"birch"}}
+	last := migration.Batch{Name: "last", Customers: []string{"cedar"}}
 	plan := func(batches ...migration.Batch) state.Plan {
 		return state.Plan{Batches: batches, Datasets: []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}}}}
 	}
 	s := &shop{T: t, env: (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment(), words: map[string]mail.Pause{},
 		runs: map[string]batch.Input{}, asks: map[string]mail.Ask{}, b: &bucket{newest: migration.Revision{Revision: 1, Digest: "first"},
-			plans: map[string]state.Plan{"first": plan(wave), "second": plan(wave, late), "third": plan(late, wave)}}}
+			plans: map[string]state.Plan{"first": plan(wave), "second": plan(wave, late), "third": plan(late, wave),
+				"fourth": plan(wave, late, last)}}}
 	s.env.SetTestTimeout(time.Minute)
 	s.env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute})
 	s.env.RegisterActivity(s.b)
@@ -91,6 +95,10 @@ func newShop(t *testing.T) *shop {
 	s.env.RegisterWorkflowWithOptions(func(ctx workflow.Context, in batch.Input) error {
 		s.runs[in.Batch.Name] = in
 		mail.Listen(ctx, mail.SignalTurn, "", func(workflow.Context, mail.Turn) { s.turns = append(s.turns, in.Batch.Name) })
+		if in.Batch.Name == "last" {
+			mail.Listen(ctx, mail.SignalPause, "", func(_ workflow.Context, p mail.Pause) { s.heard = append(s.heard, p) })
+			mail.Listen(ctx, mail.SignalDismiss, "", func(workflow.Context, mail.Wish) { s.ended++ })
+		}
 		return workflow.Sleep(ctx, time.Hour)
 	}, workflow.RegisterOptions{Name: "Batch"})
 	s.env.OnUpsertMemo(mock.MatchedBy(func(m map[string]any) bool {
@@ -210,6 +218,26 @@ func TestAnAmendmentHoldsAndEverybodyIsTold(t *testing.T) {
 			Phase: migration.BatchDone}})
 	})
 	s.at(4*time.Minute, func() { require.Equal(t, migration.MigrationSoak, s.says().Phase) })
+	s.run()
+}
+
+// A word to end would come before the batch has read the plan, and it would end customers that are
+// another batch's by now.
+func TestABatchThatThePlanHasNoMoreHearsOfTheRevisionAndNoWordToEnd(t *testing.T) {
+	s := newShop(t)
+	var added, gone *answer
+	s.at(time.Minute, func() { added = s.amend("a", "ann", "fourth", 1) })
+	s.at(2*time.Minute, func() {
+		require.NoError(t, added.err)
+		require.Equal(t, []string{"late"}, s.turns)
+		gone = s.amend("b", "ann", "second", 2)
+	})
+	s.at(3*time.Minute, func() {
+		require.NoError(t, gone.err)
+		require.Equal(t, migration.Revision{Revision: 3, Digest: "second"}, s.heard[len(s.heard)-1].Revision)
+		require.Zero(t, s.ended)
+		require.Len(t, s.says().Batches, 2)
+	})
 	s.run()
 }
 
