@@ -26,6 +26,7 @@ type bucket struct {
 	plans   map[string]state.Plan
 	newest  migration.Revision
 	refused []migration.Finding
+	judging func() // happens while an amendment is judged
 }
 
 func (b *bucket) LoadPlan(_ context.Context, ref migration.SpecRef) (state.Plan, error) {
@@ -35,6 +36,9 @@ func (b *bucket) LoadPlan(_ context.Context, ref migration.SpecRef) (state.Plan,
 func (b *bucket) JudgeAmendment(context.Context, state.JudgeAmendmentRequest) (state.Judgement, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.judging != nil {
+		b.judging()
+	}
 	return state.Judgement{Refused: b.refused}, nil
 }
 
@@ -237,6 +241,26 @@ func TestABatchThatThePlanHasNoMoreHearsOfTheRevisionAndNoWordToEnd(t *testing.T
 		require.Equal(t, migration.Revision{Revision: 3, Digest: "second"}, s.heard[len(s.heard)-1].Revision)
 		require.Zero(t, s.ended)
 		require.Len(t, s.says().Batches, 2)
+	})
+	s.run()
+}
+
+func TestTheBatchWhoseTurnIsNextIsTakenOutOfThePlan(t *testing.T) {
+	s := newShop(t)
+	var added, gone *answer
+	s.at(time.Minute, func() { added = s.amend("a", "ann", "fourth", 1) })
+	s.at(2*time.Minute, func() {
+		require.NoError(t, added.err)
+		s.b.judging = func() { // the batch before it is through
+			s.env.SignalWorkflow(mail.SignalBatch, mail.BatchReport{Order: mail.Order{At: 1, N: 1},
+				Status: migration.BatchStatus{Name: "late", Phase: migration.BatchDone}})
+		}
+		gone = s.amend("b", "ann", "second", 2)
+	})
+	s.at(3*time.Minute, func() {
+		require.NoError(t, gone.err)
+		require.Equal(t, migration.MigrationSoak, s.says().Phase)
+		require.Equal(t, []string{"late"}, s.turns)
 	})
 	s.run()
 }

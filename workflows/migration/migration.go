@@ -412,6 +412,9 @@ func (m *run) release(ctx workflow.Context, from int) error {
 			if err := m.awaitUnlessAborted(ctx, func() bool { return m.amending == "" }); err != nil {
 				return err
 			}
+			if i >= len(m.plan.Batches) { // it has taken the rest out of the plan
+				return nil
+			}
 		}
 		name := m.plan.Batches[i].Name
 		if i >= m.Started {
