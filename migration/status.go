@@ -331,9 +331,10 @@ type Finalised struct {
 	Reason string    `json:"reason,omitempty"`
 	Asked  time.Time `json:"asked,omitzero"`
 	Cut    time.Time `json:"cut,omitzero"`    // nobody of it goes back from here on
-	Done   time.Time `json:"done,omitzero"`   // the machines that only it used are off
+	Done   time.Time `json:"done,omitzero"`   // the machines that only it used are off, or Kept
 	Waits  string    `json:"waits,omitempty"` // what keeps it from going on
 	VMs    []string  `json:"vms,omitempty"`   // that were shut down
+	Kept   string    `json:"kept,omitempty"`  // why machines that only it used were left on
 }
 
 // MigrationStatus is a running plan.

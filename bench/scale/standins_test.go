@@ -15,12 +15,12 @@ import (
 	"github.com/drover-migration/drover/activities/vsphere"
 )
 
-// unasked are activities that no run of the bench calls: it ends nothing, every VM has its instance,
-// and every customer a database.
+// unasked are activities that no run of the bench calls: it ends nothing, every VM has its
+// instance, and every customer a database.
 var unasked = []string{
 	"AgreeServer", "CheckFinal", "DropPostgres", "ExamineServers", "FinalisePostgres", "LaunchInstance", "RegisterImage", "RetireWorkload",
 	"PowerOnVM", "RemoveVMSnapshot", "ShutdownVM", "SnapshotVM", "MadeSnapshots", "MendPostgres", "RetireCopies", "SurveyTarget",
-	"EndWayBack", "MeasurePostgres", "CheckDestination",
+	"EndWayBack", "ListUnplanned", "MeasurePostgres", "CheckDestination",
 }
 
 // Workflows call activities by name: a stand-in of another name or shape would fail at run time

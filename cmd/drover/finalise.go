@@ -35,7 +35,8 @@ premises. With --with-sign-ups they come along; their routes are yours to set.
 With --batch only this batch's way back ends: its customers stay on AWS, what
 they write is not sent home any more, the guard on premises goes on refusing
 them, and machines on premises that only they use are shut down and tagged
-retired-by-drover in vCenter. The other batches go on as before. The plan cannot
+retired-by-drover in vCenter; none is while tenants with rows on premises are
+in no batch. The other batches go on as before. The plan cannot
 be aborted from then on: finalise the others too.`,
 		Example: `  drover finalise orders --reason "two quiet weeks, CHG-2044"
   drover finalise orders --batch canary --reason CHG-2041 --confirm canary

@@ -358,6 +358,9 @@ func finalisedOf(f *migration.Finalised) string {
 	if len(f.VMs) > 0 && !f.Done.IsZero() {
 		words += "; off on premises: " + strings.Join(f.VMs, ", ")
 	}
+	if f.Kept != "" {
+		words += "; " + f.Kept
+	}
 	if f.Waits != "" {
 		words += "; " + f.Waits
 	}

@@ -55,13 +55,14 @@ func (m *run) ended() (out []string) {
 }
 
 // endBatch ends the way back of a batch: no Move of its customers leads home any more, what they
-// write is not sent there, and the machines on premises that nobody else uses are shut down. The
-// guards on premises go on refusing them.
+// write is not sent there, and the machines on premises that nobody else uses are shut down, unless
+// tenants are on premises that the plan does not know. The guards on premises go on refusing them.
 func (m *run) endBatch(ctx workflow.Context, name string, e *migration.Finalised) error {
 	var end state.BatchEnd
 	l := work.Question.In(ctx, "who and what batch "+name+" has for itself")
-	if err := workflow.ExecuteActivity(l, work.State.LoadEnd,
-		state.LoadEndRequest{Spec: m.Spec, Batch: name, Ended: m.ended()}).Get(l, &end); err != nil {
+	err := workflow.ExecuteActivity(l, work.State.LoadEnd,
+		state.LoadEndRequest{Spec: m.Spec, Batch: name, Ended: m.ended()}).Get(l, &end)
+	if err != nil {
 		return err
 	}
 	for _, d := range m.plan.Datasets {
@@ -80,6 +81,16 @@ func (m *run) endBatch(ctx workflow.Context, name string, e *migration.Finalised
 		m.Note(ctx, "the way back of batch "+name+" has ended", migration.Command{By: e.By, Reason: e.Reason})
 	}
 	e.VMs = nil
+	if len(end.Workloads) > 0 {
+		if e.Kept, err = m.servesOthers(ctx); err != nil {
+			return err
+		}
+	}
+	if e.Kept != "" {
+		e.Done, e.Waits = workflow.Now(ctx), ""
+		m.Note(ctx, fmt.Sprintf("batch %s is finalised; %s", name, e.Kept), migration.Command{By: e.By})
+		return nil
+	}
 	var running []string
 	for _, w := range m.plan.Workloads {
 		if !w.OnVMs() || !slices.Contains(end.Workloads, w.Name) {
@@ -97,6 +108,33 @@ func (m *run) endBatch(ctx workflow.Context, name string, e *migration.Finalised
 	e.Done, e.Waits = workflow.Now(ctx), ""
 	m.Note(ctx, fmt.Sprintf("batch %s is finalised; %d machines on premises are off", name, len(e.VMs)), migration.Command{By: e.By})
 	return nil
+}
+
+// servesOthers says why machines on premises stay on whose customers have all left: whoever is in
+// no batch of the plan may be served by them too. "": nobody is.
+func (m *run) servesOthers(ctx workflow.Context) (string, error) {
+	var others []string
+	for _, d := range m.plan.Datasets {
+		if d.Postgres == nil {
+			continue
+		}
+		var r postgres.Unplanned
+		c := work.Survey.At(ctx, d.Site(), "who of "+d.Name+" is in no batch")
+		req := postgres.PostgresRef{Plan: m.Spec.Plan, Dataset: d, Target: m.plan.Target(d.Target())}
+		if err := workflow.ExecuteActivity(c, work.Postgres.ListUnplanned, req).Get(c, &r); err != nil {
+			return "", err
+		}
+		if r.All > len(r.Tenants) {
+			others = append(others, fmt.Sprintf("tenants %v and %d more of %s", r.Tenants, r.All-len(r.Tenants), d.Name))
+		} else if r.All > 0 {
+			others = append(others, fmt.Sprintf("tenants %v of %s", r.Tenants, d.Name))
+		}
+	}
+	if len(others) == 0 {
+		return "", nil
+	}
+	return "machines on premises stay on until the plan is finalised: they may serve " + strings.Join(others, ", ") +
+		", who are in no batch", nil
 }
 
 // mayEnd refuses to end the way back of a batch that is not through, or has ended it already.

@@ -37,6 +37,7 @@ type premises struct {
 	asked []string
 	left  []migration.Finding // by a database that is asked who is left; one time
 	runs  int                 // times that a guest does not listen
+	apart []int64             // tenants in no batch
 }
 
 func (p *premises) ask(what string) {
@@ -82,6 +83,10 @@ func (p *premises) LoadEnd(_ context.Context, req state.LoadEndRequest) (state.B
 func (p *premises) EndWayBack(_ context.Context, req postgres.EndWayBackRequest) error {
 	p.ask(fmt.Sprintf("end the way back of %v in %s", req.Tenants, req.Dataset.Name))
 	return nil
+}
+
+func (p *premises) ListUnplanned(context.Context, postgres.PostgresRef) (postgres.Unplanned, error) {
+	return postgres.Unplanned{Tenants: p.apart, All: len(p.apart)}, nil
 }
 
 func (p *premises) ListVMs(context.Context, vsphere.ListVMsRequest) (vsphere.ListVMsResult, error) {
@@ -260,4 +265,25 @@ func TestABatchIsFinalisedOnItsOwnAndOnce(t *testing.T) {
 	require.Equal(t, []string{"end the way back of [17] in orders", "shut down web-01", "end the way back of [17] in orders",
 		"shut down web-01"}, p.heard()[:4], "what was done is done again, and changes nothing")
 	require.Contains(t, p.heard(), "end orders")
+}
+
+// Whoever signed up, or was left out on purpose, may be served by the machines of a batch.
+func TestMachinesStayOnWhileTenantsAreInNoBatch(t *testing.T) {
+	p := &premises{apart: []int64{41}}
+	ends(t, p, map[time.Duration]func(*testsuite.TestWorkflowEnvironment, migration.MigrationStatus){
+		2 * time.Hour: func(env *testsuite.TestWorkflowEnvironment, _ migration.MigrationStatus) {
+			finalise(t, env, migration.Command{RequestID: "one", By: "ann", Batch: "wave"})
+		},
+		3 * time.Hour: func(env *testsuite.TestWorkflowEnvironment, s migration.MigrationStatus) {
+			require.Equal(t, []string{"end the way back of [17] in orders"}, p.heard(), "nothing was shut down")
+			f := s.Batches[0].Finalised
+			require.False(t, f.Done.IsZero())
+			require.Empty(t, f.VMs)
+			require.Equal(t, "machines on premises stay on until the plan is finalised: they may serve tenants [41] of orders, who are "+
+				"in no batch", f.Kept)
+			require.Contains(t, s.MayDo, migration.UpdateFinalise, "the plan's word is still to come")
+			finalise(t, env, migration.Command{RequestID: "all", By: "ann", SignUps: true})
+		},
+	})
+	require.Contains(t, p.heard(), "shut down web-01")
 }

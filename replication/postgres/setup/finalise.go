@@ -47,6 +47,26 @@ func LeftOnPremises(ctx context.Context, p *postgres.Pair) (Left, error) {
 	return out, err
 }
 
+// Unplanned lists the tenants that the plan does not know and that have rows on premises, in order:
+// those that it left out, and those that signed up. It changes nothing.
+func Unplanned(ctx context.Context, p *postgres.Pair) ([]int64, error) {
+	planned, err := p.Planned(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read who of dataset %s is in the plan: %w", p.Name, err)
+	}
+	found, err := tenantsOf(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("read who of dataset %s has rows on premises: %w", p.Name, err)
+	}
+	known := append(planned, p.Dataset.Synthetic...)
+	slices.Sort(known)
+	slices.Sort(found)
+	return slices.DeleteFunc(slices.Compact(found), func(t int64) bool {
+		_, is := slices.BinarySearch(known, t)
+		return is
+	}), nil
+}
+
 // signUps are the tenants with rows on AWS that are not among tenants.
 func signUps(ctx context.Context, p *postgres.Pair, tenants []int64) ([]int64, error) {
 	rows, err := p.AWS.Pool.Query(ctx, `SELECT rel::text, col::text FROM drover.member WHERE pub = $1 AND rel <> 'drover.beat'::regclass

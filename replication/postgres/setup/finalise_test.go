@@ -79,3 +79,19 @@ func TestFinaliseGoesOnWhereItWasCutOff(t *testing.T) {
 		})
 	}
 }
+
+func TestWhoIsInNoBatchAndHasRowsOnPremisesIsListed(t *testing.T) {
+	r := pairtest.New(t)
+	r.Rows(3)
+	r.Prepare(2) // tenant 3 is left out
+	r.Synced()
+	r.Must(s, "INSERT INTO acct VALUES (41, 1)")
+	r.Move(s, 1, pairtest.Try(1, 1))
+	found, err := setup.Unplanned(t.Context(), r.Pair)
+	require.NoError(t, err)
+	require.Equal(t, []int64{3, 41}, found)
+	r.Pair.Dataset.Synthetic = []int64{41}
+	found, err = setup.Unplanned(t.Context(), r.Pair)
+	require.NoError(t, err)
+	require.Equal(t, []int64{3}, found, "a probe is nobody's customer")
+}
