@@ -2,10 +2,12 @@ package vsphere
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/migration"
@@ -101,18 +103,33 @@ type ShutdownVMRequest struct {
 	Retired  bool               `json:"retired,omitempty"` // it is off for good: a tag says so (vsphere.Retired)
 }
 
+// ShutdownVMResult says why a machine that is off for good has no tag; "": it has, or wants none.
+type ShutdownVMResult struct {
+	Untagged string `json:"untagged,omitempty"`
+}
+
+// tagAttempts is how many attempts at a tag are made, over half a minute. A machine that is off
+// stays off without one.
+const tagAttempts = 8
+
 // ShutdownVM asks the guest to shut down. Run twice, the second finds it off; cut off while it
-// waits, the next asks and waits anew.
-func (a *Activities) ShutdownVM(ctx context.Context, req ShutdownVMRequest) error {
+// waits, the next asks and waits anew. An error says that the machine may still run, or that its
+// tag is tried again; that the tag cannot be made is a part of the answer.
+func (a *Activities) ShutdownVM(ctx context.Context, req ShutdownVMRequest) (ShutdownVMResult, error) {
 	s, err := a.open(ctx, req.Site)
 	if err != nil {
-		return err
+		return ShutdownVMResult{}, err
 	}
 	defer beat(ctx)()
 	if err := s.Shutdown(ctx, req.VM, req.Timeout.D(), req.HardStop); err != nil || !req.Retired {
-		return classify(err)
+		return ShutdownVMResult{}, classify(err)
 	}
-	return classify(s.MarkRetired(ctx, req.VM))
+	err = classify(s.MarkRetired(ctx, req.VM))
+	var app *temporal.ApplicationError
+	if err == nil || ctx.Err() != nil || activity.GetInfo(ctx).Attempt < tagAttempts && !(errors.As(err, &app) && app.NonRetryable()) {
+		return ShutdownVMResult{}, err
+	}
+	return ShutdownVMResult{Untagged: err.Error()}, nil
 }
 
 // PowerOnVMRequest names a machine.

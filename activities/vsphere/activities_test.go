@@ -124,6 +124,20 @@ func TestWhatNoRepetitionMends(t *testing.T) {
 	require.NotContains(t, err.Error(), `wrong"`)
 }
 
+// Whoever may not tag in vCenter has the machine off all the same.
+func TestAMachineThatCannotBeTaggedIsOff(t *testing.T) {
+	s := start(t, right, web)
+	vm := s.list(migration.VMSelector{})[0]
+	s.vc.SetPassword("another") // sessions live on; the tagging service wants a new one
+	v, err := s.env.ExecuteActivity(s.a.ShutdownVM, ShutdownVMRequest{Site: s.site, VM: vm, Timeout: migration.Duration(10 * time.Second),
+		Retired: true})
+	require.NoError(t, err)
+	var r ShutdownVMResult
+	require.NoError(t, v.Get(&r))
+	require.Contains(t, r.Untagged, "correct the secret env://VSPHERE")
+	require.False(t, s.vc.PoweredOn()["web-01"])
+}
+
 func TestAMistakeInThePlanOrItsSecretIsSaidAtOnce(t *testing.T) {
 	for name, c := range map[string]struct {
 		says     secret

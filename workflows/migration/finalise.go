@@ -2,6 +2,7 @@ package migration
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/vsphere"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/mail"
 	"github.com/drover-migration/drover/workflows/work"
 )
 
@@ -126,7 +128,7 @@ func (m *run) shutDownSources(ctx workflow.Context) {
 }
 
 // shutDown shuts down a workload's machines for good, all at once, and answers with their names and
-// why one of them still runs.
+// why one of them still runs. One that is off without its tag is off: that is noted once.
 func (m *run) shutDown(ctx workflow.Context, w migration.Workload) (names []string, err error) {
 	site := m.plan.Site(w.Site)
 	s := work.Survey.At(ctx, site.Name, "list the VMs of "+w.Name)
@@ -142,9 +144,14 @@ func (m *run) shutDown(ctx workflow.Context, w migration.Workload) (names []stri
 		asked = append(asked, workflow.ExecuteActivity(c, work.VSphere.ShutdownVM,
 			vsphere.ShutdownVMRequest{Site: site, VM: vm, Timeout: migration.Duration(guestPatience), Retired: true}))
 	}
-	for _, f := range asked {
-		if ferr := f.Get(ctx, nil); ferr != nil && err == nil {
+	for i, f := range asked {
+		var r vsphere.ShutdownVMResult
+		if ferr := f.Get(ctx, &r); ferr != nil && err == nil {
 			err = ferr
+		}
+		what := "VM " + names[i] + " is off, and could not be tagged"
+		if r.Untagged != "" && !slices.ContainsFunc(m.Timeline, func(e migration.Event) bool { return e.What == what }) {
+			m.Note(ctx, what, migration.Command{By: mail.ByDrover, Reason: r.Untagged})
 		}
 	}
 	return names, err

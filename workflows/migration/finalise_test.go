@@ -38,6 +38,7 @@ type premises struct {
 	left  []migration.Finding // by a database that is asked who is left; one time
 	runs  int                 // times that a guest does not listen
 	apart []int64             // tenants in no batch
+	bare  string              // why no machine is tagged
 }
 
 func (p *premises) ask(what string) {
@@ -93,14 +94,15 @@ func (p *premises) ListVMs(context.Context, vsphere.ListVMsRequest) (vsphere.Lis
 	return vsphere.ListVMsResult{VMs: []migration.VM{{Name: "web-01"}}}, nil
 }
 
-func (p *premises) ShutdownVM(_ context.Context, req vsphere.ShutdownVMRequest) error {
+func (p *premises) ShutdownVM(_ context.Context, req vsphere.ShutdownVMRequest) (vsphere.ShutdownVMResult, error) {
 	p.ask("shut down " + req.VM.Name)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.runs--; p.runs >= 0 {
-		return temporal.NewNonRetryableApplicationError("shut down VM \"web-01\": the guest did not shut down in time", "StillRunning", nil)
+		return vsphere.ShutdownVMResult{}, temporal.NewNonRetryableApplicationError(
+			"shut down VM \"web-01\": the guest did not shut down in time", "StillRunning", nil)
 	}
-	return nil
+	return vsphere.ShutdownVMResult{Untagged: p.bare}, nil
 }
 
 // ends plays a migration in its soak, whose only customer ends its soak after an hour. look sees
@@ -286,4 +288,22 @@ func TestMachinesStayOnWhileTenantsAreInNoBatch(t *testing.T) {
 		},
 	})
 	require.Contains(t, p.heard(), "shut down web-01")
+}
+
+// The user of the site may have no right to tag: the machines are off all the same.
+func TestAMachineWithoutItsTagIsOff(t *testing.T) {
+	p := &premises{bare: "tag VM \"web-01\": no permission"}
+	ends(t, p, map[time.Duration]func(*testsuite.TestWorkflowEnvironment, migration.MigrationStatus){
+		2 * time.Hour: func(env *testsuite.TestWorkflowEnvironment, _ migration.MigrationStatus) {
+			finalise(t, env, migration.Command{RequestID: "one", By: "ann", Batch: "wave"})
+		},
+		3 * time.Hour: func(env *testsuite.TestWorkflowEnvironment, s migration.MigrationStatus) {
+			require.False(t, s.Batches[0].Finalised.Done.IsZero())
+			last := s.Timeline[len(s.Timeline)-2]
+			require.Equal(t, "VM web-01 is off, and could not be tagged", last.What)
+			require.Equal(t, p.bare, last.Why)
+			finalise(t, env, migration.Command{RequestID: "all", By: "ann"})
+		},
+	})
+	require.Contains(t, p.heard(), "end orders")
 }
