@@ -126,10 +126,11 @@ func (a *Activities) ShutdownVM(ctx context.Context, req ShutdownVMRequest) (Shu
 	}
 	err = classify(s.MarkRetired(ctx, req.VM))
 	var app *temporal.ApplicationError
-	if err == nil || ctx.Err() != nil || activity.GetInfo(ctx).Attempt < tagAttempts && !(errors.As(err, &app) && app.NonRetryable()) {
-		return ShutdownVMResult{}, err
+	last := activity.GetInfo(ctx).Attempt >= tagAttempts || errors.As(err, &app) && app.NonRetryable()
+	if err != nil && last && ctx.Err() == nil {
+		return ShutdownVMResult{Untagged: err.Error()}, nil
 	}
-	return ShutdownVMResult{Untagged: err.Error()}, nil
+	return ShutdownVMResult{}, err
 }
 
 // PowerOnVMRequest names a machine.

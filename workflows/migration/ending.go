@@ -150,6 +150,9 @@ func (m *run) mayEnd(name string) error {
 	case !m.Closed[name]:
 		return fmt.Errorf("batch %s has customers that have not ended their soak on AWS: `drover status %s --batch %s` says whose, and "+
 			"until when", name, m.Spec.Plan, name)
+	case m.skipped() > 0:
+		return fmt.Errorf("%d customers of the plan are skipped: afterwards it could be neither finalised, while they are on premises, "+
+			"nor aborted; put them into another batch with `drover amend`, and move them first", m.skipped())
 	case n.Away < n.Customers:
 		return fmt.Errorf("%d customers of batch %s are at home: nobody could move them to AWS afterwards", n.Customers-n.Away, name)
 	}

@@ -307,3 +307,27 @@ func TestAMachineWithoutItsTagIsOff(t *testing.T) {
 	})
 	require.Contains(t, p.heard(), "end orders")
 }
+
+// Such a plan would have no end: a customer on premises keeps it from its finalise, and a batch
+// that is finalised from its abort.
+func TestNoBatchIsFinalisedWhileAnybodyIsSkipped(t *testing.T) {
+	m := newMigration(Input{})
+	m.Spec.Plan, m.Phase, m.Names = "shop", migration.MigrationSoak, []string{"wave", "surf"}
+	m.Closed = map[string]bool{"wave": true, "surf": true}
+	m.Batches["wave"] = migration.BatchStatus{Counts: migration.Counts{Customers: 1, Away: 1}}
+	m.Batches["surf"] = migration.BatchStatus{Counts: migration.Counts{Customers: 2, Away: 1, Skipped: 1}}
+	require.ErrorContains(t, m.mayEnd("wave"), "1 customers of the plan are skipped")
+	require.ErrorContains(t, m.mayEnd("wave"), "drover amend")
+	m.Batches["surf"] = migration.BatchStatus{Counts: migration.Counts{Customers: 1, Away: 1}} // the amendment has taken it over
+	require.NoError(t, m.mayEnd("wave"))
+}
+
+func TestAnAbortIsToldWhetherAWayBackHasEnded(t *testing.T) {
+	m := newMigration(Input{})
+	m.Spec.Plan, m.Phase, m.Names = "shop", migration.MigrationSoak, []string{"wave"}
+	m.plan.Batches = []migration.Batch{{Name: "wave"}}
+	m.Ends["wave"] = &migration.Finalised{By: "ann", Waits: "the database does not answer"}
+	require.ErrorContains(t, m.allowed(migration.UpdateAbort), "the way back of wave is being ended")
+	m.Ends["wave"].Cut = time.Unix(1, 0)
+	require.ErrorContains(t, m.allowed(migration.UpdateAbort), "the way back of wave has ended")
+}

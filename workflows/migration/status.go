@@ -49,6 +49,14 @@ func (m *run) away() (n int) {
 	return n
 }
 
+// skipped counts the customers that stay on premises by a person's word.
+func (m *run) skipped() (n int) {
+	for _, name := range m.Names {
+		n += m.Batches[name].Counts.Skipped
+	}
+	return n
+}
+
 // unended counts the customers of batches that are not over.
 func (m *run) unended() (n int) {
 	for _, name := range m.Names {
@@ -57,16 +65,6 @@ func (m *run) unended() (n int) {
 		}
 	}
 	return n
-}
-
-// asked are the batches whose way back has ended or is to end.
-func (m *run) asked() (out []string) {
-	for _, name := range m.Names {
-		if m.Ends[name] != nil {
-			out = append(out, name)
-		}
-	}
-	return out
 }
 
 // running says whether the migration takes commands still.
@@ -100,9 +98,13 @@ func (m *run) allowed(name string) error {
 			return nil
 		}
 	case migration.UpdateAbort:
-		if ended := m.asked(); running && len(ended) > 0 {
+		if ended := m.ended(); running && len(ended) > 0 {
 			return fmt.Errorf("the way back of %s has ended, and its customers stay on AWS: finalise the other batches too",
 				strings.Join(ended, ", "))
+		}
+		if name := m.toEnd(); running && name != "" {
+			return fmt.Errorf("the way back of %s is being ended, and has ended perhaps in one of its databases: "+
+				"`drover status %s --batch %s` says what that waits for", name, m.Spec.Plan, name)
 		}
 		if running && m.plan.Batches != nil {
 			return nil
