@@ -18,14 +18,18 @@ func second(batch string) mail.Belongs {
 
 func TestACustomerThatWaitsGoesToAnotherBatch(t *testing.T) {
 	s := newStage(t, 1, migration.OnPrem)
-	s.goes = 10 * time.Minute // of the batch that it has left, a repeat
+	s.goes = 10 * time.Minute // a repeat
+	waits := false
 	s.at(time.Minute, func() {
 		s.env.SignalWorkflow(mail.SignalAsk, mail.Ask{Belongs: second("late"), Report: true})
 	})
+	s.at(90*time.Second, func() { // of the batch that it has left, which has not heard of that yet
+		s.env.SignalWorkflow(mail.SignalGo, mail.Go{Belongs: mail.Belongs{Batch: "canary"}, Round: 1})
+	})
 	s.at(2*time.Minute, func() {
 		c := s.says()
+		waits = c.Phase == migration.CustomerWaiting
 		require.Equal(t, "late", c.Batch)
-		require.Equal(t, migration.CustomerWaiting, c.Phase)
 		require.Equal(t, "late", s.last.Batch, "its new batch has heard")
 		require.Equal(t, []int{0}, s.loaded)
 		s.slice.Policy.Tries = 7
@@ -38,6 +42,7 @@ func TestACustomerThatWaitsGoesToAnotherBatch(t *testing.T) {
 		require.Equal(t, []int{0, 2}, s.loaded, "it sets out by the revision that holds")
 	})
 	c := s.customer()
+	require.True(t, waits, "nobody but its batch has sent it out")
 	require.Equal(t, migration.AWS, c.Home)
 	require.Len(t, c.Moves, 1)
 	s.sound(c)

@@ -432,7 +432,8 @@ func (b *batch) cutOver(ctx workflow.Context) {
 				m.Status = customer.SetsOut(was, workflow.Now(ctx))
 				b.noticed(ctx, m, was, false)
 			}
-			b.tellCustomer(ctx, m, mail.SignalGo, mail.Go{Round: b.Round, Belongs: b.belongs()})
+			b.tellCustomer(ctx, m, mail.SignalGo, mail.Go{Round: b.Round,
+				Belongs: mail.Belongs{Revision: b.in.Spec.Amended(), Batch: b.in.Batch.Name}})
 		}
 		if b.tally().settled() {
 			b.Set(ctx, migration.BatchDone, b.doneWaits(), b.summary())

@@ -298,6 +298,9 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 	}
 	var goes, back, abort bool
 	mail.Listen(ctx, mail.SignalGo, "", func(_ workflow.Context, g mail.Go) {
+		if g.Batch != in.Batch {
+			panic("told to go, and not by which batch")
+		}
 		if g.Round > round {
 			goes, round = true, g.Round
 		}

@@ -121,6 +121,9 @@ func (c *customer) setup(ctx workflow.Context) error {
 	}
 	mail.Listen(ctx, mail.SignalGo, "The batch says: cut over.", func(ctx workflow.Context, g mail.Go) {
 		c.belong(ctx, g.Belongs)
+		if g.Batch != "" && g.Batch != c.in.Batch { // which the customer has left, and which does not know that yet
+			return
+		}
 		if g.Round <= c.Round { // a repeat, or overtaken by the word to come back
 			c.report(ctx)
 			return

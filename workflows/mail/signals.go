@@ -48,7 +48,8 @@ type Belongs struct {
 	Batch string `json:"batch,omitempty"`
 }
 
-// Go tells a customer to cut over.
+// Go tells a customer to cut over. It always names the batch that says so: that of another batch
+// than the customer's own does not count.
 type Go struct {
 	Belongs
 	Round int `json:"round"` // of the batch; it comes back with every report
