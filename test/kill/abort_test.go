@@ -118,6 +118,7 @@ func (b *bench) asBefore(ctx context.Context, t *testing.T, before []string) {
 	plan := b.lab.Shape.Name
 	left := slices.DeleteFunc(lab.New(before, after), func(line string) bool {
 		return strings.HasPrefix(line, "object drover-state/plans/"+plan+"/specs/") ||
+			strings.HasPrefix(line, "object drover-state/plans/"+plan+"/revisions/") ||
 			strings.HasPrefix(line, "object drover-state/plans/"+plan+"/evidence/") ||
 			strings.HasPrefix(line, "object attachments/")
 	})
