@@ -87,6 +87,32 @@ func TestACustomerThatIsSkippedStaysAtHome(t *testing.T) {
 	}
 }
 
+// A customer of which its data does not say that it was skipped would be moved against a person's
+// word by whoever starts it again.
+func TestACustomerIsNotSkippedBeforeItsDataSaysSo(t *testing.T) {
+	s := newStage(t, 1, migration.OnPrem)
+	s.goes = 5 * time.Minute
+	s.at(time.Minute, func() {
+		s.silent = s.dbs[0].Name
+		s.wishes(migration.UpdateSkip, migration.Command{By: "ann", Reason: "contract ends"}, "")
+	})
+	s.at(10*time.Minute, func() {
+		c := s.says()
+		require.Equal(t, migration.CustomerWaiting, c.Phase)
+		require.Contains(t, c.Reason, "skipped by ann: contract ends; its data does not take note of it")
+		s.silent = ""
+	})
+	c := s.customer()
+	require.Equal(t, migration.CustomerSkipped, c.Phase)
+	require.Equal(t, "skipped by ann: contract ends", c.Reason)
+	require.Zero(t, s.fenced())
+	s = s.again()
+	s.env.RegisterDelayedCallback(func() { s.env.SignalWorkflow(mail.SignalGo, mail.Go{Round: 1}) }, time.Minute)
+	s.env.ExecuteWorkflow(life, customer.Input{ID: "acme", Batch: "canary"})
+	require.Equal(t, migration.CustomerSkipped, s.last.Phase)
+	s.end()
+}
+
 func TestNobodyWhoIsOnAWSIsSkipped(t *testing.T) {
 	s := newStage(t, 1, migration.OnPrem)
 	s.slice.Policy.Soak = migration.Duration(30 * time.Minute)

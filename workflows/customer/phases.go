@@ -14,7 +14,10 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-const wayBackTries = 3 // times the plan's tries: giving up on the way home is worse
+const (
+	wayBackTries = 3                // times the plan's tries: giving up on the way home is worse
+	skipPause    = 15 * time.Second // between two attempts to note that the customer is skipped
+)
 
 // wait is for the batch.
 func (c *customer) wait(ctx workflow.Context) {
@@ -379,9 +382,7 @@ func (c *customer) obey(ctx workflow.Context) bool {
 	case abort:
 		c.Set(ctx, migration.CustomerAborted, migration.WaitNothing, "aborted by "+w.String())
 	case skip:
-		c.Go, c.Cause = false, migration.ByHand
-		c.Set(ctx, migration.CustomerSkipped, migration.WaitNothing, "skipped by "+w.String())
-		c.jot(ctx) // whoever starts it again leaves it at home
+		c.skip(ctx, w)
 	case hold:
 		c.Go, c.Cause = false, w.Cause
 		c.held(ctx, "held by "+w.String())
@@ -391,6 +392,26 @@ func (c *customer) obey(ctx workflow.Context) bool {
 		c.turn(ctx, w)
 	}
 	return true
+}
+
+// skip ends the customer at home. It is skipped only when its own data says so: whoever starts it
+// again would send it out else. Until then it stays where it is, and the order stands.
+func (c *customer) skip(ctx workflow.Context, w order) {
+	c.Go, c.Cause = false, migration.ByHand
+	why := "skipped by " + w.String()
+	m := c.memory()
+	m.Phase, m.Since, m.Reason = migration.CustomerSkipped, workflow.Now(ctx), why
+	writing, _ := workflow.NewDisconnectedContext(ctx)
+	err := c.write(writing, c.noted(m), m.Phase)
+	if err == nil {
+		c.Set(ctx, m.Phase, migration.WaitNothing, why)
+		return
+	}
+	if c.Orders.Skip == nil {
+		c.Orders.Skip = &w
+	}
+	c.Set(ctx, c.Phase, migration.WaitData, why+"; its data does not take note of it, and is asked again: "+work.Reason(err))
+	work.AwaitFor(ctx, skipPause, "before "+c.in.ID+" is noted as skipped again", func() bool { return c.Orders.Abort != nil })
 }
 
 // turn takes the customer back, or keeps it at home.
