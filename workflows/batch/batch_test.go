@@ -38,7 +38,7 @@ type herd struct {
 
 	first   *migration.Batch // by the plan's first revision; nil: batch
 	amended *migration.Batch // by the second; nil: the plan has it no more
-	unknown bool             // the databases do not know those who have joined
+	unknown []string         // the databases do not know them yet
 	belongs []string         // who was told that it belongs to the batch
 
 	ill       map[string]bool           // found unhealthy when they bake
@@ -209,7 +209,11 @@ func (s *shop) LoadTenants(req state.LoadTenantsRequest) (state.BatchTenants, er
 // ReadHomes has everybody on AWS, but for those of whom the test says otherwise.
 func (s *shop) ReadHomes(req postgres.ReadHomesRequest) (postgres.ReadHomesResult, error) {
 	out := postgres.ReadHomesResult{Homes: map[int64]migration.Homed{}}
-	if s.h.unknown {
+	unknown := func(t int64) bool { return slices.Contains(s.h.unknown, s.h.batch.Customers[t]) }
+	if req.Known {
+		req.Tenants = slices.DeleteFunc(req.Tenants, unknown)
+	}
+	if slices.ContainsFunc(req.Tenants, unknown) {
 		return out, temporal.NewNonRetryableApplicationError("home of a tenant: not prepared", postgres.ErrorNotPrepared, nil)
 	}
 	for _, t := range req.Tenants {

@@ -158,8 +158,8 @@ func (b *batch) joining() (n int) {
 // takeIn asks the databases for those who wait to be known there. It never returns.
 func (b *batch) takeIn(ctx workflow.Context) {
 	for workflow.Await(ctx, func() bool { return b.Begun && b.joining() > 0 }) == nil {
-		b.askHomes(ctx, work.SoakQuestion, "whether it knows those who have joined", func(m *member) bool { return m.Joining && !m.Told },
-			func(id string, _ migration.Homed, _ bool) {
+		b.askHomes(ctx, work.SoakQuestion, "whether it knows those who have joined", true,
+			func(m *member) bool { return m.Joining && !m.Told }, func(id string, _ migration.Homed, _ bool) {
 				if m := b.by[id]; m != nil {
 					m.Joining = false
 				}

@@ -35,7 +35,7 @@ func TestABatchGoesOnByAnAmendedPlan(t *testing.T) {
 	first.Window = &migration.Window{Opens: begins.Add(3 * time.Hour), For: migration.Duration(time.Hour)}
 	h.first = &first
 	h.at(59*time.Minute, func() {
-		h.unknown = true
+		h.unknown = []string{"c0", "c3"}
 		to := h.batch
 		to.Customers, to.Concurrency = []string{"c3", "c0"}, 1
 		to.Window = &migration.Window{Opens: begins.Add(time.Hour), For: migration.Duration(time.Hour)}
@@ -53,7 +53,7 @@ func TestABatchGoesOnByAnAmendedPlan(t *testing.T) {
 		s := h.says()
 		require.Equal(t, migration.WaitData, s.WaitingFor)
 		require.Equal(t, "2 customers wait until their databases say that they replicate them", s.Reason)
-		h.unknown = false
+		h.unknown = nil
 	})
 	h.leave(time.Hour, "c1", "c2")
 	h.run()
@@ -61,6 +61,28 @@ func TestABatchGoesOnByAnAmendedPlan(t *testing.T) {
 	require.Equal(t, 1, h.most.moving)
 	require.Equal(t, migration.BatchDone, h.finalSays.Phase)
 	require.True(t, h.reports[len(h.reports)-1].Closed)
+}
+
+func TestACustomerThatTheDatabasesDoNotKnowYetKeepsNobodyElse(t *testing.T) {
+	h := newHerd(t, 3)
+	first := h.batch
+	first.Customers = []string{"c0", "c1"}
+	h.first = &first
+	h.waits = true
+	h.at(time.Minute, func() {
+		h.unknown = []string{"c2"}
+		h.amend(&h.batch)
+	})
+	h.at(2*time.Minute, func() { h.signal(mail.SignalTurn, mail.Turn{}) })
+	h.at(30*time.Minute, func() {
+		require.Equal(t, []string{"c0", "c1"}, h.went)
+		s := h.says()
+		require.Equal(t, migration.WaitData, s.WaitingFor)
+		require.Equal(t, "1 customers wait until their databases say that they replicate them", s.Reason)
+		h.unknown = nil
+	})
+	h.run()
+	require.Equal(t, []string{"c0", "c1", "c2"}, h.went)
 }
 
 func TestABatchThatThePlanHasNoMoreLetsItsCustomersGoAndEnds(t *testing.T) {

@@ -84,7 +84,7 @@ func (b *batch) gather(ctx workflow.Context) {
 // says for all of them. Where nobody answers soon, each asks for itself.
 func (b *batch) untouched(ctx workflow.Context) map[string]bool {
 	out := map[string]bool{}
-	b.askHomes(ctx, work.Beginning, "whose home is where it always was", func(*member) bool { return true },
+	b.askHomes(ctx, work.Beginning, "whose home is where it always was", false, func(*member) bool { return true },
 		func(id string, _ migration.Homed, untouched bool) {
 			if untouched {
 				out[id] = true

@@ -125,15 +125,16 @@ func counted(ctx workflow.Context, shard []looked, r health.WatchManyResult) {
 // side. Who has no answer is not in it: its route is left as it is, and its soak does not end.
 func (b *batch) readHomes(ctx workflow.Context) map[string]migration.Homed {
 	out := map[string]migration.Homed{}
-	b.askHomes(ctx, work.SoakQuestion, "where the customers that soak are homed", (*member).soaking,
+	b.askHomes(ctx, work.SoakQuestion, "where the customers that soak are homed", false, (*member).soaking,
 		func(id string, home migration.Homed, _ bool) { out[id] = home })
 	return out
 }
 
 // askHomes asks each database where some of the batch's customers are homed, in one question a
 // side, and hands each of them over with the answer. It hands over nobody of a database that does
-// not answer.
-func (b *batch) askHomes(ctx workflow.Context, kind work.There, why string, who func(*member) bool,
+// not answer, and with known nobody whom a database does not know yet. Without known such a one is
+// an error, and keeps the others of its database from an answer.
+func (b *batch) askHomes(ctx workflow.Context, kind work.There, why string, known bool, who func(*member) bool,
 	take func(id string, home migration.Homed, untouched bool)) {
 	all := workflow.NewWaitGroup(ctx)
 	if ids := b.stateless(who); len(ids) > 0 {
@@ -169,7 +170,7 @@ func (b *batch) askHomes(ctx workflow.Context, kind work.There, why string, who 
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			defer all.Done()
 			c := kind.At(ctx, d.Site(), why+", in "+d.Name)
-			req := postgres.ReadHomesRequest{PostgresRef: b.refTo(d), Tenants: ids}
+			req := postgres.ReadHomesRequest{PostgresRef: b.refTo(d), Tenants: ids, Known: known}
 			var r postgres.ReadHomesResult
 			if err := workflow.ExecuteActivity(c, work.Postgres.ReadHomes, req).Get(c, &r); err != nil {
 				workflow.GetLogger(ctx).Warn("homes are not read", "dataset", d.Name, "why", why, "error", err)
