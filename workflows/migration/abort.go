@@ -192,7 +192,8 @@ func (m *run) records(ctx workflow.Context) (map[string]migration.Homed, error) 
 	return out, nil
 }
 
-// homes asks every database where its tenants are homed.
+// homes asks every database where its tenants are homed. Whoever an amendment has brought into the
+// plan, and is not prepared yet, is not in it.
 func (m *run) homes(ctx workflow.Context) (map[string]map[int64]migration.Homed, error) {
 	out := map[string]map[int64]migration.Homed{}
 	for _, d := range m.plan.Datasets {
@@ -218,6 +219,16 @@ func (m *run) restoreRoutes(ctx workflow.Context) error {
 	homes, err := m.homes(ctx)
 	if err != nil {
 		return err
+	}
+	for _, d := range m.plan.Datasets {
+		if d.Postgres == nil {
+			continue
+		}
+		for _, t := range m.plan.Tenants[d.Name] {
+			if _, prepared := homes[d.Name][t]; !prepared { // no route of Drover's has ever carried it
+				homes[d.Name][t] = migration.Homed{Side: migration.OnPrem}
+			}
+		}
 	}
 	l := work.Question.In(ctx, "restore the routes")
 	return workflow.ExecuteActivity(l, work.Traffic.RestoreRoute, traffic.RestoreRouteRequest{Spec: m.Spec, Homes: homes}).Get(l, nil)
