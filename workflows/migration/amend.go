@@ -72,6 +72,11 @@ func (m *run) amend(ctx workflow.Context, cmd migration.Command) (string, error)
 	c := work.Question.In(ctx, fmt.Sprintf("make it revision %d", m.Spec.Revision+1))
 	req := state.AmendPlanRequest{Base: m.Spec, Digest: next.Digest, By: cmd.By}
 	if err := workflow.ExecuteActivity(c, work.State.AmendPlan, req).Get(c, &next); err != nil {
+		if work.Is(err, state.ErrorRevision) { // this migration was reset, and has forgotten what was amended since
+			if err := m.catchUp(ctx); err != nil {
+				workflow.GetLogger(ctx).Warn("the newest revision is not read", "error", err)
+			}
+		}
 		return "", refusal(work.Reason(err))
 	}
 	m.Note(ctx, fmt.Sprintf("amended: revision %d, digest %.12s", next.Revision, next.Digest), cmd)
@@ -163,7 +168,7 @@ func (m *run) remember(ctx workflow.Context) {
 }
 
 // catchUp has a migration that was reset go on by the newest revision: it has forgotten those
-// since.
+// since. Where it was not reset to its start, it learns that from the next amendment.
 func (m *run) catchUp(ctx workflow.Context) error {
 	var newest migration.SpecRef
 	l := work.Question.In(ctx, "which revision holds")

@@ -283,7 +283,7 @@ func TestOfTwoAmendmentsAtOnceOneHolds(t *testing.T) {
 func TestAnAmendmentThatMayNotBeChangesNothing(t *testing.T) {
 	s := newShop(t)
 	s.b.refused = []migration.Finding{{Subject: "customer acme", Reason: "it is soaking, homed on aws", Remedy: "leave it as it was"}}
-	var judged, order, none, elsewhere *answer
+	var judged, order, none *answer
 	s.at(time.Minute, func() { judged = s.amend("a", "ann", "second", 1) })
 	s.at(2*time.Minute, func() {
 		require.ErrorContains(t, judged.err, "customer acme: it is soaking, homed on aws (leave it as it was)")
@@ -295,15 +295,32 @@ func TestAnAmendmentThatMayNotBeChangesNothing(t *testing.T) {
 		none = &answer{}
 		s.env.UpdateWorkflow(migration.UpdateAmend, "c", &testsuite.TestUpdateCallback{OnReject: func(err error) { none.err = err },
 			OnAccept: func() {}, OnComplete: func(any, error) {}}, migration.Command{By: "ann"})
-		s.b.newest = migration.Revision{Revision: 7, Digest: "another's"} // a migration that does not know that it was terminated
-		elsewhere = s.amend("d", "ann", "second", 1)
 	})
 	s.at(4*time.Minute, func() {
 		require.ErrorContains(t, none.err, "no content was given")
-		require.ErrorContains(t, elsewhere.err, "the plan's revision is another")
 		require.Equal(t, 1, s.says().Revision)
 		require.Nil(t, s.memo)
 		require.Empty(t, s.runs)
+	})
+	s.run()
+}
+
+func TestAMigrationThatHasForgottenARevisionGoesOnByItWhenItIsAmended(t *testing.T) {
+	s := newShop(t)
+	s.b.newest = migration.Revision{Revision: 2, Digest: "second"} // it was reset to a moment before that
+	var refused, taken *answer
+	s.at(time.Minute, func() { refused = s.amend("a", "ann", "fourth", 1) })
+	s.at(2*time.Minute, func() {
+		require.ErrorContains(t, refused.err, "the plan's revision is another")
+		require.Equal(t, 2, s.says().Revision)
+		require.Equal(t, s.b.newest, s.word("wave"))
+		require.Equal(t, []string{"late"}, s.turns)
+		taken = s.amend("b", "ann", "fourth", 2)
+	})
+	s.at(3*time.Minute, func() {
+		require.NoError(t, taken.err)
+		require.Equal(t, "revision 3 holds", taken.said.Message)
+		require.Len(t, s.says().Batches, 3)
 	})
 	s.run()
 }
