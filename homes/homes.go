@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -29,7 +30,7 @@ const (
 	// conflicts is how often a step begins anew because somebody else has written. Each of those
 	// has got through, and few write one customer's record.
 	conflicts = 100
-	atOnce    = 16 // records that are read at a time
+	atOnce    = 16 // records that are read or written at a time
 )
 
 func key(plan, customer string) string { return "plans/" + plan + "/homes/" + customer + ".json" }
@@ -209,6 +210,31 @@ func (r *Records) WriteNote(ctx context.Context, ref migration.SpecRef, customer
 		return migration.WordNoted, true
 	})
 	return s.Word, err
+}
+
+// WriteNotes is WriteNote of many customers. It answers the word of each whose record could be
+// written, and beside them an error that names the others.
+func (r *Records) WriteNotes(ctx context.Context, ref migration.SpecRef, at migration.Side,
+	notes map[string]migration.Note) (map[string]migration.Word, error) {
+	words, failed := make(map[string]migration.Word, len(notes)), []error(nil)
+	var mu sync.Mutex
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for c, n := range notes {
+		g.Go(func() error {
+			word, err := r.WriteNote(ctx, ref, c, at, n)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failed = append(failed, err)
+				return nil
+			}
+			words[c] = word
+			return nil
+		})
+	}
+	_ = g.Wait()
+	return words, errors.Join(failed...)
 }
 
 // remember puts a note of the present stay beside a side, unless a later one is there.

@@ -123,20 +123,26 @@ type CustomerNote struct {
 	Note     migration.Note `json:"note"`
 }
 
-// NotesResult says whose note stands. Of the others a later one does.
+// NotesResult says whose note stands. Of the others a later one does, or theirs could not be
+// written.
 type NotesResult struct {
 	Noted []string `json:"noted,omitempty"`
 }
 
-// NoteHomes keeps notes beside the records. Run twice, or cut off anywhere, it answers the same.
+// NoteHomes keeps notes beside the records. Run twice, or cut off anywhere, it answers the same. It
+// answers an error where no record could be written.
 func (a *Activities) NoteHomes(ctx context.Context, req NotesRequest) (out NotesResult, err error) {
 	defer heartbeat.Alive(ctx)()
+	notes := make(map[string]migration.Note, len(req.Notes))
 	for _, n := range req.Notes {
-		word, err := a.records.WriteNote(ctx, req.Spec, n.Customer, req.Side, n.Note)
-		if err != nil {
-			return out, err
-		}
-		if word == migration.WordNoted {
+		notes[n.Customer] = n.Note
+	}
+	words, err := a.records.WriteNotes(ctx, req.Spec, req.Side, notes)
+	if len(words) == 0 {
+		return out, err
+	}
+	for _, n := range req.Notes {
+		if words[n.Customer] == migration.WordNoted {
 			out.Noted = append(out.Noted, n.Customer)
 		}
 	}

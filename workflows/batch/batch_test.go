@@ -20,6 +20,7 @@ import (
 
 	"github.com/drover-migration/drover/activities/evidence"
 	"github.com/drover-migration/drover/activities/health"
+	"github.com/drover-migration/drover/activities/homes"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/roll"
 	"github.com/drover-migration/drover/activities/state"
@@ -69,6 +70,8 @@ type herd struct {
 	untouched bool // nothing was ever written down of the customers
 	notes     map[int64][]migration.Note
 	unnoted   bool       // no note of several is written
+	stateless bool       // nobody has a database
+	shards    []int      // notes written to home records at a time
 	noted     []bool     // whether those who were told that their soak is over were told that it is noted
 	files     bool       // the plan has files
 	asides    [][]string // who moves, as the passes over them were told
@@ -202,6 +205,9 @@ func (s *shop) LoadTenants(req state.LoadTenantsRequest) (state.BatchTenants, er
 			out = append(out, state.Tenant{Customer: id, ID: int64(i)})
 		}
 	}
+	if s.h.stateless {
+		return state.BatchTenants{Stateless: in.Customers}, nil
+	}
 	return state.BatchTenants{Databases: map[string][]state.Tenant{"orders": out}, Blackouts: s.h.blackouts,
 		Names: map[string]string{"c0": "The first"}}, nil
 }
@@ -221,6 +227,26 @@ func (s *shop) ReadHomes(req postgres.ReadHomesRequest) (postgres.ReadHomesResul
 	}
 	if s.h.untouched {
 		out.New = req.Tenants
+	}
+	return out, nil
+}
+
+// ReadHomeRecords has everybody on AWS.
+func (s *shop) ReadHomeRecords(req homes.ManyRequest) (homes.ManyResult, error) {
+	out := homes.ManyResult{Homes: map[string]migration.Homed{}}
+	for _, c := range req.Customers {
+		out.Homes[c] = migration.Homed{Side: migration.AWS, Token: 7}
+	}
+	return out, nil
+}
+
+// NoteHomes remembers how many notes it was asked for at a time.
+func (s *shop) NoteHomes(req homes.NotesRequest) (out homes.NotesResult, err error) {
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	s.h.shards = append(s.h.shards, len(req.Notes))
+	for _, n := range req.Notes {
+		out.Noted = append(out.Noted, n.Customer)
 	}
 	return out, nil
 }

@@ -20,7 +20,7 @@ import (
 
 const (
 	soakLook  = time.Minute // between two looks at those that soak
-	soakShard = 300         // customers that one activity looks at
+	soakShard = 300         // customers that one activity looks at, or whose home records it writes
 	// soakPace is the least time for each customer of a batch between two looks, where the end of a
 	// customer's soak asks for one earlier than soakLook: a large batch does not look once for each
 	// end.
@@ -200,24 +200,26 @@ func (b *batch) refTo(d migration.Dataset) postgres.PostgresRef {
 	return postgres.PostgresRef{Plan: b.in.Spec.Plan, Dataset: d, Target: b.plan.Target(d.Target())}
 }
 
-// note has the databases remember what some customers want remembered, in one question to each. It
-// says whose note stands: one that a later note has overtaken does not.
+// note has the data remember what some customers want remembered, in one question to each database,
+// and in shards to the home records. It says whose note stands: one that a later note has overtaken
+// does not.
 func (b *batch) note(ctx workflow.Context, why string, of func(*member) *migration.Note) map[string]bool {
 	stands := map[string]bool{}
 	all := workflow.NewWaitGroup(ctx)
-	records := homes.NotesRequest{Spec: b.in.Spec, Side: migration.AWS}
+	var records []homes.CustomerNote
 	for _, id := range b.tenants.Stateless {
 		if n := of(b.by[id]); n != nil {
-			records.Notes = append(records.Notes, homes.CustomerNote{Customer: id, Note: *n})
+			records = append(records, homes.CustomerNote{Customer: id, Note: *n})
 		}
 	}
-	if len(records.Notes) > 0 {
+	for some := range slices.Chunk(records, soakShard) {
 		all.Add(1)
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			defer all.Done()
-			c := work.Records.In(ctx, fmt.Sprintf("note that %d customers without a database %s", len(records.Notes), why))
+			c := work.Records.In(ctx, fmt.Sprintf("note that %d customers without a database %s", len(some), why))
+			req := homes.NotesRequest{Spec: b.in.Spec, Side: migration.AWS, Notes: some}
 			var r homes.NotesResult
-			if err := workflow.ExecuteActivity(c, work.Homes.NoteHomes, records).Get(c, &r); err != nil {
+			if err := workflow.ExecuteActivity(c, work.Homes.NoteHomes, req).Get(c, &r); err != nil {
 				workflow.GetLogger(ctx).Warn("not noted", "why", why, "error", err)
 				return
 			}

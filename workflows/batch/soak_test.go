@@ -76,6 +76,18 @@ func TestALargeBatchIsLookedAtInShards(t *testing.T) {
 	require.Equal(t, soakShard+1, h.finalSays.Counts.OnAWS)
 }
 
+func TestNotesOfALargeBatchWithoutADatabaseAreWrittenInShards(t *testing.T) {
+	h := soakers(t, soakShard+1)
+	h.stateless = true
+	h.soak = 2 * time.Minute
+	h.run()
+	require.Contains(t, h.shards, soakShard)
+	for _, n := range h.shards {
+		require.LessOrEqual(t, n, soakShard)
+	}
+	require.Equal(t, soakShard+1, h.finalSays.Counts.OnAWS)
+}
+
 func TestWhoIsUnwellInTheSoakGoesHomeInTheSlotsOfTheWayBack(t *testing.T) {
 	h := soakers(t, 9)
 	h.batch.Concurrency = 1
