@@ -140,7 +140,6 @@ func (m *run) adopt(ctx workflow.Context, spec migration.SpecRef, plan state.Pla
 		m.Tell(ctx, migration.BatchID(m.Spec.Plan, name), mail.SignalPause, m.word(ctx)) // it lets its customers go, then ends by itself
 		delete(m.Batches, name)
 		delete(m.Closed, name)
-		delete(m.Incidents, name)
 	}
 	for _, d := range m.plan.Datasets {
 		if _, begun := m.Pieces[d.Name]; begun {

@@ -33,6 +33,12 @@ func (b *bucket) LoadPlan(_ context.Context, ref migration.SpecRef) (state.Plan,
 	return b.plans[ref.Digest], nil
 }
 
+// SaveSpec says that the plan is at work, and goes on with its newest revision.
+func (b *bucket) SaveSpec(context.Context, state.SaveSpecRequest) (state.SavedSpec, error) {
+	ref, _ := b.newest.Renews(migration.SpecRef{Plan: "shop"})
+	return state.SavedSpec{SpecRef: ref, Newer: true}, nil
+}
+
 func (b *bucket) JudgeAmendment(context.Context, state.JudgeAmendmentRequest) (state.Judgement, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -323,4 +329,53 @@ func TestAMigrationThatHasForgottenARevisionGoesOnByItWhenItIsAmended(t *testing
 		require.Len(t, s.says().Batches, 3)
 	})
 	s.run()
+}
+
+func TestIncidentsOfABatchThatThePlanHasNoMoreAreForgivenOnce(t *testing.T) {
+	s := newShop(t)
+	for digest, p := range s.b.plans {
+		p.Policy.StopAfter = 2
+		s.b.plans[digest] = p
+	}
+	held := func(batch string) {
+		s.env.SignalWorkflow(mail.SignalBatch, mail.BatchReport{Order: mail.Order{At: 1, N: 1}, Incidents: 2,
+			Status: migration.BatchStatus{Name: batch, Phase: migration.BatchWaiting}})
+	}
+	resume := func(id string) {
+		s.env.UpdateWorkflow(migration.UpdateResume, id, &testsuite.TestUpdateCallback{OnReject: func(err error) { require.NoError(s, err) },
+			OnAccept: func() {}, OnComplete: func(any, error) {}}, migration.Command{RequestID: id, By: "ann"})
+	}
+	s.at(time.Minute, func() { s.amend("a", "ann", "fourth", 1) })
+	s.at(2*time.Minute, func() { held("last") })
+	s.at(3*time.Minute, func() {
+		require.True(t, s.says().Paused)
+		resume("go on")
+	})
+	s.at(4*time.Minute, func() { s.amend("b", "ann", "second", 2) })
+	s.at(5*time.Minute, func() {
+		require.Len(t, s.says().Batches, 2)
+		require.False(t, s.says().Paused)
+		held("late")
+	})
+	s.at(6*time.Minute, func() {
+		require.True(t, s.says().Paused, "two more were held")
+		resume("go on again")
+	})
+	s.run()
+}
+
+func TestWhatIsAcceptedIsCountedByTheRevisionThatGoesOn(t *testing.T) {
+	s := newShop(t)
+	s.b.newest = migration.Revision{Revision: 2, Digest: "second"}
+	var noted []string
+	s.env.ExecuteWorkflow(func(ctx workflow.Context) error {
+		m := newMigration(Input{MigrationInput: migration.MigrationInput{Spec: &migration.Spec{}, By: "ann"}})
+		err := m.accept(ctx)
+		for _, e := range m.Timeline {
+			noted = append(noted, e.What)
+		}
+		return err
+	})
+	require.NoError(t, s.env.GetWorkflowError())
+	require.Equal(t, []string{"plan accepted: 2 customers in 2 batches", "goes on with revision 2"}, noted)
 }

@@ -259,13 +259,16 @@ func (m *run) accept(ctx workflow.Context) error {
 	if m.Spec = saved.SpecRef; m.Spec.Revision > 1 {
 		m.remember(ctx)
 	}
-	m.Note(ctx, fmt.Sprintf("plan accepted: %d customers in %d batches", len(m.in.Spec.Customers), len(m.in.Spec.Batches)),
-		migration.Command{By: m.in.By})
-	if saved.Newer {
-		m.Note(ctx, fmt.Sprintf("goes on with revision %d", m.Spec.Revision), migration.Command{By: mail.ByDrover})
-	}
 	if err := m.load(ctx); err != nil {
 		return err
+	}
+	customers := 0
+	for _, b := range m.plan.Batches {
+		customers += len(b.Customers)
+	}
+	m.Note(ctx, fmt.Sprintf("plan accepted: %d customers in %d batches", customers, len(m.plan.Batches)), migration.Command{By: m.in.By})
+	if saved.Newer {
+		m.Note(ctx, fmt.Sprintf("goes on with revision %d", m.Spec.Revision), migration.Command{By: mail.ByDrover})
 	}
 	m.openOutbox(ctx)
 	return m.startBatches(ctx)
@@ -566,8 +569,10 @@ func (m *run) judge(ctx workflow.Context) {
 	}
 }
 
+// incidents counts those of all batches, also of those that an amendment has taken out of the plan:
+// somebody has resumed after them, or has yet to look.
 func (m *run) incidents() (n int) {
-	for _, name := range m.Names {
+	for _, name := range workflow.DeterministicKeys(m.Incidents) {
 		n += m.Incidents[name]
 	}
 	return n
