@@ -342,8 +342,9 @@ func TestIncidentsOfABatchThatThePlanHasNoMoreAreForgivenOnce(t *testing.T) {
 			Status: migration.BatchStatus{Name: batch, Phase: migration.BatchWaiting}})
 	}
 	resume := func(id string) {
-		s.env.UpdateWorkflow(migration.UpdateResume, id, &testsuite.TestUpdateCallback{OnReject: func(err error) { require.NoError(s, err) },
-			OnAccept: func() {}, OnComplete: func(any, error) {}}, migration.Command{RequestID: id, By: "ann"})
+		s.env.UpdateWorkflow(migration.UpdateResume, id, &testsuite.TestUpdateCallback{
+			OnReject: func(err error) { require.NoError(s, err) }, OnAccept: func() {}, OnComplete: func(any, error) {},
+		}, migration.Command{RequestID: id, By: "ann"})
 	}
 	s.at(time.Minute, func() { s.amend("a", "ann", "fourth", 1) })
 	s.at(2*time.Minute, func() { held("last") })
