@@ -40,6 +40,7 @@ type herd struct {
 	first   *migration.Batch // by the plan's first revision; nil: batch
 	amended *migration.Batch // by the second; nil: the plan has it no more
 	unknown []string         // the databases do not know them yet
+	archive bool             // the plan has a second database, which knows everybody
 	belongs []string         // who was told that it belongs to the batch
 
 	ill       map[string]bool           // found unhealthy when they bake
@@ -171,6 +172,9 @@ func (s *shop) LoadPlan(ref migration.SpecRef) (state.Plan, error) {
 	if s.h.files {
 		d = append(d, migration.Dataset{Name: "attachments", Files: &migration.Files{Site: "dc1", FencedBy: "orders"}})
 	}
+	if s.h.archive {
+		d = append(d, migration.Dataset{Name: "archive", Postgres: &migration.Postgres{Site: "dc1"}})
+	}
 	return state.Plan{Datasets: d, Batches: batches,
 		Policy:   migration.Policy{MaxLag: migration.Duration(5 * time.Second), BackConcurrency: s.h.backSlots},
 		Evidence: s.h.signs, Told: s.h.tells}, nil
@@ -208,14 +212,16 @@ func (s *shop) LoadTenants(req state.LoadTenantsRequest) (state.BatchTenants, er
 	if s.h.stateless {
 		return state.BatchTenants{Stateless: in.Customers}, nil
 	}
-	return state.BatchTenants{Databases: map[string][]state.Tenant{"orders": out}, Blackouts: s.h.blackouts,
+	return state.BatchTenants{Databases: map[string][]state.Tenant{"orders": out, "archive": out}, Blackouts: s.h.blackouts,
 		Names: map[string]string{"c0": "The first"}}, nil
 }
 
 // ReadHomes has everybody on AWS, but for those of whom the test says otherwise.
 func (s *shop) ReadHomes(req postgres.ReadHomesRequest) (postgres.ReadHomesResult, error) {
 	out := postgres.ReadHomesResult{Homes: map[int64]migration.Homed{}}
-	unknown := func(t int64) bool { return slices.Contains(s.h.unknown, s.h.batch.Customers[t]) }
+	unknown := func(t int64) bool {
+		return req.Dataset.Name == "orders" && slices.Contains(s.h.unknown, s.h.batch.Customers[t])
+	}
 	if req.Known {
 		req.Tenants = slices.DeleteFunc(req.Tenants, unknown)
 	}

@@ -158,9 +158,19 @@ func (b *batch) joining() (n int) {
 // takeIn asks the databases for those who wait to be known there. It never returns.
 func (b *batch) takeIn(ctx workflow.Context) {
 	for workflow.Await(ctx, func() bool { return b.Begun && b.joining() > 0 }) == nil {
-		b.askHomes(ctx, work.SoakQuestion, "whether it knows those who have joined", true,
-			func(m *member) bool { return m.Joining && !m.Told }, func(id string, _ migration.Homed, _ bool) {
-				if m := b.by[id]; m != nil {
+		waits := func(m *member) bool { return m.Joining && !m.Told }
+		asked := map[string]int{} // databases that have not said that they know the customer
+		for _, d := range b.plan.Datasets {
+			for _, t := range b.tenants.Databases[d.Name] {
+				if waits(b.by[t.Customer]) {
+					asked[t.Customer]++
+				}
+			}
+		}
+		b.askHomes(ctx, work.SoakQuestion, "whether it knows those who have joined", true, waits,
+			func(id string, _ migration.Homed, _ bool) {
+				asked[id]--
+				if m := b.by[id]; m != nil && asked[id] == 0 {
 					m.Joining = false
 				}
 			})

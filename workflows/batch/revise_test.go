@@ -68,7 +68,7 @@ func TestACustomerThatTheDatabasesDoNotKnowYetKeepsNobodyElse(t *testing.T) {
 	first := h.batch
 	first.Customers = []string{"c0", "c1"}
 	h.first = &first
-	h.waits = true
+	h.waits, h.archive = true, true
 	h.at(time.Minute, func() {
 		h.unknown = []string{"c2"}
 		h.amend(&h.batch)
