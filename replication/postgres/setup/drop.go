@@ -74,7 +74,9 @@ func remove(ctx context.Context, p *postgres.Pair, say func(string)) error {
 		// Each server remembers the other: a schema that is gone from one would look like a
 		// restore.
 		{"what the servers remember of each other", p.Forget},
-		{"what carries those who join", func(ctx context.Context) error { return endJoin(ctx, p) }},
+		{"what carries those who join", func(ctx context.Context) error {
+			return carryAlone(ctx, p, func(ctx context.Context, c *carrier) error { return endJoin(ctx, p, c) })
+		}},
 		{"the subscription on AWS", func(ctx context.Context) error { return dropSubscription(ctx, p.AWS, p.OnPrem, p.Names.Forward) }},
 		{"the subscription on premises", func(ctx context.Context) error { return dropSubscription(ctx, p.OnPrem, p.AWS, p.Names.Back) }},
 		{"what is on AWS", func(ctx context.Context) error { return unpublish(ctx, p, p.AWS) }},

@@ -7,4 +7,6 @@ var (
 	DropSubscription = dropSubscription
 	DumpSchema       = dumpSchema
 	Wanted           = wanted
+	ErrCarrierLost   = errCarrierLost
+	ErrNotCarried    = errNotCarried
 )

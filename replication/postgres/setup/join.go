@@ -30,9 +30,12 @@ const (
 // errBehind says that the copy of those who join had not caught up in time.
 var errBehind = errors.New("the copy of those who join has not caught up in time")
 
+// errNotCarried says that the subscription of those who join is gone, disabled, or has no table.
+var errNotCarried = errors.New("nothing carries those who join any more: their subscription on AWS was taken away")
+
 // join carries tenants over that stayed, and gives them fences and directions. Cut off anywhere, it
 // is run again.
-func join(ctx context.Context, p *postgres.Pair, tenants []int32, say func(string)) error {
+func join(ctx context.Context, p *postgres.Pair, c *carrier, tenants []int32, say func(string)) error {
 	// Sealed on AWS before anything of theirs is there.
 	err := postgres.Patiently(ctx, func() error {
 		return pgx.BeginFunc(ctx, p.AWS.Pool, func(tx pgx.Tx) error {
@@ -50,7 +53,7 @@ func join(ctx context.Context, p *postgres.Pair, tenants []int32, say func(strin
 		return err
 	}
 	if !same {
-		if err := beginJoin(ctx, p, tenants, say); err != nil {
+		if err := beginJoin(ctx, p, c, tenants, say); err != nil {
 			return err
 		}
 	}
@@ -59,9 +62,12 @@ func join(ctx context.Context, p *postgres.Pair, tenants []int32, say func(strin
 	}
 	for {
 		say("handing over those who join")
-		switch err := postgres.Patiently(ctx, func() error { return handOver(ctx, p, tenants) }); {
+		err := postgres.Patiently(ctx, func() error {
+			return c.use(func(conn *pgx.Conn) error { return handOver(ctx, p, conn, tenants) })
+		})
+		switch {
 		case err == nil:
-			return endJoin(ctx, p)
+			return endJoin(ctx, p, c)
 		case !errors.Is(err, errBehind):
 			return fmt.Errorf("hand over tenants that join: %w", err)
 		}
@@ -74,10 +80,11 @@ func join(ctx context.Context, p *postgres.Pair, tenants []int32, say func(strin
 }
 
 // neverThere wants that nobody of these ever was at home on AWS: what is there of them is nobody's.
+// None of them can move there until the transaction ends.
 func neverThere(ctx context.Context, q postgres.Querier, tenants []int32) error {
 	var were []int32
-	err := q.QueryRow(ctx, `SELECT coalesce(array_agg(tenant ORDER BY tenant), '{}') FROM drover.fence
-		WHERE tenant = ANY ($1::int[]) AND (state <> 'sealed' OR token <> 0)`, tenants).Scan(&were)
+	err := q.QueryRow(ctx, `SELECT coalesce(array_agg(tenant ORDER BY tenant) FILTER (WHERE state <> 'sealed' OR token <> 0), '{}')
+		FROM (SELECT tenant, state, token FROM drover.fence WHERE tenant = ANY ($1::int[]) ORDER BY tenant FOR UPDATE) f`, tenants).Scan(&were)
 	if err == nil && len(were) > 0 {
 		err = fmt.Errorf("tenants %v have been at home on AWS, and stay on premises: see drover doctor", were)
 	}
@@ -87,22 +94,23 @@ func neverThere(ctx context.Context, q postgres.Querier, tenants []int32) error 
 // joining says whether these tenants, and no others, are being carried over already.
 func joining(ctx context.Context, p *postgres.Pair, tenants []int32) (same bool, err error) {
 	var who string
-	err = p.OnPrem.Pool.QueryRow(ctx, `SELECT coalesce(obj_description(oid, 'pg_publication'), '') FROM pg_publication WHERE pubname = $1`,
-		p.Names.Joining).Scan(&who)
+	var slot bool
+	err = p.OnPrem.Pool.QueryRow(ctx, `SELECT coalesce(obj_description(oid, 'pg_publication'), ''),
+		EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1) FROM pg_publication WHERE pubname = $1`, p.Names.Joining).Scan(&who, &slot)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return false, nil
 	case err != nil:
 		return false, err
 	}
-	exists, enabled, err := postgres.Subscription(ctx, p.AWS.Pool, p.Names.Joining)
-	return exists && enabled && who == fmt.Sprint(tenants), err
+	_, all, err := joinState(ctx, p)
+	return all > 0 && slot && who == fmt.Sprint(tenants), err
 }
 
 // beginJoin begins to carry tenants over, from nothing.
-func beginJoin(ctx context.Context, p *postgres.Pair, tenants []int32, say func(string)) error {
+func beginJoin(ctx context.Context, p *postgres.Pair, c *carrier, tenants []int32, say func(string)) error {
 	say("copying the rows of those who join")
-	if err := endJoin(ctx, p); err != nil {
+	if err := endJoin(ctx, p, c); err != nil {
 		return err
 	}
 	tables, err := postgres.ReadTables(ctx, p.OnPrem.Pool, p.Dataset)
@@ -114,10 +122,14 @@ func beginJoin(ctx context.Context, p *postgres.Pair, tenants []int32, say func(
 	for _, t := range postgres.Of(tables, postgres.Tenants) {
 		column := pgx.Identifier{t.Column}.Sanitize()
 		carried = append(carried, fmt.Sprintf("%s WHERE (%s IN (%s))", t.Ident(), column, list))
-		// What an attempt that was cut off had copied.
-		err := p.AWS.Unhurried(ctx, func(c *pgx.Conn) error {
-			return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+		// What an attempt that was cut off had copied. Whoever has the lock after this one waits
+		// for the fences before it copies anything.
+		err := p.AWS.Unhurried(ctx, func(conn *pgx.Conn) error {
+			return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 				if err := neverThere(ctx, tx, tenants); err != nil {
+					return err
+				}
+				if err := c.holds(ctx); err != nil {
 					return err
 				}
 				if _, err := tx.Exec(ctx, `SET LOCAL session_replication_role = replica`); err != nil {
@@ -133,17 +145,19 @@ func beginJoin(ctx context.Context, p *postgres.Pair, tenants []int32, say func(
 	}
 	name := pgx.Identifier{p.Names.Joining}.Sanitize()
 	err = postgres.Patiently(ctx, func() error {
-		return pgx.BeginFunc(ctx, p.OnPrem.Pool, func(tx pgx.Tx) error {
-			for _, sql := range []string{
-				fmt.Sprintf("CREATE PUBLICATION %s FOR TABLE %s WITH (publish = 'insert,update,delete', publish_via_partition_root = true)",
-					name, strings.Join(carried, ", ")),
-				fmt.Sprintf("COMMENT ON PUBLICATION %s IS %s", name, postgres.Literal(fmt.Sprint(tenants))),
-			} {
-				if _, err := tx.Exec(ctx, sql); err != nil {
-					return err
+		return c.use(func(conn *pgx.Conn) error {
+			return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+				for _, sql := range []string{
+					fmt.Sprintf("CREATE PUBLICATION %s FOR TABLE %s WITH (publish = 'insert,update,delete', "+
+						"publish_via_partition_root = true)", name, strings.Join(carried, ", ")),
+					fmt.Sprintf("COMMENT ON PUBLICATION %s IS %s", name, postgres.Literal(fmt.Sprint(tenants))),
+				} {
+					if _, err := tx.Exec(ctx, sql); err != nil {
+						return err
+					}
 				}
-			}
-			return nil
+				return nil
+			})
 		})
 	})
 	if err != nil {
@@ -154,16 +168,27 @@ func beginJoin(ctx context.Context, p *postgres.Pair, tenants []int32, say func(
 	})
 }
 
+// joinState is how many tables the subscription of those who join has, and how many of them are
+// copied. It has none where the subscription is not enabled.
+func joinState(ctx context.Context, p *postgres.Pair) (ready, all int, err error) {
+	err = p.AWS.Pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE r.srsubstate = 'r'), count(*) FROM pg_subscription_rel r
+		JOIN pg_subscription u ON u.oid = r.srsubid WHERE u.subname = $1 AND u.subenabled`, p.Names.Joining).Scan(&ready, &all)
+	if err != nil {
+		err = fmt.Errorf("read how far the copy of those who join is: %w", err)
+	}
+	return ready, all, err
+}
+
 // joinCopied waits until the rows of those who join are on AWS.
 func joinCopied(ctx context.Context, p *postgres.Pair, say func(string)) error {
 	for {
-		var ready, all int
-		err := p.AWS.Pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE r.srsubstate = 'r'), count(*) FROM pg_subscription_rel r
-			JOIN pg_subscription u ON u.oid = r.srsubid WHERE u.subname = $1`, p.Names.Joining).Scan(&ready, &all)
-		if err != nil {
-			return fmt.Errorf("read how far the copy of those who join is: %w", err)
-		}
-		if ready == all {
+		ready, all, err := joinState(ctx, p)
+		switch {
+		case err != nil:
+			return err
+		case all == 0:
+			return errNotCarried
+		case ready == all:
 			return nil
 		}
 		say(fmt.Sprintf("rows of those who join: %d of %d tables ready", ready, all))
@@ -177,8 +202,8 @@ func joinCopied(ctx context.Context, p *postgres.Pair, say func(string)) error {
 
 // handOver is the moment from which the plan's own publication carries those who join. errBehind:
 // nothing has changed.
-func handOver(ctx context.Context, p *postgres.Pair, tenants []int32) error {
-	return pgx.BeginFunc(ctx, p.OnPrem.Pool, func(tx pgx.Tx) error {
+func handOver(ctx context.Context, p *postgres.Pair, conn *pgx.Conn, tenants []int32) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if err := claim(ctx, p, tx); err != nil {
 			return err
 		}
@@ -208,19 +233,27 @@ func handOver(ctx context.Context, p *postgres.Pair, tenants []int32) error {
 }
 
 // applied waits until everything that is in the log on premises now has been applied on AWS by the
-// subscription of those who join.
+// subscription of those who join. A slot runs ahead of tables that are still being copied.
 func applied(ctx context.Context, p *postgres.Pair, tx pgx.Tx) error {
 	var mark string
 	if err := tx.QueryRow(ctx, `SELECT pg_current_wal_insert_lsn()::text`).Scan(&mark); err != nil {
 		return err
 	}
 	for end := time.Now().Add(handoverLimit); ; {
-		var there bool
-		err := p.OnPrem.Pool.QueryRow(ctx, `SELECT coalesce((SELECT confirmed_flush_lsn >= $2::text::pg_lsn FROM pg_replication_slots
-			WHERE slot_name = $1), false)`, p.Names.Joining, mark).Scan(&there)
-		switch {
-		case err != nil || there:
+		ready, all, err := joinState(ctx, p)
+		if err != nil {
 			return err
+		}
+		var slot, there bool
+		err = p.OnPrem.Pool.QueryRow(ctx, `SELECT count(*) > 0, coalesce(bool_and(confirmed_flush_lsn >= $2::text::pg_lsn), false)
+			FROM pg_replication_slots WHERE slot_name = $1`, p.Names.Joining, mark).Scan(&slot, &there)
+		switch {
+		case err != nil:
+			return err
+		case all == 0, !slot:
+			return errNotCarried
+		case there && ready == all:
+			return nil
 		case time.Now().After(end):
 			return errBehind
 		}
@@ -244,11 +277,14 @@ func leaveSpans(ctx context.Context, tx pgx.Tx, tenants []int32) error {
 }
 
 // endJoin takes away what carried those who join.
-func endJoin(ctx context.Context, p *postgres.Pair) error {
+func endJoin(ctx context.Context, p *postgres.Pair, c *carrier) error {
 	if err := dropSubscription(ctx, p.AWS, p.OnPrem, p.Names.Joining); err != nil {
 		return err
 	}
-	_, err := p.OnPrem.Pool.Exec(ctx, "DROP PUBLICATION IF EXISTS "+pgx.Identifier{p.Names.Joining}.Sanitize())
+	err := c.use(func(conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "DROP PUBLICATION IF EXISTS "+pgx.Identifier{p.Names.Joining}.Sanitize())
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("drop publication %s: %w", p.Names.Joining, err)
 	}

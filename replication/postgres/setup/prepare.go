@@ -64,18 +64,20 @@ func Prepare(ctx context.Context, p *postgres.Pair, tenants []int64, say func(st
 // an amendment takes it in: all its rows are on both sides then, and its fence is open where
 // newcomers write.
 func admit(ctx context.Context, p *postgres.Pair, plan []int32, say func(string)) error {
-	stayed, came, err := joinedLate(ctx, p, plan)
-	switch {
-	case err != nil:
+	var came []int32
+	err := carryAlone(ctx, p, func(ctx context.Context, c *carrier) (err error) {
+		var stayed []int32
+		stayed, came, err = joinedLate(ctx, p, plan)
+		switch {
+		case err != nil:
+			return err
+		case len(stayed) > 0:
+			return join(ctx, p, c, stayed, say)
+		}
+		return endJoin(ctx, p, c) // what an attempt has left that was cut off after the handover
+	})
+	if err != nil {
 		return err
-	case len(stayed) > 0:
-		if err := join(ctx, p, stayed, say); err != nil {
-			return err
-		}
-	default: // what an attempt has left that was cut off after the handover
-		if err := endJoin(ctx, p); err != nil {
-			return err
-		}
 	}
 	if len(came) > 0 {
 		if err := admitOn(ctx, p, came, nil, p.Newcomers()); err != nil {
