@@ -98,17 +98,25 @@ type run struct {
 }
 
 func newMigration(in Input) *run {
-	m := &run{in: in}
+	m := &run{in: in, State: State{Resume: migration.MigrationAccepted}}
 	if in.State != nil {
 		m.State = *in.State
-	} else {
-		m.State = State{
-			Resume: migration.MigrationAccepted, Batches: map[string]migration.BatchStatus{}, Incidents: map[string]int{},
-			Pieces: map[string]migration.PieceStatus{}, Closed: map[string]bool{}, Stopped: map[string]bool{},
-			Orders: map[string]mail.Order{}, Ends: map[string]*migration.Finalised{},
-		}
 	}
+	filled(&m.Batches)
+	filled(&m.Incidents)
+	filled(&m.Pieces)
+	filled(&m.Orders)
+	filled(&m.Stopped)
+	filled(&m.Closed)
+	filled(&m.Ends)
 	return m
+}
+
+// filled makes a map that a State does not have, such as one that an earlier version has written.
+func filled[K comparable, V any](m *map[K]V) {
+	if *m == nil {
+		*m = map[K]V{}
+	}
 }
 
 func (m *run) setup(ctx workflow.Context) error {

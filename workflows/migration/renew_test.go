@@ -102,3 +102,11 @@ func TestABatchOfWhichSomebodyMovesIsCalledEveryFewSeconds(t *testing.T) {
 	told = slices.DeleteFunc(told, func(s string) bool { return s != mail.SignalPause+" to "+migration.BatchID("shop", "wave") })
 	require.InDelta(t, float64(roll.Lately/roll.Moving+9*time.Minute/roll.Often), len(told), 5)
 }
+
+// The State may have been written by a version that did not know of all that is kept today.
+func TestAMigrationGoesOnFromAStateWithoutWhatCameLater(t *testing.T) {
+	m := newMigration(Input{State: &State{}})
+	m.Ends["wave"] = &migration.Finalised{By: "ann"}
+	m.Stopped["orders"], m.Closed["wave"], m.Incidents["wave"] = true, true, 1
+	m.Batches["wave"], m.Pieces["web"], m.Orders["wave"] = migration.BatchStatus{}, migration.PieceStatus{}, mail.Order{}
+}
