@@ -30,16 +30,34 @@ const (
 	recallPause   = 10 * time.Second // between two looks at who of them is on AWS
 )
 
+// giveUp is abort, and says where that failed.
+func (m *run) giveUp(ctx workflow.Context) error {
+	err := m.abort(ctx)
+	if err != nil && !workflow.IsContinueAsNewError(err) {
+		m.Set(ctx, migration.MigrationFailed, migration.WaitNothing, work.Reason(err))
+	}
+	return err
+}
+
 // abort brings every customer home, and then removes what the migration made: nobody depends on it
-// any more. What stays is said.
+// any more. What stays is said. Where it waits for people its history may grow too long: it goes on
+// in a new one from the start, and finds done what is.
 func (m *run) abort(ctx workflow.Context) error {
-	because := "aborted by " + m.aborted.By + ": " + m.aborted.Reason
-	m.Set(ctx, migration.MigrationAborting, migration.WaitNothing, because)
+	if err := m.load(ctx); err != nil {
+		return err
+	}
+	because := "aborted by " + m.Aborted.By + ": " + m.Aborted.Reason
+	if m.Phase != migration.MigrationAborting {
+		m.Set(ctx, migration.MigrationAborting, migration.WaitNothing, because)
+		if m.roaming() > 0 {
+			m.tellBatches(ctx, mail.SignalBack, *m.Aborted)
+		}
+	}
 	if err := m.bringHome(ctx); err != nil {
 		return err
 	}
-	m.tellBatches(ctx, mail.SignalAbort, *m.aborted)
-	if err := workflow.Await(ctx, func() bool { return m.closed(m.Names) }); err != nil {
+	m.tellBatches(ctx, mail.SignalAbort, *m.Aborted)
+	if err := workflow.Await(ctx, func() bool { return m.closed(m.Names) }); err != nil { // who is at home ends without a person
 		return err
 	}
 	if err := m.recall(ctx); err != nil {
@@ -73,20 +91,17 @@ func (m *run) roaming() (n int) {
 	return n
 }
 
-// bringHome has the batches take back who is on AWS or on the way there, and waits until they are
-// at home. One that cannot go back is a person's to look at.
+// bringHome waits until the batches have taken back who is on AWS or on the way there. One that
+// cannot go back is a person's to look at.
 func (m *run) bringHome(ctx workflow.Context) error {
-	if m.roaming() > 0 {
-		m.tellBatches(ctx, mail.SignalBack, *m.aborted)
-	}
 	for {
 		n := m.roaming()
 		if n == 0 {
 			return nil
 		}
 		m.Set(ctx, migration.MigrationAborting, migration.WaitData, fmt.Sprintf("aborted by %s; %d customers come home first: one that "+
-			"is held on AWS waits for `drover rollback %s --customer ID`", m.aborted.By, n, m.Spec.Plan))
-		if err := workflow.Await(ctx, func() bool { return m.roaming() != n }); err != nil {
+			"is held on AWS waits for `drover rollback %s --customer ID`", m.Aborted.By, n, m.Spec.Plan))
+		if err := m.orRenew(ctx, workflow.Await, func() bool { return m.roaming() != n }); err != nil {
 			return err
 		}
 	}
@@ -101,26 +116,35 @@ func (m *run) recall(ctx workflow.Context) error {
 			return err
 		}
 		m.Set(ctx, migration.MigrationAborting, migration.WaitData, fmt.Sprintf("aborted by %s; %d customers that had finished on "+
-			"AWS come home: %s", m.aborted.By, len(away), strings.Join(away[:min(len(away), recallAtOnce)], ", ")))
-		for some := range slices.Chunk(away, recallAtOnce) {
-			var coming []workflow.Future
-			for _, id := range some {
-				coming = append(coming, m.startRecall(ctx, id))
+			"AWS come home: %s", m.Aborted.By, len(away), strings.Join(away[:min(len(away), recallAtOnce)], ", ")))
+		coming := 0
+		for _, id := range away {
+			if err := m.orRenew(ctx, workflow.Await, func() bool { return coming < recallAtOnce }); err != nil {
+				return err
 			}
-			for _, f := range coming {
+			coming++
+			f := m.startRecall(ctx, id)
+			workflow.Go(ctx, func(ctx workflow.Context) {
 				if err := f.Get(ctx, nil); err != nil { // it runs already, or was terminated: the data says who is left
 					workflow.GetLogger(ctx).Warn("a customer that had finished did not come home", "error", err)
 				}
-			}
+				coming--
+			})
+		}
+		if err := m.orRenew(ctx, workflow.Await, func() bool { return coming == 0 }); err != nil {
+			return err
 		}
 		if err := work.Sleep(ctx, recallPause, "before the data is asked who is on AWS"); err != nil {
 			return err
+		}
+		if m.Renews(ctx, m.mustRenew) {
+			return m.anew(ctx)
 		}
 	}
 }
 
 func (m *run) startRecall(ctx workflow.Context, id string) workflow.Future {
-	in := customer.Input{Spec: m.Spec, ID: id, Recall: m.aborted}
+	in := customer.Input{Spec: m.Spec, ID: id, Recall: m.Aborted}
 	for _, b := range m.plan.Batches {
 		if slices.Contains(b.Customers, id) {
 			in.Batch = b.Name

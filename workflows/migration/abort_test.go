@@ -2,46 +2,146 @@ package migration
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/drover-migration/drover/activities/postgres"
-	"github.com/drover-migration/drover/activities/traffic"
+	"github.com/drover-migration/drover/activities/homes"
+	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/customer"
+	"github.com/drover-migration/drover/workflows/mail"
 )
 
-// joining has a database that knows the first tenant, and has not prepared the second.
-type joining struct {
-	told map[string]map[int64]migration.Homed
+// leaving is a plan of customers without a database that is aborted.
+type leaving struct {
+	mu   sync.Mutex
+	plan state.Plan
+	home map[string]bool
+	told map[string]int
 }
 
-func (j *joining) ReadHomes(_ context.Context, req postgres.ReadHomesRequest) (out postgres.ReadHomesResult, err error) {
-	if !req.Known {
-		return out, temporal.NewNonRetryableApplicationError("home of tenant 2: not prepared", postgres.ErrorNotPrepared, nil)
+func (l *leaving) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
+	return l.plan, nil
+}
+
+func (*leaving) SweepState(context.Context, state.SweepRequest) error { return nil }
+
+func (l *leaving) ReadHomeRecords(_ context.Context, req homes.ManyRequest) (homes.ManyResult, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := homes.ManyResult{Homes: map[string]migration.Homed{}}
+	for _, c := range req.Customers {
+		if out.Homes[c] = (migration.Homed{Side: migration.AWS, Token: 1, Weight: 100}); l.home[c] {
+			out.Homes[c] = migration.Homed{Side: migration.OnPrem, Token: 3}
+		}
 	}
-	out.Homes = map[int64]migration.Homed{1: {Side: migration.OnPrem, Token: 4}}
 	return out, nil
 }
 
-func (j *joining) RestoreRoute(_ context.Context, req traffic.RestoreRouteRequest) (traffic.RestoreRouteResult, error) {
-	j.told = req.Homes
-	return traffic.RestoreRouteResult{}, nil
+// customer comes home in a minute, and the first of them in ten hours.
+func (l *leaving) customer(ctx workflow.Context, in customer.Input) error {
+	length := time.Minute
+	if in.ID == "c00" {
+		length = 10 * time.Hour
+	}
+	err := workflow.Sleep(ctx, length)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.home[in.ID] = true
+	return err
 }
 
-func TestRoutesAreRestoredWhileACustomerIsNotPreparedYet(t *testing.T) {
-	env, j := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment(), &joining{}
-	env.RegisterActivity(j)
-	env.ExecuteWorkflow(func(ctx workflow.Context) error {
-		m := newMigration(Input{})
-		m.plan.Routed, m.plan.Tenants = true, map[string][]int64{"orders": {1, 2}}
-		m.plan.Datasets = []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}}, {Name: "docs"}}
-		return m.restoreRoutes(ctx)
-	})
+func (l *leaving) stage() *testsuite.TestWorkflowEnvironment {
+	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
+	env.SetTestTimeout(time.Minute)
+	env.RegisterActivity(l)
+	env.RegisterWorkflow(Migration)
+	env.RegisterWorkflowWithOptions(l.customer, workflow.RegisterOptions{Name: "Customer"})
+	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(
+		func(_, _, _, signal string, _ any) error {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.told[signal]++
+			return nil
+		})
+	return env
+}
+
+func abort(t *testing.T, env *testsuite.TestWorkflowEnvironment) {
+	env.UpdateWorkflow(migration.UpdateAbort, "", &testsuite.TestUpdateCallback{OnReject: func(err error) { require.NoError(t, err) },
+		OnAccept: func() {}, OnComplete: func(any, error) {}}, migration.Command{RequestID: "a", By: "bob", Reason: "it shall end"})
+}
+
+// Somebody who is held on AWS may keep an abort waiting for weeks.
+func TestAnAbortThatWaitsGoesOnInANewHistory(t *testing.T) {
+	l := &leaving{told: map[string]int{}, plan: state.Plan{Batches: []migration.Batch{{Name: "wave", Customers: []string{"acme"}}}}}
+	st := newMigration(Input{}).State
+	st.Spec.Plan, st.Names, st.Started, st.Resume, st.Phase = "shop", []string{"wave"}, 1, migration.MigrationReleasing,
+		migration.MigrationReleasing
+	under := migration.BatchStatus{Name: "wave", Phase: migration.BatchCuttingOver,
+		Counts: migration.Counts{Customers: 1, Held: 1, Away: 1}}
+	st.Batches["wave"] = under
+	env := l.stage()
+	env.RegisterDelayedCallback(func() { abort(t, env) }, time.Minute)
+	env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true) }, time.Hour)
+	env.ExecuteWorkflow(Migration, Input{State: &st})
+	require.True(t, env.IsWorkflowCompleted())
+	var anew *workflow.ContinueAsNewError
+	require.True(t, errors.As(env.GetWorkflowError(), &anew), "%v", env.GetWorkflowError())
+	var in Input
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(anew.Input, &in))
+	require.Equal(t, "bob", in.State.Aborted.By)
+	require.Equal(t, 1, l.told[mail.SignalBack])
+
+	env = l.stage()
+	env.RegisterDelayedCallback(func() {
+		under.Phase, under.Counts = migration.BatchAborted, migration.Counts{Customers: 1}
+		env.SignalWorkflow(mail.SignalBatch, mail.BatchReport{Order: mail.Order{At: env.Now().UnixNano(), N: 2},
+			Status: under, Closed: true})
+	}, time.Hour)
+	env.ExecuteWorkflow(Migration, in)
+	require.True(t, env.IsWorkflowCompleted())
 	require.NoError(t, env.GetWorkflowError())
-	require.Equal(t, map[string]map[int64]migration.Homed{"orders": {1: {Side: migration.OnPrem, Token: 4}, 2: {Side: migration.OnPrem}}},
-		j.told)
+	require.Equal(t, 1, l.told[mail.SignalBack], "they know it")
+	require.Equal(t, 1, l.told[mail.SignalAbort])
+	v, err := env.QueryWorkflow(migration.QueryStatus, migration.Page{})
+	require.NoError(t, err)
+	var s migration.MigrationStatus
+	require.NoError(t, v.Get(&s))
+	require.Equal(t, migration.MigrationAborted, s.Phase)
+}
+
+// Of those who had finished, one that is held keeps nobody else from coming home.
+func TestTheNextIsRecalledAsOneHasComeHome(t *testing.T) {
+	l := &leaving{told: map[string]int{}, home: map[string]bool{}}
+	for i := range 3 * recallAtOnce {
+		l.plan.Stateless = append(l.plan.Stateless, fmt.Sprintf("c%02d", i))
+	}
+	l.plan.Batches = []migration.Batch{{Name: "wave", Customers: l.plan.Stateless}}
+	st := newMigration(Input{}).State
+	st.Spec.Plan, st.Names, st.Started, st.Resume, st.Phase = "shop", []string{"wave"}, 1, migration.MigrationSoak, migration.MigrationSoak
+	n := len(l.plan.Stateless)
+	st.Batches["wave"] = migration.BatchStatus{Name: "wave", Phase: migration.BatchDone,
+		Counts: migration.Counts{Customers: n, OnAWS: n, Away: n, Finished: n}}
+	st.Closed["wave"] = true
+	env := l.stage()
+	env.RegisterDelayedCallback(func() { abort(t, env) }, time.Minute)
+	env.RegisterDelayedCallback(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		require.Len(t, l.home, n-1, "all but the one that is held")
+	}, time.Hour)
+	env.ExecuteWorkflow(Migration, Input{State: &st})
+	require.True(t, env.IsWorkflowCompleted())
+	require.NoError(t, env.GetWorkflowError())
+	require.Len(t, l.home, n)
 }

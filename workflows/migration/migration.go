@@ -59,7 +59,8 @@ type State struct {
 	Final     *final                           `json:"final,omitempty"`
 	Kept      string                           `json:"kept,omitempty"` // why it was not finalised when somebody said so
 	// Ends are the batches whose way back somebody ended, or wants to end.
-	Ends map[string]*migration.Finalised `json:"ends"`
+	Ends    map[string]*migration.Finalised `json:"ends"`
+	Aborted *mail.Wish                      `json:"aborted,omitempty"` // somebody ends the migration, and everybody comes home
 }
 
 // final is the word that nobody goes back any more.
@@ -91,7 +92,6 @@ type run struct {
 	plan state.Plan
 	State
 
-	aborted  *mail.Wish
 	ending   bool   // the way back of a batch is being ended
 	reset    bool   // to its very start: the newest revision holds, whatever it began with
 	amending string // by whom, while an amendment is looked at
@@ -170,7 +170,7 @@ func (m *run) setup(ctx workflow.Context) error {
 		}),
 		command(migration.UpdateAbort, "Bring every customer home, end the migration and remove what it made.",
 			func(_ workflow.Context, k migration.Command) {
-				m.aborted = &mail.Wish{By: k.By, Reason: k.Reason}
+				m.Aborted = &mail.Wish{By: k.By, Reason: k.Reason}
 			}),
 		status.Command{
 			Name:        migration.UpdateFinalise,
@@ -208,6 +208,9 @@ func (m *run) run(ctx workflow.Context) error {
 	workflow.Go(background, m.rollMovers)
 	workflow.Go(background, m.deliver)
 	workflow.Go(background, m.endBatches)
+	if m.Aborted != nil { // since an earlier run
+		return m.giveUp(ctx)
+	}
 	for _, phase := range []struct {
 		name migration.MigrationPhase
 		do   func(workflow.Context) error
@@ -225,7 +228,7 @@ func (m *run) run(ctx workflow.Context) error {
 		m.Set(ctx, phase.name, migration.WaitNothing, m.because())
 		err := phase.do(ctx)
 		// a migration is not given up by a click: it pauses, and goes on where it was
-		if err != nil && ctx.Err() != nil && m.aborted == nil {
+		if err != nil && ctx.Err() != nil && m.Aborted == nil {
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
 			m.pause(ctx, "canceled in Temporal; resume to go on, or abort")
 			err = phase.do(ctx)
@@ -234,14 +237,13 @@ func (m *run) run(ctx workflow.Context) error {
 			if workflow.IsContinueAsNewError(err) {
 				return err
 			}
-			if m.aborted != nil {
-				err = m.abort(ctx)
-			} else if len(m.Pieces) == 0 { // a corrected plan starts them anew
+			if m.Aborted != nil {
+				return m.giveUp(ctx)
+			}
+			if len(m.Pieces) == 0 { // a corrected plan starts them anew
 				m.dismiss(ctx)
 			}
-			if err != nil {
-				m.Set(ctx, migration.MigrationFailed, migration.WaitNothing, work.Reason(err))
-			}
+			m.Set(ctx, migration.MigrationFailed, migration.WaitNothing, work.Reason(err))
 			return err
 		}
 		m.Resume = next(phase.name)
@@ -472,7 +474,7 @@ func (m *run) closed(batches []string) bool {
 }
 
 func (m *run) mustRenew(ctx workflow.Context) bool {
-	return m.aborted == nil && !m.ending && mail.Renewable(ctx, signals...)
+	return !m.ending && mail.Renewable(ctx, signals...)
 }
 
 // signals are all that a migration listens to.
@@ -481,28 +483,37 @@ var signals = []string{mail.SignalBatch, mail.SignalPause, mail.SignalPiece}
 // awaitOrRenew waits for a condition, in a new history where this one grows too long: the error
 // says so.
 func (m *run) awaitOrRenew(ctx workflow.Context, until func() bool) error {
+	return m.orRenew(ctx, m.awaitUnlessAborted, until)
+}
+
+func (m *run) orRenew(ctx workflow.Context, await func(workflow.Context, func() bool) error, until func() bool) error {
 	for {
-		if err := m.awaitUnlessAborted(ctx, func() bool { return until() || m.mustRenew(ctx) }); err != nil {
+		if err := await(ctx, func() bool { return until() || m.mustRenew(ctx) }); err != nil {
 			return err
 		}
 		if until() {
 			return nil
 		}
 		if m.Renews(ctx, m.mustRenew) {
-			st := m.State
-			return workflow.NewContinueAsNewError(ctx, Migration, Input{MigrationInput: migration.MigrationInput{By: m.in.By}, State: &st})
+			return m.anew(ctx)
 		}
 	}
+}
+
+// anew is the error that goes on in a new history.
+func (m *run) anew(ctx workflow.Context) error {
+	st := m.State
+	return workflow.NewContinueAsNewError(ctx, Migration, Input{MigrationInput: migration.MigrationInput{By: m.in.By}, State: &st})
 }
 
 // errAborted ends the story early.
 var errAborted = temporal.NewNonRetryableApplicationError("aborted", "Aborted", nil)
 
 func (m *run) awaitUnlessAborted(ctx workflow.Context, until func() bool) error {
-	if err := workflow.Await(ctx, func() bool { return m.aborted != nil || until() }); err != nil {
+	if err := workflow.Await(ctx, func() bool { return m.Aborted != nil || until() }); err != nil {
 		return err
 	}
-	if m.aborted != nil {
+	if m.Aborted != nil {
 		return errAborted
 	}
 	return nil

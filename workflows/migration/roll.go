@@ -87,7 +87,7 @@ func (m *run) callBatch(ctx workflow.Context, b migration.Batch, word mail.Pause
 				migration.Command{Reason: "it was " + string(was.Phase)})
 			m.startBatch(ctx, b, &was)
 			if m.Phase == migration.MigrationAborting {
-				m.Tell(ctx, migration.BatchID(m.Spec.Plan, b.Name), mail.SignalAbort, *m.aborted)
+				m.Tell(ctx, migration.BatchID(m.Spec.Plan, b.Name), mail.SignalAbort, *m.Aborted)
 			}
 		}
 	})
