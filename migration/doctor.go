@@ -64,6 +64,7 @@ type DatasetHealth struct {
 	Servers   []ServerState    `json:"servers,omitempty"`
 	Customers []CustomerHealth `json:"customers,omitempty"` // those that are not open on exactly one side
 	Whole     int              `json:"whole"`               // customers that are
+	Joining   []string         `json:"joining,omitempty"`   // came in by an amendment, and are not prepared yet
 	Broken    []string         `json:"broken,omitempty"`    // what else does not hold
 }
 

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/drover-migration/drover/internal/heartbeat"
@@ -77,8 +78,9 @@ type ExamineResult struct {
 	Whole   int                            `json:"whole"`
 	Servers []migration.ServerState        `json:"servers"`
 	Homes   map[int64]migration.HomeRecord `json:"homes"`
-	Routed  map[int64]migration.Homed      `json:"routed,omitempty"` // where requests belong, of all that have a home
-	Broken  []string                       `json:"broken,omitempty"` // what stands in the databases and does not hold
+	Routed  map[int64]migration.Homed      `json:"routed,omitempty"`  // where requests belong, of all that have a home
+	Joining []int64                        `json:"joining,omitempty"` // came into the plan by an amendment, and are not prepared yet
+	Broken  []string                       `json:"broken,omitempty"`  // what stands in the databases and does not hold
 	Made    []migration.Thing              `json:"made,omitempty"`
 }
 
@@ -101,7 +103,18 @@ func (a *Activities) ExamineServers(ctx context.Context, req ExamineRequest) (Ex
 		}
 		out.Servers = append(out.Servers, x)
 	}
-	homes, err := p.Homes(ctx, req.Tenants)
+	known := req.Tenants
+	if !slices.ContainsFunc(states, func(s engine.ServerState) bool { return s.Doubt != "" }) { // one that has forgotten says nothing
+		if known, err = p.Known(ctx, req.Tenants); err != nil {
+			return out, classify(err)
+		}
+	}
+	for _, t := range req.Tenants {
+		if !slices.Contains(known, t) {
+			out.Joining = append(out.Joining, t)
+		}
+	}
+	homes, err := p.Homes(ctx, known)
 	out.Homes, out.Routed = map[int64]migration.HomeRecord{}, map[int64]migration.Homed{}
 	for t, h := range homes {
 		if h.Settled() {

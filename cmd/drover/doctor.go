@@ -241,6 +241,11 @@ func writeDataset(b *strings.Builder, plan string, d migration.DatasetHealth) {
 	for _, x := range d.Broken {
 		fmt.Fprintf(b, "\nbroken in dataset %s\n%s", d.Dataset, printer.Wrap("  ", x))
 	}
+	if len(d.Joining) > 0 {
+		fmt.Fprintf(b, "\ndataset %s: %s came into the plan and %s not prepared yet\n%s", d.Dataset, count(len(d.Joining), "customer"),
+			map[bool]string{true: "is", false: "are"}[len(d.Joining) == 1],
+			printer.Wrap("  ", "being carried over, or waiting for it: "+strings.Join(d.Joining, ", ")))
+	}
 	fmt.Fprintf(b, "\ndataset %s: %s open on exactly one side, %d not\n", d.Dataset, count(d.Whole, "customer"), len(d.Customers))
 }
 

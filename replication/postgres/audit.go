@@ -47,8 +47,12 @@ func (p *Pair) auditOnce(ctx context.Context) (broken []string, err error) {
 	for t := range sides[0] {
 		tenants = append(tenants, t)
 	}
+	joining, err := p.joining(ctx, sides)
+	if err != nil {
+		return nil, err
+	}
 	for t := range sides[1] {
-		if _, ok := sides[0][t]; !ok {
+		if _, ok := sides[0][t]; !ok && !slices.Contains(joining, t) {
 			broken = append(broken, fmt.Sprintf("tenant %d: AWS knows it and premises do not", t))
 		}
 	}
@@ -66,6 +70,26 @@ func (p *Pair) auditOnce(ctx context.Context) (broken []string, err error) {
 		}
 	}
 	return append(broken, append(drift[0], drift[1]...)...), nil
+}
+
+// joining are the tenants that AWS alone knows, where they are sealed and never were at home, while
+// premises keep them among those that stay: they are being carried over.
+func (p *Pair) joining(ctx context.Context, sides [2]map[int64]standing) (joining []int64, err error) {
+	var alone []int64
+	for t, a := range sides[1] {
+		if _, ok := sides[0][t]; !ok && !a.Open && !a.On && a.Token == 0 {
+			alone = append(alone, t)
+		}
+	}
+	if len(alone) == 0 {
+		return nil, nil
+	}
+	err = p.OnPrem.Pool.QueryRow(ctx, `SELECT coalesce(array_agg(t), '{}') FROM unnest($1::bigint[]) t
+		WHERE EXISTS (SELECT FROM drover.elsewhere e WHERE e.here AND t BETWEEN e.first AND e.last)`, alone).Scan(&joining)
+	if err != nil {
+		return nil, fmt.Errorf("audit who joins %s: %w", p.OnPrem.Where(), err)
+	}
+	return joining, nil
 }
 
 func (s *Server) standings(ctx context.Context, pub string) (map[int64]standing, error) {

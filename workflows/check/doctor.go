@@ -93,6 +93,9 @@ func (d *doctor) examine(ctx workflow.Context, dataset migration.Dataset) {
 		return
 	}
 	out.Servers, out.Whole, out.Broken = r.Servers, r.Whole, r.Broken
+	for _, t := range r.Joining {
+		out.Joining = append(out.Joining, ids[t])
+	}
 	for _, t := range tenants {
 		if h, broken := r.Homes[t]; broken {
 			out.Customers = append(out.Customers, migration.CustomerHealth{ID: ids[t], Record: h, Why: unsettled(h)})
