@@ -36,7 +36,7 @@ func (x *pause) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQue
 
 func (x *pause) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// pausing is another worker's pair over the same databases, whose statement on AWS is held.
+// pausing is another worker's pair over the same databases, one of whose statements is held.
 func pausing(r *pairtest.Rig, before string, n int64) (*postgres.Pair, *pause) {
 	x := &pause{before: before, n: n, reached: make(chan struct{}), goOn: make(chan struct{})}
 	var at []*postgres.Server
@@ -45,9 +45,7 @@ func pausing(r *pairtest.Rig, before string, n int64) (*postgres.Pair, *pause) {
 		a, err := postgres.ParseDSN(server)
 		require.NoError(r, err)
 		c, err := postgres.Connect(r.Context(), side, a, a, nil, func(c *pgx.ConnConfig) {
-			if side == d {
-				c.Tracer = x
-			}
+			c.Tracer = x
 		})
 		require.NoError(r, err)
 		at = append(at, c)
@@ -192,4 +190,36 @@ func TestOnlyAWholeCopyIsHandedOver(t *testing.T) {
 		require.Greater(t, tries, 1)
 		whole(r, 4)
 	})
+}
+
+// What a plan has left is not taken from under a plan that begins meanwhile.
+func TestLeftoversAreNotDroppedFromUnderAPlanThatBegins(t *testing.T) {
+	r := pairtest.New(t)
+	r.Must(s, "INSERT INTO acct VALUES (1, 0)")
+	doctor, held := pausing(r, "DROP PUBLICATION", 1)
+	letGo := sync.OnceFunc(func() { close(held.goOn) })
+	t.Cleanup(letGo) // before the pair is closed
+	dropped, prepared := make(chan error, 1), make(chan error, 1)
+	go func() { dropped <- setup.DropLeftovers(t.Context(), doctor) }()
+	<-held.reached
+	go func() { prepared <- setup.Prepare(t.Context(), r.Pair, []int64{1}, nil) }()
+	var ended bool
+	r.Until("the plan waits or has begun", func() bool {
+		select {
+		case err := <-prepared:
+			require.NoError(t, err)
+			ended = true
+		default:
+		}
+		return ended || r.Num(d, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 726 AND NOT granted
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`) > 0
+	})
+	letGo()
+	require.NoError(t, <-dropped)
+	if !ended {
+		require.NoError(t, <-prepared)
+	}
+	r.Synced()
+	require.ErrorIs(t, setup.DropLeftovers(t.Context(), r.Pair), setup.ErrStanding)
+	r.Sound()
 }

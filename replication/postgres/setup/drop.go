@@ -43,15 +43,41 @@ func DropAll(ctx context.Context, p *postgres.Pair, say func(string)) error {
 }
 
 // DropLeftovers takes out of both databases what is left of this plan where Drover's schema stands
-// in neither: its slots hold WAL back for nobody. It refuses while the schema stands anywhere.
+// in neither: its slots hold WAL back for nobody. It refuses while the schema stands anywhere, and
+// keeps everybody from installing it until it is done.
 func DropLeftovers(ctx context.Context, p *postgres.Pair) error {
-	for _, s := range p.Both() {
-		if version, _, err := postgres.Installed(ctx, s.Pool); err != nil {
-			return fmt.Errorf("drop what is left of dataset %s: %w", p.Name, err)
-		} else if version > 0 {
-			return fmt.Errorf("drop what is left of dataset %s: Drover's schema stands %s: %w", p.Name, s.Where(), ErrStanding)
-		}
+	err := postgres.Patiently(ctx, func() error {
+		return pgx.BeginFunc(ctx, p.OnPrem.Pool, func(onprem pgx.Tx) error {
+			return pgx.BeginFunc(ctx, p.AWS.Pool, func(aws pgx.Tx) error {
+				if err := nothingStands(ctx, onprem, p.OnPrem); err != nil {
+					return err
+				}
+				if err := nothingStands(ctx, aws, p.AWS); err != nil {
+					return err
+				}
+				return dropLeftovers(ctx, p)
+			})
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("drop what is left of dataset %s: %w", p.Name, err)
 	}
+	return nil
+}
+
+// nothingStands wants that Drover's schema does not stand in a database: nobody installs it until
+// the transaction ends.
+func nothingStands(ctx context.Context, tx pgx.Tx, s *postgres.Server) error {
+	if err := lockDatabase(ctx, tx); err != nil {
+		return err
+	}
+	if version, _, err := postgres.Installed(ctx, tx); err != nil || version == 0 {
+		return err
+	}
+	return fmt.Errorf("the schema of Drover stands %s: %w", s.Where(), ErrStanding)
+}
+
+func dropLeftovers(ctx context.Context, p *postgres.Pair) error {
 	for _, s := range p.Both() {
 		for _, name := range []string{p.Names.Outgoing(s.Side), p.Names.Reference} {
 			if _, err := s.Pool.Exec(ctx, "DROP PUBLICATION IF EXISTS "+pgx.Identifier{name}.Sanitize()); err != nil {
