@@ -41,6 +41,7 @@ type account struct {
 
 	mu         sync.Mutex
 	images     []ec2types.Image
+	snapshots  []ec2types.Snapshot
 	registered []*ec2.RegisterImageInput
 	state      ec2types.ImageState // of the images that are registered
 	hidden     int                 // so many looks do not see the images yet
@@ -204,6 +205,17 @@ func (e ec2Of) RegisterImage(_ context.Context, in *ec2.RegisterImageInput, _ ..
 	e.a.images = append(e.a.images, ec2types.Image{ImageId: &id, Name: in.Name, State: state, Tags: in.TagSpecifications[0].Tags,
 		StateReason: &ec2types.StateReason{Message: aws.String("no boot sector")}})
 	return &ec2.RegisterImageOutput{ImageId: &id}, nil
+}
+
+func (e ec2Of) DescribeSnapshots(_ context.Context, in *ec2.DescribeSnapshotsInput,
+	_ ...func(*ec2.Options)) (*ec2.DescribeSnapshotsOutput, error) {
+	out := &ec2.DescribeSnapshotsOutput{}
+	for _, s := range e.a.snapshots {
+		if tagged(s.Tags, in.Filters[0]) {
+			out.Snapshots = append(out.Snapshots, s)
+		}
+	}
+	return out, nil
 }
 
 // DescribeInstances finds by id, or by tags.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -59,7 +58,7 @@ type survey struct {
 	of       string
 	things   []migration.Thing
 	launched map[string]bool   // images of living instances
-	living   map[string]bool   // names of VMs that have an instance
+	living   map[string]bool   // UUIDs of VMs that have an instance: names are not unique among sites
 	imaged   map[string]string // snapshot -> image
 }
 
@@ -86,7 +85,7 @@ func (s *survey) instances(ctx context.Context, c EC2, plan string) error {
 		}
 	}
 	for _, i := range all {
-		s.launched[aws.ToString(i.ImageId)], s.living[tagOf(i.Tags, "Name")] = true, true
+		s.launched[aws.ToString(i.ImageId)], s.living[tagOf(i.Tags, tagVM)] = true, true
 		x := migration.Thing{Kind: "instance", ID: aws.ToString(i.InstanceId), Of: "VM " + tagOf(i.Tags, "Name"), Where: s.of,
 			Type: string(i.InstanceType)}
 		if i.State != nil {
@@ -117,18 +116,12 @@ func (s *survey) images(ctx context.Context, c EC2, plan string) error {
 				s.imaged[aws.ToString(m.Ebs.SnapshotId)] = x.ID
 			}
 		}
-		if !s.launched[x.ID] && len(s.launched) > 0 && s.livingOf(aws.ToString(i.Description)) {
+		if !s.launched[x.ID] && s.living[tagOf(i.Tags, tagVM)] {
 			x.Left = "its VM has an instance that was launched from another image"
 		}
 		s.things = append(s.things, x)
 	}
 	return nil
-}
-
-// livingOf says whether the VM that an image's description names has an instance.
-func (s *survey) livingOf(description string) bool {
-	_, vm, ok := strings.Cut(description, ", VM ")
-	return ok && s.living[vm]
 }
 
 func (s *survey) snapshots(ctx context.Context, c EC2, plan string, copying Copying) error {
@@ -141,8 +134,7 @@ func (s *survey) snapshots(ctx context.Context, c EC2, plan string, copying Copy
 		left[x.ID] = x.Left != ""
 	}
 	for _, n := range list {
-		vm := tagOf(n.Tags, tagVM)
-		x := migration.Thing{Kind: "snapshot", ID: aws.ToString(n.SnapshotId), Of: "VM " + vm, Where: s.of, State: string(n.State),
+		x := migration.Thing{Kind: "snapshot", ID: aws.ToString(n.SnapshotId), Of: "VM " + tagOf(n.Tags, "Name"), Where: s.of, State: string(n.State),
 			Bytes: int64(aws.ToInt32(n.VolumeSize)) << 30}
 		image := s.imaged[x.ID]
 		switch {
@@ -151,7 +143,7 @@ func (s *survey) snapshots(ctx context.Context, c EC2, plan string, copying Copy
 		case image != "" || bool(copying):
 		case n.State == types.SnapshotStatePending:
 			x.Left = "its copy is not under way"
-		case s.living[vm]:
+		case s.living[tagOf(n.Tags, tagVM)]:
 			x.Left = "its VM has an instance that was launched from another copy"
 		}
 		s.things = append(s.things, x)

@@ -21,7 +21,8 @@ import (
 // Tags of a snapshot beside the plan's own.
 const (
 	tagPlan = "drover:plan"
-	tagVM   = "drover:vm"
+	tagVM   = "drover:vm" // instance UUID: names are not unique among sites
+	tagName = "Name"      // the VM's
 	tagDisk = "drover:disk"
 )
 
@@ -125,7 +126,7 @@ func (a *Activities) checkpoint(req ReplicateDisksRequest, d migration.Disk) *ch
 func (a *Activities) options(req ReplicateDisksRequest, d migration.Disk, key string, p *progress) disks.Options {
 	tags := map[string]string{}
 	maps.Copy(tags, req.Target.Tags)
-	tags[tagPlan], tags[tagVM], tags[tagDisk] = req.Plan, req.VM.Name, fmt.Sprint(d.Key)
+	tags[tagPlan], tags[tagVM], tags[tagName], tags[tagDisk] = req.Plan, req.VM.UUID, req.VM.Name, fmt.Sprint(d.Key)
 	return disks.Options{
 		Name: name(req, d), Description: fmt.Sprintf("Drover %s: %s %s", req.Plan, req.VM.Name, d.Label), Tags: tags,
 		KMSKey: key, Limit: a.limit, Progress: p.tell,

@@ -236,8 +236,8 @@ func TestEveryDiskBecomesASnapshotOfTheTarget(t *testing.T) {
 		for _, tag := range in.Tags {
 			tags[*tag.Key] = *tag.Value
 		}
-		require.Equal(t, map[string]string{"owner": "ops", tagPlan: "shop", tagVM: "web-01", tagDisk: fmt.Sprint(2000 + i),
-			disks.TagBytes: fmt.Sprint(diskBytes)}, tags)
+		require.Equal(t, map[string]string{"owner": "ops", tagPlan: "shop", tagVM: "5029", tagName: "web-01",
+			tagDisk: fmt.Sprint(2000 + i), disks.TagBytes: fmt.Sprint(diskBytes)}, tags)
 		require.Equal(t, fmt.Sprintf("Drover shop: web-01 Hard disk %d", i+1), *in.Description)
 	}
 	require.ElementsMatch(t, []string{"disks/shop/5029/1/2000/snapshot-7/head.json", "disks/shop/5029/1/2000/snapshot-7/blocks-0000",

@@ -125,7 +125,7 @@ func (a account) copied(t *testing.T, plan, vm string) string {
 	v, err := c.CreateVolume(t.Context(), &ec2.CreateVolumeInput{AvailabilityZone: aws.String("us-east-1a"), Size: aws.Int32(8)})
 	require.NoError(t, err)
 	s, err := c.CreateSnapshot(t.Context(), &ec2.CreateSnapshotInput{VolumeId: v.VolumeId, TagSpecifications: []types.TagSpecification{{
-		ResourceType: types.ResourceTypeSnapshot, Tags: tags("drover:plan", plan, "drover:vm", vm)}}})
+		ResourceType: types.ResourceTypeSnapshot, Tags: tags("drover:plan", plan, "drover:vm", vm+"-uuid", "Name", vm)}}})
 	require.NoError(t, err)
 	_, err = c.DeleteVolume(t.Context(), &ec2.DeleteVolumeInput{VolumeId: v.VolumeId})
 	require.NoError(t, err)
@@ -147,7 +147,8 @@ func (a account) launched(t *testing.T, plan, vm, snapshot string) (image, insta
 		Description: aws.String("Drover plan " + plan + ", workload web, VM " + vm),
 		BlockDeviceMappings: []types.BlockDeviceMapping{{DeviceName: aws.String("/dev/sda1"),
 			Ebs: &types.EbsBlockDevice{SnapshotId: &snapshot}}},
-		TagSpecifications: []types.TagSpecification{{ResourceType: types.ResourceTypeImage, Tags: tags("drover:plan", plan)}}})
+		TagSpecifications: []types.TagSpecification{{ResourceType: types.ResourceTypeImage,
+			Tags: tags("drover:plan", plan, "drover:vm", vm+"-uuid")}}})
 	require.NoError(t, err)
 	run, err := c.RunInstances(t.Context(), &ec2.RunInstancesInput{ImageId: i.ImageId, MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
 		InstanceType: "m7i.large",
