@@ -262,6 +262,8 @@ func (s *shop) NoteTenants(req postgres.NotesRequest) (out postgres.NotesResult,
 	if s.h.unnoted {
 		return out, temporal.NewNonRetryableApplicationError("permission denied", postgres.ErrorRefused, nil)
 	}
+	s.h.mu.Lock() // the databases are asked at once
+	defer s.h.mu.Unlock()
 	for _, n := range req.Notes {
 		s.h.notes[n.Tenant] = append(s.h.notes[n.Tenant], n.Note)
 		out.Noted = append(out.Noted, n.Tenant)
