@@ -134,8 +134,8 @@ func (s *survey) snapshots(ctx context.Context, c EC2, plan string, copying Copy
 		left[x.ID] = x.Left != ""
 	}
 	for _, n := range list {
-		x := migration.Thing{Kind: "snapshot", ID: aws.ToString(n.SnapshotId), Of: "VM " + tagOf(n.Tags, "Name"), Where: s.of, State: string(n.State),
-			Bytes: int64(aws.ToInt32(n.VolumeSize)) << 30}
+		x := migration.Thing{Kind: "snapshot", ID: aws.ToString(n.SnapshotId), Of: "VM " + tagOf(n.Tags, "Name"), Where: s.of,
+			State: string(n.State), Bytes: int64(aws.ToInt32(n.VolumeSize)) << 30}
 		image := s.imaged[x.ID]
 		switch {
 		case image != "" && left[image]:

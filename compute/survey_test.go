@@ -29,8 +29,8 @@ func TestAVMOfTheSameNameAtAnotherSiteKeepsItsImageAndCopies(t *testing.T) {
 		instances: []types.Instance{{InstanceId: aws.String("i-1"), ImageId: aws.String("ami-1"), Tags: made("one"),
 			State: stateOf(types.InstanceStateNameRunning)}},
 		images: []types.Image{image("ami-1", "snap-1", "one"), image("ami-old", "snap-old", "one"), image("ami-2", "snap-2", "two")},
-		snapshots: []types.Snapshot{copied("snap-1", "one"), copied("snap-old", "one"), copied("snap-older", "one"), copied("snap-2", "two"),
-			copied("snap-next", "two")},
+		snapshots: []types.Snapshot{copied("snap-1", "one"), copied("snap-old", "one"), copied("snap-older", "one"),
+			copied("snap-2", "two"), copied("snap-next", "two")},
 	}
 	things, err := New(a).Survey(t.Context(), "p", migration.Target{Name: "prod"}, nil, false)
 	require.NoError(t, err)
