@@ -90,3 +90,79 @@ func (b *bench) served(ctx context.Context, t *testing.T) {
 		require.True(t, strings.HasPrefix(res.Header.Get("X-Served-By"), "aws/"), res.Header.Get("X-Served-By"))
 	}
 }
+
+// One batch is finalised while another waits for its gate, and the worker is killed after the step.
+// What they share runs on; the other goes afterwards as if nothing had been, and is the last.
+func TestABatchIsFinalisedBeforeTheOthers(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Minute)
+	defer cancel()
+	shape := lab.SmallShape(2)
+	shape.Soak = "3s"
+	all := shape.Batches[0].Customers
+	shape.Batches = []lab.Batch{{Name: "first", Rollback: "customer", Concurrency: 1, Customers: all[:1]},
+		{Name: "second", Rollback: "customer", Concurrency: 1, Customers: all[1:], Approvals: 1}}
+	b := newBench(ctx, t, shape)
+	plan := b.lab.Shape.Name
+	by := func(batch string) migration.Command {
+		return migration.Command{By: "lead", Reason: "two quiet weeks", Batch: batch}
+	}
+	finished := func(id string) {
+		t.Helper()
+		require.True(t, eventually(func() bool {
+			s, err := b.client.Customer(ctx, plan, id)
+			return err == nil && s.Phase == migration.CustomerFinished && s.Home == migration.AWS
+		}), id)
+	}
+	end := func(batch string) {
+		t.Helper()
+		require.True(t, eventually(func() bool {
+			_, err := b.client.Finalise(ctx, plan, by(batch))
+			return err == nil
+		}), batch)
+		for done := false; !done; { // as long as the test may take: a killed worker's work is missed after a minute
+			b.running(t)
+			s, err := b.client.Migration(ctx, plan)
+			require.NoError(t, ctx.Err(), s.Reason)
+			done = err == nil && slices.ContainsFunc(s.Batches, func(x migration.BatchStatus) bool {
+				return x.Name == batch && x.Finalised != nil && !x.Finalised.Done.IsZero()
+			})
+			time.Sleep(500 * time.Millisecond)
+		}
+	}
+	b.submit(ctx)
+	finished(all[0].ID)
+	var once sync.Once
+	b.gate.Set(func(_ context.Context, e gate.Event) bool {
+		kill := false
+		if e.When == gate.Completion && e.Activity == "EndWayBack" {
+			once.Do(func() { kill = true })
+		}
+		return !kill || b.kill(e)
+	})
+	_, err := b.client.Finalise(ctx, plan, by("second"))
+	require.ErrorIs(t, err, client.ErrRefused)
+	running := b.lab.PoweredOn()
+	end("first")
+	require.Equal(t, running, b.lab.PoweredOn(), "the other batch uses them too")
+	_, err = b.client.Abort(ctx, plan, by(""))
+	require.ErrorIs(t, err, client.ErrRefused)
+	_, err = b.client.Rollback(ctx, client.Aim{Plan: plan, Batch: "first"}, by(""))
+	require.Error(t, err)
+
+	_, err = b.client.Approve(ctx, plan, "second", by(""))
+	require.NoError(t, err)
+	finished(all[1].ID)
+	end("second")
+	require.Empty(t, b.lab.PoweredOn(), "nobody uses them any more")
+	b.served(ctx, t)
+	record, err := b.lab.Record(ctx)
+	require.NoError(t, err)
+	require.True(t, slices.ContainsFunc(record, func(l string) bool {
+		return strings.Contains(l, " has tags ") && strings.Contains(l, "retired-by-drover")
+	}))
+	require.True(t, slices.Contains(record, "onprem: schema drover of orders"), "the guards stand until the plan is finalised")
+	_, err = b.client.Finalise(ctx, plan, by(""))
+	require.NoError(t, err)
+	b.phase(ctx, t, migration.MigrationDone)
+	b.served(ctx, t)
+}
