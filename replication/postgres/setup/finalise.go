@@ -21,6 +21,7 @@ var ErrNotFinal = errors.New("not everybody is on AWS for good")
 type Left struct {
 	Home    []int64 // tenants of the plan that are not homed on AWS and sealed on premises
 	SignUps []int64 // tenants that the plan does not know and that have rows; at most mostSignUps
+	LeftOut []int64 // tenants whose rows the plan has never copied: they are on premises only
 }
 
 // mostSignUps is how many tenants that the plan does not know are named.
@@ -43,8 +44,28 @@ func LeftOnPremises(ctx context.Context, p *postgres.Pair) (Left, error) {
 			out.Home = append(out.Home, t)
 		}
 	}
-	out.SignUps, err = signUps(ctx, p, tenants)
+	if out.SignUps, err = signUps(ctx, p, tenants); err != nil {
+		return out, err
+	}
+	out.LeftOut, err = leftOut(ctx, p)
 	return out, err
+}
+
+// leftOut are the tenants with rows that stayed on premises when the plan's were copied.
+func leftOut(ctx context.Context, p *postgres.Pair) (out []int64, err error) {
+	unplanned, err := Unplanned(ctx, p)
+	if err != nil || len(unplanned) == 0 {
+		return nil, err
+	}
+	rows, err := p.OnPrem.Pool.Query(ctx, `SELECT t FROM unnest($1::bigint[]) t
+		WHERE EXISTS (SELECT FROM drover.elsewhere e WHERE e.here AND t BETWEEN e.first AND e.last) ORDER BY t`, unplanned)
+	if err == nil {
+		out, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read who of dataset %s was left out: %w", p.Name, err)
+	}
+	return out, nil
 }
 
 // Unplanned lists the tenants that the plan does not know and that have rows on premises, in order:
@@ -112,6 +133,10 @@ func (l Left) Refusal(signUps bool) string {
 	}
 	if len(l.SignUps) > 0 && !signUps {
 		said = append(said, fmt.Sprintf("tenants %v are in no batch of the plan, and their requests still go to premises", some(l.SignUps)))
+	}
+	if len(l.LeftOut) > 0 {
+		said = append(said, fmt.Sprintf("tenants %v were left out of the plan, and their rows are on premises only: `drover amend` brings "+
+			"them in", some(l.LeftOut)))
 	}
 	return strings.Join(said, "; ")
 }

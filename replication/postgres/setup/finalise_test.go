@@ -57,6 +57,22 @@ func TestWhoSignedUpOnPremisesIsNamedBeforeTheWayEndsAndLosesNothing(t *testing.
 	require.EqualValues(t, 2, r.Num(d, "SELECT count(*) FROM acct WHERE tenant_id IN (41, 42)"))
 }
 
+// Whoever was left out would lose the machines that serve them: nobody's word brings their rows
+// along.
+func TestWhoWasLeftOutKeepsTheWayBetweenTheSidesOpen(t *testing.T) {
+	r := pairtest.New(t)
+	r.Rows(2)
+	r.Prepare(1) // tenant 2 stays
+	r.Synced()
+	r.Move(s, 1, pairtest.Try(1, 1))
+	for _, withSignUps := range []bool{false, true} {
+		err := setup.Finalise(t.Context(), r.Pair, withSignUps, func(string) {})
+		require.ErrorIs(t, err, setup.ErrNotFinal)
+		require.ErrorContains(t, err, "tenants [2] were left out of the plan")
+	}
+	require.Empty(t, r.Exec(s, "UPDATE acct SET n = n + 1 WHERE tenant_id = 2"), "it works on")
+}
+
 // Whatever it was cut off after, the next run does the rest.
 func TestFinaliseGoesOnWhereItWasCutOff(t *testing.T) {
 	for _, at := range []string{"removing the subscription on AWS", "removing the subscription on premises", "removing what is on AWS",
