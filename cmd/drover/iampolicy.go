@@ -1,12 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/internal/spelling"
 	"github.com/drover-migration/drover/worker/permissions"
 )
@@ -36,7 +36,7 @@ instance profile, which iam:PassRole allows by the service that receives it.`,
 			a.warn(warnings)
 			grants := permissions.Of(spec)
 			if of == "" {
-				return a.printJSON(grants)
+				return printer.Print(a.out, printer.AsJSON, grants, nil)
 			}
 			var names []string
 			for _, g := range grants {
@@ -45,7 +45,7 @@ instance profile, which iam:PassRole allows by the service that receives it.`,
 					name = g.Workers[0]
 				}
 				if name == of {
-					return a.printJSON(g.Policy)
+					return printer.Print(a.out, printer.AsJSON, g.Policy, nil)
 				}
 				names = append(names, name)
 			}
@@ -58,11 +58,4 @@ instance profile, which iam:PassRole allows by the service that receives it.`,
 	}
 	cmd.Flags().StringVar(&of, "of", "", `whose policy alone: main, "site NAME", or the ARN of a target's role`)
 	return cmd
-}
-
-func (a *app) printJSON(v any) error {
-	e := json.NewEncoder(a.out)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
 }

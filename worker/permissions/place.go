@@ -132,7 +132,6 @@ func (p place) secret(ref migration.SecretRef) allowance {
 	kind, name, _ := strings.Cut(string(ref), "://")
 	switch kind {
 	case "awssm":
-		name, _, _ = strings.Cut(name, "#")
 		return allowance{actions: []string{"secretsmanager:GetSecretValue"}, on: []string{p.secretARN(name)}}
 	case "ssm":
 		return allowance{actions: []string{"ssm:GetParameter"}, on: []string{p.parameterARN(name)}}
@@ -140,8 +139,10 @@ func (p place) secret(ref migration.SecretRef) allowance {
 	return allowance{}
 }
 
-// secretARN is a secret's: Secrets Manager puts six characters of its own behind the name.
+// secretARN is a secret's, whatever member of it a reference picks. Secrets Manager puts six
+// characters of its own behind the name.
 func (p place) secretARN(name string) string {
+	name, _, _ = strings.Cut(name, "#")
 	if arn.IsARN(name) {
 		return name
 	}

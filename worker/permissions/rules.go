@@ -65,7 +65,6 @@ var rules = map[string]rule{
 		for _, w := range append(p.instances(), p.services()...) {
 			for _, ref := range w.Config.Secrets {
 				if name, ok := strings.CutPrefix(ref, "awssm://"); ok {
-					name, _, _ = strings.Cut(name, "#")
 					out = append(out, allowance{actions: []string{"secretsmanager:DescribeSecret"}, on: []string{p.secretARN(name)}})
 				}
 			}
