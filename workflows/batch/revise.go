@@ -104,19 +104,13 @@ func (b *batch) revise(ctx workflow.Context) error {
 // join starts those who have joined, or tells them to whom they belong now.
 func (b *batch) join(ctx workflow.Context, joined []*member) {
 	for some := range slices.Chunk(joined, startChunk) {
-		all := workflow.NewWaitGroup(ctx)
-		for _, m := range some {
-			all.Add(1)
-			workflow.Go(ctx, func(ctx workflow.Context) {
-				defer all.Done()
-				in := b.customer(m)
-				in.Joins = true
-				if !customer.Start(ctx, in) {
-					b.Tell(ctx, b.idOf(m), mail.SignalAsk, b.ask(true))
-				}
-			})
-		}
-		all.Wait(ctx)
+		work.Together(ctx, some, func(ctx workflow.Context, m *member) {
+			in := b.customer(m)
+			in.Joins = true
+			if !customer.Start(ctx, in) {
+				b.Tell(ctx, b.idOf(m), mail.SignalAsk, b.ask(true))
+			}
+		})
 		b.Flush(ctx)
 	}
 }

@@ -50,25 +50,19 @@ func (b *batch) gather(ctx workflow.Context) {
 	}
 	for b.Gathered < len(b.Members) {
 		members := b.Members[b.Gathered:min(b.Gathered+startChunk, len(b.Members))]
-		all := workflow.NewWaitGroup(ctx)
-		for _, m := range members {
-			all.Add(1)
-			workflow.Go(ctx, func(ctx workflow.Context) {
-				defer all.Done()
-				in := b.customer(m)
-				in.Untouched = untouched[m.Status.ID]
-				switch started := customer.Start(ctx, in); {
-				case !started:
-					b.Tell(ctx, b.idOf(m), mail.SignalAsk, b.ask(true))
-				case in.Untouched && !m.heard():
-					was := m.Status
-					m.Status = customer.Waits(in, b.tenants.Names[in.ID], workflow.Now(ctx))
-					m.Order = mail.Order{At: 1} // older than any report
-					b.noticed(ctx, m, was, true)
-				}
-			})
-		}
-		all.Wait(ctx)
+		work.Together(ctx, members, func(ctx workflow.Context, m *member) {
+			in := b.customer(m)
+			in.Untouched = untouched[m.Status.ID]
+			switch started := customer.Start(ctx, in); {
+			case !started:
+				b.Tell(ctx, b.idOf(m), mail.SignalAsk, b.ask(true))
+			case in.Untouched && !m.heard():
+				was := m.Status
+				m.Status = customer.Waits(in, b.tenants.Names[in.ID], workflow.Now(ctx))
+				m.Order = mail.Order{At: 1} // older than any report
+				b.noticed(ctx, m, was, true)
+			}
+		})
 		b.Flush(ctx)
 		if b.Gathered += len(members); b.mustRenew(ctx) {
 			return

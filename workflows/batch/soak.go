@@ -87,26 +87,21 @@ func (b *batch) look(ctx workflow.Context) {
 			soaking = append(soaking, looked{m, m.Status.Until, homes[m.Status.ID]})
 		}
 	}
-	all, blind := workflow.NewWaitGroup(ctx), ""
+	blind := ""
 	var over []looked
-	for shard := range slices.Chunk(soaking, soakShard) {
-		all.Add(1)
-		workflow.Go(ctx, func(ctx workflow.Context) {
-			defer all.Done()
-			r, words := b.watch(ctx, shard)
-			counted(ctx, shard, r)
-			if words != "" {
-				blind = words
-				return
+	work.Together(ctx, slices.Collect(slices.Chunk(soaking, soakShard)), func(ctx workflow.Context, shard []looked) {
+		r, words := b.watch(ctx, shard)
+		counted(ctx, shard, r)
+		if words != "" {
+			blind = words
+			return
+		}
+		for _, l := range shard {
+			if b.saw(ctx, l, r) {
+				over = append(over, l)
 			}
-			for _, l := range shard {
-				if b.saw(ctx, l, r) {
-					over = append(over, l)
-				}
-			}
-		})
-	}
-	all.Wait(ctx)
+		}
+	})
 	b.setBlind(ctx, blind)
 	b.finish(ctx, over)
 }

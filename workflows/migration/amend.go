@@ -125,15 +125,7 @@ func (m *run) adopt(ctx workflow.Context, spec migration.SpecRef, plan state.Pla
 	}
 	// Who takes customers over is there before anybody lets them go.
 	for batches := range slices.Chunk(added, chunk) {
-		all := workflow.NewWaitGroup(ctx)
-		for _, b := range batches {
-			all.Add(1)
-			workflow.Go(ctx, func(ctx workflow.Context) {
-				defer all.Done()
-				m.startBatch(ctx, b, nil)
-			})
-		}
-		all.Wait(ctx)
+		work.Together(ctx, batches, func(ctx workflow.Context, b migration.Batch) { m.startBatch(ctx, b, nil) })
 	}
 	m.tellBatches(ctx, mail.SignalPause, m.word(ctx))
 	for _, name := range gone {

@@ -312,15 +312,7 @@ func waits(b migration.Batch) migration.BatchStatus {
 // already, since the Migration before this one was terminated, is as good.
 func (m *run) startBatches(ctx workflow.Context) error {
 	for batches := range slices.Chunk(m.plan.Batches, chunk) {
-		all := workflow.NewWaitGroup(ctx)
-		for _, b := range batches {
-			all.Add(1)
-			workflow.Go(ctx, func(ctx workflow.Context) {
-				defer all.Done()
-				m.startBatch(ctx, b, nil)
-			})
-		}
-		all.Wait(ctx)
+		work.Together(ctx, batches, func(ctx workflow.Context, b migration.Batch) { m.startBatch(ctx, b, nil) })
 		if m.Flush(ctx); ctx.Err() != nil {
 			return ctx.Err()
 		}

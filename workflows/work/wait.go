@@ -13,6 +13,19 @@ const TaskPatience = 3 * time.Second
 // MovePatience is TaskPatience of a Move, whose tasks are all small.
 const MovePatience = 2 * time.Second
 
+// Together does something for each of some at once, and returns when it is done for all of them.
+func Together[T any](ctx workflow.Context, some []T, do func(workflow.Context, T)) {
+	all := workflow.NewWaitGroup(ctx)
+	for _, x := range some {
+		all.Add(1)
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			defer all.Done()
+			do(ctx, x)
+		})
+	}
+	all.Wait(ctx)
+}
+
 // Sleep is a timer that says in the UI what it is for.
 func Sleep(ctx workflow.Context, d time.Duration, summary string) error {
 	return workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary}).Get(ctx, nil)
