@@ -1,7 +1,6 @@
 package routetest
 
 import (
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -135,24 +134,7 @@ func staleShare(t *testing.T, r *run) {
 
 func sharesAtOnce(t *testing.T, r *run) {
 	n := len(r.Spec().Customers)
-	routers := []Router{r.router, r.NewRouter(), r.NewRouter()}
-	var wg sync.WaitGroup
-	errs := make(chan error, n*len(routers))
-	for i := range n {
-		w := r.weigh(weights[i%len(weights)], i)
-		for _, router := range routers {
-			wg.Go(func() {
-				if _, err := router.Reconcile(t.Context(), r.Spec(), []routes.Wanted{w}); err != nil {
-					errs <- err
-				}
-			})
-		}
-	}
-	wg.Wait()
-	close(errs)
-	for err := range errs {
-		require.NoError(t, err)
-	}
+	r.atOnce(t, func(i int) routes.Wanted { return r.weigh(weights[i%len(weights)], i) })
 	r.agreed(t, upTo(n)...)
 	for i := range n {
 		r.shared(t, weights[i%len(weights)], i)

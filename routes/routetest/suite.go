@@ -201,11 +201,21 @@ func idempotent(t *testing.T, r *run) {
 // overwrites what another wrote heals it.
 func concurrent(t *testing.T, r *run) {
 	n := len(r.Spec().Customers)
+	r.atOnce(t, func(i int) routes.Wanted { return r.home(migration.AWS, i) })
+	r.settled(t, migration.AWS, upTo(n)...)
+	require.LessOrEqual(t, r.Drovers(t), r.Packed(n))
+}
+
+// atOnce has every customer reconciled as wanted says, all at once, each by each of three
+// processes.
+func (r *run) atOnce(t *testing.T, wanted func(i int) routes.Wanted) {
+	t.Helper()
+	n := len(r.Spec().Customers)
 	routers := []Router{r.router, r.NewRouter(), r.NewRouter()}
 	var wg sync.WaitGroup
 	errs := make(chan error, n*len(routers))
 	for i := range n {
-		w := r.home(migration.AWS, i)
+		w := wanted(i)
 		for _, router := range routers {
 			wg.Go(func() {
 				if _, err := router.Reconcile(t.Context(), r.Spec(), []routes.Wanted{w}); err != nil {
@@ -219,8 +229,6 @@ func concurrent(t *testing.T, r *run) {
 	for err := range errs {
 		require.NoError(t, err)
 	}
-	r.settled(t, migration.AWS, upTo(n)...)
-	require.LessOrEqual(t, r.Drovers(t), r.Packed(n))
 }
 
 // settled waits until verify finds customers as wanted, and checks that they are.
