@@ -11,9 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
-	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/proxy"
-	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/drover-migration/drover/internal/codec"
@@ -89,25 +87,18 @@ func (b *bench) eachHistory(ctx context.Context, t *testing.T, visit func(id str
 	plain := proxy.VisitPayloadsOptions{Visitor: func(_ *proxy.VisitPayloadsContext, p []*commonpb.Payload) ([]*commonpb.Payload, error) {
 		return codec.New().Decode(p)
 	}}
-	for token := []byte(nil); ; {
-		page, err := b.server.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{NextPageToken: token})
+	runs, err := b.runs(ctx)
+	require.NoError(t, err)
+	for _, x := range runs {
+		var text []byte
+		events, err := b.history(ctx, x.GetExecution())
 		require.NoError(t, err)
-		for _, x := range page.GetExecutions() {
-			var text []byte
-			id, run := x.GetExecution().GetWorkflowId(), x.GetExecution().GetRunId()
-			events := b.server.GetWorkflowHistory(ctx, id, run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-			for events.HasNext() {
-				e, err := events.Next()
-				require.NoError(t, err)
-				require.NoError(t, proxy.VisitPayloads(ctx, e, plain))
-				j, err := protojson.Marshal(e)
-				require.NoError(t, err)
-				text = append(text, j...)
-			}
-			visit(id, text)
+		for _, e := range events {
+			require.NoError(t, proxy.VisitPayloads(ctx, e, plain))
+			j, err := protojson.Marshal(e)
+			require.NoError(t, err)
+			text = append(text, j...)
 		}
-		if token = page.GetNextPageToken(); len(token) == 0 {
-			return
-		}
+		visit(x.GetExecution().GetWorkflowId(), text)
 	}
 }

@@ -23,7 +23,6 @@ import (
 	"go.temporal.io/api/proxy"
 	"go.temporal.io/api/temporalproto"
 	workflowpb "go.temporal.io/api/workflow/v1"
-	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protopath"
 	"google.golang.org/protobuf/reflect/protorange"
@@ -140,15 +139,8 @@ func (b *bench) look(ctx context.Context, t *testing.T) {
 // and every Move: those out and back ask for the same, of other sides.
 func (b *bench) recordHistories(ctx context.Context, t *testing.T, dir string) {
 	t.Helper()
-	var runs []*workflowpb.WorkflowExecutionInfo
-	for token := []byte(nil); ; {
-		page, err := b.server.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{NextPageToken: token})
-		require.NoError(t, err)
-		runs = append(runs, page.GetExecutions()...)
-		if token = page.GetNextPageToken(); len(token) == 0 {
-			break
-		}
-	}
+	runs, err := b.runs(ctx)
+	require.NoError(t, err)
 	slices.SortFunc(runs, func(a, b *workflowpb.WorkflowExecutionInfo) int {
 		return cmp.Or(a.GetStartTime().AsTime().Compare(b.GetStartTime().AsTime()),
 			strings.Compare(a.GetExecution().GetWorkflowId(), b.GetExecution().GetWorkflowId()))
@@ -160,14 +152,10 @@ func (b *bench) recordHistories(ctx context.Context, t *testing.T, dir string) {
 	}
 	known, nth := map[string]bool{}, map[string]int{}
 	for _, x := range runs {
-		h := &historypb.History{}
 		id, kind := x.GetExecution().GetWorkflowId(), x.GetType().GetName()
-		events := b.server.GetWorkflowHistory(ctx, id, x.GetExecution().GetRunId(), false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-		for events.HasNext() {
-			e, err := events.Next()
-			require.NoError(t, err)
-			h.Events = append(h.Events, e)
-		}
+		events, err := b.history(ctx, x.GetExecution())
+		require.NoError(t, err)
+		h := &historypb.History{Events: events}
 		news := kind == "Move"
 		for _, e := range h.GetEvents() {
 			what := kind + " " + happened(e)
