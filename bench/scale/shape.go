@@ -21,7 +21,7 @@ type shape struct {
 const (
 	planName    = "scale"
 	site        = "dc1"
-	concurrency = 100         // Moves at a time of a batch: the most that a plan may have
+	concurrency = 30          // Moves at a time of a batch
 	bake        = time.Second // short: batches go one after the other, and each ends with a bake
 
 	// goal is the time that ten thousand cutovers may take.
