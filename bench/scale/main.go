@@ -36,7 +36,7 @@ type options struct {
 	window               time.Duration
 	soak                 time.Duration
 	limit                time.Duration
-	kinds                bool
+	kinds, more          bool
 	workers              int
 }
 
@@ -44,13 +44,14 @@ func bench(ctx context.Context, args []string) error {
 	o := options{}
 	f := flag.NewFlagSet("scale", flag.ContinueOnError)
 	shapes := f.String("shapes", "100/1,1000/10,2500/2,10000/100",
-		"plans to run, each CUSTOMERS/BATCHES; the last is the one that the goals are of")
+		"plans to run, each CUSTOMERS/BATCHES")
 	f.StringVar(&o.out, "out", "out/scale.json", "where the results go")
 	f.StringVar(&o.tools, "tools", os.Getenv("DROVER_TOOLS"), "folder of the laboratory's tools")
 	f.DurationVar(&o.window, "window", 2*time.Minute, "how long all customers soak at once, at least; 0: that is not measured")
 	f.DurationVar(&o.soak, "soak", 0, "soak of a customer; 0: half as long again as the goal allows the cutovers, and the window")
 	f.DurationVar(&o.limit, "limit", time.Hour, "how long all plans may take together; each may take an equal share of what is left")
 	f.BoolVar(&o.kinds, "kinds", false, "count the events of each kind, too; of a thousand customers at most")
+	f.BoolVar(&o.more, "more", false, "keep the runs that are in the file of results already, and add these")
 	f.IntVar(&o.workers, "workers", 0, "worker processes; 0: two from a thousand customers on, else one")
 	f.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of the workers; empty: none")
 	if err := f.Parse(args); err != nil {
@@ -68,6 +69,15 @@ func bench(ctx context.Context, args []string) error {
 
 func (o options) run(ctx context.Context) error {
 	found := results{Runs: map[string]*measured{}, OneMore: map[string]float64{}}
+	if o.more {
+		b, err := os.ReadFile(o.out)
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(b, &found); err != nil {
+			return fmt.Errorf("read earlier runs from %s: %w", o.out, err)
+		}
+	}
 	var wrong []error
 	until := time.Now().Add(o.limit)
 	for i, s := range o.shapes {

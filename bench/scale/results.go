@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// results are what a bench writes: its keys are of the last run, but for the histories, which are
-// the largest of all runs.
+// results are what a bench writes: its keys are of the run with the most customers, but for the
+// histories, which are the largest of all runs.
 type results struct {
 	WallS          float64              `json:"wall_s"`
 	MaxEvents      map[string]int64     `json:"max_events"` // by workflow type
@@ -64,7 +64,8 @@ type measured struct {
 func (r *results) add(s shape, m *measured) {
 	m.Killed = m.Killed && s.workers > 1
 	r.Runs[s.key()] = m
-	r.WallS, r.SoakActivities, r.StatusP99 = m.WallS, m.SoakActivities, m.StatusP99
+	largest := slices.MaxFunc(slices.Collect(maps.Values(r.Runs)), func(a, b *measured) int { return cmp.Compare(a.Customers, b.Customers) })
+	r.WallS, r.SoakActivities, r.StatusP99 = largest.WallS, largest.SoakActivities, largest.StatusP99
 	if r.MaxEvents == nil {
 		r.MaxEvents, r.MaxBytes = map[string]int64{}, map[string]int64{}
 	}
@@ -72,7 +73,10 @@ func (r *results) add(s shape, m *measured) {
 		r.MaxEvents[name], r.MaxBytes[name] = max(r.MaxEvents[name], h.Events), max(r.MaxBytes[name], h.Bytes)
 	}
 	r.oneMore()
-	r.Missed = append(r.Missed, m.missed()...)
+	r.Missed = nil
+	for _, key := range slices.Sorted(maps.Keys(r.Runs)) {
+		r.Missed = append(r.Missed, r.Runs[key].missed()...)
+	}
 }
 
 // oneMore is what one more customer costs, by runs whose batches have a hundred.
