@@ -30,32 +30,25 @@ func clockCells() (out []cell) {
 
 // buildSkewable builds the product with a clock that goes ahead by as many seconds as FAULTS_AHEAD
 // has letters: Go's own time package, which can read no numbers, changed for this build. Everything
-// that uses it is built anew, which takes minutes where no earlier run has left it in the build
-// cache.
-func (r *rig) buildSkewable() (string, error) {
-	out, err := exec.Command("go", "env", "GOROOT").Output()
+// that uses it is built anew, which takes both cores for minutes where no earlier run has left it in
+// the build cache: no cell may run beside it.
+func buildSkewable(ctx context.Context) (drover string, clean func(), err error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	path := filepath.Join(strings.TrimSpace(string(out)), "src", "time", "time.go")
 	const now = "func Now() Time {\n	sec, nsec, mono := runtimeNow()\n"
 	ahead := "var faultsAhead, _ = syscall.Getenv(\"FAULTS_AHEAD\")\n\n" + now + "	sec += int64(len(faultsAhead))\n"
-	bin, clean, err := overlaid(context.Background(), edit{path, now, ahead},
+	bin, clean, err := overlaid(ctx, edit{path, now, ahead},
 		edit{path, "	_ \"unsafe\"", "	\"syscall\"\n	_ \"unsafe\""})
-	if err == nil {
-		r.cleanSkewed = clean
-	}
-	return bin.drover, err
+	return bin.drover, clean, err
 }
 
 // skewed starts a worker whose clock goes ahead.
 func (p *play) skewed(off time.Duration) error {
-	binary, err := p.skewable()
-	if err != nil {
-		return err
-	}
-	script := fmt.Sprintf("#!/bin/sh\nFAULTS_AHEAD=%s exec %s \"$@\"\n", strings.Repeat("s", int(off/time.Second)), binary)
-	binary = filepath.Join(p.dir, "skewed-"+off.String())
+	script := fmt.Sprintf("#!/bin/sh\nFAULTS_AHEAD=%s exec %s \"$@\"\n", strings.Repeat("s", int(off/time.Second)), p.binary.skewable)
+	binary := filepath.Join(p.dir, "skewed-"+off.String())
 	if err := os.WriteFile(binary, []byte(script), 0o755); err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ const (
 // build builds what is shipped, or takes it from DROVER_BIN.
 func build(ctx context.Context, flags ...string) (b binaries, clean func(), err error) {
 	if d := os.Getenv("DROVER_BIN"); d != "" && len(flags) == 0 {
-		return binaries{filepath.Join(d, "drover"), filepath.Join(d, "lab")}, func() {}, nil
+		return binaries{drover: filepath.Join(d, "drover"), lab: filepath.Join(d, "lab")}, func() {}, nil
 	}
 	dir, err := os.MkdirTemp("", "drover-faults-")
 	if err != nil {
@@ -93,7 +93,7 @@ func build(ctx context.Context, flags ...string) (b binaries, clean func(), err 
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return b, nil, errors.Join(fmt.Errorf("build what is tested: %w: %s", err, out), os.RemoveAll(dir))
 	}
-	return binaries{filepath.Join(dir, "drover"), filepath.Join(dir, "lab")}, func() { _ = os.RemoveAll(dir) }, nil
+	return binaries{drover: filepath.Join(dir, "drover"), lab: filepath.Join(dir, "lab")}, func() { _ = os.RemoveAll(dir) }, nil
 }
 
 // root is the folder of the module.

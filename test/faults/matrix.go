@@ -145,7 +145,7 @@ func (m *matrix) runAll(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := m.unreached(c); err != nil {
+		if err := m.unreached(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -156,11 +156,11 @@ func (m *matrix) runAll(ctx context.Context) error {
 }
 
 // unreached writes down the cells of a chain to which no plan came while no other strike was under
-// way.
-func (m *matrix) unreached(c *chain) error {
+// way. A run that ends before has not tried them.
+func (m *matrix) unreached(ctx context.Context, c *chain) error {
 	var errs []error
 	for _, name := range sorted(c.due) {
-		if _, struck := c.struck[name]; !struck && !m.over(context.Background()) {
+		if _, struck := c.struck[name]; !struck && !m.over(ctx) {
 			errs = append(errs, m.add(result{Cell: name, At: time.Now(),
 				Left: "two plans in a row did not come there while no other strike was under way"}))
 		}
@@ -198,6 +198,15 @@ func (m *matrix) pending() (out []string) {
 
 // shared runs the cells that share one lab.
 func (m *matrix) shared(ctx context.Context) error {
+	if slices.ContainsFunc(clockCells(), func(c cell) bool { return m.isDue(c.name) }) {
+		m.say("the product is built with a clock that can be off")
+		skewable, clean, err := buildSkewable(ctx)
+		if err != nil {
+			return err
+		}
+		defer clean()
+		m.binaries.skewable = skewable
+	}
 	r, err := startRig(ctx, m.tools, filepath.Join(m.out, "faults-lab"), m.binaries, shape(customers))
 	if err != nil {
 		return err

@@ -49,13 +49,13 @@ type rig struct {
 	traps  []*trap
 	runner map[string]*hand // customer -> the worker that was handed its freeze last
 	lanes  lanes
-
-	skewable    func() (string, error) // the product with a clock that can be off, built once
-	cleanSkewed func()
 }
 
 // binaries are the shipped ones.
-type binaries struct{ drover, lab string }
+type binaries struct {
+	drover, lab string
+	skewable    string // the product with a clock that can be off; "" where no cell asks for it
+}
 
 // hand is a worker with a gate of its own before Temporal.
 type hand struct {
@@ -77,8 +77,7 @@ func startRig(ctx context.Context, tools, dir string, bin binaries, s lab.Shape)
 	if err != nil {
 		return nil, err
 	}
-	r := &rig{Lab: l, dir: dir, binary: bin, runner: map[string]*hand{}, cleanSkewed: func() {}}
-	r.skewable = sync.OnceValues(r.buildSkewable)
+	r := &rig{Lab: l, dir: dir, binary: bin, runner: map[string]*hand{}}
 	defer func() {
 		if err != nil {
 			r.Close()
@@ -117,7 +116,6 @@ func (r *rig) Close() {
 	r.traps = nil
 	r.mu.Unlock()
 	r.Lab.Close()
-	r.cleanSkewed()
 	for _, h := range r.workers {
 		h.gate.Close()
 	}
