@@ -152,22 +152,54 @@ type Leaf struct {
 // Ident is its name, quoted.
 func (l Leaf) Ident() string { return pgx.Identifier{l.Schema, l.Name}.Sanitize() }
 
-// IdentifiedBy says in SQL whether a column is in the replica identity of c in pg_class. A
-// deferrable key is none. What its index only carries along (INCLUDE) is not: a row filter over
-// that would have updates refused.
+// Unlike are, in SQL, the names of the columns of a table by which no server can tell rows apart:
+// those that are generated, which are not sent, and those of a type that knows no equality, itself
+// or in what it consists of.
+func Unlike(rel string) string {
+	return `WITH RECURSIVE behind(n, type) AS (
+		  SELECT a.attnum, a.atttypid FROM pg_attribute a WHERE a.attrelid = ` + rel + ` AND a.attnum > 0 AND NOT a.attisdropped
+		  UNION SELECT b.n, x.type FROM behind b JOIN pg_type t ON t.oid = b.type CROSS JOIN LATERAL (
+		    SELECT t.typbasetype WHERE t.typtype = 'd' UNION ALL SELECT t.typelem WHERE t.typcategory = 'A'
+		    UNION ALL SELECT m.atttypid FROM pg_attribute m
+		    WHERE t.typtype = 'c' AND m.attrelid = t.typrelid AND m.attnum > 0 AND NOT m.attisdropped) x(type) WHERE x.type <> 0)
+		SELECT u.attname::text FROM pg_attribute u WHERE u.attrelid = ` + rel + ` AND u.attnum > 0 AND NOT u.attisdropped
+		  AND (u.attgenerated <> '' OR EXISTS (SELECT FROM behind b JOIN pg_type t ON t.oid = b.type
+		    WHERE b.n = u.attnum AND t.typtype = 'b' AND NOT (t.typcategory = 'A' AND t.typelem <> 0)
+		      AND NOT EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod
+		        WHERE m.amname IN ('btree', 'hash') AND o.opcdefault AND (o.opcintype = t.oid OR EXISTS (SELECT FROM pg_cast k
+		        WHERE k.castsource = t.oid AND k.casttarget = o.opcintype AND k.castmethod = 'b' AND k.castcontext = 'i')))))
+		ORDER BY u.attnum`
+}
+
+// keyed says in SQL whether index i of pg_index can be a replica identity: whole, checked at once,
+// and over columns that are sent.
+const keyed = `i.indisvalid AND i.indimmediate AND NOT EXISTS (SELECT FROM pg_attribute g
+		WHERE g.attrelid = i.indrelid AND g.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]) AND g.attgenerated <> '')`
+
+// Identified says in SQL whether c in pg_class has a replica identity by which updates are taken
+// and can be applied. A deferrable key is none, nor is one over a generated column; the whole row
+// is one only where all of it can be sent and compared.
+var Identified = identified("")
+
+// IdentifiedBy says in SQL whether a column is in that identity. What its index only carries along
+// (INCLUDE) is not: a row filter over that would have updates refused.
 func IdentifiedBy(column string) string {
-	return `(c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid
-		AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
-		  WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate AND a.attname = ` + column + ` AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident)))`
+	return identified(` AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid
+		AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]) AND a.attname = ` + column + `)`)
+}
+
+func identified(index string) string {
+	return `(c.relreplident = 'f' AND NOT EXISTS (` + Unlike("c.oid") + `) OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid
+		AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident) AND ` + keyed + index + `))`
 }
 
 // RowKey is the columns, without the tenant's, of the primary key or of another unique index over
-// columns that are never null; nil without one.
+// columns that are sent and never null; nil without one.
 func RowKey(ctx context.Context, q Querier, t Table) ([]string, error) {
 	rows, err := q.Query(ctx, `SELECT array(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, o)
 		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n
 		    WHERE k.o <= i.indnkeyatts AND a.attname <> $2 ORDER BY k.o)
-		FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
+		FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND `+keyed+` AND i.indpred IS NULL
 		AND i.indexprs IS NULL
 		  AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, o)
 		  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n WHERE k.o <= i.indnkeyatts AND NOT a.attnotnull)

@@ -33,6 +33,16 @@ func TestCheckNamesWhatWouldStopReplicationOrStayBehind(t *testing.T) {
 		{"no key and a domain over one", "CREATE DOMAIN point_of AS point; CREATE TABLE t (tenant_id int NOT NULL, p point_of)",
 			"blocker postgres-whole-row table public.t"},
 		{"a key and such columns", "CREATE TABLE t (tenant_id int NOT NULL, n int, body json, PRIMARY KEY (tenant_id, n))", ""},
+		{"no key and a composite type with one in it", "CREATE TYPE note AS (at date, body json); CREATE TABLE t (tenant_id int NOT NULL, " +
+			"n note[])", "blocker postgres-whole-row table public.t"},
+		{"no key and a domain over a domain over one", "CREATE DOMAIN doc AS json; CREATE DOMAIN note AS doc CHECK (VALUE IS NOT NULL); " +
+			"CREATE TABLE t (tenant_id int NOT NULL, n note)", "blocker postgres-whole-row table public.t"},
+		{"a key over a generated column", "CREATE TABLE t (tenant_id int NOT NULL, n int, g int GENERATED ALWAYS AS (n + 1) STORED, " +
+			"PRIMARY KEY (tenant_id, g))", "blocker postgres-whole-row table public.t"},
+		{"another key beside it", "CREATE TABLE t (tenant_id int NOT NULL, n int NOT NULL, g int GENERATED ALWAYS AS (n + 1) STORED, " +
+			"PRIMARY KEY (tenant_id, g), UNIQUE (tenant_id, n))", ""},
+		{"a tenant column that is generated", "CREATE TABLE t (u int, tenant_id int GENERATED ALWAYS AS (u) STORED NOT NULL, n int, " +
+			"PRIMARY KEY (u, n))", "blocker postgres-tenant-type table public.t"},
 		{"no key and common types", "CREATE TYPE mood AS ENUM ('ok'); CREATE TABLE t (tenant_id int NOT NULL, a text, b varchar(9), c " +
 			"jsonb, d numeric, e timestamptz[], f mood, g int4range, h inet)", "warning postgres-replica-identity table public.t"},
 		{"a child that inherits", "CREATE TABLE t (tenant_id int NOT NULL, id uuid, PRIMARY KEY (tenant_id, id)); CREATE TABLE t_2025 " +
@@ -65,8 +75,8 @@ func TestCheckNamesWhatWouldStopReplicationOrStayBehind(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			r.Script(s, x.sql)
-			defer r.Script(s, "DROP TABLE IF EXISTS t, roles CASCADE; DROP FUNCTION IF EXISTS note; DROP TYPE IF EXISTS mood; DROP "+
-				"DOMAIN IF EXISTS point_of; SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
+			defer r.Script(s, "DROP TABLE IF EXISTS t, roles CASCADE; DROP FUNCTION IF EXISTS note; DROP TYPE IF EXISTS mood, note CASCADE; "+
+				"DROP DOMAIN IF EXISTS point_of, doc CASCADE; SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
 			got := found(r, r.Pair)
 			if x.want != "" {
 				require.Contains(t, got, x.want)
@@ -79,11 +89,34 @@ func TestCheckNamesWhatWouldStopReplicationOrStayBehind(t *testing.T) {
 	}
 }
 
-func TestCheckNamesAReferenceTableWithADeferrableKey(t *testing.T) {
-	r := pairtest.New(t)
-	r.Must(s, "ALTER TABLE ref_currency DROP CONSTRAINT ref_currency_pkey, ADD PRIMARY KEY (code) DEFERRABLE")
-	require.Equal(t, []string{"blocker postgres-reference-identity table public.ref_currency"},
-		about(found(r, r.Pair), "postgres-reference-identity"))
+func TestCheckNamesAReferenceTableWhoseUpdatesWouldFail(t *testing.T) {
+	const parts = "DROP TABLE ref_currency; CREATE TABLE ref_currency (code text PRIMARY KEY, rate int) PARTITION BY LIST (code); " +
+		"CREATE TABLE ref_a PARTITION OF ref_currency DEFAULT"
+	for _, x := range []struct {
+		name, sql string
+		blocks    bool
+	}{
+		{"a deferrable key", "ALTER TABLE ref_currency DROP CONSTRAINT ref_currency_pkey, ADD PRIMARY KEY (code) DEFERRABLE", true},
+		{"the whole row by hand", "ALTER TABLE ref_currency REPLICA IDENTITY FULL", false},
+		{"the whole row, and a column without equality", "ALTER TABLE ref_currency ADD body json, REPLICA IDENTITY FULL", true},
+		{"the whole row, and a generated column", "ALTER TABLE ref_currency ADD g int GENERATED ALWAYS AS (1) STORED, " +
+			"REPLICA IDENTITY FULL", true},
+		{"an index that is gone", "CREATE UNIQUE INDEX k ON ref_currency (code); ALTER TABLE ref_currency REPLICA IDENTITY USING " +
+			"INDEX k; DROP INDEX k", true},
+		{"partitions", parts, false},
+		{"a partition that nothing identifies", parts + "; ALTER TABLE ref_a REPLICA IDENTITY NOTHING", true},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			r := pairtest.New(t)
+			r.Script(s, x.sql)
+			got := about(found(r, r.Pair), "postgres-reference-identity")
+			if !x.blocks {
+				require.Empty(t, got)
+				return
+			}
+			require.Equal(t, []string{"blocker postgres-reference-identity table public.ref_currency"}, got)
+		})
+	}
 }
 
 func TestCheckNamesADatabaseInAnotherEncoding(t *testing.T) {
