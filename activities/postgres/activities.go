@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -80,7 +82,7 @@ type PreparePostgresRequest struct {
 
 // PreparePostgres sets up schema, functions, fences, publications, id ranges and subscriptions.
 // Every part looks at what is there first: cut off anywhere, or run twice at once, it ends in the
-// same state.
+// same state. One that a repeat does not cure takes back what it has done to premises.
 func (a *Activities) PreparePostgres(ctx context.Context, req PreparePostgresRequest) error {
 	p, err := a.open(ctx, req.PostgresRef)
 	if err != nil {
@@ -88,7 +90,16 @@ func (a *Activities) PreparePostgres(ctx context.Context, req PreparePostgresReq
 	}
 	say, stop := heartbeat.Saying[string](ctx)
 	defer stop()
-	return classify(setup.Prepare(ctx, p, req.Tenants, say))
+	err = classify(setup.Prepare(ctx, p, req.Tenants, say))
+	var failed *temporal.ApplicationError
+	if !errors.As(err, &failed) || !failed.NonRetryable() {
+		return err
+	}
+	if back := setup.TakeBack(ctx, p, say); back != nil {
+		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("%s; and what was done cannot be taken back: %v", failed.Message(), back),
+			failed.Type(), nil)
+	}
+	return err
 }
 
 // AwaitPostgresSync waits until every table of both directions replicates and a beat has made the

@@ -161,6 +161,51 @@ func TestEveryActivityMayRunTwice(t *testing.T) {
 	twice[any](t, env, a.DropPostgres, ref)
 }
 
+// A rule of the house refuses triggers, which no preflight can see: the failure comes when tables
+// have other identities already.
+func TestAPrepareThatIsRefusedLeavesPremisesAsTheyWere(t *testing.T) {
+	a, ref, onprem, pairs := world(t)
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	env.RegisterActivity(a)
+	ctx := t.Context()
+	p, err := pairs.Open(ctx, ref.Plan, ref.Dataset, ref.Target)
+	require.NoError(t, err)
+	shape := func() (is string) {
+		require.NoError(t, p.OnPrem.Pool.QueryRow(ctx, `SELECT string_agg(concat_ws(' ', relname, relkind, relreplident), ',' ORDER BY relname)
+			|| (SELECT count(*) FROM pg_namespace WHERE nspname = 'drover') || (SELECT count(*) FROM pg_publication)
+			FROM pg_class WHERE relnamespace = 'public'::regnamespace`).Scan(&is))
+		return is
+	}
+	require.NoError(t, onprem.Exec(ctx, "app", `CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+		RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'triggers are made by the owners of the house'; END $$;
+		CREATE EVENT TRIGGER house ON ddl_command_start WHEN TAG IN ('CREATE TRIGGER') EXECUTE FUNCTION refuse()`))
+	before := shape()
+	req := postgres.PreparePostgresRequest{PostgresRef: ref, Tenants: []int64{1, 2, 3}}
+	for range 2 {
+		_, err := env.ExecuteActivity(a.PreparePostgres, req)
+		var failed *temporal.ApplicationError
+		require.ErrorAs(t, err, &failed)
+		require.Equal(t, postgres.ErrorRefused, failed.Type())
+		require.ErrorContains(t, err, "triggers are made by the owners of the house")
+		require.Equal(t, before, shape())
+	}
+	for _, s := range p.Both() {
+		_, err := s.Pool.Exec(ctx, "DROP EVENT TRIGGER IF EXISTS house")
+		require.NoError(t, err)
+	}
+	twice[any](t, env, a.PreparePostgres, req)
+	twice[any](t, env, a.AwaitPostgresSync, ref)
+	// What is at work is not taken back, whatever is refused then.
+	require.NoError(t, onprem.Exec(ctx, "app", `CREATE TABLE later (tenant_id int NOT NULL, id uuid PRIMARY KEY);
+		CREATE EVENT TRIGGER house ON ddl_command_start WHEN TAG IN ('CREATE TRIGGER') EXECUTE FUNCTION refuse()`))
+	_, err = p.AWS.Pool.Exec(ctx, "CREATE TABLE public.later (tenant_id int NOT NULL, id uuid PRIMARY KEY)")
+	require.NoError(t, err)
+	_, err = env.ExecuteActivity(a.PreparePostgres, req)
+	require.ErrorContains(t, err, "triggers are made by the owners of the house")
+	twice[postgres.Lag](t, env, a.ReadLag, ref)
+}
+
 func TestADatabaseThatCannotBeReachedIsAFindingOfThePreflight(t *testing.T) {
 	a, ref, onprem, _ := world(t)
 	require.NoError(t, onprem.Stop(pg.Fast))

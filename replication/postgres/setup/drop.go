@@ -42,6 +42,42 @@ func DropAll(ctx context.Context, p *postgres.Pair, say func(string)) error {
 	return remove(ctx, p, say)
 }
 
+// TakeBack undoes a Prepare that cannot come to its end: premises are as they were before it. Where
+// a first copy has begun, or a database is another plan's, it does nothing.
+func TakeBack(ctx context.Context, p *postgres.Pair, say func(string)) error {
+	for _, s := range p.Both() {
+		if other, err := p.OtherOwner(ctx, s.Pool); err != nil || other != "" {
+			return err
+		}
+	}
+	if begun, err := copyBegun(ctx, p); err != nil || begun {
+		return err
+	}
+	return DropAll(ctx, p, say)
+}
+
+// copyBegun says whether rows have come to AWS, or may come at any moment.
+func copyBegun(ctx context.Context, p *postgres.Pair) (begun bool, err error) {
+	err = p.AWS.Unhurried(ctx, func(c *pgx.Conn) error {
+		exists, _, err := postgres.Subscription(ctx, c, p.Names.Forward)
+		if err != nil || !exists {
+			return err
+		}
+		unfinished, err := postgres.IsUnfinished(ctx, c, p.Names.Forward)
+		begun = !unfinished
+		return err
+	})
+	if err != nil || begun {
+		return begun, err
+	}
+	tables, err := postgres.ReadTables(ctx, p.OnPrem.Pool, p.Dataset)
+	if err != nil {
+		return false, err
+	}
+	full, err := RowsOnAWS(ctx, p, tables)
+	return len(full) > 0, err
+}
+
 // DropLeftovers takes out of both databases what is left of this plan where Drover's schema stands
 // in neither: its slots hold WAL back for nobody. It refuses while the schema stands anywhere, and
 // keeps everybody from installing it until it is done.
@@ -235,8 +271,49 @@ func unpublishIn(ctx context.Context, p *postgres.Pair, tx pgx.Tx, s *postgres.S
 		&others); err != nil || others {
 		return err
 	}
+	if err := restoreRest(ctx, tx); err != nil {
+		return err
+	}
 	_, err = tx.Exec(ctx, `DROP SCHEMA drover CASCADE`)
 	return err
+}
+
+// restoreRest puts back what a Prepare has changed that was cut off before it guarded the tables:
+// their identities, and indexes that were made and never used.
+func restoreRest(ctx context.Context, tx pgx.Tx) error {
+	type named struct {
+		OID  uint32
+		Name string
+	}
+	read := func(question string) ([]named, error) {
+		rows, err := tx.Query(ctx, question)
+		if err != nil {
+			return nil, err
+		}
+		return pgx.CollectRows(rows, pgx.RowToStructByPos[named])
+	}
+	tables, err := read(`SELECT c.oid, c.oid::regclass::text FROM drover.identity i JOIN pg_class c ON c.oid = i.rel::oid
+		ORDER BY c.relispartition, 1`)
+	if err != nil {
+		return fmt.Errorf("read the replica identities that were changed: %w", err)
+	}
+	for _, t := range tables {
+		if err := restoreIdentity(ctx, tx, t.OID, t.Name); err != nil {
+			return err
+		}
+	}
+	indexes, err := read(`SELECT x.oid, x.oid::regclass::text FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+		JOIN pg_namespace n ON n.oid = x.relnamespace
+		WHERE x.relname ~ '_drover_ri$' AND NOT i.indisreplident AND NOT x.relispartition AND ` + postgres.NotOurs)
+	if err != nil {
+		return fmt.Errorf("read the indexes that were made: %w", err)
+	}
+	for _, x := range indexes {
+		if _, err := tx.Exec(ctx, "DROP INDEX "+x.Name); err != nil {
+			return fmt.Errorf("drop index %s: %w", x.Name, err)
+		}
+	}
+	return nil
 }
 
 // restoreIdentity puts a replica identity back as it was, and drops the index that was made for it.
@@ -261,6 +338,9 @@ func restoreIdentity(ctx context.Context, tx pgx.Tx, oid uint32, table string) e
 	}
 	if _, err := tx.Exec(ctx, "ALTER TABLE ONLY "+table+" REPLICA IDENTITY "+to); err != nil {
 		return fmt.Errorf("restore the replica identity of %s: %w", table, err)
+	}
+	if _, err := tx.Exec(ctx, `DELETE FROM drover.identity WHERE rel = $1::oid`, oid); err != nil {
+		return err
 	}
 	if made == nil {
 		return nil

@@ -83,13 +83,54 @@ func bare(t *testing.T, r *pairtest.Rig) {
 	}
 }
 
+// shape is what a Prepare may change of the application's tables on premises.
+func shape(r *pairtest.Rig) (is string) {
+	r.Helper()
+	require.NoError(r, r.Query(s, &is, `SELECT string_agg(concat_ws(' ', relname, relkind, relreplident), ',' ORDER BY relname)
+		FROM pg_class WHERE relnamespace = 'public'::regnamespace`))
+	return is
+}
+
+func TestDropLeavesPremisesAsTheyWereHoweverFarPrepareCame(t *testing.T) {
+	r := pairtest.New(t)
+	r.Rows(3)
+	r.Must(s, "ALTER TABLE orders REPLICA IDENTITY FULL")
+	before := shape(r)
+	changed := false
+	for parts := 1; parts <= 11; parts++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		seen := 0
+		_ = setup.Prepare(ctx, r.Pair, []int64{1, 2, 3}, func(string) {
+			if seen++; seen > parts {
+				cancel()
+			}
+		})
+		cancel()
+		changed = changed || shape(r) != before
+		require.NoError(t, setup.DropAll(t.Context(), r.Pair, nil), "after %d parts", parts)
+		require.Equal(t, before, shape(r), "after %d parts", parts)
+		bare(t, r)
+		r.Must(d, "DROP SCHEMA public CASCADE")
+		r.Must(d, "CREATE SCHEMA public")
+	}
+	require.True(t, changed)
+}
+
+func TestAnIndexThatWasMadeAndNeverUsedGoes(t *testing.T) {
+	r := pairtest.New(t)
+	r.Rows(1)
+	before := shape(r)
+	cutOffAt(r, "replica identities on premises")
+	// As a worker leaves it that is killed between the index and what is written down of it.
+	r.Must(s, "CREATE UNIQUE INDEX orders_drover_ri ON orders (tenant_id, id)")
+	require.NoError(t, setup.DropAll(t.Context(), r.Pair, nil))
+	require.Equal(t, before, shape(r))
+}
+
 func TestDropLeavesTheDatabasesAsTheyWere(t *testing.T) {
 	r := pairtest.New(t)
 	r.Rows(3)
-	const shape = `SELECT string_agg(concat_ws(' ', relname, relkind, relreplident), ',' ORDER BY relname)
-		FROM pg_class WHERE relnamespace = 'public'::regnamespace`
-	var before, after string
-	require.NoError(t, r.Query(s, &before, shape))
+	before := shape(r)
 	r.Prepare(3)
 	r.Synced()
 	r.Move(s, 2, pairtest.Try(1, 1))
@@ -97,8 +138,7 @@ func TestDropLeavesTheDatabasesAsTheyWere(t *testing.T) {
 	r.Move(d, 2, pairtest.Try(2, 1))
 	require.NoError(t, setup.DropAll(t.Context(), r.Pair, nil))
 	require.NoError(t, setup.DropAll(t.Context(), r.Pair, nil), "again")
-	require.NoError(t, r.Query(s, &after, shape))
-	require.Equal(t, before, after)
+	require.Equal(t, before, shape(r))
 	bare(t, r)
 	require.Empty(t, r.Exec(s, "INSERT INTO acct VALUES (77, 1)"), "nobody is refused any more")
 	h, err := r.Pair.Home(t.Context(), 2)
