@@ -12,19 +12,21 @@ RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /out/ ./cmd/drover ./cmd/lab
 
-# What drover needs of the world outside itself, in one tree: certificates, a folder for temporary files, and pg_dump with the
-# libraries it is linked with (a site's worker brings the schema to AWS with it).
+# What drover needs of the world outside itself, in one tree: certificates, a folder for temporary files, and PostgreSQL's programs
+# with the libraries they are linked with (a site's worker brings the schema to AWS with them). Those of 17 and newer set what an
+# older server refuses: for one of 15 or 16 on AWS there are those of 16.
 FROM ${POSTGRES_IMAGE} AS rootfs
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates postgresql-client-16 && rm -rf /var/lib/apt/lists/*
 RUN set -eu; \
-    dump=$(find /usr/lib/postgresql -name pg_dump -path '*/bin/*' | head -n 1); \
-    mkdir -p /rootfs/usr/bin /rootfs/etc/ssl/certs /rootfs/tmp; chmod 1777 /rootfs/tmp; \
-    cp -L "$dump" /rootfs/usr/bin/pg_dump; \
-    ldd "$dump" | grep -o '/[^ ]*' | xargs -I{} cp -L --parents {} /rootfs; \
+    mkdir -p /rootfs/etc/ssl/certs /rootfs/tmp; chmod 1777 /rootfs/tmp; \
+    for program in /usr/lib/postgresql/*/bin/pg_dump /usr/lib/postgresql/*/bin/pg_restore /usr/lib/postgresql/*/bin/psql; do \
+        cp -L --parents "$program" /rootfs; \
+        ldd "$program" | grep -o '/[^ ]*' | xargs -I{} cp -L --parents {} /rootfs; \
+        chroot /rootfs "$program" --version; \
+    done; \
     cp /etc/ssl/certs/ca-certificates.crt /rootfs/etc/ssl/certs/; \
     echo 'nonroot:x:65532:65532::/tmp:/nonexistent' >/rootfs/etc/passwd; \
-    echo 'nonroot:x:65532:' >/rootfs/etc/group; \
-    chroot /rootfs /usr/bin/pg_dump --version
+    echo 'nonroot:x:65532:' >/rootfs/etc/group
 
 # The lab's simulators: moto with our extension of it, and the vCenter simulator.
 FROM ${PYTHON_IMAGE} AS lab

@@ -17,6 +17,8 @@ type Address struct {
 	Password string
 	SSLMode  string // "": prefer
 	RootCert string // file on the connecting machine; empty: none
+
+	major int // of its server's version; 0: not known
 }
 
 // String leaves the password out.
@@ -47,7 +49,20 @@ func (a Address) dsn() string {
 
 // noLimits takes away what a database or a role sets for its sessions and what would cut a first
 // copy off for ever.
-const noLimits = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
+const noLimits = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0"
+
+// transactionLimit came with version 17: an older server refuses a connection that names it.
+const (
+	transactionLimit      = "transaction_timeout"
+	transactionLimitSince = 17
+)
+
+func (a Address) limits() string {
+	if a.major < transactionLimitSince {
+		return noLimits
+	}
+	return noLimits + " -c " + transactionLimit + "=0"
+}
 
 // Conninfo is a connection string for the other server's subscription. It holds the password. The
 // certificate file is left out: it is on the worker, not on the server.
@@ -58,12 +73,13 @@ func (a Address) Conninfo(name string) string {
 		mode = "require"
 	}
 	return fmt.Sprintf("host=%s port=%d dbname=%s user=%s password=%s sslmode=%s application_name=%s connect_timeout=10 options=%s",
-		quote(a.Host), a.Port, quote(a.Database), quote(a.User), quote(a.Password), quote(mode), quote(name), quote(noLimits))
+		quote(a.Host), a.Port, quote(a.Database), quote(a.User), quote(a.Password), quote(mode), quote(name), quote(a.limits()))
 }
 
 // Env has PostgreSQL's own programs connect there. It holds the password: a command line could be
 // read by everybody.
 func (a Address) Env() []string {
 	return []string{"PGHOST=" + a.Host, "PGPORT=" + strconv.Itoa(a.Port), "PGDATABASE=" + a.Database, "PGUSER=" + a.User,
-		"PGPASSWORD=" + a.Password, "PGSSLMODE=" + a.sslMode(), "PGSSLROOTCERT=" + a.RootCert, "PGAPPNAME=drover"}
+		"PGPASSWORD=" + a.Password, "PGSSLMODE=" + a.sslMode(), "PGSSLROOTCERT=" + a.RootCert, "PGAPPNAME=drover",
+		"PGOPTIONS=" + a.limits()}
 }

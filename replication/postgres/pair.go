@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,6 +44,8 @@ type Server struct {
 
 	lane *pgxpool.Pool // connections for the steps of Moves alone: no check, poll or copy takes them
 
+	plain *pgx.ConnConfig // as any session of the role connects
+
 	peer  Address                                // how the other server reaches it
 	renew func(context.Context) (Address, error) // the user and password that hold now; nil: those of own and peer
 
@@ -68,6 +72,7 @@ var pinned = map[string]string{
 	"application_name": "drover", "search_path": "pg_catalog",
 	"TimeZone": "UTC", "DateStyle": "ISO, MDY", "IntervalStyle": "postgres", "bytea_output": "hex", "extra_float_digits": "1",
 	"statement_timeout": "30s", "idle_in_transaction_session_timeout": "60s", "lock_timeout": "5s", "synchronous_commit": "on",
+	"idle_session_timeout":          "0",
 	"default_transaction_isolation": "read committed", "default_transaction_read_only": "off",
 }
 
@@ -83,12 +88,21 @@ func Connect(ctx context.Context, side migration.Side, here, peer Address, renew
 		// The error would quote the connection string.
 		return nil, fmt.Errorf("connect to the database %s: the address %s cannot be used", s.Where(), here)
 	}
-	for k, v := range pinned {
-		c.ConnConfig.RuntimeParams[k] = v
-	}
 	c.ConnConfig.ConnectTimeout = 10 * time.Second
 	for _, set := range settings {
 		set(c.ConnConfig)
+	}
+	s.plain = c.ConnConfig.Copy()
+	for k, v := range pinned {
+		c.ConnConfig.RuntimeParams[k] = v
+	}
+	major, err := s.major(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the database %s (%s): %w", s.Where(), here, err)
+	}
+	s.peer.major, s.own.major = major, major
+	if major >= transactionLimitSince {
+		c.ConnConfig.RuntimeParams[transactionLimit] = "0"
 	}
 	c.BeforeConnect = s.logIn
 	c.MaxConnLifetime, c.MaxConnIdleTime = 12*time.Hour, time.Hour
@@ -107,6 +121,31 @@ func Connect(ctx context.Context, side migration.Side, here, peer Address, renew
 	}
 	return s, nil
 }
+
+// Plain is a connection as any session of the role gets it, with what the server, the database and
+// the role set, and none of Drover's own settings. The caller closes it.
+func (s *Server) Plain(ctx context.Context) (*pgx.Conn, error) {
+	c := s.plain.Copy()
+	if err := s.logIn(ctx, c); err != nil {
+		return nil, err
+	}
+	return pgx.ConnectConfig(ctx, c)
+}
+
+// major is the server's version as it says it when somebody connects: "15" of "15.14 (Debian)".
+func (s *Server) major(ctx context.Context) (int, error) {
+	c, err := s.Plain(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = c.Close(context.WithoutCancel(ctx)) }()
+	said := c.PgConn().ParameterStatus("server_version")
+	major, _ := strconv.Atoi(said[:len(said)-len(strings.TrimLeft(said, "0123456789"))])
+	return major, nil
+}
+
+// Major is the server's version when it was connected: 15 of 15.14.
+func (s *Server) Major() int { return s.peer.major }
 
 // Reset has every connection to the server made anew: those that it has ended fail once each
 // otherwise.

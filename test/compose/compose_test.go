@@ -9,6 +9,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/stretchr/testify/require"
+
+	"github.com/drover-migration/drover/replication/postgres/setup"
 )
 
 func load(t *testing.T) *types.Project {
@@ -96,6 +98,17 @@ func TestEveryBuildTargetIsAStageOfTheDockerfile(t *testing.T) {
 	}
 	require.Equal(t, "drover", last, "the product's image is the default one")
 	require.Equal(t, "scratch", stages[last])
+}
+
+// The schema comes to AWS by programs that have to be there, all of them and for servers of each
+// version.
+func TestTheProductsImageHasThePostgreSQLProgramsThatAWorkerRuns(t *testing.T) {
+	text := strings.Join(dockerfile(t), "\n")
+	for _, program := range setup.Programs {
+		require.Contains(t, text, "/usr/lib/postgresql/*/bin/"+program)
+	}
+	require.Contains(t, text, "postgresql-client-16")
+	require.Contains(t, text, "COPY --from=rootfs /rootfs/ /\n")
 }
 
 func dockerfile(t *testing.T) []string {

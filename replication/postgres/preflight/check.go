@@ -34,6 +34,7 @@ var checks = []struct {
 	{"lock-table", side(lockTable)},
 	{"connections", side(room)},
 	{"password-logged", side(passwordLogged)},
+	{"session-limit", side(sessionLimit)},
 	{"connectivity", side(connectivity)},
 
 	{"tenant-id", once(tenantID)},
@@ -47,13 +48,18 @@ var checks = []struct {
 	{"extension", once(extension)},
 	{"grantee", once(grantee)},
 	{"database-setting", once(databaseSetting)},
+	{"database-grant", once(databaseGrant)},
+	{"user-mapping", once(userMapping)},
+	{"schema-comes", once(schemaComes)},
 	{"materialized-view", once(materializedView)},
 	{"large-objects", once(largeObjectsExist)},
 	{"sequence", once(sequenceAlone)},
+	{"partition-later", once(partitionLater)},
 
 	{"unlogged", table(unlogged)},
 	{"inheritance", table(inheritance)},
 	{"large-row", table(largeRow)},
+	{"money", table(money)},
 	{"trigger-name", table(triggerName)},
 	{"trigger-fires", table(triggerFires)},
 	{"large-objects", table(largeObjects)},
@@ -168,7 +174,7 @@ func Check(ctx context.Context, p *postgres.Pair, tenants []int64, moves Moves) 
 }
 
 // Trying are the checks that do something on a server, and roll it back.
-var Trying = []string{"connectivity"}
+var Trying = []string{"connectivity", "schema-comes"}
 
 // Look is Check without what is Trying.
 func Look(ctx context.Context, p *postgres.Pair, tenants []int64, moves Moves) ([]migration.Finding, error) {

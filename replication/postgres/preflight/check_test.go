@@ -19,9 +19,9 @@ func TestCheckFindsNothingInTheOrdersApplication(t *testing.T) {
 	found, err := Check(t.Context(), r.Pair, []int64{1, 2}, Moves{})
 	require.NoError(t, err)
 	require.Empty(t, migration.Blockers(found))
-	require.Equal(t, []string{"postgres-replica-identity"},
+	require.Equal(t, []string{"postgres-partition-later", "postgres-replica-identity"},
 		slices.DeleteFunc(pairtest.Checks(found), func(c string) bool { return c == "postgres-long-transactions" }),
-		"the table without a key")
+		"the partitioned table, and the one without a key")
 	r.Prepare(2)
 	r.Synced()
 	found, err = Check(t.Context(), r.Pair, []int64{1, 2}, Moves{})

@@ -18,7 +18,8 @@ import (
 // Databases as people have them: what cannot be is named before anything is touched.
 func TestCheckNamesWhatWouldStopReplicationOrStayBehind(t *testing.T) {
 	r := pairtest.New(t)
-	r.Script(s, "CREATE EXTENSION lo")
+	r.Script(s, "CREATE EXTENSION lo; ALTER DATABASE "+r.DB+" SET lc_monetary = 'POSIX'")
+	r.Pair.OnPrem.Reset()
 	for _, x := range []struct {
 		name, sql string
 		want      string // severity, check and subject; empty: nothing is said of table t
@@ -32,7 +33,6 @@ func TestCheckNamesWhatWouldStopReplicationOrStayBehind(t *testing.T) {
 		{"no key and a list of them", "CREATE TABLE t (tenant_id int NOT NULL, body json[])", "blocker postgres-whole-row table public.t"},
 		{"no key and a domain over one", "CREATE DOMAIN point_of AS point; CREATE TABLE t (tenant_id int NOT NULL, p point_of)",
 			"blocker postgres-whole-row table public.t"},
-		{"a key and such columns", "CREATE TABLE t (tenant_id int NOT NULL, n int, body json, PRIMARY KEY (tenant_id, n))", ""},
 		{"no key and a composite type with one in it", "CREATE TYPE note AS (at date, body json); CREATE TABLE t (tenant_id int NOT NULL, " +
 			"n note[])", "blocker postgres-whole-row table public.t"},
 		{"no key and a domain over a domain over one", "CREATE DOMAIN doc AS json; CREATE DOMAIN note AS doc CHECK (VALUE IS NOT NULL); " +
@@ -43,6 +43,7 @@ func TestCheckNamesWhatWouldStopReplicationOrStayBehind(t *testing.T) {
 			"PRIMARY KEY (tenant_id, g), UNIQUE (tenant_id, n))", ""},
 		{"a tenant column that is generated", "CREATE TABLE t (u int, tenant_id int GENERATED ALWAYS AS (u) STORED NOT NULL, n int, " +
 			"PRIMARY KEY (u, n))", "blocker postgres-tenant-type table public.t"},
+		{"a key and such columns", "CREATE TABLE t (tenant_id int NOT NULL, n int, body json, PRIMARY KEY (tenant_id, n))", ""},
 		{"no key and common types", "CREATE TYPE mood AS ENUM ('ok'); CREATE TABLE t (tenant_id int NOT NULL, a text, b varchar(9), c " +
 			"jsonb, d numeric, e timestamptz[], f mood, g int4range, h inet)", "warning postgres-replica-identity table public.t"},
 		{"a child that inherits", "CREATE TABLE t (tenant_id int NOT NULL, id uuid, PRIMARY KEY (tenant_id, id)); CREATE TABLE t_2025 " +
@@ -70,6 +71,10 @@ func TestCheckNamesWhatWouldStopReplicationOrStayBehind(t *testing.T) {
 			"VALUES (1, lo_from_bytea(0, 'x'))", "warning postgres-large-objects database orders on premises"},
 		{"large objects in the domain of theirs", "CREATE TABLE t (tenant_id int NOT NULL, n lo, PRIMARY KEY (tenant_id, n)); INSERT " +
 			"INTO t VALUES (1, lo_from_bytea(0, 'x'))", "warning postgres-large-objects database orders on premises"},
+		{"amounts in another locale", "CREATE TABLE t (tenant_id int NOT NULL, n int, price money, PRIMARY KEY (tenant_id, n))",
+			"blocker postgres-money table public.t"},
+		{"partitions, of which others may come", "CREATE TABLE t (tenant_id int NOT NULL, n int, PRIMARY KEY (tenant_id, n)) PARTITION BY " +
+			"LIST (n)", "warning postgres-partition-later database orders on premises"},
 		{"a materialised view", "CREATE TABLE t (tenant_id int NOT NULL, n bigint, PRIMARY KEY (tenant_id, n)); CREATE MATERIALIZED " +
 			"VIEW totals AS SELECT * FROM t", "warning postgres-materialized-view database orders on premises"},
 	} {
@@ -149,9 +154,30 @@ func TestCheckNamesWhatTheDatabaseSetsAndWhoHasRights(t *testing.T) {
 	require.Contains(t, got, "blocker postgres-grantee role "+role+" on AWS")
 	require.Contains(t, got, "warning postgres-grantee database orders on AWS")
 	require.Contains(t, got, "warning postgres-database-setting database orders on AWS")
-	require.NoError(t, r.Dst.Exec(t.Context(), r.DB, "CREATE ROLE "+role+"; ALTER DATABASE "+r.DB+" SET search_path = app, public"))
-	t.Cleanup(func() { require.NoError(t, r.Dst.Exec(context.Background(), "postgres", "DROP ROLE "+role)) })
-	require.Empty(t, about(found(r, r.Pair), "postgres-grantee", "postgres-database-setting"))
+	// A role's own setting counts in this database, too, and who has rights to the database itself.
+	r.Script(s, "ALTER ROLE "+role+" SET work_mem = '7MB'; GRANT CREATE ON DATABASE "+r.DB+" TO "+role+"; REVOKE TEMP ON DATABASE "+r.DB+
+		" FROM PUBLIC; GRANT TEMP ON DATABASE "+r.DB+" TO "+role)
+	said := func(check string) (out []string) {
+		list, err := Check(t.Context(), r.Pair, []int64{1}, Moves{})
+		require.NoError(t, err)
+		for _, f := range list {
+			if f.Check == check {
+				out = append(out, f.Reason)
+			}
+		}
+		return out
+	}
+	require.Contains(t, said("postgres-database-setting"), "on premises role "+role+": work_mem is set to 7MB, and on AWS it is not: "+
+		"sessions of the application would differ")
+	require.Equal(t, []string{"it does not give CREATE to role " + role + ", which the one on premises does",
+		"it gives TEMPORARY to PUBLIC, which the one on premises does not"}, said("postgres-database-grant"))
+	require.NoError(t, r.Dst.Exec(t.Context(), r.DB, "CREATE ROLE "+role+"; ALTER DATABASE "+r.DB+" SET search_path = app, public; ALTER "+
+		"ROLE "+role+" SET work_mem = '7MB'; GRANT CREATE, TEMP ON DATABASE "+r.DB+" TO "+role+"; REVOKE TEMP ON DATABASE "+r.DB+
+		" FROM PUBLIC"))
+	t.Cleanup(func() {
+		require.NoError(t, r.Dst.Exec(context.Background(), r.DB, "DROP OWNED BY "+role+"; DROP ROLE "+role))
+	})
+	require.Empty(t, about(found(r, r.Pair), "postgres-grantee", "postgres-database-setting", "postgres-database-grant"))
 }
 
 // The rows have an origin, are not passed on, and pass the guard.

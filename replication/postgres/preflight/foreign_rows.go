@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -18,8 +17,11 @@ func foreignRows(ctx context.Context, s *survey, t postgres.Table) error {
 	rows, err := s.OnPrem.Pool.Query(ctx, `SELECT k.conname::text, k.confrelid::oid,
 		  (SELECT string_agg(format('c.%I = p.%I', a.attname, b.attname), ' AND ') FROM unnest(k.conkey, k.confkey) x(f, t)
 		     JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = x.f
+		     JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = x.t),
+		  array(SELECT b.attname::text FROM unnest(k.conkey, k.confkey) x(f, t)
+		     JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = x.f AND a.attname = $2
 		     JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = x.t)
-		FROM pg_constraint k WHERE k.conrelid = $1 AND k.contype = 'f' ORDER BY 1`, t.OID)
+		FROM pg_constraint k WHERE k.conrelid = $1 AND k.contype = 'f' ORDER BY 1`, t.OID, t.Column)
 	if err != nil {
 		return err
 	}
@@ -27,6 +29,7 @@ func foreignRows(ctx context.Context, s *survey, t postgres.Table) error {
 		Name string
 		To   uint32
 		Join string
+		Own  []string // the columns that the tenant's column refers to
 	}
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[key])
 	if err != nil {
@@ -38,10 +41,10 @@ func foreignRows(ctx context.Context, s *survey, t postgres.Table) error {
 			continue
 		}
 		to := s.tables[migration.OnPrem][at]
-		own, other := pgx.Identifier{t.Column}.Sanitize(), pgx.Identifier{to.Column}.Sanitize()
-		if strings.Contains(k.Join, "c."+own+" = p."+other) {
+		if slices.Contains(k.Own, to.Column) {
 			continue // the key holds the tenant
 		}
+		own, other := pgx.Identifier{t.Column}.Sanitize(), pgx.Identifier{to.Column}.Sanitize()
 		var leads bool
 		err := s.OnPrem.Pool.QueryRow(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT FROM %s c JOIN %s p ON %s WHERE c.%s IS DISTINCT FROM p.%s)`,
 			t.Ident(), to.Ident(), k.Join, own, other)).Scan(&leads)

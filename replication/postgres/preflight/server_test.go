@@ -43,6 +43,8 @@ func TestCheckNamesWhatAServerIsNotSetUpFor(t *testing.T) {
 		"max_slot_wal_keep_size":          "1GB", "wal_retrieve_retry_interval": "5s", "max_active_replication_origins": "1"}
 	if !strings.Contains(serverVersion(t), "PostgreSQL 18") {
 		delete(o.Settings, "max_active_replication_origins") // before 18, max_replication_slots stands for it
+	} else {
+		o.Settings["idle_replication_slot_timeout"] = "1h"
 	}
 	plain, err := pg.Start(t.Context(), o)
 	require.NoError(t, err)
@@ -70,6 +72,9 @@ func TestCheckNamesWhatAServerIsNotSetUpFor(t *testing.T) {
 			}
 			for _, w := range []string{"slot-wal", "retry-interval"} {
 				want = append(want, "warning postgres-"+w+" database orders "+x.where)
+			}
+			if o.Settings["idle_replication_slot_timeout"] != "" {
+				want = append(want, "warning postgres-slot-wal database orders "+x.where)
 			}
 			require.ElementsMatch(t, want, about(found(r, r.Pair), settings...), "the other server has what it needs")
 		})

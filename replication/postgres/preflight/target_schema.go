@@ -79,6 +79,11 @@ func compare(ctx context.Context, s *survey, here, there postgres.Table) error {
 			perhaps = append(perhaps, only)
 		}
 	}
+	divided, err := comparePartitions(ctx, s, here, there)
+	if err != nil {
+		return err
+	}
+	stops = append(stops, divided...)
 	const remedy = "bring the schema on AWS up to date with the one on premises, or empty that database: Prepare copies the schema then"
 	if len(stops) > 0 {
 		s.block("table "+here.String()+" on AWS", "replication stops at the first row that one side has and the other cannot take: "+
@@ -89,6 +94,25 @@ func compare(ctx context.Context, s *survey, here, there postgres.Table) error {
 			"first row that one side has and the other cannot take: "+strings.Join(perhaps, "; "), remedy)
 	}
 	return nil
+}
+
+// comparePartitions looks for rows that one side's partitions take and the other's do not.
+func comparePartitions(ctx context.Context, s *survey, here, there postgres.Table) (stops []string, err error) {
+	a, err := readPartitions(ctx, s.OnPrem.Pool, here)
+	if err != nil {
+		return nil, fmt.Errorf("on premises: %w", err)
+	}
+	b, err := readPartitions(ctx, s.AWS.Pool, there)
+	if err != nil {
+		return nil, fmt.Errorf("on AWS: %w", err)
+	}
+	for _, p := range untaken(a, b) {
+		stops = append(stops, "a partition "+p+" is not on AWS")
+	}
+	for _, p := range untaken(b, a) {
+		stops = append(stops, "a partition "+p+" is not on premises")
+	}
+	return stops, nil
 }
 
 // either are the names that one map has or the other.

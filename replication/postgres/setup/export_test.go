@@ -6,6 +6,7 @@ var (
 	Subscribe        = subscribe
 	DropSubscription = dropSubscription
 	DumpSchema       = dumpSchema
+	Fit              = fit
 	Wanted           = wanted
 	ErrCarrierLost   = errCarrierLost
 	ErrNotCarried    = errNotCarried
