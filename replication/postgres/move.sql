@@ -251,8 +251,9 @@ BEGIN
   END LOOP;
 END $$;
 
--- For reads and for jobs that write for many tenants.
-CREATE OR REPLACE FUNCTION drover.is_home(t int) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog,
+-- For reads and for jobs that write for many tenants, of whatever integer type their column is.
+DROP FUNCTION IF EXISTS drover.is_home(int);
+CREATE OR REPLACE FUNCTION drover.is_home(t bigint) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog,
     pg_temp AS
 $$ SELECT coalesce((SELECT state = 'open' OR state = 'fenced' AND lease_until <= clock_timestamp() FROM drover.fence WHERE tenant = t),
                    drover._at_home(t)) $$;
@@ -611,4 +612,4 @@ END $$;
 
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA drover FROM PUBLIC;
 GRANT USAGE ON SCHEMA drover TO PUBLIC;
-GRANT EXECUTE ON FUNCTION drover.is_home(int) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION drover.is_home(bigint) TO PUBLIC;

@@ -86,6 +86,10 @@ func TestTenantsWithIdsBeyondAnIntStayAndGoOn(t *testing.T) {
 	r.Must(s, "INSERT INTO snow VALUES (1, 1), (7000000000, 1)")
 	r.Prepared(1)
 	r.Must(s, "INSERT INTO snow VALUES (1, 2), (7000000000, 2), (7000000001, 1)")
+	for _, id := range []string{"1::smallint", "1", "1::bigint", "7000000000", "7000000001"} { // of whatever type the column is
+		require.EqualValues(t, 1, r.Num(s, "SELECT drover.is_home("+id+")::int"), id)
+		require.Zero(t, r.Num(d, "SELECT drover.is_home("+id+")::int"), id)
+	}
 	require.Equal(t, pairtest.Refused, r.Exec(d, "INSERT INTO snow VALUES (7000000000, 3)"))
 	require.Equal(t, pairtest.Refused, r.Exec(d, "INSERT INTO snow VALUES (7000000002, 3)"))
 	r.Until("the newcomer is on AWS", func() bool { return r.Num(d, "SELECT count(*) FROM snow WHERE tenant_id = 7000000001") == 1 })

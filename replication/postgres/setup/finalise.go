@@ -169,6 +169,10 @@ func Finalise(ctx context.Context, p *postgres.Pair, withSignUps bool, say func(
 		if _, err := p.Lag(ctx); err != nil {
 			return fmt.Errorf("finalise dataset %s: %w", p.Name, err)
 		}
+		say("handing the sequences of reference tables over")
+		if err := handSequencesOver(ctx, p); err != nil {
+			return fmt.Errorf("finalise dataset %s: %w", p.Name, err)
+		}
 	}
 	return remove(ctx, p, say)
 }

@@ -40,6 +40,21 @@ func TestFinaliseEndsTheWayBetweenTheSidesWhenEverybodyIsOnAWS(t *testing.T) {
 	require.NoError(t, setup.Finalise(t.Context(), r.Pair, false, func(string) {}), "again")
 }
 
+// Only premises gave the ids of such a table until then.
+func TestAWSGoesOnWithTheIdsOfReferenceTables(t *testing.T) {
+	r := pairtest.New(t)
+	r.Rows(1)
+	r.Script(s, "DROP TABLE ref_currency; CREATE TABLE ref_currency (id serial PRIMARY KEY, down int GENERATED ALWAYS AS IDENTITY "+
+		"(INCREMENT -1), code text); INSERT INTO ref_currency (code) VALUES ('EUR'), ('USD'), ('UAH')")
+	r.Prepare(1)
+	r.Synced()
+	r.Move(s, 1, pairtest.Try(1, 1))
+	require.NoError(t, setup.Finalise(t.Context(), r.Pair, false, func(string) {}))
+	r.Must(d, "INSERT INTO ref_currency (code) VALUES ('CZK')")
+	require.EqualValues(t, 4, r.Num(d, "SELECT id FROM ref_currency WHERE code = 'CZK'"))
+	require.EqualValues(t, -4, r.Num(d, "SELECT down FROM ref_currency WHERE code = 'CZK'"))
+}
+
 func TestWhoSignedUpOnPremisesIsNamedBeforeTheWayEndsAndLosesNothing(t *testing.T) {
 	r := pairtest.New(t)
 	r.Rows(1)

@@ -177,6 +177,32 @@ func separate(ctx context.Context, p *postgres.Pair, seq Sequence) error {
 	return nil
 }
 
+// handSequencesOver has AWS go on where premises have come to with the ids of reference tables:
+// only premises gave them until now. A sequence on AWS that is further stays as it is.
+func handSequencesOver(ctx context.Context, p *postgres.Pair) error {
+	tables, err := postgres.ReadTables(ctx, p.OnPrem.Pool, p.Dataset)
+	if err != nil {
+		return err
+	}
+	for _, t := range postgres.Of(tables, postgres.Reference) {
+		seqs, err := SequencesOf(ctx, p.OnPrem.Pool, t)
+		if err != nil {
+			return err
+		}
+		for _, seq := range seqs {
+			if seq.Last == 0 { // never used, or not to be read
+				continue
+			}
+			if _, err := p.AWS.Pool.Exec(ctx, `SELECT setval(c.oid, $2, true) FROM pg_class c JOIN pg_sequence q ON q.seqrelid = c.oid
+				WHERE c.oid = to_regclass($1) AND (q.seqincrement < 0 AND $2 < coalesce(pg_sequence_last_value(c.oid), $2 + 1)
+				OR q.seqincrement > 0 AND $2 > coalesce(pg_sequence_last_value(c.oid), $2 - 1))`, seq.Ident(), seq.Last); err != nil {
+				return fmt.Errorf("sequence %s of reference table %s: %w", seq.Ident(), t, err)
+			}
+		}
+	}
+	return nil
+}
+
 // firstFree is the first id from base on that no row has, on either side.
 func firstFree(ctx context.Context, p *postgres.Pair, seq Sequence, base int64) (int64, error) {
 	next := base
