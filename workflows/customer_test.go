@@ -260,6 +260,33 @@ func TestACustomerWaitsWhileADatabaseDoesNotAnswer(t *testing.T) {
 	require.Equal(t, migration.CustomerFinished, c.Phase)
 }
 
+// Nobody is held for a worker that is away, and nobody looks for the cause in a database: what is
+// missing is named, and the customer goes on when it is there.
+func TestASitesWorkerThatIsAwayHoldsNobodyAndIsNamed(t *testing.T) {
+	for name, at := range map[string]time.Duration{"before the customer is told to go": 0, "as it sets out": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, 1, migration.OnPrem)
+			s.goes = time.Minute
+			s.at(at, func() {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.unpolled = true
+			})
+			s.at(20*time.Minute, func() {
+				c := s.says()
+				require.Equal(t, migration.CustomerFinding, c.Phase)
+				require.Contains(t, c.Reason, "no worker takes work from drover-site-dc1-freeze: start `drover worker --main=false --site dc1`")
+				require.NotContains(t, c.Reason, "database")
+				s.mended()
+			})
+			c := s.customer()
+			s.sound(c)
+			require.Equal(t, migration.CustomerFinished, c.Phase)
+			require.Empty(t, c.Cause)
+		})
+	}
+}
+
 // Everything of the plan is terminated by one query while the customer is on AWS, and the plan is
 // submitted again.
 func TestACustomerThatIsStartedAnewOnAWSIsWatchedThereAndCanBeTakenBack(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
@@ -86,6 +87,7 @@ var atOnce = map[string]bool{"CheckTenant": true, "FenceTenant": true, "DrainTen
 
 var (
 	errNetwork   = errors.New("connection reset by peer")
+	errUntaken   = temporal.NewTimeoutError(enums.TIMEOUT_TYPE_SCHEDULE_TO_START, nil)
 	errPermanent = temporal.NewNonRetryableApplicationError("permission denied", postgres.ErrorRefused, nil)
 )
 
@@ -111,6 +113,7 @@ type tables struct {
 	faults   map[call]fault
 	death    death
 	silent   string         // the database that does not answer
+	unpolled bool           // no worker of the site runs: what is asked of it lies until its time is over
 	behind   map[string]int // how many times an open of a database still finds that the mark has not arrived
 	canceled bool           // a cancel has reached the activity under way
 	ends     int            // the number of the call with which everything that runs Drover dies; 0: never
@@ -164,6 +167,9 @@ func (w *tables) do(ctx context.Context, step, on string, from migration.Side, e
 	id := activity.GetInfo(ctx).WorkflowExecution.ID
 	if w.over || id == w.dead || len(w.calls) > 2000 || w.ends > 0 && len(w.calls) >= w.ends {
 		return "", errPermanent
+	}
+	if on != "" && w.unpolled {
+		return "", errUntaken
 	}
 	if on != "" && on == w.silent {
 		return "", errNetwork
@@ -256,7 +262,7 @@ func (w *tables) end() {
 func (w *tables) mended() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.faults, w.verdict, w.silent, w.refuses = nil, migration.Pass, "", ""
+	w.faults, w.verdict, w.silent, w.refuses, w.unpolled = nil, migration.Pass, "", "", false
 }
 
 func (w *tables) rise(z zombie) {
@@ -274,6 +280,12 @@ func (w *tables) isCanceled() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.canceled
+}
+
+func (w *tables) isUnpolled() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.unpolled
 }
 
 func (w *tables) isDead(id string) bool {
@@ -304,6 +316,9 @@ func (w *world) ask(ctx context.Context, name, on string, take func() migration.
 // FreezeCustomer is the activity of that name over the model: the same steps in the same order,
 // each of which may meet its mishap. The last call is its answer.
 func (w *world) FreezeCustomer(ctx context.Context, req freeze.Request) (freeze.Result, error) {
+	if w.isUnpolled() {
+		return freeze.Result{}, errUntaken
+	}
 	r := freeze.Result{Step: migration.StepChecking}
 	on := slices.DeleteFunc(slices.Clone(req.Slice.Databases), func(d migration.Dataset) bool { return d.Site() != req.Site })
 	trees := slices.DeleteFunc(slices.Clone(req.Slice.Files), func(d migration.Dataset) bool { return d.Site() != req.Site })
