@@ -275,7 +275,8 @@ func TestASitesWorkerThatIsAwayHoldsNobodyAndIsNamed(t *testing.T) {
 			s.at(20*time.Minute, func() {
 				c := s.says()
 				require.Equal(t, migration.CustomerFinding, c.Phase)
-				require.Contains(t, c.Reason, "no worker takes work from drover-site-dc1-freeze: start `drover worker --main=false --site dc1`")
+				require.Contains(t, c.Reason, "no worker takes work from drover-site-dc1-freeze: start "+
+					"`drover worker --main=false --site dc1`")
 				require.NotContains(t, c.Reason, "database")
 				s.mended()
 			})

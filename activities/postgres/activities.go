@@ -96,8 +96,8 @@ func (a *Activities) PreparePostgres(ctx context.Context, req PreparePostgresReq
 		return err
 	}
 	if back := setup.TakeBack(ctx, p, say); back != nil {
-		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("%s; and what was done cannot be taken back: %v", failed.Message(), back),
-			failed.Type(), nil)
+		words := fmt.Sprintf("%s; and what was done cannot be taken back: %v", failed.Message(), back)
+		return temporal.NewNonRetryableApplicationError(words, failed.Type(), nil)
 	}
 	return err
 }

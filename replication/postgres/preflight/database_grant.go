@@ -25,13 +25,16 @@ func databaseGrant(ctx context.Context, s *survey) error {
 		right, _, _ := strings.Cut(x, " to ")
 		return slices.Contains(there, x) || slices.Contains(there, right+" to PUBLIC")
 	})
-	more := slices.DeleteFunc(slices.Clone(there), func(x string) bool { return slices.Contains(here, x) || !strings.HasSuffix(x, " PUBLIC") })
+	more := slices.DeleteFunc(slices.Clone(there), func(x string) bool {
+		return slices.Contains(here, x) || !strings.HasSuffix(x, " PUBLIC")
+	})
 	if len(lacks) > 0 {
-		s.warn(s.database(s.AWS), "it does not give "+strings.Join(lacks, ", ")+", which the one on premises does", "GRANT ... ON DATABASE on AWS")
+		s.warn(s.database(s.AWS), "it does not give "+strings.Join(lacks, ", ")+", which the one on premises does",
+			"GRANT ... ON DATABASE on AWS")
 	}
 	if len(more) > 0 {
-		s.warn(s.database(s.AWS), "it gives "+strings.Join(more, ", ")+", which the one on premises does not", "REVOKE ... ON DATABASE ... "+
-			"FROM PUBLIC on AWS")
+		s.warn(s.database(s.AWS), "it gives "+strings.Join(more, ", ")+", which the one on premises does not",
+			"REVOKE ... ON DATABASE ... FROM PUBLIC on AWS")
 	}
 	return nil
 }

@@ -34,14 +34,15 @@ func databaseSetting(ctx context.Context, s *survey) error {
 	for _, x := range here {
 		if name, value, _ := strings.Cut(x, "="); !slices.Contains(there, x) {
 			s.warn(s.database(s.AWS), "on premises "+name+" is set to "+value+", and on AWS it is not: sessions of the application would "+
-				"differ", "if the application needs it: ALTER DATABASE ... SET, ALTER ROLE ... SET or ALTER ROLE ... IN DATABASE ... SET on AWS")
+				"differ",
+				"if the application needs it: ALTER DATABASE ... SET, ALTER ROLE ... SET or ALTER ROLE ... IN DATABASE ... SET on AWS")
 		}
 	}
 	for at, settings := range map[string][]string{"on premises": here, "on AWS": there} {
 		for _, x := range settings {
 			if strings.HasSuffix(x, "session_replication_role=replica") {
-				s.block("database "+s.Name+" "+at, "session_replication_role is replica for sessions of it ("+x+"): the guard does not see "+
-					"what they write", "RESET it, and have what needs it set it for itself")
+				s.block("database "+s.Name+" "+at, "session_replication_role is replica for sessions of it ("+x+"): the guard does not "+
+					"see what they write", "RESET it, and have what needs it set it for itself")
 			}
 		}
 	}

@@ -33,8 +33,8 @@ func TestCheckNamesWhatWouldStopReplicationOrStayBehind(t *testing.T) {
 		{"no key and a list of them", "CREATE TABLE t (tenant_id int NOT NULL, body json[])", "blocker postgres-whole-row table public.t"},
 		{"no key and a domain over one", "CREATE DOMAIN point_of AS point; CREATE TABLE t (tenant_id int NOT NULL, p point_of)",
 			"blocker postgres-whole-row table public.t"},
-		{"no key and a composite type with one in it", "CREATE TYPE note AS (at date, body json); CREATE TABLE t (tenant_id int NOT NULL, " +
-			"n note[])", "blocker postgres-whole-row table public.t"},
+		{"no key and a composite type with one in it", "CREATE TYPE note AS (at date, body json); CREATE TABLE t (tenant_id int NOT " +
+			"NULL, n note[])", "blocker postgres-whole-row table public.t"},
 		{"no key and a domain over a domain over one", "CREATE DOMAIN doc AS json; CREATE DOMAIN note AS doc CHECK (VALUE IS NOT NULL); " +
 			"CREATE TABLE t (tenant_id int NOT NULL, n note)", "blocker postgres-whole-row table public.t"},
 		{"a key over a generated column", "CREATE TABLE t (tenant_id int NOT NULL, n int, g int GENERATED ALWAYS AS (n + 1) STORED, " +
@@ -73,15 +73,15 @@ func TestCheckNamesWhatWouldStopReplicationOrStayBehind(t *testing.T) {
 			"INTO t VALUES (1, lo_from_bytea(0, 'x'))", "warning postgres-large-objects database orders on premises"},
 		{"amounts in another locale", "CREATE TABLE t (tenant_id int NOT NULL, n int, price money, PRIMARY KEY (tenant_id, n))",
 			"blocker postgres-money table public.t"},
-		{"partitions, of which others may come", "CREATE TABLE t (tenant_id int NOT NULL, n int, PRIMARY KEY (tenant_id, n)) PARTITION BY " +
-			"LIST (n)", "warning postgres-partition-later database orders on premises"},
+		{"partitions, of which others may come", "CREATE TABLE t (tenant_id int NOT NULL, n int, PRIMARY KEY (tenant_id, n)) " +
+			"PARTITION BY LIST (n)", "warning postgres-partition-later database orders on premises"},
 		{"a materialised view", "CREATE TABLE t (tenant_id int NOT NULL, n bigint, PRIMARY KEY (tenant_id, n)); CREATE MATERIALIZED " +
 			"VIEW totals AS SELECT * FROM t", "warning postgres-materialized-view database orders on premises"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			r.Script(s, x.sql)
-			defer r.Script(s, "DROP TABLE IF EXISTS t, roles CASCADE; DROP FUNCTION IF EXISTS note; DROP TYPE IF EXISTS mood, note CASCADE; "+
-				"DROP DOMAIN IF EXISTS point_of, doc CASCADE; SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
+			defer r.Script(s, "DROP TABLE IF EXISTS t, roles CASCADE; DROP FUNCTION IF EXISTS note; DROP TYPE IF EXISTS mood, note "+
+				"CASCADE; DROP DOMAIN IF EXISTS point_of, doc CASCADE; SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
 			got := found(r, r.Pair)
 			if x.want != "" {
 				require.Contains(t, got, x.want)

@@ -26,8 +26,8 @@ func TestCheckNamesRowsThatAreTooLargeToBeDecoded(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			r.Script(s, "CREATE TABLE t (tenant_id int NOT NULL, n int, a text, b bytea, c jsonb, d varchar, PRIMARY KEY (tenant_id, n)) "+
-				"PARTITION BY LIST (n); CREATE TABLE p PARTITION OF t DEFAULT; INSERT INTO t SELECT 1, g, md5(g::text) FROM generate_series(2, 9) "+
-				"g; INSERT INTO t VALUES ("+x.row+")")
+				"PARTITION BY LIST (n); CREATE TABLE p PARTITION OF t DEFAULT; INSERT INTO t SELECT 1, g, md5(g::text) "+
+				"FROM generate_series(2, 9) g; INSERT INTO t VALUES ("+x.row+")")
 			defer r.Must(s, "DROP TABLE t")
 			got := about(found(r, r.Pair), "postgres-large-row")
 			if !x.blocks {

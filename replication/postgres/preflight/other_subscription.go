@@ -29,14 +29,16 @@ func otherSubscription(ctx context.Context, s *survey, at *postgres.Server) erro
 				"end that subscription, or exclude the table")
 		}
 	}
-	// Subscriptions have origins called pg_OID. Which table another replicator writes only it knows.
+	// Subscriptions have origins called pg_OID. Which tables another replicator writes only it
+	// knows.
 	others, err := names(ctx, at.Pool, `SELECT roname FROM pg_replication_origin WHERE roname !~ '^pg_[0-9]+' ORDER BY 1`)
 	if err != nil {
 		return fmt.Errorf("read replication origins: %w", err)
 	}
 	if len(others) > 0 {
 		s.warn(s.database(at), "something else than a subscription replicates into this server (origins "+strings.Join(others, ", ")+"): "+
-			"if it writes tables of this database, its rows would not reach the other side, and it goes on writing after a Move, past the guard",
+			"if it writes tables of this database, its rows would not reach the other side, and it goes on writing after a Move, past "+
+			"the guard",
 			"end it, or exclude its tables")
 	}
 	return nil

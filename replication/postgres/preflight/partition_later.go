@@ -18,10 +18,10 @@ func partitionLater(_ context.Context, s *survey) error {
 		}
 	}
 	if len(list) > 0 {
-		s.warn(s.database(s.OnPrem), "a partition of "+strings.Join(list, ", ")+" that is made while the plan runs may refuse updates until "+
-			"Drover has taken it in, and its rows stop replication of everybody if AWS does not have it",
-			"make those that the plan's time needs beforehand, also where a job makes them (pg_partman); later ones on AWS first, and then "+
-				"as docs/runbook.md says (\"A release changes the database's schema\")")
+		s.warn(s.database(s.OnPrem), "a partition of "+strings.Join(list, ", ")+" that is made while the plan runs may refuse updates "+
+			"until Drover has taken it in, and its rows stop replication of everybody if AWS does not have it",
+			"make those that the plan's time needs beforehand, also where a job makes them (pg_partman); later ones on AWS first, and "+
+				"then as docs/runbook.md says (\"A release changes the database's schema\")")
 	}
 	return nil
 }

@@ -65,14 +65,14 @@ func TestCheckComparesASchemaThatStandsOnAWS(t *testing.T) {
 			"exclusion (x WITH &&) is only on AWS"},
 		{"a CHECK", plain, plain + "; ALTER TABLE t ADD CHECK (n > 0) NOT VALID", "CHECK ((n > 0)) is only on AWS"},
 		{"the same partitions", parts + "; " + y25 + "; " + y26, parts + "; " + y26 + "; " + y25, ""},
-		{"a partition that AWS lacks", parts + "; " + y25 + "; " + y26, parts + "; " + y25, "a partition FOR VALUES FROM ('2026-01-01') TO " +
-			"('2027-01-01') is not on AWS"},
+		{"a partition that AWS lacks", parts + "; " + y25 + "; " + y26, parts + "; " + y25, "a partition FOR VALUES FROM ('2026-01-01') " +
+			"TO ('2027-01-01') is not on AWS"},
 		{"one that premises lack", parts + "; " + y25, parts + "; " + y25 + "; " + y26, "a partition FOR VALUES FROM ('2026-01-01') TO " +
 			"('2027-01-01') is not on premises"},
 		{"a default partition takes them", parts + "; " + y25 + "; " + y26 + "; CREATE TABLE y PARTITION OF t DEFAULT", parts + "; " + y25 +
 			"; CREATE TABLE y PARTITION OF t DEFAULT", ""},
-		{"partitions of partitions", parts + "; " + y25 + " PARTITION BY LIST (tenant_id); CREATE TABLE a PARTITION OF y25 FOR VALUES IN (1); " +
-			"CREATE TABLE b PARTITION OF y25 FOR VALUES IN (2)", parts + "; " + y25 + " PARTITION BY LIST (tenant_id); " +
+		{"partitions of partitions", parts + "; " + y25 + " PARTITION BY LIST (tenant_id); CREATE TABLE a PARTITION OF y25 FOR VALUES IN " +
+			"(1); CREATE TABLE b PARTITION OF y25 FOR VALUES IN (2)", parts + "; " + y25 + " PARTITION BY LIST (tenant_id); " +
 			"CREATE TABLE a PARTITION OF y25 FOR VALUES IN (1)", "TO ('2026-01-01') FOR VALUES IN (2) is not on AWS"},
 		{"a table that is divided on AWS only", "CREATE TABLE t (tenant_id int NOT NULL, d date NOT NULL, PRIMARY KEY (tenant_id, d))",
 			parts + "; " + y25, "a partition for all other rows is not on AWS"},

@@ -20,8 +20,8 @@ func slotWAL(ctx context.Context, s *survey, at *postgres.Server) error {
 			"raise it, or set -1 and watch the disk")
 	}
 	if idle != "0" {
-		s.warn(s.database(at), "idle_replication_slot_timeout is "+idle+": a slot whose subscriber is away for longer is lost, and with it "+
-			"this direction", "set it to 0 and watch the disk")
+		s.warn(s.database(at), "idle_replication_slot_timeout is "+idle+": a slot whose subscriber is away for longer is lost, and with "+
+			"it this direction", "set it to 0 and watch the disk")
 	}
 	return nil
 }

@@ -20,8 +20,8 @@ func userMapping(ctx context.Context, s *survey) error {
 	}
 	lost := slices.DeleteFunc(servers, func(name string) bool { return slices.Contains(there, name) })
 	if len(lost) > 0 {
-		s.warn(s.database(s.AWS), "the logins of the foreign servers "+strings.Join(lost, ", ")+" (USER MAPPING) hold passwords and are not "+
-			"carried there", "CREATE USER MAPPING on AWS, after the servers have come there")
+		s.warn(s.database(s.AWS), "the logins of the foreign servers "+strings.Join(lost, ", ")+" (USER MAPPING) hold passwords and are "+
+			"not carried there", "CREATE USER MAPPING on AWS, after the servers have come there")
 	}
 	return nil
 }

@@ -34,7 +34,8 @@ func TestATableGetsAnIdentityThatUpdatesCanBeTakenBy(t *testing.T) {
 				t.Helper()
 				require.Empty(t, r.Exec(side, "UPDATE t SET v = $1 WHERE tenant_id = 1", to))
 				r.Until("the update is on the other side", func() bool {
-					return r.Num(side.Other(), "SELECT count(*) FROM t WHERE v = $1", to) == r.Num(side, "SELECT count(*) FROM t WHERE v = $1", to)
+					const count = "SELECT count(*) FROM t WHERE v = $1"
+					return r.Num(side.Other(), count, to) == r.Num(side, count, to)
 				})
 			}
 			changed(s, 2)

@@ -125,9 +125,10 @@ var ofOwners = regexp.MustCompile(`^\d+; \d+ \d+ DEFAULT ACL `)
 func wanted(list string, allMine bool) string {
 	var keep strings.Builder
 	for line := range strings.Lines(list) {
-		if !unwanted.MatchString(line) && !(allMine && ofOwners.MatchString(line)) {
-			keep.WriteString(line)
+		if unwanted.MatchString(line) || allMine && ofOwners.MatchString(line) {
+			continue
 		}
+		keep.WriteString(line)
 	}
 	return keep.String()
 }

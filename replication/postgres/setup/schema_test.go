@@ -26,7 +26,8 @@ func TestAListLosesWhatAWSHasOrMayNotMake(t *testing.T) {
 	lose := []string{
 		"3399; 0 0 COMMENT - EXTENSION citext ", "5; 2615 2200 SCHEMA - public pg_database_owner", "3402; 0 0 COMMENT - SCHEMA public " +
 			"pg_database_owner",
-		"3300; 2620 16601 TRIGGER public acct zzzz_drover_guard postgres", "3404; 1418 16412 USER MAPPING - USER MAPPING app SERVER films app",
+		"3300; 2620 16601 TRIGGER public acct zzzz_drover_guard postgres",
+		"3404; 1418 16412 USER MAPPING - USER MAPPING app SERVER films app",
 	}
 	later := "3403; 826 16601 DEFAULT ACL public DEFAULT PRIVILEGES FOR TABLES app"
 	list := strings.Join(append(lose, keep...), "\n") + "\n" + later + "\n"
