@@ -8,20 +8,26 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// connectSecretly gives a subscription its connection string. The server's log never has the
-// password, whatever the server logs and whatever the role may set:
+// connectSecretly gives a subscription its connection string. It connects nowhere.
+func connectSecretly(ctx context.Context, tx pgx.Tx, name string, a Address) error {
+	return Secretly(ctx, tx, a, name, "ALTER SUBSCRIPTION "+pgx.Identifier{name}.Sanitize()+" CONNECTION ", "")
+}
+
+// Secretly executes a statement with a connection string in its middle, by which a subscription of
+// that name connects. Neither the server's log nor its statistics have the password, whatever they
+// take down and whatever the role may set:
 //
 //   - the string comes as the row of a COPY, which no setting logs, into a temporary table, which
 //     is in no WAL;
 //   - the statement is put together and executed inside a block, whose text is all that
 //     log_statement, log_min_duration_statement, log_min_error_statement and pg_stat_activity have;
-//   - it connects nowhere and warns of nothing: the context of a warning would have the statement;
+//   - it has to warn of nothing, or its warnings have to go nowhere: their context has the statement;
 //   - where it fails or is cancelled, the block raises the error anew, without the statement in its
 //     context and without the password in its words.
 //
 // An extension may log what blocks execute (pgaudit, pg_stat_statements with track = all): the
 // preflight looks at that.
-func connectSecretly(ctx context.Context, tx pgx.Tx, name string, a Address) error {
+func Secretly(ctx context.Context, tx pgx.Tx, a Address, name, before, after string) error {
 	if _, err := tx.Exec(ctx, `CREATE TEMPORARY TABLE drover_conninfo (conninfo text, password text) ON COMMIT DROP`); err != nil {
 		return fmt.Errorf("make a temporary table for the connection string: %w", err)
 	}
@@ -34,13 +40,13 @@ func connectSecretly(ctx context.Context, tx pgx.Tx, name string, a Address) err
 DECLARE it pg_temp.drover_conninfo; detail text; hint text;
 BEGIN
   SELECT * INTO STRICT it FROM pg_temp.drover_conninfo;
-  EXECUTE format('ALTER SUBSCRIPTION %%I CONNECTION %%L', %s, it.conninfo);
+  EXECUTE %s || quote_literal(it.conninfo) || %s;
 EXCEPTION WHEN query_canceled OR others THEN
   GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
   RAISE EXCEPTION USING ERRCODE = SQLSTATE, HINT = hint,
     MESSAGE = CASE WHEN it.password = '' THEN SQLERRM ELSE replace(SQLERRM, it.password, '***') END,
     DETAIL = CASE WHEN it.password = '' THEN detail ELSE replace(detail, it.password, '***') END;
-END $drover$`, Literal(name)))
+END $drover$`, Literal(before), Literal(after)))
 	return err
 }
 

@@ -289,6 +289,41 @@ func ownServer(t *testing.T, name string) *pg.Server {
 	return x
 }
 
+// A superuser's attempt is made with the password itself, which neither a log nor the statistics of
+// statements may have.
+func TestNoPasswordIsInTheStatisticsOfStatements(t *testing.T) {
+	var servers []*pg.Server
+	for _, name := range []string{"counts-src", "counts-dst"} {
+		o := pairtest.Options
+		o.Name, o.Settings = name, map[string]string{"shared_preload_libraries": "pg_stat_statements", "log_statement": "all",
+			"log_min_messages": "debug1", "log_error_verbosity": "verbose", "log_min_duration_statement": "0"}
+		x, err := pg.Start(t.Context(), o)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, x.Close()) })
+		servers = append(servers, x)
+	}
+	r := pairtest.NewOn(t, servers[0], servers[1])
+	for _, side := range []migration.Side{s, d} {
+		r.Script(side, "CREATE EXTENSION pg_stat_statements")
+	}
+	require.Empty(t, about(found(r, r.Pair), "postgres-connectivity"))
+	r.Rows(1)
+	r.Prepare(1)
+	r.Synced()
+	logged := r.Src.Log() + r.Dst.Log() // before the questions below, which have it
+	for _, side := range []migration.Side{s, d} {
+		a, err := r.Pair.Side(side).Login(t.Context())
+		require.NoError(t, err)
+		require.NotEmpty(t, a.Password)
+		require.NotContains(t, logged, a.Password)
+		for _, at := range []migration.Side{s, d} {
+			require.Zero(t, r.Num(at, "SELECT count(*) FROM pg_stat_statements WHERE query LIKE '%password%' AND query LIKE '%' || $1 || '%'",
+				a.Password))
+			require.Positive(t, r.Num(at, "SELECT count(*) FROM pg_stat_statements WHERE query LIKE '%CREATE SUBSCRIPTION drover_check%'"))
+		}
+	}
+}
+
 func TestCheckNamesWhatWritesDownThePasswordOfASubscription(t *testing.T) {
 	r := pairtest.New(t)
 	m := r.Planned()
