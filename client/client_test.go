@@ -61,6 +61,7 @@ func run(m *testing.M) int {
 	w.RegisterWorkflowWithOptions(standInBatch, workflow.RegisterOptions{Name: "Batch"})
 	w.RegisterWorkflowWithOptions(standInCustomer, workflow.RegisterOptions{Name: "Customer"})
 	w.RegisterWorkflowWithOptions(standInWorkload, workflow.RegisterOptions{Name: "Workload"})
+	w.RegisterWorkflowWithOptions(standInReplication, workflow.RegisterOptions{Name: "Replication"})
 	w.RegisterActivity(standInCopy)
 	w.RegisterWorkflowWithOptions(standInCheck, workflow.RegisterOptions{Name: migration.WorkflowCheck})
 	if err := w.Start(); err != nil {
@@ -81,6 +82,9 @@ func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
 	}
 	if in.Spec.Plan == "in-vain" {
 		status.Workloads, status.Datasets = []migration.PieceStatus{{Name: "web"}, {Name: "api"}}, []migration.PieceStatus{{Name: "orders"}}
+	}
+	if in.Spec.Plan == "as-of" {
+		status.Datasets = []migration.PieceStatus{{Name: "orders", AsOf: reportedAsOf}, {Name: "files", AsOf: reportedAsOf}}
 	}
 	if err := statusQuery(ctx, func(migration.Page) (migration.MigrationStatus, error) { return status, nil }); err != nil {
 		return err

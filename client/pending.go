@@ -33,6 +33,7 @@ type pending struct {
 	trying    []migration.Trying
 	progress  migration.Progress // of all copies together
 	doing     string             // what the work says of itself; "": nothing
+	asOf      time.Time          // last consistent point of a dataset; zero: not asked, or no answer
 }
 
 // pendingOf looks at a workflow and the children that it waits for. One that is not there says
@@ -141,10 +142,15 @@ func together(a, b migration.Progress) migration.Progress {
 
 // Work is what Temporal says of the workflows of a migration, of its workloads and of its datasets:
 // how far copies are, what is tried in vain, and what was ended. The workflows themselves do not
-// know it. It is by their ids.
+// know it. What changes too often for them to report it, the last consistent point of a dataset, is
+// with it. It is by their ids.
 type Work map[string]pending
 
-// Work asks for it, without asking a worker. The status says whose.
+// asOfLimit is how long a dataset's workflow may take to say its last consistent point: the one
+// that it reported last is good too, and only older.
+const asOfLimit = 2 * time.Second
+
+// Work asks for it. No worker is needed but for the last consistent points. The status says whose.
 func (c *Client) Work(ctx context.Context, s migration.MigrationStatus) (Work, error) {
 	ids := []string{migration.MigrationID(s.Plan)}
 	for _, w := range s.Workloads {
@@ -158,7 +164,9 @@ func (c *Client) Work(ctx context.Context, s migration.MigrationStatus) (Work, e
 	each := make([]pending, len(ids))
 	for i, id := range ids {
 		g.Go(func() (err error) {
-			each[i], err = c.pendingOf(ctx, id)
+			if each[i], err = c.pendingOf(ctx, id); err == nil && i > len(s.Workloads) && each[i].execution == Running {
+				each[i].asOf = c.asOf(ctx, id)
+			}
 			return err
 		})
 	}
@@ -168,6 +176,17 @@ func (c *Client) Work(ctx context.Context, s migration.MigrationStatus) (Work, e
 		out[id] = each[i]
 	}
 	return out, err
+}
+
+// asOf asks a dataset's workflow for its last consistent point.
+func (c *Client) asOf(ctx context.Context, id string) time.Time {
+	ctx, cancel := context.WithTimeout(ctx, asOfLimit)
+	defer cancel()
+	var p migration.PieceStatus
+	if err := c.query(ctx, id, &p); err != nil {
+		return time.Time{}
+	}
+	return p.AsOf
 }
 
 // Tell adds it to a status. The status' own workloads and datasets are replaced, and not changed.
@@ -193,6 +212,9 @@ func (p pending) tell(s *migration.PieceStatus) {
 	s.Trying, s.Workflow = p.trying, p.execution
 	if p.progress != (migration.Progress{}) {
 		s.Progress = p.progress
+	}
+	if p.asOf.After(s.AsOf) {
+		s.AsOf = p.asOf
 	}
 	if p.doing != "" && s.Phase != migration.PieceReady && s.Phase != migration.PieceDone {
 		s.Detail = strings.TrimPrefix(s.Detail+": "+p.doing, ": ")

@@ -31,6 +31,23 @@ func standInCopy(ctx context.Context) error {
 	return errors.New("read disk 2000: no route to host")
 }
 
+// reportedAsOf is the last consistent point that datasets have reported, and saidAsOf the one that
+// they say when they are asked.
+var (
+	reportedAsOf = time.Date(2026, 12, 2, 22, 0, 0, 0, time.UTC)
+	saidAsOf     = reportedAsOf.Add(75 * time.Second)
+)
+
+func standInReplication(ctx workflow.Context) error {
+	err := workflow.SetQueryHandler(ctx, migration.QueryStatus, func() (migration.PieceStatus, error) {
+		return migration.PieceStatus{AsOf: saidAsOf}, nil
+	})
+	if err != nil {
+		return err
+	}
+	return workflow.Await(ctx, func() bool { return false })
+}
+
 func startPiece(t *testing.T, id, queue string) {
 	t.Helper()
 	_, err := server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{ID: id, TaskQueue: migration.QueueMain},
@@ -87,4 +104,35 @@ func TestAStatusSaysWhatIsTriedInVainHowOftenAndSinceWhen(t *testing.T) {
 	require.Equal(t, s.Workloads[0].Progress, seen.Workloads[0].Progress)
 	require.Equal(t, web.Last, seen.Workloads[0].Trying[0].Last)
 	require.Equal(t, "Terminated", seen.Datasets[0].Workflow)
+}
+
+func TestADatasetIsAskedForItsLastConsistentPoint(t *testing.T) {
+	t.Parallel()
+	c := client.New(server)
+	spec := &migration.Spec{Plan: "as-of"}
+	_, err := c.Submit(t.Context(), spec, client.SubmitOptions{})
+	require.NoError(t, err)
+	ids := []string{migration.MigrationID(spec.Plan), migration.ReplicationID(spec.Plan, "orders"),
+		migration.ReplicationID(spec.Plan, "files")}
+	t.Cleanup(func() {
+		for _, id := range ids {
+			_ = server.TerminateWorkflow(context.Background(), id, "", "the test is over")
+		}
+	})
+	start(t, ids[1], "Replication")
+	startPiece(t, ids[2], "nobody-polls-this") // it has nothing to say, as a run of a version before had not
+
+	s, err := c.Status(t.Context(), spec.Plan)
+	require.NoError(t, err)
+	require.Equal(t, saidAsOf, s.Datasets[0].AsOf.UTC())
+	require.Equal(t, reportedAsOf, s.Datasets[1].AsOf.UTC(), "what it reported last is true, too")
+
+	ctx, stop := context.WithCancel(t.Context())
+	hub := board.NewHub(ctx, c, 0)
+	defer hub.Wait()
+	defer stop()
+	f, err := hub.Follow(ctx, spec.Plan)
+	require.NoError(t, err)
+	require.Equal(t, reportedAsOf.Add(time.Minute), f.Snapshot(ctx).Status.Datasets[0].AsOf.UTC(),
+		"to the minute: a page is not drawn anew with every beat")
 }

@@ -138,6 +138,6 @@ const (
 	UpdateSkip     = "skip"     // Customer: it stays on premises, and its batch is over without it
 	UpdateAck      = "ack"      // Outbox: somebody looks after what a message asks for
 	QueryStatus    = "status"   // Migration -> MigrationStatus, Batch -> BatchStatus (paged), Customer -> CustomerStatus,
-	// Outbox -> MessagesStatus
+	// Replication -> PieceStatus, Outbox -> MessagesStatus
 	QuerySpec = "spec" // Migration -> SpecRef of the newest revision
 )

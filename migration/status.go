@@ -201,6 +201,15 @@ type MoveResult struct {
 	Verdict   *Verdict    `json:"verdict,omitempty"`   // on what it led to, once the customer has set out again; until then: CustomerStatus
 }
 
+// Stall is how long a request may have waited for an answer: from the fence until the route
+// followed, by two clocks. 0: not known.
+func (r MoveResult) Stall() time.Duration {
+	if r.Fenced.IsZero() || r.Routed.IsZero() {
+		return 0
+	}
+	return max(0, r.Routed.Sub(r.Fenced))
+}
+
 // Checked is what was compared of a customer's part of a dataset while nobody wrote it: both sides
 // were alike.
 type Checked struct {
@@ -366,6 +375,29 @@ type PieceStatus struct {
 	Trying   []Trying   `json:"trying,omitempty"`
 	Workflow string     `json:"workflow,omitempty"` // what Temporal says of it: Running, Terminated, ...
 	Copied   []Copied   `json:"copied,omitempty"`   // disks that this run copied and read back
+
+	// AsOf is the last consistent point that is known, by Temporal's clock. All that was written to a
+	// dataset before it had arrived on the other side, but for files of customers that were moving: a
+	// Move brings its own along. Zero: not known. Of a workload Copied says it.
+	AsOf time.Time `json:"asOf,omitzero"`
+}
+
+// Disks are the disks that were copied, of all its VMs: how many, their blocks, which were written
+// and read back, and when the oldest of them was as it was copied; zero: not known.
+func (p PieceStatus) Disks() (n int, blocks int64, asOf time.Time) {
+	known := true
+	for _, c := range p.Copied {
+		for _, d := range c.Disks {
+			n, blocks = n+1, blocks+d.Blocks
+			if known = known && !d.AsOf.IsZero(); asOf.IsZero() || d.AsOf.Before(asOf) {
+				asOf = d.AsOf
+			}
+		}
+	}
+	if !known {
+		asOf = time.Time{}
+	}
+	return n, blocks, asOf
 }
 
 // Copied are the disks of a VM as they stand in EBS.

@@ -1,5 +1,7 @@
 package migration
 
+import "time"
+
 // VM is a virtual machine as the inventory saw it: what a migration needs of it.
 type VM struct {
 	Ref        string   `json:"ref"` // managed object id: "vm-57"
@@ -41,4 +43,7 @@ type DiskImage struct {
 	Blocks   int64  `json:"blocks"`   // written: not zero
 	Digest   string `json:"digest"`   // SHA-256 of the whole disk's bytes, hex
 	Checksum string `json:"checksum"` // aggregate checksum, as CompleteSnapshot took it
+
+	// AsOf is when the machine's snapshot was made that the disk was copied of, by vCenter's clock.
+	AsOf time.Time `json:"asOf,omitzero"`
 }

@@ -50,13 +50,8 @@ func (s *Session) spent(ctx context.Context, vm migration.VM, snapshot string) e
 	if err := s.machine(vm).Properties(ctx, s.machine(vm).Reference(), []string{"snapshot", "layoutEx", "datastore"}, &m); err != nil {
 		return fmt.Errorf("snapshots of VM %q: %w", vm.Name, err)
 	}
-	var made time.Time
-	for t := range snapshots(m) {
-		if t.Snapshot.Value == snapshot {
-			made = t.CreateTime
-		}
-	}
-	if made.IsZero() {
+	since := made(m, snapshot)
+	if since.IsZero() {
 		return nil // whoever reads it says so
 	}
 	var stores []mo.Datastore
@@ -65,7 +60,7 @@ func (s *Session) spent(ctx context.Context, vm migration.VM, snapshot string) e
 			return fmt.Errorf("free space of the datastores of VM %q: %w", vm.Name, err)
 		}
 	}
-	if why := beyond(now.Sub(made), grown(m, snapshot), stores); why != "" {
+	if why := beyond(now.Sub(since), grown(m, snapshot), stores); why != "" {
 		return fmt.Errorf("%w: %s", ErrSnapshotSpent, why)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/vmware/govmomi/fault"
 	"github.com/vmware/govmomi/object"
@@ -56,6 +57,26 @@ func (s *Session) Snapshot(ctx context.Context, vm migration.VM, name string) (s
 		return "", fmt.Errorf("snapshot VM %q: vCenter did not say which it made", vm.Name)
 	}
 	return made.Value, nil
+}
+
+// SnapshotMade is when a snapshot was made, by vCenter's clock: what it has is what the machine's
+// disks had then. Zero: there is no such snapshot any more.
+func (s *Session) SnapshotMade(ctx context.Context, vm migration.VM, snapshot string) (time.Time, error) {
+	var m mo.VirtualMachine
+	if err := s.machine(vm).Properties(ctx, s.machine(vm).Reference(), []string{"snapshot"}, &m); err != nil {
+		return time.Time{}, fmt.Errorf("snapshots of VM %q: %w", vm.Name, err)
+	}
+	return made(m, snapshot), nil
+}
+
+// made is when a machine's snapshot was made; zero: it has none of this reference.
+func made(m mo.VirtualMachine, snapshot string) time.Time {
+	for t := range snapshots(m) {
+		if t.Snapshot.Value == snapshot {
+			return t.CreateTime
+		}
+	}
+	return time.Time{}
 }
 
 // RemoveSnapshot removes Drover's snapshots of this name and consolidates. There can be two, if two

@@ -54,8 +54,12 @@ func (m Model) page(w int) (out []string) {
 		if x.Reason != "" {
 			why = ": " + clean(x.Reason)
 		}
-		add(fmt.Sprintf("%s  to %s, writes waited %s, %d rows and %d objects compared, token %d%s", m.clock.Second(x.Opened), x.To,
-			printer.Duration(x.Freeze.D()), x.Rows, x.Objects, x.Try.Token, why))
+		stall := ""
+		if s := x.Stall(); s > 0 {
+			stall = ", stall " + printer.Duration(s)
+		}
+		add(fmt.Sprintf("%s  to %s, writes waited %s%s, %d rows and %d objects compared, token %d%s", m.clock.Second(x.Opened), x.To,
+			printer.Duration(x.Freeze.D()), stall, x.Rows, x.Objects, x.Try.Token, why))
 	}
 	out = append(out, "", bold.Render("TIMELINE"))
 	switch {

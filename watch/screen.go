@@ -304,13 +304,25 @@ func (m Model) copies(w int) section {
 		if p.Workflow != "" && p.Workflow != "Running" && p.Workflow != "Completed" {
 			text = strings.ToUpper(p.Workflow)
 		}
-		for _, t := range []string{copied(p.Progress), tried(p.Trying), clean(p.Detail)} {
+		for _, t := range []string{copied(p.Progress), tried(p.Trying), m.asOf(p.PieceStatus), clean(p.Detail)} {
 			if t != "" {
 				text += ", " + t
 			}
 		}
 		return fit(fmt.Sprintf("  %s %s %s", fit(p.kind+" "+clean(p.Name), name), part(p.Progress, w/6), text), w)
 	}}
+}
+
+// asOf says up to when a copy is consistent.
+func (m Model) asOf(p migration.PieceStatus) string {
+	at := p.AsOf
+	if n, _, disks := p.Disks(); n > 0 {
+		at = disks
+	}
+	if at.IsZero() {
+		return ""
+	}
+	return "consistent up to " + m.clock.Brief(at)
 }
 
 // copied says how far a copy is, how fast, and what is left.

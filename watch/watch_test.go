@@ -65,8 +65,8 @@ func onAWS(c *migration.CustomerStatus, opened time.Time) {
 	c.Phase, c.Home, c.Since, c.Until = migration.CustomerSoaking, migration.AWS, opened, opened.Add(72*time.Hour)
 	c.Token, c.Tries, c.MayDo = 1, 1, []string{migration.UpdateHold, migration.UpdateRollback}
 	c.Moves = []migration.MoveResult{{Outcome: migration.MoveDone, Try: migration.Try{Token: 1}, From: migration.OnPrem, To: migration.AWS,
-		Fenced: opened.Add(-1400 * time.Millisecond), Opened: opened, Freeze: migration.Duration(1400 * time.Millisecond), Rows: 18231,
-		Objects: 412}}
+		Fenced: opened.Add(-1400 * time.Millisecond), Opened: opened, Routed: opened.Add(80 * time.Millisecond),
+		Freeze: migration.Duration(1400 * time.Millisecond), Rows: 18231, Objects: 412}}
 	c.Verdict = &migration.Verdict{Outcome: migration.Pass, Reason: "every probe answers as before", At: opened.Add(10 * time.Minute),
 		Samples: 176, P95: 0.0198}
 	c.Timeline = []migration.Event{{At: opened, What: "cut over: homed on aws"}}

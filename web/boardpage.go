@@ -274,6 +274,9 @@ func scoreWords(s board.Score) string {
 		return ""
 	}
 	words := []string{"longest freeze " + printer.Duration(s.Freeze)}
+	if s.Stall > 0 {
+		words = append(words, "longest stall "+printer.Duration(s.Stall))
+	}
 	if s.WentBack > 0 {
 		words = append(words, fmt.Sprintf("%d went back", s.WentBack))
 	}

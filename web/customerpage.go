@@ -63,7 +63,7 @@ type questionView struct {
 type moveView struct {
 	When                           momentView
 	From, To, Outcome, Freeze, Why string
-	Predicted                      string
+	Predicted, Stall               string
 	Rows, Objects                  int64
 	Token                          int64
 }
@@ -304,10 +304,13 @@ func wasItNoticed(c board.Customer, k board.Clock) questionView {
 		q.Answer = fmt.Sprintf("Writes waited for %s, from %s to %s.", printer.Duration(m.Freeze.D()), k.Second(m.Fenced),
 			m.Opened.In(k.Zone).Format("15:04:05"))
 	}
-	if verdict := c.Status.Verdict; verdict != nil && c.Status.Home == migration.AWS {
-		q.More = fmt.Sprintf("Health since then: %s; %d of %d samples failed.", verdict.Outcome, verdict.Errors, verdict.Samples)
+	if s := m.Stall(); s > 0 {
+		q.More = fmt.Sprintf("A request may have waited for up to %s, until the route followed. ", printer.Duration(s))
 	}
-	q.More = strings.TrimSpace(q.More + " Failed and retried requests of its users are not known to Drover.")
+	if verdict := c.Status.Verdict; verdict != nil && c.Status.Home == migration.AWS {
+		q.More += fmt.Sprintf("Health since then: %s; %d of %d probes failed. ", verdict.Outcome, verdict.Errors, verdict.Samples)
+	}
+	q.More += "Failed and retried requests of its users are not known to Drover."
 	return q
 }
 
@@ -324,7 +327,10 @@ func canItGoBack(snap *board.Snapshot, c board.Customer, k board.Clock, guest bo
 		if guest {
 			break
 		}
-		q.More = "Going back waits until every write has arrived."
+		q.More = "Going back waits until every write has arrived: no write is at risk."
+		if t := snap.AsOf(c); !t.IsZero() {
+			q.More += " All that was written before " + k.At(t) + " is on premises, too."
+		}
 		for _, d := range usedBy(snap, c, k) {
 			if d.Kind == "dataset" && d.Detail != "" {
 				q.More += " Database " + d.Name + ": " + d.Detail + "."
@@ -349,6 +355,9 @@ func viewMove(m migration.MoveResult, k board.Clock, guest bool) moveView {
 	}
 	if m.Predicted > 0 {
 		v.Predicted = printer.Duration(m.Predicted.D())
+	}
+	if s := m.Stall(); s > 0 {
+		v.Stall = printer.Duration(s)
 	}
 	if !guest {
 		v.Why = m.Reason

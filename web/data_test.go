@@ -1,6 +1,9 @@
 package web_test
 
 import (
+	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,4 +38,51 @@ func TestWhatFailsAndIsTriedAgainIsSaidWithItsLastWords(t *testing.T) {
 	}
 	require.Contains(t, mustGet(t, s, b, "/m/shop"), "take stock of dc1: no worker takes it")
 	require.NotContains(t, mustGet(t, s, s.guest(t, "shop", "cust-00000"), "/m/shop/c/cust-00000"), "take stock")
+}
+
+func TestThePagesSayUpToWhenDataIsConsistentAndWhatWasReadBack(t *testing.T) {
+	s := shop(t)
+	asOf := webtest.Start.Add(134 * time.Minute)
+	s.world.SetPlan(func(m *migration.MigrationStatus) {
+		m.Workloads[0].Copied = []migration.Copied{{VM: "web-01", Disks: []migration.DiskImage{{Blocks: 100, AsOf: asOf.Add(time.Minute)}}},
+			{VM: "web-02", Disks: []migration.DiskImage{{Blocks: 28, AsOf: asOf}}}}
+		m.Datasets = []migration.PieceStatus{{Name: "orders", Phase: migration.PieceReady, AsOf: asOf},
+			{Name: "attachments", Phase: migration.PieceReplicating}}
+	})
+	b, guest := s.as(t, access.Success), s.guest(t, "shop", "cust-00000")
+	page := mustGet(t, s, b, "/m/shop/data")
+	require.Contains(t, page, "2 disks as of Wed 2 Dec 2026 22:14 UTC, 128 blocks written and read back")
+	require.Contains(t, page, "all that was written before Wed 2 Dec 2026 22:14 UTC is on both sides")
+	const back = "no write is at risk. All that was written before Wed 2 Dec 2026 22:14 UTC is on premises, too."
+	require.Contains(t, mustGet(t, s, b, "/m/shop/c/cust-00000"), back)
+	require.NotContains(t, mustGet(t, s, guest, "/m/shop/c/cust-00000"), "at risk", "it is nothing that a customer could use")
+
+	var rows []map[string]any
+	require.NoError(t, json.Unmarshal([]byte(mustGet(t, s, b, "/m/shop/table/data.json")), &rows))
+	require.Equal(t, []any{"2026-12-02T22:14:00Z", nil, "2026-12-02T22:14:00Z"},
+		[]any{rows[0]["consistent_at"], rows[1]["consistent_at"], rows[2]["consistent_at"]})
+	require.Equal(t, []any{nil, nil, 128.}, []any{rows[0]["blocks_verified"], rows[1]["blocks_verified"], rows[2]["blocks_verified"]})
+
+	s.world.SetPlan(func(m *migration.MigrationStatus) {
+		m.Datasets = slices.Clone(m.Datasets)
+		m.Datasets[0].AsOf = time.Time{}
+	})
+	require.Eventually(t, func() bool { return !strings.Contains(mustGet(t, s, b, "/m/shop/c/cust-00000"), "is on premises, too") },
+		10*time.Second, 50*time.Millisecond, "what is not known is not said")
+}
+
+func TestHowLongARequestMayHaveWaitedIsShownWithTheFreeze(t *testing.T) {
+	s := shop(t)
+	b := s.as(t, access.Success)
+	page := mustGet(t, s, b, "/m/shop/c/cust-00001")
+	require.Contains(t, page, "A request may have waited for up to 1.5s, until the route followed.")
+	require.Contains(t, page, "0 of 176 probes failed.")
+	require.Contains(t, page, "Failed and retried requests of its users are not known to Drover.")
+	require.Contains(t, mustGet(t, s, b, "/m/shop"), "longest stall 1.5s")
+	for path, column := range map[string]string{"/m/shop/table/customers": "stall_ms", "/m/shop/table/batches": "longest_stall_ms",
+		"/m/shop/c/cust-00000/table/moves": "stall_ms"} {
+		var rows []map[string]any
+		require.NoError(t, json.Unmarshal([]byte(mustGet(t, s, b, path+".json")), &rows))
+		require.InDelta(t, 1480, rows[0][column], 0, path)
+	}
 }

@@ -31,6 +31,7 @@ type pieceView struct {
 	Rate       string
 	Left       string
 	Percent    int // of Total; -1: not known
+	Consistent string
 	Trying     []string
 	Ended      string // what somebody did to its workflow; empty: it goes on
 }
@@ -82,7 +83,7 @@ func viewPiece(kind string, p migration.PieceStatus, k board.Clock) pieceView {
 	v := pieceView{Kind: kind, Name: p.Name, Phase: string(p.Phase), Detail: p.Detail, Failed: p.Phase == migration.PieceFailed,
 		Percent: -1,
 		Done:    "not known", Total: "not known", Rate: "not known", Left: "not known"}
-	v.Trying = board.Trying(p.Trying, k)
+	v.Consistent, v.Trying = board.Consistent(p, k.At), board.Trying(p.Trying, k)
 	if p.Workflow != "" && p.Workflow != client.Running && p.Workflow != client.Completed {
 		v.Failed, v.Ended = true, "Its workflow was ended in Temporal ("+p.Workflow+"), and is started again within a minute."
 	}

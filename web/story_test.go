@@ -52,7 +52,7 @@ func moved(c *migration.CustomerStatus, opened time.Time) {
 	c.Until, c.Token, c.Tries = opened.Add(72*time.Hour), 1, 1
 	c.MayDo = []string{migration.UpdateHold, migration.UpdateRollback}
 	c.Moves = []migration.MoveResult{{Outcome: migration.MoveDone, Try: migration.Try{Token: 1}, From: migration.OnPrem, To: migration.AWS,
-		Home: migration.AWS, Fenced: opened.Add(-1400 * time.Millisecond), Opened: opened,
+		Home: migration.AWS, Fenced: opened.Add(-1400 * time.Millisecond), Opened: opened, Routed: opened.Add(80 * time.Millisecond),
 		Freeze:    migration.Duration(1400 * time.Millisecond),
 		Predicted: migration.Duration(1200 * time.Millisecond), Rows: 18231, Objects: 412}}
 	c.Verdict = &migration.Verdict{Outcome: migration.Pass, Reason: "every probe answers as before", At: opened.Add(10 * time.Minute),

@@ -165,16 +165,16 @@ func WriteCustomers(w io.Writer, snap *board.Snapshot, customers []board.Custome
 func tableOfCustomers(snap *board.Snapshot, customers []board.Customer) table {
 	t := table{columns: []string{"customer", "name", "batch", "state", "home", "phase", "waits_for", "since", "until", "window_opens",
 		"window_closes", "soak_ends", "deferred_until", "slot_opens", "slot_closes", "hosts", "contact", "zone", "labels", "verdict",
-		"freeze_ms", "moved_at", "tries", "token", "ticket", "reason"}}
+		"freeze_ms", "stall_ms", "moved_at", "tries", "token", "ticket", "reason"}}
 	for _, c := range customers {
 		b, _ := snap.Batch(c.Status.Batch)
 		var opens, closes, moved, soaks, deferred, slotOpens, slotCloses time.Time
 		if b.Window != nil {
 			opens, closes = b.Window.Opens, b.Window.Closes()
 		}
-		var freeze, verdict any
+		var freeze, stall, verdict any
 		if m, ok := lastMove(c); ok {
-			freeze, moved = m.Freeze, m.Opened
+			freeze, stall, moved = m.Freeze, stallOf(m), m.Opened
 		}
 		if v := c.Status.Verdict; v != nil {
 			verdict = string(v.Outcome)
@@ -192,7 +192,7 @@ func tableOfCustomers(snap *board.Snapshot, customers []board.Customer) table {
 		t.add(st.ID, st.Name, st.Batch, c.State().Words(), string(st.Home), st.Phase, st.WaitingFor, st.Since, st.Until, opens, closes,
 			soaks, deferred, slotOpens, slotCloses, strings.Join(c.Spec.Hosts, " "), c.Spec.Contact, c.Spec.Zone,
 			strings.Join(viewLabels(c), " "), verdict,
-			freeze, moved, st.Tries, st.Token, b.Ticket, st.Reason)
+			freeze, stall, moved, st.Tries, st.Token, b.Ticket, st.Reason)
 	}
 	return t
 }
@@ -200,7 +200,7 @@ func tableOfCustomers(snap *board.Snapshot, customers []board.Customer) table {
 func tableOfBatches(snap *board.Snapshot) table {
 	t := table{columns: []string{"place", "batch", "phase", "waits_for", "gate", "whose_turn", "window_opens", "window_closes",
 		"window_zone", "approvals", "approvals_needed", "customers", "waiting", "moving", "baking", "on_aws", "rolled_back", "held",
-		"longest_freeze_ms", "ticket",
+		"longest_freeze_ms", "longest_stall_ms", "ticket",
 		"reason"}}
 	for _, b := range snap.Batches {
 		gate, turn := snap.Gate(b, board.NewClock(""))
@@ -212,20 +212,25 @@ func tableOfBatches(snap *board.Snapshot) table {
 		n := b.Counts
 		t.add(b.Place, b.Name, b.Phase, b.WaitingFor, gate, turn, opens, closes, zone, len(b.Approvals), b.Needs, n.Customers, n.Waiting,
 			n.Moving,
-			n.Baking, n.OnAWS, n.RolledBack, n.Held, migration.Duration(b.Score.Freeze), b.Ticket, b.Reason)
+			n.Baking, n.OnAWS, n.RolledBack, n.Held, migration.Duration(b.Score.Freeze), migration.Duration(b.Score.Stall),
+			b.Ticket, b.Reason)
 	}
 	return t
 }
 
 func tableOfData(snap *board.Snapshot) table {
-	t := table{columns: []string{"kind", "name", "phase", "done_bytes", "total_bytes", "bytes_a_second", "eta_ms", "measuring", "detail"}}
+	t := table{columns: []string{"kind", "name", "phase", "done_bytes", "total_bytes", "bytes_a_second", "eta_ms", "measuring",
+		"consistent_at", "blocks_verified", "detail"}}
 	add := func(kind string, p migration.PieceStatus) {
-		g := p.Progress
-		if g == (migration.Progress{}) {
-			t.add(kind, p.Name, p.Phase, nil, nil, nil, nil, nil, p.Detail)
-			return
+		var done, total, rate, eta, measuring, blocks any
+		if g := p.Progress; g != (migration.Progress{}) {
+			done, total, rate, eta, measuring = g.Done, g.Total, g.Rate, g.ETA, g.Measuring
 		}
-		t.add(kind, p.Name, p.Phase, g.Done, g.Total, g.Rate, g.ETA, g.Measuring, p.Detail)
+		asOf := p.AsOf
+		if n, verified, of := p.Disks(); n > 0 {
+			blocks, asOf = verified, of
+		}
+		t.add(kind, p.Name, p.Phase, done, total, rate, eta, measuring, asOf, blocks, p.Detail)
 	}
 	for _, p := range snap.Status.Datasets {
 		add("dataset", p)
@@ -244,14 +249,23 @@ func tableOfEvents(events []migration.Event) table {
 	return t
 }
 
+// stallOf is how long a request may have waited; nil: not known.
+func stallOf(m migration.MoveResult) any {
+	if s := m.Stall(); s > 0 {
+		return migration.Duration(s)
+	}
+	return nil
+}
+
 func tableOfMoves(c board.Customer, guest bool) table {
-	t := table{columns: []string{"opened", "from", "to", "outcome", "freeze_ms", "predicted_ms", "rows", "objects", "token", "reason"}}
+	t := table{columns: []string{"opened", "from", "to", "outcome", "freeze_ms", "predicted_ms", "stall_ms", "rows", "objects",
+		"token", "reason"}}
 	for _, m := range c.Status.Moves {
 		why := m.Reason
 		if guest {
 			why = ""
 		}
-		t.add(m.Opened, string(m.From), string(m.To), m.Outcome, m.Freeze, m.Predicted, m.Rows, m.Objects, m.Try.Token, why)
+		t.add(m.Opened, string(m.From), string(m.To), m.Outcome, m.Freeze, m.Predicted, stallOf(m), m.Rows, m.Objects, m.Try.Token, why)
 	}
 	return t
 }

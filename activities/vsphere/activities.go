@@ -58,9 +58,10 @@ type SnapshotVMRequest struct {
 	Name string         `json:"name"` // begins with "drover-"
 }
 
-// SnapshotVMResult is the snapshot's managed object id.
+// SnapshotVMResult is the snapshot's managed object id, and when it was made, by vCenter's clock.
 type SnapshotVMResult struct {
-	Snapshot string `json:"snapshot"`
+	Snapshot string    `json:"snapshot"`
+	Made     time.Time `json:"made,omitzero"`
 }
 
 // SnapshotVM finds or makes the snapshot. Run twice, or cut off after its effect, it finds the one
@@ -72,8 +73,11 @@ func (a *Activities) SnapshotVM(ctx context.Context, req SnapshotVMRequest) (Sna
 		return SnapshotVMResult{}, err
 	}
 	defer beat(ctx)()
-	id, err := s.Snapshot(ctx, req.VM, req.Name)
-	return SnapshotVMResult{Snapshot: id}, classify(err)
+	res := SnapshotVMResult{}
+	if res.Snapshot, err = s.Snapshot(ctx, req.VM, req.Name); err == nil {
+		res.Made, err = s.SnapshotMade(ctx, req.VM, res.Snapshot)
+	}
+	return res, classify(err)
 }
 
 // RemoveVMSnapshotRequest names one of Drover's snapshots.

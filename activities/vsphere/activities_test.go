@@ -80,14 +80,15 @@ func TestEachRunsTwice(t *testing.T) {
 	vm := s.list(migration.VMSelector{Names: []string{"web-01"}})[0]
 	require.Equal(t, []migration.VM{vm}, s.list(migration.VMSelector{}))
 
-	snapshot := func() string {
+	begun := time.Now()
+	snapshot := func() (res SnapshotVMResult) {
 		v, err := s.env.ExecuteActivity(s.a.SnapshotVM, SnapshotVMRequest{Site: s.site, VM: vm, Name: "drover-plan"})
 		require.NoError(t, err)
-		var res SnapshotVMResult
 		require.NoError(t, v.Get(&res))
-		return res.Snapshot
+		require.WithinDuration(t, begun, res.Made, time.Minute)
+		return res
 	}
-	require.Equal(t, snapshot(), snapshot())
+	require.Equal(t, snapshot(), snapshot(), "one that is found is as old as it is")
 	for range 2 {
 		require.NoError(t, s.do(s.a.RemoveVMSnapshot, RemoveVMSnapshotRequest{Site: s.site, VM: vm, Name: "drover-plan"}))
 	}

@@ -80,6 +80,7 @@ type moveData struct {
 	Verdict       *verdictData `json:"verdict,omitempty"`
 	Freeze        float64      `json:"freezeMs,omitempty"`
 	Predicted     float64      `json:"predictedMs,omitempty"`
+	Stall         float64      `json:"stallMs,omitempty"`
 	Took          *tookData    `json:"took,omitempty"`
 	HideFreeze    hidden       `json:"freeze,omitempty"`
 	HidePredicted hidden       `json:"predicted,omitempty"`
@@ -155,7 +156,8 @@ func dataOfCustomer(s migration.CustomerStatus, execution string, spec *migratio
 	}
 	out.Verdict = dataOfVerdict(s.Verdict)
 	for _, m := range s.Moves {
-		d := moveData{MoveResult: m, Verdict: dataOfVerdict(m.Verdict), Freeze: inMillis(m.Freeze), Predicted: inMillis(m.Predicted)}
+		d := moveData{MoveResult: m, Verdict: dataOfVerdict(m.Verdict), Freeze: inMillis(m.Freeze), Predicted: inMillis(m.Predicted),
+			Stall: inMillis(migration.Duration(m.Stall()))}
 		if t := m.Took; t != (migration.FreezeTook{}) {
 			d.Took = &tookData{Warm: inMillis(t.Warm), Turn: inMillis(t.Turn), Rehearse: inMillis(t.Rehearse), Fence: inMillis(t.Fence),
 				Drain: inMillis(t.Drain), Mark: inMillis(t.Mark), Files: inMillis(t.Files), Seal: inMillis(t.Seal), Open: inMillis(t.Open)}

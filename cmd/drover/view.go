@@ -178,7 +178,16 @@ func pieceTable(s migration.MigrationStatus) *printer.Table {
 	return t
 }
 
-// inVain says in full what pieces say of themselves, and what is tried again and again.
+// consistent says what a piece has on its other side for certain.
+func consistent(of string, p migration.PieceStatus) string {
+	if words := board.Consistent(p, stamp); words != "" {
+		return printer.Wrap("", of+": "+words)
+	}
+	return ""
+}
+
+// inVain says in full what pieces say of themselves, up to when they are consistent, and what is
+// tried again and again.
 func inVain(s migration.MigrationStatus, now time.Time) string {
 	var b strings.Builder
 	b.WriteString(trying("plan "+s.Plan, s.Trying, now))
@@ -186,10 +195,10 @@ func inVain(s migration.MigrationStatus, now time.Time) string {
 		b.WriteString(trying("batch "+x.Name, x.Trying, now))
 	}
 	for _, x := range s.Workloads {
-		b.WriteString(whole("workload "+x.Name, x.Detail) + trying("workload "+x.Name, x.Trying, now))
+		b.WriteString(whole("workload "+x.Name, x.Detail) + consistent("workload "+x.Name, x) + trying("workload "+x.Name, x.Trying, now))
 	}
 	for _, x := range s.Datasets {
-		b.WriteString(whole("dataset "+x.Name, x.Detail) + trying("dataset "+x.Name, x.Trying, now))
+		b.WriteString(whole("dataset "+x.Name, x.Detail) + consistent("dataset "+x.Name, x) + trying("dataset "+x.Name, x.Trying, now))
 	}
 	if b.Len() == 0 {
 		return ""
@@ -562,11 +571,14 @@ func verdict(v migration.Verdict) string {
 func moveTable(moves []migration.MoveResult) *printer.Table {
 	t := &printer.Table{Columns: []printer.Column{
 		{Name: "TOKEN", Right: true}, {Name: "FROM"}, {Name: "TO"}, {Name: "OUTCOME"}, {Name: "FREEZE", Right: true},
-		{Name: "ROWS", Right: true},
-		{Name: "OBJECTS", Right: true},
+		{Name: "STALL", Right: true}, {Name: "ROWS", Right: true}, {Name: "OBJECTS", Right: true},
 	}}
 	for _, m := range moves {
-		t.Add(m.Try.Token, m.From, m.To, m.Outcome, printer.Duration(m.Freeze.D()), m.Rows, m.Objects)
+		stall := "-"
+		if s := m.Stall(); s > 0 {
+			stall = printer.Duration(s)
+		}
+		t.Add(m.Try.Token, m.From, m.To, m.Outcome, printer.Duration(m.Freeze.D()), stall, m.Rows, m.Objects)
 	}
 	return t
 }

@@ -80,7 +80,7 @@ func shop() migration.MigrationStatus {
 		},
 		Workloads: []migration.PieceStatus{{Name: "web", Phase: migration.PieceReplicating, Detail: "web-02",
 			Progress: migration.Progress{Done: 3 << 30, Total: 40 << 30, Rate: 1 << 20, ETA: migration.Duration(10 * time.Hour)}}},
-		Datasets: []migration.PieceStatus{{Name: "orders", Phase: migration.PieceReady,
+		Datasets: []migration.PieceStatus{{Name: "orders", Phase: migration.PieceReady, AsOf: ago(40 * time.Second),
 			Detail: "going back would lose what customers wrote on AWS", Trying: []migration.Trying{
 				{What: "lag of orders", Times: 1, Last: "no answer in time", At: ago(2 * time.Second), Since: ago(40 * time.Second),
 					Next: now.Add(3 * time.Second)},

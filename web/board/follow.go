@@ -200,6 +200,9 @@ func (f *Follower) read(ctx context.Context) (r reading, server bool, err error)
 		f.worked = r.at
 	}
 	f.work.Tell(&r.status)
+	for i := range r.status.Datasets { // with every beat it is another; a minute before is as true
+		r.status.Datasets[i].AsOf = r.status.Datasets[i].AsOf.Truncate(time.Minute)
+	}
 	r.spec = f.before.spec
 	if r.spec == nil || f.before.status.Digest != r.status.Digest {
 		// Without the plan the page shows less; it is no reason to show nothing.

@@ -19,17 +19,16 @@ type Measures struct {
 	Freezes []time.Duration // one a Move, sorted
 	P50     time.Duration   // freeze; 0 without Moves
 	P99     time.Duration
-	Kept    int           // Moves whose freeze was not longer than predicted
-	Of      int           // Moves whose freeze was predicted
-	Stall   time.Duration // longest from the fence to the route that follows; 0: not known
-	Rows    int64         // compared by the verifications
-	Objects int64         // compared by the last file passes
-	Samples int           // of the health of customers on AWS, as their last verdicts have them
-	Failed  int           // of these
-	Again   int           // customers whose last Move took more than one try
-	Back    []WayBack     // oldest first
-	First   time.Time     // fence; zero without Moves
-	Last    time.Time     // open
+	Kept    int       // Moves whose freeze was not longer than predicted
+	Of      int       // Moves whose freeze was predicted
+	Rows    int64     // compared by the verifications
+	Objects int64     // compared by the last file passes
+	Samples int       // of the health of customers on AWS, as their last verdicts have them
+	Failed  int       // of these
+	Again   int       // customers whose last Move took more than one try
+	Back    []WayBack // oldest first
+	First   time.Time // fence; zero without Moves
+	Last    time.Time // open
 }
 
 // WayBack is a Move that took a customer back on premises.
@@ -72,9 +71,6 @@ func (m *Measures) add(c Customer) {
 			if x.Freeze <= x.Predicted {
 				m.Kept++
 			}
-		}
-		if !x.Fenced.IsZero() && !x.Routed.IsZero() {
-			m.Stall = max(m.Stall, x.Routed.Sub(x.Fenced))
 		}
 		if !x.Fenced.IsZero() && (m.First.IsZero() || x.Fenced.Before(m.First)) {
 			m.First = x.Fenced

@@ -63,6 +63,7 @@ func (c Customer) Words() string {
 type Score struct {
 	Moves      int           // that changed a home
 	Freeze     time.Duration // the longest of them
+	Stall      time.Duration // longest from a fence to the route that follows; 0: not known
 	WentBack   int           // customers that are on premises again after a Move to AWS
 	Unanswered int           // customers with a verdict that says neither pass nor fail
 }
@@ -210,7 +211,7 @@ func score(customers []Customer) (out Score) {
 	for _, c := range customers {
 		out.Moves += len(c.Status.Moves)
 		for _, m := range c.Status.Moves {
-			out.Freeze = max(out.Freeze, m.Freeze.D())
+			out.Freeze, out.Stall = max(out.Freeze, m.Freeze.D()), max(out.Stall, m.Stall())
 		}
 		if n := len(c.Status.Moves); n > 1 && c.Status.Home == migration.OnPrem {
 			out.WentBack++

@@ -41,6 +41,7 @@ type view struct {
 	Back         []backView
 	Pieces       []pieceView
 	Bytes        int64 // of all copies
+	Blocks       int64 // of disks, that were written and read back
 	Customers    []customerView
 	Approvals    []eventView
 	Timeline     []eventView
@@ -64,12 +65,12 @@ type backView struct{ Customer, Name, Batch, At, Why, Asked, Freeze string }
 
 type pieceView struct {
 	Kind, Name, Phase, Detail string
-	Copied, Left              string
+	Copied, Left, Consistent  string
 }
 
 type customerView struct {
 	ID, Name, Batch, Home, State, Sign string
-	Moved, Freeze, Predicted           string
+	Moved, Freeze, Predicted, Stall    string
 	Rows, Objects                      int64
 	Tries                              int
 	Health, Reason                     string
@@ -107,7 +108,11 @@ func Write(w io.Writer, s *board.Snapshot, o Options) error {
 	for _, c := range customers {
 		v.Customers = append(v.Customers, viewCustomer(c, k))
 	}
-	v.Pieces, v.Bytes = viewPieces(s.Status)
+	v.Pieces, v.Bytes = viewPieces(s.Status, k)
+	for _, p := range s.Status.Workloads {
+		_, blocks, _ := p.Disks()
+		v.Blocks += blocks
+	}
 	for _, e := range s.Status.Timeline {
 		if o.Batch != "" {
 			break // it is about all batches
@@ -161,9 +166,9 @@ func viewBack(b board.WayBack, k board.Clock) backView {
 		Freeze: printer.Duration(b.Freeze)}
 }
 
-func viewPieces(s migration.MigrationStatus) (out []pieceView, bytes int64) {
+func viewPieces(s migration.MigrationStatus, k board.Clock) (out []pieceView, bytes int64) {
 	add := func(kind string, p migration.PieceStatus) {
-		v := pieceView{Kind: kind, Name: p.Name, Phase: string(p.Phase), Detail: p.Detail}
+		v := pieceView{Kind: kind, Name: p.Name, Phase: string(p.Phase), Detail: p.Detail, Consistent: board.Consistent(p, k.At)}
 		if g := p.Progress; g.Done > 0 || g.Total > 0 {
 			v.Copied = printer.Bytes(g.Done)
 			if g.Total > 0 {
@@ -198,6 +203,9 @@ func viewCustomer(c board.Customer, k board.Clock) customerView {
 	if n := len(st.Moves); n > 0 {
 		last := st.Moves[n-1]
 		v.Moved, v.Freeze = k.Second(last.Opened), printer.Duration(last.Freeze.D())
+		if s := last.Stall(); s > 0 {
+			v.Stall = printer.Duration(s)
+		}
 		if last.Predicted > 0 {
 			v.Predicted = printer.Duration(last.Predicted.D())
 		}

@@ -24,6 +24,9 @@ import (
 // back, one that is held with a reason that is no markup; in the second nobody has moved.
 func story(t *testing.T) *board.Snapshot {
 	w := webtest.New("shop", 20, 2)
+	w.SetPlan(func(m *migration.MigrationStatus) {
+		m.Workloads[0].Copied = []migration.Copied{{VM: "web-01", Disks: []migration.DiskImage{{Blocks: 12_345, AsOf: webtest.Start}}}}
+	})
 	w.SetBatch(0, func(b *migration.BatchStatus) {
 		b.Phase = migration.BatchDone
 		b.Approvals = []migration.Event{{At: webtest.Start.Add(time.Hour), What: "approve", By: "ann", Why: "CHG-1040"}}
@@ -146,8 +149,9 @@ func TestTheScoreIsWhatTheMovesMeasured(t *testing.T) {
 	require.Equal(t, map[string]string{
 		"On AWS": "8 of 20", "Freeze, p50": "60ms", "Freeze, p99": "1s", "Freeze, longest": "1s 8 of 9 not longer than predicted",
 		"Longest stall": "400ms from the fence until the route follows", "Went back": "1", "Held": "1", "More than one try": "1 customers",
-		"Rows compared": "1,000,001", "Objects compared": "70", "Bytes copied": "5.0 GiB by all workloads and datasets",
-		"Health samples failed": "4 of 900",
+		"Disk blocks compared": "12,345 of all workloads: written and read back",
+		"Rows compared":        "1,000,001", "Objects compared": "70", "Bytes copied": "5.0 GiB by all workloads and datasets",
+		"Probes failed": "4 of 900 after the Moves to AWS",
 	}, got)
 }
 
@@ -164,9 +168,15 @@ func TestTheTablesSayWhoWhenAndWhy(t *testing.T) {
 	customers := rows(t, page, "customers")
 	require.Len(t, customers, 20)
 	require.Equal(t, []string{"cust-00001 Customer 1", "wave-01", "aws", "● on AWS, can go back", "Thu 3 Dec 2026 00:01:00 EET", "20ms",
-		"95ms", "1", "100,000", "7", "pass: 1 of 100 samples failed", ""}, customers[1])
-	require.Equal(t, "<script>alert(1)</script> stops it", customers[3][11], "a reason is text")
+		"95ms", "320ms", "1", "100,000", "7", "pass: 1 of 100 samples failed", ""}, customers[1])
+	require.Equal(t, "<script>alert(1)</script> stops it", customers[3][12], "a reason is text")
 	require.Equal(t, "onprem", customers[19][2])
+	require.Equal(t, [][]string{
+		{"workload web", "replicating", "2.0 GiB of 8.0 GiB", "2m30s", "1 disk as of Wed 2 Dec 2026 22:00 EET, 12345 blocks written and " +
+			"read back", ""},
+		{"dataset orders", "ready", "3.0 GiB of 3.0 GiB", "–", "all that was written before Thu 3 Dec 2026 01:00 EET is on both sides",
+			"lag under 0.1s"},
+	}, rows(t, page, "copies"))
 	decisions := rows(t, page, "decisions")
 	require.Equal(t, []string{"Wed 2 Dec 2026 23:00:00 EET", "batch wave-01 approved", "ann", "CHG-1040"}, decisions[0])
 }

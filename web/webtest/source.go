@@ -74,7 +74,7 @@ func New(plan string, customers, batches int) *World {
 	m.status.Plan, m.status.Revision, m.status.Digest = plan, 1, digest
 	m.status.Phase, m.status.Since, m.status.MayDo = migration.MigrationReleasing, Start, []string{migration.UpdatePause}
 	m.status.Datasets = []migration.PieceStatus{{Name: "orders", Phase: migration.PieceReady, Detail: "lag under 0.1s",
-		Progress: migration.Progress{Done: 3 << 30, Total: 3 << 30}}}
+		Progress: migration.Progress{Done: 3 << 30, Total: 3 << 30}, AsOf: Start.Add(3 * time.Hour)}}
 	m.status.Workloads = []migration.PieceStatus{{Name: "web", Phase: migration.PieceReplicating,
 		Progress: migration.Progress{Done: 2 << 30, Total: 8 << 30, Rate: 40 << 20, ETA: migration.Duration(150 * time.Second)}}}
 	m.status.Timeline = []migration.Event{{At: Start, What: "plan accepted"}}

@@ -19,7 +19,7 @@ func measured(ctx workflow.Context, result migration.MoveResult) {
 	m.Timer(migration.MetricFreeze).Record(result.Freeze.D())
 	m.Timer(migration.MetricFreezePredicted).Record(result.Predicted.D())
 	if !result.Fenced.IsZero() && !result.Routed.IsZero() {
-		m.Timer(migration.MetricStall).Record(max(0, result.Routed.Sub(result.Fenced))) // by two clocks
+		m.Timer(migration.MetricStall).Record(result.Stall())
 	}
 }
 

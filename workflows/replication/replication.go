@@ -56,6 +56,9 @@ type State struct {
 	Unequal []string `json:"unequal,omitempty"`
 	Failure string   `json:"failure,omitempty"`
 	Behind  []string `json:"behind,omitempty"` // until the first pass is over: who is to be looked at again; none: everybody
+
+	AsOf  time.Time `json:"asOf,omitzero"`  // migration.PieceStatus.AsOf
+	Begun time.Time `json:"begun,omitzero"` // when the pass over files began, with all who are to be looked at again
 }
 
 // Replication keeps a dataset's copy close behind, in the direction away from each customer's home,
@@ -64,8 +67,10 @@ func Replication(ctx workflow.Context, in Input) error {
 	r := newReplication(in)
 	work, cancel := workflow.WithCancel(ctx)
 	r.cancel = cancel
-	r.setup(ctx)
-	err := r.run(work)
+	err := r.setup(ctx)
+	if err == nil {
+		err = r.run(work)
+	}
 	if r.stopped && !workflow.IsContinueAsNewError(err) {
 		err = nil // what was under way has been cut off
 		r.Set(ctx, migration.PieceDone, migration.WaitNothing, "")
@@ -99,7 +104,7 @@ func newReplication(in Input) *replication {
 	return r
 }
 
-func (r *replication) setup(ctx workflow.Context) {
+func (r *replication) setup(ctx workflow.Context) error {
 	r.Hooks = status.Hooks{Changed: r.report, Describe: func() string {
 		n := 0
 		for _, a := range r.Aside {
@@ -120,6 +125,9 @@ func (r *replication) setup(ctx workflow.Context) {
 		func(_ workflow.Context, a mail.Aside) {
 			r.hear(a)
 		})
+	return workflow.SetQueryHandlerWithOptions(ctx, migration.QueryStatus,
+		func() (migration.PieceStatus, error) { return r.piece(), nil },
+		workflow.QueryHandlerOptions{Description: "The dataset with its last consistent point, which changes too often to be reported."})
 }
 
 // hear takes a batch's word on who moves. An older word does not override a newer one.
@@ -204,8 +212,10 @@ func (r *replication) watchLag(ctx workflow.Context) error {
 	var lag postgres.Lag
 	s := work.DataQuestion.At(ctx, r.dataset.Site(), "lag of "+r.dataset.Name)
 	ref := postgres.PostgresRef{Plan: r.in.Spec.Plan, Dataset: r.dataset, Target: r.plan.Target(r.dataset.Target())}
+	asked := workflow.Now(ctx) // before the beats were written, which carry all that was committed before them
 	err := workflow.ExecuteActivity(s, work.Postgres.ReadLag, ref).Get(s, &lag)
 	if err == nil {
+		r.AsOf = asked
 		r.carried(ctx, map[migration.Side]int64{migration.AWS: lag.ForwardDecoded, migration.OnPrem: lag.BackDecoded})
 	}
 	switch {
@@ -254,6 +264,9 @@ func (r *replication) passFiles(ctx workflow.Context) error {
 	if err := r.readOwners(ctx); err != nil {
 		return err
 	}
+	if r.Next == "" && len(r.Behind) == 0 {
+		r.Begun = workflow.Now(ctx)
+	}
 	todo := r.owners
 	if len(r.Behind) > 0 {
 		todo = slices.DeleteFunc(slices.Clone(todo), func(c migration.Customer) bool { return !slices.Contains(r.Behind, c.ID) })
@@ -281,6 +294,7 @@ func (r *replication) passFiles(ctx workflow.Context) error {
 	}
 	switch {
 	case len(r.Unequal) == 0:
+		r.AsOf = r.Begun
 		r.Set(ctx, migration.PieceReady, migration.WaitNothing, "in passes")
 	case r.Phase == migration.PieceReady:
 		r.Set(ctx, r.Phase, migration.WaitNothing,
@@ -379,6 +393,10 @@ func (r *replication) pause(ctx workflow.Context, d time.Duration) {
 
 func (r *replication) report(ctx workflow.Context) {
 	r.Tell(ctx, migration.MigrationID(r.in.Spec.Plan), mail.SignalPiece, mail.PieceReport{
-		Order: r.Stamp(ctx), Piece: migration.PieceStatus{Name: r.in.Dataset, Phase: r.Phase, Detail: r.Reason}, Stop: r.Stop,
+		Order: r.Stamp(ctx), Piece: r.piece(), Stop: r.Stop,
 	})
+}
+
+func (r *replication) piece() migration.PieceStatus {
+	return migration.PieceStatus{Name: r.in.Dataset, Phase: r.Phase, Detail: r.Reason, AsOf: r.AsOf}
 }

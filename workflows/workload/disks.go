@@ -39,5 +39,8 @@ func ReplicateVM(ctx workflow.Context, in VMInput) ([]migration.DiskImage, error
 		vsphere.RemoveVMSnapshotRequest{Site: in.Site, VM: in.VM, Name: name}).Get(s, nil); err == nil {
 		err = rerr
 	}
+	for i := range res.Disks {
+		res.Disks[i].AsOf = snap.Made
+	}
 	return res.Disks, err
 }

@@ -67,9 +67,12 @@ func (m *machineRoom) FindInstance(_ context.Context, req compute.FindInstanceRe
 	return m.found[req.VM.UUID], nil
 }
 
+// snapped is when the snapshots of all machines were made.
+var snapped = time.Date(2026, 12, 2, 20, 30, 0, 0, time.UTC)
+
 func (m *machineRoom) SnapshotVM(_ context.Context, req vsphere.SnapshotVMRequest) (vsphere.SnapshotVMResult, error) {
 	m.called("snapshot", req.VM)
-	return vsphere.SnapshotVMResult{Snapshot: "snapshot-" + req.VM.UUID}, nil
+	return vsphere.SnapshotVMResult{Snapshot: "snapshot-" + req.VM.UUID, Made: snapped}, nil
 }
 
 func (m *machineRoom) ReplicateDisks(_ context.Context, req disks.ReplicateDisksRequest) (disks.ReplicateDisksResult, error) {
@@ -169,7 +172,9 @@ func TestAVMThatHasItsInstanceIsNeitherCopiedNorLaunchedAgain(t *testing.T) {
 func TestOnlyTheVMsThatHaveNoInstanceAreBroughtUp(t *testing.T) {
 	m := &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}, {Name: "web-02", UUID: "u2"}},
 		found: map[string]compute.FindInstanceResult{"u1": instance("i-1", "10.0.0.1")}}
-	m.bringUp(t)
+	last := m.bringUp(t)
+	_, _, asOf := last.Disks()
+	require.Equal(t, snapped, asOf)
 	require.Equal(t, []string{"copy web-02", "image web-02", "launch web-02", "remove the snapshot web-02", "snapshot web-02"}, m.calls)
 	require.Equal(t, []string{"10.0.0.1", "new-u2"}, m.registered)
 }
