@@ -145,7 +145,7 @@ func (b *batch) setup(ctx workflow.Context) error {
 		}
 	})
 	mail.Listen(ctx, mail.SignalAbort, "The migration ends here.", func(_ workflow.Context, w mail.Wish) { b.abort = &w })
-	mail.Listen(ctx, mail.SignalPause, "The migration pauses or resumes.", b.hear)
+	mail.Listen(ctx, mail.SignalWord, "The migration says what holds: whether it is paused, and by which revision it goes.", b.hear)
 	mail.Listen(ctx, mail.SignalAsk, "The migration calls the roll.", func(ctx workflow.Context, a mail.Ask) {
 		if a.Report && b.Phase != "" {
 			b.tellMigration(ctx)
@@ -239,7 +239,7 @@ func (b *batch) wasReset(ctx workflow.Context) {
 }
 
 // signals are all that a batch listens to.
-var signals = []string{mail.SignalReport, mail.SignalBack, mail.SignalTurn, mail.SignalDismiss, mail.SignalAbort, mail.SignalPause,
+var signals = []string{mail.SignalReport, mail.SignalBack, mail.SignalTurn, mail.SignalDismiss, mail.SignalAbort, mail.SignalWord,
 	mail.SignalAsk}
 
 // goOn goes through one phase, and says whether the batch is over.

@@ -676,12 +676,12 @@ func TestNobodyGoesWhileTheMigrationIsPaused(t *testing.T) {
 	h := newHerd(t, 3)
 	h.batch.Concurrency = 1
 	h.at(30*time.Second, func() {
-		h.signal(mail.SignalPause, mail.Pause{Order: mail.Order{At: 1, N: 1}, Paused: true, Reason: "paused by ann: look"})
+		h.signal(mail.SignalWord, mail.Pause{Order: mail.Order{At: 1, N: 1}, Paused: true, Reason: "paused by ann: look"})
 	})
 	h.at(2*time.Hour, func() {
 		require.Len(t, h.went, 1)
 		require.Equal(t, migration.WaitResume, h.says().WaitingFor)
-		h.signal(mail.SignalPause, mail.Pause{Order: mail.Order{At: 1, N: 2}})
+		h.signal(mail.SignalWord, mail.Pause{Order: mail.Order{At: 1, N: 2}})
 	})
 	h.run()
 	require.Len(t, h.went, 3)

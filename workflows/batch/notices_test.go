@@ -131,11 +131,11 @@ func TestANewOutboxIsToldAgainWhatWaits(t *testing.T) {
 	word := func(n int, outbox int64) mail.Pause {
 		return mail.Pause{Order: mail.Order{At: 1, N: n}, Outbox: outbox}
 	}
-	h.at(time.Minute, func() { h.signal(mail.SignalPause, word(1, 1)) })
-	h.at(2*time.Minute, func() { h.signal(mail.SignalPause, word(2, 1)) })
-	h.at(3*time.Minute, func() { h.signal(mail.SignalPause, word(3, 2)) })
+	h.at(time.Minute, func() { h.signal(mail.SignalWord, word(1, 1)) })
+	h.at(2*time.Minute, func() { h.signal(mail.SignalWord, word(2, 1)) })
+	h.at(3*time.Minute, func() { h.signal(mail.SignalWord, word(3, 2)) })
 	h.at(4*time.Minute, func() { h.command(migration.UpdateApprove, "ann", "") })
-	h.at(time.Hour, func() { h.signal(mail.SignalPause, word(4, 3)) })
+	h.at(time.Hour, func() { h.signal(mail.SignalWord, word(4, 3)) })
 	h.run()
 	var asked []string
 	for _, n := range h.notices() {

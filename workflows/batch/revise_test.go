@@ -14,7 +14,7 @@ import (
 func (h *herd) amend(to *migration.Batch) {
 	h.Helper()
 	h.amended = to
-	h.signal(mail.SignalPause, mail.Pause{Order: mail.Order{At: h.env.Now().UnixNano(), N: 100},
+	h.signal(mail.SignalWord, mail.Pause{Order: mail.Order{At: h.env.Now().UnixNano(), N: 100},
 		Revision: migration.Revision{Revision: 2, Digest: "second"}})
 }
 
@@ -107,7 +107,7 @@ func TestAnAmendmentThatIsHeardTwiceOrLateChangesNothing(t *testing.T) {
 	h.at(time.Minute, func() { h.amend(&to) })
 	h.at(2*time.Minute, func() { h.amend(&to) })
 	h.at(3*time.Minute, func() {
-		h.signal(mail.SignalPause, mail.Pause{Order: mail.Order{At: h.env.Now().UnixNano(), N: 101},
+		h.signal(mail.SignalWord, mail.Pause{Order: mail.Order{At: h.env.Now().UnixNano(), N: 101},
 			Revision: migration.Revision{Revision: 1, Digest: "first"}})
 		h.signal(mail.SignalTurn, mail.Turn{})
 	})

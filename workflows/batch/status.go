@@ -98,6 +98,6 @@ func (b *batch) allowed(name string, cmd migration.Command) error {
 
 func (b *batch) describe() string {
 	n := b.tally()
-	return fmt.Sprintf("Batch **%s**: %d customers, %d waiting, %d moving, %d baking, %d on AWS, %d rolled back, %d held.\n",
+	return fmt.Sprintf("Batch **%s**. Customers %d: waiting %d, moving %d, baking %d, on AWS %d, rolled back %d, held %d.\n",
 		b.in.Batch.Name, n.Customers, n.Waiting, n.Moving, n.Baking, n.OnAWS, n.RolledBack, n.Held)
 }

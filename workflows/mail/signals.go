@@ -16,7 +16,8 @@ const (
 	SignalReport  = "report"  // Customer -> Batch
 	SignalBatch   = "batch"   // Batch -> Migration
 	SignalPiece   = "piece"   // Workload, Replication -> Migration
-	SignalPause   = "pause"   // Migration -> Batch; Batch -> Migration when an operator canceled it
+	SignalWord    = "word"    // Migration -> Batch: what holds; sent again with every roll call
+	SignalPause   = "pause"   // Batch -> Migration: an operator canceled it
 	SignalAsk     = "ask"     // Migration -> Batch, Workload, Replication; Batch -> Customer: are you there, and this is what holds
 	SignalAside   = "aside"   // Batch -> Replication: who moves
 	SignalStop    = "stop"    // Migration -> Replication
@@ -100,7 +101,7 @@ type Aside struct {
 	Customers []string `json:"customers"`
 }
 
-// Pause stops and starts the admission of customers. It is sent again with every roll call.
+// Pause stops and starts the admission of customers, as SignalWord or SignalPause.
 type Pause struct {
 	migration.Revision        // that holds, where the plan was amended
 	Order              Order  `json:"order"`

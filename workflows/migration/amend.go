@@ -127,9 +127,9 @@ func (m *run) adopt(ctx workflow.Context, spec migration.SpecRef, plan state.Pla
 	for batches := range slices.Chunk(added, chunk) {
 		work.Together(ctx, batches, func(ctx workflow.Context, b migration.Batch) { m.startBatch(ctx, b, nil) })
 	}
-	m.tellBatches(ctx, mail.SignalPause, m.word(ctx))
+	m.tellBatches(ctx, mail.SignalWord, m.word(ctx))
 	for _, name := range gone {
-		m.Tell(ctx, migration.BatchID(m.Spec.Plan, name), mail.SignalPause, m.word(ctx)) // it lets its customers go, then ends by itself
+		m.Tell(ctx, migration.BatchID(m.Spec.Plan, name), mail.SignalWord, m.word(ctx)) // it lets its customers go, then ends by itself
 		delete(m.Batches, name)
 		delete(m.Closed, name)
 	}

@@ -106,7 +106,7 @@ func newShop(t *testing.T) *shop {
 		s.runs[in.Batch.Name] = in
 		mail.Listen(ctx, mail.SignalTurn, "", func(workflow.Context, mail.Turn) { s.turns = append(s.turns, in.Batch.Name) })
 		if in.Batch.Name == "last" {
-			mail.Listen(ctx, mail.SignalPause, "", func(_ workflow.Context, p mail.Pause) { s.heard = append(s.heard, p) })
+			mail.Listen(ctx, mail.SignalWord, "", func(_ workflow.Context, p mail.Pause) { s.heard = append(s.heard, p) })
 			mail.Listen(ctx, mail.SignalDismiss, "", func(workflow.Context, mail.Wish) { s.ended++ })
 		}
 		return workflow.Sleep(ctx, time.Hour)

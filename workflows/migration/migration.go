@@ -592,14 +592,14 @@ func (m *run) incidents() (n int) {
 func (m *run) pause(ctx workflow.Context, why string) {
 	m.Paused = &mail.Pause{Order: m.Stamp(ctx), Paused: true, Reason: why}
 	m.noticePaused(ctx)
-	m.tellBatches(ctx, mail.SignalPause, *m.Paused)
+	m.tellBatches(ctx, mail.SignalWord, *m.Paused)
 	m.Set(ctx, m.Phase, m.waitsFor(), why)
 }
 
 func (m *run) unpause(ctx workflow.Context) {
 	m.Paused, m.Forgiven = nil, m.incidents()
 	m.noticeResumed()
-	m.tellBatches(ctx, mail.SignalPause, mail.Pause{Order: m.Stamp(ctx)})
+	m.tellBatches(ctx, mail.SignalWord, mail.Pause{Order: m.Stamp(ctx)})
 	m.Set(ctx, m.Phase, m.waitsFor(), m.because())
 }
 

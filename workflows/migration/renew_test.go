@@ -86,7 +86,7 @@ func TestAnIncidentCountsThatIsReportedBeforeARenewedMigrationHasReadItsPlan(t *
 	})
 	require.True(t, says.Paused)
 	require.True(t, slices.ContainsFunc(says.Timeline, func(e migration.Event) bool { return e.What == "the migration pauses itself" }))
-	require.Contains(t, told, mail.SignalPause+" to "+migration.BatchID("shop", "wave"))
+	require.Contains(t, told, mail.SignalWord+" to "+migration.BatchID("shop", "wave"))
 }
 
 // Whoever was terminated with the batch that calls its roll is open nowhere until the batch is
@@ -99,7 +99,8 @@ func TestABatchOfWhichSomebodyMovesIsCalledEveryFewSeconds(t *testing.T) {
 					Counts: migration.Counts{Customers: 1, Moving: 1, Away: 1}}})
 		}, 2*time.Minute)
 	})
-	told = slices.DeleteFunc(told, func(s string) bool { return s != mail.SignalPause+" to "+migration.BatchID("shop", "wave") })
+	require.NotContains(t, told, mail.SignalPause+" to "+migration.BatchID("shop", "wave"), "nobody pauses: no history may say so")
+	told = slices.DeleteFunc(told, func(s string) bool { return s != mail.SignalWord+" to "+migration.BatchID("shop", "wave") })
 	require.InDelta(t, float64(roll.Lately/roll.Moving+9*time.Minute/roll.Often), len(told), 5)
 }
 

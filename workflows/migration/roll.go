@@ -80,7 +80,7 @@ func (m *run) callBatch(ctx workflow.Context, b migration.Batch, word mail.Pause
 	if m.Closed[b.Name] {
 		return
 	}
-	m.TellOr(ctx, migration.BatchID(m.Spec.Plan, b.Name), mail.SignalPause, word, func(ctx workflow.Context) {
+	m.TellOr(ctx, migration.BatchID(m.Spec.Plan, b.Name), mail.SignalWord, word, func(ctx workflow.Context) {
 		if !m.Closed[b.Name] && m.rollEvery() > 0 {
 			was := m.Batches[b.Name]
 			m.Note(ctx, "batch "+b.Name+" was terminated, and is started again",
