@@ -111,6 +111,29 @@ type progressData struct {
 	HideETA hidden  `json:"eta,omitempty"`
 }
 
+type previewData struct {
+	migration.PreviewReport
+
+	Customers []previewCustomerData `json:"customers,omitempty"`
+}
+
+type previewCustomerData struct {
+	migration.PreviewCustomer
+
+	Freeze     float64 `json:"freezeMs"`
+	Stall      float64 `json:"stallMs"`
+	HideFreeze hidden  `json:"freeze,omitempty"`
+	HideStall  hidden  `json:"stall,omitempty"`
+}
+
+func dataOfPreview(r migration.PreviewReport) previewData {
+	out := previewData{PreviewReport: r}
+	for _, c := range r.Customers {
+		out.Customers = append(out.Customers, previewCustomerData{PreviewCustomer: c, Freeze: inMillis(c.Freeze), Stall: inMillis(c.Stall)})
+	}
+	return out
+}
+
 func dataOfMigration(s migration.MigrationStatus, execution string) migrationData {
 	out := migrationData{MigrationStatus: s, Workflow: execution, Batches: []batchData{}, Workloads: dataOfPieces(s.Workloads),
 		Datasets: dataOfPieces(s.Datasets)}

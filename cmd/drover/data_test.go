@@ -55,6 +55,12 @@ func filled(v reflect.Value, at time.Time) {
 	}
 }
 
+// of is a value in which everything is set.
+func of[T any](at time.Time) (v T) {
+	filled(reflect.ValueOf(&v).Elem(), at)
+	return v
+}
+
 // TestNoFieldHasAnotherStyle fills every field of every status, those that will be added too.
 func TestNoFieldHasAnotherStyle(t *testing.T) {
 	for name, at := range map[string]time.Time{
@@ -70,7 +76,9 @@ func TestNoFieldHasAnotherStyle(t *testing.T) {
 			filled(reflect.ValueOf(&spec).Elem(), now.In(time.FixedZone("EET", 2*60*60)))
 			spec.Customers[0].ID, spec.Batches[0].Name = "text", "text"
 			for _, v := range []any{dataOfMigration(s, client.Running), dataOfBatch(s.Batches[0], client.Running),
-				dataOfCustomer(s.Batches[0].Customers[0], client.Running, &spec), []client.PlanSummary{{Plan: "shop", Started: now}}} {
+				dataOfCustomer(s.Batches[0].Customers[0], client.Running, &spec), []client.PlanSummary{{Plan: "shop", Started: now}},
+				dataOfPreview(of[migration.PreviewReport](at)), of[migration.DoctorReport](at), of[migration.InventoryReport](at),
+				of[migration.Difference](at), of[client.Submitted](at)} {
 				var out bytes.Buffer
 				require.NoError(t, printer.Print(&out, printer.AsJSON, inUTC(v), nil))
 				var read any

@@ -74,7 +74,7 @@ func (a *app) printPreview(format printer.Format, report migration.PreviewReport
 	for i, s := range report.Steps {
 		t.Add(i+1, s.Do, s.To, s.State, s.Found)
 	}
-	if err := printer.Print(a.out, format, report, t); err != nil {
+	if err := printer.Print(a.out, format, dataOfPreview(report), t); err != nil {
 		return err
 	}
 	if format == printer.AsTable {
@@ -129,7 +129,7 @@ func copyTime(bytes, rate int64) string {
 	if rate == 0 {
 		return "unknown"
 	}
-	return (time.Duration(float64(bytes) / float64(rate<<20) * float64(time.Second))).Round(time.Second).String()
+	return printer.Seconds(float64(bytes) / float64(rate<<20))
 }
 
 func freezeCell(c migration.PreviewCustomer) string {
@@ -137,9 +137,9 @@ func freezeCell(c migration.PreviewCustomer) string {
 	case c.Why != "":
 		return "unknown"
 	case c.Over:
-		return c.Freeze.D().Round(time.Millisecond).String() + ", over its budget"
+		return printer.Duration(c.Freeze.D()) + ", over its budget"
 	}
-	return c.Freeze.D().Round(time.Millisecond).String()
+	return printer.Duration(c.Freeze.D())
 }
 
 func stallCell(c migration.PreviewCustomer) string {
@@ -149,5 +149,5 @@ func stallCell(c migration.PreviewCustomer) string {
 	case c.Refused:
 		return "is refused meanwhile"
 	}
-	return "waits up to " + c.Stall.D().Round(time.Millisecond).String()
+	return "waits up to " + printer.Duration(c.Stall.D())
 }

@@ -16,7 +16,7 @@ func TestAPreviewReadsInTheOrderOfTheMigrationAndSaysWhatItDoesNotKnow(t *testin
 	report := migration.PreviewReport{
 		Steps: []migration.PreviewStep{{Do: "store the compiled plan", To: "s3://state", State: migration.WillBeDone},
 			{Do: "instance", To: "VM web-01", State: migration.Exists, Found: "i-1"}},
-		Sizes: []migration.PreviewSize{{What: "database orders", Bytes: 80 << 20}},
+		Sizes: []migration.PreviewSize{{What: "database orders", Bytes: 80 << 20}, {What: "database archive", Bytes: 2400 << 20}},
 		Customers: []migration.PreviewCustomer{
 			{ID: "acme", Batch: "canary", Rows: 12, Freeze: migration.Duration(40 * time.Millisecond),
 				Stall: migration.Duration(40 * time.Millisecond)},
@@ -28,7 +28,8 @@ func TestAPreviewReadsInTheOrderOfTheMigrationAndSaysWhatItDoesNotKnow(t *testin
 	var out bytes.Buffer
 	a := &app{out: &out}
 	require.NoError(t, a.printPreview(printer.AsTable, report, 40))
-	for _, want := range []string{"exists", "i-1", "80.0 MiB", "2s", "waits up to 40ms", "7s, over its budget", "is refused meanwhile",
+	for _, want := range []string{"exists", "i-1", "80.0 MiB", "2s", "2.3 GiB     1m\n", "waits up to 40ms",
+		"7s, over its budget", "is refused meanwhile",
 		"the rows of orders were not read in", "left out", "0 blockers, 0 warnings; nothing was changed"} {
 		require.Contains(t, out.String(), want)
 	}

@@ -180,7 +180,8 @@ func (o *outbox) failed(ctx workflow.Context, l *letter, a notify.Answer) {
 	case a.Final:
 		o.end(ctx, l, a.Failure)
 	case now.After(o.patience(l)):
-		o.end(ctx, l, fmt.Sprintf("failed %d times in %s: %s", l.Tries, now.Sub(l.Since).Round(time.Minute), a.Failure))
+		tried := migration.Duration(now.Sub(l.Since).Round(time.Minute))
+		o.end(ctx, l, fmt.Sprintf("failed %d times in %s: %s", l.Tries, tried.Brief(), a.Failure))
 	default:
 		l.Next = now.Add(min(firstPause<<min(l.Tries-1, 10), mostPause))
 	}

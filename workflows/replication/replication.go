@@ -110,7 +110,7 @@ func (r *replication) setup(ctx workflow.Context) error {
 		for _, a := range r.Aside {
 			n += len(a.Customers)
 		}
-		return fmt.Sprintf("Replication of **%s**. Stepped aside for %d customers.\n", r.in.Dataset, n)
+		return fmt.Sprintf("Replication of **%s**. Customers that it steps aside for: %d.\n", r.in.Dataset, n)
 	}}
 	mail.Listen(ctx, mail.SignalAsk, "The migration calls the roll.", func(ctx workflow.Context, a mail.Ask) {
 		if _, newer := a.Renews(r.in.Spec); newer {
@@ -254,7 +254,7 @@ func near(d migration.Duration) string {
 	case v < time.Second:
 		return "under 1s"
 	default:
-		return v.Round(time.Second).String()
+		return migration.Duration(v.Round(time.Second)).Brief()
 	}
 }
 

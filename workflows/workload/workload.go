@@ -185,7 +185,8 @@ func (w *workload) startInstance(ctx workflow.Context, site migration.Site, vm m
 			return address, err
 		}
 		w.Set(ctx, migration.PieceFailed, migration.WaitAWS,
-			fmt.Sprintf("VM %s: %s. Its disks are copied; what comes after that is tried again in %s", vm.Name, work.Reason(err), pause))
+			fmt.Sprintf("VM %s: %s. Its disks are copied; what comes after that is tried again in %s", vm.Name, work.Reason(err),
+				migration.Duration(pause).Brief()))
 		if err := w.pause(ctx, pause, vm); err != nil {
 			return "", err
 		}
