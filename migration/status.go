@@ -173,7 +173,13 @@ const (
 	MoveGaveUp     MoveOutcome = "gave-up"     // before the seal: open at the origin
 	MoveReversed   MoveOutcome = "reversed"    // after the seal: poisoned and reopened at the origin
 	MoveSuperseded MoveOutcome = "superseded"  // a newer try owns the customer
+
+	// MoveRepaired is no answer of a Move: it did not say how it ended, its Customer settled it.
+	MoveRepaired MoveOutcome = "repaired"
 )
+
+// MoveOutcomes are all ways in which a try can end.
+var MoveOutcomes = []MoveOutcome{MoveDone, MoveNotStarted, MoveGaveUp, MoveReversed, MoveSuperseded, MoveRepaired}
 
 // MoveResult is what a Move answers its Customer.
 type MoveResult struct {
@@ -376,9 +382,9 @@ type PieceStatus struct {
 	Workflow string     `json:"workflow,omitempty"` // what Temporal says of it: Running, Terminated, ...
 	Copied   []Copied   `json:"copied,omitempty"`   // disks that this run copied and read back
 
-	// AsOf is the last consistent point that is known, by Temporal's clock. All that was written to a
-	// dataset before it had arrived on the other side, but for files of customers that were moving: a
-	// Move brings its own along. Zero: not known. Of a workload Copied says it.
+	// AsOf is the last consistent point that is known, by Temporal's clock. All that was written to
+	// a dataset before it had arrived on the other side, but for files of customers that were
+	// moving: a Move brings its own along. Zero: not known. Of a workload Copied says it.
 	AsOf time.Time `json:"asOf,omitzero"`
 }
 

@@ -89,7 +89,7 @@ func (m *metrics) serve(ctx context.Context, address string, log hclog.Logger) (
 		return nil, fmt.Errorf("serve metrics at %q (--metrics-listen takes HOST:PORT): %w", address, err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(zeros{m.registry}, promhttp.HandlerOpts{}))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

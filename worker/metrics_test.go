@@ -72,6 +72,28 @@ func TestAWorkersMetricsHaveTheNamesThatPrometheusExpects(t *testing.T) {
 	require.Contains(t, body, "process_resident_memory_bytes ")
 }
 
+// An increase is seen from 0 on: the first customer that goes home has to raise the alarm that the
+// tenth would.
+func TestWhatHasNotHappenedYetIsServedAsZero(t *testing.T) {
+	m, err := newMetrics(hclog.NewNullLogger())
+	require.NoError(t, err)
+	read := served(t, m)
+	body := read()
+	for _, line := range []string{`drover_moves_total{outcome="done",to="onprem"} 0`, `drover_moves_total{outcome="repaired",to="aws"} 0`,
+		`drover_verdicts_total{during="soak",outcome="inconclusive"} 0`, `drover_freeze_seconds_bucket{to="aws",le="5"} 0`,
+		`drover_freeze_seconds_bucket{to="aws",le="+Inf"} 0`, `drover_stall_seconds_count{to="onprem"} 0`} {
+		require.Contains(t, body, line+"\n")
+	}
+	m.handler.WithTags(map[string]string{"to": "onprem", "outcome": "done"}).Counter(migration.MetricMoves).Inc(1)
+	m.handler.WithTags(map[string]string{"to": "aws"}).Timer(migration.MetricFreeze).Record(time.Second)
+	body = read()
+	for _, line := range []string{`drover_moves_total{outcome="done",to="onprem"} 1`, `drover_moves_total{outcome="done",to="aws"} 0`,
+		`drover_freeze_seconds_count{to="aws"} 1`, `drover_freeze_seconds_count{to="onprem"} 0`} {
+		require.Equal(t, 1, strings.Count(body, line[:strings.LastIndex(line, " ")]+" "), line)
+		require.Contains(t, body, line+"\n")
+	}
+}
+
 // somePlans are plans that are read without a server.
 type somePlans struct {
 	list   []client.PlanSummary
@@ -224,6 +246,7 @@ const metricsOutro = `
 - ` + "`to`" + ` is the side that something moves towards, ` + "`aws` or `onprem`" + `; ` + "`mover` is `disks`, `files` or `postgres`" + `.
 - What workflows and activities record is added up over the workers: ` + "`sum without (instance)`" + `. Where the running plans stand is the same at
   every main worker, which asks them at each scrape: take the largest.
+- Moves, verdicts, freezes and stalls are served from the start, as 0, so that the first of each is an increase.
 - A lag that is not measured any more keeps its last value, since no beat arrives then. Look at
   ` + "`drover_replication_measured_timestamp_seconds`" + ` beside it; the rules do.
 - The bytes of ` + "`postgres`" + ` are those of all changes in the database, before they are filtered by customer. The first copy of a table is not among

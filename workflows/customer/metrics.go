@@ -6,10 +6,10 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// count counts the tries of Moves by their direction and how they ended: a migration.MoveOutcome,
-// or "repaired" for one that did not say.
-func count(ctx workflow.Context, to migration.Side, outcome string) {
-	workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"to": string(to), "outcome": outcome}).Counter(migration.MetricMoves).Inc(1)
+// count counts the tries of Moves by their direction and how they ended.
+func count(ctx workflow.Context, to migration.Side, outcome migration.MoveOutcome) {
+	of := map[string]string{"to": string(to), "outcome": string(outcome)}
+	workflow.GetMetricsHandler(ctx).WithTags(of).Counter(migration.MetricMoves).Inc(1)
 }
 
 // measured records the freeze of a Move that arrived, what was predicted of it before the fence,

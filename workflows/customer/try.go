@@ -99,13 +99,13 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 	})
 	var result migration.MoveResult
 	if err := workflow.ExecuteChildWorkflow(cctx, move.Move, in).Get(cctx, &result); err != nil {
-		count(ctx, to, "repaired")
+		count(ctx, to, migration.MoveRepaired)
 		c.Why = "repaired after: " + work.Reason(err)
 		c.repair(ctx, in.From, work.Reason(err))
 		return false
 	}
 	c.Token = max(c.Token, result.Try.Token)
-	count(ctx, to, string(result.Outcome))
+	count(ctx, to, result.Outcome)
 	if result.Outcome != migration.MoveDone {
 		c.Why = result.Reason
 		c.Note(ctx, fmt.Sprintf("try %d to %s %s while %s", c.Tries, to, result.Outcome, result.Step), migration.Command{Reason: c.Why})
