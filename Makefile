@@ -37,7 +37,7 @@ build: ## build bin/drover and bin/lab
 	@$(PYTHON) tools/setup.py build
 
 # demo and lab replace their shell by the lab itself (exec): Ctrl-C reaches it directly, and it takes down what it started.
-demo: setup-lab build ## run the whole story in the lab: twelve customers moved, some of them back; ends with the score board
+demo: setup-lab build ## run the whole story in the lab: twelve customers moved, some of them back; ends with the score board and a report
 	@exec bin/lab demo
 
 lab: setup-lab build ## start the lab, leave it up and print its addresses; Ctrl-C ends it

@@ -19,6 +19,7 @@ import (
 	"github.com/drover-migration/drover/lab/aws"
 	"github.com/drover-migration/drover/lab/dns"
 	"github.com/drover-migration/drover/lab/ebs"
+	"github.com/drover-migration/drover/lab/inbox"
 	"github.com/drover-migration/drover/lab/lb"
 	"github.com/drover-migration/drover/lab/machines"
 	"github.com/drover-migration/drover/lab/pg"
@@ -52,6 +53,11 @@ type Lab struct {
 	FilesDir, Account, Region         string
 	AppPort                           int
 	Doors                             *Doors // nil: there are none
+
+	// Of a Shape that Tells: where its people get what they are told, and the files of the private
+	// key that evidence is signed with and of its public half.
+	Inbox                       *inbox.Inbox
+	EvidenceKey, EvidencePublic string
 
 	opts        Options
 	net         *network
@@ -111,7 +117,7 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 		return nil, err
 	}
 	l.Database = l.databaseAddress(migration.OnPrem)
-	for _, step := range []func(context.Context) error{l.buildAccount, l.startEdge, l.startMachines} {
+	for _, step := range []func(context.Context) error{l.buildAccount, l.startEdge, l.startMachines, l.startInbox} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -361,6 +367,9 @@ func (l *Lab) Env() map[string]string {
 	if l.Doors != nil {
 		env["AWS_ENDPOINT_URL"], env["AWS_ENDPOINT_URL_S3"] = l.Doors.AWS.URL(), l.Doors.S3.URL()
 		env["AWS_ENDPOINT_URL_EBS"] = l.Doors.EBS.URL()
+	}
+	if l.Inbox != nil {
+		env["ROOM_SECRET"], env["MAIL_ACCOUNT"] = inbox.Secret, inbox.Account()
 	}
 	env["VSPHERE"] = fmt.Sprintf(`{"username":%q,"password":%q}`, vcUser, vcPassword)
 	env["DROVER_DNS"] = l.DNS()

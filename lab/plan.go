@@ -22,6 +22,7 @@ type Shape struct {
 	Freeze   string // budget of a freeze; empty: 5s
 	StopsAt  int    // incidents after which the migration pauses itself; 0: 3
 	Archive  bool   // customers have a second database, see ArchiveDSN
+	Tells    bool   // the plan tells people (Lab.Inbox), and leaves signed evidence (Lab.EvidenceKey)
 }
 
 // Batch of a Shape.
@@ -56,7 +57,7 @@ func NewCustomer(i int) Customer {
 
 // DemoShape is twelve customers in four batches.
 func DemoShape() Shape {
-	s := Shape{Name: "orders", Bake: "22s", Soak: "2h", Interval: "250ms"}
+	s := Shape{Name: "orders", Bake: "22s", Soak: "2h", Interval: "250ms", Tells: true}
 	next := 0
 	add := func(b Batch, n int) {
 		for range n {

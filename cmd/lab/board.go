@@ -22,29 +22,35 @@ import (
 
 // board is what a demonstration shows in the end: out/demo.json.
 type board struct {
-	Customers          int         `json:"customers"`
-	Moved              int         `json:"moved"`       // homed on AWS at the end
-	RolledBack         int         `json:"rolled_back"` // Moves back
-	Held               int         `json:"held"`
-	AckedWrites        int         `json:"acked_writes"`
-	LostWrites         int         `json:"lost_writes"`
-	DuplicateWrites    int         `json:"duplicate_writes"`
-	MisplacedRows      int         `json:"misplaced_rows"`
-	UnknownRows        int         `json:"unknown_rows"`
-	Requests           int         `json:"requests"`
-	FailedRequests     int         `json:"failed_requests"`
-	RetriedRequests    int         `json:"retried_requests"`
-	FreezeMS           percentiles `json:"freeze_ms"`   // commit of the fence to commit of the open
-	RoutedMS           percentiles `json:"routed_ms"`   // commit of the fence to the route set
-	RollbackMS         percentiles `json:"rollback_ms"` // verdict to homed and routed at the origin
-	ClientStallMS      percentiles `json:"client_stall_ms"`
-	FaultedStallMS     percentiles `json:"faulted_stall_ms"` // from the break to the first good answer
-	DiskBlocksVerified int64       `json:"disk_blocks_verified"`
-	ObjectsVerified    int64       `json:"objects_verified"`
-	RowsVerified       int64       `json:"rows_verified"`
-	WallS              float64     `json:"wall_s"`
-	OthersPct          float64     `json:"machine_others_pct"` // of all cores' time, what other processes took
-	Load               float64     `json:"machine_load"`       // the highest average over a minute
+	Customers            int         `json:"customers"`
+	Moved                int         `json:"moved"`       // homed on AWS at the end
+	RolledBack           int         `json:"rolled_back"` // Moves back
+	Held                 int         `json:"held"`
+	AckedWrites          int         `json:"acked_writes"`
+	LostWrites           int         `json:"lost_writes"`
+	DuplicateWrites      int         `json:"duplicate_writes"`
+	MisplacedRows        int         `json:"misplaced_rows"`
+	UnknownRows          int         `json:"unknown_rows"`
+	Requests             int         `json:"requests"`
+	FailedRequests       int         `json:"failed_requests"`
+	RetriedRequests      int         `json:"retried_requests"`
+	FreezeMS             percentiles `json:"freeze_ms"`   // commit of the fence to commit of the open
+	RoutedMS             percentiles `json:"routed_ms"`   // commit of the fence to the route set
+	RollbackMS           percentiles `json:"rollback_ms"` // verdict to homed and routed at the origin
+	ClientStallMS        percentiles `json:"client_stall_ms"`
+	FaultedStallMS       percentiles `json:"faulted_stall_ms"` // from the break to the first good answer
+	DiskBlocksVerified   int64       `json:"disk_blocks_verified"`
+	ObjectsVerified      int64       `json:"objects_verified"`
+	RowsVerified         int64       `json:"rows_verified"`
+	MessagesSent         int         `json:"messages_sent"`
+	MessagesAcknowledged int         `json:"messages_acknowledged"` // by their receivers
+	MessagesTwice        int         `json:"messages_twice"`
+	Acknowledgements     int         `json:"acknowledgements"` // of what waited for somebody, by who looks after it
+	EvidenceBundles      int         `json:"evidence_bundles"`
+	EvidenceVerified     int         `json:"evidence_verified"`
+	WallS                float64     `json:"wall_s"`
+	OthersPct            float64     `json:"machine_others_pct"` // of all cores' time, what other processes took
+	Load                 float64     `json:"machine_load"`       // the highest average over a minute
 
 	// Shown and judged, and no part of the file.
 	Violations []string `json:"-"` // by what the judge found in databases, files and routes
@@ -52,6 +58,7 @@ type board struct {
 	machine    busy
 	alone      int // customers that went home by themselves
 	whole      int // batches that went home whole
+	batches    int
 	unanswered int // customers that were broken and had no good answer since
 }
 
@@ -98,6 +105,7 @@ func newBoard(shape lab.Shape, told map[string]migration.CustomerStatus, sum loa
 	for _, c := range sum.Unanswered {
 		b.Failures = append(b.Failures, "customer "+c+" has had no good answer since it was broken")
 	}
+	b.batches = len(shape.Batches)
 	var freezes, routed, back []int64
 	for _, batch := range shape.Batches {
 		home := 0
@@ -118,8 +126,8 @@ func newBoard(shape lab.Shape, told map[string]migration.CustomerStatus, sum loa
 				if m.Freeze > 0 { // else it was finished by its repair, and nobody measured it
 					freezes = append(freezes, m.Freeze.D().Milliseconds())
 				}
-				if !m.Fenced.IsZero() && !m.Routed.IsZero() {
-					routed = append(routed, m.Routed.Sub(m.Fenced).Milliseconds())
+				if s := m.Stall(); s > 0 {
+					routed = append(routed, s.Milliseconds())
 				}
 			}
 			b.RolledBack += went
@@ -163,6 +171,9 @@ func (b *board) print(w io.Writer) {
 	fmt.Fprintf(w, "  longest wait of a client %d ms; of a broken customer's %d ms\n", *b.ClientStallMS.Max, *b.FaultedStallMS.Max)
 	fmt.Fprintf(w, "  verified: %d disk blocks, %d objects, %d rows; %.0f s\n", b.DiskBlocksVerified, b.ObjectsVerified, b.RowsVerified,
 		b.WallS)
+	fmt.Fprintf(w, "  messages sent %d: acknowledged by their receivers %d, twice %d; looked after by somebody: %d\n", b.MessagesSent,
+		b.MessagesAcknowledged, b.MessagesTwice, b.Acknowledgements)
+	fmt.Fprintf(w, "  evidence: %d of %d batches' signed bundles verified with the public key alone\n", b.EvidenceVerified, b.batches)
 	fmt.Fprintf(w, "  machine: %s\n", b.machine)
 	for _, v := range slices.Concat(b.Violations, b.Failures) {
 		fmt.Fprint(w, strings.Replace(printer.Wrap("    ", v), "    ", "  ! ", 1))
@@ -215,15 +226,19 @@ var errBusy = errors.New("machine too busy")
 // machine excuses. What did not come in time a machine does that others kept busy: then the error
 // is errBusy. The demonstration itself sends nobody home, so that whoever went was sent by Drover.
 func (b *board) judge() error {
-	late := counted([]zero{{"failed requests", b.FailedRequests}, {"customers without an answer", b.unanswered}})
+	late := counted([]zero{{"failed requests", b.FailedRequests}, {"customers without an answer", b.unanswered},
+		{"messages that their receivers have not acknowledged", b.MessagesSent - b.MessagesAcknowledged}})
 	broken := counted([]zero{{"lost writes", b.LostWrites}, {"duplicate writes", b.DuplicateWrites}, {"misplaced rows", b.MisplacedRows},
-		{"unknown rows", b.UnknownRows}, {"violations", len(b.Violations)}})
+		{"unknown rows", b.UnknownRows}, {"violations", len(b.Violations)}, {"messages that came twice", b.MessagesTwice},
+		{"batches whose evidence does not verify", b.batches - b.EvidenceVerified},
+		{"bundles of evidence that do not verify", b.EvidenceBundles - b.EvidenceVerified}})
 	for _, least := range []struct {
 		what    string
 		n, want int64
 	}{
 		{"customers that went home by themselves", int64(b.alone), 1}, {"batches that went home whole", int64(b.whole), 1},
 		{"acknowledged writes", int64(b.AckedWrites), leastWrites},
+		{"messages acknowledged", int64(b.MessagesAcknowledged), 1}, {"things looked after", int64(b.Acknowledgements), 1},
 		{"disk blocks verified", b.DiskBlocksVerified, 1}, {"objects verified", b.ObjectsVerified, 1}, {"rows verified", b.RowsVerified, 1},
 	} {
 		if least.n < least.want {

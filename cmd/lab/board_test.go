@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/drover-migration/drover/lab"
+	"github.com/drover-migration/drover/lab/inbox"
 	"github.com/drover-migration/drover/lab/load"
 	"github.com/drover-migration/drover/lab/verify"
 	"github.com/drover-migration/drover/migration"
@@ -20,20 +21,25 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // demonstration is what product, load and lab say in the end of one in which all went as it should.
 type demonstration struct {
-	shape lab.Shape
-	busy  busy
-	told  map[string]migration.CustomerStatus
-	sum   load.Summary
-	truth verify.Result
-	wall  float64
+	shape  lab.Shape
+	busy   busy
+	told   map[string]migration.CustomerStatus
+	sum    load.Summary
+	truth  verify.Result
+	people told
+	wall   float64
 }
+
+// theEnd is when a demonstration is judged.
+var theEnd = time.Date(2026, 12, 2, 22, 30, 0, 0, time.UTC)
 
 func whole() *demonstration {
 	d := &demonstration{
 		shape: lab.DemoShape(), told: map[string]migration.CustomerStatus{}, wall: 151.5,
 		sum: load.Summary{Requests: 17000, RetriedRequests: 80, AckedWrites: 12000, StallP99: 1200, StallMax: 1300,
 			FaultedStallMax: 4100},
-		truth: verify.Result{AckedWrites: 12000, RowsVerified: 40000, ObjectsVerified: 300, DiskBlocksVerified: 96},
+		truth:  verify.Result{AckedWrites: 12000, RowsVerified: 40000, ObjectsVerified: 300, DiskBlocksVerified: 96},
+		people: told{came: []inbox.Message{{Key: "a", Times: 1}, {Key: "b", Times: 1}}, acks: 1, bundles: 4, verified: 4},
 	}
 	for _, c := range d.shape.Customers() {
 		d.told[c.ID] = migration.CustomerStatus{ID: c.ID, Home: migration.AWS, Phase: migration.CustomerSoaking,
@@ -72,6 +78,7 @@ func (d *demonstration) stayed(id string) {
 
 func (d *demonstration) board() *board {
 	b := newBoard(d.shape, d.told, d.sum, &d.truth)
+	b.people(d.people, theEnd)
 	b.WallS, b.machine = d.wall, d.busy
 	return b
 }
@@ -120,6 +127,19 @@ func TestADemonstrationIsJudgedByWhatNoMachinesSpeedExcuses(t *testing.T) {
 			"0 customers that went home by themselves: at least 1"},
 		"a batch went home but for one": {func(d *demonstration) { d.stayed(d.shape.Batches[2].Customers[3].ID) },
 			"0 batches that went home whole: at least 1"},
+		"a message came twice": {func(d *demonstration) { d.people.came[1].Times = 2 }, "1 messages that came twice"},
+		"nobody was told":      {func(d *demonstration) { d.people.came = nil }, "0 messages acknowledged: at least 1"},
+		"a message is on its way": {func(d *demonstration) {
+			d.people.status.Pending = []migration.Delivery{{Due: theEnd}, {Due: theEnd.Add(time.Minute), Step: 1}}
+		}, "1 messages that their receivers have not acknowledged"},
+		"a message was given up": {func(d *demonstration) {
+			d.people.status.Past = []migration.Delivery{{State: migration.DeliveryGivenUp}, {State: migration.DeliveryDelivered}}
+		}, "1 messages that their receivers have not acknowledged"},
+		"nobody looked after what waited": {func(d *demonstration) { d.people.acks = 0 }, "0 things looked after: at least 1"},
+		"a bundle of evidence does not verify": {func(d *demonstration) { d.people.verified = 3 },
+			"1 batches whose evidence does not verify\n1 bundles of evidence that do not verify"},
+		"a batch has no evidence": {func(d *demonstration) { d.people.bundles, d.people.verified = 3, 3 },
+			"1 batches whose evidence does not verify"},
 		"too few writes":          {func(d *demonstration) { d.sum.AckedWrites = 9_999 }, "9999 acknowledged writes: at least 10000"},
 		"no disk was looked at":   {func(d *demonstration) { d.truth.DiskBlocksVerified = 0 }, "0 disk blocks verified: at least 1"},
 		"no object was looked at": {func(d *demonstration) { d.truth.ObjectsVerified = 0 }, "0 objects verified: at least 1"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,14 +52,15 @@ type story struct {
 	wave     string // the batch that falls ill whole
 	waveSick bool
 	mended   bool
+	acks     int // of what waited for somebody
 }
 
 func demo(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, demoLimit, fmt.Errorf("it took longer than %s", demoLimit))
 	defer cancel()
 	began, machine := time.Now(), watchMachine()
-	for _, file := range []string{scoreFile, reportFile} {
-		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, left := range []string{scoreFile, reportFile, evidenceDir} {
+		if err := os.RemoveAll(left); err != nil {
 			return err // else a run that is cut short would show what the one before left
 		}
 	}
@@ -93,7 +93,8 @@ func (s *story) tellAll(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("the board: %s\n    sign in with the token %s\n    or look at one customer: %s\n", board.at, board.token, board.link)
+	fmt.Printf("the board: %s\n    sign in with the token %s\n    or look at one customer: %s\nwhat people are told: %s\n", board.at,
+		board.token, board.link, s.Inbox.Page())
 	s.say("the application serves %d customers on premises; load begins", len(s.Shape.Customers()))
 	if s.load, err = s.StartLoad(ctx, loadRate); err != nil {
 		return err
@@ -316,6 +317,10 @@ func (s *story) breakCustomer(ctx context.Context, id string) error {
 
 // mend is the operator: repairs the cause, resumes, and retries the batch.
 func (s *story) mend(ctx context.Context, b migration.BatchStatus) error {
+	s.say("* an operator is told that the migration is paused, and says that they look after it")
+	if err := s.lookAfter(ctx); err != nil {
+		return err
+	}
 	s.say("* the operator finds the cause and repairs it")
 	for _, c := range b.Customers {
 		if err := s.Repair(ctx, s.host(c.ID)); err != nil {
@@ -358,6 +363,11 @@ func (s *story) score(ctx context.Context) error {
 	if err != nil {
 		return s.excuse(err)
 	}
+	told, err := s.told(ctx)
+	if err != nil {
+		return s.excuse(err)
+	}
+	board.people(told, time.Now())
 	board.measured(time.Since(s.began), s.machine)
 	if err := board.write(scoreFile); err != nil {
 		return err

@@ -49,13 +49,14 @@ func up(ctx context.Context, workers bool) error {
 
   board            %s  (token: %s)
   one customer     %s
+  messages         %s
   Temporal UI      %s
   application      http://%s  (Host: %s)
   vCenter          %s
   plan             %s
   lab's control    %s
 
-%s`, board.at, board.token, board.link, l.UI(), l.Edge(), l.Shape.Customers()[0].Host, l.VCenterURL, planFile(l), control,
+%s`, board.at, board.token, board.link, l.Inbox.Page(), l.UI(), l.Edge(), l.Shape.Customers()[0].Host, l.VCenterURL, planFile(l), control,
 		nextSteps(planFile(l), l.Shape.Name))
 	<-ctx.Done()
 	fmt.Println("\nending the lab")
@@ -74,6 +75,7 @@ func nextSteps(file, plan string) string {
   bin/drover submit %[1]s
   bin/drover status %[2]s --watch
   bin/drover report %[2]s --file out/report.html
+  bin/drover evidence %[2]s --dir out
 `, file, plan)
 }
 

@@ -34,5 +34,5 @@ func TestWhatTheLabPrintsCanBePastedInAFolderWithASpace(t *testing.T) {
 	b, err := os.ReadFile(said)
 	require.NoError(t, err)
 	require.Equal(t, "<plan><validate><out/lab/plan.yaml>\n<submit><out/lab/plan.yaml>\n<status><orders><--watch>\n"+
-		"<report><orders><--file><out/report.html>\n", string(b))
+		"<report><orders><--file><out/report.html>\n<evidence><orders><--dir><out>\n", string(b))
 }
