@@ -65,7 +65,7 @@ def main():
     if what in ("pg15", "all"):
         jobs += [Job("pg15", postgres15_key(), os.path.join(CACHE, "pg15", "bin", "postgres"), install_postgres15)]
     if what in ("promtool", "all"):
-        jobs += [Job("promtool", "2 %s" % platform.machine(), os.path.join(BIN, "promtool"), install_promtool)]
+        jobs += [Job("promtool", "3 %s" % platform.machine(), os.path.join(BIN, "promtool"), install_promtool)]
 
     if all(job.done() for job in jobs):
         return
@@ -278,21 +278,24 @@ def install_postgres15(job):
 
 
 def install_promtool(job):
-    """Makes .cache/bin/promtool: the one of the system, or the one of Debian's package of Prometheus, unpacked without root.
-    To build it takes minutes, for the clouds that Prometheus finds its targets in."""
-    found = shutil.which("promtool")
-    if found:
-        shutil.copy2(found, job.result)
+    """Makes .cache/bin/promtool and prometheus: those of the system, or those of Debian's package of Prometheus, unpacked without
+    root. To build them takes minutes, for the clouds that Prometheus finds its targets in."""
+    server = os.path.join(BIN, "prometheus")
+    found = [shutil.which(name) for name in ("prometheus", "promtool")]
+    if all(found):
+        for path, result in zip(found, (server, job.result)):
+            shutil.copy2(path, result)
         return
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise SetupError("the rules for alerts are tested by promtool, and this system has no apt-get to fetch Debian's: "
-                         "put the promtool of a Prometheus 2.40 or newer on the PATH")
-    say("fetching promtool, once: a minute")
+        raise SetupError("alerts and dashboard are tested by Prometheus, and this system has no apt-get to fetch Debian's: "
+                         "put prometheus and promtool, 2.40 or newer, on the PATH")
+    say("fetching Prometheus, once: a minute")
     with scratch() as folder:
         call(["apt-get", "download", "prometheus"], "fetch Debian's package of Prometheus", cwd=folder)
         package = [f for f in os.listdir(folder) if f.endswith(".deb")][0]
         call(["dpkg-deb", "-x", package, "unpacked"], "unpack " + package, cwd=folder)
-        os.replace(os.path.join(folder, "unpacked", "usr", "bin", "promtool"), job.result)
+        for name, result in (("prometheus", server), ("promtool", job.result)):
+            os.replace(os.path.join(folder, "unpacked", "usr", "bin", name), result)
 
 
 # --- Shared

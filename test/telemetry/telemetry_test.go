@@ -39,7 +39,9 @@ func TestAMoveIsFollowedInTracesMetricsAndLogs(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Minute)
 	defer cancel()
 	tools, bin := tooltest.Dir(t, "bin/temporal", "pg/bin/postgres"), tooltest.Binaries(t)
-	l, err := lab.Start(ctx, lab.Options{Shape: lab.SmallShape(1), Tools: tools, Dir: filepath.Join(t.TempDir(), "lab"),
+	shape := lab.SmallShape(1)
+	shape.Tells = true
+	l, err := lab.Start(ctx, lab.Options{Shape: shape, Tools: tools, Dir: filepath.Join(t.TempDir(), "lab"),
 		Self: filepath.Join(bin, "lab")})
 	require.NoError(t, err)
 	t.Cleanup(l.Close)
@@ -59,6 +61,12 @@ func TestAMoveIsFollowedInTracesMetricsAndLogs(t *testing.T) {
 			t.Log(l.WorkerLog(40))
 		}
 	})
+	var at string
+	require.True(t, eventually(func() bool {
+		at = regexp.MustCompile(`http://\S+/metrics`).FindString(l.WorkerLog(1 << 20))
+		return at != ""
+	}), "the worker does not say where its metrics are")
+	prometheus := startPrometheus(ctx, t, at)
 	submit := exec.CommandContext(ctx, drover, "submit", l.Plan, "--by", "lead")
 	submit.Env = l.Environ()
 	out, err := submit.CombinedOutput()
@@ -72,7 +80,12 @@ func TestAMoveIsFollowedInTracesMetricsAndLogs(t *testing.T) {
 
 	t.Run("a trace", func(t *testing.T) { followed(t, spans, customer.ID) })
 	t.Run("no secret and no tenant's data in it", func(t *testing.T) { silent(t, spans, l) })
-	t.Run("metrics", func(t *testing.T) { measured(t, l) })
+	t.Run("metrics", func(t *testing.T) { measured(t, at) })
+	t.Run("every panel of the dashboard", func(t *testing.T) {
+		if prometheus != nil {
+			shown(t, prometheus)
+		}
+	})
 	t.Run("logs", func(t *testing.T) { logged(t, l, customer.ID, spans) })
 }
 
@@ -163,15 +176,12 @@ func silent(t *testing.T, spans *receiver, l *lab.Lab) {
 }
 
 // measured holds what Prometheus finds against the table of metrics.
-func measured(t *testing.T, l *lab.Lab) {
-	at := regexp.MustCompile(`http://\S+/metrics`).FindString(l.WorkerLog(1 << 20))
-	require.NotEmpty(t, at)
+func measured(t *testing.T, at string) {
 	table := map[string]migration.Metric{}
 	for _, m := range migration.Metrics {
 		table[m.Name()] = m
 	}
-	// Only where a call fails, and where a plan sends messages.
-	rare := map[string]bool{"drover_aws_retries_total": true, "drover_messages_total": true}
+	rare := map[string]bool{"drover_aws_retries_total": true} // only where a call fails
 	var missing []string
 	require.True(t, eventually(func() bool {
 		res, err := http.Get(at)
