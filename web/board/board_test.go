@@ -250,3 +250,13 @@ func TestWhoseTurnItIs(t *testing.T) {
 		})
 	}
 }
+
+// TestStatesAreToldApartWithoutTheirColours: each has a shape and words of its own.
+func TestStatesAreToldApartWithoutTheirColours(t *testing.T) {
+	signs, words := map[string]board.State{}, map[string]board.State{}
+	for _, s := range board.States {
+		require.Empty(t, signs[s.Sign()], "%s looks like another", s)
+		require.Empty(t, words[s.Words()], "%s is called like another", s)
+		signs[s.Sign()], words[s.Words()] = s, s
+	}
+}
