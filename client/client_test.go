@@ -78,7 +78,16 @@ func run(m *testing.M) int {
 func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
 	status := migration.MigrationStatus{Plan: in.Spec.Plan, Phase: migration.MigrationReleasing}
 	for _, b := range in.Spec.Batches {
-		status.Batches = append(status.Batches, migration.BatchStatus{Name: b.Name, Phase: migration.BatchGate})
+		s := migration.BatchStatus{Name: b.Name, Phase: migration.BatchGate}
+		switch b.Name {
+		case "going back":
+			s.Phase, s.Reason = migration.BatchTakingBack, "they call"
+		case "taken back":
+			s.Phase, s.Reason = migration.BatchTakenBack, "it was slow"
+		case "finalised":
+			s.Finalised = &migration.Finalised{By: "bob"}
+		}
+		status.Batches = append(status.Batches, s)
 	}
 	if in.Spec.Plan == "in-vain" {
 		status.Workloads, status.Datasets = []migration.PieceStatus{{Name: "web"}, {Name: "api"}}, []migration.PieceStatus{{Name: "orders"}}
@@ -86,7 +95,12 @@ func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
 	if in.Spec.Plan == "as-of" {
 		status.Datasets = []migration.PieceStatus{{Name: "orders", AsOf: reportedAsOf}, {Name: "files", AsOf: reportedAsOf}}
 	}
-	if err := statusQuery(ctx, func(migration.Page) (migration.MigrationStatus, error) { return status, nil }); err != nil {
+	if err := statusQuery(ctx, func(migration.Page) (migration.MigrationStatus, error) {
+		if strings.HasSuffix(in.Spec.Plan, "mute") {
+			return status, errors.New("its history is of another version")
+		}
+		return status, nil
+	}); err != nil {
 		return err
 	}
 	done := false
@@ -97,7 +111,11 @@ func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
 		return err
 	}
 	if err := handle(ctx, migration.UpdatePause, func() error { return nil },
-		func(migration.Command) { status.Paused = true }); err != nil {
+		func(cmd migration.Command) {
+			status.Paused, status.Reason = true, "paused by "+cmd.By+": "+cmd.Reason
+			_ = workflow.UpsertTypedSearchAttributes(ctx,
+				temporal.NewSearchAttributeKeyKeyword(migration.AttrWaitingFor).ValueSet(string(migration.WaitResume)))
+		}); err != nil {
 		return err
 	}
 	err := handle(ctx, migration.UpdateResume, func() error {
@@ -304,6 +322,60 @@ func TestStatusReadsEveryPageOfABatch(t *testing.T) {
 	got, err := c.Status(t.Context(), s.Plan)
 	require.NoError(t, err, "a batch that has not started is not an error")
 	require.Equal(t, migration.MigrationReleasing, got.Phase)
+// given is what a run of a migration was started with.
+func given(t *testing.T, of client.Submitted) (in migration.MigrationInput) {
+	t.Helper()
+	events := server.GetWorkflowHistory(t.Context(), of.Workflow, of.Run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	first, err := events.Next()
+	require.NoError(t, err)
+	require.NoError(t, codec.DataConverter().FromPayloads(first.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in))
+	return in
+}
+
+func TestWhatPeopleWantedOfATerminatedMigrationHoldsOnWhenItsPlanIsSubmittedAgain(t *testing.T) {
+	t.Run("as a worker says it", func(t *testing.T) {
+		c, s := client.New(server), spec(t, 2)
+		for _, name := range []string{"going back", "taken back", "finalised"} {
+			s.Batches = append(s.Batches, migration.Batch{Name: name})
+		}
+		first, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
+		require.NoError(t, err)
+		require.Nil(t, given(t, first).Former)
+		_, err = c.Pause(t.Context(), s.Plan, migration.Command{By: "ann", Reason: "month end"})
+		require.NoError(t, err)
+		require.NoError(t, server.TerminateWorkflow(t.Context(), first.Workflow, first.Run, "a slip"))
+		second, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "bob"})
+		require.NoError(t, err)
+		require.Equal(t, &migration.Former{Paused: "paused by ann: month end",
+			Back: map[string]string{"going back": "they call", "taken back": "it was slow"},
+			Ends: map[string]*migration.Finalised{"finalised": {By: "bob"}}}, given(t, second).Former)
+	})
+	t.Run("where no worker can read its history", func(t *testing.T) {
+		c, s := client.New(server), spec(t, 2)
+		s.Plan = "paused-and-mute"
+		first, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
+		require.NoError(t, err)
+		_, err = c.Pause(t.Context(), s.Plan, migration.Command{By: "ann", Reason: "month end"})
+		require.NoError(t, err)
+		require.NoError(t, server.TerminateWorkflow(t.Context(), first.Workflow, first.Run, "a slip"))
+		second, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "bob"})
+		require.NoError(t, err)
+		require.Equal(t, "it was paused when its migration ended (Terminated)", given(t, second).Former.Paused)
+	})
+	t.Run("and nothing of one that came to its own end", func(t *testing.T) {
+		c, s := client.New(server), spec(t, 2)
+		s.Batches = append(s.Batches, migration.Batch{Name: "going back"})
+		first, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
+		require.NoError(t, err)
+		_, err = c.Abort(t.Context(), s.Plan, migration.Command{By: "ann", Reason: "wrong list"})
+		require.NoError(t, err)
+		require.NoError(t, server.GetWorkflow(t.Context(), first.Workflow, first.Run).Get(t.Context(), nil))
+		second, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
+		require.NoError(t, err)
+		require.Nil(t, given(t, second).Former)
+	})
+}
+
 	require.Empty(t, got.Batches[0].Customers)
 
 	start(t, migration.BatchID(s.Plan, "canary"), "Batch", 1234)

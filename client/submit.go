@@ -33,7 +33,8 @@ type Submitted struct {
 
 // Submit starts the migration of a compiled plan. Submitting what runs already changes nothing and
 // says so; another content under the name of a running plan is ErrAlreadyRunning. A plan that has
-// ended may be submitted again: customers that are finished are not touched by it.
+// ended may be submitted again: customers that are finished are not touched by it. Where somebody
+// has terminated its migration, a pause holds, and batches that were taken back stay so.
 func (c *Client) Submit(ctx context.Context, spec *migration.Spec, opts SubmitOptions) (Submitted, error) {
 	doing := fmt.Sprintf("submit plan %s", spec.Plan)
 	digest, err := spec.Digest()
@@ -42,7 +43,11 @@ func (c *Client) Submit(ctx context.Context, spec *migration.Spec, opts SubmitOp
 	}
 	ctx, cancel := within(ctx, DefaultTimeout)
 	defer cancel()
-	others, err := c.othersRun(ctx, doing, spec.Plan, digest)
+	last, err := c.submitted(ctx, doing, migration.MigrationID(spec.Plan))
+	if err != nil {
+		return Submitted{}, err
+	}
+	others, err := c.othersRun(ctx, doing, spec.Plan, digest, last)
 	if err != nil {
 		return Submitted{}, err
 	}
@@ -58,7 +63,8 @@ func (c *Client) Submit(ctx context.Context, spec *migration.Spec, opts SubmitOp
 			attrPhase.ValueSet(string(migration.MigrationAccepted))),
 		StaticSummary: fmt.Sprintf("%s: %d customers in %d batches", spec.Plan, len(spec.Customers),
 			len(spec.Batches)),
-	}, migration.WorkflowMigration, migration.MigrationInput{Spec: spec, By: opts.By, Continues: others})
+	}, migration.WorkflowMigration, migration.MigrationInput{Spec: spec, By: opts.By, Continues: others,
+		Former: c.former(ctx, spec.Plan, last.run)})
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
 	case err == nil:
@@ -74,11 +80,10 @@ func (c *Client) Submit(ctx context.Context, spec *migration.Spec, opts SubmitOp
 // othersRun says whether customers, batches or copies of a plan are still at work after its
 // migration has ended, and refuses another content than theirs: they would go on by what they were
 // told.
-func (c *Client) othersRun(ctx context.Context, doing, plan, digest string) (bool, error) {
-	last, err := c.submitted(ctx, doing, migration.MigrationID(plan))
+func (c *Client) othersRun(ctx context.Context, doing, plan, digest string, last submission) (bool, error) {
 	// a running one is asked by starting it
-	if err != nil || last.Digest == "" || last.run.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		return false, err
+	if last.Digest == "" || last.run.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		return false, nil
 	}
 	query := fmt.Sprintf("%s = '%s' AND ExecutionStatus = 'Running' AND WorkflowType IN ('Batch', 'Customer', 'Workload', 'Replication')",
 		migration.AttrPlan, plan)

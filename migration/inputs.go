@@ -24,6 +24,16 @@ type MigrationInput struct {
 	// Continues says that workflows of this plan are at work still: the newest revision holds that
 	// the state bucket has, whatever Spec is.
 	Continues bool `json:"continues,omitempty"`
+	// Former is what holds on from the migration before, where that did not come to its own end.
+	Former *Former `json:"former,omitempty"`
+}
+
+// Former is what people, or the plan's own limits, wanted of a migration that somebody terminated.
+// It holds on when the plan is submitted again: nothing of it stands in the data of a customer.
+type Former struct {
+	Paused string                `json:"paused,omitempty"` // why nobody was to go to AWS; "": everybody might
+	Back   map[string]string     `json:"back,omitempty"`   // batches that were taken back, or were being, and why
+	Ends   map[string]*Finalised `json:"ends,omitempty"`   // batches whose way back had ended, or was to end
 }
 
 // AmendmentInput asks what a new content of a running plan would change.

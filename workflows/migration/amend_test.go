@@ -17,6 +17,7 @@ import (
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/batch"
+	"github.com/drover-migration/drover/workflows/check"
 	"github.com/drover-migration/drover/workflows/mail"
 )
 
@@ -77,14 +78,14 @@ type shop struct {
 	env   *testsuite.TestWorkflowEnvironment
 	b     *bucket
 	mu    sync.Mutex            // of what signals bring, each in a goroutine of its own
-	words map[string]mail.Pause // the last that each batch has heard
+	words map[string]mail.Pause // the last that each batch has heard that ran before
 	asks  map[string]mail.Ask   // the last that each copy has heard
 	turns []string              // batches that have had theirs
 	runs  map[string]batch.Input
 	memo  map[string]any
-	over  bool         // what copies has ended
-	heard []mail.Pause // by the batch last
-	ended int          // words to the batch last that it ends
+	over  bool                  // what copies has ended
+	heard map[string]mail.Pause // the last that each batch has heard that this migration has started
+	ended int                   // words to the batch last that it ends
 }
 
 func newShop(t *testing.T) *shop {
@@ -95,7 +96,8 @@ func newShop(t *testing.T) *shop {
 		return state.Plan{Batches: batches, Datasets: []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}}}}
 	}
 	s := &shop{T: t, env: (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment(), words: map[string]mail.Pause{},
-		runs: map[string]batch.Input{}, asks: map[string]mail.Ask{}, b: &bucket{newest: migration.Revision{Revision: 1, Digest: "first"},
+		heard: map[string]mail.Pause{},
+		runs:  map[string]batch.Input{}, asks: map[string]mail.Ask{}, b: &bucket{newest: migration.Revision{Revision: 1, Digest: "first"},
 			plans: map[string]state.Plan{"first": plan(wave), "second": plan(wave, late), "third": plan(late, wave),
 				"fourth": plan(wave, late, last)}}}
 	s.env.SetTestTimeout(time.Minute)
@@ -105,12 +107,16 @@ func newShop(t *testing.T) *shop {
 	s.env.RegisterWorkflowWithOptions(func(ctx workflow.Context, in batch.Input) error {
 		s.runs[in.Batch.Name] = in
 		mail.Listen(ctx, mail.SignalTurn, "", func(workflow.Context, mail.Turn) { s.turns = append(s.turns, in.Batch.Name) })
+		mail.Listen(ctx, mail.SignalWord, "", func(_ workflow.Context, p mail.Pause) { s.heard[in.Batch.Name] = p })
 		if in.Batch.Name == "last" {
-			mail.Listen(ctx, mail.SignalWord, "", func(_ workflow.Context, p mail.Pause) { s.heard = append(s.heard, p) })
 			mail.Listen(ctx, mail.SignalDismiss, "", func(workflow.Context, mail.Wish) { s.ended++ })
 		}
 		return workflow.Sleep(ctx, time.Hour)
 	}, workflow.RegisterOptions{Name: "Batch"})
+	s.env.RegisterWorkflowWithOptions(func(ctx workflow.Context, _ migration.SpecRef) (check.Report, error) {
+		_ = workflow.Sleep(ctx, 10*time.Minute)
+		return check.Report{}, temporal.NewNonRetryableApplicationError("nothing passes here", "Enough", nil)
+	}, workflow.RegisterOptions{Name: "Preflight"})
 	s.env.OnUpsertMemo(mock.MatchedBy(func(m map[string]any) bool {
 		s.memo = m
 		return true
@@ -244,7 +250,7 @@ func TestABatchThatThePlanHasNoMoreHearsOfTheRevisionAndNoWordToEnd(t *testing.T
 	})
 	s.at(3*time.Minute, func() {
 		require.NoError(t, gone.err)
-		require.Equal(t, migration.Revision{Revision: 3, Digest: "second"}, s.heard[len(s.heard)-1].Revision)
+		require.Equal(t, migration.Revision{Revision: 3, Digest: "second"}, s.heard["last"].Revision)
 		require.Zero(t, s.ended)
 		require.Len(t, s.says().Batches, 2)
 	})

@@ -99,9 +99,12 @@ type run struct {
 
 func newMigration(in Input) *run {
 	m := &run{in: in, State: State{Resume: migration.MigrationAccepted}}
-	if in.State != nil {
+	switch {
+	case in.State != nil:
 		m.State = *in.State
 	}
+	case in.Former != nil:
+		m.Ends = in.Former.Ends
 	filled(&m.Batches)
 	filled(&m.Incidents)
 	filled(&m.Pieces)
@@ -225,7 +228,7 @@ func (m *run) run(ctx workflow.Context) error {
 		if phase.name != m.Resume {
 			continue
 		}
-		m.Set(ctx, phase.name, migration.WaitNothing, m.because())
+		m.stands(ctx, phase.name, migration.WaitNothing, m.because())
 		err := phase.do(ctx)
 		// a migration is not given up by a click: it pauses, and goes on where it was
 		if err != nil && ctx.Err() != nil && m.Aborted == nil {
@@ -282,6 +285,10 @@ func (m *run) accept(ctx workflow.Context) error {
 	}
 	m.openOutbox(ctx)
 	return m.startBatches(ctx)
+	if f := m.in.Former; f != nil && f.Paused != "" {
+		m.Note(ctx, "paused still: it was when the plan was submitted again", migration.Command{By: mail.ByDrover, Reason: f.Paused})
+		m.pause(ctx, f.Paused)
+	}
 }
 
 func (m *run) load(ctx workflow.Context) error {
@@ -312,7 +319,7 @@ func waits(b migration.Batch) migration.BatchStatus {
 // already, since the Migration before this one was terminated, is as good.
 func (m *run) startBatches(ctx workflow.Context) error {
 	for batches := range slices.Chunk(m.plan.Batches, chunk) {
-		work.Together(ctx, batches, func(ctx workflow.Context, b migration.Batch) { m.startBatch(ctx, b, nil) })
+		work.Together(ctx, batches, func(ctx workflow.Context, b migration.Batch) { m.startBatch(ctx, b, m.formerly(b)) })
 		if m.Flush(ctx); ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -321,6 +328,21 @@ func (m *run) startBatches(ctx workflow.Context) error {
 }
 
 // preflight looks at everything the plan names, next to it, and touches nothing. One blocker ends
+// formerly is what a batch did that was taken back when the migration before was terminated: it goes
+// on with that, wherever its customers are. nil: it was not.
+func (m *run) formerly(b migration.Batch) *migration.BatchStatus {
+	if m.in.Former == nil {
+		return nil
+	}
+	why, back := m.in.Former.Back[b.Name]
+	if !back {
+		return nil
+	}
+	n := len(b.Customers)
+	return &migration.BatchStatus{Name: b.Name, Phase: migration.BatchTakingBack, WaitingFor: migration.WaitNothing, Reason: why,
+		Needs: b.Approvals, Window: b.Window, Ticket: b.Ticket, Counts: migration.Counts{Customers: n, Away: n}}
+}
+
 // the migration here.
 func (m *run) preflight(ctx workflow.Context) error {
 	if err := m.load(ctx); err != nil {
@@ -370,7 +392,7 @@ func (m *run) provision(ctx workflow.Context) error {
 			m.startWorkload(ctx, w.Name)
 		}
 	}
-	m.Set(ctx, migration.MigrationProvisioning, migration.WaitData, m.because())
+	m.stands(ctx, migration.MigrationProvisioning, migration.WaitData, m.because())
 	// Databases before files: a file pass asks a database where the customer is homed.
 	for _, kind := range []func(migration.Dataset) bool{
 		func(d migration.Dataset) bool { return d.Postgres != nil },
@@ -447,7 +469,7 @@ func (m *run) soak(ctx workflow.Context) error {
 		if err := m.release(ctx, m.Started); err != nil { // what was added since
 			return err
 		}
-		m.Set(ctx, migration.MigrationSoak, migration.WaitHealth, "going back still loses nothing")
+		m.stands(ctx, migration.MigrationSoak, migration.WaitHealth, "going back still loses nothing")
 		if err := m.awaitOrRenew(ctx, func() bool { return m.more() || m.closed(m.Names) }); err != nil {
 			return err
 		}
@@ -607,5 +629,14 @@ func (m *run) unpause(ctx workflow.Context) {
 func (m *run) tellBatches(ctx workflow.Context, signal string, arg any) {
 	for _, name := range m.Names {
 		m.Tell(ctx, migration.BatchID(m.Spec.Plan, name), signal, arg)
+// stands says where the migration stands now. One that is paused waits for that to end, whatever it
+// does meanwhile.
+func (m *run) stands(ctx workflow.Context, phase migration.MigrationPhase, waits migration.Waiting, reason string) {
+	if m.Paused != nil {
+		waits, reason = migration.WaitResume, m.Paused.Reason
+	}
+	m.Set(ctx, phase, waits, reason)
+}
+
 	}
 }
