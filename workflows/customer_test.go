@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -71,6 +72,67 @@ func TestWhatIsAskedBeforeTheFirstTryIsHonoured(t *testing.T) {
 func TestACustomerWhoseDataHasMovedSinceItWasReadGoesOnFromThere(t *testing.T) {
 	forEach(t, func(t *testing.T, n int) {
 		s := newStage(t, n, migration.OnPrem)
+// A route that cannot be read keeps a baseline from being measured for as long as that lasts.
+func TestNoCommandWaitsForABaselineThatCannotBeMeasured(t *testing.T) {
+	for name, want := range map[string]migration.CustomerPhase{migration.UpdateHold: migration.CustomerHeld,
+		migration.UpdateRollback: migration.CustomerRolledBack} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, 1, migration.OnPrem)
+			s.slice.Health.Compare = &migration.Compare{}
+			s.env.OnActivity("MeasureBaseline", mock.Anything, mock.Anything).Return(health.Baseline{}, errNetwork)
+			s.at(15*time.Second, func() { // of the half a minute in which the environment makes ten attempts
+				require.Equal(t, migration.CustomerMoving, s.says().Phase)
+				s.command(name)
+			})
+			s.at(17*time.Second, func() { require.Equal(t, want, s.says().Phase) })
+			c := s.customer()
+			s.sound(c)
+			require.Equal(t, want, c.Phase)
+			require.Equal(t, migration.OnPrem, c.Home)
+			require.Zero(t, s.seen[call{step: "FenceTenant", on: "orders"}], s.story())
+		})
+	}
+}
+
+// Who was started again is compared with what it was before it left home: it cannot be measured
+// afterwards.
+func TestACustomerThatIsStartedAgainKeepsItsBaseline(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		forgotten bool
+		want      migration.CustomerPhase
+	}{{"as its data says it", false, migration.CustomerFinished}, {"and without one nothing passes", true, migration.CustomerHeld}} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStage(t, 1, migration.OnPrem)
+			s.slice.Health.Compare = &migration.Compare{}
+			s.env.OnActivity("WatchHealth", mock.Anything, mock.Anything).After(3*time.Hour).Return(migration.Verdict{}, nil)
+			require.Equal(t, migration.CustomerBaking, s.customer().Phase) // when everything is terminated
+			if c.forgotten {
+				s.dbs[0].Half(migration.OnPrem).Note, s.dbs[0].Half(migration.AWS).Note = migration.Note{}, migration.Note{}
+			}
+			s = s.again()
+			var compared []health.WatchRequest
+			s.env.OnActivity("WatchHealth", mock.Anything, mock.Anything).Return(
+				func(_ context.Context, req health.WatchRequest) (migration.Verdict, error) {
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					compared = append(compared, req)
+					return migration.Verdict{Outcome: migration.Pass}, nil
+				})
+			end := s.customer()
+			s.sound(end)
+			require.Equal(t, c.want, end.Phase, end.Reason)
+			require.NotEmpty(t, compared)
+			if c.forgotten {
+				require.Contains(t, end.Reason, "there is no baseline from before the move to compare with")
+				return
+			}
+			require.True(t, compared[0].Compare)
+			require.InDelta(t, 0.02, compared[0].Baseline.P95, 1e-9, "what was measured at home")
+		})
+	}
+}
+
 		s.goes = time.Minute
 		s.at(30*time.Second, func() {
 			require.Equal(t, migration.OnPrem, s.says().Home)

@@ -18,6 +18,9 @@ import (
 // between two attempts to read a plan.
 const joinPause = 5 * time.Second
 
+// readWithin is how long one attempt to read a plan takes: a batch that reads does not go on as new.
+const readWithin = time.Minute
+
 // behind says whether the migration goes on by a newer revision of the plan than the batch.
 func (b *batch) behind() bool {
 	_, is := b.Newest.Renews(b.in.Spec)
@@ -44,7 +47,8 @@ func (b *batch) followPlan(ctx workflow.Context) {
 func (b *batch) revise(ctx workflow.Context) error {
 	next, _ := b.Newest.Renews(b.in.Spec)
 	var plan state.Plan
-	if err := work.Question.Ask(ctx, "read the amended plan", work.State.LoadPlan, next, &plan); err != nil {
+	question := work.Question.Within(readWithin)
+	if err := question.Ask(ctx, "read the amended plan", work.State.LoadPlan, next, &plan); err != nil {
 		return err
 	}
 	now, tenants := migration.Batch{Name: b.in.Batch.Name}, state.BatchTenants{}
@@ -52,7 +56,7 @@ func (b *batch) revise(ctx workflow.Context) error {
 	if i >= 0 {
 		now = plan.Batches[i]
 		req := state.LoadTenantsRequest{Spec: next, Batch: now.Name}
-		if err := work.Question.Ask(ctx, "read whom to ask where the batch's customers are homed", work.State.LoadTenants, req,
+		if err := question.Ask(ctx, "read whom to ask where the batch's customers are homed", work.State.LoadTenants, req,
 			&tenants); err != nil {
 			return err
 		}

@@ -80,15 +80,20 @@ func (c *customer) afterTries() string {
 }
 
 // measure takes the customer's baseline, before it leaves home: it cannot be taken afterwards. The
-// freeze writes it down beside the fence, before it touches anything.
+// freeze writes it down beside the fence, before it touches anything. A measurement that somebody
+// who wants something else has cut off is made anew.
 func (c *customer) measure(ctx workflow.Context) error {
 	if c.Baseline != nil || !c.slice.Health.Compares() || c.Home != migration.OnPrem || c.wanted() {
 		return nil
 	}
-	w := work.Watch.Lasting(time.Minute).In(ctx, "measure the baseline of "+c.in.ID)
+	measuring, cancel := workflow.WithCancel(work.Watch.Lasting(time.Minute).In(ctx, "measure the baseline of "+c.in.ID))
+	defer cancel()
+	f := workflow.ExecuteActivity(measuring, work.Health.MeasureBaseline, health.WatchRequest{Plan: c.in.Spec.Plan, Slice: c.slice})
+	if c.await(ctx, func() bool { return f.IsReady() || c.wanted() }); !f.IsReady() {
+		return ctx.Err()
+	}
 	var b health.Baseline
-	if err := workflow.ExecuteActivity(w, work.Health.MeasureBaseline, health.WatchRequest{Plan: c.in.Spec.Plan, Slice: c.slice}).Get(w,
-		&b); err != nil {
+	if err := f.Get(measuring, &b); err != nil {
 		return err
 	}
 	c.Baseline = &b

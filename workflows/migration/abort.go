@@ -28,6 +28,7 @@ const (
 	recordsAtOnce = 1000             // home records that one activity reads
 	recallAtOnce  = 10               // customers that had finished, and come home at a time
 	recallPause   = 10 * time.Second // between two looks at who of them is on AWS
+	endsAtOnce    = time.Minute      // in which customers end who are at home
 )
 
 // giveUp is abort, and says where that failed.
@@ -57,7 +58,7 @@ func (m *run) abort(ctx workflow.Context) error {
 		return err
 	}
 	m.tellBatches(ctx, mail.SignalAbort, *m.Aborted)
-	if err := workflow.Await(ctx, func() bool { return m.closed(m.Names) }); err != nil { // who is at home ends without a person
+	if err := m.awaitEnds(ctx); err != nil {
 		return err
 	}
 	if err := m.recall(ctx); err != nil {
@@ -81,6 +82,14 @@ func (m *run) abort(ctx workflow.Context) error {
 	}
 	m.Set(ctx, migration.MigrationAborted, migration.WaitNothing, strings.Join(append([]string{because}, kept...), "; it stays: "))
 	return nil
+}
+
+// awaitEnds waits until every customer has ended. Those at home do so at once, but for one whose
+// database does not answer: for that alone the wait goes on in a new history.
+func (m *run) awaitEnds(ctx workflow.Context) error {
+	begun := workflow.Now(ctx)
+	lasts := func(ctx workflow.Context) bool { return workflow.Now(ctx).Sub(begun) > endsAtOnce && m.mustRenew(ctx) }
+	return m.orRenewIf(ctx, lasts, workflow.Await, func() bool { return m.closed(m.Names) })
 }
 
 // roaming counts the customers that are not for certain at home and whose workflows bring them.

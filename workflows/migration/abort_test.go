@@ -10,12 +10,14 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/homes"
 	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/activities/traffic"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/customer"
 	"github.com/drover-migration/drover/workflows/mail"
@@ -118,6 +120,58 @@ func TestAnAbortThatWaitsGoesOnInANewHistory(t *testing.T) {
 	var s migration.MigrationStatus
 	require.NoError(t, v.Get(&s))
 	require.Equal(t, migration.MigrationAborted, s.Phase)
+}
+
+// Whoever is at home ends when its database answers, which may take as long.
+func TestAnAbortWhoseCustomersAreAtHomeAndDoNotEndGoesOnInANewHistory(t *testing.T) {
+	l := &leaving{told: map[string]int{}, plan: state.Plan{Batches: []migration.Batch{{Name: "wave", Customers: []string{"acme"}}}}}
+	st := newMigration(Input{}).State
+	st.Spec.Plan, st.Names, st.Started, st.Resume, st.Phase = "shop", []string{"wave"}, 1, migration.MigrationReleasing,
+		migration.MigrationReleasing
+	st.Batches["wave"] = migration.BatchStatus{Name: "wave", Phase: migration.BatchCuttingOver,
+		Counts: migration.Counts{Customers: 1, Waiting: 1}}
+	env := l.stage()
+	env.RegisterDelayedCallback(func() { abort(t, env) }, time.Minute)
+	env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true) }, time.Hour)
+	env.RegisterDelayedCallback(env.CancelWorkflow, 2*time.Hour) // too late
+	env.ExecuteWorkflow(Migration, Input{State: &st})
+	require.True(t, env.IsWorkflowCompleted())
+	var anew *workflow.ContinueAsNewError
+	require.True(t, errors.As(env.GetWorkflowError(), &anew), "%v", env.GetWorkflowError())
+	var in Input
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(anew.Input, &in))
+	require.Equal(t, "bob", in.State.Aborted.By)
+	require.Equal(t, 1, l.told[mail.SignalAbort])
+}
+
+// What is aborted is not kept waiting by what is tried in vain.
+func TestAnAbortDoesNotWaitForRoutesThatCannotBeRecorded(t *testing.T) {
+	l := &leaving{told: map[string]int{}, plan: state.Plan{Routed: true, Batches: []migration.Batch{{Name: "wave",
+		Customers: []string{"acme"}}}}}
+	st := newMigration(Input{}).State
+	st.Spec.Plan, st.Names, st.Resume, st.Phase = "shop", []string{"wave"}, migration.MigrationProvisioning,
+		migration.MigrationProvisioning
+	waiting := migration.BatchStatus{Name: "wave", Phase: migration.BatchWaiting, Counts: migration.Counts{Customers: 1, Waiting: 1}}
+	st.Batches["wave"] = waiting
+	env := l.stage()
+	tried := 0
+	env.RegisterActivityWithOptions(func(context.Context, traffic.RecordRouteRequest) error {
+		tried++
+		return errors.New("AccessDenied")
+	}, activity.RegisterOptions{Name: "RecordRoute"})
+	env.RegisterActivityWithOptions(func(context.Context, traffic.RestoreRouteRequest) error { return nil },
+		activity.RegisterOptions{Name: "RestoreRoute"})
+	// The environment of the test makes ten attempts at most, in more than a minute.
+	env.RegisterDelayedCallback(func() { abort(t, env) }, 30*time.Second)
+	env.RegisterDelayedCallback(func() {
+		require.Equal(t, 1, l.told[mail.SignalAbort])
+		waiting.Phase = migration.BatchAborted
+		env.SignalWorkflow(mail.SignalBatch, mail.BatchReport{Order: mail.Order{At: env.Now().UnixNano(), N: 1}, Status: waiting, Closed: true})
+	}, 40*time.Second)
+	env.ExecuteWorkflow(Migration, Input{State: &st})
+	require.True(t, env.IsWorkflowCompleted())
+	require.NoError(t, env.GetWorkflowError())
+	require.Greater(t, tried, 5)
 }
 
 // Of those who had finished, one that is held keeps nobody else from coming home.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -14,6 +15,9 @@ import (
 	"github.com/drover-migration/drover/workflows/mail"
 	"github.com/drover-migration/drover/workflows/work"
 )
+
+// amendPatience is how long each step of an amendment may take: no batch gets its turn meanwhile.
+const amendPatience = 2 * time.Minute
 
 // mayAmend refuses an amendment that was made against another revision than the one that holds, or
 // while another is looked at. The same content once more is taken, and changes nothing.
@@ -53,7 +57,7 @@ func (m *run) amend(ctx workflow.Context, cmd migration.Command) (string, error)
 	next := m.Spec
 	next.Digest = cmd.Amend.Digest
 	var judged state.Judgement
-	j := work.Question.In(ctx, "what the amendment changes, and what of that has begun")
+	j := work.Question.Within(amendPatience).In(ctx, "what the amendment changes, and what of that has begun")
 	if err := workflow.ExecuteActivity(j, work.State.JudgeAmendment, state.JudgeAmendmentRequest{Base: m.Spec, Next: next}).Get(j,
 		&judged); err != nil {
 		return "", refusal(work.Reason(err))
@@ -62,14 +66,14 @@ func (m *run) amend(ctx workflow.Context, cmd migration.Command) (string, error)
 		return "", refusal(reasons(judged.Refused))
 	}
 	var plan state.Plan
-	l := work.Question.In(ctx, "read the amended plan")
+	l := work.Question.Within(amendPatience).In(ctx, "read the amended plan")
 	if err := workflow.ExecuteActivity(l, work.State.LoadPlan, next).Get(l, &plan); err != nil {
 		return "", refusal(work.Reason(err))
 	}
 	if err := m.stillMay(plan); err != nil {
 		return "", refusal(err.Error())
 	}
-	c := work.Question.In(ctx, fmt.Sprintf("make it revision %d", m.Spec.Revision+1))
+	c := work.Question.Within(amendPatience).In(ctx, fmt.Sprintf("make it revision %d", m.Spec.Revision+1))
 	req := state.AmendPlanRequest{Base: m.Spec, Digest: next.Digest, By: cmd.By}
 	if err := workflow.ExecuteActivity(c, work.State.AmendPlan, req).Get(c, &next); err != nil {
 		if work.Is(err, state.ErrorRevision) { // this migration was reset, and has forgotten what was amended since

@@ -97,7 +97,9 @@ func (m *run) finalise(ctx workflow.Context) error {
 		return err
 	}
 	m.stop(ctx)
-	m.shutDownSources(ctx)
+	if err := m.shutDownSources(ctx); err != nil {
+		return err
+	}
 	m.Set(ctx, migration.MigrationFinalising, migration.WaitData, "ends replication")
 	return m.databases(ctx, "end replication of %s", func(ctx workflow.Context, req postgres.FinaliseRequest) error {
 		return workflow.ExecuteActivity(ctx, work.Postgres.FinalisePostgres, req).Get(ctx, nil)
@@ -105,8 +107,9 @@ func (m *run) finalise(ctx workflow.Context) error {
 }
 
 // shutDownSources shuts down every machine of every workload on premises, and insists: it deletes
-// none. One whose guest does not listen is a person's to shut down.
-func (m *run) shutDownSources(ctx workflow.Context) {
+// none. One whose guest does not listen is a person's to shut down. That may take weeks: an error
+// goes on in a new history, where all is looked at again.
+func (m *run) shutDownSources(ctx workflow.Context) error {
 	for {
 		var running []string
 		for _, w := range m.plan.Workloads {
@@ -119,11 +122,14 @@ func (m *run) shutDownSources(ctx workflow.Context) {
 			}
 		}
 		if len(running) == 0 {
-			return
+			return nil
 		}
 		m.Set(ctx, migration.MigrationFinalising, migration.WaitOperator,
 			"machines on premises still run, and are asked again each minute: "+strings.Join(running, "; "))
 		_ = work.Sleep(ctx, sourcesPause, "before machines on premises are asked again")
+		if m.Renews(ctx, m.mustRenew) {
+			return m.anew(ctx)
+		}
 	}
 }
 

@@ -11,8 +11,10 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/state"
@@ -109,21 +111,7 @@ func (p *premises) ShutdownVM(_ context.Context, req vsphere.ShutdownVMRequest) 
 // what it says at each of the times, and may command.
 func ends(t *testing.T, p *premises, look map[time.Duration]func(*testsuite.TestWorkflowEnvironment, migration.MigrationStatus)) {
 	t.Helper()
-	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
-	env.SetTestTimeout(time.Minute)
-	env.RegisterActivity(p)
-	env.RegisterWorkflow(Migration)
-	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(
-		func(_, workflow, _, signal string, _ any) error {
-			if strings.HasPrefix(workflow, "replication/") && signal == mail.SignalStop {
-				p.ask("stop " + workflow)
-			}
-			if signal == mail.SignalAsk && !strings.HasPrefix(workflow, "batch/") {
-				return new(temporal.UnknownExternalWorkflowExecutionError)
-			}
-			return nil
-		})
-	env.OnRequestCancelExternalWorkflow(mock.Anything, mock.Anything, mock.Anything).Return(nil)
+	env := p.stage()
 	st := newMigration(Input{}).State
 	st.Spec.Plan, st.Names, st.Started, st.Resume, st.Phase = "shop", []string{"wave"}, 1, migration.MigrationSoak, migration.MigrationSoak
 	through := migration.BatchStatus{Name: "wave", Phase: migration.BatchDone, Counts: migration.Counts{Customers: 1, OnAWS: 1, Away: 1}}
@@ -143,6 +131,26 @@ func ends(t *testing.T, p *premises, look map[time.Duration]func(*testsuite.Test
 	env.ExecuteWorkflow(Migration, Input{State: &st})
 	require.True(t, env.IsWorkflowCompleted())
 	require.NoError(t, env.GetWorkflowError())
+}
+
+// stage is a Temporal in which what copies has ended.
+func (p *premises) stage() *testsuite.TestWorkflowEnvironment {
+	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
+	env.SetTestTimeout(time.Minute)
+	env.RegisterActivity(p)
+	env.RegisterWorkflow(Migration)
+	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(
+		func(_, to, _, signal string, _ any) error {
+			if strings.HasPrefix(to, "replication/") && signal == mail.SignalStop {
+				p.ask("stop " + to)
+			}
+			if signal == mail.SignalAsk && !strings.HasPrefix(to, "batch/") {
+				return new(temporal.UnknownExternalWorkflowExecutionError)
+			}
+			return nil
+		})
+	env.OnRequestCancelExternalWorkflow(mock.Anything, mock.Anything, mock.Anything).Return(nil)
+	return env
 }
 
 func TestTheWayBackEndsWhenSomebodySaysSoAndNotBefore(t *testing.T) {
@@ -178,6 +186,36 @@ func TestTheWayBackEndsWhenSomebodySaysSoAndNotBefore(t *testing.T) {
 	require.ErrorContains(t, *early, "1 customers have not ended their soak on AWS")
 	require.NoError(t, *said)
 	require.ErrorContains(t, *twice, "migration shop is finalising: finalise does not apply")
+}
+
+// A person may take weeks to shut down a machine whose guest does not listen.
+func TestAFinaliseThatWaitsForMachinesGoesOnInANewHistory(t *testing.T) {
+	p := &premises{runs: 1000}
+	st := newMigration(Input{}).State
+	st.Spec.Plan, st.Names, st.Started, st.Resume, st.Phase = "shop", []string{"wave"}, 1, migration.MigrationFinalising,
+		migration.MigrationFinalising
+	st.Closed["wave"], st.Final = true, &final{By: "ann", SignUps: true}
+	env := p.stage()
+	env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour) // there is no way back from here
+	env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true) }, 2*time.Hour)
+	env.ExecuteWorkflow(Migration, Input{State: &st})
+	require.True(t, env.IsWorkflowCompleted())
+	var anew *workflow.ContinueAsNewError
+	require.ErrorAs(t, env.GetWorkflowError(), &anew)
+	require.NotContains(t, p.heard(), "end orders")
+	var in Input
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(anew.Input, &in))
+	require.Equal(t, st.Final, in.State.Final)
+	require.Nil(t, in.State.Paused)
+
+	p.mu.Lock()
+	p.runs = 1
+	p.mu.Unlock()
+	env = p.stage()
+	env.ExecuteWorkflow(Migration, in)
+	require.True(t, env.IsWorkflowCompleted())
+	require.NoError(t, env.GetWorkflowError())
+	require.Contains(t, p.heard(), "end orders")
 }
 
 func TestWhoeverIsLeftOnPremisesKeepsTheWayBackOpen(t *testing.T) {

@@ -22,7 +22,8 @@ import (
 
 const (
 	chunk           = 200             // batches started at a time: Temporal allows 2,000 children that are pending, and advises 500
-	stopPause       = 2 * time.Second // between two looks whether what copies and launches has ended
+	stopPause       = 2 * time.Second // before the second look whether what copies and launches has ended; doubles
+	stopPauseMost   = time.Minute     // a launch may take an hour to end, and the history is no longer for it
 	dismissPatience = time.Minute     // in which the batches of a migration that has failed end
 )
 
@@ -102,9 +103,9 @@ func newMigration(in Input) *run {
 	switch {
 	case in.State != nil:
 		m.State = *in.State
-	}
 	case in.Former != nil:
 		m.Ends = in.Former.Ends
+	}
 	filled(&m.Batches)
 	filled(&m.Incidents)
 	filled(&m.Pieces)
@@ -231,7 +232,7 @@ func (m *run) run(ctx workflow.Context) error {
 		m.stands(ctx, phase.name, migration.WaitNothing, m.because())
 		err := phase.do(ctx)
 		// a migration is not given up by a click: it pauses, and goes on where it was
-		if err != nil && ctx.Err() != nil && m.Aborted == nil {
+		if err != nil && ctx.Err() != nil && m.Aborted == nil && !workflow.IsContinueAsNewError(err) {
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
 			m.pause(ctx, "canceled in Temporal; resume to go on, or abort")
 			err = phase.do(ctx)
@@ -284,11 +285,11 @@ func (m *run) accept(ctx workflow.Context) error {
 		m.Note(ctx, fmt.Sprintf("goes on with revision %d", m.Spec.Revision), migration.Command{By: mail.ByDrover})
 	}
 	m.openOutbox(ctx)
-	return m.startBatches(ctx)
 	if f := m.in.Former; f != nil && f.Paused != "" {
 		m.Note(ctx, "paused still: it was when the plan was submitted again", migration.Command{By: mail.ByDrover, Reason: f.Paused})
 		m.pause(ctx, f.Paused)
 	}
+	return m.startBatches(ctx)
 }
 
 func (m *run) load(ctx workflow.Context) error {
@@ -327,7 +328,6 @@ func (m *run) startBatches(ctx workflow.Context) error {
 	return nil
 }
 
-// preflight looks at everything the plan names, next to it, and touches nothing. One blocker ends
 // formerly is what a batch did that was taken back when the migration before was terminated: it goes
 // on with that, wherever its customers are. nil: it was not.
 func (m *run) formerly(b migration.Batch) *migration.BatchStatus {
@@ -343,6 +343,7 @@ func (m *run) formerly(b migration.Batch) *migration.BatchStatus {
 		Needs: b.Approvals, Window: b.Window, Ticket: b.Ticket, Counts: migration.Counts{Customers: n, Away: n}}
 }
 
+// preflight looks at everything the plan names, next to it, and touches nothing. One blocker ends
 // the migration here.
 func (m *run) preflight(ctx workflow.Context) error {
 	if err := m.load(ctx); err != nil {
@@ -382,8 +383,13 @@ func (m *run) provision(ctx workflow.Context) error {
 		return err
 	}
 	if m.plan.Routed {
-		l := work.Question.In(ctx, "record the routes as they stand")
-		if err := workflow.ExecuteActivity(l, work.Traffic.RecordRoute, traffic.RecordRouteRequest{Spec: m.Spec}).Get(l, nil); err != nil {
+		l, cancel := workflow.WithCancel(work.Question.In(ctx, "record the routes as they stand"))
+		defer cancel()
+		recorded := workflow.ExecuteActivity(l, work.Traffic.RecordRoute, traffic.RecordRouteRequest{Spec: m.Spec})
+		if err := m.awaitUnlessAborted(ctx, recorded.IsReady); err != nil {
+			return err
+		}
+		if err := recorded.Get(l, nil); err != nil {
 			return err
 		}
 	}
@@ -501,14 +507,19 @@ func (m *run) awaitOrRenew(ctx workflow.Context, until func() bool) error {
 }
 
 func (m *run) orRenew(ctx workflow.Context, await func(workflow.Context, func() bool) error, until func() bool) error {
+	return m.orRenewIf(ctx, m.mustRenew, await, until)
+}
+
+func (m *run) orRenewIf(ctx workflow.Context, must func(workflow.Context) bool,
+	await func(workflow.Context, func() bool) error, until func() bool) error {
 	for {
-		if err := await(ctx, func() bool { return until() || m.mustRenew(ctx) }); err != nil {
+		if err := await(ctx, func() bool { return until() || must(ctx) }); err != nil {
 			return err
 		}
 		if until() {
 			return nil
 		}
-		if m.Renews(ctx, m.mustRenew) {
+		if m.Renews(ctx, must) {
 			return m.anew(ctx)
 		}
 	}
@@ -564,7 +575,7 @@ func (m *run) stop(ctx workflow.Context) {
 		_ = workflow.RequestCancelExternalWorkflow(ctx, id, "").Get(ctx, nil) // it may have ended long ago
 		ids, runs[id] = append(ids, id), true
 	}
-	for ctx.Err() == nil {
+	for pause := stopPause; ctx.Err() == nil; pause = min(2*pause, stopPauseMost) {
 		for _, id := range ids {
 			if runs[id] {
 				m.TellOr(ctx, id, mail.SignalAsk, mail.Ask{}, func(workflow.Context) { delete(runs, id) })
@@ -574,7 +585,7 @@ func (m *run) stop(ctx workflow.Context) {
 		if len(runs) == 0 {
 			return
 		}
-		_ = work.Sleep(ctx, stopPause, "until what copies and launches has ended")
+		_ = work.Sleep(ctx, pause, "until what copies and launches has ended")
 	}
 }
 
@@ -618,6 +629,15 @@ func (m *run) pause(ctx workflow.Context, why string) {
 	m.Set(ctx, m.Phase, m.waitsFor(), why)
 }
 
+// stands says where the migration stands now. One that is paused waits for that to end, whatever it
+// does meanwhile.
+func (m *run) stands(ctx workflow.Context, phase migration.MigrationPhase, waits migration.Waiting, reason string) {
+	if m.Paused != nil {
+		waits, reason = migration.WaitResume, m.Paused.Reason
+	}
+	m.Set(ctx, phase, waits, reason)
+}
+
 func (m *run) unpause(ctx workflow.Context) {
 	m.Paused, m.Forgiven = nil, m.incidents()
 	m.noticeResumed()
@@ -629,14 +649,5 @@ func (m *run) unpause(ctx workflow.Context) {
 func (m *run) tellBatches(ctx workflow.Context, signal string, arg any) {
 	for _, name := range m.Names {
 		m.Tell(ctx, migration.BatchID(m.Spec.Plan, name), signal, arg)
-// stands says where the migration stands now. One that is paused waits for that to end, whatever it
-// does meanwhile.
-func (m *run) stands(ctx workflow.Context, phase migration.MigrationPhase, waits migration.Waiting, reason string) {
-	if m.Paused != nil {
-		waits, reason = migration.WaitResume, m.Paused.Reason
-	}
-	m.Set(ctx, phase, waits, reason)
-}
-
 	}
 }
