@@ -22,8 +22,9 @@ import (
 )
 
 const (
-	gatePause   = 5 * time.Second // between two looks at what the gate waits for
-	reportPause = time.Second     // in which changes are reported to the migration together
+	gatePause   = 5 * time.Second  // between two looks at what the gate waits for
+	gateLook    = 30 * time.Second // most that one of them takes
+	reportPause = time.Second      // in which changes are reported to the migration together
 )
 
 // Input starts a Batch, and carries it over continue-as-new.
@@ -410,7 +411,7 @@ func (b *batch) targets(ctx workflow.Context) string {
 		return ""
 	}
 	var r traffic.CheckTargetsResult
-	l := work.Question.In(ctx, "health of the targets on AWS")
+	l := work.Question.Within(gateLook).In(ctx, "health of the targets on AWS")
 	if err := workflow.ExecuteActivity(l, work.Traffic.CheckTargets, traffic.CheckTargetsRequest{Spec: b.in.Spec}).Get(l, &r); err != nil {
 		return "the targets on AWS cannot be looked at: " + work.Reason(err)
 	}
@@ -546,10 +547,9 @@ func (b *batch) leave(ctx workflow.Context) {
 // that is dismissed keeps those whose data says only now that they are on AWS, since an earlier run
 // of the plan.
 func (b *batch) end(ctx workflow.Context) {
-	signal, word := mail.SignalAbort, b.abort
+	signal, word := b.lastWord()
 	ended := func() bool { return b.tally().closed() }
 	if b.abort == nil {
-		signal, word = mail.SignalDismiss, b.dismissed
 		ended = func() bool {
 			return !slices.ContainsFunc(b.Members, func(m *member) bool { return !m.over() && m.Status.Home != migration.AWS })
 		}
@@ -564,6 +564,14 @@ func (b *batch) end(ctx workflow.Context) {
 		b.dismissed = nil
 		b.Set(ctx, migration.BatchDone, b.doneWaits(), b.summary())
 	}
+}
+
+// lastWord is what ends every customer of the batch; nil: nothing does.
+func (b *batch) lastWord() (signal string, word *mail.Wish) {
+	if b.abort != nil {
+		return mail.SignalAbort, b.abort
+	}
+	return mail.SignalDismiss, b.dismissed
 }
 
 // takeBack asks everyone that has gone to come home, so many at a time, and waits until they have.

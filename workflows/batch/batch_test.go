@@ -24,6 +24,7 @@ import (
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/roll"
 	"github.com/drover-migration/drover/activities/state"
+	"github.com/drover-migration/drover/activities/traffic"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/customer"
 	"github.com/drover-migration/drover/workflows/mail"
@@ -50,12 +51,15 @@ type herd struct {
 	again     map[string]bool           // an operator sends it out again as soon as it is home, once
 	late      time.Duration             // how long a customer takes to say where it stands
 	aws       map[string]bool           // has been on AWS since an earlier run of the plan, and soaks
+	finished  map[string]bool           // had ended its soak on AWS before this run
 	was       *migration.BatchStatus    // what a batch had reported that was terminated
 	stands    map[string]migration.Side // where the data says that a customer is homed, if not on AWS
 	deferred  map[string]time.Duration  // how long a lead has accepted that it does not move
+	gone      map[string]time.Duration  // when somebody terminates it, once
 	blackouts map[string][]migration.Span
 	unrouted  map[string]string        // what is wrong with a route
 	blind     string                   // why the worker reaches nothing
+	targets   string                   // why nobody can look at the targets on AWS, where the plan has routes
 	unseen    map[string]time.Duration // how long nobody can judge a customer that bakes
 	mu        sync.Mutex
 	looks     [][]health.Soaking
@@ -177,7 +181,12 @@ func (s *shop) LoadPlan(ref migration.SpecRef) (state.Plan, error) {
 	}
 	return state.Plan{Datasets: d, Batches: batches,
 		Policy:   migration.Policy{MaxLag: migration.Duration(5 * time.Second), BackConcurrency: s.h.backSlots},
-		Evidence: s.h.signs, Told: s.h.tells}, nil
+		Evidence: s.h.signs, Told: s.h.tells, Routed: s.h.targets != ""}, nil
+}
+
+// CheckTargets cannot say anything.
+func (s *shop) CheckTargets(traffic.CheckTargetsRequest) (traffic.CheckTargetsResult, error) {
+	return traffic.CheckTargetsResult{}, errors.New(s.h.targets)
 }
 
 // KeepEvidence loses its first answer: it is asked twice.
@@ -393,8 +402,18 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 		_, c.Reason = customer.Soaks("")
 		h.count(0, 1)
 	}
-	if !in.Untouched {
+	if !in.Untouched && !h.finished[in.ID] {
 		report()
+	}
+	if h.finished[in.ID] {
+		c.Home, c.Phase = migration.AWS, migration.CustomerFinished
+		report()
+		return nil
+	}
+	if at := h.gone[in.ID]; at > 0 {
+		delete(h.gone, in.ID)
+		_ = workflow.Sleep(ctx, at)
+		return errors.New("terminated")
 	}
 	for {
 		_ = workflow.Await(ctx, func() bool { return soaks || goes || back || abort })
@@ -699,6 +718,38 @@ func TestABatchWaitsUntilReplicationIsCloseBehind(t *testing.T) {
 	require.Len(t, h.went, 1)
 }
 
+// A load balancer that refuses to be read keeps everybody at home, and nobody's command waits for it.
+func TestABatchWhoseTargetsCannotBeReadSaysSoAndIsNotDeaf(t *testing.T) {
+	h := newHerd(t, 2)
+	h.targets = "describe the health of targets: AccessDenied"
+	h.at(5*time.Minute, func() {
+		require.Empty(t, h.went)
+		require.Equal(t, migration.BatchGate, h.says().Phase)
+		require.Equal(t, migration.WaitHealth, h.says().WaitingFor)
+		require.Equal(t, "the targets on AWS cannot be looked at: describe the health of targets: AccessDenied", h.says().Reason)
+		h.signal(mail.SignalAbort, mail.Wish{By: "ann"})
+	})
+	h.at(6*time.Minute, func() { require.Equal(t, migration.BatchAborted, h.says().Phase) })
+	h.run()
+}
+
+// Whoever waits for its turn takes commands too, and is in every list.
+func TestWhoWaitsAndWasTerminatedIsStartedAgain(t *testing.T) {
+	h := newHerd(t, 3)
+	h.batch.Concurrency, h.batch.MaxUnbaked = 1, 1
+	h.gone = map[string]time.Duration{"c2": 90 * time.Second}
+	h.at(80*time.Second, func() { require.Equal(t, 3, h.started) })
+	h.at(100*time.Second, func() { h.missing["c2"] = true })
+	h.at(150*time.Second, func() {
+		require.Len(t, h.went, 1)
+		require.Equal(t, 4, h.started, "within half a minute, and long before its turn")
+		h.missing["c2"] = false
+	})
+	h.run()
+	require.Len(t, h.went, 3)
+	require.Equal(t, migration.BatchDone, h.finalSays.Phase)
+}
+
 func TestAnAbortedBatchWaitsUntilItsCustomersHaveEnded(t *testing.T) {
 	h := newHerd(t, 3)
 	h.batch.Concurrency = 1
@@ -823,6 +874,25 @@ func TestABatchThatIsStartedAgainWhileItCutOverGoesOnAndIsNotSaidToWait(t *testi
 	for _, r := range h.reports {
 		require.NotEqual(t, migration.BatchWaiting, r.Status.Phase)
 	}
+}
+
+// Some had finished and others soak when the batch is terminated that was done: who had finished says
+// so from its data.
+func TestABatchThatWasDoneAndIsStartedAgainIsOverWhenItsLastHasFinished(t *testing.T) {
+	h := newHerd(t, 3)
+	h.was = &migration.BatchStatus{Name: "wave", Phase: migration.BatchDone, Counts: migration.Counts{Customers: 3, OnAWS: 3, Away: 3,
+		Finished: 2}}
+	h.finished, h.aws["c2"] = map[string]bool{"c0": true, "c1": true}, true
+	h.at(20*time.Minute, func() {
+		require.Equal(t, migration.BatchDone, h.says().Phase)
+		require.Equal(t, 2, h.says().Counts.Finished)
+		require.Equal(t, 3, h.says().Counts.Away, "nobody is said to be at home")
+		require.False(t, h.reports[len(h.reports)-1].Closed)
+	})
+	h.run()
+	require.Empty(t, h.went)
+	require.True(t, h.reports[len(h.reports)-1].Closed)
+	require.Equal(t, 3, h.finalSays.Counts.Finished)
 }
 
 // A gate is for those that are to go.

@@ -155,7 +155,8 @@ const rollPace = 300 * time.Millisecond
 // half a minute.
 func (b *batch) rollEvery() time.Duration {
 	t := b.tally()
-	if t.unbaked == 0 && t.watched == 0 && b.Phase != migration.BatchTakingBack {
+	ends := b.Phase == migration.BatchAborting && t.open > 0
+	if t.unbaked == 0 && t.watched == 0 && b.Phase != migration.BatchTakingBack && !ends {
 		return 0
 	}
 	return max(roll.Often, time.Duration(t.busy)*rollPace)
@@ -172,7 +173,7 @@ func (b *batch) callRoll(ctx workflow.Context) {
 		switch {
 		case b.Phase == migration.BatchTakingBack && b.Back != nil && m.strays(b.Round):
 			b.tellCustomer(ctx, m, mail.SignalBack, b.backWord())
-		case m.busy(b.Round), m.watched() && err == nil && !runs[m.Status.ID]:
+		case m.busy(b.Round), m.heard() && !m.over() && err == nil && !runs[m.Status.ID]:
 			b.tellCustomer(ctx, m, mail.SignalAsk, b.ask(!m.answered(b.Round)))
 		}
 	})
@@ -230,6 +231,8 @@ func (b *batch) tellCustomer(ctx workflow.Context, m *member, signal string, arg
 			b.Tell(ctx, b.idOf(m), signal, arg)
 		} else if b.Phase == migration.BatchTakingBack && b.Back != nil && m.Recalled != nil && m.mustComeBack(b.Round) {
 			b.Tell(ctx, b.idOf(m), mail.SignalBack, b.backWord())
+		} else if end, word := b.lastWord(); b.Phase == migration.BatchAborting && word != nil {
+			b.Tell(ctx, b.idOf(m), end, *word)
 		}
 	})
 }
