@@ -31,6 +31,7 @@ type systems struct {
 	asked []string                  // sites
 
 	database []migration.Finding
+	denied   error // what AWS answers
 }
 
 func (s *systems) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
@@ -54,15 +55,15 @@ func (s *systems) ListVMs(_ context.Context, req vsphere.ListVMsRequest) (out vs
 }
 
 func (s *systems) CheckCompute(context.Context, compute.CheckComputeRequest) (compute.CheckComputeResult, error) {
-	return compute.CheckComputeResult{}, nil
+	return compute.CheckComputeResult{}, s.denied
 }
 
 func (s *systems) CheckPostgres(context.Context, postgres.CheckPostgresRequest) (postgres.CheckPostgresResult, error) {
 	return postgres.CheckPostgresResult{Findings: s.database}, nil
 }
 
-func (*systems) CheckRoute(context.Context, traffic.CheckRouteRequest) (traffic.CheckRouteResult, error) {
-	return traffic.CheckRouteResult{}, nil
+func (s *systems) CheckRoute(context.Context, traffic.CheckRouteRequest) (traffic.CheckRouteResult, error) {
+	return traffic.CheckRouteResult{}, s.denied
 }
 
 // errTouched ends a migration that has begun to change something.
@@ -221,6 +222,19 @@ func TestASiteWhoseVCenterCannotBeReadIsAFindingAmongTheOthers(t *testing.T) {
 	require.Equal(t, "vm-encrypted", found[1].Check, "of the other site")
 	require.Equal(t, "postgres-version", found[2].Check)
 	require.Equal(t, []string{"dc1", "dc2"}, s.asked, "not once for each workload")
+}
+
+func TestWhatAnAccountDeniesIsAFindingAmongTheOthers(t *testing.T) {
+	s := everything()
+	s.database = []migration.Finding{{Severity: migration.Blocker, Check: "postgres-version", Subject: "dataset orders"}}
+	s.denied = temporal.NewNonRetryableApplicationError("describe listener l: AccessDenied", "AccessDenied", nil)
+	found := s.preflight(t)
+	require.Len(t, found, 3)
+	for i, subject := range []string{"target prod", "dataset orders", "the routes"} {
+		require.Equal(t, migration.Blocker, found[i].Severity)
+		require.Equal(t, subject, found[i].Subject)
+	}
+	require.Equal(t, "describe listener l: AccessDenied", found[2].Reason)
 }
 
 func TestAVCenterThatDoesNotAnswerYetIsAskedAgain(t *testing.T) {

@@ -76,9 +76,18 @@ func (a *Activities) SaveSpec(ctx context.Context, req SaveSpecRequest) (SavedSp
 		_, err = a.specs.Spec(ctx, ref) // somebody was first, or only tried to be
 	}
 	if err != nil || req.Accept == nil {
-		return SavedSpec{SpecRef: ref}, err
+		return SavedSpec{SpecRef: ref}, refused(ref, err)
 	}
-	return a.accept(ctx, ref, *req.Accept)
+	saved, err := a.accept(ctx, ref, *req.Accept)
+	return saved, refused(ref, err)
+}
+
+// refused makes the bucket's refusal the answer to who submits: nothing has been touched.
+func refused(ref migration.SpecRef, err error) error {
+	if !objects.Refused(err) {
+		return err
+	}
+	return permanent.New("StateBucket", err, "store plan %q: %v", ref.Plan, err)
 }
 
 func key(ref migration.SpecRef) string { return "plans/" + ref.Plan + "/specs/" + ref.Digest + ".json" }

@@ -137,6 +137,16 @@ func TestASpecWhoseStateIsInNoTargetIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, `plan "shop": state.target "nowhere"`)
 }
 
+// Whoever submits hears it at once: nothing has been touched, and nobody waits for a bucket.
+func TestASpecThatTheBucketRefusesIsNotTriedForEver(t *testing.T) {
+	spec := plan(t)
+	spec.State.Bucket = "no-such-bucket-" + strings.ToLower(rand.Text()[:12])
+	_, err := worker(objectStore(t)).SaveSpec(t.Context(), state.SaveSpecRequest{Spec: spec})
+	require.Equal(t, "StateBucket", permanent.Kind(err))
+	require.ErrorContains(t, err, `store plan "shop": `)
+	require.ErrorContains(t, err, "the state bucket does not exist; create it, versioned")
+}
+
 // 409 says that somebody else was writing, and not that he has written.
 func TestASpecIsSavedOnlyWhenItIsThere(t *testing.T) {
 	there := false

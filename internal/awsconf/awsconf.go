@@ -80,7 +80,7 @@ func (c *Configs) build(ctx context.Context, id identity) (aws.Config, error) {
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("load the ambient AWS configuration: %w; check the AWS_* environment and ~/.aws of the worker", err)
 	}
-	cfg.APIOptions = append(cfg.APIOptions, c.stack...)
+	cfg.APIOptions = append(append(cfg.APIOptions, sayDenied), c.stack...)
 	if id.role == "" {
 		return cfg, nil
 	}

@@ -163,6 +163,12 @@ func (s *Store) List(ctx context.Context, at migration.StateStore, target migrat
 	return out, nil
 }
 
+// Refused says whether the bucket refuses what was asked until somebody makes it, or allows it.
+func Refused(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && (api.ErrorCode() == "AccessDenied" || api.ErrorCode() == "NoSuchBucket")
+}
+
 func wrap(verb string, at migration.StateStore, key string, err error) error {
 	if err == nil {
 		return nil

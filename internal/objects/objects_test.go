@@ -213,6 +213,7 @@ func TestWhatS3AnswersIsToldApart(t *testing.T) {
 			for _, kind := range []error{objects.ErrNotFound, objects.ErrConflict} {
 				require.Equal(t, errors.Is(c.want, kind), errors.Is(err, kind), "%v", err)
 			}
+			require.Equal(t, c.code == "AccessDenied" || c.code == "NoSuchBucket", objects.Refused(err))
 			_, _, err = s.Get(t.Context(), at, target, "k")
 			require.ErrorContains(t, err, "read s3://b/p/k: ")
 		})

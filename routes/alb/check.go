@@ -25,7 +25,7 @@ func (rt *Router) Check(ctx context.Context, spec *migration.Spec) (out []migrat
 		out = append(out, ch.findings...)
 		return err
 	})
-	return out, err
+	return out, answered(err)
 }
 
 type check struct {

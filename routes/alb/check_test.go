@@ -13,9 +13,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/drover-migration/drover/internal/permanent"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/routes"
 	"github.com/drover-migration/drover/routes/alb"
@@ -244,6 +246,26 @@ func (h *hung) DescribeRules(ctx context.Context, in *elb.DescribeRulesInput, o 
 		return nil, ctx.Err()
 	}
 	return h.ELB.DescribeRules(ctx, in, o...)
+}
+
+// denying is an account that lets nobody read rules.
+type denying struct{ alb.ELB }
+
+func (denying) DescribeRules(context.Context, *elb.DescribeRulesInput, ...func(*elb.Options)) (*elb.DescribeRulesOutput, error) {
+	return nil, &smithy.GenericAPIError{Code: "AccessDenied", Message: "not authorized to perform elasticloadbalancing:DescribeRules"}
+}
+
+// A check has its answer then. What a migration under way asks may be allowed meanwhile.
+func TestWhatIsDeniedEndsACheckAndNothingElse(t *testing.T) {
+	f := newFakeELB()
+	w := routetest.NewALB(t, place(f))
+	r := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return denying{f}, nil }), nil)
+	_, err := r.Check(t.Context(), w.Spec())
+	require.Equal(t, "AccessDenied", permanent.Kind(err))
+	require.ErrorContains(t, err, "elasticloadbalancing:DescribeRules")
+	_, err = r.Reconcile(t.Context(), w.Spec(), homed("c01", migration.AWS, 1))
+	require.ErrorContains(t, err, "elasticloadbalancing:DescribeRules")
+	require.Empty(t, permanent.Kind(err))
 }
 
 func TestAPassThatNobodyWaitsForIsGivenUpAndTheNextStartsAfresh(t *testing.T) {

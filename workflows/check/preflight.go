@@ -159,8 +159,8 @@ func (p *preflight) targets(ctx workflow.Context) (found []migration.Finding, er
 		}
 		var r compute.CheckComputeResult
 		l := work.Question.In(ctx, "check target "+t.Name)
-		if err := workflow.ExecuteActivity(l, work.Compute.CheckCompute, compute.CheckComputeRequest{Target: t, Workloads: mine}).Get(l,
-			&r); err != nil {
+		err := workflow.ExecuteActivity(l, work.Compute.CheckCompute, compute.CheckComputeRequest{Target: t, Workloads: mine}).Get(l, &r)
+		if r.Findings, err = answered(err, "target", "target "+t.Name, r.Findings); err != nil {
 			return nil, err
 		}
 		found = append(found, r.Findings...)
@@ -183,7 +183,8 @@ func (p *preflight) databases(ctx workflow.Context) (found []migration.Finding, 
 		req := postgres.CheckPostgresRequest{PostgresRef: postgres.PostgresRef{Plan: p.ref.Plan, Dataset: d,
 			Target: p.plan.Target(d.Target())}, Tenants: p.plan.Tenants[d.Name], Looks: p.looks}
 		req.Moves.Going, req.Moves.Back = going, back
-		if err := workflow.ExecuteActivity(s, work.Postgres.CheckPostgres, req).Get(s, &r); err != nil {
+		err := workflow.ExecuteActivity(s, work.Postgres.CheckPostgres, req).Get(s, &r)
+		if r.Findings, err = answered(err, "postgres", "dataset "+d.Name, r.Findings); err != nil {
 			return nil, err
 		}
 		found = append(found, r.Findings...)
@@ -208,8 +209,9 @@ func (p *preflight) files(ctx workflow.Context) (found []migration.Finding, err 
 		}
 		var r files.CheckFilesResult
 		s := work.Survey.At(ctx, d.Site(), "check "+d.Name)
-		if err := workflow.ExecuteActivity(s, work.Files.CheckFiles,
-			files.CheckFilesRequest{Dataset: d, Target: p.plan.Target(d.Target()), Customers: customers}).Get(s, &r); err != nil {
+		err := workflow.ExecuteActivity(s, work.Files.CheckFiles,
+			files.CheckFilesRequest{Dataset: d, Target: p.plan.Target(d.Target()), Customers: customers}).Get(s, &r)
+		if r.Findings, err = answered(err, "files", "dataset "+d.Name, r.Findings); err != nil {
 			return nil, err
 		}
 		found = append(found, r.Findings...)
@@ -224,7 +226,18 @@ func (p *preflight) routes(ctx workflow.Context) ([]migration.Finding, error) {
 	var r traffic.CheckRouteResult
 	l := work.Question.In(ctx, "check the routes")
 	err := workflow.ExecuteActivity(l, work.Traffic.CheckRoute, traffic.CheckRouteRequest{Spec: p.ref}).Get(l, &r)
-	return r.Findings, err
+	return answered(err, "route", "the routes", r.Findings)
+}
+
+// answered is what a check has found. An error that trying again does not cure, such as a permission
+// that is missing, is an answer too: it is said with everything else that was found.
+func answered(err error, check, subject string, found []migration.Finding) ([]migration.Finding, error) {
+	var mistake *temporal.ApplicationError
+	if errors.As(err, &mistake) && mistake.NonRetryable() {
+		return []migration.Finding{{Severity: migration.Blocker, Check: check, Subject: subject, Reason: mistake.Message(),
+			Remedy: "mend what the reason names, and submit the plan again"}}, nil
+	}
+	return found, err
 }
 
 // evidence wants a key that can sign: at the end of a batch it would be too late.
@@ -234,5 +247,5 @@ func (p *preflight) evidence(ctx workflow.Context) (found []migration.Finding, e
 	}
 	l := work.Question.In(ctx, "check the key of the evidence")
 	err = workflow.ExecuteActivity(l, work.Evidence.CheckKey, p.ref).Get(l, &found)
-	return found, err
+	return answered(err, "evidence", "the key of the evidence", found)
 }
