@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/activity"
 	temporalclient "go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
@@ -63,6 +64,8 @@ func run(m *testing.M) int {
 	w.RegisterWorkflowWithOptions(standInWorkload, workflow.RegisterOptions{Name: "Workload"})
 	w.RegisterWorkflowWithOptions(standInReplication, workflow.RegisterOptions{Name: "Replication"})
 	w.RegisterActivity(standInCopy)
+	w.RegisterWorkflowWithOptions(standInReplication, workflow.RegisterOptions{Name: "Replication"})
+	w.RegisterActivityWithOptions(standInPrepare, activity.RegisterOptions{Name: "PreparePostgres"})
 	w.RegisterWorkflowWithOptions(standInCheck, workflow.RegisterOptions{Name: migration.WorkflowCheck})
 	if err := w.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -90,7 +93,11 @@ func standInMigration(ctx workflow.Context, in migration.MigrationInput) error {
 		status.Batches = append(status.Batches, s)
 	}
 	if in.Spec.Plan == "in-vain" {
-		status.Workloads, status.Datasets = []migration.PieceStatus{{Name: "web"}, {Name: "api"}}, []migration.PieceStatus{{Name: "orders"}}
+		status.Workloads, status.Datasets = []migration.PieceStatus{{Name: "web"}, {Name: "api"}}, []migration.PieceStatus{{Name: "orders"},
+			{Name: "stock", Phase: migration.PieceReady, Detail: "takes 2 customers in"}}
+		preflight := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+			WorkflowID: migration.CheckID(in.Spec.Plan, migration.CheckPreflight)})
+		workflow.ExecuteChildWorkflow(preflight, "Workload", migration.SiteQueue("dc9"))
 	}
 	if in.Spec.Plan == "as-of" {
 		status.Datasets = []migration.PieceStatus{{Name: "orders", AsOf: reportedAsOf}, {Name: "files", AsOf: reportedAsOf}}
@@ -315,13 +322,6 @@ func TestAnEndedPlanMayBeSubmittedAgain(t *testing.T) {
 	require.NotEqual(t, first.Run, second.Run)
 }
 
-func TestStatusReadsEveryPageOfABatch(t *testing.T) {
-	c, s := client.New(server), spec(t, 1234)
-	_, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
-	require.NoError(t, err)
-	got, err := c.Status(t.Context(), s.Plan)
-	require.NoError(t, err, "a batch that has not started is not an error")
-	require.Equal(t, migration.MigrationReleasing, got.Phase)
 // given is what a run of a migration was started with.
 func given(t *testing.T, of client.Submitted) (in migration.MigrationInput) {
 	t.Helper()
@@ -376,6 +376,13 @@ func TestWhatPeopleWantedOfATerminatedMigrationHoldsOnWhenItsPlanIsSubmittedAgai
 	})
 }
 
+func TestStatusReadsEveryPageOfABatch(t *testing.T) {
+	c, s := client.New(server), spec(t, 1234)
+	_, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
+	require.NoError(t, err)
+	got, err := c.Status(t.Context(), s.Plan)
+	require.NoError(t, err, "a batch that has not started is not an error")
+	require.Equal(t, migration.MigrationReleasing, got.Phase)
 	require.Empty(t, got.Batches[0].Customers)
 
 	start(t, migration.BatchID(s.Plan, "canary"), "Batch", 1234)

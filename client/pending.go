@@ -34,6 +34,7 @@ type pending struct {
 	progress  migration.Progress // of all copies together
 	doing     string             // what the work says of itself; "": nothing
 	asOf      time.Time          // last consistent point of a dataset; zero: not asked, or no answer
+	joins     bool               // it sets the databases up, which is said whatever else goes on
 }
 
 // pendingOf looks at a workflow and the children that it waits for. One that is not there says
@@ -53,7 +54,7 @@ func (c *Client) pendingOf(ctx context.Context, id string) (pending, error) {
 		c.add(ctx, &p, d.GetWorkflowExecutionInfo().GetExecution(), a)
 	}
 	for _, child := range d.GetPendingChildren() {
-		if !strings.HasPrefix(child.GetWorkflowId(), "disks/") && !strings.HasPrefix(child.GetWorkflowId(), "move/") {
+		if kind, _, _ := strings.Cut(child.GetWorkflowId(), "/"); kind != "disks" && kind != "move" && kind != "check" {
 			continue // it has a status of its own
 		}
 		of, err := c.pendingOf(ctx, child.GetWorkflowId())
@@ -72,7 +73,7 @@ func (c *Client) add(ctx context.Context, p *pending, of *commonpb.WorkflowExecu
 	var words string
 	if b := a.GetHeartbeatDetails(); b != nil && len(b.GetPayloads()) > 0 {
 		if c.payloads.FromPayload(b.GetPayloads()[0], &words) == nil {
-			p.doing = words
+			p.doing, p.joins = words, a.GetActivityType().GetName() == "PreparePostgres"
 		} else if c.payloads.FromPayload(b.GetPayloads()[0], &copied) == nil {
 			p.progress = together(p.progress, copied)
 		}
@@ -85,7 +86,7 @@ func (c *Client) add(ctx context.Context, p *pending, of *commonpb.WorkflowExecu
 			t.Next = n.AsTime()
 		}
 	case a.GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED && time.Since(a.GetScheduledTime().AsTime()) > untaken:
-		t.Last, t.Worker = "no worker takes it", ""
+		t.Last, t.Worker = noWorker, ""
 	default:
 		return
 	}
@@ -94,8 +95,11 @@ func (c *Client) add(ctx context.Context, p *pending, of *commonpb.WorkflowExecu
 	p.trying = append(p.trying, t)
 }
 
-// begun reads from the history when a work was asked for, and what for, in the words of the UI. It
-// leaves what it does not find.
+// noWorker is why work lies. The history says on which queue.
+const noWorker = "no worker takes it"
+
+// begun reads from the history when a work was asked for, and what for, in the words of the UI, and
+// of work that lies where it does. It leaves what it does not find.
 func (c *Client) begun(ctx context.Context, of *commonpb.WorkflowExecution, activity string, t *migration.Trying) {
 	events := c.temporal.GetWorkflowHistory(ctx, of.GetWorkflowId(), of.GetRunId(), false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for n := 0; n < mostEvents && events.HasNext(); n++ {
@@ -107,6 +111,12 @@ func (c *Client) begun(ctx context.Context, of *commonpb.WorkflowExecution, acti
 			continue
 		}
 		t.Since = e.GetEventTime().AsTime()
+		if q := e.GetActivityTaskScheduledEventAttributes().GetTaskQueue().GetName(); t.Last == noWorker && q != "" {
+			t.Last += " from " + q
+			if start := migration.WorkerOf(q); start != "" {
+				t.Last += ": start `" + start + "`"
+			}
+		}
 		var summary string
 		if s := e.GetUserMetadata().GetSummary(); s != nil && c.payloads.FromPayload(s, &summary) == nil && summary != "" {
 			t.What = summary
@@ -216,7 +226,7 @@ func (p pending) tell(s *migration.PieceStatus) {
 	if p.asOf.After(s.AsOf) {
 		s.AsOf = p.asOf
 	}
-	if p.doing != "" && s.Phase != migration.PieceReady && s.Phase != migration.PieceDone {
+	if p.doing != "" && (p.joins || s.Phase != migration.PieceReady && s.Phase != migration.PieceDone) {
 		s.Detail = strings.TrimPrefix(s.Detail+": "+p.doing, ": ")
 	}
 }

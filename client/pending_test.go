@@ -3,12 +3,12 @@ package client_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
-	temporalclient "go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -38,6 +38,7 @@ var (
 	saidAsOf     = reportedAsOf.Add(75 * time.Second)
 )
 
+// standInReplication takes customers in.
 func standInReplication(ctx workflow.Context) error {
 	err := workflow.SetQueryHandler(ctx, migration.QueryStatus, func() (migration.PieceStatus, error) {
 		return migration.PieceStatus{AsOf: saidAsOf}, nil
@@ -45,14 +46,19 @@ func standInReplication(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	return workflow.Await(ctx, func() bool { return false })
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Hour, HeartbeatTimeout: time.Minute})
+	return workflow.ExecuteActivity(ctx, "PreparePostgres").Get(ctx, nil)
+}
+
+func standInPrepare(ctx context.Context) error {
+	activity.RecordHeartbeat(ctx, "handing over, which is tried again")
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 func startPiece(t *testing.T, id, queue string) {
 	t.Helper()
-	_, err := server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{ID: id, TaskQueue: migration.QueueMain},
-		"Workload", queue)
-	require.NoError(t, err)
+	start(t, id, "Workload", queue)
 }
 
 func TestAStatusSaysWhatIsTriedInVainHowOftenAndSinceWhen(t *testing.T) {
@@ -65,7 +71,8 @@ func TestAStatusSaysWhatIsTriedInVainHowOftenAndSinceWhen(t *testing.T) {
 	plan := spec.Plan
 	t.Cleanup(func() {
 		for _, id := range []string{migration.MigrationID(plan), migration.WorkloadID(plan, "web"), migration.WorkloadID(plan, "api"),
-			migration.ReplicationID(plan, "orders")} {
+			migration.ReplicationID(plan, "orders"), migration.ReplicationID(plan, "stock"),
+			migration.CheckID(plan, migration.CheckPreflight)} {
 			_ = server.TerminateWorkflow(context.Background(), id, "", "the test is over")
 		}
 	})
@@ -73,12 +80,13 @@ func TestAStatusSaysWhatIsTriedInVainHowOftenAndSinceWhen(t *testing.T) {
 	startPiece(t, migration.WorkloadID(plan, "api"), "nobody-polls-this")
 	startPiece(t, migration.ReplicationID(plan, "orders"), "nobody-polls-this")
 	require.NoError(t, server.TerminateWorkflow(t.Context(), migration.ReplicationID(plan, "orders"), "", "somebody clicked"))
+	start(t, migration.ReplicationID(plan, "stock"), "Replication")
 
 	var s migration.MigrationStatus
 	require.Eventually(t, func() bool {
 		s, err = c.Status(t.Context(), plan)
 		return err == nil && len(s.Workloads) == 2 && len(s.Workloads[0].Trying) == 1 && s.Workloads[0].Trying[0].Times > 2 &&
-			len(s.Workloads[1].Trying) == 1
+			len(s.Workloads[1].Trying) == 1 && len(s.Trying) == 1 && strings.Contains(s.Datasets[1].Detail, ":")
 	}, time.Minute, 200*time.Millisecond)
 	web := s.Workloads[0].Trying[0]
 	require.Equal(t, "copy the disks of web-01", web.What)
@@ -90,8 +98,13 @@ func TestAStatusSaysWhatIsTriedInVainHowOftenAndSinceWhen(t *testing.T) {
 
 	api := s.Workloads[1].Trying[0]
 	require.Zero(t, api.Times)
-	require.Equal(t, "no worker takes it", api.Last)
+	require.Equal(t, "no worker takes it from nobody-polls-this", api.Last)
 	require.Equal(t, "Terminated", s.Datasets[0].Workflow)
+	require.Equal(t, "takes 2 customers in: handing over, which is tried again", s.Datasets[1].Detail)
+
+	preflight := s.Trying[0]
+	require.Equal(t, "copy the disks of web-01", preflight.What)
+	require.Equal(t, "no worker takes it from drover-site-dc9: start `drover worker --main=false --site dc9`", preflight.Last)
 
 	// Whoever looks at the board or at drover watch sees the same.
 	ctx, stop := context.WithCancel(t.Context())

@@ -30,6 +30,20 @@ func SiteQueue(site string) string { return "drover-site-" + site }
 // SiteFreezeQueue is where the short steps of Moves run next to a site's data.
 func SiteFreezeQueue(site string) string { return "drover-site-" + site + "-freeze" }
 
+// WorkerOf is the command that starts a worker for a queue; "": the queue is none that a worker of
+// its own polls.
+func WorkerOf(queue string) string {
+	switch queue {
+	case QueueMain, QueueFreeze, QueueSoak, QueueWatch:
+		return "drover worker"
+	}
+	site, is := strings.CutPrefix(queue, SiteQueue(""))
+	if !is {
+		return ""
+	}
+	return "drover worker --main=false --site " + strings.TrimSuffix(site, "-freeze")
+}
+
 // Workflow ids: readable, and one at a time by construction.
 
 // MigrationID is the id of a plan's Migration workflow.

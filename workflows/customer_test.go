@@ -3,13 +3,18 @@ package workflows_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
 
+	"github.com/drover-migration/drover/activities/freeze"
 	"github.com/drover-migration/drover/activities/health"
+	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/mail"
 )
@@ -67,11 +72,6 @@ func TestWhatIsAskedBeforeTheFirstTryIsHonoured(t *testing.T) {
 	}
 }
 
-// A customer does not read its home again when it sets out. Where its data has moved meanwhile, its
-// Move touches nothing, and the customer goes on from there.
-func TestACustomerWhoseDataHasMovedSinceItWasReadGoesOnFromThere(t *testing.T) {
-	forEach(t, func(t *testing.T, n int) {
-		s := newStage(t, n, migration.OnPrem)
 // A route that cannot be read keeps a baseline from being measured for as long as that lasts.
 func TestNoCommandWaitsForABaselineThatCannotBeMeasured(t *testing.T) {
 	for name, want := range map[string]migration.CustomerPhase{migration.UpdateHold: migration.CustomerHeld,
@@ -133,6 +133,11 @@ func TestACustomerThatIsStartedAgainKeepsItsBaseline(t *testing.T) {
 	}
 }
 
+// A customer does not read its home again when it sets out. Where its data has moved meanwhile, its
+// Move touches nothing, and the customer goes on from there.
+func TestACustomerWhoseDataHasMovedSinceItWasReadGoesOnFromThere(t *testing.T) {
+	forEach(t, func(t *testing.T, n int) {
+		s := newStage(t, n, migration.OnPrem)
 		s.goes = time.Minute
 		s.at(30*time.Second, func() {
 			require.Equal(t, migration.OnPrem, s.says().Home)
@@ -348,6 +353,40 @@ func TestASitesWorkerThatIsAwayHoldsNobodyAndIsNamed(t *testing.T) {
 			require.Empty(t, c.Cause)
 		})
 	}
+}
+
+// A site's worker that is away costs a customer one try, and holds nobody: who waits for it says so,
+// and goes on by itself.
+func TestAWorkerThatIsAwayIsNamedAndHoldsNobody(t *testing.T) {
+	s := newStage(t, 1, migration.OnPrem)
+	var away atomic.Bool
+	none := temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil)
+	s.env.OnActivity("FreezeCustomer", mock.Anything, mock.Anything).Return(func(ctx context.Context, req freeze.Request) (freeze.Result, error) {
+		if away.Load() {
+			return freeze.Result{}, none
+		}
+		return s.world.FreezeCustomer(ctx, req)
+	})
+	s.env.OnActivity("ReadHome", mock.Anything, mock.Anything).Return(
+		func(ctx context.Context, req postgres.TenantRequest) (migration.HomeRecord, error) {
+			if away.Load() {
+				return migration.HomeRecord{}, none
+			}
+			return s.world.ReadHome(ctx, req)
+		})
+	s.goes = time.Minute
+	s.at(30*time.Second, func() { away.Store(true) })
+	s.at(30*time.Minute, func() {
+		c := s.says()
+		require.Equal(t, migration.CustomerFinding, c.Phase)
+		require.Contains(t, c.Reason, "no worker takes work from drover-site-dc1-freeze: start `drover worker --main=false --site dc1`")
+		require.Contains(t, fmt.Sprint(c.Timeline), "no worker takes work from drover-site-dc1-freeze", "of the try, too")
+		away.Store(false)
+	})
+	c := s.customer()
+	s.sound(c)
+	require.Equal(t, migration.CustomerFinished, c.Phase)
+	require.LessOrEqual(t, c.Tries, 2)
 }
 
 // Everything of the plan is terminated by one query while the customer is on AWS, and the plan is

@@ -395,7 +395,7 @@ func (b *batch) lag(ctx workflow.Context) string {
 		c := work.DataQuestion.At(ctx, d.Site(), "lag of "+d.Name)
 		req := postgres.PostgresRef{Plan: b.in.Spec.Plan, Dataset: d, Target: b.plan.Target(d.Target())}
 		if err := workflow.ExecuteActivity(c, work.Postgres.ReadLag, req).Get(c, &l); err != nil {
-			return "lag of " + d.Name + " cannot be read: " + work.Reason(err)
+			return "lag of " + d.Name + " cannot be read: " + work.ReasonAt(err, d.Site())
 		}
 		if most := b.plan.Policy.MaxLag; l.Forward > most || l.Back > most {
 			return fmt.Sprintf("%s is %s behind on AWS and %s behind on premises; the plan allows %s", d.Name, l.Forward, l.Back, most)

@@ -99,12 +99,14 @@ func (m *move) ask(ctx workflow.Context, r round, machines []health.Machines) er
 		asked[i] = workflow.ExecuteActivity(c, work.Freezer.FreezeCustomer, req)
 	}
 	var over, doubted, superseded error
-	for _, f := range asked {
+	for i, f := range asked {
 		var res freeze.Result
 		err := f.Get(ctx, &res)
 		switch {
 		case err != nil && m.begun(r, err):
 			doubted = doubt{err}
+		case err != nil && work.Away(err, r.sites[i]) != "":
+			over = errors.New(work.Away(err, r.sites[i]))
 		case err != nil:
 			over = err
 		default:

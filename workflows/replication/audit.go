@@ -36,7 +36,7 @@ func (r *replication) audit(ctx workflow.Context) {
 	a := work.Audit.At(ctx, r.dataset.Site(), "audit both sides of "+r.dataset.Name)
 	ref := postgres.PostgresRef{Plan: r.in.Spec.Plan, Dataset: r.dataset, Target: r.plan.Target(r.dataset.Target())}
 	if err := workflow.ExecuteActivity(a, work.Postgres.WatchPostgres, ref).Get(a, &w); err != nil {
-		r.trouble(ctx, "its fences cannot be audited: "+work.Reason(err), false)
+		r.trouble(ctx, "its fences cannot be audited: "+work.ReasonAt(err, r.dataset.Site()), false)
 		return
 	}
 	words := troubles(w)

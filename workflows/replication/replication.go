@@ -226,7 +226,7 @@ func (r *replication) watchLag(ctx workflow.Context) error {
 	case r.Outside != "":
 		r.Set(ctx, migration.PieceReady, migration.WaitOperator, r.Outside)
 	case err != nil:
-		r.Set(ctx, r.Phase, migration.WaitData, "its lag cannot be read: "+work.Reason(err))
+		r.Set(ctx, r.Phase, migration.WaitData, "its lag cannot be read: "+work.ReasonAt(err, r.dataset.Site()))
 	default:
 		r.Set(ctx, migration.PieceReady, migration.WaitNothing, fmt.Sprintf("lag to AWS %s, back %s", near(lag.Forward), near(lag.Back)))
 	}

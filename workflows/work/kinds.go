@@ -82,8 +82,8 @@ var (
 	Shutdown = There{work{queue: migration.SiteQueue, attempt: 10 * time.Minute, heartbeat: 4 * heartbeat, retry: patient(time.Minute)}}
 	// Audit looks at the fences of all customers of a database, on both sides. It may compare the
 	// rows of a customer whose side was stale.
-	Audit = There{work{queue: migration.SiteQueue, attempt: 2 * time.Minute, total: 2 * time.Minute, heartbeat: heartbeat,
-		retry: hurried(time.Second, 10*time.Second)}}
+	Audit = There{work{queue: migration.SiteQueue, attempt: 2 * time.Minute, total: 2 * time.Minute, begin: takenWithin,
+		heartbeat: heartbeat, retry: hurried(time.Second, 10*time.Second)}}
 	// Pass is a copy that is made again soon anyway: it is given up after a few attempts.
 	Pass = There{work{queue: migration.SiteQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second,
 		retry: retry{first: 200 * time.Millisecond, grows: 2, attempts: 3}, finishes: true}}

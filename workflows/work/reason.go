@@ -59,9 +59,17 @@ func Away(err error, site string) string {
 	if !errors.As(err, &timeout) || timeout.TimeoutType() != enums.TIMEOUT_TYPE_SCHEDULE_TO_START {
 		return ""
 	}
-	return fmt.Sprintf("no worker takes work from %s: start `drover worker --main=false --site %s` next to the data of %s; all goes on "+
-		"by itself then",
-		migration.SiteFreezeQueue(site), site, site)
+	queue := migration.SiteFreezeQueue(site)
+	return fmt.Sprintf("no worker takes work from %s: start `%s` next to the data of %s; all goes on by itself then", queue,
+		migration.WorkerOf(queue), site)
+}
+
+// ReasonAt is Reason of what was asked of a site: it names a worker that is away.
+func ReasonAt(err error, site string) string {
+	if words := Away(err, site); words != "" {
+		return words
+	}
+	return Reason(err)
 }
 
 // Refused turns blockers into the reason why something does not start; nil: there are none.
