@@ -1,0 +1,24 @@
+package work
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What is asked of many, what lasts and what nobody waits for never lies before a Move.
+func TestOnlyWhatAClosedCustomerWaitsForIsOnTheQueuesOfAFreeze(t *testing.T) {
+	for name, k := range map[string]work{"Question": Question.work, "Launch": Launch.work, "Collection": Collection.work,
+		"Watch": Watch.work, "Soak": Soak.work, "RollCall": RollCall.work, "Post": Post.work, "SoakQuestion": SoakQuestion.work,
+		"Beginning": Beginning.work, "Survey": Survey.work, "Examination": Examination.work, "BulkCopy": BulkCopy.work,
+		"Shutdown": Shutdown.work, "Audit": Audit.work, "Pass": Pass.work, "Records": Records.work} {
+		require.NotContains(t, k.queue("dc1"), "freeze", name)
+	}
+	for name, k := range map[string]work{"Freeze": Freeze.work, "FreezeStep": FreezeStep.work, "Resolution": Resolution.work,
+		"RouteStep": RouteStep.work} {
+		require.True(t, strings.HasSuffix(k.queue("dc1"), "freeze"), name)
+		require.LessOrEqual(t, k.heartbeat, FreezeHeartbeat, name)
+	}
+	require.NotEqual(t, Watch.queue(""), Question.queue(""), "a bake lasts, and takes a slot of its queue for that long")
+}
