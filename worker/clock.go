@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,6 +15,11 @@ import (
 // out the deadline of an activity from the server's times by the worker's clock: an activity
 // shorter than the difference is over before it begins, and steps of a Move take seconds.
 const clockMayBeOff = time.Second
+
+const (
+	clockEvery   = 30 * time.Second // between two looks at the clock of a worker that runs
+	clockStrikes = 3                // that find it off, one after the other, end the worker
+)
 
 const (
 	clockQueue = "drover-clock" // polled for a moment at each start; nobody puts a task into it
@@ -34,6 +40,30 @@ func (e *clockError) Error() string {
 	return fmt.Sprintf("the clock of this machine is %v %s that of Temporal's server (%s here, %s there); at most %v is allowed: "+
 		"have the machine follow a time server (chrony, systemd-timesyncd), then start the worker again",
 		off.Round(time.Millisecond), word, e.here.UTC().Format(form), e.server.UTC().Format(form), clockMayBeOff)
+}
+
+// watchClock looks at the clock of a worker that runs, for as long as ctx lasts, and answers the
+// *clockError when it has been off for some looks: the clock of a machine that was paused may be off
+// for a moment. A look that has no answer says nothing.
+func watchClock(ctx context.Context, every time.Duration, look func(context.Context) error) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for strikes := 0; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		var off *clockError
+		switch err := look(ctx); {
+		case errors.As(err, &off):
+			if strikes++; strikes == clockStrikes {
+				return err
+			}
+		case err == nil:
+			strikes = 0
+		}
+	}
 }
 
 // checkClock compares now with the clock of Temporal's server and answers a *clockError when they

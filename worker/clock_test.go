@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"testing"
@@ -44,6 +45,39 @@ func TestAWorkerWhoseClockIsOffIsRefusedByName(t *testing.T) {
 			require.ErrorAs(t, err, &off)
 			require.Contains(t, err.Error(), c.says)
 			require.InDelta(t, c.off.Seconds(), off.here.Sub(off.server).Seconds(), 1.5)
+		})
+	}
+}
+
+func TestAWorkerWhoseClockGoesOffWhileItRunsEnds(t *testing.T) {
+	off := &clockError{time.Unix(5, 0), time.Unix(0, 0)}
+	for _, c := range []struct {
+		name  string
+		looks []error
+		ends  bool
+	}{
+		{"off and off and off", []error{nil, off, off, off}, true},
+		{"also where the server does not answer in between", []error{off, io.EOF, off, io.EOF, off}, true},
+		{"off for a moment", []error{off, off, nil, off, off}, false},
+		{"where nobody answers", []error{io.EOF, io.EOF, io.EOF, io.EOF}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			n := 0
+			err := watchClock(ctx, time.Millisecond, func(context.Context) error {
+				if n++; n > len(c.looks) {
+					cancel()
+					return nil
+				}
+				return c.looks[n-1]
+			})
+			if !c.ends {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, "5s ahead of that of Temporal's server")
+			require.Equal(t, len(c.looks), n)
 		})
 	}
 }

@@ -137,9 +137,18 @@ func Serve(ctx context.Context, o Options, open func(temporalclient.Client, Tele
 		workers = append(workers, w)
 	}
 	o.Log.Info("working: " + o.doing())
-	<-ctx.Done()
+	off := make(chan error, 1)
+	go func() {
+		off <- watchClock(ctx, clockEvery, func(ctx context.Context) error {
+			return checkClock(ctx, c.WorkflowService(), o.namespace(), o.Identity, time.Now)
+		})
+	}()
+	select {
+	case <-ctx.Done():
+	case err = <-off:
+	}
 	o.Log.Info("stopping")
-	return nil
+	return err
 }
 
 func (o Options) interceptors() []interceptor.WorkerInterceptor {
