@@ -4,16 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	commonpb "go.temporal.io/api/common/v1"
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/lab/gate"
+	"github.com/drover-migration/drover/lab/temporal"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -169,19 +167,5 @@ func (p *play) terminateAll(ctx context.Context, query string) error {
 
 // reset starts a workflow over from its first completed task, as the UI offers it.
 func (p *play) reset(ctx context.Context, id string) error {
-	for it := p.server.GetWorkflowHistory(ctx, id, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); {
-		e, err := it.Next()
-		if err != nil {
-			return err
-		}
-		if e.GetEventType() != enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
-			continue
-		}
-		_, err = p.server.ResetWorkflowExecution(ctx, &workflowservice.ResetWorkflowExecutionRequest{
-			Namespace: "default", WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: id}, Reason: "the matrix",
-			RequestId: strings.ReplaceAll(fmt.Sprint(id, time.Now().UnixNano()), "/", "-"), WorkflowTaskFinishEventId: e.GetEventId(),
-		})
-		return err
-	}
-	return fmt.Errorf("%s has no completed task to go back to", id)
+	return temporal.Reset(ctx, p.server, "default", id, "the matrix")
 }

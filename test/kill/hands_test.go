@@ -7,14 +7,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	commonpb "go.temporal.io/api/common/v1"
-	enumspb "go.temporal.io/api/enums/v1"
 	sdkpb "go.temporal.io/api/sdk/v1"
-	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/lab"
 	"github.com/drover-migration/drover/lab/gate"
+	"github.com/drover-migration/drover/lab/temporal"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -128,26 +126,9 @@ func (b *bench) terminate(ctx context.Context, t *testing.T, id string) {
 
 // reset starts a workflow over from its first task, as the UI offers it.
 func (b *bench) reset(ctx context.Context, t *testing.T, id string) {
-	it := b.server.GetWorkflowHistory(ctx, id, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-	for it.HasNext() {
-		e, err := it.Next()
-		if err != nil {
-			t.Errorf("history of %s: %v", id, err)
-			return
-		}
-		if e.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
-			_, err := b.server.ResetWorkflowExecution(ctx, &workflowservice.ResetWorkflowExecutionRequest{
-				Namespace: "default", WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: id}, Reason: "test",
-				RequestId:                 fmt.Sprint(time.Now().UnixNano()),
-				WorkflowTaskFinishEventId: e.GetEventId(),
-			})
-			if err != nil {
-				t.Errorf("reset %s: %v", id, err)
-			}
-			return
-		}
+	if err := temporal.Reset(ctx, b.server, "default", id, "test"); err != nil {
+		t.Errorf("reset %s: %v", id, err)
 	}
-	t.Errorf("%s has no completed task to go back to", id)
 }
 
 // home brings a customer to a side before a scenario begins.
