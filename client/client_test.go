@@ -64,7 +64,6 @@ func run(m *testing.M) int {
 	w.RegisterWorkflowWithOptions(standInWorkload, workflow.RegisterOptions{Name: "Workload"})
 	w.RegisterWorkflowWithOptions(standInReplication, workflow.RegisterOptions{Name: "Replication"})
 	w.RegisterActivity(standInCopy)
-	w.RegisterWorkflowWithOptions(standInReplication, workflow.RegisterOptions{Name: "Replication"})
 	w.RegisterActivityWithOptions(standInPrepare, activity.RegisterOptions{Name: "PreparePostgres"})
 	w.RegisterWorkflowWithOptions(standInCheck, workflow.RegisterOptions{Name: migration.WorkflowCheck})
 	if err := w.Start(); err != nil {

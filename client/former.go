@@ -11,7 +11,7 @@ import (
 	"github.com/drover-migration/drover/migration"
 )
 
-// formerPatience is how long a worker has to say where the migration stood that was submitted before.
+// formerPatience is how long a worker has to say where the migration before stood.
 const formerPatience = 4 * time.Second
 
 // former is what holds on from the migration that was submitted before under a plan's name; nil:

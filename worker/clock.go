@@ -43,8 +43,8 @@ func (e *clockError) Error() string {
 }
 
 // watchClock looks at the clock of a worker that runs, for as long as ctx lasts, and answers the
-// *clockError when it has been off for some looks: the clock of a machine that was paused may be off
-// for a moment. A look that has no answer says nothing.
+// *clockError when it has been off for some looks: the clock of a machine that was paused may be
+// off for a moment. A look that has no answer says nothing.
 func watchClock(ctx context.Context, every time.Duration, look func(context.Context) error) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()

@@ -21,6 +21,7 @@ func ofSchema(text []byte) string {
 	known.RegisterPanelcfgVariant(stat.VariantConfig())
 	known.RegisterPanelcfgVariant(timeseries.VariantConfig())
 	known.RegisterDataqueryVariant(prometheus.VariantConfig())
+	//nolint:staticcheck // version 1 of the schema is what the dashboard is written in
 	if err := new(dashboard.Dashboard).UnmarshalJSONStrict(text); err != nil {
 		return err.Error() // one without words is none
 	}

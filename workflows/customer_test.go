@@ -355,18 +355,19 @@ func TestASitesWorkerThatIsAwayHoldsNobodyAndIsNamed(t *testing.T) {
 	}
 }
 
-// A site's worker that is away costs a customer one try, and holds nobody: who waits for it says so,
-// and goes on by itself.
+// A site's worker that is away costs a customer one try, and holds nobody: who waits for it says
+// so, and goes on by itself.
 func TestAWorkerThatIsAwayIsNamedAndHoldsNobody(t *testing.T) {
 	s := newStage(t, 1, migration.OnPrem)
 	var away atomic.Bool
 	none := temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil)
-	s.env.OnActivity("FreezeCustomer", mock.Anything, mock.Anything).Return(func(ctx context.Context, req freeze.Request) (freeze.Result, error) {
-		if away.Load() {
-			return freeze.Result{}, none
-		}
-		return s.world.FreezeCustomer(ctx, req)
-	})
+	s.env.OnActivity("FreezeCustomer", mock.Anything, mock.Anything).Return(
+		func(ctx context.Context, req freeze.Request) (freeze.Result, error) {
+			if away.Load() {
+				return freeze.Result{}, none
+			}
+			return s.world.FreezeCustomer(ctx, req)
+		})
 	s.env.OnActivity("ReadHome", mock.Anything, mock.Anything).Return(
 		func(ctx context.Context, req postgres.TenantRequest) (migration.HomeRecord, error) {
 			if away.Load() {

@@ -64,7 +64,8 @@ type measured struct {
 func (r *results) add(s shape, m *measured) {
 	m.Killed = m.Killed && s.workers > 1
 	r.Runs[s.key()] = m
-	largest := slices.MaxFunc(slices.Collect(maps.Values(r.Runs)), func(a, b *measured) int { return cmp.Compare(a.Customers, b.Customers) })
+	largest := slices.MaxFunc(slices.Collect(maps.Values(r.Runs)),
+		func(a, b *measured) int { return cmp.Compare(a.Customers, b.Customers) })
 	r.WallS, r.SoakActivities, r.StatusP99 = largest.WallS, largest.SoakActivities, largest.StatusP99
 	if r.MaxEvents == nil {
 		r.MaxEvents, r.MaxBytes = map[string]int64{}, map[string]int64{}

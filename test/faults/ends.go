@@ -29,9 +29,9 @@ func clockCells() (out []cell) {
 }
 
 // buildSkewable builds the product with a clock that goes ahead by as many seconds as FAULTS_AHEAD
-// has letters: Go's own time package, which can read no numbers, changed for this build. Everything
-// that uses it is built anew, which takes both cores for minutes where no earlier run has left it in
-// the build cache: no cell may run beside it.
+// has letters: Go's own time package, which can read no numbers, changed for this build. All
+// that uses it is built anew, which takes both cores for minutes where no earlier run has left it
+// in the build cache: no cell may run beside it.
 func buildSkewable(ctx context.Context) (drover string, clean func(), err error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
 	if err != nil {

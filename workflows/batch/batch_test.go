@@ -718,7 +718,7 @@ func TestABatchWaitsUntilReplicationIsCloseBehind(t *testing.T) {
 	require.Len(t, h.went, 1)
 }
 
-// A load balancer that refuses to be read keeps everybody at home, and nobody's command waits for it.
+// A load balancer that refuses to be read keeps everybody at home. Nobody's command waits for it.
 func TestABatchWhoseTargetsCannotBeReadSaysSoAndIsNotDeaf(t *testing.T) {
 	h := newHerd(t, 2)
 	h.targets = "describe the health of targets: AccessDenied"
@@ -876,8 +876,8 @@ func TestABatchThatIsStartedAgainWhileItCutOverGoesOnAndIsNotSaidToWait(t *testi
 	}
 }
 
-// Some had finished and others soak when the batch is terminated that was done: who had finished says
-// so from its data.
+// Some had finished and others soak when the batch is terminated that was done: who had finished
+// says so from its data.
 func TestABatchThatWasDoneAndIsStartedAgainIsOverWhenItsLastHasFinished(t *testing.T) {
 	h := newHerd(t, 3)
 	h.was = &migration.BatchStatus{Name: "wave", Phase: migration.BatchDone, Counts: migration.Counts{Customers: 3, OnAWS: 3, Away: 3,

@@ -18,7 +18,7 @@ import (
 // between two attempts to read a plan.
 const joinPause = 5 * time.Second
 
-// readWithin is how long one attempt to read a plan takes: a batch that reads does not go on as new.
+// readWithin is how long one attempt to read a plan takes. A batch that reads goes on as new later.
 const readWithin = time.Minute
 
 // behind says whether the migration goes on by a newer revision of the plan than the batch.

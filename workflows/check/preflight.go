@@ -229,8 +229,8 @@ func (p *preflight) routes(ctx workflow.Context) ([]migration.Finding, error) {
 	return answered(err, "route", "the routes", r.Findings)
 }
 
-// answered is what a check has found. An error that trying again does not cure, such as a permission
-// that is missing, is an answer too: it is said with everything else that was found.
+// answered is what a check has found. An error that trying again does not cure, such as a missing
+// permission, is an answer too: it is said with everything else that was found.
 func answered(err error, check, subject string, found []migration.Finding) ([]migration.Finding, error) {
 	var mistake *temporal.ApplicationError
 	if errors.As(err, &mistake) && mistake.NonRetryable() {

@@ -166,7 +166,8 @@ func TestAnAbortDoesNotWaitForRoutesThatCannotBeRecorded(t *testing.T) {
 	env.RegisterDelayedCallback(func() {
 		require.Equal(t, 1, l.told[mail.SignalAbort])
 		waiting.Phase = migration.BatchAborted
-		env.SignalWorkflow(mail.SignalBatch, mail.BatchReport{Order: mail.Order{At: env.Now().UnixNano(), N: 1}, Status: waiting, Closed: true})
+		order := mail.Order{At: env.Now().UnixNano(), N: 1}
+		env.SignalWorkflow(mail.SignalBatch, mail.BatchReport{Order: order, Status: waiting, Closed: true})
 	}, 40*time.Second)
 	env.ExecuteWorkflow(Migration, Input{State: &st})
 	require.True(t, env.IsWorkflowCompleted())

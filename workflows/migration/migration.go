@@ -328,8 +328,8 @@ func (m *run) startBatches(ctx workflow.Context) error {
 	return nil
 }
 
-// formerly is what a batch did that was taken back when the migration before was terminated: it goes
-// on with that, wherever its customers are. nil: it was not.
+// formerly is what a batch did that was taken back when the migration before was terminated: it
+// goes on with that, wherever its customers are. nil: it was not.
 func (m *run) formerly(b migration.Batch) *migration.BatchStatus {
 	if m.in.Former == nil {
 		return nil
