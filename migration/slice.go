@@ -10,7 +10,7 @@ type CustomerSlice struct {
 	Files     []Dataset  `json:"files,omitempty"`
 	Targets   []Target   `json:"targets"`
 	Workloads []Workload `json:"workloads"` // that take requests, without what they are told on AWS
-	Routes    []Route    `json:"routes,omitempty"`
+	Routes    []Route    `json:"routes,omitempty"` // that carry it
 	Health    Health     `json:"health"`
 	Policy    Policy     `json:"policy"`
 }
@@ -21,7 +21,7 @@ func (s *Spec) Slice(customer string) (CustomerSlice, bool) {
 	if !ok {
 		return CustomerSlice{}, false
 	}
-	out := CustomerSlice{Customer: c, Targets: s.Targets, Health: s.Health, Policy: s.Policy, Routes: s.Routes}
+	out := CustomerSlice{Customer: c, Targets: s.Targets, Health: s.Health, Policy: s.Policy, Routes: s.RoutesOf(c)}
 	for _, b := range s.Batches {
 		if slices.Contains(b.Customers, c.ID) {
 			b.Customers = nil

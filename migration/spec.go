@@ -262,10 +262,13 @@ type Files struct {
 	FencedBy string `json:"fencedBy"` // the database the application asks before it writes a file
 }
 
-// Route is how requests reach a customer's side.
+// Route is how requests reach a customer's side. Exactly one of its kinds is set.
 type Route struct {
-	Name string `json:"name"`
-	ALB  *ALB   `json:"alb,omitempty"`
+	Name   string            `json:"name"`
+	Labels map[string]string `json:"labels,omitempty"` // of those whom it carries; none: whom no other route picks by labels
+	ALB    *ALB              `json:"alb,omitempty"`
+	DNS    *DNS              `json:"route53,omitempty"`
+	Hook   *HookRoute        `json:"hook,omitempty"`
 }
 
 // ALB routes by host-header rules of one listener.

@@ -146,11 +146,11 @@ func (s *spec) slice(id string) migration.CustomerSlice {
 
 // plan has three customers behind one load balancer.
 func plan() *spec {
-	s := &spec{Plan: "p", Routes: []migration.Route{{Name: "public", ALB: &migration.ALB{}}},
+	s := &spec{Plan: "p", Routes: []migration.Route{{Name: "public", ALB: &migration.ALB{Workloads: map[string]string{"web": "group"}}}},
 		Health: migration.Health{Probes: []migration.Probe{{HTTP: &migration.HTTPProbe{Path: "/", Expect: 200},
 			Every: migration.Duration(10 * time.Millisecond), Timeout: migration.Duration(time.Second), FailAfter: 2}}}}
 	for _, id := range []string{"acme", "zeta", "odd"} {
-		s.Customers = append(s.Customers, migration.Customer{ID: id, Hosts: []string{id + ".example.com"}})
+		s.Customers = append(s.Customers, migration.Customer{ID: id, Hosts: []string{id + ".example.com"}, Workloads: []string{"web"}})
 	}
 	return s
 }

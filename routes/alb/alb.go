@@ -9,6 +9,7 @@ import (
 
 	"github.com/drover-migration/drover/internal/objects"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/routes"
 )
 
 // ELB is what this package uses of *elasticloadbalancingv2.Client.
@@ -52,9 +53,9 @@ type Router struct {
 
 	reads, writes, watch *rate.Limiter
 
-	passes passes
+	passes routes.Passes[*view]
 	looks  looks
-	told   told
+	told   routes.Told
 	facts  facts
 
 	seenMu sync.Mutex
@@ -91,9 +92,7 @@ func New(clients Clients, bucket objects.Bucket, opts ...Option) *Router {
 		reads:  rate.NewLimiter(readsPerSecond, readBurst),
 		writes: rate.NewLimiter(writesPerSecond, writeBurst),
 		watch:  rate.NewLimiter(watchPerSecond, watchBurst),
-		passes: passes{byKey: map[string]*lane{}},
 		looks:  looks{byLane: map[string]look{}},
-		told:   told{byName: map[customerKey]hearing{}},
 		facts:  facts{owned: map[string]ownership{}, groups: map[groupKey]found{}, fronts: map[string]front{}},
 		seen:   map[string]*sighting{},
 	}

@@ -20,8 +20,17 @@ import (
 // what their requests meet today. It writes nothing.
 func (rt *Router) Check(ctx context.Context, spec *migration.Spec) (out []migration.Finding, err error) {
 	err = rt.eachRoute(ctx, spec, func(l *layout, c ELB) error {
-		ch := &check{rt: rt, c: c, l: l}
+		ch := &check{rt: rt, c: c, l: l, route: l.route, target: l.target}
 		err := ch.run(ctx, spec)
+		out = append(out, ch.findings...)
+		return err
+	})
+	if err != nil {
+		return out, answered(err)
+	}
+	err = rt.eachGateway(ctx, spec, func(g *gateway, c ELB) error {
+		ch := &check{rt: rt, c: c, route: g.route, target: g.target}
+		err := ch.gateway(ctx, g)
 		out = append(out, ch.findings...)
 		return err
 	})
@@ -31,12 +40,14 @@ func (rt *Router) Check(ctx context.Context, spec *migration.Spec) (out []migrat
 type check struct {
 	rt       *Router
 	c        ELB
-	l        *layout
+	l        *layout // nil: of a gateway
+	route    migration.Route
+	target   migration.Target
 	findings []migration.Finding
 }
 
 func (ch *check) find(s migration.Severity, name, reason, remedy string, args ...any) {
-	ch.findings = append(ch.findings, migration.Finding{Severity: s, Check: name, Subject: "route " + ch.l.route.Name,
+	ch.findings = append(ch.findings, migration.Finding{Severity: s, Check: name, Subject: "route " + ch.route.Name,
 		Reason: fmt.Sprintf(reason, args...), Remedy: remedy})
 }
 
@@ -52,7 +63,7 @@ func (ch *check) run(ctx context.Context, spec *migration.Spec) error {
 	if err != nil {
 		return err
 	}
-	if err := ch.quota(ctx, f, v); err != nil {
+	if err := ch.quota(ctx, f, len(v.foreign), ch.needed()); err != nil {
 		return err
 	}
 	ch.priorities(v)
@@ -61,13 +72,13 @@ func (ch *check) run(ctx context.Context, spec *migration.Spec) error {
 }
 
 func (ch *check) listener(ctx context.Context) (front, bool, error) {
-	arn := ch.l.route.ALB.Listener
-	f, err := ch.rt.front(ctx, ch.l.target, arn)
+	arn := ch.route.Listener()
+	f, err := ch.rt.front(ctx, ch.target, arn)
 	var missing *types.ListenerNotFoundException
 	var invalid *types.LoadBalancerNotFoundException
 	if errors.As(err, &missing) || errors.As(err, &invalid) {
 		ch.find(migration.Blocker, "route-listener", "listener %s does not exist in account %s, region %s",
-			"correct the route's listener, or create it", arn, ch.l.target.Account, ch.l.target.Region)
+			"correct the route's listener, or create it", arn, ch.target.Account, ch.target.Region)
 		return f, false, nil
 	}
 	return f, err == nil, err
@@ -109,9 +120,9 @@ func (ch *check) groups(ctx context.Context, spec *migration.Spec, f front) erro
 	return nil
 }
 
-// quota compares the rules that all customers on AWS will need with what the load balancer may
-// have.
-func (ch *check) quota(ctx context.Context, f front, v *view) error {
+// quota compares the rules that the route will need beside those of others on its listener with
+// what the load balancer may have.
+func (ch *check) quota(ctx context.Context, f front, foreign, need int) error {
 	limits, err := ch.c.DescribeAccountLimits(ctx, &elb.DescribeAccountLimitsInput{PageSize: aws.Int32(400)})
 	if err != nil {
 		return fmt.Errorf("read the quotas of load balancers: %w", err)
@@ -128,10 +139,10 @@ func (ch *check) quota(ctx context.Context, f front, v *view) error {
 	if err != nil {
 		return err
 	}
-	if need := ch.needed(); len(v.foreign)+others+need > limit {
+	if foreign+others+need > limit {
 		ch.find(migration.Blocker, "route-quota", "the load balancer has %d rules of others, %d will be needed for all customers on AWS "+
 			"(%d condition values a rule), and its quota is %d",
-			"raise the quota of rules per Application Load Balancer, or route through several load balancers", len(v.foreign)+others, need,
+			"raise the quota of rules per Application Load Balancer, or route through several load balancers", foreign+others, need,
 			valuesPerRule, limit)
 	}
 	return nil
@@ -145,7 +156,7 @@ func (ch *check) otherListeners(ctx context.Context, f front) (n int, err error)
 		return 0, fmt.Errorf("describe the listeners of load balancer %s: %w", f.lb, err)
 	}
 	for _, x := range got.Listeners {
-		if aws.ToString(x.ListenerArn) == ch.l.route.ALB.Listener {
+		if aws.ToString(x.ListenerArn) == ch.route.Listener() {
 			continue
 		}
 		rules, err := ch.rt.rules(ctx, ch.c, aws.ToString(x.ListenerArn))

@@ -52,6 +52,7 @@ type front struct {
 	port  int
 	https bool
 	lb    string // load balancer ARN
+	zone  string // hosted zone of its name
 }
 
 // groupName is the name of a workload's group on AWS: readable, at most ALB's 32 characters, and
@@ -174,7 +175,8 @@ func (rt *Router) front(ctx context.Context, t migration.Target, arn string) (fr
 		return front{}, fmt.Errorf("describe the load balancer of listener %s: AWS does not name it", arn)
 	}
 	f = front{host: aws.ToString(lbs.LoadBalancers[0].DNSName), port: int(aws.ToInt32(l.Port)),
-		https: l.Protocol == types.ProtocolEnumHttps, lb: aws.ToString(l.LoadBalancerArn)}
+		https: l.Protocol == types.ProtocolEnumHttps, lb: aws.ToString(l.LoadBalancerArn),
+		zone: aws.ToString(lbs.LoadBalancers[0].CanonicalHostedZoneId)}
 	rt.facts.mu.Lock()
 	rt.facts.fronts[arn] = f
 	rt.facts.mu.Unlock()

@@ -12,30 +12,33 @@ import (
 // only reads. Nothing found: every routed workload serves there.
 func (rt *Router) CheckTargets(ctx context.Context, spec *migration.Spec) (out []migration.Finding, err error) {
 	seen := map[string]bool{}
-	err = rt.eachRoute(ctx, spec, func(l *layout, c ELB) error {
-		for _, k := range l.classes {
-			if seen[k.workload] {
+	check := func(c ELB, t migration.Target, workloads []string) error {
+		for _, name := range workloads {
+			if seen[name] {
 				continue
 			}
-			seen[k.workload] = true
-			arn, err := rt.group(ctx, c, l.target, l.plan, k.workload, groupFresh)
+			seen[name] = true
+			arn, err := rt.group(ctx, c, t, spec.Plan, name, groupFresh)
 			if err != nil {
 				return err
 			}
-			why, err := rt.unready(ctx, l.target, arn)
+			why, err := rt.unready(ctx, t, arn)
 			if err != nil {
 				return err
 			}
 			if why != "" {
 				out = append(out, migration.Finding{
-					Severity: migration.Blocker, Check: "targets", Subject: "workload " + k.workload, Reason: why,
+					Severity: migration.Blocker, Check: "targets", Subject: "workload " + name, Reason: why,
 					Remedy: "look at the workload's own log on AWS; the batch goes on by itself once its targets are healthy",
 				})
 			}
 		}
 		return nil
-	})
-	return out, err
+	}
+	if err := rt.eachRoute(ctx, spec, func(l *layout, c ELB) error { return check(c, l.target, l.workloads()) }); err != nil {
+		return out, err
+	}
+	return out, rt.eachGateway(ctx, spec, func(g *gateway, c ELB) error { return check(c, g.target, g.workloads()) })
 }
 
 // unready says why a target group cannot take customers.

@@ -81,7 +81,7 @@ func (rt *Router) Reconcile(ctx context.Context, spec *migration.Spec, wanted []
 	if err != nil {
 		return nil, err
 	}
-	rt.told.hear(spec.Plan, wanted)
+	rt.told.Hear(spec.Plan, wanted)
 	out := map[string]routes.State{}
 	for _, l := range ls {
 		v, err := rt.pass(ctx, l, wanted)
@@ -91,14 +91,14 @@ func (rt *Router) Reconcile(ctx context.Context, spec *migration.Spec, wanted []
 		if v.wrote {
 			rt.echo(ctx, l, wanted)
 		}
-		l.each(wanted, func(c migration.Customer) { out[c.ID] = merge(out[c.ID], v.state(l, c)) })
+		l.each(wanted, func(c migration.Customer) { out[c.ID] = routes.Merge(out[c.ID], v.state(l, c)) })
 	}
 	return out, nil
 }
 
 func (rt *Router) pass(ctx context.Context, l *layout, wanted []routes.Wanted) (*view, error) {
-	return rt.passes.do(ctx, l.lane(), wanted, func(ctx context.Context, all map[string]routes.Wanted) (*view, error) {
-		return rt.settle(ctx, l, func() map[string]routes.Wanted { return rt.told.newest(l.plan, all) })
+	return rt.passes.Do(ctx, l.lane(), wanted, func(ctx context.Context, all map[string]routes.Wanted) (*view, error) {
+		return rt.settle(ctx, l, func() map[string]routes.Wanted { return rt.told.Newest(l.plan, all) })
 	})
 }
 
@@ -111,20 +111,10 @@ func (l *layout) lane() string { return fmt.Sprintf("%s %d %s", l.plan, l.revisi
 func (rt *Router) echo(ctx context.Context, l *layout, wanted []routes.Wanted) {
 	ctx = context.WithoutCancel(ctx)
 	time.AfterFunc(echoAfter, func() {
-		ctx, cancel := context.WithTimeout(ctx, passLimit)
+		ctx, cancel := context.WithTimeout(ctx, routes.PassLimit)
 		defer cancel()
 		_, _ = rt.pass(ctx, l, wanted) // what it cannot mend, the next reconcile finds
 	})
-}
-
-// merge joins what two routes say of a customer.
-func merge(a, b routes.State) routes.State {
-	b.Rules = append(a.Rules, b.Rules...)
-	b.Wrong = strings.Trim(a.Wrong+"; "+b.Wrong, "; ")
-	if a.Set.After(b.Set) {
-		b.Set = a.Set
-	}
-	return b
 }
 
 // carriers are the routes that carry one of the wanted customers.

@@ -15,7 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
 	"github.com/drover-migration/drover/internal/objects"
-	"github.com/drover-migration/drover/internal/permanent"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/routes"
 )
@@ -34,8 +33,12 @@ func recordKey(l *layout) string {
 // Record writes the rules of every listener as they stood to the state bucket, and then attaches
 // the workloads' target groups on AWS to it, so that their health is known before a customer
 // depends on it. The first record stays: a later one might show what Drover did. Rules of this plan
-// are never in it. Run twice, or cut off anywhere, it ends the same.
+// are never in it. Behind the listeners of routes of other kinds it puts the groups that they lead
+// to. Run twice, or cut off anywhere, it ends the same.
 func (rt *Router) Record(ctx context.Context, spec *migration.Spec) error {
+	if err := rt.eachGateway(ctx, spec, func(g *gateway, c ELB) error { return rt.open(ctx, spec, g, c) }); err != nil {
+		return err
+	}
 	return rt.eachRoute(ctx, spec, func(l *layout, c ELB) error {
 		v, err := rt.standing(ctx, c, l)
 		if err != nil {
@@ -73,12 +76,20 @@ func (rt *Router) attach(ctx context.Context, spec *migration.Spec, l *layout) e
 //
 // Run twice it deletes nothing more; cut off, the next run deletes the rest.
 func (rt *Router) Restore(ctx context.Context, spec *migration.Spec, wanted []routes.Wanted) (out routes.Restored, err error) {
-	rt.told.forget(spec.Plan)
+	rt.told.Forget(spec.Plan)
+	err = rt.eachGateway(ctx, spec, func(g *gateway, c ELB) error {
+		n, err := rt.shut(ctx, g, c)
+		out.Deleted += n
+		return err
+	})
+	if err != nil {
+		return out, err
+	}
 	err = rt.eachRoute(ctx, spec, func(l *layout, c ELB) error {
-		if err := l.allHome(wanted); err != nil {
+		if err := routes.AllHome(l.customers, wanted); err != nil {
 			return err
 		}
-		return rt.passes.alone(ctx, l.lane(), func() error {
+		return rt.passes.Alone(ctx, l.lane(), func() error {
 			n, differences, err := rt.restore(ctx, spec, l, c)
 			out.Deleted += n
 			out.Differences = append(out.Differences, differences...)
@@ -96,25 +107,32 @@ func (rt *Router) restore(ctx context.Context, spec *migration.Spec, l *layout, 
 		return 0, nil, err
 	}
 	for _, r := range v.own {
-		if err := rt.writes.Wait(ctx); err != nil {
+		if err := rt.deleteRule(ctx, c, r.arn); err != nil {
 			return deleted, nil, err
-		}
-		if _, err := c.DeleteRule(ctx, &elb.DeleteRuleInput{RuleArn: &r.arn}); err != nil && !raced(err) {
-			return deleted, nil, fmt.Errorf("delete rule %s: %w", r.arn, err)
 		}
 		deleted++
 	}
-	if err := rt.dropGroups(ctx, c, l); err != nil {
+	if err := rt.dropGroups(ctx, c, l.target, l.plan, l.workloads()); err != nil {
 		return deleted, nil, err
 	}
 	differences, err = rt.compare(ctx, spec, l, v)
 	return deleted, differences, err
 }
 
-// dropGroups deletes the workloads' groups on AWS.
-func (rt *Router) dropGroups(ctx context.Context, c ELB, l *layout) error {
+// workloads are those that have a class.
+func (l *layout) workloads() (out []string) {
 	for _, k := range l.classes {
-		arn, err := rt.findGroup(ctx, c, l.target, l.plan, k.workload)
+		if !slices.Contains(out, k.workload) {
+			out = append(out, k.workload)
+		}
+	}
+	return out
+}
+
+// dropGroups deletes the workloads' groups on AWS.
+func (rt *Router) dropGroups(ctx context.Context, c ELB, t migration.Target, plan string, workloads []string) error {
+	for _, name := range workloads {
+		arn, err := rt.findGroup(ctx, c, t, plan, name)
 		if err != nil {
 			return err
 		}
@@ -124,28 +142,9 @@ func (rt *Router) dropGroups(ctx context.Context, c ELB, l *layout) error {
 		_, err = c.DeleteTargetGroup(ctx, &elb.DeleteTargetGroupInput{TargetGroupArn: &arn})
 		var used *types.ResourceInUseException
 		if err != nil && !errors.As(err, &used) { // in use by another route, which deletes it when it is restored
-			return fmt.Errorf("delete target group %s of workload %q: %w", arn, k.workload, err)
+			return fmt.Errorf("delete target group %s of workload %q: %w", arn, name, err)
 		}
-		rt.forget(l.target, l.plan, k.workload)
-	}
-	return nil
-}
-
-func (l *layout) allHome(wanted []routes.Wanted) error {
-	homes := map[string]migration.Side{}
-	for _, w := range wanted {
-		homes[w.Customer] = w.Side
-	}
-	for _, c := range l.customers {
-		switch homes[c.ID] {
-		case migration.OnPrem:
-		case migration.NoHome:
-			return permanent.New("NoHome", nil, "customer %q: its data names no home: look with drover doctor before its route is touched",
-				c.ID)
-		default:
-			return permanent.New("NotHome", nil, "customer %q is homed on AWS: its requests would go to the wrong side; roll it back first",
-				c.ID)
-		}
+		rt.forget(t, plan, name)
 	}
 	return nil
 }

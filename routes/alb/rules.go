@@ -76,7 +76,8 @@ func newLayout(spec *migration.Spec, route migration.Route) *layout {
 	}
 	slices.SortStableFunc(l.classes, func(a, b *class) int { return specificity(b.paths) - specificity(a.paths) })
 	for _, c := range spec.Customers {
-		if !slices.ContainsFunc(l.classes, func(k *class) bool { return slices.Contains(c.Workloads, k.workload) }) {
+		if !spec.Carries(route.Name, c) ||
+			!slices.ContainsFunc(l.classes, func(k *class) bool { return slices.Contains(c.Workloads, k.workload) }) {
 			continue
 		}
 		i := len(l.customers)

@@ -17,18 +17,35 @@ func (rt *Router) Survey(ctx context.Context, spec *migration.Spec) (out []migra
 		for _, r := range v.own {
 			out = append(out, migration.Thing{Kind: "rule", ID: r.arn, Of: "workload " + r.workload, Where: "route " + l.route.Name})
 		}
-		for _, k := range l.classes {
-			arn, err := rt.findGroup(ctx, c, l.target, l.plan, k.workload)
-			if err != nil {
-				return err
-			}
-			if arn != "" && !seen[arn] {
-				seen[arn] = true
-				out = append(out, migration.Thing{Kind: "target group", ID: arn, Of: "workload " + k.workload,
-					Where: "target " + l.target.Name})
-			}
-		}
-		return nil
+		return rt.surveyGroups(ctx, c, l.target, l.plan, l.workloads(), seen, &out)
 	})
-	return out, err
+	if err != nil {
+		return out, err
+	}
+	return out, rt.eachGateway(ctx, spec, func(g *gateway, c ELB) error {
+		v, err := rt.gatewayRules(ctx, c, g)
+		if err != nil {
+			return err
+		}
+		for _, r := range v.own {
+			out = append(out, migration.Thing{Kind: "rule", ID: r.arn, Of: "workload " + r.workload, Where: "route " + g.route.Name})
+		}
+		return rt.surveyGroups(ctx, c, g.target, g.plan, g.workloads(), seen, &out)
+	})
+}
+
+// surveyGroups adds the workloads' groups that are not seen yet.
+func (rt *Router) surveyGroups(ctx context.Context, c ELB, t migration.Target, plan string, workloads []string, seen map[string]bool,
+	out *[]migration.Thing) error {
+	for _, name := range workloads {
+		arn, err := rt.findGroup(ctx, c, t, plan, name)
+		if err != nil {
+			return err
+		}
+		if arn != "" && !seen[arn] {
+			seen[arn] = true
+			*out = append(*out, migration.Thing{Kind: "target group", ID: arn, Of: "workload " + name, Where: "target " + t.Name})
+		}
+	}
+	return nil
 }

@@ -39,7 +39,7 @@ func (rt *Router) Verify(ctx context.Context, spec *migration.Spec, wanted []rou
 		if v.groups, err = rt.groupsOf(ctx, c, l, nil); err != nil {
 			return nil, fmt.Errorf("verify route %q: %w", l.route.Name, err)
 		}
-		l.each(wanted, func(who migration.Customer) { out[who.ID] = merge(out[who.ID], v.state(l, who)) })
+		l.each(wanted, func(who migration.Customer) { out[who.ID] = routes.Merge(out[who.ID], v.state(l, who)) })
 	}
 	return out, nil
 }

@@ -1,24 +1,23 @@
-package alb
+package routes
 
 import (
 	"sync"
 	"time"
 
 	"github.com/drover-migration/drover/migration"
-	"github.com/drover-migration/drover/routes"
 )
 
-// toldFor is how long a router holds what it was told against an older token. An attempt that
+// ToldFor is how long a router holds what it was told against an older token. An attempt that
 // Temporal has given up lives for some seconds at most. A plan that is aborted and submitted again
 // counts its tokens anew, and takes longer than this to its first Move.
-const toldFor = 30 * time.Second
+const ToldFor = 30 * time.Second
 
 // keptFor is how long it is remembered at all: a call may wait for two passes before its own ends.
-const keptFor = 3 * passLimit
+const keptFor = 3 * PassLimit
 
-// told is what this process was told last of each customer, so that what comes late with an older
+// Told is what this process was told last of each customer, so that what comes late with an older
 // token changes nothing.
-type told struct {
+type Told struct {
 	mu     sync.Mutex
 	byName map[customerKey]hearing
 }
@@ -26,17 +25,20 @@ type told struct {
 type customerKey struct{ plan, customer string }
 
 type hearing struct {
-	routes.Wanted
+	Wanted
 	at time.Time
 }
 
 // stale says that it no longer counts against an older token.
-func (h hearing) stale() bool { return time.Since(h.at) > toldFor }
+func (h hearing) stale() bool { return time.Since(h.at) > ToldFor }
 
-// hear remembers what is wanted unless something newer is known.
-func (t *told) hear(plan string, wanted []routes.Wanted) {
+// Hear remembers what is wanted unless something newer is known.
+func (t *Told) Hear(plan string, wanted []Wanted) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.byName == nil {
+		t.byName = map[customerKey]hearing{}
+	}
 	for k, h := range t.byName {
 		if time.Since(h.at) > keptFor {
 			delete(t.byName, k)
@@ -50,12 +52,12 @@ func (t *told) hear(plan string, wanted []routes.Wanted) {
 	}
 }
 
-// newest is what was told last of customers that somebody wants something of. Left out is a
+// Newest is what was told last of customers that somebody wants something of. Left out is a
 // customer without a side, and one of a plan that was forgotten since it was wanted.
-func (t *told) newest(plan string, wanted map[string]routes.Wanted) map[string]routes.Wanted {
+func (t *Told) Newest(plan string, wanted map[string]Wanted) map[string]Wanted {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := map[string]routes.Wanted{}
+	out := map[string]Wanted{}
 	for id, w := range wanted {
 		known, ok := t.byName[customerKey{plan, id}]
 		if w.Side == migration.NoHome || !ok {
@@ -69,8 +71,8 @@ func (t *told) newest(plan string, wanted map[string]routes.Wanted) map[string]r
 	return out
 }
 
-// forget drops all that is known of a plan's customers.
-func (t *told) forget(plan string) {
+// Forget drops all that is known of a plan's customers.
+func (t *Told) Forget(plan string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for k := range t.byName {
