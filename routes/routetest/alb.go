@@ -7,7 +7,6 @@ import (
 	"path"
 	"slices"
 	"strconv"
-	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/stretchr/testify/require"
 
-	"github.com/drover-migration/drover/internal/objects"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/routes/alb"
 )
@@ -26,12 +24,9 @@ type ALB struct {
 	spec     *migration.Spec
 	web, api string // groups on premises
 
-	mu    sync.Mutex
-	holds map[Router]*hold
-	kept  map[string][]byte
+	bucket *bucket
+	looks  looks
 }
-
-type hold struct{ reached, released chan struct{} }
 
 // ALBPlace is where an ALB world is built: a listener without rules whose default action forwards
 // to Web, and two groups of IP targets.
@@ -44,7 +39,7 @@ type ALBPlace struct {
 
 // NewALB builds the world: 13 customers, and the rules of others that stand before Drover comes.
 func NewALB(t *testing.T, at ALBPlace) *ALB {
-	w := &ALB{client: at.Client, web: at.Web, api: at.API, holds: map[Router]*hold{}, kept: map[string][]byte{}}
+	w := &ALB{client: at.Client, web: at.Web, api: at.API, bucket: newBucket()}
 	w.spec = &migration.Spec{
 		Plan: "suite", Targets: []migration.Target{at.Target},
 		Workloads: []migration.Workload{
@@ -84,20 +79,14 @@ func (w *ALB) Spec() *migration.Spec { return w.spec }
 // NewRouter is another worker's router.
 func (w *ALB) NewRouter() Router {
 	e := &eyes{ELB: w.client, w: w}
-	r := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return e, nil }), store{w},
+	r := alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return e, nil }), w.bucket,
 		alb.WithPace(1000, 1000))
 	e.router = r
 	return r
 }
 
 // HoldLook holds the next answer to r of what rules there are.
-func (w *ALB) HoldLook(r Router) (<-chan struct{}, func()) {
-	h := &hold{make(chan struct{}), make(chan struct{})}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.holds[r] = h
-	return h.reached, func() { close(h.released) }
-}
+func (w *ALB) HoldLook(r Router) (<-chan struct{}, func()) { return w.looks.hold(r) }
 
 // eyes are how one router sees the listener.
 type eyes struct {
@@ -107,40 +96,10 @@ type eyes struct {
 }
 
 func (e *eyes) DescribeRules(ctx context.Context, in *elb.DescribeRulesInput, o ...func(*elb.Options)) (*elb.DescribeRulesOutput, error) {
-	e.w.mu.Lock()
-	h := e.w.holds[e.router]
-	delete(e.w.holds, e.router)
-	e.w.mu.Unlock()
+	release := e.w.looks.begin(e.router)
 	out, err := e.ELB.DescribeRules(ctx, in, o...)
-	if h != nil {
-		close(h.reached)
-		<-h.released
-	}
+	release()
 	return out, err
-}
-
-type store struct{ w *ALB }
-
-func (s store) Get(_ context.Context, at migration.StateStore, _ migration.Target, key string) ([]byte, string, error) {
-	s.w.mu.Lock()
-	defer s.w.mu.Unlock()
-	b, ok := s.w.kept[path.Join(at.Prefix, key)]
-	if !ok {
-		return nil, "", objects.ErrNotFound
-	}
-	return b, "1", nil
-}
-
-func (s store) Put(_ context.Context, at migration.StateStore, _ migration.Target, key string, body []byte,
-	ifMatch string) (string, error) {
-	s.w.mu.Lock()
-	defer s.w.mu.Unlock()
-	key = path.Join(at.Prefix, key)
-	if _, ok := s.w.kept[key]; ok && ifMatch == "" {
-		return "", objects.ErrConflict
-	}
-	s.w.kept[key] = body
-	return "1", nil
 }
 
 func (w *ALB) rules(t *testing.T) []types.Rule {
