@@ -33,7 +33,7 @@ func (p places) Metric(context.Context, string, migration.Target, migration.Rout
 	return p.metric()
 }
 
-func (p places) Front(context.Context, migration.Target, migration.Route) (Endpoint, error) {
+func (p places) Front(context.Context, migration.Target, migration.Route, string) (Endpoint, error) {
 	return p.front, p.err
 }
 

@@ -32,8 +32,8 @@ func (e Endpoint) scheme() string {
 
 // Backends says where a customer's requests go. The worker joins it to the router in use.
 type Backends interface {
-	// Front is where the route takes requests.
-	Front(ctx context.Context, target migration.Target, route migration.Route) (Endpoint, error)
+	// Front is where the route takes requests to a host now.
+	Front(ctx context.Context, target migration.Target, route migration.Route, host string) (Endpoint, error)
 	// Behind lists the machines of a workload on one side.
 	Behind(ctx context.Context, plan string, target migration.Target, route migration.Route, workload migration.Workload,
 		side migration.Side) ([]Endpoint, error)

@@ -110,7 +110,7 @@ func (w *watcher) ofMetric(ctx context.Context, p migration.Probe, side migratio
 			if wl.Ingress == nil {
 				continue
 			}
-			v, known, err := w.backends.Metric(ctx, w.req.Plan, w.req.Slice.Target(target(r)), r, wl, side, *p.Query.CloudWatch)
+			v, known, err := w.backends.Metric(ctx, w.req.Plan, w.req.Slice.Target(r.Target()), r, wl, side, *p.Query.CloudWatch)
 			if err != nil {
 				return number{err: fmt.Errorf("metric %s of workload %q on %s: %w", p.Query.CloudWatch.Metric, wl.Name, side, err)}
 			}

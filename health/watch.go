@@ -41,17 +41,10 @@ func (d *Doctor) watcher(ctx context.Context, req Question, say func(samples int
 		return w, nil
 	}
 	r := req.Slice.Routes[0]
-	if w.front, err = d.backends.Front(ctx, req.Slice.Target(target(r)), r); err != nil {
+	if w.front, err = d.backends.Front(ctx, req.Slice.Target(r.Target()), r, req.Slice.Customer.Hosts[0]); err != nil {
 		err = fmt.Errorf("where route %q takes requests: %w", r.Name, err)
 	}
 	return w, err
-}
-
-func target(r migration.Route) string {
-	if r.ALB != nil {
-		return r.ALB.Target
-	}
-	return ""
 }
 
 // add takes one sample of probe i.

@@ -44,7 +44,11 @@ type PreviewCustomer struct {
 	Stall   Duration `json:"stall"`             // that a write waits; 0: writes are refused meanwhile
 	Refused bool     `json:"refused,omitempty"` // the freeze is longer than the plan lets writes wait
 	Over    bool     `json:"over,omitempty"`    // the freeze is longer than its budget
-	Why     string   `json:"why,omitempty"`     // it was not measured
+	// Late is how much longer clients may go on to ask the side that is closed, where names lead
+	// the customer's requests: until the change is at all name servers and resolvers have
+	// forgotten.
+	Late Duration `json:"late,omitempty"`
+	Why  string   `json:"why,omitempty"` // it was not measured
 }
 
 // PreviewInput starts a Preview.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 )
 
 // RouteKind is what sends customers' requests to a side.
@@ -27,6 +28,10 @@ type DNS struct {
 	Workloads map[string]Named `json:"workloads"`
 }
 
+// Late is how long after a change clients may go on to ask the old side: Route 53 has it at all its
+// servers within a minute, as a rule, and resolvers believe the old records for their TTL.
+func (d DNS) Late() Duration { return d.TTL + Duration(time.Minute) }
+
 // Named is what the records of a workload's customers say on the two sides.
 type Named struct {
 	OnPrem    string   `json:"onprem,omitempty"`    // a name: the records are CNAMEs
@@ -42,11 +47,11 @@ func (n Named) Same(o Named) bool {
 // HookRoute routes by a router of the user's own, which is told by webhooks.
 type HookRoute struct {
 	Target    string            `json:"target"`
-	Listener  string            `json:"listener"` // ARN: of the load balancer on AWS that the router sends requests to
-	URL       string            `json:"url"`      // that the router is told at
-	Secret    SecretRef         `json:"secret"`   // whsec_ and base64: it signs what the router is told
-	Timeout   Duration          `json:"timeout"`  // of one attempt
-	Front     string            `json:"front"`    // URL where the router takes customers' requests
+	Listener  string            `json:"listener"`  // ARN: of the load balancer on AWS that the router sends requests to
+	URL       string            `json:"url"`       // that the router is told at
+	Secret    SecretRef         `json:"secret"`    // whsec_ and base64: it signs what the router is told
+	Timeout   Duration          `json:"timeout"`   // of one attempt
+	Front     string            `json:"front"`     // URL where the router takes customers' requests
 	Workloads map[string]string `json:"workloads"` // workload -> URL of what serves it on premises
 }
 
@@ -128,20 +133,29 @@ func (r Route) wants(c Customer) bool {
 	return true
 }
 
+// Route finds a route.
+func (s *Spec) Route(name string) (Route, bool) {
+	return find(s.Routes, func(r Route) bool { return r.Name == name })
+}
+
 // RoutesOf are the routes that carry a customer: those with one of its workloads whose labels it
-// has; and those without labels only where there is none with.
+// has. One without labels gives way to one with labels that has a workload of the customer's in
+// common with it.
 func (s *Spec) RoutesOf(c Customer) (out []Route) {
-	chosen := false
+	var picked []string // workloads of routes with labels
 	for _, r := range s.Routes {
 		if r.has(c.Workloads) && r.wants(c) {
 			out = append(out, r)
-			chosen = chosen || len(r.Labels) > 0
+			if len(r.Labels) > 0 {
+				picked = append(picked, r.Workloads()...)
+			}
 		}
 	}
-	if chosen {
-		out = slices.DeleteFunc(out, func(r Route) bool { return len(r.Labels) == 0 })
+	if len(picked) == 0 {
+		return out
 	}
-	return out
+	picked = slices.DeleteFunc(picked, func(w string) bool { return !slices.Contains(c.Workloads, w) })
+	return slices.DeleteFunc(out, func(r Route) bool { return len(r.Labels) == 0 && r.has(picked) })
 }
 
 // Carries says whether a route of the plan carries a customer.

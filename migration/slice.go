@@ -9,7 +9,7 @@ type CustomerSlice struct {
 	Databases []Dataset  `json:"databases,omitempty"`
 	Files     []Dataset  `json:"files,omitempty"`
 	Targets   []Target   `json:"targets"`
-	Workloads []Workload `json:"workloads"` // that take requests, without what they are told on AWS
+	Workloads []Workload `json:"workloads"`        // that take requests, without what they are told on AWS
 	Routes    []Route    `json:"routes,omitempty"` // that carry it
 	Health    Health     `json:"health"`
 	Policy    Policy     `json:"policy"`

@@ -125,7 +125,7 @@ type Workload struct {
 	Name           string        `json:"name"`
 	Site           string        `json:"site,omitempty"`
 	VMs            VMSelector    `json:"vms,omitzero"`
-	Origin         string        `json:"origin,omitempty"` // instead of VMs: ARN of the target group that serves it today
+	Origin         string        `json:"origin,omitempty"` // instead of VMs: what serves it today, the ARN of a target group or a URL
 	State          WorkloadState `json:"state"`
 	AcceptDataLoss bool          `json:"acceptDataLoss,omitempty"`
 	Ingress        *Ingress      `json:"ingress,omitempty"`

@@ -122,7 +122,7 @@ func (w Workload) compile(name string) migration.Workload {
 		Target: string(w.Target.Name), Config: w.Target.Config.compile(),
 	}
 	if w.Origin != nil {
-		out.Origin = string(w.Origin.TargetGroup)
+		out.Origin = cmp.Or(string(w.Origin.TargetGroup), string(w.Origin.URL))
 	}
 	if w.VMs != nil {
 		out.VMs.Names = list(w.VMs.Names)
@@ -177,14 +177,6 @@ func (d Postgres) compile() *migration.Postgres {
 		out.WALBudgetBytes, out.OnWALExceeded = int64(b.Bytes), string(b.OnExceeded)
 	}
 	return out
-}
-
-func (r Route) compile(name string) migration.Route {
-	alb := &migration.ALB{Target: string(r.ALB.Target), Listener: string(r.ALB.Listener), Workloads: map[string]string{}}
-	for w, a := range r.ALB.Workloads {
-		alb.Workloads[string(w)] = string(a.OnPrem)
-	}
-	return migration.Route{Name: name, ALB: alb}
 }
 
 func (h Health) compile() migration.Health {

@@ -67,22 +67,3 @@ type FilesTarget struct {
 	Bucket Bucket         `json:"bucket" jsonschema:"required" jsonschema_description:"S3 bucket. It must support conditional writes."`
 	Prefix CustomerPrefix `json:"prefix,omitempty" jsonschema:"default={customer}/" jsonschema_description:"A customer's keys."`
 }
-
-// Route is how requests reach a customer's side: exactly one of its kinds.
-type Route struct {
-	ALB     *ALB     `json:"alb,omitempty" jsonschema_description:"Host-header rules of one listener of an Application Load Balancer."`
-	Route53 Reserved `json:"route53,omitempty" jsonschema_description:"Weighted DNS records."`
-	Hook    Reserved `json:"hook,omitempty" jsonschema_description:"A router of your own."`
-}
-
-// ALB routes by host-header rules of one listener.
-type ALB struct {
-	Target    Name                 `json:"target" jsonschema:"required" jsonschema_description:"Target that holds the load balancer."`
-	Listener  ListenerARN          `json:"listener" jsonschema:"required" jsonschema_description:"The listener. Drover adds rules to it and restores what stood before."`
-	Workloads map[Name]ALBWorkload `json:"workloads" jsonschema:"required,minItems=1" jsonschema_description:"Workloads that the route carries, by name."`
-}
-
-// ALBWorkload is a workload behind a load balancer.
-type ALBWorkload struct {
-	OnPrem TargetGroupARN `json:"onprem,omitempty" jsonschema_description:"Target group of the workload's machines on premises (type ip). Default: the workload's origin.targetGroup."`
-}

@@ -68,16 +68,7 @@ func (p *Plan) fillDefaults() {
 		setDefault(reflect.ValueOf(probe.HTTP).Elem(), field{})
 		p.Health.Probes = []Probe{probe}
 	}
-	for _, r := range p.Routes {
-		if r.ALB == nil {
-			continue
-		}
-		for name, a := range r.ALB.Workloads {
-			if o := p.Workloads[name].Origin; o != nil && a.OnPrem == "" {
-				r.ALB.Workloads[name] = ALBWorkload{OnPrem: o.TargetGroup}
-			}
-		}
-	}
+	p.fillOrigins()
 	if len(p.Policy.Weights) == 0 {
 		p.Policy.Weights = []int{5, 25, 100}
 	}

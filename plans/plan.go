@@ -86,8 +86,8 @@ type Workload struct {
 
 // Origin is what serves a workload today that runs on no VM of a site.
 type Origin struct {
-	TargetGroup TargetGroupARN `json:"targetGroup" jsonschema:"required" jsonschema_description:"Target group that gets its requests today. Whatever is in it stays untouched."`
-	URL         Reserved       `json:"url,omitempty" jsonschema_description:"Address that gets its requests today, for routes other than a load balancer's."`
+	TargetGroup TargetGroupARN `json:"targetGroup,omitempty" jsonschema_description:"Target group that gets its requests today. Whatever is in it stays untouched. Exactly one of targetGroup and url."`
+	URL         FrontURL       `json:"url,omitempty" jsonschema_description:"Address that gets its requests today, for routes other than a load balancer's."`
 }
 
 // VMs picks a workload's virtual machines.

@@ -55,6 +55,10 @@ type (
 	CustomerPath   string
 	CustomerPrefix string
 	ListenerARN    string
+	HostedZone     string
+	DNSName        string
+	IPv4           string
+	FrontURL       string // scheme, host and port
 	TargetGroupARN string
 	Host           string
 	LabelVal       string
@@ -149,6 +153,12 @@ var scalars = map[reflect.Type]scalar{
 		pattern: re(`^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:targetgroup/[A-Za-z0-9-]+/[0-9a-f]+$`)},
 	typeOf[Host](): {want: "a host name in lower case, without * and without port, at most 128 long",
 		pattern: re(`^([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`), max: 128},
+	typeOf[HostedZone](): {want: "the id of a hosted zone, like Z0123456789ABCDEFGHIJ", pattern: re(`^[A-Z0-9]{1,32}$`)},
+	typeOf[DNSName](): {want: "a name in DNS in lower case, without its final dot",
+		pattern: re(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`), check: checkDNSName, max: 253},
+	typeOf[IPv4](): {want: "an IPv4 address, like 203.0.113.7", pattern: re(`^[0-9.]{7,15}$`), check: checkIPv4},
+	typeOf[FrontURL](): {want: "http:// or https://, a host and, if it is another than usual, a port",
+		pattern: re(`^https?://[a-z0-9._-]+(:[0-9]{1,5})?/?$`), check: checkFront},
 	typeOf[LabelVal](): {want: "a label of letters, digits and ._-, at most 63 long", pattern: re(`^[A-Za-z0-9._-]{1,63}$`)},
 	typeOf[Zone]():     {want: "an IANA zone, like Europe/Kyiv or UTC", pattern: re(`^[A-Za-z0-9+_/-]+$`), check: checkZone},
 	typeOf[LocalTime](): {want: `a local time, like "2026-12-02 22:00"`,
@@ -237,6 +247,32 @@ func checkURL(s string) error {
 	ip := net.ParseIP(host)
 	if u.Scheme == "http" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return errors.New("http would send the password in clear")
+	}
+	return nil
+}
+
+// checkDNSName keeps addresses from being taken for names.
+func checkDNSName(s string) error {
+	if net.ParseIP(s) != nil {
+		return errors.New("an address, not a name")
+	}
+	return nil
+}
+
+func checkIPv4(s string) error {
+	if ip := net.ParseIP(s); ip == nil || ip.To4() == nil || ip.String() != s {
+		return errForm
+	}
+	return nil
+}
+
+func checkFront(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" {
+		return errForm
+	}
+	if u.Port() != "" {
+		return checkHostPort(u.Host)
 	}
 	return nil
 }

@@ -13,7 +13,10 @@ import (
 func (p *Plan) validateCustomers() {
 	ids, tenants, hosts := map[Name]int{}, map[int64]int{}, map[Host]int{}
 	workloads, datasets := known(p, "workloads", p.Workloads), known(p, "datasets", p.Datasets)
-	routed := p.routedWorkloads()
+	var routes *migration.Spec // nil: they are not known
+	if !p.src.incomplete(root.at("routes")) && p.Routes != nil {
+		routes = p.carriers()
+	}
 	for i, c := range p.Customers.List {
 		at := root.at("customers").item(i)
 		if first, ok := ids[c.ID]; ok && c.ID != "" {
@@ -37,7 +40,7 @@ func (p *Plan) validateCustomers() {
 				hosts[h] = i
 			}
 		}
-		p.validateUses(c, at, workloads, datasets, routed)
+		p.validateUses(c, at, workloads, datasets, routes)
 		p.validateTenant(c, at)
 		if c.stateless() && !p.src.incomplete(at.ats("uses", "datasets")) {
 			p.validateStateless(c, at)
@@ -52,24 +55,16 @@ func (p *Plan) where(i int) string {
 	return fmt.Sprintf("%s, line %d", at, line)
 }
 
-// routedWorkloads are those that some route carries; nil if that cannot be said.
-func (p *Plan) routedWorkloads() map[Name]bool {
-	if p.src.incomplete(root.at("routes")) || p.Routes == nil {
-		return nil
-	}
-	out := map[Name]bool{}
-	for _, r := range p.Routes {
-		if r.ALB != nil {
-			for w := range r.ALB.Workloads {
-				out[w] = true
+func (p *Plan) validateUses(c Customer, at *node, workloads, datasets index, routes *migration.Spec) {
+	routed := map[string]bool{}
+	if routes != nil {
+		for _, r := range routes.RoutesOf(c.carried()) {
+			for _, w := range r.Workloads() {
+				routed[w] = true
 			}
 		}
 	}
-	return out
-}
-
-func (p *Plan) validateUses(c Customer, at *node, workloads, datasets index, routed map[Name]bool) {
-	reached := routed == nil || p.src.incomplete(at) || len(c.Uses.Workloads) == 0
+	reached := routes == nil || p.src.incomplete(at) || len(c.Uses.Workloads) == 0
 	at = at.at("uses")
 	p.noRepeats(at.at("workloads"), strs(c.Uses.Workloads))
 	p.noRepeats(at.at("datasets"), strs(c.Uses.Datasets))
@@ -79,9 +74,9 @@ func (p *Plan) validateUses(c Customer, at *node, workloads, datasets index, rou
 			reached = true // or may be: the name is wrong
 			continue
 		}
-		if routed[w] {
+		if routed[string(w)] {
 			reached = true
-		} else if routed != nil && p.Workloads[w].Ingress != nil {
+		} else if routes != nil && p.Workloads[w].Ingress != nil {
 			p.src.report(place, Problem{Message: fmt.Sprintf("no route carries workload %q, which takes requests", w),
 				Want: "it under workloads of a route, or no ingress"})
 			reached = true

@@ -3,7 +3,6 @@ package plans
 import (
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 )
 
@@ -143,75 +142,4 @@ func (p *Plan) ownPrefix(at *node, taken []bucketPrefix, mine bucketPrefix) []bu
 		}
 	}
 	return append(taken, mine)
-}
-
-func (p *Plan) validateRoutes() {
-	listeners := map[ListenerARN]Name{}
-	for _, name := range sortedKeys(p.Routes) {
-		r, at := p.Routes[name], root.ats("routes", string(name))
-		if r.ALB == nil {
-			if !p.src.incomplete(at) && !p.has(at, "route53", "hook") {
-				p.src.report(at, Problem{Message: `key "alb" is missing`, Want: "a mapping"})
-			}
-			continue
-		}
-		at = at.at("alb")
-		if other, ok := listeners[r.ALB.Listener]; ok && r.ALB.Listener != "" {
-			p.src.report(at.at("listener"), Problem{Message: fmt.Sprintf("route %q has this listener already", other)})
-		}
-		listeners[r.ALB.Listener] = name
-		p.validateALB(*r.ALB, at)
-	}
-}
-
-func (p *Plan) validateALB(a ALB, at *node) {
-	if p.refer(at.at("target"), "target", a.Target, known(p, "targets", p.Targets)) {
-		p.sameAccount(at.at("listener"), string(a.Listener), a.Target)
-	}
-	paths := map[PathPattern]Name{}
-	for _, name := range sortedKeys(a.Workloads) {
-		place := at.ats("workloads", string(name))
-		p.sameAccount(place.at("onprem"), string(a.Workloads[name].OnPrem), a.Target)
-		if !p.refer(place, "workload", name, known(p, "workloads", p.Workloads)) {
-			continue
-		}
-		w := p.Workloads[name]
-		switch onprem := a.Workloads[name].OnPrem; {
-		case onprem == "" && w.Origin == nil && !p.src.incomplete(place):
-			p.src.report(place, Problem{Message: `key "onprem" is missing`, Want: "the target group of the workload's machines on premises"})
-		case w.Origin != nil && w.Origin.TargetGroup != "" && onprem != "" && onprem != w.Origin.TargetGroup:
-			p.src.report(place.at("onprem"), Problem{Message: "not the workload's origin", Found: quoted(string(onprem)),
-				Want: quoted(string(w.Origin.TargetGroup)) + ", or nothing: it is the default"})
-		}
-		if w.Ingress == nil {
-			if !p.src.incomplete(root.ats("workloads", string(name))) {
-				p.src.report(place, Problem{Message: fmt.Sprintf("workload %q has no ingress", name), Want: "ingress: where it takes " +
-					"the route's requests"})
-			}
-			continue
-		}
-		if targets := known(p, "targets", p.Targets).names; w.Target.Name != a.Target && slices.Contains(targets, string(w.Target.Name)) &&
-			slices.Contains(targets, string(a.Target)) {
-			p.src.report(place, Problem{Message: fmt.Sprintf("workload %q goes to target %q, the load balancer is in %q", name,
-				w.Target.Name, a.Target), Want: "one target for both"})
-		}
-		for _, path := range w.Ingress.Paths {
-			if other, ok := paths[path]; ok && path != "" && other != name {
-				p.src.report(place, Problem{Message: fmt.Sprintf("workloads %q and %q both take path %s", other, name,
-					quoted(string(path))), Want: "different ingress.paths on one route"})
-			}
-			paths[path] = name
-		}
-	}
-}
-
-// sameAccount wants an ARN to be of the target's account and region.
-func (p *Plan) sameAccount(at *node, arn string, target Name) {
-	t, ok := p.Targets[target]
-	if !ok || arn == "" || t.Account == "" || t.Region == "" {
-		return
-	}
-	if found, want := arnPart(arn, 3)+" "+arnPart(arn, 4), string(t.Region)+" "+string(t.Account); found != want {
-		p.src.report(at, Problem{Message: fmt.Sprintf("not in the region and account of target %q", target), Found: found, Want: want})
-	}
 }

@@ -42,6 +42,9 @@ func (p *Plan) validateOrigin(w Workload, at *node) {
 	if w.Origin != nil && w.Ingress == nil && !p.src.incomplete(at) {
 		p.src.report(at, Problem{Message: "an origin without an ingress", Want: "ingress: where the workload takes requests"})
 	}
+	if w.Origin != nil {
+		p.exactlyOne(at.at("origin"), []string{"targetGroup", "url"}, w.Origin.TargetGroup != "", w.Origin.URL != "")
+	}
 	if t, ok := p.Targets[w.Target.Name]; ok && w.Origin != nil && t.Account != "" {
 		p.sameAccount(at.ats("origin", "targetGroup"), string(w.Origin.TargetGroup), w.Target.Name)
 	}

@@ -29,8 +29,8 @@ type Preparer interface {
 	// Prepare makes the routes of customers ready for a Move that nobody begins before opens. Run
 	// twice, or cut off anywhere, it ends the same.
 	Prepare(ctx context.Context, spec *migration.Spec, customers []string, opens time.Time) (Prepared, error)
-	// Settle puts back what Prepare has changed, of customers that stay where they are. Run twice it
-	// changes nothing more.
+	// Settle puts back what Prepare has changed, of customers that stay where they are. Run twice
+	// it changes nothing more.
 	Settle(ctx context.Context, spec *migration.Spec, customers []string) error
 }
 
@@ -51,8 +51,8 @@ func (p Prepared) later(o Prepared) Prepared {
 	return p
 }
 
-// Kinds routes each customer by whatever kinds of route carry it. The Router of load balancers is in
-// it: it puts the workloads of every kind of route behind their listener on AWS.
+// Kinds routes each customer by whatever kinds of route carry it. The Router of load balancers is
+// in it: it puts the workloads of every kind of route behind their listener on AWS.
 type Kinds map[migration.RouteKind]Router
 
 // Check is each Router's.

@@ -83,7 +83,8 @@ func world() (routes.Kinds, *[]string, *migration.Spec) {
 func TestEachCustomerIsRoutedByTheKindsThatCarryIt(t *testing.T) {
 	all, _, spec := world()
 	wanted := []routes.Wanted{{Customer: "both", Side: migration.AWS}, {Customer: "name"}, {Customer: "tool"}}
-	for _, do := range []func(context.Context, *migration.Spec, []routes.Wanted) (map[string]routes.State, error){all.Reconcile, all.Verify} {
+	for _, do := range []func(context.Context, *migration.Spec, []routes.Wanted) (map[string]routes.State, error){all.Reconcile,
+		all.Verify} {
 		got, err := do(t.Context(), spec, wanted)
 		require.NoError(t, err)
 		require.Len(t, got, 3)

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
+	"github.com/aws/aws-sdk-go-v2/service/route53"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
@@ -27,6 +28,7 @@ import (
 	"github.com/drover-migration/drover/notify"
 	"github.com/drover-migration/drover/replication/disks"
 	"github.com/drover-migration/drover/routes/alb"
+	"github.com/drover-migration/drover/routes/dns"
 )
 
 // s3Connections is how many connections to S3 a worker keeps open: up to 64 files of a customer
@@ -45,6 +47,7 @@ type clients struct {
 	cloudwatch func(context.Context, migration.Target) (*cloudwatch.Client, error)
 	elb        func(context.Context, migration.Target) (*elb.Client, error)
 	rds        func(context.Context, migration.Target) (*rds.Client, error)
+	route53    func(context.Context, migration.Target) (*route53.Client, error)
 	s3         func(context.Context, migration.Target) (*s3.Client, error)
 	ebs        func(context.Context, migration.Target) (*ebs.Client, error)
 	sns        func(context.Context, migration.Target) (*sns.Client, error)
@@ -65,6 +68,9 @@ func newClients(c *awsconf.Configs) *clients {
 		}),
 		elb: awsconf.Factory(c, func(a aws.Config) *elb.Client { return elb.NewFromConfig(awsconf.Quick.Within(a)) }),
 		rds: awsconf.Factory(c, func(a aws.Config) *rds.Client { return rds.NewFromConfig(awsconf.Quick.Within(a)) }),
+		route53: awsconf.Factory(c, func(a aws.Config) *route53.Client {
+			return route53.NewFromConfig(awsconf.Patient.Within(a))
+		}),
 		sns: awsconf.Factory(c, func(a aws.Config) *sns.Client { return sns.NewFromConfig(awsconf.Quick.Within(a)) }),
 		ebs: awsconf.Factory(c, func(a aws.Config) *ebs.Client { return ebs.NewFromConfig(awsconf.Bulk.Within(a)) }),
 		s3: awsconf.Factory(c, func(a aws.Config) *s3.Client {
@@ -123,6 +129,9 @@ func (c mainClients) STS(ctx context.Context, t migration.Target) (compute.STS, 
 }
 func (c mainClients) ELB(ctx context.Context, t migration.Target) (alb.ELB, error) {
 	return c.elb(ctx, t)
+}
+func (c mainClients) Route53(ctx context.Context, t migration.Target) (dns.API, error) {
+	return c.route53(ctx, t)
 }
 func (c mainClients) SNS(ctx context.Context, t migration.Target) (notify.SNS, error) {
 	return c.sns(ctx, t)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
 	"github.com/drover-migration/drover/routes/alb"
+	"github.com/drover-migration/drover/routes/dns"
 	"github.com/drover-migration/drover/worker/permissions"
 )
 
@@ -64,28 +66,29 @@ func (h tenants) Home(ctx context.Context, plan string, fence migration.Dataset,
 	return p.Home(ctx, tenant)
 }
 
-// backends tells health where the router sends requests, and what the load balancer counts.
+// backends tells health where the routes send requests, and what load balancers count.
 type backends struct {
-	router  *alb.Router
-	metrics func(context.Context, migration.Target) (*cloudwatch.Client, error)
+	balancers *alb.Router
+	names     *dns.Router
+	metrics   func(context.Context, migration.Target) (*cloudwatch.Client, error)
 }
 
-// Front is the load balancer.
-func (b backends) Front(ctx context.Context, target migration.Target, route migration.Route) (health.Endpoint, error) {
-	if route.ALB == nil {
+// Front is the load balancer, or whatever a host's name leads to now, at the load balancer's port.
+func (b backends) Front(ctx context.Context, target migration.Target, route migration.Route, host string) (health.Endpoint, error) {
+	if route.Listener() == "" {
 		return health.Endpoint{}, errors.New("the route has no load balancer")
 	}
-	host, port, https, err := b.router.Listener(ctx, target, route.ALB.Listener)
-	return health.Endpoint{Address: net.JoinHostPort(host, strconv.Itoa(port)), HTTPS: https}, err
+	at, port, https, err := b.balancers.Listener(ctx, target, route.Listener())
+	if err == nil && route.DNS != nil {
+		at, err = b.names.Leads(ctx, target, route, host)
+	}
+	return health.Endpoint{Address: net.JoinHostPort(at, strconv.Itoa(port)), HTTPS: https}, err
 }
 
 // Metric is what the load balancer counts of the workload's group on a side. It needs
-// cloudwatch:GetMetricStatistics.
+// cloudwatch:GetMetricStatistics. What serves premises behind a name it does not count.
 func (b backends) Metric(ctx context.Context, plan string, target migration.Target, route migration.Route, w migration.Workload,
 	side migration.Side, query migration.CloudWatchQuery) (value float64, known bool, err error) {
-	if route.ALB == nil {
-		return 0, false, errors.New("the route has no load balancer")
-	}
 	group, err := b.group(ctx, plan, target, route, w, side)
 	if err != nil || group == "" {
 		return 0, false, err
@@ -94,16 +97,21 @@ func (b backends) Metric(ctx context.Context, plan string, target migration.Targ
 	if err != nil {
 		return 0, false, err
 	}
-	return health.Metric(ctx, c, route.ALB.Listener, group, query, time.Now())
+	return health.Metric(ctx, c, route.Listener(), group, query, time.Now())
 }
 
-// group is the target group of a workload on a side; "": there is none yet.
+// group is the target group of a workload on a side; "": there is none, or none yet.
 func (b backends) group(ctx context.Context, plan string, target migration.Target, route migration.Route, w migration.Workload,
 	side migration.Side) (string, error) {
-	if side == migration.AWS {
-		return b.router.GroupOf(ctx, target, plan, w.Name)
+	switch {
+	case !slices.Contains(route.Workloads(), w.Name):
+		return "", nil
+	case side == migration.AWS:
+		return b.balancers.GroupOf(ctx, target, plan, w.Name)
+	case route.ALB != nil:
+		return route.ALB.Workloads[w.Name], nil
 	}
-	return route.ALB.Workloads[w.Name], nil
+	return "", nil
 }
 
 // Anchors are the hosts that attach the workloads' groups to the load balancer.
@@ -111,27 +119,48 @@ func (b backends) Anchors(plan string, route migration.Route) []string {
 	return alb.Anchors(plan, route)
 }
 
-// Behind are the registered targets of the workload's group on a side.
+// Behind are the registered targets of the workload's group on a side. On premises, behind a name,
+// it is what the name means there: which machines those are nobody says.
 func (b backends) Behind(ctx context.Context, plan string, target migration.Target, route migration.Route, w migration.Workload,
 	side migration.Side) (out []health.Endpoint, err error) {
-	if route.ALB == nil {
+	if !slices.Contains(route.Workloads(), w.Name) {
 		return nil, nil
 	}
+	if side == migration.OnPrem && route.DNS != nil {
+		return b.atHome(ctx, target, route, route.DNS.Workloads[w.Name])
+	}
 	// The route of a Move in either direction names the group on AWS: it is known then.
-	if _, err := b.router.GroupOf(ctx, target, plan, w.Name); err != nil {
+	if _, err := b.balancers.GroupOf(ctx, target, plan, w.Name); err != nil {
 		return nil, err
 	}
 	group, err := b.group(ctx, plan, target, route, w, side)
 	if err != nil || group == "" {
 		return nil, err // nothing serves there yet
 	}
-	states, err := b.router.TargetHealth(ctx, target, group)
+	states, err := b.balancers.TargetHealth(ctx, target, group)
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range states {
 		out = append(out, health.Endpoint{Address: net.JoinHostPort(s.ID, strconv.Itoa(s.Port)), HTTPS: w.Ingress.Protocol == "https",
 			Healthy: s.State == "healthy", Reason: s.Reason})
+	}
+	return out, nil
+}
+
+// atHome is what records say of a workload on premises, at the port at which requests come.
+func (b backends) atHome(ctx context.Context, target migration.Target, route migration.Route, n migration.Named) (out []health.Endpoint,
+	err error) {
+	_, port, https, err := b.balancers.Listener(ctx, target, route.Listener())
+	if err != nil {
+		return nil, err
+	}
+	at := n.Addresses
+	if n.OnPrem != "" {
+		at = []string{n.OnPrem}
+	}
+	for _, a := range at {
+		out = append(out, health.Endpoint{Address: net.JoinHostPort(a, strconv.Itoa(port)), HTTPS: https, Healthy: true})
 	}
 	return out, nil
 }

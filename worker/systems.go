@@ -2,6 +2,8 @@ package worker
 
 import (
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/hashicorp/go-hclog"
 	"go.opentelemetry.io/otel/trace"
@@ -28,14 +30,22 @@ import (
 	"github.com/drover-migration/drover/internal/awsconf"
 	"github.com/drover-migration/drover/internal/objects"
 	"github.com/drover-migration/drover/internal/secrets"
+	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/notify"
 	engine "github.com/drover-migration/drover/replication/postgres"
+	"github.com/drover-migration/drover/routes"
 	"github.com/drover-migration/drover/routes/alb"
+	"github.com/drover-migration/drover/routes/dns"
 	"github.com/drover-migration/drover/vsphere"
 )
 
-// envDNS names the name server ("host:port") that probes ask; unset, the machine's own.
-const envDNS = "DROVER_DNS"
+const (
+	// envDNS names the name server ("host:port") that probes ask; unset, the machine's own.
+	envDNS = "DROVER_DNS"
+	// envZoneServers names servers ("host:port", with commas between them) that are asked in place
+	// of a hosted zone's own, where those cannot be reached; they hold no answers back.
+	envZoneServers = "DROVER_ZONE_SERVERS"
+)
 
 // systems are the clients of everything a worker talks to, and the activities over them: those of
 // the main worker, and those that run next to the data. A worker has what its queues ask for.
@@ -65,14 +75,21 @@ func newSystems(o Options, temporal *client.Client, t Telemetry) *systems {
 // health and messages. Only they ask the load balancer.
 func mainActivities(c mainClients, resolver *secrets.Resolver, store *objects.Store, specs *state.Specs,
 	temporal *client.Client) []any {
-	router, records := alb.New(alb.ClientsFunc(c.ELB), store), homes.New(store)
+	balancers, records := alb.New(alb.ClientsFunc(c.ELB), store), homes.New(store)
+	names := dns.New(dns.ClientsFunc(c.Route53), balancers, store, dns.Options{Resolver: os.Getenv(envDNS), Servers: zoneServers()})
+	router := recorded{routes.Kinds{migration.RouteALB: balancers, migration.RouteDNS: names}, records}
 	return []any{
-		state.New(store, specs, temporal), computeactivities.New(compute.New(c)), traffic.New(specs, recorded{router, records}),
+		state.New(store, specs, temporal), computeactivities.New(compute.New(c)), traffic.New(specs, router, balancers),
 		homesactivities.New(records), roll.New(temporal),
 		evidence.New(seen{temporal}, specs, store, resolver),
-		healthactivities.New(health.New(backends{router, c.cloudwatch}, resolver, os.Getenv(envDNS)), specs, recorded{router, records}),
+		healthactivities.New(health.New(backends{balancers, names, c.cloudwatch}, resolver, os.Getenv(envDNS)), specs, router),
 		notifyactivities.New(specs, &notify.Sender{Secrets: resolver, SNS: c.SNS}),
 	}
+}
+
+// zoneServers are those that are asked in place of a zone's own.
+func zoneServers() []string {
+	return slices.DeleteFunc(strings.Split(os.Getenv(envZoneServers), ","), func(s string) bool { return s == "" })
 }
 
 // openSite makes the activities that run next to the data. In AWS they need what the data itself

@@ -31,7 +31,7 @@ func (f front) Metric(context.Context, string, migration.Target, migration.Route
 	return 0, false, nil
 }
 
-func (f front) Front(context.Context, migration.Target, migration.Route) (engine.Endpoint, error) {
+func (f front) Front(context.Context, migration.Target, migration.Route, string) (engine.Endpoint, error) {
 	return engine.Endpoint(f), nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -59,7 +60,8 @@ func plan(t *testing.T) *migration.Spec {
 			{Name: "stock", Postgres: &migration.Postgres{Column: "tenant"}},
 			{Name: "attachments", Files: &migration.Files{Path: "/srv/{customer}"}},
 		},
-		Routes: []migration.Route{{Name: "public", ALB: &migration.ALB{Target: "main"}}},
+		Routes: []migration.Route{{Name: "public", ALB: &migration.ALB{Target: "main", Workloads: map[string]string{"web": "group"}}},
+			{Name: "others", ALB: &migration.ALB{Target: "main", Workloads: map[string]string{"portal": "group"}}}},
 		Health: migration.Health{Probes: []migration.Probe{{TCP: &migration.TCPProbe{}}}},
 		Customers: []migration.Customer{
 			{ID: "zeta", Tenant: 9, Hosts: []string{"zeta.example.com"}, Workloads: []string{"web", "batch"},
@@ -258,7 +260,7 @@ func TestACustomersSliceHasWhatItsMovesNeedAndNothingOfOthers(t *testing.T) {
 	require.Equal(t, migration.CustomerSlice{
 		Customer: spec.Customers[0], Batch: migration.Batch{Name: "second", Concurrency: 2},
 		Databases: spec.Datasets[:1], Files: spec.Datasets[2:],
-		Targets: spec.Targets, Workloads: []migration.Workload{web}, Routes: spec.Routes, Health: spec.Health, Policy: spec.Policy,
+		Targets: spec.Targets, Workloads: []migration.Workload{web}, Routes: spec.Routes[:1], Health: spec.Health, Policy: spec.Policy,
 	}, got)
 
 	// What is cut out of a slice is not cut out of the spec that the worker keeps.
@@ -285,7 +287,23 @@ func TestATenantBelongsToTheDatabaseThatSaysWhereItsCustomerIsHomed(t *testing.T
 		require.Equal(t, want, got.Databases)
 		require.NotEmpty(t, got.Databases)
 	}
-	_, err := a.LoadTenants(t.Context(), state.LoadTenantsRequest{Spec: ref, Batch: "none"})
+	got, err := a.LoadTenants(t.Context(), state.LoadTenantsRequest{Spec: ref, Batch: spec.Batches[0].Name})
+	require.NoError(t, err)
+	require.Empty(t, got.ByName)
+	spec.Routes[0] = migration.Route{Name: "public", DNS: &migration.DNS{Workloads: map[string]migration.Named{"web": {}}}}
+	named, ref := save(t, spec)
+	byName := map[string]bool{}
+	for _, b := range spec.Batches {
+		got, err := named.LoadTenants(t.Context(), state.LoadTenantsRequest{Spec: ref, Batch: b.Name})
+		require.NoError(t, err)
+		for _, id := range got.ByName {
+			byName[id] = true
+		}
+	}
+	for _, c := range spec.Customers {
+		require.Equal(t, slices.Contains(c.Workloads, "web"), byName[c.ID], c.ID)
+	}
+	_, err = a.LoadTenants(t.Context(), state.LoadTenantsRequest{Spec: ref, Batch: "none"})
 	require.Equal(t, "NoSuchBatch", permanent.Kind(err))
 }
 

@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"slices"
 
 	"github.com/drover-migration/drover/internal/permanent"
 	"github.com/drover-migration/drover/migration"
@@ -25,6 +26,9 @@ type BatchTenants struct {
 	Databases map[string][]Tenant `json:"databases"`
 	// Stateless are those without a database: their home records are in the state bucket.
 	Stateless []string `json:"stateless,omitempty"`
+
+	// ByName are those whose requests find their side by a name.
+	ByName []string `json:"byName,omitempty"`
 
 	// Names are those of the batch's customers that have one, by customer.
 	Names map[string]string `json:"names,omitempty"`
@@ -64,6 +68,9 @@ func (a *Activities) LoadTenants(ctx context.Context, req LoadTenantsRequest) (B
 		}
 		if s.Stateless(c) {
 			out.Stateless = append(out.Stateless, id)
+		}
+		if slices.ContainsFunc(s.RoutesOf(c), func(r migration.Route) bool { return r.DNS != nil }) {
+			out.ByName = append(out.ByName, id)
 		}
 		for _, name := range c.Datasets {
 			if d, ok := s.Dataset(name); ok && d.Postgres != nil {

@@ -13,15 +13,15 @@ type Specs interface {
 	Spec(ctx context.Context, ref migration.SpecRef) (*migration.Spec, error)
 }
 
-// Router is a way of routing customers; *alb.Router is one.
+// Router routes customers, by whatever kinds of route carry them; routes.Kinds is one.
 type Router interface {
-	Check(context.Context, *migration.Spec) ([]migration.Finding, error)
+	routes.Router
+	routes.Preparer
+}
+
+// Targets is what stands behind load balancers on AWS; *alb.Router knows it.
+type Targets interface {
 	CheckTargets(context.Context, *migration.Spec) ([]migration.Finding, error)
-	Record(context.Context, *migration.Spec) error
-	Survey(context.Context, *migration.Spec) ([]migration.Thing, error)
-	Restore(context.Context, *migration.Spec, []routes.Wanted) (routes.Restored, error)
-	Reconcile(context.Context, *migration.Spec, []routes.Wanted) (map[string]routes.State, error)
-	Verify(context.Context, *migration.Spec, []routes.Wanted) (map[string]routes.State, error)
 	EnsureGroup(ctx context.Context, target migration.Target, plan string, w migration.Workload) (arn string, err error)
 	Register(ctx context.Context, target migration.Target, group string, addresses []string, port int) error
 	AwaitTargets(ctx context.Context, target migration.Target, group string, want int, say func(string)) error
@@ -29,13 +29,16 @@ type Router interface {
 
 // Activities are the Temporal activities of the route.
 type Activities struct {
-	specs  Specs
-	router Router
+	specs   Specs
+	router  Router
+	targets Targets
 }
 
 // New builds the activities over a router. None of them reads where a customer is homed: requests
 // say what the data said.
-func New(specs Specs, router Router) *Activities { return &Activities{specs: specs, router: router} }
+func New(specs Specs, router Router, targets Targets) *Activities {
+	return &Activities{specs: specs, router: router, targets: targets}
+}
 
 // CheckRouteRequest names the spec whose routes are checked.
 type CheckRouteRequest struct {
@@ -74,7 +77,7 @@ func (a *Activities) CheckTargets(ctx context.Context, req CheckTargetsRequest) 
 	if err != nil {
 		return CheckTargetsResult{}, err
 	}
-	found, err := a.router.CheckTargets(ctx, spec)
+	found, err := a.targets.CheckTargets(ctx, spec)
 	return CheckTargetsResult{Findings: found}, err
 }
 
@@ -83,8 +86,9 @@ type RecordRouteRequest struct {
 	Spec migration.SpecRef `json:"spec"`
 }
 
-// RecordRoute keeps what stands on every listener, and then attaches the workloads' target groups
-// on AWS to it. Run twice, or cut off anywhere, it ends the same: the first record stays.
+// RecordRoute keeps what stands on every listener and in every zone, and attaches the workloads'
+// target groups on AWS to their listeners. Run twice, or cut off anywhere, it ends the same: the
+// first record stays.
 func (a *Activities) RecordRoute(ctx context.Context, req RecordRouteRequest) error {
 	spec, err := a.specs.Spec(ctx, req.Spec)
 	if err != nil {
@@ -107,7 +111,7 @@ type TargetGroup struct {
 
 // EnsureTargetGroup finds or creates the workload's target group. Any number of calls make one.
 func (a *Activities) EnsureTargetGroup(ctx context.Context, req EnsureTargetGroupRequest) (TargetGroup, error) {
-	arn, err := a.router.EnsureGroup(ctx, req.Target, req.Plan, req.Workload)
+	arn, err := a.targets.EnsureGroup(ctx, req.Target, req.Plan, req.Workload)
 	return TargetGroup{ARN: arn}, err
 }
 
@@ -121,7 +125,7 @@ type RegisterTargetsRequest struct {
 
 // RegisterTargets adds addresses to a group and removes none. Adding what is there changes nothing.
 func (a *Activities) RegisterTargets(ctx context.Context, req RegisterTargetsRequest) error {
-	return a.router.Register(ctx, req.Target, req.TargetGroup, req.Addresses, req.Port)
+	return a.targets.Register(ctx, req.Target, req.TargetGroup, req.Addresses, req.Port)
 }
 
 // AwaitTargetsRequest says how many targets must be healthy.
@@ -136,5 +140,5 @@ type AwaitTargetsRequest struct {
 func (a *Activities) AwaitTargets(ctx context.Context, req AwaitTargetsRequest) error {
 	say, stop := heartbeat.Saying[string](ctx)
 	defer stop()
-	return a.router.AwaitTargets(ctx, req.Target, req.TargetGroup, req.Want, say)
+	return a.targets.AwaitTargets(ctx, req.Target, req.TargetGroup, req.Want, say)
 }

@@ -36,10 +36,11 @@ type ReconcileRouteRequest struct {
 // RouteState is where the routes send a customer.
 type RouteState = routes.State
 
-// ReconcileRoute makes the rules of every listener send the wanted customers to their sides, and
-// answers for the request's customer. It answers an error, to be tried again, while what it read
-// after its last write does not send the customer there: a rule that is not Drover's may come
-// first. It may run any number of times, at once and late: see alb.Router.Reconcile.
+// ReconcileRoute makes the routes send the wanted customers to their sides, and answers for the
+// request's customer. It answers an error, to be tried again, while what it read after its last
+// write does not send the customer there: a rule that is not Drover's may come first, or somebody
+// else have changed a record. It may run any number of times, at once and late: see the Reconcile
+// of each Router.
 func (a *Activities) ReconcileRoute(ctx context.Context, req ReconcileRouteRequest) (RouteState, error) {
 	defer heartbeat.Alive(ctx)()
 	spec, err := a.specs.Spec(ctx, req.Spec)
@@ -52,7 +53,7 @@ func (a *Activities) ReconcileRoute(ctx context.Context, req ReconcileRouteReque
 	}
 	switch s := states[req.Customer]; {
 	case req.Customer != "" && s.Home == migration.NoHome:
-		return s, permanent.New("NoHome", nil, "route customer %q: its data names no home; its rules were left as they are", req.Customer)
+		return s, permanent.New("NoHome", nil, "route customer %q: its data names no home; its routes were left as they are", req.Customer)
 	case s.Wrong != "":
 		return s, fmt.Errorf("route customer %q: %s", req.Customer, s.Wrong)
 	default:
@@ -71,7 +72,7 @@ type VerifyRoutesResult struct {
 	Wrong map[string]string `json:"wrong,omitempty"`
 }
 
-// VerifyRoutes reads each listener's rules once for all wanted customers. It writes nothing.
+// VerifyRoutes looks at each route once for all wanted customers. It writes nothing.
 func (a *Activities) VerifyRoutes(ctx context.Context, req VerifyRoutesRequest) (VerifyRoutesResult, error) {
 	spec, err := a.specs.Spec(ctx, req.Spec)
 	if err != nil {
@@ -98,7 +99,7 @@ type RestoreRouteRequest struct {
 // touched it.
 type RestoreRouteResult = routes.Restored
 
-// RestoreRoute takes Drover's rules and target groups off every listener. It refuses while a
+// RestoreRoute takes what is Drover's off every listener and out of every zone. It refuses while a
 // customer is homed on AWS, or its home is not known. Run twice it deletes nothing more; cut off,
 // the next run deletes the rest.
 func (a *Activities) RestoreRoute(ctx context.Context, req RestoreRouteRequest) (RestoreRouteResult, error) {
@@ -128,12 +129,13 @@ type SurveyRoutesRequest struct {
 	Spec migration.SpecRef `json:"spec"`
 }
 
-// SurveyRoutesResult are the plan's rules and target groups.
+// SurveyRoutesResult are the plan's rules, target groups and records.
 type SurveyRoutesResult struct {
 	Things []migration.Thing `json:"things,omitempty"`
 }
 
-// SurveyRoutes lists the rules and target groups that Drover made for a plan. It changes nothing.
+// SurveyRoutes lists the rules, target groups and records that Drover made for a plan. It changes
+// nothing.
 func (a *Activities) SurveyRoutes(ctx context.Context, req SurveyRoutesRequest) (SurveyRoutesResult, error) {
 	defer heartbeat.Alive(ctx)()
 	spec, err := a.specs.Spec(ctx, req.Spec)

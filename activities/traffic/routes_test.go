@@ -25,7 +25,7 @@ func newWorld() *world {
 		sent: map[string]migration.Side{"acme": migration.OnPrem}}
 }
 
-func (w *world) activities() *traffic.Activities { return traffic.New(w, w) }
+func (w *world) activities() *traffic.Activities { return traffic.New(w, w, nil) }
 
 func (w *world) Spec(context.Context, migration.SpecRef) (*migration.Spec, error) {
 	return &w.spec, nil
@@ -97,7 +97,7 @@ func TestRoutesAreRestoredByWhatEachCustomersFirstDatabaseSays(t *testing.T) {
 	w.spec.Customers = []migration.Customer{{ID: "acme", Tenant: 1,
 		Datasets: []string{"files", "orders", "archive"}}, {ID: "zeta", Tenant: 2, Datasets: []string{"archive"}},
 		{ID: "odd", Tenant: 3, Datasets: []string{"orders"}}}
-	_, err := traffic.New(w, r).RestoreRoute(t.Context(), traffic.RestoreRouteRequest{Homes: map[string]map[int64]migration.Homed{
+	_, err := traffic.New(w, r, nil).RestoreRoute(t.Context(), traffic.RestoreRouteRequest{Homes: map[string]map[int64]migration.Homed{
 		"orders":  {1: {Side: migration.OnPrem, Token: 4}},
 		"archive": {1: {Side: migration.AWS, Token: 3}, 2: {Side: migration.AWS, Token: 9}},
 	}})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/routes"
@@ -30,6 +31,14 @@ func (r router) about(ctx context.Context, t took, method string, wanted []route
 func (r router) Check(ctx context.Context, _ *migration.Spec) ([]migration.Finding, error) {
 	return nil, r.call(ctx, ms(63, 63), nothing)
 }
+
+// Prepare finds everybody ready.
+func (r router) Prepare(context.Context, *migration.Spec, []string, time.Time) (p routes.Prepared, err error) {
+	return p, nil
+}
+
+// Settle has nothing to put back.
+func (r router) Settle(context.Context, *migration.Spec, []string) error { return nil }
 
 // CheckTargets finds every workload serving.
 func (r router) CheckTargets(ctx context.Context, _ *migration.Spec) ([]migration.Finding, error) {

@@ -76,7 +76,7 @@ func workerMain(ctx context.Context, args []string) error {
 	return worker.Serve(ctx, o, func(c temporalclient.Client, _ worker.Telemetry) worker.Activities {
 		return worker.Activities{
 			Main: []any{roll.New(client.New(c)), state.New(store, specs, client.New(c)),
-				traffic.New(specs, router{b}), &doctor{b}, &machines{b}},
+				traffic.New(specs, router{b}, router{b}), &doctor{b}, &machines{b}},
 			Site:  []any{&databases{b}, &freezer{b}, &vcenter{b}, &trees{b}},
 			Close: func() { _ = calls.Close() },
 		}

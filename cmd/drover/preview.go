@@ -147,7 +147,15 @@ func stallCell(c migration.PreviewCustomer) string {
 	case c.Why != "":
 		return c.Why
 	case c.Refused:
-		return "is refused meanwhile"
+		return "is refused meanwhile" + lateCell(c)
 	}
-	return "waits up to " + printer.Duration(c.Stall.D())
+	return "waits up to " + printer.Duration(c.Stall.D()) + lateCell(c)
+}
+
+// lateCell says how long who asks an old name meets the closed side.
+func lateCell(c migration.PreviewCustomer) string {
+	if c.Late == 0 {
+		return ""
+	}
+	return ", and by an old name is refused for up to " + printer.Duration(c.Late.D()) + " more"
 }

@@ -67,3 +67,12 @@ func TestDoctorSaysWhatIsLeftOverAndWhatThingsCost(t *testing.T) {
 	report.Routes = map[string]string{"acme": "rule x sends it to premises"}
 	require.ErrorIs(t, a.printDoctor(printer.AsTable, "plan.yaml", report, costs), ended{exitBlocked})
 }
+
+func TestAPreviewSaysHowLongAnOldNameMeetsTheClosedSide(t *testing.T) {
+	c := migration.PreviewCustomer{Freeze: migration.Duration(200 * time.Millisecond), Stall: migration.Duration(200 * time.Millisecond)}
+	require.Equal(t, "waits up to 200ms", stallCell(c))
+	c.Late = migration.Duration(90 * time.Second)
+	require.Equal(t, "waits up to 200ms, and by an old name is refused for up to 1m30s more", stallCell(c))
+	c.Refused = true
+	require.Equal(t, "is refused meanwhile, and by an old name is refused for up to 1m30s more", stallCell(c))
+}

@@ -148,8 +148,9 @@ func (rt *Router) openMore(ctx context.Context, g *gateway, c ELB, v *view, grou
 		}
 		priority := p.priority(taken)
 		if priority == 0 {
-			return false, fmt.Errorf("listener %s has no free priority from %d to %d for the rules of route %q; give the listener's own rules "+
-				"lower numbers (aws elbv2 set-rule-priorities)", g.route.Listener(), p.first(), p.first()+bandWidth-1, g.route.Name)
+			return false, fmt.Errorf("listener %s has no free priority from %d to %d for the rules of route %q; give the "+
+				"listener's own rules lower numbers (aws elbv2 set-rule-priorities)", g.route.Listener(), p.first(),
+				p.first()+bandWidth-1, g.route.Name)
 		}
 		taken[priority] = true
 		if err := rt.createPassage(ctx, g, c, p, priority, actions); err != nil {
@@ -269,8 +270,8 @@ func (rt *Router) Named(ctx context.Context, t migration.Target, listener string
 	return f.host, f.zone, err
 }
 
-// gateway checks the listener on AWS of a route of another kind: it must be there, have room for the
-// rules, and give them all requests of the customers.
+// gateway checks the listener on AWS of a route of another kind: it must be there, have room for
+// the rules, and give them all requests of the customers.
 func (ch *check) gateway(ctx context.Context, g *gateway) error {
 	f, ok, err := ch.listener(ctx)
 	if err != nil || !ok {

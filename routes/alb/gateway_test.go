@@ -28,13 +28,15 @@ func byName(hosts ...string) *migration.Spec {
 		Routes: []migration.Route{{Name: "names", DNS: &migration.DNS{Target: "prod", Listener: "listener",
 			Workloads: map[string]migration.Named{"web": {}, "api": {}}}}}}
 	for i, h := range hosts {
-		s.Customers = append(s.Customers, migration.Customer{ID: "c" + strconv.Itoa(i), Hosts: []string{h}, Workloads: []string{"web", "api"}})
+		s.Customers = append(s.Customers, migration.Customer{ID: "c" + strconv.Itoa(i), Hosts: []string{h}, Workloads: []string{"web",
+			"api"}})
 	}
 	return s
 }
 
 func routerOver(f *fakeELB) *alb.Router {
-	return alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return f, nil }), nil, alb.WithPace(1000, 1000))
+	return alb.New(alb.ClientsFunc(func(context.Context, migration.Target) (alb.ELB, error) { return f, nil }), nil, alb.WithPace(1000,
+		1000))
 }
 
 // gateway are the rules but the default one: "priority workload paths hosts", in the order in which
@@ -118,7 +120,8 @@ func TestAGatewaysRuleThatSomebodyBentIsMended(t *testing.T) {
 	spec := byName("acme.app.example.com")
 	require.NoError(t, routerOver(f).Record(t.Context(), spec))
 	rule := f.rules[len(f.rules)-1].RuleArn
-	_, err := f.ModifyRule(t.Context(), &elb.ModifyRuleInput{RuleArn: rule, Conditions: f.rules[len(f.rules)-1].Conditions, Actions: to("tg/other")})
+	_, err := f.ModifyRule(t.Context(), &elb.ModifyRuleInput{RuleArn: rule, Conditions: f.rules[len(f.rules)-1].Conditions,
+		Actions: to("tg/other")})
 	require.NoError(t, err)
 	require.NoError(t, routerOver(f).Record(t.Context(), spec))
 	require.NotContains(t, f.rules[len(f.rules)-1].Actions, to("tg/other")[0])

@@ -53,8 +53,11 @@ func shop() *migration.Spec {
 			{Name: "attachments", Files: &migration.Files{Site: "dc2", Target: "other", Bucket: "attachments", Prefix: "of/{customer}/"}},
 		},
 		Routes: []migration.Route{{Name: "public", ALB: &migration.ALB{Target: "prod",
-			Listener: "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener/app/public/0123/4567"}}},
-		Evidence: &migration.Evidence{Key: "env://EVIDENCE"},
+			Listener: "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener/app/public/0123/4567"}},
+			{Name: "names", DNS: &migration.DNS{Target: "prod", Zone: "Z0123456789", Workloads: map[string]migration.Named{"web": {}},
+				Listener: "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener/app/public/0123/89ab"}}},
+		Customers: []migration.Customer{{ID: "acme", Workloads: []string{"web"}, Hosts: []string{"acme.app.example.com", "acme.example"}}},
+		Evidence:  &migration.Evidence{Key: "env://EVIDENCE"},
 		Notify: &migration.Notify{Channels: []migration.Channel{
 			{Name: "alarm", SNS: &migration.SNSChannel{Target: "prod", Topic: "arn:aws:sns:eu-central-1:123456789012:alarms"}},
 			{Name: "chat", Slack: &migration.SlackChannel{URL: "awssm://chat"}}}},

@@ -27,7 +27,7 @@ type place struct {
 
 // arn names a resource of the target. What the plan does not know is "*".
 func (p place) arn(service, resource string) string {
-	return p.named(service, p.target.Account, resource)
+	return p.inAccount(service, p.target.Account, resource)
 }
 
 // shared names a resource of the target that has no account in its name: images and snapshots.
@@ -35,7 +35,7 @@ func (p place) shared(resource string) string {
 	return arn.ARN{Partition: p.partition(), Service: "ec2", Region: p.target.Region, Resource: resource}.String()
 }
 
-func (p place) named(service, account, resource string) string {
+func (p place) inAccount(service, account, resource string) string {
 	a := arn.ARN{Partition: p.partition(), Service: service, Region: p.target.Region, AccountID: account, Resource: resource}
 	if p.target.Name == "" {
 		a.Region, a.AccountID = "*", "*"
@@ -88,11 +88,26 @@ func (p place) services() (out []migration.Workload) {
 // listeners are those of the target's routes.
 func (p place) listeners() (out []string) {
 	for _, r := range p.spec.Routes {
-		if r.ALB != nil && r.ALB.Target == p.target.Name {
-			out = append(out, r.ALB.Listener)
+		if r.Listener() != "" && r.Target() == p.target.Name {
+			out = append(out, r.Listener())
 		}
 	}
 	return out
+}
+
+// named are the target's routes by name.
+func (p place) named() (out []migration.Route) {
+	for _, r := range p.spec.Routes {
+		if r.DNS != nil && r.DNS.Target == p.target.Name {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// zoneARN is a hosted zone's: it has neither a region nor an account.
+func (p place) zoneARN(id string) string {
+	return arn.ARN{Partition: p.partition(), Service: "route53", Resource: "hostedzone/" + id}.String()
 }
 
 // balanced says whether the target has a load balancer, or workloads behind one.

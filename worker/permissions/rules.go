@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -93,6 +95,21 @@ var rules = map[string]rule{
 	},
 	"elasticloadbalancing.RegisterTargets": func(p place) []allowance {
 		return only(p.balanced(), allowance{[]string{"elasticloadbalancing:RegisterTargets"}, p.groups(), p.ours()})
+	},
+
+	"route53.GetHostedZone":          inZones("GetHostedZone"),
+	"route53.GetHostedZoneLimit":     inZones("GetHostedZoneLimit"),
+	"route53.ListResourceRecordSets": inZones("ListResourceRecordSets"),
+	"route53.ChangeResourceRecordSets": func(p place) (out []allowance) {
+		for _, r := range p.named() {
+			out = append(out, allowance{[]string{"route53:ChangeResourceRecordSets"}, []string{p.zoneARN(r.DNS.Zone)}, recordsOf(p.spec,
+				r)})
+		}
+		return out
+	},
+	"route53.GetChange": func(p place) []allowance {
+		return only(len(p.named()) > 0, allowance{actions: []string{"route53:GetChange"},
+			on: []string{arn.ARN{Partition: p.partition(), Service: "route53", Resource: "change/*"}.String()}})
 	},
 
 	"cloudwatch.GetMetricStatistics": anywhere("cloudwatch:GetMetricStatistics", func(p place) bool {
@@ -263,6 +280,39 @@ func (p place) taskRoles() (out []string) {
 
 func balancer(operation string) rule {
 	return anywhere("elasticloadbalancing:"+operation, place.balanced)
+}
+
+// inZones is an action on the zones of the target's routes.
+func inZones(operation string) rule {
+	return func(p place) (out []allowance) {
+		for _, r := range p.named() {
+			out = append(out, allowance{actions: []string{"route53:" + operation}, on: []string{p.zoneARN(r.DNS.Zone)}})
+		}
+		return out
+	}
+}
+
+// recordsOf are the names and types of the records that a route changes. A policy has no room for
+// ten thousand names: it names the customers' domains.
+func recordsOf(spec *migration.Spec, r migration.Route) Condition {
+	var hosts []string
+	for _, c := range spec.Customers {
+		if spec.Carries(r.Name, c) {
+			hosts = append(hosts, c.Hosts...)
+		}
+	}
+	names := migration.HostPatterns(hosts)
+	for _, n := range names {
+		if !strings.HasPrefix(n, "*.") { // a token stands below it
+			names = append(names, "_drover."+n)
+		}
+	}
+	slices.Sort(names)
+	return Condition{
+		"ForAllValues:StringLike": {"route53:ChangeResourceRecordSetsNormalizedRecordNames": names},
+		"ForAllValues:StringEquals": {"route53:ChangeResourceRecordSetsRecordTypes": {"A", "CNAME", "TXT"},
+			"route53:ChangeResourceRecordSetsActions": {"CREATE", "DELETE"}},
+	}
 }
 
 // groups are the target groups that Drover makes.

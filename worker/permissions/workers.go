@@ -12,6 +12,7 @@ import (
 	"github.com/drover-migration/drover/replication/disks"
 	"github.com/drover-migration/drover/replication/files"
 	"github.com/drover-migration/drover/routes/alb"
+	"github.com/drover-migration/drover/routes/dns"
 )
 
 const mainWorker = "main"
@@ -28,7 +29,8 @@ var (
 		{"ec2", reflect.TypeFor[compute.EC2]()}, {"ecs", reflect.TypeFor[compute.ECS]()}, {"iam", reflect.TypeFor[compute.IAM]()},
 		{"kms", reflect.TypeFor[compute.KMS]()}, {"sts", reflect.TypeFor[compute.STS]()},
 		{"secretsmanager", reflect.TypeFor[compute.SecretsManager]()}, {"elasticloadbalancing", reflect.TypeFor[alb.ELB]()},
-		{"cloudwatch", reflect.TypeFor[health.CloudWatch]()}, {"sns", reflect.TypeFor[notify.SNS]()},
+		{"route53", reflect.TypeFor[dns.API]()}, {"cloudwatch", reflect.TypeFor[health.CloudWatch]()}, {"sns",
+			reflect.TypeFor[notify.SNS]()},
 		{"state", reflect.TypeFor[objects.API]()},
 	}
 	ofSite = []api{

@@ -324,7 +324,8 @@ func (b *batch) gateWaits(ctx workflow.Context) migration.Waiting {
 }
 
 // gate waits for what the plan and the operators want before the first customer, for replication to
-// be close behind and for healthy targets on AWS.
+// be close behind, for healthy targets on AWS, and until resolvers have forgotten the old TTL of
+// names.
 func (b *batch) gate(ctx workflow.Context) {
 	for !b.called(ctx) {
 		waits, by := b.gateWaits(ctx), b.in.Spec.Revision
@@ -337,22 +338,31 @@ func (b *batch) gate(ctx workflow.Context) {
 			if why == "" {
 				waits, why = migration.WaitHealth, b.targets(ctx)
 			}
+			var until time.Time
+			if why == "" {
+				waits = migration.WaitAWS
+				why, until = b.names(ctx)
+			}
 			if why == "" {
 				b.Set(ctx, migration.BatchCuttingOver, migration.WaitNothing, "")
 				return
 			}
 			b.Set(ctx, migration.BatchGate, waits, why)
-			work.AwaitFor(ctx, gatePause, "until the next look at the gate", func() bool { return b.called(ctx) })
+			work.AwaitFor(ctx, gateLook(ctx, until), "until the next look at the gate", func() bool { return b.called(ctx) })
 		case migration.WaitWindow:
 			b.Set(ctx, migration.BatchGate, waits, b.windowReason(ctx))
 			length := b.in.Batch.Window.Opens.Sub(workflow.Now(ctx))
 			if length <= 0 {
 				length = 24 * time.Hour // over: only an operator's retry opens it
 			}
-			work.AwaitFor(ctx, length, "window", changed)
+			work.AwaitFor(ctx, min(length, b.ahead(ctx)), "window", changed)
 		default:
 			b.Set(ctx, migration.BatchGate, waits, b.gateReason())
-			b.await(ctx, changed)
+			if len(b.byName()) == 0 {
+				b.await(ctx, changed)
+			} else {
+				work.AwaitFor(ctx, b.ahead(ctx), "until names are to be made ready", changed)
+			}
 		}
 		if b.retry != nil {
 			b.AnyTime, b.retry = true, nil

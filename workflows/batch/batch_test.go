@@ -76,6 +76,7 @@ type herd struct {
 	notes     map[int64][]migration.Note
 	unnoted   bool       // no note of several is written
 	stateless bool       // nobody has a database
+	names     *names     // everybody is found by name; nil: nobody is
 	shards    []int      // notes written to home records at a time
 	noted     []bool     // whether those who were told that their soak is over were told that it is noted
 	files     bool       // the plan has files
@@ -218,11 +219,15 @@ func (s *shop) LoadTenants(req state.LoadTenantsRequest) (state.BatchTenants, er
 			out = append(out, state.Tenant{Customer: id, ID: int64(i)})
 		}
 	}
+	var named []string
+	if s.h.names != nil {
+		named = in.Customers
+	}
 	if s.h.stateless {
 		return state.BatchTenants{Stateless: in.Customers}, nil
 	}
 	return state.BatchTenants{Databases: map[string][]state.Tenant{"orders": out, "archive": out}, Blackouts: s.h.blackouts,
-		Names: map[string]string{"c0": "The first"}}, nil
+		Names: map[string]string{"c0": "The first"}, ByName: named}, nil
 }
 
 // ReadHomes has everybody on AWS, but for those of whom the test says otherwise.

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,6 +101,7 @@ func (v *preview) measure(ctx workflow.Context) {
 	for _, b := range v.spec.Batches {
 		for _, id := range b.Customers {
 			c := freezes[id]
+			c.Late = v.late(id)
 			c.Over = c.Freeze > v.spec.Policy.FreezeBudget
 			if c.Refused = c.Freeze > v.spec.Policy.Patience; !c.Refused {
 				c.Stall = c.Freeze
@@ -107,6 +109,17 @@ func (v *preview) measure(ctx workflow.Context) {
 			v.report.Customers = append(v.report.Customers, *c)
 		}
 	}
+}
+
+// late is how long clients of a customer with a database may go on to ask the side that is closed.
+func (v *preview) late(id string) (out migration.Duration) {
+	slice, _ := v.spec.Slice(id)
+	for _, r := range slice.Routes {
+		if r.DNS != nil && !slice.Stateless() {
+			out = max(out, r.DNS.Late())
+		}
+	}
+	return out
 }
 
 // measureRows adds what a database has to the freezes of its customers: a freeze takes as long as
@@ -141,7 +154,16 @@ func (v *preview) steps() {
 	s := v.spec
 	v.done("store the compiled plan", "s3://"+s.State.Bucket)
 	for _, r := range s.Routes {
+		if r.DNS != nil {
+			v.done("put the workloads behind their listener on AWS", "route "+r.Name)
+			v.done("record what the names of its customers say", "zone "+r.DNS.Zone)
+			continue
+		}
 		v.done("record the rules as they stand", "route "+r.Name)
+	}
+	byName := map[string]bool{}
+	for _, id := range s.ByName() {
+		byName[id] = true
 	}
 	for _, w := range s.Workloads {
 		if w.Ingress != nil {
@@ -170,6 +192,11 @@ func (v *preview) steps() {
 		}
 		if b.Window != nil {
 			v.done("wait for the window that opens "+b.Window.Opens.UTC().Format(time.RFC3339), "batch "+b.Name)
+		}
+		if n := len(slices.DeleteFunc(slices.Clone(b.Customers), func(id string) bool { return !byName[id] })); n > 0 {
+			v.done(fmt.Sprintf("lower the TTL of the names of %d customers, as early as the old one lasts, and put it back after the "+
+				"soak", n),
+				"batch "+b.Name)
 		}
 		v.done(fmt.Sprintf("move %d customers, %d at a time: %s", len(b.Customers), max(b.Concurrency, 1), firstOf(b.Customers)),
 			"batch "+b.Name)

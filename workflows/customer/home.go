@@ -78,7 +78,7 @@ func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
 	if c.Token > 0 { // its last Move is no more, and may have ended before it set the route
 		switch phase {
 		case migration.CustomerBaking, migration.CustomerRolledBack, migration.CustomerHeld, migration.CustomerFinished:
-			c.Unrouted = c.routedHere(ctx, work.RouteLimit)
+			c.Unrouted = c.routedHere(ctx, home.RouteLimit(c.slice))
 		}
 	}
 	if was != migration.NoHome && was != c.Home {

@@ -55,6 +55,11 @@ func (c *customer) cutOver(ctx workflow.Context) {
 		c.held(ctx, "the amended plan could not be read: "+work.Reason(err))
 		return
 	}
+	if why := c.prepared(ctx); why != "" {
+		c.Cause = ""
+		c.held(ctx, "its route could not be made ready: "+why)
+		return
+	}
 	if err := c.measure(ctx); err != nil {
 		c.Cause = ""
 		c.held(ctx, "the baseline could not be measured: "+work.Reason(err))
@@ -201,6 +206,7 @@ func (c *customer) finish(ctx workflow.Context, noted bool) {
 			return
 		}
 	}
+	c.settle(ctx)
 	c.Set(ctx, migration.CustomerFinished, migration.WaitNothing, "")
 }
 
@@ -409,6 +415,7 @@ func (c *customer) skip(ctx workflow.Context, w order) {
 	writing, _ := workflow.NewDisconnectedContext(ctx)
 	err := c.write(writing, c.noted(m), m.Phase)
 	if err == nil {
+		c.settle(ctx)
 		c.Set(ctx, m.Phase, migration.WaitNothing, why)
 		return
 	}

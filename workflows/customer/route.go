@@ -17,7 +17,7 @@ const notYet = "somebody wanted something else before it was set"
 // routed makes the route follow what the data says now, and says why it does not; "": it does. It
 // gives up after a while, and at once where somebody wants something else.
 func (c *customer) routed(ctx workflow.Context) string {
-	return c.unlessWanted(ctx, func(ctx workflow.Context) error { return c.keeper().Follow(ctx, work.RouteLimit) })
+	return c.unlessWanted(ctx, func(ctx workflow.Context) error { return c.keeper().Follow(ctx, home.RouteLimit(c.slice)) })
 }
 
 // routedHere is routed where the customer has just heard from its data, or from its Move, where it
@@ -49,7 +49,7 @@ func (c *customer) unlessWanted(ctx workflow.Context, route func(workflow.Contex
 // meanwhile: when work.RouteLimit is over it goes home, where its old route is right. What anybody
 // wants of it comes first. served says whether its bake can begin.
 func (c *customer) served(ctx workflow.Context) bool {
-	until := workflow.Now(ctx).Add(work.RouteLimit - work.RouteInMove)
+	until := workflow.Now(ctx).Add(home.RouteLimit(c.slice) - home.RouteInMove(c.slice))
 	for c.Unrouted != "" {
 		c.Set(ctx, migration.CustomerBaking, migration.WaitAWS, "its route to AWS could not be set, and is tried again: "+c.Unrouted)
 		if ctx.Err() != nil || c.obey(ctx) {

@@ -48,7 +48,7 @@ func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) end 
 					c.Moves = append(c.Moves, migration.MoveResult{Outcome: migration.MoveDone, Try: migration.Try{Token: rec.Token()},
 						From: to.Other(), To: to, Home: to, Reason: c.Why})
 				}
-				c.Unrouted = c.routedHere(ctx, work.RouteLimit)
+				c.Unrouted = c.routedHere(ctx, home.RouteLimit(c.slice))
 				return arrived
 			}
 		}

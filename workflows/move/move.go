@@ -121,7 +121,7 @@ func (m *move) arrive(ctx workflow.Context) (migration.MoveResult, error) {
 	to := traffic.WantedRoute{Customer: m.Slice.Customer.ID, Side: m.To, Token: m.try.Token,
 		Weight: m.result.Weight} // as the open answered: no database is read
 	var err error
-	if m.result.Routed, err = home.Route(ctx, m.Spec, m.Slice, to, work.RouteInMove); err != nil {
+	if m.result.Routed, err = home.Route(ctx, m.Spec, m.Slice, to, home.RouteInMove(m.Slice)); err != nil {
 		m.result.Unrouted = work.Reason(err) // its Customer decides what follows: the data is where it was to be
 	}
 	return m.ended(ctx, migration.MoveDone, nil)

@@ -108,6 +108,13 @@ var (
 	// back makes the old one right.
 	RouteStep = Here{work{queue: inFreeze, attempt: 5 * time.Second, total: RouteLimit, heartbeat: FreezeHeartbeat,
 		retry: hurried(100*time.Millisecond, time.Second)}}
+	// NameStep is a RouteStep of a customer that is found by a name: it waits until the name leads
+	// there at all servers.
+	NameStep = Here{work{queue: inFreeze, attempt: RouteLimit + NameSpreads, total: RouteLimit + NameSpreads, heartbeat: heartbeat,
+		retry: hurried(time.Second, 5*time.Second)}}
+	// Preparation makes names ready for a Move, which is a change that has to spread too.
+	Preparation = Here{work{queue: inMain, attempt: NameSpreads, total: 2 * NameSpreads, heartbeat: 2 * heartbeat,
+		retry: patient(30 * time.Second)}}
 	// Record reads or writes the home record of a customer without a database. It has an end: who
 	// asks begins anew with what the record says.
 	Record = Here{work{queue: inFreeze, attempt: 10 * time.Second, total: time.Minute, heartbeat: 5 * time.Second,
@@ -134,6 +141,10 @@ const (
 	// RouteLimit is how long the route of a customer may stay behind its data. Nobody serves it
 	// meanwhile: one that cannot be routed to AWS by then goes home, where its old route is right.
 	RouteLimit = 30 * time.Second
+	// NameSpreads is how much longer than other routes one by name may take: Route 53 has a change
+	// at all its servers within a minute, as a rule.
+	NameSpreads = 3 * time.Minute
+
 	// RouteInMove is how much of RouteLimit is the Move's. The rest is the Customer's, which looks
 	// at what anybody wants of it meanwhile.
 	RouteInMove = 6 * time.Second

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
@@ -82,4 +83,9 @@ func Refused(findings []migration.Finding) error {
 		return nil
 	}
 	return errors.New(strings.Join(why, "; "))
+}
+
+// OldTTL says in words until when names are not ready.
+func OldTTL(until time.Time) string {
+	return "resolvers may remember the old TTL of its records until " + until.UTC().Format("2006-01-02 15:04:05 MST")
 }
