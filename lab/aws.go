@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -202,6 +203,11 @@ func (l *Lab) buildEdge(ctx context.Context) error {
 		return err
 	}
 	l.Listener = *listener.Listeners[0].ListenerArn
+	if slices.ContainsFunc(l.Shape.Customers(), func(c Customer) bool { return c.ByName }) {
+		if err := l.buildNames(ctx, *b.LoadBalancers[0].LoadBalancerArn); err != nil {
+			return err
+		}
+	}
 	_, err = c.CreateRule(ctx, &elb.CreateRuleInput{ListenerArn: &l.Listener, Priority: aws.Int32(ownRule),
 		Conditions: []elbtypes.RuleCondition{{Field: aws.String("path-pattern"),
 			PathPatternConfig: &elbtypes.PathPatternConditionConfig{Values: []string{"/api/*"}}}},

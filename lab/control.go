@@ -20,8 +20,9 @@ import (
 
 // Control is what another process is told of a running lab: DIR/lab.json.
 type Control struct {
-	URL       string          `json:"url"`  // of the control: POST /fault, POST /verify
-	Edge      string          `json:"edge"` // of the load balancer, host:port
+	URL       string          `json:"url"`   // of the control: POST /fault, POST /verify
+	Edge      string          `json:"edge"`  // of the load balancer, host:port
+	Names     string          `json:"names"` // of the name server, host:port
 	Ledger    string          `json:"ledger"`
 	Customers []load.Customer `json:"customers"`
 }
@@ -48,7 +49,7 @@ func (l *Lab) ServeControl() (string, error) {
 	srv := &http.Server{Handler: mux} //nolint:gosec // a lab's own clients on loopback
 	go func() { _ = srv.Serve(listener) }()
 	l.later(func() { _ = srv.Close() })
-	c := Control{URL: "http://" + listener.Addr().String(), Edge: l.Edge(), Ledger: l.ledger(), Customers: l.customers()}
+	c := Control{URL: "http://" + listener.Addr().String(), Edge: l.Edge(), Names: l.DNS(), Ledger: l.ledger(), Customers: l.customers()}
 	b, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return "", err
@@ -68,14 +69,15 @@ func (l *Lab) ledger() string { return filepath.Join(l.opts.Dir, "ledger.jsonl")
 
 func (l *Lab) customers() (out []load.Customer) {
 	for _, c := range l.Shape.Customers() {
-		out = append(out, load.Customer{ID: c.ID, Tenant: int64(c.Tenant), Host: c.Host})
+		out = append(out, l.loaded(c))
 	}
 	return out
 }
 
 // StartLoad drives the customers' traffic, at so many requests a second over all of them.
 func (l *Lab) StartLoad(ctx context.Context, rate float64) (*load.Load, error) {
-	return load.Start(ctx, load.Options{URL: "http://" + l.Edge(), Customers: l.customers(), Rate: rate, Ledger: l.ledger()})
+	return load.Start(ctx, load.Options{URL: "http://" + l.Edge(), Names: l.DNS(), Customers: l.customers(), Rate: rate,
+		Ledger: l.ledger()})
 }
 
 // Client speaks to the migrations of this lab.

@@ -114,19 +114,16 @@ func (l *Lab) DropVCenterSessions(ctx context.Context) error { return l.vcenter.
 
 // StartLoadOf drives the traffic of one customer, with a ledger of its own in the file.
 func (l *Lab) StartLoadOf(ctx context.Context, c Customer, rate float64, ledger string) (*load.Load, error) {
-	return load.Start(ctx, load.Options{URL: "http://" + l.Edge(), Customers: one(c), Rate: rate, Ledger: ledger})
+	return load.Start(ctx, load.Options{URL: "http://" + l.Edge(), Names: l.DNS(), Customers: []load.Customer{l.loaded(c)}, Rate: rate,
+		Ledger: ledger})
 }
 
 // VerifyOf is Verify for one customer, whose traffic has stopped, by its own ledger. Disks are left
 // out.
 func (l *Lab) VerifyOf(ctx context.Context, c Customer, ledger string) (*verify.Result, error) {
 	o := l.truth()
-	o.Customers, o.Only, o.Ledger = one(c), true, ledger
+	o.Customers, o.Only, o.Ledger = []load.Customer{l.loaded(c)}, true, ledger
 	return verify.Run(ctx, o)
-}
-
-func one(c Customer) []load.Customer {
-	return []load.Customer{{ID: c.ID, Tenant: int64(c.Tenant), Host: c.Host}}
 }
 
 // Made counts what a migration has made in AWS and what it holds open at vCenter, by kind.

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/route53"
+
 	"github.com/drover-migration/drover/lab/aws"
 	"github.com/drover-migration/drover/lab/dns"
 	"github.com/drover-migration/drover/lab/ebs"
@@ -48,6 +50,7 @@ type Lab struct {
 	Shape                             Shape
 	Plan                              string // file of the plan
 	VPC, Listener, GroupWeb, GroupAPI string
+	Zone, Entry                       string // of customers that are found by name: hosted zone, listener; empty: there are none
 	Subnets                           []string
 	VCenterURL, VCenterCA, Database   string
 	FilesDir, Account, Region         string
@@ -262,6 +265,12 @@ func (l *Lab) startEdge(ctx context.Context) error {
 	}
 	done.Go(func() { _ = lb.New(l.motoURL, l.ports.edge).Serve(run, listener) })
 	names := &dns.Server{LoadBalancer: net.ParseIP(l.net.balancer())}
+	if l.Zone != "" {
+		names.Records = dns.NewRoute53(route53.NewFromConfig(l.AWSConfig()))
+		if err := l.startEntry(run, &done); err != nil {
+			return err
+		}
+	}
 	if l.Doors != nil {
 		l.Doors.Names = names
 	}
@@ -372,7 +381,7 @@ func (l *Lab) Env() map[string]string {
 		env["ROOM_SECRET"], env["MAIL_ACCOUNT"] = inbox.Secret, inbox.Account()
 	}
 	env["VSPHERE"] = fmt.Sprintf(`{"username":%q,"password":%q}`, vcUser, vcPassword)
-	env["DROVER_DNS"] = l.DNS()
+	env["DROVER_DNS"], env["DROVER_ZONE_SERVERS"] = l.DNS(), l.DNS()
 	env["DROVER_PG_BIN"] = filepath.Join(l.opts.Tools, "pg", "bin")
 	return env
 }
@@ -406,7 +415,7 @@ func (l *Lab) awaitService(ctx context.Context) error {
 	defer cancel()
 	for _, c := range l.Shape.Customers() {
 		for {
-			err := l.ask(ctx, c.Host)
+			err := l.ask(ctx, c)
 			if err == nil {
 				break
 			}
@@ -420,13 +429,8 @@ func (l *Lab) awaitService(ctx context.Context) error {
 	return nil
 }
 
-func (l *Lab) ask(ctx context.Context, host string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.Edge()+"/healthz", nil)
-	if err != nil {
-		return err
-	}
-	req.Host = host
-	res, err := http.DefaultClient.Do(req)
+func (l *Lab) ask(ctx context.Context, c Customer) error {
+	res, err := l.get(ctx, c, "/healthz")
 	if err != nil {
 		return err
 	}

@@ -47,5 +47,6 @@ func (w *network) subnet(i int) string { return w.ip(16+i, 0) + "/24" }
 func (w *network) vcenter() string     { return w.ip(128, 1) }
 func (w *network) database() string    { return w.ip(128, 2) }
 func (w *network) vm(i int) string     { return w.ip(129, 10+i) }
+func (w *network) front() string       { return w.ip(129, 1) }
 func (w *network) balancer() string    { return w.ip(255, 1) }
 func (w *network) names() string       { return w.ip(255, 2) }

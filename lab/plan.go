@@ -40,6 +40,16 @@ type Customer struct {
 	Name   string
 	Tenant int
 	Host   string
+	ByName bool // its requests find their side by the records of its host
+}
+
+// Domain is the zone in Route 53 of the customers that are found by name.
+const Domain = "names.lab"
+
+// Named is the customer with a host that is found by name.
+func (c Customer) Named() Customer {
+	c.Host, c.ByName = c.ID+"."+Domain, true
+	return c
 }
 
 // names of the lab's customers.

@@ -16,7 +16,7 @@ import (
 // ports are those of the lab's services, each at an address of its own: the usual one where nobody
 // has it for all addresses.
 type ports struct {
-	app, admin, edge, moto, s3, ebs, database, vcenter, names, control int
+	app, admin, edge, entry, moto, s3, ebs, database, vcenter, names, control int
 }
 
 const (
@@ -34,7 +34,8 @@ func findPorts(ip string, out io.Writer) (p ports, err error) {
 		what  string
 		usual int
 	}{
-		{&p.app, "the application", 8080}, {&p.admin, "the application's faults", 8081}, {&p.edge, "the load balancer", 8080}, {&p.moto,
+		{&p.app, "the application", 8080}, {&p.admin, "the application's faults", 8081}, {&p.edge, "the load balancer", 8080}, {&p.entry,
+			"customers that are found by name", 8082}, {&p.moto,
 			"AWS", 5000},
 		{&p.s3, "S3", 9000}, {&p.ebs, "EBS", 9001}, {&p.database, "PostgreSQL", 5432}, {&p.vcenter, "vCenter", 8989}, {&p.names,
 			"the name server", 5353},

@@ -146,7 +146,8 @@ func (l *Lab) recordRoutes(ctx context.Context) (out []string, err error) {
 	for _, g := range groups.TargetGroups {
 		out = append(out, "target group "+aws.ToString(g.TargetGroupName))
 	}
-	return out, nil
+	sets, err := l.records(ctx)
+	return append(out, sets...), err
 }
 
 func (l *Lab) recordBuckets(ctx context.Context) (out []string, err error) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -62,12 +61,7 @@ func (l *Lab) lookBefore(ctx context.Context) (err error) {
 // of itself.
 func (l *Lab) answering(ctx context.Context, host string) (out []string, err error) {
 	for _, path := range []string{"/healthz", "/api/healthz"} {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.Edge()+path, nil)
-		if err != nil {
-			return nil, err
-		}
-		req.Host = host
-		res, err := http.DefaultClient.Do(req)
+		res, err := l.get(ctx, l.customerOf(host), path)
 		if err != nil {
 			return nil, err
 		}
@@ -174,7 +168,13 @@ UNION ALL SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass FROM pg_tri
 			out = append(out, "rule "+aws.ToString(r.RuleArn))
 		}
 	}
-	return out, nil
+	sets, err := l.records(ctx)
+	for _, s := range sets {
+		if strings.Contains(s, "drover") {
+			out = append(out, s)
+		}
+	}
+	return out, err
 }
 
 // OpenSides asks all databases where each tenant may write. A side whose directions say otherwise

@@ -87,7 +87,8 @@ func loadCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			l, err := load.Start(cmd.Context(), load.Options{URL: "http://" + c.Edge, Customers: c.Customers, Rate: rate, Ledger: c.Ledger})
+			l, err := load.Start(cmd.Context(), load.Options{URL: "http://" + c.Edge, Names: c.Names, Customers: c.Customers,
+				Rate: rate, Ledger: c.Ledger})
 			if err != nil {
 				return err
 			}

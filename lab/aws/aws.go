@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"time"
 
 	"github.com/drover-migration/drover/lab/process"
 )
@@ -27,6 +28,8 @@ type Options struct {
 	Dir         string // for the extension and the log; made if missing
 	Listen      string // host:port; port 0: any free one
 	RDSEndpoint string // host:port at which every PostgreSQL instance is said to be; empty: moto's invented names
+	// Spreads is how long a change of Route 53 is PENDING; 0: a second.
+	Spreads time.Duration
 }
 
 // AWS is a running moto.
@@ -56,6 +59,9 @@ func Start(ctx context.Context, o Options) (*AWS, error) {
 	args := []string{"-m", "labaws", "--listen", listen}
 	if o.RDSEndpoint != "" {
 		args = append(args, "--rds", o.RDSEndpoint)
+	}
+	if o.Spreads != 0 {
+		args = append(args, "--spreads", fmt.Sprint(o.Spreads.Seconds()))
 	}
 	a := &AWS{server{url: "http://" + listen}}
 	// Each account has state of its own unless MOTO_ACCOUNT_ID pins them all to one.

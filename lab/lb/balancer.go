@@ -38,7 +38,8 @@ type table struct {
 	groups  map[string]TargetGroup
 }
 
-// New makes a Balancer for the listeners of a port, with its rules from moto's URL.
+// New makes a Balancer for the listeners of a port, with its rules from moto's URL. Without one it
+// obeys only what it is told.
 func New(moto string, port int) *Balancer {
 	t := &http.Transport{MaxIdleConnsPerHost: 32, IdleConnTimeout: 30 * time.Second, DisableCompression: true,
 		DialContext: (&net.Dialer{Timeout: time.Second}).DialContext, ResponseHeaderTimeout: 30 * time.Second}
@@ -53,7 +54,9 @@ func (b *Balancer) Serve(ctx context.Context, l net.Listener) error {
 	defer helpers.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	helpers.Go(func() { b.follow(ctx) })
+	if b.moto != "" {
+		helpers.Go(func() { b.follow(ctx) })
+	}
 	helpers.Go(func() { b.health.run(ctx, b.targets) })
 	srv := &http.Server{Handler: b, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	helpers.Go(func() {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	mrand "math/rand/v2"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -121,7 +122,11 @@ func (c *client) do(r request, first time.Time) (attempts int, err error) {
 
 // attempt sends a request once; after is the Retry-After that came with the answer, capped.
 func (c *client) attempt(r request) (status int, after time.Duration, err error) {
-	req, err := http.NewRequestWithContext(c.load.ctx, r.method, c.load.opts.URL+r.path, bytes.NewReader(r.body))
+	to, by := c.load.opts.URL, c.load.http
+	if c.customer.Port != 0 {
+		to, by = "http://"+net.JoinHostPort(c.customer.Host, strconv.Itoa(c.customer.Port)), c.load.named
+	}
+	req, err := http.NewRequestWithContext(c.load.ctx, r.method, to+r.path, bytes.NewReader(r.body))
 	if err != nil {
 		return 0, 0, err
 	}
@@ -129,7 +134,7 @@ func (c *client) attempt(r request) (status int, after time.Duration, err error)
 	if r.token != "" {
 		req.Header.Set("X-Token", r.token)
 	}
-	res, err := c.load.http.Do(req)
+	res, err := by.Do(req)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -15,11 +15,14 @@ type Customer struct {
 	ID     string `json:"id"`
 	Tenant int64  `json:"tenant"`
 	Host   string `json:"host"`
+	// Port is where its requests go at whatever its host's name leads to; 0: they go to URL.
+	Port int `json:"port,omitempty"`
 }
 
 // Options of a Load. Zero values take the defaults said.
 type Options struct {
 	URL       string // of the load balancer: every request goes there, with the customer's host name
+	Names     string // name server (host:port) that those customers are found by who have a port
 	Customers []Customer
 	Clients   int           // of each customer; 2
 	Rate      float64       // requests a second of all customers together; 80: two cores run the whole laboratory
@@ -48,6 +51,7 @@ func (o Options) withDefaults() (Options, error) {
 type Load struct {
 	opts   Options
 	http   *http.Client
+	named  *http.Client // of customers who are found by name
 	ledger *Ledger
 	score  score
 	stop   chan struct{}
@@ -72,6 +76,7 @@ func Start(ctx context.Context, opts Options) (*Load, error) {
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	l.http = &http.Client{Timeout: attemptTimeout,
 		Transport: &http.Transport{MaxIdleConnsPerHost: opts.Clients * len(opts.Customers), DisableCompression: true}}
+	l.named = NewNames(opts.Names).Client(attemptTimeout)
 	every := time.Duration(float64(time.Second) * float64(opts.Clients*len(opts.Customers)) / opts.Rate)
 	for _, customer := range opts.Customers {
 		for n := range opts.Clients {

@@ -40,7 +40,7 @@ func withMoto(m *testing.M) (int, error) {
 	defer func() { _ = os.RemoveAll(dir) }()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	moto, err := aws.Start(ctx, aws.Options{Tools: tooltest.Path("."), Dir: dir})
+	moto, err := aws.Start(ctx, aws.Options{Tools: tooltest.Path("."), Dir: dir, Spreads: 20 * time.Millisecond})
 	if err != nil {
 		return 0, err
 	}

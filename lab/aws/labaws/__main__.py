@@ -1,4 +1,4 @@
-"""python -m labaws --listen HOST:PORT [--rds HOST:PORT]"""
+"""python -m labaws --listen HOST:PORT [--rds HOST:PORT] [--spreads SECONDS]"""
 import argparse
 import logging
 import os
@@ -8,7 +8,7 @@ import sys
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, run_simple
 
-from . import actions, ebs, ec2, ecs, elb, rds, state  # noqa: F401  each patches its service
+from . import actions, ebs, ec2, ecs, elb, rds, route53, state  # noqa: F401  each patches its service
 
 
 class Lab:
@@ -43,12 +43,15 @@ def main():
     parser = argparse.ArgumentParser(prog="labaws")
     parser.add_argument("--listen", required=True)
     parser.add_argument("--rds")
+    parser.add_argument("--spreads", type=float)
     args = parser.parse_args()
     host, _, port = args.listen.rpartition(":")
     os.environ.setdefault("MOTO_PORT", port)
     if args.rds:
         rds_host, _, rds_port = args.rds.rpartition(":")
         rds.use(rds_host, int(rds_port))
+    if args.spreads is not None:
+        route53.SPREADS = args.spreads
     for s in (signal.SIGINT, signal.SIGTERM):
         signal.signal(s, lambda *_: sys.exit(0))
     run_simple(host, int(port), Lab(), threaded=True, request_handler=Handler)
