@@ -23,7 +23,7 @@ import (
 
 const (
 	gatePause   = 5 * time.Second  // between two looks at what the gate waits for
-	gateLook    = 30 * time.Second // most that one of them takes
+	gateLimit   = 30 * time.Second // most that one of them takes
 	reportPause = time.Second      // in which changes are reported to the migration together
 )
 
@@ -421,7 +421,7 @@ func (b *batch) targets(ctx workflow.Context) string {
 		return ""
 	}
 	var r traffic.CheckTargetsResult
-	l := work.Question.Within(gateLook).In(ctx, "health of the targets on AWS")
+	l := work.Question.Within(gateLimit).In(ctx, "health of the targets on AWS")
 	if err := workflow.ExecuteActivity(l, work.Traffic.CheckTargets, traffic.CheckTargetsRequest{Spec: b.in.Spec}).Get(l, &r); err != nil {
 		return "the targets on AWS cannot be looked at: " + work.Reason(err)
 	}
