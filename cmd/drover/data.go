@@ -122,14 +122,17 @@ type previewCustomerData struct {
 
 	Freeze     float64 `json:"freezeMs"`
 	Stall      float64 `json:"stallMs"`
+	Late       float64 `json:"lateMs,omitempty"`
 	HideFreeze hidden  `json:"freeze,omitempty"`
 	HideStall  hidden  `json:"stall,omitempty"`
+	HideLate   hidden  `json:"late,omitempty"`
 }
 
 func dataOfPreview(r migration.PreviewReport) previewData {
 	out := previewData{PreviewReport: r}
 	for _, c := range r.Customers {
-		out.Customers = append(out.Customers, previewCustomerData{PreviewCustomer: c, Freeze: inMillis(c.Freeze), Stall: inMillis(c.Stall)})
+		out.Customers = append(out.Customers, previewCustomerData{PreviewCustomer: c,
+			Freeze: inMillis(c.Freeze), Stall: inMillis(c.Stall), Late: inMillis(c.Late)})
 	}
 	return out
 }
