@@ -1,6 +1,9 @@
 package migration
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Side is a place a customer can be homed.
 type Side string
@@ -77,6 +80,33 @@ type HomeRecord struct {
 	// Weight is the percentage of the customer's requests that go to AWS while it is homed there, 0
 	// is all of them. Only customers without a database are shifted by weights.
 	Weight int `json:"weight,omitempty"`
+	// Loss says that somebody gave up the side that is not its home; nil: nobody has.
+	Loss *Loss `json:"loss,omitempty"`
+}
+
+// Loss says that a customer goes on without a side, and without what that side had not sent.
+type Loss struct {
+	Side  Side      `json:"side"`  // that was given up
+	Token int64     `json:"token"` // under which the other side goes on
+	By    string    `json:"by"`
+	Why   string    `json:"why"`
+	At    time.Time `json:"at"`
+	// Heard is up to when all that was written on the lost side is at home, by that side's clock.
+	// Zero: nothing had ever come from there.
+	Heard time.Time `json:"heard,omitzero"`
+}
+
+func (l Loss) String() string {
+	lost, home := "premises were", "AWS"
+	if l.Side == AWS {
+		lost, home = "AWS was", "premises"
+	}
+	until := "Nothing had ever come from there"
+	if !l.Heard.IsZero() {
+		until = "What was written there after " + l.Heard.UTC().Format("2006-01-02 15:04:05 MST") + " may be lost"
+	}
+	return fmt.Sprintf("%s given up by %s at %s (%s): the customer goes on with %s alone, under token %d. %s", lost, l.By,
+		l.At.UTC().Format("2006-01-02 15:04:05 MST"), l.Why, home, l.Token, until)
 }
 
 // Side returns one side's record.

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
+	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
 	"github.com/drover-migration/drover/activities/evidence"
 	"github.com/drover-migration/drover/activities/files"
@@ -36,6 +37,10 @@ func (i instances) Endpoint(ctx context.Context, target migration.Target, id str
 	}
 	var c permissions.Databases = client
 	out, err := c.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: &id})
+	var none *types.DBInstanceNotFoundFault
+	if errors.As(err, &none) {
+		return "", 0, "", fmt.Errorf("find RDS instance %q in target %q: %w: %w", id, target.Name, engine.ErrNoInstance, err)
+	}
 	if err != nil {
 		return "", 0, "", fmt.Errorf("find RDS instance %q in target %q: %w", id, target.Name, err)
 	}

@@ -42,8 +42,16 @@ type Connector struct {
 
 	mu     sync.Mutex
 	kept   map[string]*opening
+	halves map[string]*opening // pairs of which one side does not answer
+	failed map[string]failure  // of the last attempt, where it failed
 	turn   *Turn
 	closed bool
+}
+
+// failure is an attempt to connect a pair that failed.
+type failure struct {
+	err error
+	at  time.Time
 }
 
 // opening is a pair, or the attempt to connect it that is under way.
@@ -78,8 +86,11 @@ func (c *Connector) Open(ctx context.Context, plan string, d migration.Dataset, 
 	}
 	o := c.opening(context.WithoutCancel(ctx), string(b), plan, d, target)
 	c.closeFormer(o)
+	enough, last := c.lately(string(b))
 	select {
 	case <-o.done:
+	case <-enough:
+		return nil, fmt.Errorf("dataset %s: %w", d.Name, last)
 	case <-ctx.Done():
 		return nil, fmt.Errorf("dataset %s: its databases are not connected yet: %w", d.Name, ctx.Err())
 	}
@@ -87,6 +98,24 @@ func (c *Connector) Open(ctx context.Context, plan string, d migration.Dataset, 
 		return nil, fmt.Errorf("dataset %s: %w", d.Name, o.err)
 	}
 	return o.pair, nil
+}
+
+// A side that has just not answered, and does not answer soon now, is not waited for: its host may
+// be gone, and each attempt lasts as long as the network lets it.
+const (
+	failedLately = 30 * time.Second
+	answersSoon  = time.Second
+)
+
+// lately is the failure of the last attempt, where it is not long ago, and when the present one has
+// had its time. The channel is nil otherwise.
+func (c *Connector) lately(key string) (enough <-chan time.Time, last error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f, ok := c.failed[key]; ok && time.Since(f.at) < failedLately {
+		return time.After(answersSoon), f.err
+	}
+	return nil, nil
 }
 
 // opening is the one of a key: kept, under way, or begun now.
@@ -104,7 +133,7 @@ func (c *Connector) opening(ctx context.Context, key, plan string, d migration.D
 		return o
 	}
 	if c.kept == nil {
-		c.kept, c.turn = map[string]*opening{}, newTurn()
+		c.kept, c.failed, c.turn = map[string]*opening{}, map[string]failure{}, newTurn()
 	}
 	c.kept[key] = o
 	turn := c.turn
@@ -112,13 +141,17 @@ func (c *Connector) opening(ctx context.Context, key, plan string, d migration.D
 		defer close(o.done)
 		ctx, cancel := context.WithTimeout(ctx, connectLimit)
 		defer cancel()
-		if o.pair, o.err = c.connect(ctx, plan, d, target); o.err != nil {
-			c.mu.Lock()
+		o.pair, o.err = c.connect(ctx, plan, d, target)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if o.err != nil {
 			delete(c.kept, key)
-			c.mu.Unlock()
+			c.failed[key] = failure{o.err, time.Now()}
 			return
 		}
+		delete(c.failed, key)
 		o.pair.turn = turn
+		c.dropHalf(key)
 	}()
 	return o
 }
@@ -145,10 +178,15 @@ func (c *Connector) closeFormer(now *opening) {
 // Close closes every pair, those whose attempt is under way when it ends. Nothing opens after it.
 func (c *Connector) Close() {
 	c.mu.Lock()
-	kept := c.kept
-	c.kept, c.closed = nil, true
+	var all []*opening
+	for _, kept := range []map[string]*opening{c.kept, c.halves} {
+		for _, o := range kept {
+			all = append(all, o)
+		}
+	}
+	c.kept, c.halves, c.closed = nil, nil, true
 	c.mu.Unlock()
-	for _, o := range kept {
+	for _, o := range all {
 		<-o.done
 		if o.pair != nil {
 			o.pair.Close()
@@ -157,27 +195,11 @@ func (c *Connector) Close() {
 }
 
 func (c *Connector) connect(ctx context.Context, plan string, d migration.Dataset, target migration.Target) (*Pair, error) {
-	onprem, err := c.onPremises(ctx, *d.Postgres)
+	s, err := c.reachOnPremises(ctx, *d.Postgres)
 	if err != nil {
 		return nil, err
 	}
-	aws, err := c.onAWS(ctx, *d.Postgres, target, onprem.Database)
-	if err != nil {
-		return nil, err
-	}
-	// RDS reaches the database on premises by an address of its own.
-	seen := onprem
-	if seen.Host, seen.Port, err = splitHostPort(d.Postgres.AddressFromTarget); err != nil {
-		return nil, err
-	}
-	trace := func(conf *pgx.ConnConfig) { conf.Tracer = c.Tracer }
-	s, err := Connect(ctx, migration.OnPrem, onprem, seen,
-		func(ctx context.Context) (Address, error) { return c.onPremises(ctx, *d.Postgres) }, trace)
-	if err != nil {
-		return nil, err
-	}
-	t, err := Connect(ctx, migration.AWS, aws, aws,
-		func(ctx context.Context) (Address, error) { return c.credentials(ctx, *d.Postgres, target) }, trace)
+	t, err := c.reachAWS(ctx, *d.Postgres, target)
 	if err != nil {
 		s.Close()
 		return nil, err
@@ -186,6 +208,35 @@ func (c *Connector) connect(ctx context.Context, plan string, d migration.Datase
 	p.PgDump = c.PgDump
 	return p, nil
 }
+
+func (c *Connector) reachOnPremises(ctx context.Context, d migration.Postgres) (*Server, error) {
+	onprem, err := c.onPremises(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	// RDS reaches the database on premises by an address of its own.
+	seen := onprem
+	if seen.Host, seen.Port, err = splitHostPort(d.AddressFromTarget); err != nil {
+		return nil, err
+	}
+	return Connect(ctx, migration.OnPrem, onprem, seen,
+		func(ctx context.Context) (Address, error) { return c.onPremises(ctx, d) }, c.traced)
+}
+
+func (c *Connector) reachAWS(ctx context.Context, d migration.Postgres, target migration.Target) (*Server, error) {
+	onprem, err := c.onPremises(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	aws, err := c.onAWS(ctx, d, target, onprem.Database)
+	if err != nil {
+		return nil, err
+	}
+	return Connect(ctx, migration.AWS, aws, aws,
+		func(ctx context.Context) (Address, error) { return c.credentials(ctx, d, target) }, c.traced)
+}
+
+func (c *Connector) traced(conf *pgx.ConnConfig) { conf.Tracer = c.Tracer }
 
 func (c *Connector) onPremises(ctx context.Context, d migration.Postgres) (Address, error) {
 	dsn, err := c.Secrets.Resolve(ctx, migration.Target{}, d.DSN)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -43,11 +44,6 @@ func (p *Pair) Examine(ctx context.Context, budget int64) (Condition, error) {
 		if c.Broken, err = p.Audit(ctx); err != nil {
 			return c, err
 		}
-		stale, err := p.staleNow(ctx)
-		if err != nil {
-			return c, err
-		}
-		c.Broken = append(c.Broken, stale...)
 		flows, err := p.OverBudget(ctx, budget)
 		if err != nil {
 			return c, err
@@ -65,30 +61,51 @@ func (p *Pair) Examine(ctx context.Context, budget int64) (Condition, error) {
 	return c, err
 }
 
-// staleNow says what sides that were closed as stale still have and their home does not. Rows that
-// are under way count too.
-func (p *Pair) staleNow(ctx context.Context) (out []string, err error) {
+// mostCompared is of how many tenants doctor compares both sides at a time.
+const mostCompared = 100
+
+// ApartNow compares both sides of those who may have rows on one of them only: a side was closed
+// for them as stale, or given up, or rows of theirs are being carried over. It answers with those
+// that are not alike, and with what else is broken. It changes nothing but beats.
+func (p *Pair) ApartNow(ctx context.Context) (out []Apart, broken []string, err error) {
+	begun, err := p.onTheWay(ctx, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, x := range begun {
+		broken = append(broken, fmt.Sprintf("tenant %d: %d rows were taken out %s and are not known to be at home: carry them over "+
+			"again (%s)", x.tenant, x.rows, x.from.Where(), x.words))
+	}
+	var tenants []int64
 	for _, s := range p.Both() {
-		rows, err := s.Pool.Query(ctx, `SELECT DISTINCT x.tenant FROM drover.stale x JOIN drover.direction d USING (tenant)
-			JOIN drover.fence f USING (tenant) WHERE d.pub = $1 AND f.state = 'sealed' ORDER BY 1`, p.Names.Outgoing(s.Side))
+		var some []int64
+		err := s.Pool.QueryRow(ctx, `SELECT coalesce(array_agg(t ORDER BY t), '{}') FROM (
+			SELECT x.tenant::bigint t FROM drover.stale x JOIN drover.direction d USING (tenant) JOIN drover.fence f USING (tenant)
+			  WHERE d.pub = $1 AND f.state = 'sealed'
+			UNION SELECT l.tenant FROM drover.loss l JOIN drover.direction d USING (tenant) JOIN drover.fence f USING (tenant)
+			  WHERE d.pub = $1 AND l.token > f.sealed_token) x`, p.Names.Outgoing(s.Side)).Scan(&some)
 		if err != nil {
-			return nil, fmt.Errorf("read stale sides %s: %w", s.Where(), err)
+			return nil, broken, fmt.Errorf("read whose side was stale or given up %s: %w", s.Where(), err)
 		}
-		tenants, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-		if err != nil {
-			return nil, fmt.Errorf("read stale sides %s: %w", s.Where(), err)
-		}
-		for _, t := range tenants {
-			writes, err := p.apart(ctx, s.Side, t)
-			if err != nil {
-				return nil, err
-			}
-			if writes != nothingStray {
-				out = append(out, fmt.Sprintf("tenant %d was written %s while the other side was its home: %s", t, s.Where(), writes))
-			}
+		tenants = append(tenants, some...)
+	}
+	slices.Sort(tenants)
+	tenants = slices.Compact(tenants)
+	if n := len(tenants) - mostCompared; n > 0 {
+		broken = append(broken, fmt.Sprintf("%d more tenants whose side was stale or given up were not compared", n))
+		tenants = tenants[:mostCompared]
+	}
+	for _, t := range tenants {
+		a, err := p.Apart(ctx, t)
+		switch {
+		case errors.Is(err, ErrUnderWay): // what it is said of elsewhere
+		case err != nil:
+			return out, broken, err
+		case !a.Alike():
+			out = append(out, a)
 		}
 	}
-	return out, nil
+	return out, broken, nil
 }
 
 // made lists what Drover made in both databases.

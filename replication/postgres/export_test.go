@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -29,3 +31,14 @@ func NewTurn() *Turn { return newTurn() }
 
 // PoolConns is how many connections all else than a freeze shares.
 const PoolConns = poolConns
+
+// TakeOut carries rows over up to where they are taken out: what an attempt leaves that is cut off
+// there.
+func (p *Pair) TakeOut(ctx context.Context, tenant int64, by, why string) error {
+	a, err := p.Apart(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	return p.takeOut(ctx, carrying{id: uuid.NewString(), tenant: tenant, from: p.Side(a.Side), rows: a.New(), words: a.newWords(), by: by,
+		why: why}, a)
+}

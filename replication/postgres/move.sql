@@ -591,6 +591,98 @@ BEGIN
   RETURN 'sealed';
 END $$;
 
+-- ---------------------------------------------------------------- carrying over
+
+-- Rows that were written on one side while the other was their tenant's home, on their way there.
+-- One transaction takes them out of their tables here and writes them down in carried. Another
+-- puts them in at home, with a row of carrying: whoever finds that one there does not put them in
+-- again.
+CREATE TABLE IF NOT EXISTS drover.carrying (
+  id      uuid PRIMARY KEY,
+  tenant  int NOT NULL,
+  rows    int NOT NULL,
+  words   text NOT NULL,                        -- which rows
+  by      text NOT NULL, why text NOT NULL,
+  at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+  arrived boolean NOT NULL                      -- at home; always true there
+);
+CREATE TABLE IF NOT EXISTS drover.carried (     -- each value as text, as replication sends it
+  id uuid NOT NULL REFERENCES drover.carrying, n int NOT NULL, rel text NOT NULL, cols text[] NOT NULL, vals text[] NOT NULL,
+  PRIMARY KEY (id, n)
+);
+
+-- ---------------------------------------------------------------- a side that is lost
+
+-- That somebody gave the OTHER side up for a tenant, with all that it had not sent. This side goes
+-- on under a token above every one that is known.
+CREATE TABLE IF NOT EXISTS drover.loss (
+  tenant int NOT NULL, token bigint NOT NULL,
+  lost   text NOT NULL CHECK (lost IN ('onprem', 'aws')),
+  by     text NOT NULL, why text NOT NULL,
+  at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+  heard  timestamptz,                           -- the last beat of the lost side, by its clock: all that was written there before is here
+  newest timestamptz,                           -- when the newest of the tenant's rows here was written; NULL: this server does not say
+  PRIMARY KEY (tenant, token)
+);
+
+-- open | superseded. Opens this side, or leaves it open, without the other one: only after somebody
+-- has said that the other is gone for good. Its directions carry the token too, so that of two open
+-- sides this one opened later, should the other ever come back.
+CREATE OR REPLACE FUNCTION drover.accept_loss(t int, p_token bigint, p_owner uuid, p_lost text, p_by text, p_why text,
+    p_heard timestamptz, p_newest timestamptz, wait_ms int DEFAULT 3000) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE f drover.fence;
+BEGIN
+  PERFORM drover._begin(ARRAY[t], wait_ms);
+  PERFORM drover._lock_rows(ARRAY[t]);
+  SELECT * INTO f FROM drover.fence WHERE tenant = t;
+  IF drover._newer(f, p_token, p_owner) THEN RETURN 'superseded'; END IF;
+  IF f.token = p_token AND f.state = 'open' THEN RETURN 'open'; END IF;
+  IF f.state <> 'open' THEN PERFORM drover._not_final(ARRAY[t]); END IF;
+  INSERT INTO drover.loss (tenant, token, lost, by, why, heard, newest) VALUES (t, p_token, p_lost, p_by, p_why, p_heard, p_newest)
+    ON CONFLICT DO NOTHING;
+  -- Who was here already is still remembered: nobody can raise the number of its stay on the other side.
+  UPDATE drover.note SET stay = p_token WHERE tenant = t AND f.state = 'open'
+     AND stay = (SELECT max(token) FROM drover.direction WHERE tenant = t AND is_on);
+  UPDATE drover.fence SET state = 'open', lease_until = NULL, token = p_token, owner = p_owner WHERE tenant = t;
+  PERFORM drover._turn(ARRAY[t], true, p_token, p_owner);
+  RETURN 'open';
+END $$;
+
+-- The loss by which a tenant is at home here. It ends when the tenant leaves this side again.
+CREATE OR REPLACE FUNCTION drover.loss_of(t int) RETURNS SETOF drover.loss LANGUAGE sql STABLE AS $$
+  SELECT l.* FROM drover.loss l JOIN drover.fence f USING (tenant) WHERE l.tenant = t AND l.token > f.sealed_token
+    ORDER BY l.token DESC LIMIT 1 $$;
+
+-- Keeps what a lost side had not sent away from a tenant that goes on here, should that side come
+-- back: an old row would be written over a newer one. It fires for replicated rows only; what
+-- doctor carries over passes.
+CREATE OR REPLACE FUNCTION drover.not_from_lost(t bigint) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN t BETWEEN -2147483648 AND 2147483647 AND coalesce(current_setting('drover.carries', true), '') <> 'on'
+     AND EXISTS (SELECT FROM drover.loss_of(t::int));
+END $$;
+
+CREATE OR REPLACE FUNCTION drover.shield(p_rel regclass, p_col name) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE fn text := format('drover.%I', 'shield_' || CASE WHEN octet_length(p_col) <= 56 THEN p_col ELSE md5(p_col) END); leaf regclass;
+BEGIN
+  EXECUTE format($f$ CREATE OR REPLACE FUNCTION %1$s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog,
+      pg_temp AS $g$
+    BEGIN
+      IF TG_OP = 'DELETE' THEN
+        IF drover.not_from_lost(OLD.%2$I) THEN RETURN NULL; END IF;
+        RETURN OLD;
+      END IF;
+      IF drover.not_from_lost(NEW.%2$I) THEN RETURN NULL; END IF;
+      RETURN NEW;
+    END $g$ $f$, fn, p_col);
+  EXECUTE format('CREATE OR REPLACE TRIGGER zzzz_drover_shield BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %s()',
+      p_rel, fn);
+  -- Not every version hands this on to the partitions.
+  FOR leaf IN SELECT p_rel UNION SELECT t.relid FROM pg_partition_tree(p_rel) t LOOP
+    EXECUTE format('ALTER TABLE %s ENABLE REPLICA TRIGGER zzzz_drover_shield', leaf);
+  END LOOP;
+END $$;
+
 -- ---------------------------------------------------------------- notes
 
 -- What Drover remembers of a tenant, beside its fence, on the side that is home: whether it has

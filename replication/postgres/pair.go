@@ -25,6 +25,11 @@ type Pair struct {
 
 	NewCustomers migration.Side // where newcomers write; "": on premises
 
+	Lost    migration.Side // does not answer: whatever is asked of it fails (see Connector.Half); "": both answer
+	Silence error          // what the attempt to reach it ended with
+
+	again func(context.Context) error // tries to reach the lost side
+
 	PgDump string           // path of pg_dump; "": found
 	Here   func() time.Time // the worker's clock; nil: time.Now
 
@@ -44,7 +49,8 @@ type Server struct {
 
 	lane *pgxpool.Pool // connections for the steps of Moves alone: no check, poll or copy takes them
 
-	plain *pgx.ConnConfig // as any session of the role connects
+	plain *pgx.ConnConfig // as any session of the role connects; nil: the server is silent
+	why   error           // why it is silent
 
 	peer  Address                                // how the other server reaches it
 	renew func(context.Context) (Address, error) // the user and password that hold now; nil: those of own and peer
@@ -116,7 +122,7 @@ func Connect(ctx context.Context, side migration.Side, here, peer Address, renew
 		}
 		if err != nil {
 			s.Close()
-			return nil, fmt.Errorf("connect to the database %s (%s): %w", s.Where(), here, err)
+			return nil, &connectError{fmt.Errorf("connect to the database %s (%s): %w", s.Where(), here, err)}
 		}
 	}
 	return s, nil
@@ -125,6 +131,9 @@ func Connect(ctx context.Context, side migration.Side, here, peer Address, renew
 // Plain is a connection as any session of the role gets it, with what the server, the database and
 // the role set, and none of Drover's own settings. The caller closes it.
 func (s *Server) Plain(ctx context.Context) (*pgx.Conn, error) {
+	if s.plain == nil { // it is silent
+		return nil, s.why
+	}
 	c := s.plain.Copy()
 	if err := s.logIn(ctx, c); err != nil {
 		return nil, err
@@ -146,6 +155,21 @@ func (s *Server) major(ctx context.Context) (int, error) {
 
 // Major is the server's version when it was connected: 15 of 15.14.
 func (s *Server) Major() int { return s.peer.major }
+
+// silent is a server that does not answer: whatever is asked of it fails at once, with why.
+func silent(side migration.Side, why error) (*Server, error) {
+	s := &Server{Side: side, why: why}
+	c, err := pgxpool.ParseConfig("host=localhost")
+	if err != nil {
+		return nil, err
+	}
+	c.BeforeConnect = func(context.Context, *pgx.ConnConfig) error { return why }
+	c.MinConns, c.MaxConns = 0, 1
+	if s.Pool, err = pgxpool.NewWithConfig(context.Background(), c); err == nil {
+		s.lane, err = pgxpool.NewWithConfig(context.Background(), c.Copy())
+	}
+	return s, err
+}
 
 // Reset has every connection to the server made anew: those that it has ended fail once each
 // otherwise.

@@ -16,11 +16,13 @@ import (
 
 // Watch is what one look at both databases found, for all tenants of a dataset at once.
 type Watch struct {
-	Doubts []string    // servers that are not the ones that Drover knew
-	Both   []BothOpen  // tenants that both sides take writes of, and no rule says which side is stale
-	Stale  []StaleSide // sides that a look has ever closed because they had forgotten a seal
-	Drift  []string    // publications that do not say what the truth says
-	Clocks []string    // servers whose clocks differ from the worker's
+	Doubts []string     // servers that are not the ones that Drover knew
+	Both   []BothOpen   // tenants that both sides take writes of, and no rule says which side is stale
+	Stale  []StaleSide  // sides that a look has ever closed because they had forgotten a seal
+	Drift  []string     // publications that do not say what the truth says
+	Clocks []string     // servers whose clocks differ from the worker's
+	Lost   []TenantLoss // who goes on without a side
+	Silent string       // why a side could not be looked at; "": both were
 }
 
 // BothOpen is a tenant whose writes both sides take.
@@ -44,8 +46,18 @@ type StaleSide struct {
 // the turn of the directions says which one opened later, it closes the other at once and names
 // what was written there: closing is always safe. Then it writes down how far both servers have
 // come. Run twice, it finds nothing more to do.
+//
+// Where a side does not answer it only says who goes on without it.
 func (p *Pair) Watch(ctx context.Context) (Watch, error) {
 	var w Watch
+	var err error
+	if w.Lost, err = p.Losses(ctx); err != nil {
+		return w, err
+	}
+	if p.Lost != "" {
+		w.Silent = fmt.Sprintf("the database %s does not answer: %v", where(p.Lost), p.Silence)
+		return w, nil
+	}
 	onprem, aws, err := p.witnesses(ctx)
 	if err != nil {
 		return w, err
@@ -371,20 +383,33 @@ func (h *hashes) before(o *hashes) bool { return h.hash < o.hash || h.hash == o.
 // hashesQuery reads a hash and the key of each row of a tenant, in the order that hashes.before
 // has.
 func (t Table) hashesQuery(key []string) string {
-	cols, keys := make([]string, len(t.Columns)), make([]string, len(key))
+	k := `'a row with hash ' || to_hex(` + t.hashText() + `)`
+	if len(key) > 0 {
+		k = t.keyText(key)
+	}
+	return fmt.Sprintf(`SELECT %s h, (%s) COLLATE "C" k FROM %s x WHERE x.%s = $1 ORDER BY 1, 2`,
+		t.hashText(), k, t.Ident(), pgx.Identifier{t.Column}.Sanitize())
+}
+
+// hashText is a hash of row x, whatever the order of its columns.
+func (t Table) hashText() string {
+	cols := make([]string, len(t.Columns))
 	for i, c := range t.Columns {
 		cols[i] = "x." + pgx.Identifier{c}.Sanitize()
 	}
+	return fmt.Sprintf(`hashtextextended(ROW(%s)::text COLLATE "C", 0)`, strings.Join(cols, ", "))
+}
+
+// keyText names row x by columns of its key. Without columns the tenant has one row.
+func (t Table) keyText(key []string) string {
+	if len(key) == 0 {
+		return "'its one row'"
+	}
+	out := make([]string, len(key))
 	for i, c := range key {
-		keys[i] = fmt.Sprintf("'%s=' || coalesce(x.%s::text, 'NULL')", strings.ReplaceAll(c, "'", "''"), pgx.Identifier{c}.Sanitize())
+		out[i] = fmt.Sprintf("'%s=' || coalesce(x.%s::text, 'NULL')", strings.ReplaceAll(c, "'", "''"), pgx.Identifier{c}.Sanitize())
 	}
-	k := fmt.Sprintf(`'a row with hash ' || to_hex(hashtextextended(ROW(%s)::text COLLATE "C", 0))`, strings.Join(cols, ", "))
-	if len(keys) > 0 {
-		k = strings.Join(keys, " || ' ' || ")
-	}
-	return fmt.Sprintf(
-		`SELECT hashtextextended(ROW(%s)::text COLLATE "C", 0) h, (%s) COLLATE "C" k FROM %s x WHERE x.%s = $1 ORDER BY 1, 2`,
-		strings.Join(cols, ", "), k, t.Ident(), pgx.Identifier{t.Column}.Sanitize())
+	return strings.Join(out, " || ' ' || ")
 }
 
 // keyColumns are the columns of the table's primary key on premises, but for the tenant's. A table

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/drover-migration/drover/lab/pg"
@@ -83,6 +84,30 @@ func (r *Rig) Planned() *Planned {
 	m.Connector = &postgres.Connector{Secrets: m.Vault, Instances: m.Vault}
 	r.Cleanup(m.Connector.Close)
 	return m
+}
+
+// Connected are the two sides as a plan names them, reached as superuser, in every version.
+func (r *Rig) Connected() *Planned {
+	r.Helper()
+	m := &Planned{Rig: r, Vault: &Vault{server: r.Dst, Secrets: map[migration.SecretRef]string{}}, Role: pg.Admin}
+	there, err := pgx.ParseConfig(r.Dst.DSN(r.DB))
+	require.NoError(r, err)
+	m.Vault.Set("env://ORDERS", r.Src.DSN(r.DB))
+	m.Keep(r.Dst, there.Password)
+	plan := Orders
+	plan.DSN, plan.Credentials, plan.AddressFromTarget = "env://ORDERS", "awssm://orders", r.Src.Address()
+	m.Dataset = migration.Dataset{Name: "orders", Postgres: &plan}
+	m.Connector = &postgres.Connector{Secrets: m.Vault, Instances: m.Vault}
+	r.Cleanup(m.Connector.Close)
+	return m
+}
+
+// Half is the pair without the side that does not answer.
+func (m *Planned) Half() *postgres.Pair {
+	m.Helper()
+	p, err := m.Connector.Half(m.Context(), m.DB, m.Dataset, migration.Target{Name: "prod"})
+	require.NoError(m, err)
+	return p
 }
 
 // Keep stores a server's password where the plan says it is.

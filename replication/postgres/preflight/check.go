@@ -18,6 +18,7 @@ var checks = []struct {
 	{"version", side(version)},
 	{"clock", side(clock)},
 	{"wal-level", side(walLevel)},
+	{"commit-times", side(commitTimes)},
 	{"slots", side(slots)},
 	{"senders", side(senders)},
 	{"workers", side(workers)},

@@ -247,7 +247,7 @@ func unpublishIn(ctx context.Context, p *postgres.Pair, tx pgx.Tx, s *postgres.S
 		}
 		sql := "DROP TRIGGER IF EXISTS zzzz_drover_truncate ON " + t.Name
 		if !part { // on a partition it goes with the parent's
-			sql += "; DROP TRIGGER IF EXISTS zzzz_drover_guard ON " + t.Name
+			sql += "; DROP TRIGGER IF EXISTS zzzz_drover_guard ON " + t.Name + "; DROP TRIGGER IF EXISTS zzzz_drover_shield ON " + t.Name
 		}
 		if _, err := tx.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("unguard table %s: %w", t.Name, err)
