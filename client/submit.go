@@ -187,6 +187,28 @@ func (c *Client) Doctor(ctx context.Context, in migration.DoctorInput, queue str
 	return report, err
 }
 
+// DoctorCommand is Doctor, which carries a command out before it looks. It is given as every other
+// command is, so that who gives it is proved where the client is somebody's.
+func (c *Client) DoctorCommand(ctx context.Context, in migration.DoctorInput, queue, name string,
+	cmd migration.Command) (migration.DoctorReport, error) {
+	var report migration.DoctorReport
+	at := Aim{Plan: in.Spec.Plan, Doctor: true}
+	doing := name + " " + at.String()
+	var err error
+	if in.Copying, err = c.copying(ctx, doing, in.Spec.Plan); err != nil {
+		return report, err
+	}
+	in.Awaits = name
+	err = c.ask(ctx, question{
+		doing: doing, id: at.workflow(), plan: in.Spec.Plan, summary: doing, workflow: migration.WorkflowDoctor, in: in, queue: queue,
+		then: func(ctx context.Context) error {
+			_, err := c.update(ctx, name, at, cmd)
+			return err
+		},
+	}, &report)
+	return report, err
+}
+
 // Preview asks what a plan would do, and what stands in its way. It changes nothing, and stores
 // nothing. queue is as for Doctor. It waits as long as ctx allows.
 func (c *Client) Preview(ctx context.Context, spec *migration.Spec, queue string) (migration.PreviewReport, error) {
@@ -227,7 +249,8 @@ func (c *Client) Evidence(ctx context.Context, spec *migration.Spec, batch strin
 type question struct {
 	doing, id, plan, summary, workflow string
 	in                                 any
-	queue                              string // "": the main worker's
+	queue                              string                      // "": the main worker's
+	then                               func(context.Context) error // once it is asked; nil: nothing
 }
 
 func (c *Client) ask(ctx context.Context, q question, answer any) error {
@@ -240,6 +263,14 @@ func (c *Client) ask(ctx context.Context, q question, answer any) error {
 	}, q.workflow, q.in)
 	if err != nil {
 		return problem(q.doing, err)
+	}
+	if q.then != nil {
+		if err := q.then(ctx); err != nil {
+			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), DefaultTimeout)
+			defer cancel()
+			_ = c.temporal.CancelWorkflow(stop, run.GetID(), run.GetRunID())
+			return err
+		}
 	}
 	err = run.Get(ctx, answer)
 	if ctx.Err() != nil { // nobody waits for the answer any more

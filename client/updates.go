@@ -20,10 +20,13 @@ type Aim struct {
 	Batch    string
 	Customer string
 	Message  string // the id of what waits, or the key of a message that tells of it
+	Doctor   bool   // the plan's doctor, which waits for the command
 }
 
 func (a Aim) workflow() string {
 	switch {
+	case a.Doctor:
+		return migration.DoctorID(a.Plan)
 	case a.Message != "":
 		return migration.OutboxID(a.Plan)
 	case a.Customer != "":
@@ -37,6 +40,8 @@ func (a Aim) workflow() string {
 
 func (a Aim) String() string {
 	switch {
+	case a.Doctor:
+		return "customers of plan " + a.Plan
 	case a.Message != "":
 		return fmt.Sprintf("message %s of plan %s", a.Message, a.Plan)
 	case a.Customer != "":

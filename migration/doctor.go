@@ -1,6 +1,9 @@
 package migration
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // ServerIdentity tells a database server from another that took its place.
 type ServerIdentity struct {
@@ -42,7 +45,10 @@ func (r DoctorReport) Broken() int {
 				n++
 			}
 		}
-		n += len(d.Customers) + len(d.Broken)
+		if d.Silent != nil {
+			n++
+		}
+		n += len(d.Customers) + len(d.Broken) + len(d.Apart)
 	}
 	return n
 }
@@ -66,6 +72,33 @@ type DatasetHealth struct {
 	Whole     int              `json:"whole"`               // customers that are
 	Joining   []string         `json:"joining,omitempty"`   // came in by an amendment, and are not prepared yet
 	Broken    []string         `json:"broken,omitempty"`    // what else does not hold
+	Apart     []RowsApart      `json:"apart,omitempty"`     // whose rows are not the same on both sides
+	Alone     []GoesAlone      `json:"alone,omitempty"`     // customers that go on without a side
+	Silent    *SilentSide      `json:"silent,omitempty"`    // a side that does not answer; nil: both do
+}
+
+// RowsApart is a customer whose rows are not the same on both sides, of those for whom a side was
+// closed as stale or given up.
+type RowsApart struct {
+	ID     string    `json:"id"`
+	Side   Side      `json:"side"`          // that is not its home
+	Left   time.Time `json:"left,omitzero"` // until when all that was written there is at home, by that side's clock
+	Tables []string  `json:"tables"`        // what is not the same, a table each
+	New    int       `json:"new,omitempty"` // rows that its home never had
+	Why    string    `json:"why,omitempty"` // why these may not be carried over; empty: they may
+}
+
+// GoesAlone is a customer that goes on without a side.
+type GoesAlone struct {
+	ID string `json:"id"`
+	Loss
+}
+
+// SilentSide is a side of a database that does not answer.
+type SilentSide struct {
+	Side  Side      `json:"side"`
+	Why   string    `json:"why"`
+	Heard time.Time `json:"heard,omitzero"` // the last beat from there, by its clock
 }
 
 // CustomerHealth is a customer that is not open on exactly one side.

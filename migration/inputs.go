@@ -68,6 +68,9 @@ type DoctorInput struct {
 	Spec   *Spec          `json:"spec"`
 	Agree  *AgreeToServer `json:"agree,omitempty"`  // carried out before it looks
 	Repair *Repair        `json:"repair,omitempty"` // so is this, after it
+	// Awaits is the name of the update that carries a command, which is carried out first; empty:
+	// there is none. It comes by an update so that who gives it can be proved.
+	Awaits string `json:"awaits,omitempty"`
 	// Copying says that copies of disks are under way: their snapshots are in use.
 	Copying bool `json:"copying,omitempty"`
 }

@@ -151,7 +151,11 @@ const (
 	UpdateAmend    = "amend"    // Migration: a new revision of the plan
 	UpdateSkip     = "skip"     // Customer: it stays on premises, and its batch is over without it
 	UpdateAck      = "ack"      // Outbox: somebody looks after what a message asks for
-	QueryStatus    = "status"   // Migration -> MigrationStatus, Batch -> BatchStatus (paged), Customer -> CustomerStatus,
+
+	UpdateAcceptLoss = "accept-loss" // Doctor: customers go on without a side
+	UpdateCarryOver  = "carry-over"  // Doctor: rows of customers that one side alone has are brought home
+
+	QueryStatus = "status" // Migration -> MigrationStatus, Batch -> BatchStatus (paged), Customer -> CustomerStatus,
 	// Replication -> PieceStatus, Outbox -> MessagesStatus
 	QuerySpec = "spec" // Migration -> SpecRef of the newest revision
 )

@@ -83,14 +83,15 @@ type Command struct {
 	Reason    string `json:"reason,omitempty"` // why
 	Token     int64  `json:"token,omitempty"`  // rollback, retry: the try it means; 0: whichever is the last
 
-	Ticket    string    `json:"ticket,omitempty"`   // note: where more of it stands, an address or a number
-	NotBefore time.Time `json:"notBefore,omitzero"` // defer: the customer is not to move before
-	Accept    bool      `json:"accept,omitempty"`   // decide: the deferral is accepted; false: refused, or ended
-	Slots     []Window  `json:"slots,omitempty"`    // offer: times of which the customer takes one; take: that one
-	SignUps   bool      `json:"signUps,omitempty"`  // finalise: tenants that the plan does not know come along
-	Batch     string    `json:"batch,omitempty"`    // finalise: only this batch's way back ends; empty: the whole plan's
-	Amend     *SpecRef  `json:"amend,omitempty"`    // amend: the new content, in the state bucket; its revision is that it was made against
-	Message   string    `json:"message,omitempty"`  // ack: the id of what waits, or the key of a message that tells of it
+	Ticket    string    `json:"ticket,omitempty"`    // note: where more of it stands, an address or a number
+	NotBefore time.Time `json:"notBefore,omitzero"`  // defer: the customer is not to move before
+	Accept    bool      `json:"accept,omitempty"`    // decide: the deferral is accepted; false: refused, or ended
+	Slots     []Window  `json:"slots,omitempty"`     // offer: times of which the customer takes one; take: that one
+	SignUps   bool      `json:"signUps,omitempty"`   // finalise: tenants that the plan does not know come along
+	Batch     string    `json:"batch,omitempty"`     // finalise: only this batch's way back ends; empty: the whole plan's
+	Amend     *SpecRef  `json:"amend,omitempty"`     // amend: the new content, in the state bucket; its revision is that it was made against
+	Customers []string  `json:"customers,omitempty"` // accept-loss, carry-over: whose
+	Message   string    `json:"message,omitempty"`   // ack: the id of what waits, or the key of a message that tells of it
 
 	// Until is when the one who asked stops waiting, by the clock of the machine that asked:
 	// whoever takes the command later refuses it. Zero: it is good whenever it is taken.

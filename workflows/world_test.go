@@ -112,12 +112,13 @@ type tables struct {
 	refuses  migration.Side // that the load balancer does not route to, for the time being
 	faults   map[call]fault
 	death    death
-	silent   string         // the database that does not answer
-	unpolled bool           // no worker of the site runs: what is asked of it lies until its time is over
-	behind   map[string]int // how many times an open of a database still finds that the mark has not arrived
-	canceled bool           // a cancel has reached the activity under way
-	ends     int            // the number of the call with which everything that runs Drover dies; 0: never
-	before   func(c call)   // before a call takes effect
+	silent   string          // the database that does not answer
+	unpolled bool            // no worker of the site runs: what is asked of it lies until its time is over
+	loss     *migration.Loss // of the side that somebody gave up
+	behind   map[string]int  // how many times an open of a database still finds that the mark has not arrived
+	canceled bool            // a cancel has reached the activity under way
+	ends     int             // the number of the call with which everything that runs Drover dies; 0: never
+	before   func(c call)    // before a call takes effect
 
 	over    bool         // the play is: what a canceled workflow has left running does nothing any more
 	seen    map[call]int // nth, by step and dataset
@@ -581,7 +582,11 @@ func found[T any](w *world, out *T) T {
 
 func (w *world) ReadHome(ctx context.Context, req postgres.TenantRequest) (migration.HomeRecord, error) {
 	var out migration.HomeRecord
-	_, err := w.ask(ctx, "ReadHome", req.Dataset.Name, func() migration.Word { out = w.db(req.Dataset.Name).Record(); return "" })
+	_, err := w.ask(ctx, "ReadHome", req.Dataset.Name, func() migration.Word {
+		out = w.db(req.Dataset.Name).Record()
+		out.Loss = w.loss
+		return ""
+	})
 	return found(w, &out), err
 }
 

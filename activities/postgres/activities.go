@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/drover-migration/drover/internal/heartbeat"
@@ -19,6 +20,8 @@ import (
 // Pairs opens a dataset's two servers and keeps them connected.
 type Pairs interface {
 	Open(ctx context.Context, plan string, d migration.Dataset, target migration.Target) (*engine.Pair, error)
+	// Half is the pair of which one side does not answer.
+	Half(ctx context.Context, plan string, d migration.Dataset, target migration.Target) (*engine.Pair, error)
 }
 
 // Activities needs, on each server, a role that may create schemas, publications and subscriptions
@@ -233,6 +236,29 @@ func (a *Activities) open(ctx context.Context, ref PostgresRef) (*engine.Pair, e
 	}
 	p, err := a.pairs.Open(ctx, ref.Plan, ref.Dataset, ref.Target)
 	return p, classify(err)
+}
+
+// either asks the pair of a dataset, or what is left of it where a side does not answer.
+func (a *Activities) either(ctx context.Context, ref PostgresRef, ask func(context.Context, *engine.Pair) error) error {
+	some, cancel := ctx, func() {}
+	if end, limited := ctx.Deadline(); limited { // the half of it is for the half
+		some, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+	}
+	defer cancel()
+	p, err := a.open(some, ref)
+	if err == nil {
+		err = classify(ask(some, p))
+	}
+	var answered *pgconn.PgError
+	var permanent *temporal.ApplicationError
+	if err == nil || ctx.Err() != nil || errors.As(err, &answered) || errors.As(err, &permanent) {
+		return err
+	}
+	h, herr := a.pairs.Half(ctx, ref.Plan, ref.Dataset, ref.Target)
+	if herr != nil {
+		return err
+	}
+	return classify(ask(ctx, h))
 }
 
 func badDataset(ref PostgresRef) (migration.Finding, bool) {

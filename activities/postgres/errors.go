@@ -24,7 +24,10 @@ const (
 	ErrorNoPgDump    = "PostgresNoPgDump"
 	ErrorOtherServer = "PostgresOtherServer"
 	ErrorDoubted     = "PostgresDoubtedServer" // until somebody has looked
-	ErrorRefused     = "PostgresRefused"       // privileges, features, conflicting definitions: the server's answer will be the same
+	ErrorAnswers     = "PostgresSideAnswers"   // it is not lost
+	ErrorNotSound    = "PostgresNotSound"      // what one side alone has is not carried over as it is
+	ErrorUnderWay    = "PostgresMoveUnderWay"
+	ErrorRefused     = "PostgresRefused" // privileges, features, conflicting definitions: the server's answer will be the same
 )
 
 var permanent = map[error]string{
@@ -40,6 +43,9 @@ var permanent = map[error]string{
 	setup.ErrNoPgDump:       ErrorNoPgDump,
 	engine.ErrDoubtedServer: ErrorDoubted,
 	engine.ErrOtherServer:   ErrorOtherServer,
+	engine.ErrAnswers:       ErrorAnswers,
+	engine.ErrNotSound:      ErrorNotSound,
+	engine.ErrUnderWay:      ErrorUnderWay,
 }
 
 // classify marks the errors that a repeat does not cure. Lost connections, restarts and time-outs

@@ -5,6 +5,7 @@ import (
 
 	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/migration"
+	engine "github.com/drover-migration/drover/replication/postgres"
 )
 
 // ReadHomesRequest names tenants of a dataset.
@@ -23,19 +24,23 @@ type ReadHomesResult struct {
 }
 
 // ReadHomes is ReadHome of many tenants, in one question to each side. It changes nothing.
-func (a *Activities) ReadHomes(ctx context.Context, req ReadHomesRequest) (ReadHomesResult, error) {
+func (a *Activities) ReadHomes(ctx context.Context, req ReadHomesRequest) (out ReadHomesResult, err error) {
 	defer heartbeat.Alive(ctx)()
-	p, err := a.open(ctx, req.PostgresRef)
-	if err != nil {
-		return ReadHomesResult{}, err
-	}
+	err = a.either(ctx, req.PostgresRef, func(ctx context.Context, p *engine.Pair) (err error) {
+		out, err = readHomes(ctx, p, req)
+		return err
+	})
+	return out, err
+}
+
+func readHomes(ctx context.Context, p *engine.Pair, req ReadHomesRequest) (out ReadHomesResult, err error) {
 	if req.Known {
 		if req.Tenants, err = p.Known(ctx, req.Tenants); err != nil {
-			return ReadHomesResult{}, classify(err)
+			return out, err
 		}
 	}
 	records, err := p.Homes(ctx, req.Tenants)
-	out := ReadHomesResult{Homes: make(map[int64]migration.Homed, len(records))}
+	out.Homes = make(map[int64]migration.Homed, len(records))
 	for _, tenant := range req.Tenants {
 		r, ok := records[tenant]
 		if !ok {
@@ -46,5 +51,5 @@ func (a *Activities) ReadHomes(ctx context.Context, req ReadHomesRequest) (ReadH
 			out.New = append(out.New, tenant)
 		}
 	}
-	return out, classify(err)
+	return out, err
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/migration"
+	engine "github.com/drover-migration/drover/replication/postgres"
 )
 
 // NoteRequest says what to remember of a customer, on the side that is its home.
@@ -18,12 +19,12 @@ type NoteRequest struct {
 // stands. Run twice, it answers the same; a zombie with an older note changes nothing.
 func (a *Activities) NoteTenant(ctx context.Context, req NoteRequest) (StepResult, error) {
 	defer heartbeat.Alive(ctx)()
-	p, err := a.open(ctx, req.PostgresRef)
-	if err != nil {
-		return StepResult{}, err
-	}
-	word, err := p.WriteNote(ctx, req.Side, req.Tenant, req.Note)
-	return StepResult{Word: word}, classify(err)
+	var word migration.Word
+	err := a.either(ctx, req.PostgresRef, func(ctx context.Context, p *engine.Pair) (err error) {
+		word, err = p.WriteNote(ctx, req.Side, req.Tenant, req.Note)
+		return err
+	})
+	return StepResult{Word: word}, err
 }
 
 // NotesRequest says what to remember of customers of a dataset, on the side that is their home.
@@ -48,20 +49,20 @@ type NotesResult struct {
 // answers the same; a zombie with older notes changes nothing.
 func (a *Activities) NoteTenants(ctx context.Context, req NotesRequest) (NotesResult, error) {
 	defer heartbeat.Alive(ctx)()
-	p, err := a.open(ctx, req.PostgresRef)
-	if err != nil {
-		return NotesResult{}, err
-	}
 	notes := make(map[int64]migration.Note, len(req.Notes))
 	for _, n := range req.Notes {
 		notes[n.Tenant] = n.Note
 	}
-	words, err := p.WriteNotes(ctx, req.Side, notes)
+	var words map[int64]migration.Word
+	err := a.either(ctx, req.PostgresRef, func(ctx context.Context, p *engine.Pair) (err error) {
+		words, err = p.WriteNotes(ctx, req.Side, notes)
+		return err
+	})
 	var out NotesResult
 	for _, n := range req.Notes {
 		if words[n.Tenant] == migration.WordNoted {
 			out.Noted = append(out.Noted, n.Tenant)
 		}
 	}
-	return out, classify(err)
+	return out, err
 }

@@ -17,14 +17,13 @@ type TenantRequest struct {
 }
 
 // ReadHome reads the home record of both sides. It changes nothing.
-func (a *Activities) ReadHome(ctx context.Context, req TenantRequest) (migration.HomeRecord, error) {
+func (a *Activities) ReadHome(ctx context.Context, req TenantRequest) (r migration.HomeRecord, err error) {
 	defer heartbeat.Alive(ctx)()
-	p, err := a.open(ctx, req.PostgresRef)
-	if err != nil {
-		return migration.HomeRecord{}, err
-	}
-	r, err := p.Home(ctx, req.Tenant)
-	return r, classify(err)
+	err = a.either(ctx, req.PostgresRef, func(ctx context.Context, p *engine.Pair) (err error) {
+		r, err = p.Home(ctx, req.Tenant)
+		return err
+	})
+	return r, err
 }
 
 // TenantMove is one try of a Move of a tenant. The steps on the origin act on From, those on the

@@ -22,6 +22,14 @@ type WatchResult struct {
 	// walBudget.
 	WAL    []string `json:"wal,omitempty"`
 	Clocks []string `json:"clocks,omitempty"` // servers whose clocks differ from the worker's
+	Lost   []Lost   `json:"lost,omitempty"`   // who goes on without a side
+	Silent string   `json:"silent,omitempty"` // why one side could not be looked at
+}
+
+// Lost is a tenant that goes on without a side.
+type Lost struct {
+	Tenant int64          `json:"tenant"`
+	Loss   migration.Loss `json:"loss"`
 }
 
 // BothOpen is a tenant whose writes both sides take, where nothing says which side is stale.
@@ -42,15 +50,19 @@ type StaleSide struct {
 
 // WatchPostgres audits the fences of every tenant of a dataset on both sides and closes stale
 // sides. What it closed stays in the database, so that an answer that was lost is given again.
-func (a *Activities) WatchPostgres(ctx context.Context, ref PostgresRef) (WatchResult, error) {
-	p, err := a.open(ctx, ref)
-	if err != nil {
-		return WatchResult{}, err
-	}
+func (a *Activities) WatchPostgres(ctx context.Context, ref PostgresRef) (out WatchResult, err error) {
 	defer beat(ctx, "auditing both sides")()
+	err = a.either(ctx, ref, func(ctx context.Context, p *engine.Pair) (err error) {
+		out, err = watch(ctx, p, ref)
+		return err
+	})
+	return out, err
+}
+
+func watch(ctx context.Context, p *engine.Pair, ref PostgresRef) (WatchResult, error) {
 	w, err := p.Watch(ctx)
-	out := WatchResult{Doubts: w.Doubts, Drift: w.Drift, Clocks: w.Clocks}
-	if err == nil {
+	out := WatchResult{Doubts: w.Doubts, Drift: w.Drift, Clocks: w.Clocks, Silent: w.Silent}
+	if err == nil && w.Silent == "" {
 		var over []migration.Finding
 		over, err = p.OverBudget(ctx, ref.Dataset.Postgres.WALBudgetBytes)
 		for _, f := range over {
@@ -63,7 +75,10 @@ func (a *Activities) WatchPostgres(ctx context.Context, ref PostgresRef) (WatchR
 	for _, s := range w.Stale {
 		out.Stale = append(out.Stale, StaleSide(s))
 	}
-	return out, classify(err)
+	for _, l := range w.Lost {
+		out.Lost = append(out.Lost, Lost{Tenant: l.Tenant, Loss: l.Loss})
+	}
+	return out, err
 }
 
 // ExamineRequest names the tenants of a dataset whose homes are asked.
@@ -82,18 +97,29 @@ type ExamineResult struct {
 	Joining []int64                        `json:"joining,omitempty"` // came into the plan by an amendment, and are not prepared yet
 	Broken  []string                       `json:"broken,omitempty"`  // what stands in the databases and does not hold
 	Made    []migration.Thing              `json:"made,omitempty"`
+	Apart   map[int64]migration.RowsApart  `json:"apart,omitempty"`  // who has not the same rows on both sides
+	Alone   map[int64]migration.Loss       `json:"alone,omitempty"`  // who goes on without a side
+	Silent  *migration.SilentSide          `json:"silent,omitempty"` // nil: both sides answer
 }
 
-// ExamineServers reads both sides for drover doctor. It changes nothing.
-func (a *Activities) ExamineServers(ctx context.Context, req ExamineRequest) (ExamineResult, error) {
+// ExamineServers reads both sides for drover doctor. It changes nothing but beats.
+func (a *Activities) ExamineServers(ctx context.Context, req ExamineRequest) (out ExamineResult, err error) {
 	defer beat(ctx, "examining both sides")()
-	p, err := a.open(ctx, req.PostgresRef)
-	if err != nil {
-		return ExamineResult{}, err
-	}
+	err = a.either(ctx, req.PostgresRef, func(ctx context.Context, p *engine.Pair) (err error) {
+		if p.Lost != "" {
+			out, err = examineHalf(ctx, p, req.Tenants)
+		} else {
+			out, err = examine(ctx, p, req)
+		}
+		return err
+	})
+	return out, err
+}
+
+func examine(ctx context.Context, p *engine.Pair, req ExamineRequest) (ExamineResult, error) {
 	states, err := p.Servers(ctx)
 	if err != nil {
-		return ExamineResult{}, classify(err)
+		return ExamineResult{}, err
 	}
 	var out ExamineResult
 	for _, s := range states {
@@ -106,7 +132,7 @@ func (a *Activities) ExamineServers(ctx context.Context, req ExamineRequest) (Ex
 	known := req.Tenants
 	if !slices.ContainsFunc(states, func(s engine.ServerState) bool { return s.Doubt != "" }) { // one that has forgotten says nothing
 		if known, err = p.Known(ctx, req.Tenants); err != nil {
-			return out, classify(err)
+			return out, err
 		}
 	}
 	for _, t := range req.Tenants {
@@ -115,24 +141,20 @@ func (a *Activities) ExamineServers(ctx context.Context, req ExamineRequest) (Ex
 		}
 	}
 	homes, err := p.Homes(ctx, known)
-	out.Homes, out.Routed = map[int64]migration.HomeRecord{}, map[int64]migration.Homed{}
-	for t, h := range homes {
-		if h.Settled() {
-			out.Whole++
-		} else {
-			out.Homes[t] = h
-		}
-	}
+	out.homed(homes)
 	if err != nil {
-		return out, classify(err)
+		return out, err
 	}
 	c, err := p.Examine(ctx, req.Dataset.Postgres.WALBudgetBytes)
 	out.Broken = c.Broken
 	if err != nil { // which servers stand there is worth more than nothing
 		out.Broken = append(out.Broken, "not everything could be read: "+err.Error())
 	}
+	if c.Standing == 2 {
+		out.apart(ctx, p)
+	}
 	for t, h := range homes {
-		if c.Standing == 2 && h.Undecided() == "" { // elsewhere nothing says where anybody is homed
+		if c.Standing == 2 && h.Undecided() == "" || h.Loss != nil { // elsewhere nothing says where anybody is homed
 			out.Routed[t] = h.Homed()
 		}
 	}
@@ -141,6 +163,65 @@ func (a *Activities) ExamineServers(ctx context.Context, req ExamineRequest) (Ex
 			Bytes: m.Bytes, Left: m.Left})
 	}
 	return out, nil
+}
+
+// homed sorts customers by whether they are open on exactly one side.
+func (r *ExamineResult) homed(homes map[int64]migration.HomeRecord) {
+	r.Homes, r.Routed = map[int64]migration.HomeRecord{}, map[int64]migration.Homed{}
+	r.Alone = map[int64]migration.Loss{}
+	for t, h := range homes {
+		if h.Settled() {
+			r.Whole++
+		} else {
+			r.Homes[t] = h
+		}
+		if h.Loss != nil {
+			r.Alone[t] = *h.Loss
+		}
+	}
+}
+
+// apart compares the rows of those who may not have the same on both sides.
+func (r *ExamineResult) apart(ctx context.Context, p *engine.Pair) {
+	found, broken, err := p.ApartNow(ctx)
+	r.Broken = append(r.Broken, broken...)
+	if err != nil {
+		r.Broken = append(r.Broken, "not everything could be compared: "+err.Error())
+	}
+	r.Apart = map[int64]migration.RowsApart{}
+	for _, a := range found {
+		x := migration.RowsApart{Side: a.Side, Left: a.Left, New: a.New(), Why: a.Why}
+		for _, t := range a.Tables {
+			x.Tables = append(x.Tables, t.String())
+		}
+		r.Apart[a.Tenant] = x
+	}
+}
+
+// examineHalf is ExamineServers where a side does not answer: of those who go on without it.
+func examineHalf(ctx context.Context, p *engine.Pair, tenants []int64) (ExamineResult, error) {
+	out := ExamineResult{Silent: &migration.SilentSide{Side: p.Lost, Why: p.Silence.Error()}}
+	heard, err := p.Heard(ctx)
+	if err != nil {
+		return out, err
+	}
+	out.Silent.Heard = heard
+	lost, err := p.Losses(ctx)
+	if err != nil {
+		return out, err
+	}
+	var alone []int64
+	for _, l := range lost {
+		if slices.Contains(tenants, l.Tenant) && l.Side == p.Lost {
+			alone = append(alone, l.Tenant)
+		}
+	}
+	homes, err := p.Homes(ctx, alone)
+	out.homed(homes)
+	for t, h := range homes {
+		out.Routed[t] = h.Homed()
+	}
+	return out, err
 }
 
 // MendResult says what was put right.

@@ -119,6 +119,11 @@ func (s *surroundings) Open(context.Context, string, migration.Dataset, migratio
 	return s.pair, nil
 }
 
+// Half says that both sides answer.
+func (*surroundings) Half(context.Context, string, migration.Dataset, migration.Target) (*engine.Pair, error) {
+	return nil, engine.ErrBothAnswer
+}
+
 // doctor finds nothing wrong: machines are not measured.
 type doctor struct{}
 

@@ -22,6 +22,8 @@ func (a *app) doctorCommand() *cobra.Command {
 	var (
 		w                              wish
 		output, agree, server, figures string
+		confirmed                      string
+		lose, carry                    []string
 		yes, here, repair              bool
 		limit                          time.Duration
 	)
@@ -45,9 +47,21 @@ customer was closed there. Until somebody has looked, Drover moves nobody and
 changes no route because of it. After that look, say so by name:
 
   drover doctor plan.yaml --agree orders/onprem --server 7391/2 \
-      --reason "the standby had replayed everything"`,
+      --reason "the standby had replayed everything"
+
+Rows that were written on one side while the other was their customer's home are
+named. With --carry-over those that the home never had are brought there, as far
+as the servers prove that it never had them; rows that both sides have, and not
+alike, are shown and left as they are.
+
+A side that is gone for good answers nobody. With --accept-loss a customer goes
+on at the side that is left, without what the other had not sent. It is refused
+while anybody still reaches the other side. Both ask for the customers' names
+once more on a terminal; a script gives them with --confirm.`,
 		Example: `  drover doctor plan.yaml
-  drover doctor plan.yaml --here --repair --reason "all workers were lost"`,
+  drover doctor plan.yaml --here --repair --reason "all workers were lost"
+  drover doctor plan.yaml --carry-over acme --reason CHG-2051
+  drover doctor plan.yaml --accept-loss acme,birch --reason "the site is gone"`,
 		Args: asInput(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			say, err := agreement(agree, server, w)
@@ -56,6 +70,10 @@ changes no route because of it. After that look, say so by name:
 			}
 			if repair && w.reason == "" {
 				return inputError("say why with --reason", "a repair needs a reason")
+			}
+			order, err := a.ordered(lose, carry, confirmed, repair || say != nil, w)
+			if err != nil {
+				return err
 			}
 			if say != nil {
 				question := fmt.Sprintf("believe the database server of %s on side %s (%s) from now on?", say.Dataset, say.Side, say.Seen)
@@ -78,6 +96,12 @@ changes no route because of it. After that look, say so by name:
 							return err
 						}
 						price(costs, spec, report.Things)
+						if order != nil {
+							if report, err = a.carriedOut(ctx, c, args[0], spec, report, *order, queue); err != nil {
+								return err
+							}
+							price(costs, spec, report.Things)
+						}
 						if repair {
 							if report, err = a.repaired(ctx, c, args[0], spec, report, w, yes, queue); err != nil {
 								return err
@@ -100,10 +124,62 @@ changes no route because of it. After that look, say so by name:
 	f.StringVar(&figures, "prices", "", "JSON file of prices that takes the place of the one that came with Drover")
 	f.BoolVar(&here, "here", false, "do the work in this process: no worker needs to run")
 	f.BoolVar(&repair, "repair", false, "mend what is broken, and take away what is left over")
+	f.StringSliceVar(&lose, "accept-loss", nil, "customers that go on without a side that is gone for good")
+	f.StringSliceVar(&carry, "carry-over", nil, "customers whose rows that one side alone has are brought home")
+	f.StringVar(&confirmed, "confirm", "", "the customers' names once more, instead of the question")
 	f.BoolVar(&yes, "yes", false, "do not ask")
 	w.flags(cmd)
 	outputFlag(cmd, &output)
 	return cmd
+}
+
+// order is a command for doctor about some customers.
+type order struct {
+	name, doing, confirmed string
+	cmd                    migration.Command
+}
+
+// ordered reads the flags of --accept-loss and --carry-over; nil where none is given.
+func (a *app) ordered(lose, carry []string, confirmed string, more bool, w wish) (*order, error) {
+	o := order{name: migration.UpdateAcceptLoss, doing: "let %s go on without what a lost side had not sent", confirmed: confirmed}
+	if len(carry) > 0 {
+		o.name, o.doing = migration.UpdateCarryOver, "bring the rows of %s home that one side alone has"
+	}
+	customers := slices.Concat(lose, carry)
+	switch {
+	case len(customers) == 0:
+		return nil, nil
+	case len(lose) > 0 && len(carry) > 0 || more:
+		return nil, inputError("give one of --agree, --repair, --accept-loss and --carry-over at a time", "these are asked for one after the other")
+	case w.reason == "":
+		return nil, inputError("say why with --reason: it is kept in the customer's data", "--%s needs a reason", o.name)
+	case confirmed == "" && !isTerminal(a.in):
+		return nil, inputError("give --confirm "+strings.Join(customers, ","), "nobody is there to confirm --%s", o.name)
+	}
+	if _, err := holder(); err != nil {
+		return nil, err
+	}
+	o.cmd = w.command()
+	o.cmd.Customers = customers
+	return &o, nil
+}
+
+// carriedOut shows what was found, asks for the customers' names, and has the command carried out.
+func (a *app) carriedOut(ctx context.Context, c *client.Client, plan string, spec *migration.Spec, report migration.DoctorReport, o order,
+	queue string) (migration.DoctorReport, error) {
+	for _, id := range o.cmd.Customers {
+		if _, ok := spec.Customer(id); !ok {
+			return report, inputError("see the plan's customers", "the plan has no customer %q", id)
+		}
+	}
+	if err := writeDoctor(a.err, plan, report, ""); err != nil {
+		return report, err
+	}
+	names := strings.Join(o.cmd.Customers, ",")
+	if err := a.confirmByName(ctx, fmt.Sprintf(o.doing, names), names, o.confirmed); err != nil {
+		return report, err
+	}
+	return c.DoctorCommand(ctx, migration.DoctorInput{Spec: spec}, queue, o.name, o.cmd)
 }
 
 // price writes into each thing what it costs. Things in AWS say their target, and the bucket lies
@@ -167,6 +243,9 @@ func (a *app) printDoctor(format printer.Format, plan string, report migration.D
 	for _, d := range report.Datasets {
 		if d.Error != "" {
 			t.Add(d.Dataset, "", "", "", "", 1)
+		}
+		if d.Silent != nil {
+			t.Add(d.Dataset, d.Silent.Side, "does not answer", "", "", 1)
 		}
 		for _, s := range d.Servers {
 			known := "-"
@@ -238,6 +317,20 @@ func writeDataset(b *strings.Builder, plan string, d migration.DatasetHealth) {
 		fmt.Fprintf(b, "\ncustomer %s in dataset %s\n", c.ID, d.Dataset)
 		b.WriteString(printer.Wrap("  ", c.Why))
 	}
+	if s := d.Silent; s != nil {
+		fmt.Fprintf(b, "\ndataset %s, side %s does not answer\n%s", d.Dataset, s.Side, printer.Wrap("  ", s.Why))
+		if !s.Heard.IsZero() {
+			fmt.Fprintf(b, "  all that was written there until %s is on the other side\n", stamp(s.Heard))
+		}
+		fmt.Fprintf(b, "  if it is gone for good, to go on without it, customer by customer:\n    drover doctor %s --accept-loss CUSTOMER "+
+			"--reason \"...\"\n", quoted(plan))
+	}
+	for _, l := range d.Alone {
+		fmt.Fprintf(b, "\ncustomer %s goes on without a side of dataset %s\n%s", l.ID, d.Dataset, printer.Wrap("  ", l.Loss.String()))
+	}
+	for _, r := range d.Apart {
+		writeApart(b, plan, d.Dataset, r)
+	}
 	for _, x := range d.Broken {
 		fmt.Fprintf(b, "\nbroken in dataset %s\n%s", d.Dataset, printer.Wrap("  ", x))
 	}
@@ -247,6 +340,24 @@ func writeDataset(b *strings.Builder, plan string, d migration.DatasetHealth) {
 			printer.Wrap("  ", "being carried over, or waiting for it: "+strings.Join(d.Joining, ", ")))
 	}
 	fmt.Fprintf(b, "\ndataset %s: %s open on exactly one side, %d not\n", d.Dataset, count(d.Whole, "customer"), len(d.Customers))
+}
+
+// writeApart prints what of a customer's rows is not the same on both sides, and what may be done.
+func writeApart(b *strings.Builder, plan, dataset string, r migration.RowsApart) {
+	fmt.Fprintf(b, "\ncustomer %s has rows in dataset %s that are not the same on side %s as at home\n", r.ID, dataset, r.Side)
+	for _, t := range r.Tables {
+		b.WriteString(printer.Wrap("  ", t))
+	}
+	switch {
+	case r.Why != "":
+		b.WriteString(printer.Wrap("  ", "nothing can be carried over: "+r.Why))
+	case r.New > 0:
+		b.WriteString(printer.Wrap("  ", fmt.Sprintf("its home never had %s of these: written there after %s, and by no replication. To bring "+
+			"home what is new:", count(r.New, "row"), stamp(r.Left))))
+		fmt.Fprintf(b, "    drover doctor %s --carry-over %s --reason \"...\"\n", quoted(plan), r.ID)
+	default:
+		b.WriteString(printer.Wrap("  ", "carry over by hand what counts, then make the rows alike on both sides"))
+	}
 }
 
 // writeThings prints what is left over, each with its cost, and counts what is in use by its kind.

@@ -76,3 +76,26 @@ func TestAPreviewSaysHowLongAnOldNameMeetsTheClosedSide(t *testing.T) {
 	c.Refused = true
 	require.Equal(t, "is refused meanwhile, and by an old name is refused for up to 1m30s more", stallCell(c))
 }
+
+func TestDoctorSaysWhatOneSideAloneHasAndWhoGoesOnWithoutASide(t *testing.T) {
+	at := time.Date(2026, 12, 2, 22, 3, 0, 0, time.UTC)
+	var out bytes.Buffer
+	a := &app{out: &out}
+	report := migration.DoctorReport{Datasets: []migration.DatasetHealth{
+		{Dataset: "orders", Silent: &migration.SilentSide{Side: migration.OnPrem, Why: "connection refused", Heard: at},
+			Alone: []migration.GoesAlone{{ID: "acme", Loss: migration.Loss{Side: migration.OnPrem, By: "ann", Why: "it burnt down", At: at}}}},
+		{Dataset: "billing", Apart: []migration.RowsApart{
+			{ID: "birch", Side: migration.OnPrem, Left: at, New: 2, Tables: []string{"table public.orders: 2 rows that its home never had: id=1, id=2"}},
+			{ID: "cedar", Side: migration.OnPrem, New: 1, Tables: []string{"table public.orders: 1 rows"}, Why: "nothing arrives"},
+			{ID: "dill", Side: migration.AWS, Tables: []string{"table public.acct: 1 rows"}}}},
+	}}
+	require.Equal(t, 4, report.Broken())
+	require.ErrorIs(t, a.printDoctor(printer.AsTable, "plan.yaml", report, &prices.Prices{}), ended{exitBlocked})
+	for _, want := range []string{"does not answer", "connection refused", "--accept-loss CUSTOMER", "customer acme goes on without a side",
+		"premises were given up by ann", "id=1, id=2", "its home never had 2 rows of these", "doctor plan.yaml --carry-over birch --reason",
+		"nothing can be carried over: nothing arrives", "carry over by hand what counts"} {
+		require.Contains(t, out.String(), want)
+	}
+	require.NotContains(t, out.String(), "--carry-over cedar")
+	require.NotContains(t, out.String(), "--carry-over dill")
+}

@@ -47,16 +47,27 @@ func (p onePair) Open(context.Context, string, migration.Dataset, migration.Targ
 	return p.Pair, nil
 }
 
+// Half says that both sides answer.
+func (p onePair) Half(context.Context, string, migration.Dataset, migration.Target) (*postgres.Pair, error) {
+	return nil, postgres.ErrBothAnswer
+}
+
 // serve runs a worker over a rig's databases, and only that: on a queue of its own where one is
 // given.
 func serve(t *testing.T, o worker.Options, r *pairtest.Rig, more ...any) {
+	t.Helper()
+	serveOver(t, o, onePair{r.Pair}, more...)
+}
+
+// serveOver is serve over whatever databases are opened.
+func serveOver(t *testing.T, o worker.Options, pairs activities.Pairs, more ...any) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	o.Log, o.Identity = hclog.NewNullLogger(), "test"
 	ended := make(chan error, 1)
 	go func() {
 		ended <- worker.Serve(ctx, o, func(temporalclient.Client, worker.Telemetry) worker.Activities {
-			return worker.Activities{Main: more, Site: []any{activities.New(onePair{r.Pair})}, Close: func() {}}
+			return worker.Activities{Main: more, Site: []any{activities.New(pairs)}, Close: func() {}}
 		})
 	}()
 	t.Cleanup(func() {

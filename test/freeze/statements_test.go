@@ -95,6 +95,11 @@ func (b *bench) Open(context.Context, string, migration.Dataset, migration.Targe
 	return b.gated, nil
 }
 
+// Half says that both sides answer.
+func (*bench) Half(context.Context, string, migration.Dataset, migration.Target) (*engine.Pair, error) {
+	return nil, engine.ErrBothAnswer
+}
+
 // doctor finds nothing wrong.
 type doctor struct{}
 

@@ -23,18 +23,23 @@ const (
 
 // Doctor reads what the systems of a plan say, with or without workflows that are alive: which
 // servers stand on both sides, who is not open on exactly one, which routes lead elsewhere, and
-// what Drover has made. It changes nothing but what it is asked to agree to and to repair, and
-// looks after that.
+// what Drover has made. It changes nothing but what it is asked to agree to, to carry out and to
+// repair, and looks after that.
 func Doctor(ctx workflow.Context, in migration.DoctorInput) (migration.DoctorReport, error) {
 	if in.Spec == nil {
 		return migration.DoctorReport{}, temporal.NewNonRetryableApplicationError("doctor: no plan was given", "BadRequest", nil)
+	}
+	d := &doctor{in: in, ref: in.Spec.Inline(), homes: map[string]migration.Homed{}}
+	if in.Awaits != "" { // first: the command may be there already
+		if err := d.awaitCommand(ctx); err != nil {
+			return d.report, err
+		}
 	}
 	if in.Agree != nil {
 		if err := agree(ctx, in.Spec, *in.Agree); err != nil {
 			return migration.DoctorReport{}, err
 		}
 	}
-	d := &doctor{in: in, ref: in.Spec.Inline(), homes: map[string]migration.Homed{}}
 	if in.Repair != nil {
 		d.repair(ctx)
 	}
@@ -92,13 +97,20 @@ func (d *doctor) examine(ctx workflow.Context, dataset migration.Dataset) {
 		d.report.Datasets = append(d.report.Datasets, out)
 		return
 	}
-	out.Servers, out.Whole, out.Broken = r.Servers, r.Whole, r.Broken
+	out.Servers, out.Whole, out.Broken, out.Silent = r.Servers, r.Whole, r.Broken, r.Silent
 	for _, t := range r.Joining {
 		out.Joining = append(out.Joining, ids[t])
 	}
 	for _, t := range tenants {
 		if h, broken := r.Homes[t]; broken {
 			out.Customers = append(out.Customers, migration.CustomerHealth{ID: ids[t], Record: h, Why: unsettled(h)})
+		}
+		if a, apart := r.Apart[t]; apart {
+			a.ID = ids[t]
+			out.Apart = append(out.Apart, a)
+		}
+		if l, alone := r.Alone[t]; alone {
+			out.Alone = append(out.Alone, migration.GoesAlone{ID: ids[t], Loss: l})
 		}
 		if h, known := r.Routed[t]; known {
 			if _, first := d.homes[ids[t]]; !first {

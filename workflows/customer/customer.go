@@ -190,11 +190,12 @@ func (c *customer) hearTrouble(ctx workflow.Context, t mail.Trouble) {
 	}
 	c.Trouble, c.sure = t.Words, false
 	c.Note(ctx, "an audit of both sides", migration.Command{By: mail.ByDrover, Reason: t.Words})
-	if c.Phase == migration.CustomerHeld || c.Phase == migration.CustomerRolledBack {
+	rests := c.Phase == migration.CustomerHeld || c.Phase == migration.CustomerRolledBack
+	if rests && (!t.Alone || c.Home == migration.AWS) {
 		c.Set(ctx, c.Phase, migration.WaitOperator, t.Words)
 		return
 	}
-	c.order(hold, mail.Wish{By: mail.ByDrover, Reason: t.Words}, migration.ByAudit)
+	c.Orders = c.Orders.add(hold, order{Wish: mail.Wish{By: mail.ByDrover, Reason: t.Words}, Cause: migration.ByAudit, Elsewhere: t.Alone})
 }
 
 // run goes from one phase to the next; every phase leaves the customer open on one side.

@@ -158,6 +158,22 @@ func (c *customer) settledHome(ctx workflow.Context, why string) (migration.Home
 	return k.Settled(ctx, why)
 }
 
+// goesAlone takes over where the data says that the customer is homed, once a side was given up for
+// it: its route follows. Where the data cannot be read a retry reads it.
+func (c *customer) goesAlone(ctx workflow.Context) {
+	k := c.keeper()
+	rec, err := k.Read(ctx)
+	c.Token = k.Token
+	if err != nil || rec.Loss == nil {
+		return
+	}
+	was := c.Home
+	if c.learn(ctx, rec); c.Home != was {
+		c.Note(ctx, "homed on "+string(c.Home)+", without the other side", migration.Command{By: rec.Loss.By, Reason: rec.Loss.Why})
+		c.Unrouted = c.routedHere(ctx, work.RouteLimit)
+	}
+}
+
 // repair settles a Move that did not say how it ended. Only the data says what has become of it.
 func (c *customer) repair(ctx workflow.Context, from migration.Side, why string) {
 	k := c.keeper()

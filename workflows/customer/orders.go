@@ -23,6 +23,9 @@ type order struct {
 	Cause migration.Cause `json:"cause,omitempty"`
 	// AtHome says that the order is void for a customer whose data says that it is on AWS.
 	AtHome bool `json:"atHome,omitempty"`
+	// Elsewhere says that the data may name another home than the customer knows: a side was given
+	// up.
+	Elsewhere bool `json:"elsewhere,omitempty"`
 }
 
 // orders are those that nobody has carried out yet: the last of each kind.

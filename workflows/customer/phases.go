@@ -396,6 +396,9 @@ func (c *customer) obey(ctx workflow.Context) bool {
 		c.skip(ctx, w)
 	case hold:
 		c.Go, c.Cause = false, w.Cause
+		if w.Elsewhere {
+			c.goesAlone(ctx)
+		}
 		c.held(ctx, "held by "+w.String())
 	case retry:
 		c.again(ctx)

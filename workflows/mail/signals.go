@@ -115,6 +115,9 @@ type Pause struct {
 // Trouble is what an audit of both sides found of a customer.
 type Trouble struct {
 	Words string `json:"words"`
+	// Alone says that the customer goes on without a side: it may be at home elsewhere than it
+	// knows.
+	Alone bool `json:"alone,omitempty"`
 }
 
 // Seen is what a look has found of a customer that soaks. A customer hears only what is news to it.

@@ -39,14 +39,17 @@ func (r *replication) audit(ctx workflow.Context) {
 		r.trouble(ctx, "its fences cannot be audited: "+work.ReasonAt(err, r.dataset.Site()), false)
 		return
 	}
-	words := troubles(w)
+	words, alone := troubles(w)
 	if len(words) > 0 {
-		if err := r.holdThose(ctx, words); err != nil {
+		if err := r.holdThose(ctx, words, alone); err != nil {
 			r.trouble(ctx, "customers in trouble cannot be named: "+work.Reason(err), true)
 			return
 		}
 	}
 	var all []string
+	if w.Silent != "" {
+		all = append(all, w.Silent)
+	}
 	all = append(all, w.Doubts...)
 	if n := len(w.Both); n > 0 {
 		all = append(all, fmt.Sprintf("both sides take the writes of %d customers: see drover doctor", n))
@@ -57,22 +60,29 @@ func (r *replication) audit(ctx workflow.Context) {
 	r.trouble(ctx, strings.Join(all, "; "), len(w.Doubts)+len(w.WAL) > 0)
 }
 
-// troubles are the words for each tenant that a person must look at.
-func troubles(w postgres.WatchResult) map[int64]string {
-	out := map[int64]string{}
+// troubles are the words for each tenant that a person must look at. alone are those of them that go
+// on without a side.
+func troubles(w postgres.WatchResult) (words map[int64]string, alone map[int64]bool) {
+	words, alone = map[int64]string{}, map[int64]bool{}
+	for _, l := range w.Lost {
+		words[l.Tenant], alone[l.Tenant] = l.Loss.String()+". Retry has it go on", true
+	}
 	for _, s := range w.Stale {
-		out[s.Tenant] = fmt.Sprintf("its side %s had forgotten that it moved away and took writes beside the other; "+
+		if alone[s.Tenant] { // its old side came back
+			words[s.Tenant] += ". "
+		}
+		words[s.Tenant] += fmt.Sprintf("its side %s had forgotten that it moved away and took writes beside the other; "+
 			"it was closed again at %s under token %d. Written there meanwhile: %s. Carry over what counts, then retry",
 			s.Side, s.At.UTC().Format("2006-01-02 15:04:05 MST"), s.Token, s.Writes)
 	}
 	for _, b := range w.Both {
-		out[b.Tenant] = b.Why
+		words[b.Tenant] = b.Why
 	}
-	return out
+	return words, alone
 }
 
 // holdThose tells the customers of these tenants what was found, once for each finding.
-func (r *replication) holdThose(ctx workflow.Context, words map[int64]string) error {
+func (r *replication) holdThose(ctx workflow.Context, words map[int64]string, alone map[int64]bool) error {
 	tenants := make([]int64, 0, len(words))
 	for _, t := range r.plan.Tenants[r.in.Dataset] { // in one order, whenever it is replayed
 		if words[t] != "" && r.Told[t] != words[t] {
@@ -90,7 +100,7 @@ func (r *replication) holdThose(ctx workflow.Context, words map[int64]string) er
 	}
 	for _, t := range tenants {
 		r.Told[t] = words[t]
-		r.TellOr(ctx, migration.CustomerID(r.in.Spec.Plan, names.IDs[t]), mail.SignalTrouble, mail.Trouble{Words: words[t]},
+		r.TellOr(ctx, migration.CustomerID(r.in.Spec.Plan, names.IDs[t]), mail.SignalTrouble, mail.Trouble{Words: words[t], Alone: alone[t]},
 			func(workflow.Context) {
 				delete(r.Told, t) // it does not run now: it is told when it does
 			})

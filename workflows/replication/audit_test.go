@@ -157,3 +157,20 @@ func TestAClockThatIsOffIsSaidAndStopsNobody(t *testing.T) {
 	require.Contains(t, last.Piece.Detail, "its server's clock is 5s ahead")
 	require.Empty(t, told)
 }
+
+func TestACustomerThatGoesOnWithoutASideIsToldSo(t *testing.T) {
+	loss := migration.Loss{Side: migration.OnPrem, Token: 1001, By: "ann", Why: "the site burnt down",
+		At: time.Date(2026, 12, 2, 22, 3, 0, 0, time.UTC)}
+	_, told, pieces := audited(t, func(look int) postgres.WatchResult {
+		w := postgres.WatchResult{Silent: "the database on premises does not answer: connection refused"}
+		if look > 2 {
+			w.Lost = []postgres.Lost{{Tenant: 2, Loss: loss}}
+		}
+		return w
+	})
+	require.Len(t, told, 1)
+	require.Len(t, told["customer/p/birch"], 1)
+	require.Contains(t, told["customer/p/birch"][0], "premises were given up by ann at 2026-12-02 22:03:00 UTC (the site burnt down)")
+	require.Contains(t, told["customer/p/birch"][0], "Nothing had ever come from there")
+	require.Contains(t, pieces[len(pieces)-2].Piece.Detail, "the database on premises does not answer")
+}
