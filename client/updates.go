@@ -78,6 +78,12 @@ func (c *Client) Finalise(ctx context.Context, plan string, cmd migration.Comman
 	return c.update(ctx, migration.UpdateFinalise, Aim{Plan: plan}, cmd)
 }
 
+// ChangeSchema gives both sides of a database of the plan a change of their schema, which the
+// command's Schema is. It returns when that is made, or refused.
+func (c *Client) ChangeSchema(ctx context.Context, plan string, cmd migration.Command) (migration.Accepted, error) {
+	return c.update(ctx, migration.UpdateSchema, Aim{Plan: plan}, cmd)
+}
+
 // Skip leaves a customer on premises for good: its batch is over without it.
 func (c *Client) Skip(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
 	return c.update(ctx, migration.UpdateSkip, Aim{Plan: plan, Customer: customer}, cmd)

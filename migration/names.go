@@ -152,6 +152,7 @@ const (
 	UpdateSkip     = "skip"     // Customer: it stays on premises, and its batch is over without it
 	UpdateAck      = "ack"      // Outbox: somebody looks after what a message asks for
 
+	UpdateSchema     = "schema"      // Migration: DDL for both sides of a database
 	UpdateAcceptLoss = "accept-loss" // Doctor: customers go on without a side
 	UpdateCarryOver  = "carry-over"  // Doctor: rows of customers that one side alone has are brought home
 

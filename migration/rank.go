@@ -22,7 +22,7 @@ var Ranks = []Rank{Viewer, Success, Operator, Lead}
 
 // least is the rank that a command needs at least, where it is not Operator.
 var least = map[string]Rank{UpdateNote: Success, UpdateDefer: Success, UpdateDecide: Lead, UpdateFinalise: Lead, UpdateOffer: Lead,
-	UpdateTake: Success, UpdateAmend: Lead, UpdateAcceptLoss: Lead}
+	UpdateTake: Success, UpdateAmend: Lead, UpdateAcceptLoss: Lead, UpdateSchema: Lead}
 
 // Gives says whether the rank may give a command, by the name of its update.
 func (r Rank) Gives(update string) bool {

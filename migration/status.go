@@ -91,7 +91,9 @@ type Command struct {
 	Batch     string    `json:"batch,omitempty"`     // finalise: only this batch's way back ends; empty: the whole plan's
 	Amend     *SpecRef  `json:"amend,omitempty"`     // amend: the new content, in the state bucket; its revision is that it was made against
 	Customers []string  `json:"customers,omitempty"` // accept-loss, carry-over: whose
-	Message   string    `json:"message,omitempty"`   // ack: the id of what waits, or the key of a message that tells of it
+	// schema: what both sides of a database are given
+	Schema  *SchemaChange `json:"schema,omitempty"`
+	Message string        `json:"message,omitempty"` // ack: the id of what waits, or the key of a message that tells of it
 
 	// Until is when the one who asked stops waiting, by the clock of the machine that asked:
 	// whoever takes the command later refuses it. Zero: it is good whenever it is taken.
@@ -99,6 +101,14 @@ type Command struct {
 
 	// Proof says that By gave the command. Workers with identity keys refuse a command without.
 	Proof *Proof `json:"proof,omitempty"`
+}
+
+// SchemaChange is a file of DDL for both sides of a database.
+type SchemaChange struct {
+	Dataset string `json:"dataset"`
+	File    string `json:"file,omitempty"`   // its name
+	Text    string `json:"text,omitempty"`   // empty: what was made there by hand is taken in
+	Digest  string `json:"digest,omitempty"` // SHA-256 of the text, hex: a change is made once
 }
 
 // Late refuses a command that is taken after its Until; nil: it is in time. Now is the workflow's

@@ -27,6 +27,7 @@ const (
 	ErrorAnswers     = "PostgresSideAnswers"   // it is not lost
 	ErrorNotSound    = "PostgresNotSound"      // what one side alone has is not carried over as it is
 	ErrorUnderWay    = "PostgresMoveUnderWay"
+	ErrorNotTakenIn  = "PostgresSchemaNotTakenIn"
 	ErrorRefused     = "PostgresRefused" // privileges, features, conflicting definitions: the server's answer will be the same
 )
 
@@ -46,6 +47,7 @@ var permanent = map[error]string{
 	engine.ErrAnswers:       ErrorAnswers,
 	engine.ErrNotSound:      ErrorNotSound,
 	engine.ErrUnderWay:      ErrorUnderWay,
+	setup.ErrNotTakenIn:     ErrorNotTakenIn,
 }
 
 // classify marks the errors that a repeat does not cure. Lost connections, restarts and time-outs

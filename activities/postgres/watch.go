@@ -24,6 +24,7 @@ type WatchResult struct {
 	Clocks []string `json:"clocks,omitempty"` // servers whose clocks differ from the worker's
 	Lost   []Lost   `json:"lost,omitempty"`   // who goes on without a side
 	Silent string   `json:"silent,omitempty"` // why one side could not be looked at
+	Schema []string `json:"schema,omitempty"` // what DDL by hand has changed, and nothing has taken in
 }
 
 // Lost is a tenant that goes on without a side.
@@ -61,7 +62,7 @@ func (a *Activities) WatchPostgres(ctx context.Context, ref PostgresRef) (out Wa
 
 func watch(ctx context.Context, p *engine.Pair, ref PostgresRef) (WatchResult, error) {
 	w, err := p.Watch(ctx)
-	out := WatchResult{Doubts: w.Doubts, Drift: w.Drift, Clocks: w.Clocks, Silent: w.Silent}
+	out := WatchResult{Doubts: w.Doubts, Drift: w.Drift, Clocks: w.Clocks, Silent: w.Silent, Schema: w.Schema}
 	if err == nil && w.Silent == "" {
 		var over []migration.Finding
 		over, err = p.OverBudget(ctx, ref.Dataset.Postgres.WALBudgetBytes)

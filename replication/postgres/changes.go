@@ -111,7 +111,7 @@ func (p *Pair) readySchema(ctx context.Context, block func(check, reason, remedy
 		changes = changes[:mostChanges]
 	}
 	block("postgres-schema", "the schema changed after replication was set up: "+strings.Join(changes, "; ")+more,
-		"make the change alike on both sides or undo it, then have the dataset set up again (docs/runbook.md, \"A release changes the "+
-			"database's schema\")")
+		"make the change alike on both sides or undo it, then `drover schema take-in PLAN`; `drover schema apply` does both (docs/runbook.md, "+
+			"\"A release changes the database's schema\")")
 	return false, nil
 }

@@ -97,6 +97,11 @@ CREATE TABLE IF NOT EXISTS drover.refused (                   -- what observe mo
   at timestamptz NOT NULL DEFAULT clock_timestamp(), tenant bigint, rel text, op text, role text, app text, state text
 );
 
+-- Changes of the schema that were made on this side, by the SHA-256 of their files: none is made twice.
+CREATE TABLE IF NOT EXISTS drover.schema_change (
+  digest text PRIMARY KEY, file text NOT NULL, by text NOT NULL, why text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
 -- ---------------------------------------------------------------- guard
 
 -- The shared lock lives until the writer's transaction ends (prepared transactions keep it too);

@@ -23,6 +23,7 @@ type Watch struct {
 	Clocks []string     // servers whose clocks differ from the worker's
 	Lost   []TenantLoss // who goes on without a side
 	Silent string       // why a side could not be looked at; "": both were
+	Schema []string     // what DDL by hand has changed, and nothing has taken in
 }
 
 // BothOpen is a tenant whose writes both sides take.
@@ -89,6 +90,9 @@ func (p *Pair) Watch(ctx context.Context) (Watch, error) {
 		w.Drift = append(w.Drift, drift...)
 	}
 	if w.Clocks, err = p.clocks(ctx); err != nil {
+		return w, err
+	}
+	if w.Schema, err = p.Changes(ctx); err != nil {
 		return w, err
 	}
 	if len(w.Doubts) == 0 {

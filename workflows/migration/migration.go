@@ -96,6 +96,7 @@ type run struct {
 	ending   bool   // the way back of a batch is being ended
 	reset    bool   // to its very start: the newest revision holds, whatever it began with
 	amending string // by whom, while an amendment is looked at
+	changing string // by whom, while a schema is changed
 }
 
 func newMigration(in Input) *run {
@@ -195,6 +196,8 @@ func (m *run) setup(ctx workflow.Context) error {
 		},
 		status.Command{Name: migration.UpdateAmend, Description: "Make another content the plan's: a new revision. What has begun stays.",
 			Allowed: m.mayAmend, Carry: m.amend},
+		status.Command{Name: migration.UpdateSchema, Description: "Change the schema of both sides of a database.",
+			Allowed: m.mayChange, Carry: m.changeSchema},
 	)
 }
 

@@ -57,7 +57,24 @@ func (r *replication) audit(ctx workflow.Context) {
 	all = append(all, w.Drift...)
 	all = append(all, w.WAL...)
 	all = append(all, w.Clocks...)
+	if r.Changed = len(w.Schema) > 0; r.Changed {
+		all = append(all, changedByHand(w.Schema, r.in.Spec.Plan))
+	}
 	r.trouble(ctx, strings.Join(all, "; "), len(w.Doubts)+len(w.WAL) > 0)
+}
+
+// mostChanges are named of what DDL by hand has changed; the rest is counted.
+const mostChanges = 5
+
+// changedByHand says what somebody has changed in the schema, and what to do about it.
+func changedByHand(changes []string, plan string) string {
+	more := ""
+	if n := len(changes) - mostChanges; n > 0 {
+		more = fmt.Sprintf("; and %d more", n)
+		changes = changes[:mostChanges]
+	}
+	return fmt.Sprintf("the schema was changed by hand, and nobody moves: %s%s. Make it alike on both sides or undo it, then `drover schema take-in "+
+		"%s`; `drover schema apply %[3]s FILE.sql` does both", strings.Join(changes, "; "), more, plan)
 }
 
 // troubles are the words for each tenant that a person must look at. alone are those of them that go

@@ -174,3 +174,18 @@ func TestACustomerThatGoesOnWithoutASideIsToldSo(t *testing.T) {
 	require.Contains(t, told["customer/p/birch"][0], "Nothing had ever come from there")
 	require.Contains(t, pieces[len(pieces)-2].Piece.Detail, "the database on premises does not answer")
 }
+
+func TestDDLByHandIsSaidWithTheCommandThatTakesItIn(t *testing.T) {
+	_, told, pieces := audited(t, func(look int) postgres.WatchResult {
+		if look < 3 {
+			return postgres.WatchResult{}
+		}
+		return postgres.WatchResult{Schema: []string{"table public.notes is only on premises", "b", "c", "d", "e", "f"}}
+	})
+	require.Empty(t, told)
+	last := pieces[len(pieces)-2]
+	require.Contains(t, last.Piece.Detail, "the schema was changed by hand, and nobody moves: table public.notes is only on premises; b; c; d; e; "+
+		"and 1 more")
+	require.Contains(t, last.Piece.Detail, "drover schema take-in p`")
+	require.Contains(t, last.Piece.Detail, "drover schema apply p FILE.sql`")
+}

@@ -46,6 +46,7 @@ type State struct {
 	Trouble  string             `json:"trouble,omitempty"` // what the last audit found of the whole dataset
 	Stop     bool               `json:"stop,omitempty"`    // and that nobody may move because of it
 	Told     map[int64]string   `json:"told"`              // tenants in trouble, with what their customers were told
+	Changed  bool               `json:"changed,omitempty"` // the schema was, by hand, as the last audit found
 
 	// Decoded is what the database had decoded for each side when it was last asked, in bytes.
 	Decoded map[migration.Side]int64 `json:"decoded"`

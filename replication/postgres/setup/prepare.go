@@ -57,6 +57,33 @@ func Prepare(ctx context.Context, p *postgres.Pair, tenants []int64, say func(st
 	return err
 }
 
+// TakeIn sets up what is new in both databases, which have the same schema: tables and partitions
+// get their replica identities, guards and publications, ids of their own on each side, and a copy
+// of their rows, each tenant's from where it is at home. Everybody else's replication goes on. Cut
+// off anywhere, it is run again.
+func TakeIn(ctx context.Context, p *postgres.Pair, say func(string)) error {
+	if say == nil {
+		say = func(string) {}
+	}
+	for _, part := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"replica identities on AWS", func(ctx context.Context) error { return identities(ctx, p, p.AWS) }},
+		{"replica identities on premises", func(ctx context.Context) error { return identities(ctx, p, p.OnPrem) }},
+		{"id ranges", func(ctx context.Context) error { return separateRanges(ctx, p) }},
+		{"the guard and the publications", func(ctx context.Context) error { return publish(ctx, p) }},
+		{"the subscription on premises", func(ctx context.Context) error { return subscribe(ctx, p, migration.AWS) }},
+		{"the subscription on AWS", func(ctx context.Context) error { return subscribe(ctx, p, migration.OnPrem) }},
+	} {
+		say(part.what)
+		if err := part.do(ctx); err != nil {
+			return fmt.Errorf("take new tables into dataset %s: %s: %w", p.Name, part.what, err)
+		}
+	}
+	return p.AwaitSync(ctx, say)
+}
+
 // admit gives every tenant of the plan a fence and a direction on both sides. What is there already
 // stays as it is. A direction is on where the fence is not sealed. Tenants of the data that the
 // plan leaves out are written down once, before the first copy: they stay where they are, until an
