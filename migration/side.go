@@ -90,7 +90,7 @@ type Loss struct {
 	Token int64     `json:"token"` // under which the other side goes on
 	By    string    `json:"by"`
 	Why   string    `json:"why"`
-	At    time.Time `json:"at"`
+	At    time.Time `json:"at,omitzero"`
 	// Heard is up to when all that was written on the lost side is at home, by that side's clock.
 	// Zero: nothing had ever come from there.
 	Heard time.Time `json:"heard,omitzero"`

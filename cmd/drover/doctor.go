@@ -150,7 +150,10 @@ func (a *app) ordered(lose, carry []string, confirmed string, more bool, w wish)
 	case len(customers) == 0:
 		return nil, nil
 	case len(lose) > 0 && len(carry) > 0 || more:
-		return nil, inputError("give one of --agree, --repair, --accept-loss and --carry-over at a time", "these are asked for one after the other")
+		return nil, inputError(
+			"give one of --agree, --repair, --accept-loss and --carry-over at a time",
+			"these are asked for one after the other",
+		)
 	case w.reason == "":
 		return nil, inputError("say why with --reason: it is kept in the customer's data", "--%s needs a reason", o.name)
 	case confirmed == "" && !isTerminal(a.in):
@@ -352,8 +355,10 @@ func writeApart(b *strings.Builder, plan, dataset string, r migration.RowsApart)
 	case r.Why != "":
 		b.WriteString(printer.Wrap("  ", "nothing can be carried over: "+r.Why))
 	case r.New > 0:
-		b.WriteString(printer.Wrap("  ", fmt.Sprintf("its home never had %s of these: written there after %s, and by no replication. To bring "+
-			"home what is new:", count(r.New, "row"), stamp(r.Left))))
+		b.WriteString(
+			printer.Wrap("  ", fmt.Sprintf("its home never had %s of these: written there after %s, and by no replication. To bring "+
+				"home what is new:", count(r.New, "row"), stamp(r.Left))),
+		)
 		fmt.Fprintf(b, "    drover doctor %s --carry-over %s --reason \"...\"\n", quoted(plan), r.ID)
 	default:
 		b.WriteString(printer.Wrap("  ", "carry over by hand what counts, then make the rows alike on both sides"))

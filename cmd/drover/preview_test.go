@@ -82,12 +82,24 @@ func TestDoctorSaysWhatOneSideAloneHasAndWhoGoesOnWithoutASide(t *testing.T) {
 	var out bytes.Buffer
 	a := &app{out: &out}
 	report := migration.DoctorReport{Datasets: []migration.DatasetHealth{
-		{Dataset: "orders", Silent: &migration.SilentSide{Side: migration.OnPrem, Why: "connection refused", Heard: at},
-			Alone: []migration.GoesAlone{{ID: "acme", Loss: migration.Loss{Side: migration.OnPrem, By: "ann", Why: "it burnt down", At: at}}}},
+		{
+			Dataset: "orders",
+			Silent:  &migration.SilentSide{Side: migration.OnPrem, Why: "connection refused", Heard: at},
+			Alone: []migration.GoesAlone{
+				{ID: "acme", Loss: migration.Loss{Side: migration.OnPrem, By: "ann", Why: "it burnt down", At: at}},
+			},
+		},
 		{Dataset: "billing", Apart: []migration.RowsApart{
-			{ID: "birch", Side: migration.OnPrem, Left: at, New: 2, Tables: []string{"table public.orders: 2 rows that its home never had: id=1, id=2"}},
+			{
+				ID:     "birch",
+				Side:   migration.OnPrem,
+				Left:   at,
+				New:    2,
+				Tables: []string{"table public.orders: 2 rows that its home never had: id=1, id=2"},
+			},
 			{ID: "cedar", Side: migration.OnPrem, New: 1, Tables: []string{"table public.orders: 1 rows"}, Why: "nothing arrives"},
-			{ID: "dill", Side: migration.AWS, Tables: []string{"table public.acct: 1 rows"}}}},
+			{ID: "dill", Side: migration.AWS, Tables: []string{"table public.acct: 1 rows"}},
+		}},
 	}}
 	require.Equal(t, 4, report.Broken())
 	require.ErrorIs(t, a.printDoctor(printer.AsTable, "plan.yaml", report, &prices.Prices{}), ended{exitBlocked})

@@ -141,12 +141,27 @@ func (h *home) close() error {
 // switched off: crashes are tested.
 func conf(o Options) string {
 	set := map[string]string{
-		"wal_level": "logical", "wal_retrieve_retry_interval": "100ms", "wal_receiver_status_interval": "1s",
-		"max_replication_slots": "20", "max_wal_senders": "20", "max_logical_replication_workers": "12", "max_worker_processes": "24",
-		"max_connections": "120", "max_prepared_transactions": "10",
-		"shared_buffers": "64MB", "max_wal_size": "512MB", "min_wal_size": "64MB", "wal_buffers": "4MB",
-		"track_commit_timestamp": "on", "unix_socket_directories": "", "dynamic_shared_memory_type": "mmap", "password_encryption": "scram-sha-256",
-		"log_min_messages": "warning", "timezone": "UTC", "datestyle": "iso, mdy", "deadlock_timeout": "1s",
+		"wal_level":                       "logical",
+		"wal_retrieve_retry_interval":     "100ms",
+		"wal_receiver_status_interval":    "1s",
+		"max_replication_slots":           "20",
+		"max_wal_senders":                 "20",
+		"max_logical_replication_workers": "12",
+		"max_worker_processes":            "24",
+		"max_connections":                 "120",
+		"max_prepared_transactions":       "10",
+		"shared_buffers":                  "64MB",
+		"max_wal_size":                    "512MB",
+		"min_wal_size":                    "64MB",
+		"wal_buffers":                     "4MB",
+		"track_commit_timestamp":          "on",
+		"unix_socket_directories":         "",
+		"dynamic_shared_memory_type":      "mmap",
+		"password_encryption":             "scram-sha-256",
+		"log_min_messages":                "warning",
+		"timezone":                        "UTC",
+		"datestyle":                       "iso, mdy",
+		"deadlock_timeout":                "1s",
 	}
 	for k, v := range o.Settings {
 		set[k] = v

@@ -96,9 +96,9 @@ const (
 //   - it was written there by a session, and did not come by replication;
 //   - it was committed there after the tenant had left, by the clock that committed the tenant's
 //     last fence there (or after the last row that the home was given, where the side was lost);
-//   - of the rows that were there before, all are at home still. Otherwise rows that were deleted at
-//     home have not gone here, and a new row cannot be told from one that was deleted at home and
-//     changed here.
+//   - of the rows that were there before, all are at home still. Otherwise rows that were deleted
+//     at home have not gone here, and a new row cannot be told from one that was deleted at home
+//     and changed here.
 //
 // The server says the first two of each row (track_commit_timestamp).
 func (p *Pair) Apart(ctx context.Context, tenant int64) (Apart, error) {
@@ -164,7 +164,8 @@ func (p *Pair) left(ctx context.Context, a *Apart) error {
 	err = at.Pool.QueryRow(ctx, `SELECT CASE WHEN l.tenant IS NULL THEN m.at WHEN l.newest IS NOT NULL THEN greatest(l.newest, l.heard) END FROM (SELECT $1::int AS t) x
 		LEFT JOIN drover.beat m ON m.pub = $2 AND m.tenant = x.t
 		LEFT JOIN LATERAL drover.loss_of(x.t) l ON l.lost = $3 AND l.token >= coalesce(m.token, 0)`, id, p.Names.Outgoing(a.Side),
-		string(a.Side)).Scan(&left)
+		string(a.Side)).
+		Scan(&left)
 	if err != nil {
 		return fmt.Errorf("when did tenant %d leave the side %s, read %s: %w", a.Tenant, where(a.Side), at.Where(), err)
 	}
@@ -173,7 +174,9 @@ func (p *Pair) left(ctx context.Context, a *Apart) error {
 	}
 	switch {
 	case !known:
-		a.Why = "the server " + where(a.Side) + " does not know when a row was written, and where it came from (track_commit_timestamp is off)"
+		a.Why = "the server " + where(
+			a.Side,
+		) + " does not know when a row was written, and where it came from (track_commit_timestamp is off)"
 	case left == nil:
 		a.Why = "nothing says from when on nobody but the side " + where(a.Side) + " had its rows"
 	default:
@@ -372,8 +375,10 @@ func (t Table) standingQuery(key []string, keyed bool, since time.Time) string {
 
 // writtenSince says of row x that a session of this server committed it after a time.
 func writtenSince(t time.Time) string {
-	return fmt.Sprintf(`EXISTS (SELECT FROM pg_xact_commit_timestamp_origin(x.xmin) o WHERE o.roident = 0 AND o."timestamp" > '%s'::timestamptz)`,
-		t.UTC().Format("2006-01-02 15:04:05.999999Z07:00"))
+	return fmt.Sprintf(
+		`EXISTS (SELECT FROM pg_xact_commit_timestamp_origin(x.xmin) o WHERE o.roident = 0 AND o."timestamp" > '%s'::timestamptz)`,
+		t.UTC().Format("2006-01-02 15:04:05.999999Z07:00"),
+	)
 }
 
 // primaryKey are the columns of the table's primary key on premises, but for the tenant's. keyed is

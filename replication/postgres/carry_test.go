@@ -65,9 +65,17 @@ func TestWhatOneSideAloneHasIsCarriedHomeOnce(t *testing.T) {
 	require.Contains(t, done[0].Words, "table public.orders: 4 rows: id=")
 	require.EqualValues(t, 4, r.Num(d, "SELECT count(*) FROM orders WHERE tenant_id = 1 AND created_at > (SELECT at FROM drover.beat "+
 		"WHERE tenant = 1 AND pub = $1)", r.Pair.Names.Forward))
-	require.EqualValues(t, 1, r.Num(d, `SELECT count(*) FROM orders WHERE tenant_id = 1 AND body = '{"a": [1, null, "it''s"]}' AND total = 9`))
+	require.EqualValues(
+		t,
+		1,
+		r.Num(d, `SELECT count(*) FROM orders WHERE tenant_id = 1 AND body = '{"a": [1, null, "it''s"]}' AND total = 9`),
+	)
 	require.EqualValues(t, 1, r.Num(d, `SELECT count(*) FROM events WHERE tenant_id = 1 AND raw = '\x00ff5c27' AND doc->>'n' = '1.10'`))
-	require.EqualValues(t, 1, r.Num(d, `SELECT count(*) FROM audit WHERE ts = 'infinity' AND msg = E'two\nlines, "quoted", \\ and {braces}'`))
+	require.EqualValues(
+		t,
+		1,
+		r.Num(d, `SELECT count(*) FROM audit WHERE ts = 'infinity' AND msg = E'two\nlines, "quoted", \\ and {braces}'`),
+	)
 	require.Contains(t, watch(r).Stale[0].Writes, "of these, carried over by ann (CHG-7)", "status says who carried what over")
 
 	r.Until("replication has brought them back", func() bool { return apartOf(r, 1).Alike() })
@@ -121,7 +129,11 @@ func TestACarryingOverThatWasCutOffIsFinishedByTheNext(t *testing.T) {
 			all.Wait()
 			_, err = r.Pair.CarryOver(t.Context(), 1, "bob", "again")
 			require.NoError(t, err)
-			require.EqualValues(t, 3, r.Num(home, "SELECT count(*) FROM audit WHERE tenant_id = 1 AND (ts = 'infinity' OR msg IN ('same', ''))"))
+			require.EqualValues(
+				t,
+				3,
+				r.Num(home, "SELECT count(*) FROM audit WHERE tenant_id = 1 AND (ts = 'infinity' OR msg IN ('same', ''))"),
+			)
 			require.EqualValues(t, 1, r.Num(home, `SELECT count(*) FROM blobs WHERE data = '\xdeadbeef'`))
 			r.Until("both sides have them", func() bool { return apartOf(r, 1).Alike() })
 			r.Sound()

@@ -110,8 +110,11 @@ func (p *Pair) readySchema(ctx context.Context, block func(check, reason, remedy
 		more = fmt.Sprintf("; and %d more", n)
 		changes = changes[:mostChanges]
 	}
-	block("postgres-schema", "the schema changed after replication was set up: "+strings.Join(changes, "; ")+more,
-		"make the change alike on both sides or undo it, then `drover schema take-in PLAN`; `drover schema apply` does both (docs/runbook.md, "+
-			"\"A release changes the database's schema\")")
+	block(
+		"postgres-schema",
+		"the schema changed after replication was set up: "+strings.Join(changes, "; ")+more,
+		"make the change alike on both sides or undo it, then `drover schema take-in PLAN`; `drover schema apply` does both "+
+			"(docs/runbook.md, \"A release changes the database's schema\")",
+	)
 	return false, nil
 }

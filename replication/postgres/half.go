@@ -25,9 +25,9 @@ type connectError struct{ error }
 
 func (e *connectError) Unwrap() error { return e.error }
 
-// nobodyThere says whether an attempt to reach a server ended as it does where none stands there: nobody
-// takes the connection, or the name is nobody's. A server that refuses a login answers, and so does
-// one behind a bad certificate.
+// nobodyThere says whether an attempt to reach a server ended as it does where none stands there:
+// nobody takes the connection, or the name is nobody's. A server that refuses a login answers, and
+// so does one behind a bad certificate.
 func nobodyThere(err error) bool {
 	var server *pgconn.PgError
 	var connecting *connectError

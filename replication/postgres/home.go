@@ -64,8 +64,9 @@ func (p *Pair) Homes(ctx context.Context, tenants []int64) (map[int64]migration.
 	return out, nil
 }
 
-// Known are those of some tenants that have a fence on premises, or where these do not answer on AWS: an amendment may have brought
-// others into the plan that nobody has prepared yet. Where nothing is prepared it is everybody.
+// Known are those of some tenants that have a fence on premises, or on AWS where premises do not
+// answer: an amendment may have brought others into the plan that nobody has prepared yet. Where
+// nothing is prepared it is everybody.
 func (p *Pair) Known(ctx context.Context, tenants []int64) (known []int64, err error) {
 	at := p.OnPrem
 	if p.Lost == migration.OnPrem {

@@ -28,8 +28,8 @@ const heardLately = 30 * time.Second
 // the server that is left can see.
 //
 // It opens without the mark of a fence on the other side, whose guard nobody can ask. Should that
-// side come back, it opened earlier: it is closed as stale, and what it still sends of the tenant is
-// not taken here (see drover.shield).
+// side come back, it opened earlier: it is closed as stale, and what it still sends of the tenant
+// is not taken here (see drover.shield).
 func (p *Pair) AcceptLoss(ctx context.Context, tenant int64, owner, by, why string) (migration.Loss, error) {
 	lost, err := p.LostSide(ctx)
 	if err != nil {
@@ -81,8 +81,8 @@ func (p *Pair) AcceptLoss(ctx context.Context, tenant int64, owner, by, why stri
 }
 
 // LostSide is the side that nobody reaches, or on which a server stands that has nothing of
-// Drover's while its peer remembers it: neither can say who is at home there. It is ErrAnswers where
-// there is none.
+// Drover's while its peer remembers it: neither can say who is at home there. It is ErrAnswers
+// where there is none.
 func (p *Pair) LostSide(ctx context.Context) (migration.Side, error) {
 	if p.Lost == "" {
 		return p.forgetful(ctx)

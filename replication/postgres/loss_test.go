@@ -129,7 +129,10 @@ func TestASideThatComesBackAfterItWasGivenUpOverwritesNothing(t *testing.T) {
 
 	// A person makes the sides alike, and the customer may go back: what is written there then
 	// comes here again.
-	r.Script(s, "SET session_replication_role = replica; UPDATE tenants SET name = 't1' WHERE tenant_id = 1; INSERT INTO acct VALUES (1, 0)")
+	r.Script(
+		s,
+		"SET session_replication_role = replica; UPDATE tenants SET name = 't1' WHERE tenant_id = 1; INSERT INTO acct VALUES (1, 0)",
+	)
 	r.Move(d, 1, pairtest.Try(l.Token+1, 2))
 	r.Must(s, "UPDATE tenants SET name = 'at home' WHERE tenant_id = 1")
 	r.Until("it arrives", func() bool {

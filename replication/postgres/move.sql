@@ -97,7 +97,7 @@ CREATE TABLE IF NOT EXISTS drover.refused (                   -- what observe mo
   at timestamptz NOT NULL DEFAULT clock_timestamp(), tenant bigint, rel text, op text, role text, app text, state text
 );
 
--- Changes of the schema that were made on this side, by the SHA-256 of their files: none is made twice.
+-- Changes of the schema made on this side, by the SHA-256 of their files: none is made twice.
 CREATE TABLE IF NOT EXISTS drover.schema_change (
   digest text PRIMARY KEY, file text NOT NULL, by text NOT NULL, why text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
@@ -645,7 +645,8 @@ BEGIN
   IF f.state <> 'open' THEN PERFORM drover._not_final(ARRAY[t]); END IF;
   INSERT INTO drover.loss (tenant, token, lost, by, why, heard, newest) VALUES (t, p_token, p_lost, p_by, p_why, p_heard, p_newest)
     ON CONFLICT DO NOTHING;
-  -- Who was here already is still remembered: nobody can raise the number of its stay on the other side.
+  -- Who was here already is still remembered: nobody can raise the number of its stay on the
+  -- other side.
   UPDATE drover.note SET stay = p_token WHERE tenant = t AND f.state = 'open'
      AND stay = (SELECT max(token) FROM drover.direction WHERE tenant = t AND is_on);
   UPDATE drover.fence SET state = 'open', lease_until = NULL, token = p_token, owner = p_owner WHERE tenant = t;

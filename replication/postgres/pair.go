@@ -104,7 +104,7 @@ func Connect(ctx context.Context, side migration.Side, here, peer Address, renew
 	}
 	major, err := s.major(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the database %s (%s): %w", s.Where(), here, err)
+		return nil, &connectError{fmt.Errorf("connect to the database %s (%s): %w", s.Where(), here, err)}
 	}
 	s.peer.major, s.own.major = major, major
 	if major >= transactionLimitSince {

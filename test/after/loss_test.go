@@ -48,7 +48,10 @@ func TestALeadHasACustomerGoOnWithoutASideAndWhatComesBackIsCarriedOver(t *testi
 	require.NoError(t, err)
 	authority := identity.NewAuthority(key)
 	queue := migration.OwnQueue("doctor")
-	serveOver(t, worker.Options{Client: o, Main: true, Sites: []string{"dc1"}, Queue: queue, Identities: identity.NewKeys(public)}, m.Connector,
+	serveOver(
+		t,
+		worker.Options{Client: o, Main: true, Sites: []string{"dc1"}, Queue: queue, Identities: identity.NewKeys(public)},
+		m.Connector,
 		cloud(t).activities()...)
 	c := dial(t, o)
 	give := func(rank migration.Rank, name, id string) (migration.DoctorReport, error) {

@@ -33,18 +33,23 @@ func (d *doctor) awaitCommand(ctx workflow.Context) error {
 		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("doctor: no command is called %q", d.in.Awaits), "BadRequest", nil)
 	}
 	var cmd *migration.Command
-	err := workflow.SetUpdateHandlerWithOptions(ctx, d.in.Awaits, func(_ workflow.Context, c migration.Command) (migration.Accepted, error) {
-		if cmd == nil {
-			cmd = &c
-		}
-		return migration.Accepted{Message: d.in.Awaits + " accepted"}, nil
-	}, workflow.UpdateHandlerOptions{Description: "By customers' names, with a reason.",
-		Validator: func(ctx workflow.Context, c migration.Command) error {
-			if err := c.Late(workflow.Now(ctx)); err != nil {
-				return err
+	err := workflow.SetUpdateHandlerWithOptions(
+		ctx,
+		d.in.Awaits,
+		func(_ workflow.Context, c migration.Command) (migration.Accepted, error) {
+			if cmd == nil {
+				cmd = &c
 			}
-			return d.allowed(c)
-		}})
+			return migration.Accepted{Message: d.in.Awaits + " accepted"}, nil
+		},
+		workflow.UpdateHandlerOptions{Description: "By customers' names, with a reason.",
+			Validator: func(ctx workflow.Context, c migration.Command) error {
+				if err := c.Late(workflow.Now(ctx)); err != nil {
+					return err
+				}
+				return d.allowed(c)
+			}},
+	)
 	if err != nil {
 		return err
 	}
@@ -122,7 +127,12 @@ type lostIn struct {
 
 // loseOne opens one customer. It looks at all of its databases first: they go on at one side. One
 // of which both sides answer has to be at home there already, and loses nothing.
-func (d *doctor) loseOne(ctx workflow.Context, slice migration.CustomerSlice, owner string, cmd migration.Command) (out []lostIn, err error) {
+func (d *doctor) loseOne(
+	ctx workflow.Context,
+	slice migration.CustomerSlice,
+	owner string,
+	cmd migration.Command,
+) (out []lostIn, err error) {
 	ask := func(data migration.Dataset, look bool) (r postgres.AcceptLossResult, err error) {
 		c := work.Examination.Within(lossWithin).At(ctx, data.Site(), slice.Customer.ID+" goes on without a side of "+data.Name)
 		err = workflow.ExecuteActivity(c, work.Postgres.AcceptLoss, postgres.AcceptLossRequest{
@@ -145,8 +155,10 @@ func (d *doctor) loseOne(ctx workflow.Context, slice migration.CustomerSlice, ow
 	}
 	switch {
 	case len(lost) == 0:
-		return nil, errors.New("both sides of its databases answer: look at them with drover doctor, agree to a server that is another now, " +
-			"and have it repaired")
+		return nil, errors.New(
+			"both sides of its databases answer: look at them with drover doctor, agree to a server that is another now, " +
+				"and have it repaired",
+		)
 	case len(homes) > 1:
 		return nil, fmt.Errorf("its databases would not go on at one side (premises: %s; AWS: %s): they move together",
 			strings.Join(homes[migration.OnPrem], ", "), strings.Join(homes[migration.AWS], ", "))
@@ -171,8 +183,16 @@ func (d *doctor) carryOver(ctx workflow.Context, cmd migration.Command) error {
 			err := workflow.ExecuteActivity(c, work.Postgres.CarryOver, postgres.CarryRequest{
 				TenantRequest: tenantOf(d.in.Spec, slice, data), By: cmd.By, Reason: cmd.Reason}).Get(c, &r)
 			for _, x := range r.Done {
-				d.mended("customer %s, dataset %s: %d rows that were written on side %s alone are at home now, for %s (%s): %s", id, data.Name,
-					x.Rows, x.From, cmd.By, cmd.Reason, x.Words)
+				d.mended(
+					"customer %s, dataset %s: %d rows that were written on side %s alone are at home now, for %s (%s): %s",
+					id,
+					data.Name,
+					x.Rows,
+					x.From,
+					cmd.By,
+					cmd.Reason,
+					x.Words,
+				)
 			}
 			if err != nil {
 				d.unseen("customer "+id+", dataset "+data.Name+": nothing more was carried over", err)

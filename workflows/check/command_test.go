@@ -148,7 +148,9 @@ func TestWhatIsCarriedOverIsSaidAndWhatIsNotToo(t *testing.T) {
 		if req.Dataset.Name == "billing" {
 			return postgres.CarryResult{}, temporal.NewNonRetryableApplicationError("it is not sound", postgres.ErrorNotSound, nil)
 		}
-		return postgres.CarryResult{Done: []postgres.Carried{{From: migration.OnPrem, Rows: 2, Words: "table orders: 2 rows: id=1, id=2"}}}, nil
+		return postgres.CarryResult{
+			Done: []postgres.Carried{{From: migration.OnPrem, Rows: 2, Words: "table orders: 2 rows: id=1, id=2"}},
+		}, nil
 	}}
 	r, err := commanded(t, w, twoDatabases(), migration.Command{By: "ann", Reason: "CHG-7", Customers: []string{"acme"}},
 		migration.UpdateCarryOver)

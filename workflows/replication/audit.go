@@ -73,12 +73,17 @@ func changedByHand(changes []string, plan string) string {
 		more = fmt.Sprintf("; and %d more", n)
 		changes = changes[:mostChanges]
 	}
-	return fmt.Sprintf("the schema was changed by hand, and nobody moves: %s%s. Make it alike on both sides or undo it, then `drover schema take-in "+
-		"%s`; `drover schema apply %[3]s FILE.sql` does both", strings.Join(changes, "; "), more, plan)
+	return fmt.Sprintf(
+		"the schema was changed by hand, and nobody moves: %s%s. Make it alike on both sides or undo it, then `drover schema take-in "+
+			"%s`; `drover schema apply %[3]s FILE.sql` does both",
+		strings.Join(changes, "; "),
+		more,
+		plan,
+	)
 }
 
-// troubles are the words for each tenant that a person must look at. alone are those of them that go
-// on without a side.
+// troubles are the words for each tenant that a person must look at. alone are those of them that
+// go on without a side.
 func troubles(w postgres.WatchResult) (words map[int64]string, alone map[int64]bool) {
 	words, alone = map[int64]string{}, map[int64]bool{}
 	for _, l := range w.Lost {
@@ -117,10 +122,15 @@ func (r *replication) holdThose(ctx workflow.Context, words map[int64]string, al
 	}
 	for _, t := range tenants {
 		r.Told[t] = words[t]
-		r.TellOr(ctx, migration.CustomerID(r.in.Spec.Plan, names.IDs[t]), mail.SignalTrouble, mail.Trouble{Words: words[t], Alone: alone[t]},
+		r.TellOr(
+			ctx,
+			migration.CustomerID(r.in.Spec.Plan, names.IDs[t]),
+			mail.SignalTrouble,
+			mail.Trouble{Words: words[t], Alone: alone[t]},
 			func(workflow.Context) {
 				delete(r.Told, t) // it does not run now: it is told when it does
-			})
+			},
+		)
 	}
 	return nil
 }

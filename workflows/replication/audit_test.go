@@ -184,8 +184,12 @@ func TestDDLByHandIsSaidWithTheCommandThatTakesItIn(t *testing.T) {
 	})
 	require.Empty(t, told)
 	last := pieces[len(pieces)-2]
-	require.Contains(t, last.Piece.Detail, "the schema was changed by hand, and nobody moves: table public.notes is only on premises; b; c; d; e; "+
-		"and 1 more")
+	require.Contains(
+		t,
+		last.Piece.Detail,
+		"the schema was changed by hand, and nobody moves: table public.notes is only on premises; b; c; d; e; "+
+			"and 1 more",
+	)
 	require.Contains(t, last.Piece.Detail, "drover schema take-in p`")
 	require.Contains(t, last.Piece.Detail, "drover schema apply p FILE.sql`")
 }

@@ -43,8 +43,13 @@ func (r *replication) takeIn(ctx workflow.Context, next migration.SpecRef) error
 	same := slices.Equal(plan.Tenants[dataset.Name], r.plan.Tenants[dataset.Name])
 	if n := len(plan.Tenants[dataset.Name]) - len(r.plan.Tenants[dataset.Name]); dataset.Postgres != nil && r.Prepared &&
 		(!same || r.Changed) {
-		r.Set(ctx, r.Phase, migration.WaitData, fmt.Sprintf("takes %d customers in that have come with revision %d, and tables that are new", n,
-			next.Revision))
+		r.Set(
+			ctx,
+			r.Phase,
+			migration.WaitData,
+			fmt.Sprintf("takes %d customers in that have come with revision %d, and tables that are new", n,
+				next.Revision),
+		)
 		ref := postgres.PostgresRef{Plan: next.Plan, Dataset: dataset, Target: plan.Target(dataset.Target())}
 		b := work.BulkCopy.At(ctx, dataset.Site(), fmt.Sprintf("take %d customers into the replication of %s", n, dataset.Name))
 		if err := workflow.ExecuteActivity(b, work.Postgres.PreparePostgres,

@@ -223,7 +223,13 @@ func guardNew(ctx context.Context, p *postgres.Pair, tx pgx.Tx, at *postgres.Ser
 		_, err := tx.Exec(ctx, `SELECT drover.protect_reference($1::oid::regclass)`, t.OID)
 		return err
 	case t.Class == postgres.Tenants && len(t.judgeNew()) == 0:
-		if _, err := tx.Exec(ctx, `SELECT drover.protect($1, $2::oid::regclass, $3)`, p.Names.Outgoing(at.Side), t.OID, t.Column); err != nil {
+		if _, err := tx.Exec(
+			ctx,
+			`SELECT drover.protect($1, $2::oid::regclass, $3)`,
+			p.Names.Outgoing(at.Side),
+			t.OID,
+			t.Column,
+		); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `DELETE FROM drover.member WHERE rel = $1::oid`, t.OID)
@@ -251,7 +257,12 @@ func (c Change) execute(ctx context.Context, tx pgx.Tx) error {
 		case postgres.IsCode(err, "55P03") || postgres.IsCode(err, "40P01"):
 			return fmt.Errorf("line %d: %w", s.Line, err)
 		case postgres.IsCode(err, "57014") && ctx.Err() == nil:
-			return fmt.Errorf("%w: line %d takes longer than %s, in which nobody could write its tables", ErrNotTakenIn, s.Line, changeStatement)
+			return fmt.Errorf(
+				"%w: line %d takes longer than %s, in which nobody could write its tables",
+				ErrNotTakenIn,
+				s.Line,
+				changeStatement,
+			)
 		case ctx.Err() != nil:
 			return err
 		default:

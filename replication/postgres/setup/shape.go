@@ -200,7 +200,10 @@ func (t tableShape) judgeNew() (out []string) {
 	}
 	switch t.Class {
 	case postgres.Unclassified:
-		refuse("it has no column that tells customers apart, and the plan does not name it: give it one, or leave it out until the plan has ended")
+		refuse(
+			"it has no column that tells customers apart, and the plan does not name it: "+
+				"give it one, or leave it out until the plan has ended",
+		)
 		return out
 	case postgres.Excluded:
 		return nil
@@ -219,8 +222,8 @@ func (t tableShape) judgeNew() (out []string) {
 }
 
 // alike says where two databases differ in what a change has added: tables, columns, and what rows
-// of before have in these. before is one of them as it was; nothing in it: all is looked at, and what
-// rows of before have cannot be told.
+// of before have in these. before is one of them as it was; nothing in it: all is looked at, and
+// what rows of before have cannot be told.
 func alike(before, a, b shape) (out []string) {
 	other := map[string]tableShape{}
 	for _, t := range b.tables {

@@ -40,7 +40,8 @@ COMMENT ON TABLE t IS 'x' -- $tag$
 func TestWhatIsNoChangeOfASchemaIsRefusedByItsWords(t *testing.T) {
 	for _, may := range []string{"CREATE TABLE t (a int)", "CREATE UNIQUE INDEX i ON t (a)", "create or replace view v as select 1",
 		"CREATE MATERIALIZED VIEW v AS SELECT 1", "ALTER TABLE t ADD a int", "DROP INDEX i", "GRANT SELECT ON t TO r",
-		"COMMENT ON TABLE t IS 'x'", "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$", "CREATE CONSTRAINT TRIGGER x"} {
+		"COMMENT ON TABLE t IS 'x'", "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$",
+		"CREATE CONSTRAINT TRIGGER x"} {
 		all, err := setup.Statements(may)
 		require.NoError(t, err)
 		require.Empty(t, all[0].Refused(), may)
@@ -50,7 +51,8 @@ func TestWhatIsNoChangeOfASchemaIsRefusedByItsWords(t *testing.T) {
 		"WITH x AS (DELETE FROM t RETURNING a) SELECT 1": "it may write rows", "DO $$ BEGIN END $$": "it may write rows",
 		"CREATE INDEX CONCURRENTLY i ON t (a)": "cannot be part of a transaction", "CREATE PUBLICATION p": "CREATE PUBLICATION is none",
 		"ALTER SYSTEM SET x = 1": "ALTER SYSTEM is none", "SET search_path = x": "SET is no change of a schema",
-		"CREATE EXTENSION x": "CREATE EXTENSION is none", "ALTER SUBSCRIPTION s DISABLE": "ALTER SUBSCRIPTION is none", "(SELECT 1)": "it may write",
+		"CREATE EXTENSION x": "CREATE EXTENSION is none", "ALTER SUBSCRIPTION s DISABLE": "ALTER SUBSCRIPTION is none",
+		"(SELECT 1)": "it may write",
 	} {
 		all, err := setup.Statements(not)
 		require.NoError(t, err)
