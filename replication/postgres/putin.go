@@ -65,7 +65,7 @@ func insertText(ctx context.Context, q Querier, r carriedRow) (string, error) {
 		strings.Join(values, ", ")), nil
 }
 
-// dangling counts by foreign key the tenant's rows, in the tables of these rows, that refer to none.
+// dangling counts, by foreign key, those of the rows of a tenant here that refer to none.
 func dangling(ctx context.Context, q Querier, tenant int64, rows []carriedRow) (map[string]int, error) {
 	out, asked := map[string]int{}, map[string]bool{}
 	for _, r := range rows {

@@ -100,7 +100,7 @@ func TestWhatRowsUnderWayCouldBreakIsRefusedAndTouchesNothing(t *testing.T) {
 		{"DROP SCHEMA drover CASCADE", ""},
 		{"ALTER TABLE drover.fence ADD x int", "it changes what Drover has made"},
 		{"CREATE TABLE drover.mine (a int)", "it adds to what Drover has made"},
-		{"CREATE OR REPLACE FUNCTION drover.is_home(t int) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+		{"CREATE OR REPLACE FUNCTION drover.is_home(t bigint) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
 			"it changes what Drover has made: function"},
 		{"CREATE TABLE loose (id int PRIMARY KEY)", "new table public.loose: it has no column that tells customers apart"},
 		{"CREATE TABLE n (tenant_id int, id int PRIMARY KEY)", "column tenant_id tells customers apart, and takes NULL"},

@@ -201,7 +201,7 @@ func (t tableShape) judgeNew() (out []string) {
 	switch t.Class {
 	case postgres.Unclassified:
 		refuse(
-			"it has no column that tells customers apart, and the plan does not name it: "+
+			"it has no column that tells customers apart, and the plan does not name it: " +
 				"give it one, or leave it out until the plan has ended",
 		)
 		return out
