@@ -2,10 +2,7 @@ package notify
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/sns"
@@ -70,38 +67,4 @@ func (s *Sender) clock() time.Time {
 		return s.now()
 	}
 	return time.Now()
-}
-
-// poster follows no redirect: a message goes where the plan says, and nowhere else.
-var poster = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-
-// post sends a request and judges the status of its answer.
-func post(req *http.Request) error {
-	res, err := poster.Do(req)
-	if err != nil {
-		var u *url.Error
-		if errors.As(err, &u) {
-			err = u.Err // without the address, which may be a secret
-		}
-		return err
-	}
-	_ = res.Body.Close()
-	return judge(res.StatusCode)
-}
-
-// judge says what a status means: 2xx is an acknowledgement; what the receiver may answer otherwise
-// next time is tried again; all else is permanent.
-func judge(status int) error {
-	switch {
-	case status >= 200 && status < 300:
-		return nil
-	case status >= 500, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status == http.StatusTooEarly,
-		status == http.StatusConflict: // an idempotent receiver that is still busy with the same key answers so
-		return fmt.Errorf("the receiver answered %d %s", status, http.StatusText(status))
-	case status >= 300 && status < 400:
-		return permanent.New("Redirected", nil, "the receiver answered %d %s; give the channel the address that it leads to", status,
-			http.StatusText(status))
-	}
-	return permanent.New("Refused", nil, "the receiver answered %d %s; see that the channel's address is right, and its secret known there",
-		status, http.StatusText(status))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/drover-migration/drover/internal/permanent"
+	"github.com/drover-migration/drover/internal/webhook"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/notify/notifytest"
 )
@@ -62,7 +63,7 @@ func TestAWebhookIsSignedAndItsRepeatsHaveOneKey(t *testing.T) {
 	require.NoError(t, err)
 	for i, h := range r.Header {
 		require.NoError(t, theirs.Verify([]byte(r.Body[i]), h), "by the receiver's own library")
-		require.Equal(t, message().Key, h.Get(HeaderKey))
+		require.Equal(t, message().Key, h.Get(webhook.HeaderKey))
 		require.Equal(t, message().Key, h.Get(webhooks.HeaderWebhookID))
 		require.Equal(t, r.Body[0], r.Body[i])
 	}

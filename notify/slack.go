@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/drover-migration/drover/internal/permanent"
+	"github.com/drover-migration/drover/internal/webhook"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -42,5 +43,5 @@ func (s *Sender) slack(ctx context.Context, c migration.SlackChannel, m migratio
 		return "", permanent.New("BadAddress", nil, "the secret %s is no address of a webhook", c.URL)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	return "", post(req)
+	return "", webhook.Do(req)
 }

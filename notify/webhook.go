@@ -1,25 +1,14 @@
 package notify
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
-	"errors"
-	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
-	webhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
-
 	"github.com/drover-migration/drover/internal/permanent"
+	"github.com/drover-migration/drover/internal/webhook"
 	"github.com/drover-migration/drover/migration"
 )
-
-// HeaderKey is the header of a message's key, for receivers that know no webhook-id. It makes Go's
-// transport send the request again by itself where a connection that it kept open has broken.
-const HeaderKey = "Idempotency-Key"
 
 // Envelope is the body of a webhook, as Standard Webhooks lays it out: type, time and data.
 // docs/message.schema.json says so to receivers.
@@ -59,8 +48,7 @@ func envelope(m migration.Message) Envelope {
 	return e
 }
 
-// webhook posts a message, signed by HMAC-SHA256 over id, time and body
-// (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md).
+// webhook posts a message, signed.
 func (s *Sender) webhook(ctx context.Context, c migration.WebhookChannel, m migration.Message) (string, error) {
 	body, err := json.Marshal(envelope(m))
 	if err != nil {
@@ -70,35 +58,8 @@ func (s *Sender) webhook(ctx context.Context, c migration.WebhookChannel, m migr
 	if err != nil {
 		return "", err
 	}
-	signer, err := signerOf(secret)
-	if err != nil {
+	if err := webhook.CheckSecret(secret); err != nil {
 		return "", permanent.New("BadSecret", nil, "the secret %s: %v", c.Secret, err)
 	}
-	at := s.clock()
-	signature, err := signer.Sign(m.Key, at, body)
-	if err != nil {
-		return "", err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(body))
-	if err != nil {
-		return "", permanent.New("BadAddress", nil, "the channel's address is none")
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "drover")
-	req.Header.Set(webhooks.HeaderWebhookID, m.Key)
-	req.Header.Set(webhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
-	req.Header.Set(webhooks.HeaderWebhookSignature, signature)
-	req.Header.Set(HeaderKey, m.Key)
-	return "", post(req)
-}
-
-// shortestSecret is what Standard Webhooks wants at least, in bytes.
-const shortestSecret = 24
-
-func signerOf(secret string) (*webhooks.Webhook, error) {
-	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
-	if err != nil || len(key) < shortestSecret {
-		return nil, errors.New("is not whsec_ and base64 of at least 24 bytes; make one: echo whsec_$(openssl rand -base64 32)")
-	}
-	return webhooks.NewWebhookRaw(key)
+	return "", webhook.Tell(ctx, webhook.Post{URL: c.URL, Secret: secret, Key: m.Key, Body: body, At: s.clock()})
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/drover-migration/drover/activities/notify"
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/internal/identity"
+	"github.com/drover-migration/drover/internal/webhook"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/notify"
 	"github.com/drover-migration/drover/notify/notifytest"
@@ -95,7 +96,7 @@ func TestAMessageReachesItsReceiverAndIsAcknowledgedByWhoSignedIn(t *testing.T) 
 	require.Equal(t, migration.DeliveryDelivered, says.Past[0].State)
 	require.Equal(t, 1, says.Past[0].Tries, "it failed once")
 	require.Len(t, hook.Body, 2)
-	require.Equal(t, hook.Header[0].Get(engine.HeaderKey), hook.Header[1].Get(engine.HeaderKey))
+	require.Equal(t, hook.Header[0].Get(webhook.HeaderKey), hook.Header[1].Get(webhook.HeaderKey))
 	require.Contains(t, hook.Body[1], "drover ack shop held/acme/1")
 	require.Len(t, says.Asks, 1, "what nobody of the plan said was not heard")
 	require.Equal(t, []string{"room"}, says.Asks[0].Told)

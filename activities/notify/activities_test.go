@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/drover-migration/drover/activities/notify"
+	"github.com/drover-migration/drover/internal/webhook"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/notify"
 	"github.com/drover-migration/drover/notify/notifytest"
@@ -112,7 +113,7 @@ func TestALetterThatFailsKeepsNoOtherAndGoesAgainUnderItsKey(t *testing.T) {
 	require.NotEqual(t, first[0].Key, first[1].Key)
 	require.Len(t, hook.Body, 3)
 	for _, h := range hook.Header {
-		require.Equal(t, first[0].Key, h.Get(engine.HeaderKey))
+		require.Equal(t, first[0].Key, h.Get(webhook.HeaderKey))
 	}
 	require.Len(t, office.Letters, 1)
 	for _, want := range []struct {
@@ -161,7 +162,7 @@ func TestADigestGoesUnderOneKey(t *testing.T) {
 	require.NotEmpty(t, send(t, env, a, digest)[0].Failure)
 	require.Empty(t, send(t, env, a, digest)[0].Failure)
 	require.Equal(t, hook.Body[0], hook.Body[1])
-	require.Equal(t, hook.Header[0].Get(engine.HeaderKey), hook.Header[1].Get(engine.HeaderKey))
+	require.Equal(t, hook.Header[0].Get(webhook.HeaderKey), hook.Header[1].Get(webhook.HeaderKey))
 	require.Contains(t, hook.Body[0], "shop: 2 news")
 }
 

@@ -31,7 +31,7 @@ var house = []room{
 	{at: "homes", ours: "migration internal/objects", others: temporal, far: true, why: engine},
 	{at: "health", ours: "migration internal/permanent", others: temporal, far: true, why: engine},
 
-	{at: "notify", ours: "migration internal/permanent", others: temporal, far: true, why: engine},
+	{at: "notify", ours: "migration internal/permanent internal/webhook", others: temporal, far: true, why: engine},
 	{at: "evidence", ours: "migration internal/identity internal/goldenfile", others: temporal, far: true, why: engine},
 
 	{at: "activities/vsphere", ours: "migration vsphere internal", others: insideTemporal, why: adapter},
