@@ -116,6 +116,33 @@ func (mk *Maker) FindInstance(ctx context.Context, req Machine, say func(string)
 	return out, err
 }
 
+// Instances are the ids of the instances that a workload of the plan has, sorted. It changes
+// nothing.
+func (mk *Maker) Instances(ctx context.Context, plan string, t migration.Target, workload string) (ids []string, err error) {
+	c, err := mk.clients.EC2(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	pages := ec2.NewDescribeInstancesPaginator(c, &ec2.DescribeInstancesInput{Filters: []types.Filter{
+		filter("tag:"+tagPlan, plan), filter("tag:"+tagWorkload, workload),
+	}})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, classify(err, "look for the instances of workload %q", workload)
+		}
+		for _, r := range page.Reservations {
+			for _, i := range r.Instances {
+				if !gone(i) {
+					ids = append(ids, aws.ToString(i.InstanceId))
+				}
+			}
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
 // findInstances finds the living instances of a VM, oldest first, and terminated ones, which AWS
 // shows for about an hour.
 func findInstances(ctx context.Context, c EC2, plan string, w migration.Workload,

@@ -142,6 +142,26 @@ func TestOfTwoInstancesTheOldestIsTakenAndTheOthersAreNamed(t *testing.T) {
 	}
 }
 
+// Whoever runs something on a workload's machines asks for all that live.
+func TestTheInstancesOfAWorkloadAreThoseThatLive(t *testing.T) {
+	acc := imaged()
+	first := launched(t, acc, "ami-a")
+	acc.unseen = 2
+	launched(t, acc, "ami-b")
+	req := findRequest()
+	ids, err := New(acc).Instances(t.Context(), req.Plan, req.Target, req.Workload.Name)
+	require.NoError(t, err)
+	require.Equal(t, []string{"i-0", "i-1"}, ids)
+	for n := range acc.instances {
+		if i := &acc.instances[n]; *i.InstanceId != first.ID {
+			i.State.Name = ec2types.InstanceStateNameTerminated
+		}
+	}
+	ids, err = New(acc).Instances(t.Context(), req.Plan, req.Target, req.Workload.Name)
+	require.NoError(t, err)
+	require.Equal(t, []string{first.ID}, ids)
+}
+
 func TestALaunchWhoseAnswerWasLostIsFound(t *testing.T) {
 	acc := imaged()
 	acc.deaf = errors.New("connection reset by peer")

@@ -13,6 +13,7 @@ type CustomerSlice struct {
 	Routes    []Route    `json:"routes,omitempty"` // that carry it
 	Health    Health     `json:"health"`
 	Policy    Policy     `json:"policy"`
+	Hooks     []Hook     `json:"hooks,omitempty"`
 }
 
 // Slice is what a customer's workflows need of a spec; false: there is no such customer.
@@ -21,7 +22,8 @@ func (s *Spec) Slice(customer string) (CustomerSlice, bool) {
 	if !ok {
 		return CustomerSlice{}, false
 	}
-	out := CustomerSlice{Customer: c, Targets: s.Targets, Health: s.Health, Policy: s.Policy, Routes: s.RoutesOf(c)}
+	out := CustomerSlice{Customer: c, Targets: s.Targets, Health: s.Health, Policy: s.Policy, Routes: s.RoutesOf(c),
+		Hooks: s.Hooks}
 	for _, b := range s.Batches {
 		if slices.Contains(b.Customers, c.ID) {
 			b.Customers = nil

@@ -60,6 +60,7 @@ type Spec struct {
 	Customers []Customer `json:"customers"`
 	Batches   []Batch    `json:"batches"`
 	Policy    Policy     `json:"policy"`
+	Hooks     []Hook     `json:"hooks,omitempty"` // in the order of HookEvents
 	Notify    *Notify    `json:"notify,omitempty"`
 	Evidence  *Evidence  `json:"evidence,omitempty"` // nil: none is written
 }

@@ -32,12 +32,13 @@ var house = []room{
 	{at: "health", ours: "migration internal/permanent", others: temporal, far: true, why: engine},
 
 	{at: "notify", ours: "migration internal/permanent internal/webhook", others: temporal, far: true, why: engine},
+	{at: "hooks", ours: "migration internal/permanent internal/webhook", others: temporal, far: true, why: engine},
 	{at: "evidence", ours: "migration internal/identity internal/goldenfile", others: temporal, far: true, why: engine},
 
 	{at: "activities/vsphere", ours: "migration vsphere internal", others: insideTemporal, why: adapter},
 	{at: "activities/disks", ours: "migration vsphere replication/disks internal", others: insideTemporal, why: adapter},
 	{at: "activities/files", ours: "migration vsphere replication/files internal", others: insideTemporal, why: adapter},
-	{at: "activities/freeze", ours: "migration replication/postgres health internal", others: insideTemporal, why: adapter},
+	{at: "activities/freeze", ours: "migration replication/postgres health hooks internal", others: insideTemporal, why: adapter},
 	{at: "activities/postgres", ours: "migration vsphere replication/postgres internal", others: insideTemporal, why: adapter},
 	{at: "activities/compute", ours: "migration compute internal", others: insideTemporal, why: adapter},
 	{at: "activities/traffic", ours: "migration routes internal", others: insideTemporal, why: adapter},
@@ -46,6 +47,7 @@ var house = []room{
 	{at: "activities/state", ours: "migration internal", others: insideTemporal, why: adapter},
 	{at: "activities/roll", ours: "migration internal", others: insideTemporal, why: adapter},
 	{at: "activities/evidence", ours: "migration evidence internal", others: insideTemporal, why: adapter},
+	{at: "activities/hooks", ours: "migration hooks internal", others: insideTemporal, why: adapter},
 	{at: "activities/notify", ours: "migration notify internal", others: insideTemporal, why: adapter},
 
 	{at: "workflows", ours: "migration activities",
@@ -54,8 +56,8 @@ var house = []room{
 			"activities"},
 	{at: "client", ours: "migration internal", others: "github.com/aws github.com/vmware", why: "client knows the nouns and the " +
 		"Temporal client"},
-	{at: "worker", ours: "migration internal vsphere replication compute routes homes health notify evidence activities workflows client",
-		why: "worker joins what is below it, and knows nothing above or beside it"},
+	{at: "worker", ours: "migration internal vsphere replication compute routes homes health notify hooks evidence activities workflows " +
+		"client", why: "worker joins what is below it, and knows nothing above or beside it"},
 	{at: "web", ours: "migration client internal", others: temporal, why: "web is made over client"},
 	{at: "watch", ours: "migration client web internal", others: temporal, why: "watch shows on a terminal what web/board has read"},
 	{at: "cmd/drover", ours: "migration plans notify evidence internal worker client web watch", why: "the product knows of no lab"},
@@ -74,6 +76,6 @@ const (
 	engine         = "engines know the nouns and their SDK, and nothing of Temporal"
 	adapter        = "activities know the nouns, their engine and internal/*; a sibling is reached through a small interface that " +
 		"worker joins"
-	product = "migration plans internal vsphere replication compute routes homes health notify evidence activities workflows client " +
-		"worker web watch"
+	product = "migration plans internal vsphere replication compute routes homes health notify hooks evidence activities workflows " +
+		"client worker web watch"
 )
