@@ -77,7 +77,7 @@ func (c *Client) Customer(ctx context.Context, plan, id string) (migration.Custo
 		return s, c.missing(ctx, problem("read the status of "+at.String(), err), at)
 	}
 	p, err := c.pendingOf(ctx, migration.CustomerID(plan, id))
-	s.Trying = p.trying
+	s.Trying = append(s.Trying, p.trying...)
 	s.Messages = c.messagesOf(ctx, plan, id)
 	return s, err
 }

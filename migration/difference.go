@@ -138,6 +138,7 @@ func by[T any](in []T, name func(T) string) map[string]T {
 func rest(s *Spec) any {
 	return map[string]any{
 		"name": s.Plan, "state": s.State, "health": s.Health, "policy": s.Policy, "notify": s.Notify, "evidence": s.Evidence,
+		"hooks":     by(s.Hooks, func(x Hook) string { return string(x.Event) }),
 		"sites":     by(s.Sites, func(x Site) string { return x.Name }),
 		"targets":   by(s.Targets, func(x Target) string { return x.Name }),
 		"workloads": by(s.Workloads, func(x Workload) string { return x.Name }),
@@ -251,7 +252,7 @@ func (d Difference) Refusals(s Standing, order []string) (out []Finding) {
 	}
 	for _, c := range d.Rest {
 		switch whole, part, _ := strings.Cut(c.Place, "."); whole {
-		case "policy", "health":
+		case "policy", "health", "hooks":
 		case "notify":
 			if part == "" {
 				refuse(c.Place, "submit the plan so when it has ended", "whether a plan tells anybody is settled when it is submitted")

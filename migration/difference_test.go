@@ -117,6 +117,9 @@ func TestWhatAnAmendmentChangesAndWhatOfItMayNotBe(t *testing.T) {
 			[]string{"batch wave: approvals: the batch has begun (cutting-over)"}},
 		"approvals of one that has not": {func(s *migration.Spec) { s.Batches[2].Approvals = 2 },
 			`{"batches":[{"name":"rest","changes":[{"place":"approvals","to":"2"}]}]}`, nil},
+		"a hook": {func(s *migration.Spec) {
+			s.Hooks = []migration.Hook{{Event: migration.HookAfterRoute, Timeout: migration.Duration(time.Second)}}
+		}, `{"rest":[{"place":"hooks.afterRoute","to":"{\"event\":\"afterRoute\",\"timeout\":\"1s\"}"}]}`, nil},
 		"a policy": {func(s *migration.Spec) { s.Policy.Soak = migration.Duration(24 * time.Hour) },
 			`{"rest":[{"place":"policy.soak","from":"72h0m0s","to":"24h0m0s"}]}`, nil},
 		"hosts of one that waits": {func(s *migration.Spec) { s.Customers[3].Hosts = []string{"d.example"} },

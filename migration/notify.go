@@ -19,6 +19,7 @@ const (
 	NoticeMoved      NoticeKind = "moved"       // customer: homed on AWS, and watched
 	NoticeDone       NoticeKind = "done"        // customer: its bake is over and all is well
 	NoticeBack       NoticeKind = "back"        // customer: homed on premises again
+	NoticeHook       NoticeKind = "hook"        // customer: a hook after its Move does not answer
 	NoticeHeld       NoticeKind = "held"        // customer: waits for an operator
 	NoticeBatchWaits NoticeKind = "batch-waits" // batch: waits for approvals or for an operator
 	NoticeBatchOpen  NoticeKind = "batch-open"  // batch: its customers are told to go
@@ -32,8 +33,8 @@ const EveningHour = 18
 
 // NoticeKinds are all kinds, in the order of a migration's life.
 var NoticeKinds = []NoticeKind{
-	NoticeTwoWeeks, NoticeTwoDays, NoticeEvening, NoticeStarted, NoticeMoved, NoticeDone, NoticeBack, NoticeHeld,
-	NoticeBatchWaits, NoticeBatchOpen, NoticeBatchDone, NoticePaused, NoticeEnded,
+	NoticeTwoWeeks, NoticeTwoDays, NoticeEvening, NoticeStarted, NoticeMoved, NoticeDone, NoticeBack, NoticeHook,
+	NoticeHeld, NoticeBatchWaits, NoticeBatchOpen, NoticeBatchDone, NoticePaused, NoticeEnded,
 }
 
 // Scheduled says whether the clock brings it.
@@ -51,7 +52,9 @@ func (k NoticeKind) OfMigration() bool { return k == NoticePaused || k == Notice
 
 // Asks says whether somebody has to do something: it waits to be acknowledged, and passes the quiet
 // hours of those who hold back news only.
-func (k NoticeKind) Asks() bool { return k == NoticeHeld || k == NoticeBatchWaits || k == NoticePaused }
+func (k NoticeKind) Asks() bool {
+	return k == NoticeHook || k == NoticeHeld || k == NoticeBatchWaits || k == NoticePaused
+}
 
 // Audience is whom a message is written for.
 type Audience string

@@ -82,6 +82,7 @@ const (
 	StepChecking  MoveStep = "checking"
 	StepFencing   MoveStep = "fencing"
 	StepDraining  MoveStep = "draining" // and verifying
+	StepCalling   MoveStep = "calling"  // the plan's hooks inside the freeze, where it has any
 	StepSealing   MoveStep = "sealing"
 	StepOpening   MoveStep = "opening"
 	StepRouting   MoveStep = "routing"

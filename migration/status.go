@@ -215,6 +215,8 @@ type MoveResult struct {
 	Sealed    time.Time   `json:"sealed,omitzero"`     // the origin was sealed, by the worker's clock
 	Checked   []Checked   `json:"checked,omitempty"`   // what was compared, by dataset
 	Drover    string      `json:"drover,omitempty"`    // version of the worker that froze it
+	Hold      string      `json:"hold,omitempty"`      // a hook's answer before the commit point: no further try before somebody says so
+	Missed    []string    `json:"missed,omitempty"`    // hooks that failed or held, and kept nobody from going home
 	Verdict   *Verdict    `json:"verdict,omitempty"`   // on what it led to, once the customer has set out again; until then: CustomerStatus
 }
 
@@ -251,6 +253,7 @@ type FreezeTook struct {
 	Drain    Duration `json:"drain,omitempty"`    // all of the next two, and the rows of both sides
 	Mark     Duration `json:"mark,omitempty"`     // the fence's mark, by replication; beside it the origin's rows are read
 	Files    Duration `json:"files,omitempty"`    // the longest of the last file passes
+	Hooks    Duration `json:"hooks,omitempty"`    // what the plan has called inside the freeze
 	Seal     Duration `json:"seal,omitempty"`
 	Open     Duration `json:"open,omitempty"`
 }
@@ -259,7 +262,8 @@ type FreezeTook struct {
 func (t FreezeTook) Add(o FreezeTook) FreezeTook {
 	return FreezeTook{
 		Warm: t.Warm + o.Warm, Turn: t.Turn + o.Turn, Rehearse: t.Rehearse + o.Rehearse, Fence: t.Fence + o.Fence, Drain: t.Drain + o.Drain,
-		Mark: t.Mark + o.Mark, Files: t.Files + o.Files, Seal: t.Seal + o.Seal, Open: t.Open + o.Open,
+		Mark: t.Mark + o.Mark, Files: t.Files + o.Files, Hooks: t.Hooks + o.Hooks, Seal: t.Seal + o.Seal,
+		Open: t.Open + o.Open,
 	}
 }
 
@@ -267,6 +271,7 @@ func (t FreezeTook) Add(o FreezeTook) FreezeTook {
 // of it, and not the workflow that waits for it: a client adds it to a status.
 type Trying struct {
 	What   string    `json:"what"`             // as the UI names the work
+	Hook   HookEvent `json:"hook,omitempty"`   // of a hook after a Move, which its customer calls until it is answered
 	Times  int       `json:"times"`            // attempts that failed; 0: no worker takes it
 	Last   string    `json:"last"`             // why the last of them failed
 	At     time.Time `json:"at,omitzero"`      // when it did

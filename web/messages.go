@@ -29,6 +29,7 @@ var told = map[migration.NoticeKind]string{
 	migration.NoticeMoved:    "it is on AWS, and watched",
 	migration.NoticeDone:     "it has moved",
 	migration.NoticeBack:     "it is on premises again",
+	migration.NoticeHook:     "a hook does not answer",
 	migration.NoticeHeld:     "it waits for an operator",
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	diskactivities "github.com/drover-migration/drover/activities/disks"
@@ -51,6 +52,7 @@ type clients struct {
 	s3         func(context.Context, migration.Target) (*s3.Client, error)
 	ebs        func(context.Context, migration.Target) (*ebs.Client, error)
 	sns        func(context.Context, migration.Target) (*sns.Client, error)
+	ssm        func(context.Context, migration.Target) (*ssm.Client, error)
 }
 
 func newClients(c *awsconf.Configs) *clients {
@@ -72,6 +74,7 @@ func newClients(c *awsconf.Configs) *clients {
 			return route53.NewFromConfig(awsconf.Patient.Within(a))
 		}),
 		sns: awsconf.Factory(c, func(a aws.Config) *sns.Client { return sns.NewFromConfig(awsconf.Quick.Within(a)) }),
+		ssm: awsconf.Factory(c, func(a aws.Config) *ssm.Client { return ssm.NewFromConfig(awsconf.Quick.Within(a)) }),
 		ebs: awsconf.Factory(c, func(a aws.Config) *ebs.Client { return ebs.NewFromConfig(awsconf.Bulk.Within(a)) }),
 		s3: awsconf.Factory(c, func(a aws.Config) *s3.Client {
 			// An endpoint of the user's own rarely has a name for every bucket.

@@ -18,7 +18,9 @@ import (
 	"github.com/drover-migration/drover/activities/files"
 	"github.com/drover-migration/drover/activities/freeze"
 	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/compute"
 	"github.com/drover-migration/drover/health"
+	"github.com/drover-migration/drover/hooks"
 	"github.com/drover-migration/drover/internal/secrets"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
@@ -168,6 +170,24 @@ func (b backends) atHome(ctx context.Context, target migration.Target, route mig
 		out = append(out, health.Endpoint{Address: net.JoinHostPort(a, strconv.Itoa(port)), HTTPS: https, Healthy: true})
 	}
 	return out, nil
+}
+
+// machines are where hooks run documents of Systems Manager.
+type machines struct {
+	c     mainClients
+	maker *compute.Maker
+}
+
+func (m machines) SSM(ctx context.Context, t migration.Target) (hooks.SSM, error) {
+	return m.c.ssm(ctx, t)
+}
+func (m machines) IAM(ctx context.Context, t migration.Target) (hooks.IAM, error) {
+	return m.c.iam(ctx, t)
+}
+
+// Instances needs ec2:DescribeInstances.
+func (m machines) Instances(ctx context.Context, plan string, t migration.Target, workload string) ([]string, error) {
+	return m.maker.Instances(ctx, plan, t, workload)
 }
 
 // seen are running migrations, as their clients see them.

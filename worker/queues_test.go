@@ -48,7 +48,7 @@ func TestAQueueKnowsTheActivitiesThatBelongToIt(t *testing.T) {
 	require.Empty(t, main.site)
 	require.ElementsMatch(t, []string{"state.Activities", "compute.Activities", "traffic.Activities",
 		"health.Activities", "homes.Activities",
-		"roll.Activities", "evidence.Activities", "notify.Activities"},
+		"roll.Activities", "evidence.Activities", "notify.Activities", "hooks.Activities"},
 		keys(names(main.main)))
 
 	both := newSystems(Options{Main: true, Sites: []string{"dc1", "dc2"}, Log: log}, nil, silent)

@@ -17,6 +17,7 @@ import (
 	"github.com/drover-migration/drover/activities/freeze"
 	healthactivities "github.com/drover-migration/drover/activities/health"
 	homesactivities "github.com/drover-migration/drover/activities/homes"
+	hooksactivities "github.com/drover-migration/drover/activities/hooks"
 	notifyactivities "github.com/drover-migration/drover/activities/notify"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/roll"
@@ -27,6 +28,7 @@ import (
 	"github.com/drover-migration/drover/compute"
 	"github.com/drover-migration/drover/health"
 	"github.com/drover-migration/drover/homes"
+	"github.com/drover-migration/drover/hooks"
 	"github.com/drover-migration/drover/internal/awsconf"
 	"github.com/drover-migration/drover/internal/objects"
 	"github.com/drover-migration/drover/internal/secrets"
@@ -75,15 +77,16 @@ func newSystems(o Options, temporal *client.Client, t Telemetry) *systems {
 // health and messages. Only they ask the load balancer.
 func mainActivities(c mainClients, resolver *secrets.Resolver, store *objects.Store, specs *state.Specs,
 	temporal *client.Client) []any {
-	balancers, records := alb.New(alb.ClientsFunc(c.ELB), store), homes.New(store)
+	balancers, records, maker := alb.New(alb.ClientsFunc(c.ELB), store), homes.New(store), compute.New(c)
 	names := dns.New(dns.ClientsFunc(c.Route53), balancers, store, dns.Options{Resolver: os.Getenv(envDNS), Servers: zoneServers()})
 	router := recorded{routes.Kinds{migration.RouteALB: balancers, migration.RouteDNS: names}, records}
 	return []any{
-		state.New(store, specs, temporal), computeactivities.New(compute.New(c)), traffic.New(specs, router, balancers),
+		state.New(store, specs, temporal), computeactivities.New(maker), traffic.New(specs, router, balancers),
 		homesactivities.New(records), roll.New(temporal),
 		evidence.New(seen{temporal}, specs, store, resolver),
 		healthactivities.New(health.New(backends{balancers, names, c.cloudwatch}, resolver, os.Getenv(envDNS)), specs, router),
 		notifyactivities.New(specs, &notify.Sender{Secrets: resolver, SNS: c.SNS}),
+		hooksactivities.New(specs, &hooks.Caller{Secrets: resolver, Machines: machines{c, maker}}),
 	}
 }
 
@@ -99,7 +102,8 @@ func (s *systems) openSite(c siteClients, resolver *secrets.Resolver, store *obj
 	centers := vsphere.NewPool(resolver, log)
 	trees := files.New(c, store, tenants{s.pairs})
 	s.site = []any{
-		postgres.New(s.pairs), trees, freeze.New(s.pairs, passes{files.NewPasses(trees)}, health.New(nil, nil, os.Getenv(envDNS))),
+		postgres.New(s.pairs), trees,
+		freeze.New(s.pairs, passes{files.NewPasses(trees)}, health.New(nil, nil, os.Getenv(envDNS)), &hooks.Caller{Secrets: resolver}),
 		vsphereactivities.New(centers, log), disks.New(exporter{centers}, c, store, 0),
 	}
 	s.closers = append(s.closers, s.pairs.Close, centers.Close)

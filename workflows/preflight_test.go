@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/compute"
+	"github.com/drover-migration/drover/activities/freeze"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
@@ -31,7 +32,22 @@ type systems struct {
 	asked []string                  // sites
 
 	database []migration.Finding
-	denied   error // what AWS answers
+	denied   error               // what AWS answers
+	hooks    []migration.Finding // as each worker that calls one finds
+	called   []string            // from where they are called
+}
+
+func (s *systems) CheckHooks(context.Context, migration.SpecRef) ([]migration.Finding, error) {
+	s.called = append(s.called, "main")
+	return s.hooks, nil
+}
+
+func (s *systems) CheckFreezeHooks(ctx context.Context, req freeze.CheckFreezeHooksRequest) ([]migration.Finding, error) {
+	s.called = append(s.called, activity.GetInfo(ctx).TaskQueue)
+	if len(req.Hooks) != 1 || req.Hooks[0].Event != migration.HookBeforeSeal {
+		return nil, errPermanent
+	}
+	return s.hooks, nil
 }
 
 func (s *systems) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
@@ -242,4 +258,20 @@ func TestAVCenterThatDoesNotAnswerYetIsAskedAgain(t *testing.T) {
 	s.wrong = map[string][]error{"dc1": {errNetwork, errNetwork}}
 	require.Empty(t, s.preflight(t))
 	require.Equal(t, []string{"dc1", "dc1", "dc1", "dc2"}, s.asked)
+}
+
+// Each hook is looked at by the worker that will call it.
+func TestHooksAreCheckedFromWhereTheyAreCalled(t *testing.T) {
+	s := everything()
+	s.plan.Datasets = append(s.plan.Datasets, migration.Dataset{Name: "audit", Postgres: &migration.Postgres{Site: "dc2", Target: "prod"}})
+	require.Empty(t, s.preflight(t))
+	require.Empty(t, s.called, "a plan without hooks asks nobody")
+	s.plan.Hooks = []migration.Hook{{Event: migration.HookBeforeSeal}, {Event: migration.HookAfterOpen}}
+	s.hooks = []migration.Finding{{Severity: migration.Blocker, Check: "hook-unreachable", Subject: "hook beforeSeal"}}
+	found := s.preflight(t)
+	require.Len(t, found, 3)
+	require.Equal(t, "hook beforeSeal", found[0].Subject)
+	require.Equal(t, "hook beforeSeal at site dc1", found[1].Subject)
+	require.Equal(t, "hook beforeSeal at site dc2", found[2].Subject)
+	require.Equal(t, []string{"main", migration.SiteQueue("dc1"), migration.SiteQueue("dc2")}, s.called)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/activities/homes"
+	"github.com/drover-migration/drover/activities/hooks"
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
 	engine "github.com/drover-migration/drover/homes"
@@ -41,6 +42,8 @@ type bucketWorld struct {
 	shares  []int // every change of it
 	watched []int // share of each watch
 	found   []migration.Finding
+	holds   string   // the answer of its hooks; empty: go on
+	heard   []string // their events, with the share that had been routed to AWS
 }
 
 func newBucketWorld() *bucketWorld {
@@ -139,6 +142,13 @@ func (w *bucketWorld) ReconcileRoute(ctx context.Context, req traffic.ReconcileR
 		w.share, w.shares = share, append(w.shares, share)
 	}
 	return traffic.RouteState{}, err
+}
+
+func (w *bucketWorld) CallHook(_ context.Context, req hooks.CallHookRequest) (hooks.CallHookResult, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.heard = append(w.heard, fmt.Sprintf("%s at %d %%", req.Call.Event, w.share))
+	return hooks.CallHookResult{Hold: w.holds}, nil
 }
 
 func (w *bucketWorld) FindMachines(context.Context, health.DestinationRequest) ([]health.Machines, error) {

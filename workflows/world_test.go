@@ -24,6 +24,7 @@ import (
 
 	"github.com/drover-migration/drover/activities/freeze"
 	"github.com/drover-migration/drover/activities/health"
+	"github.com/drover-migration/drover/activities/hooks"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
@@ -119,6 +120,9 @@ type tables struct {
 	canceled bool            // a cancel has reached the activity under way
 	ends     int             // the number of the call with which everything that runs Drover dies; 0: never
 	before   func(c call)    // before a call takes effect
+	// hook is what the nth call of an event is answered with; nil: go on.
+	hook   func(req hooks.CallHookRequest, nth int) (hold string, err error)
+	hooked []migration.HookCall
 
 	over    bool         // the play is: what a canceled workflow has left running does nothing any more
 	seen    map[call]int // nth, by step and dataset
@@ -323,9 +327,13 @@ func (w *world) FreezeCustomer(ctx context.Context, req freeze.Request) (freeze.
 	r := freeze.Result{Step: migration.StepChecking}
 	on := slices.DeleteFunc(slices.Clone(req.Slice.Databases), func(d migration.Dataset) bool { return d.Site() != req.Site })
 	trees := slices.DeleteFunc(slices.Clone(req.Slice.Files), func(d migration.Dataset) bool { return d.Site() != req.Site })
-	steps := []migration.MoveStep{migration.StepChecking, migration.StepFencing, migration.StepDraining, migration.StepSealing,
-		migration.StepOpening}
+	steps := []migration.MoveStep{migration.StepChecking, migration.StepFencing, migration.StepDraining, migration.StepCalling,
+		migration.StepSealing, migration.StepOpening}
 	for _, step := range steps[slices.Index(steps, req.First) : slices.Index(steps, req.Last)+1] {
+		frozen := migration.FrozenHooks(req.Slice.Hooks, req.From.Other())
+		if step == migration.StepCalling && len(frozen) == 0 {
+			continue
+		}
 		if step == migration.StepSealing && w.isCanceled() {
 			r.Reason = "canceled"
 			break
@@ -350,6 +358,8 @@ func (w *world) FreezeCustomer(ctx context.Context, req freeze.Request) (freeze.
 			if err = w.all(on, func(d migration.Dataset) error { return w.drain(ctx, req, d) }); err == nil {
 				err = w.all(trees, func(d migration.Dataset) error { return w.lastPass(ctx, req, d) })
 			}
+		case migration.StepCalling:
+			r.Hold, r.Missed, err = w.callFrozen(req, frozen)
 		case migration.StepSealing:
 			err = w.all(on, func(d migration.Dataset) error { return w.seal(ctx, req, d) })
 		default:
@@ -370,6 +380,51 @@ func (w *world) FreezeCustomer(ctx context.Context, req freeze.Request) (freeze.
 	}
 	_, err := w.ask(ctx, "FreezeCustomer", "", func() migration.Word { return "" })
 	return r, err
+}
+
+// callFrozen calls the hooks of a freeze.
+func (w *world) callFrozen(req freeze.Request, frozen []migration.Hook) (hold string, missed []string, err error) {
+	for _, h := range frozen {
+		_, must := migration.HookBefore(req.Slice.Hooks, h.Event, req.From.Other())
+		r, err := w.answer(hooks.CallHookRequest{Spec: req.Spec, Call: migration.HookCall{Event: h.Event, Batch: req.Slice.Batch.Name,
+			Customer: req.Slice.Customer.ID, Token: req.Try.Token, From: req.From, To: req.From.Other()}})
+		if err == nil && r.Hold != "" {
+			err = errors.New(r.Hold)
+		}
+		switch {
+		case err == nil:
+		case !must:
+			missed = append(missed, err.Error())
+		default:
+			return r.Hold, nil, err
+		}
+	}
+	return "", missed, nil
+}
+
+// CallHook is the activity of that name.
+func (w *world) CallHook(_ context.Context, req hooks.CallHookRequest) (hooks.CallHookResult, error) {
+	return w.answer(req)
+}
+
+func (w *world) answer(req hooks.CallHookRequest) (hooks.CallHookResult, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over {
+		return hooks.CallHookResult{}, errPermanent
+	}
+	nth := 1
+	for _, c := range w.hooked {
+		if c.Event == req.Call.Event {
+			nth++
+		}
+	}
+	w.hooked = append(w.hooked, req.Call)
+	if w.hook == nil {
+		return hooks.CallHookResult{}, nil
+	}
+	hold, err := w.hook(req, nth)
+	return hooks.CallHookResult{Hold: hold}, err
 }
 
 // answered is a word that ends a try.

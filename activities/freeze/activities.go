@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/drover-migration/drover/health"
+	"github.com/drover-migration/drover/hooks"
 	"github.com/drover-migration/drover/internal/heartbeat"
 	"github.com/drover-migration/drover/internal/version"
 	"github.com/drover-migration/drover/migration"
@@ -48,17 +49,19 @@ type Doctor interface {
 		at []health.Machines) ([]migration.Finding, error)
 }
 
-// Activities needs what the activities of its databases and files need, and to reach the machines
-// of both sides.
+// Activities needs what the activities of its databases and files need, to reach the machines of
+// both sides, and the webhooks of the freeze.
 type Activities struct {
 	pairs  Pairs
 	files  Files
 	doctor Doctor
+	caller *hooks.Caller
 }
 
-// New builds the activity over connections that live as long as the worker.
-func New(pairs Pairs, files Files, doctor Doctor) *Activities {
-	return &Activities{pairs: pairs, files: files, doctor: doctor}
+// New builds the activities over connections that live as long as the worker. caller calls the
+// plan's hooks inside the freeze.
+func New(pairs Pairs, files Files, doctor Doctor, caller *hooks.Caller) *Activities {
+	return &Activities{pairs: pairs, files: files, doctor: doctor, caller: caller}
 }
 
 // Request is one try of a Move of a customer. A customer whose databases and files lie at one site
@@ -69,7 +72,7 @@ type Request struct {
 	From  migration.Side          `json:"from"`
 	Try   migration.Try           `json:"try"`
 	Site  string                  `json:"site"`  // only the databases and files that lie there
-	First migration.MoveStep      `json:"first"` // checking, fencing, draining, sealing or opening
+	First migration.MoveStep      `json:"first"` // checking, fencing, draining, calling, sealing or opening
 	Last  migration.MoveStep      `json:"last"`  // the same; no earlier than First
 	// Machines are what serves the customer at the destination, for the check at the site of its
 	// first database; elsewhere none is asked.
@@ -96,6 +99,8 @@ type Result struct {
 	Sealed     time.Time            `json:"sealed,omitzero"`   // by this worker's clock
 	Checked    []migration.Checked  `json:"checked,omitempty"` // by dataset, in the plan's order: databases, then files
 	Drover     string               `json:"drover,omitempty"`  // this worker's version
+	Hold       string               `json:"hold,omitempty"`    // the Reason, where a hook's answer is it
+	Missed     []string             `json:"missed,omitempty"`  // hooks that failed or held, and kept nobody from going home
 }
 
 // Doubtful says that the origin may be sealed: only writing finds out what holds.
@@ -118,7 +123,7 @@ type Beat struct {
 func (a *Activities) FreezeCustomer(ctx context.Context, req Request) (Result, error) {
 	say, stop := heartbeat.Saying[Beat](context.WithoutCancel(ctx))
 	defer stop()
-	f := &freezing{req: req, files: a.files, doctor: a.doctor, say: func(p migration.MoveStep) { say(Beat{Step: p}) }}
+	f := &freezing{req: req, files: a.files, doctor: a.doctor, caller: a.caller, say: func(p migration.MoveStep) { say(Beat{Step: p}) }}
 	f.say(migration.StepChecking)
 	defer f.release()
 	f.result.Step, f.result.Drover = migration.StepChecking, version.String()
@@ -134,7 +139,7 @@ func (a *Activities) FreezeCustomer(ctx context.Context, req Request) (Result, e
 	case f.result.Doubtful():
 		return f.result, err
 	default:
-		f.result.Reason = err.Error()
+		f.result.Reason, f.result.Hold = err.Error(), holds(err)
 		if ctx.Err() != nil {
 			f.result.Reason = fmt.Sprintf("canceled: %s", err)
 		}

@@ -45,7 +45,8 @@ func (f *freezing) check(ctx context.Context) error {
 		g.Go(func() error {
 			ready, err := again(gctx, attempt, func(ctx context.Context) (engine.Readiness, error) {
 				policy := f.req.Slice.Policy
-				return d.pair.Ready(ctx, f.req.From, f.req.Slice.Customer.Tenant, policy.FreezeBudget.D(), policy.MaxLag.D())
+				return d.pair.Ready(ctx, f.req.From, f.req.Slice.Customer.Tenant, engine.Limits{Lease: policy.FreezeBudget.D(),
+					MaxLag: policy.MaxLag.D(), Hooks: f.hooksTake()})
 			})
 			mu.Lock()
 			defer mu.Unlock()

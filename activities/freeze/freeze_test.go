@@ -18,6 +18,7 @@ import (
 
 	"github.com/drover-migration/drover/activities/freeze"
 	"github.com/drover-migration/drover/health"
+	"github.com/drover-migration/drover/hooks"
 	"github.com/drover-migration/drover/internal/tooltest"
 	"github.com/drover-migration/drover/lab/pg"
 	"github.com/drover-migration/drover/migration"
@@ -32,7 +33,7 @@ var (
 	tenants atomic.Int64
 )
 
-const customers = 20
+const customers = 40
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -171,7 +172,7 @@ func newWorld(t *testing.T) *world {
 	var suite testsuite.WorkflowTestSuite
 	w.env = suite.NewTestActivityEnvironment()
 	w.env.SetTestTimeout(2 * time.Minute)
-	w.do = freeze.New(w, w.trees, w)
+	w.do = freeze.New(w, w.trees, w, &hooks.Caller{Secrets: secrets{}})
 	w.env.RegisterActivity(w.do)
 	return w
 }

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/drover-migration/drover/hooks"
 	"github.com/drover-migration/drover/migration"
 	engine "github.com/drover-migration/drover/replication/postgres"
 )
@@ -29,11 +30,13 @@ type freezing struct {
 	req    Request
 	files  Files
 	doctor Doctor
+	caller *hooks.Caller
 	say    func(migration.MoveStep)
 	result Result
 
 	databases []*database // in the plan's order
 	passes    []pass
+	hooks     []hook
 	give      func() // the turn back; nil: it is not ours
 	lease     time.Time
 }
@@ -55,7 +58,7 @@ type pass struct {
 
 // steps in their order.
 var steps = []migration.MoveStep{migration.StepChecking, migration.StepFencing,
-	migration.StepDraining, migration.StepSealing, migration.StepOpening}
+	migration.StepDraining, migration.StepCalling, migration.StepSealing, migration.StepOpening}
 
 // run is the freeze. Up to the seal a cancel stops it; from there on both sides may be closed, and
 // it goes to its end.
@@ -72,6 +75,9 @@ func (f *freezing) run(ctx context.Context) error {
 	}
 	begins := steps[first] == migration.StepFencing
 	if begins {
+		if err := f.prepare(ctx); err != nil {
+			return err
+		}
 		if err := f.warm(ctx); err != nil {
 			return err
 		}
@@ -82,9 +88,13 @@ func (f *freezing) run(ctx context.Context) error {
 	budget := f.req.Slice.Policy.FreezeBudget.D()
 	f.lease = time.Now().Add(budget) // of a fence of an earlier activity less is left: the databases know
 	do := map[migration.MoveStep]func(context.Context) error{
-		migration.StepFencing: f.fence, migration.StepDraining: f.drain, migration.StepSealing: f.seal, migration.StepOpening: f.openAll,
+		migration.StepFencing: f.fence, migration.StepDraining: f.drain, migration.StepCalling: f.call, migration.StepSealing: f.seal,
+		migration.StepOpening: f.openAll,
 	}
 	for _, step := range steps[first : last+1] {
+		if step == migration.StepCalling && len(f.wanted()) == 0 {
+			continue
+		}
 		if step == migration.StepSealing {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -143,14 +153,18 @@ func (f *freezing) warm(ctx context.Context) error {
 	if err := f.begin(ctx, true); err != nil {
 		return err
 	}
+	besides, and := engine.StepsTake, ""
+	if take := f.hooksTake(); take > 0 {
+		besides, and = besides+take, fmt.Sprintf(" and the hooks %s", take.Round(time.Millisecond))
+	}
 	for _, p := range f.passes {
 		d := p.Predicted()
 		if d > 0 {
-			f.result.Predicted = max(f.result.Predicted, migration.Duration(d+engine.StepsTake))
+			f.result.Predicted = max(f.result.Predicted, migration.Duration(d+besides))
 		}
-		if d+engine.StepsTake > f.req.Slice.Policy.FreezeBudget.D() {
-			return fmt.Errorf("the last pass over %s would take %s, and the budget is %s: raise policy.freezeBudget", p.Name,
-				d.Round(time.Millisecond), f.req.Slice.Policy.FreezeBudget)
+		if d+besides > f.req.Slice.Policy.FreezeBudget.D() {
+			return fmt.Errorf("the last pass over %s would take %s%s, and the budget is %s: raise policy.freezeBudget", p.Name,
+				d.Round(time.Millisecond), and, f.req.Slice.Policy.FreezeBudget)
 		}
 	}
 	return nil

@@ -139,7 +139,8 @@ type Plan struct {
 	// Told are the kinds of notices that some rule tells somebody of.
 	Told []migration.NoticeKind `json:"told,omitempty"`
 
-	Evidence bool `json:"evidence,omitempty"` // signed evidence of each batch is written
+	Hooks    []migration.Hook `json:"hooks,omitempty"`
+	Evidence bool             `json:"evidence,omitempty"` // signed evidence of each batch is written
 }
 
 // Target finds a target that validation said exists.
@@ -170,7 +171,7 @@ func (a *Activities) LoadPlan(ctx context.Context, ref migration.SpecRef) (Plan,
 		return Plan{}, err
 	}
 	p := Plan{Sites: s.Sites, Targets: s.Targets, Workloads: s.Workloads, Datasets: s.Datasets, Batches: s.Batches, Policy: s.Policy,
-		Routed: len(s.Routes) > 0, Evidence: s.Evidence != nil, Tenants: map[string][]int64{}}
+		Hooks: s.Hooks, Routed: len(s.Routes) > 0, Evidence: s.Evidence != nil, Tenants: map[string][]int64{}}
 	for _, c := range s.Customers {
 		if s.Stateless(c) {
 			p.Stateless = append(p.Stateless, c.ID)

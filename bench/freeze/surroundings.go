@@ -152,7 +152,7 @@ func (s *surroundings) worker(ctx context.Context, tools string) error {
 		if q == migration.QueueFreeze {
 			workflows.Register(w)
 		}
-		w.RegisterActivity(freeze.New(s, nil, nil))
+		w.RegisterActivity(freeze.New(s, nil, nil, nil))
 		w.RegisterActivity(postgres.New(s))
 		w.RegisterActivity(&doctor{})
 		if err := w.Start(); err != nil {

@@ -94,6 +94,7 @@ type tookData struct {
 	Drain    float64 `json:"drainMs"`
 	Mark     float64 `json:"markMs"`
 	Files    float64 `json:"filesMs"`
+	Hooks    float64 `json:"hooksMs,omitempty"`
 	Seal     float64 `json:"sealMs"`
 	Open     float64 `json:"openMs"`
 }
@@ -186,7 +187,8 @@ func dataOfCustomer(s migration.CustomerStatus, execution string, spec *migratio
 			Stall: inMillis(migration.Duration(m.Stall()))}
 		if t := m.Took; t != (migration.FreezeTook{}) {
 			d.Took = &tookData{Warm: inMillis(t.Warm), Turn: inMillis(t.Turn), Rehearse: inMillis(t.Rehearse), Fence: inMillis(t.Fence),
-				Drain: inMillis(t.Drain), Mark: inMillis(t.Mark), Files: inMillis(t.Files), Seal: inMillis(t.Seal), Open: inMillis(t.Open)}
+				Drain: inMillis(t.Drain), Mark: inMillis(t.Mark), Files: inMillis(t.Files), Hooks: inMillis(t.Hooks),
+				Seal: inMillis(t.Seal), Open: inMillis(t.Open)}
 		}
 		out.Moves = append(out.Moves, d)
 	}

@@ -54,19 +54,27 @@ func (p *Pair) FreezeOn(a Attempt, onprem, aws *pgx.Conn) *Freeze {
 // HoldFreeze takes a connection of each side's lane, which Release gives back. Take the Turn first.
 func (p *Pair) HoldFreeze(ctx context.Context, a Attempt) (*Freeze, error) {
 	f := &Freeze{Attempt: a, pair: p, on: map[migration.Side]session{}}
-	for _, s := range p.Both() {
-		c, err := s.lane.Acquire(ctx)
-		if err != nil {
-			f.Release()
-			return nil, fmt.Errorf("connect for the freeze of tenant %d %s: %w", a.Tenant, s.Where(), err)
-		}
-		f.held = append(f.held, c)
-		f.on[s.Side] = c
+	if err := f.Hold(ctx); err != nil {
+		return nil, err
 	}
 	return f, nil
 }
 
-// Release gives the connections back. Twice is once.
+// Hold takes the connections again, after Release.
+func (f *Freeze) Hold(ctx context.Context) error {
+	for _, s := range f.pair.Both() {
+		c, err := s.lane.Acquire(ctx)
+		if err != nil {
+			f.Release()
+			return fmt.Errorf("connect for the freeze of tenant %d %s: %w", f.Tenant, s.Where(), err)
+		}
+		f.held = append(f.held, c)
+		f.on[s.Side] = c
+	}
+	return nil
+}
+
+// Release gives the connections back: until Hold no step may be asked for. Twice is once.
 func (f *Freeze) Release() {
 	for _, c := range f.held {
 		c.Release()
@@ -172,6 +180,34 @@ func (f *Freeze) Open(ctx context.Context) (Step, error) {
 		f.fenced = time.Time{}
 	}
 	return r, err
+}
+
+// Spent says that so much of the freeze was somebody else's: what is measured of freezes is what
+// the databases take.
+func (f *Freeze) Spent(d time.Duration) {
+	if !f.fenced.IsZero() {
+		f.fenced = f.fenced.Add(d)
+	}
+}
+
+// Left is how long the fence of this try still stands at the origin, by the origin's clock; 0: it
+// does not. Like Standing it uses a connection of the lane.
+func (f *Freeze) Left(ctx context.Context) (time.Duration, error) {
+	s := f.pair.Side(f.From)
+	id, err := TenantID(f.Tenant)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, stepLimit)
+	defer cancel()
+	var seconds float64
+	err = s.lane.QueryRow(ctx, `SELECT coalesce(extract(epoch FROM max(lease_until) - clock_timestamp()), 0)::float8
+		FROM drover.fence WHERE tenant = $1 AND state = 'fenced' AND token = $2 AND owner = $3`,
+		id, f.Try.Token, f.Try.Owner).Scan(&seconds)
+	if err != nil {
+		return 0, fmt.Errorf("look at the fence of tenant %d %s: %w", f.Tenant, s.Where(), err)
+	}
+	return max(0, time.Duration(seconds*float64(time.Second))), nil
 }
 
 // Standing says whether the fence of this try stands at the origin now. It uses a connection of the

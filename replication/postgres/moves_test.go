@@ -11,6 +11,7 @@ import (
 
 	"github.com/drover-migration/drover/lab/pg"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/replication/postgres"
 	"github.com/drover-migration/drover/replication/postgres/pairtest"
 )
 
@@ -27,7 +28,7 @@ func TestEveryTableGoesThereAndBackWithItsChanges(t *testing.T) {
 	require.EqualValues(t, 0, r.Num(d, "SELECT count(*) FROM orders WHERE tenant_id = 4"), "who does not move is not copied")
 	require.Empty(t, r.Exec(s, "INSERT INTO orders (tenant_id, amount) VALUES (4, 1)"), "and may write")
 
-	ready, err := r.Pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+	ready, err := r.Pair.Ready(t.Context(), s, 1, postgres.Limits{Lease: 5 * time.Second, MaxLag: 5 * time.Second})
 	require.NoError(t, err)
 	require.Empty(t, ready.Findings)
 	require.Positive(t, ready.Predicted)
@@ -46,11 +47,11 @@ func TestEveryTableGoesThereAndBackWithItsChanges(t *testing.T) {
 	r.Move(s, 1, pairtest.Try(3, 3))
 	r.Sound()
 
-	ready, err = r.Pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+	ready, err = r.Pair.Ready(t.Context(), s, 1, postgres.Limits{Lease: 5 * time.Second, MaxLag: 5 * time.Second})
 	require.NoError(t, err)
 	require.Equal(t, []string{"postgres-home"}, pairtest.Checks(ready.Findings), "it is not there any more")
 	require.Contains(t, ready.How, "beat")
-	ready, err = r.Pair.Ready(t.Context(), s, 2, time.Millisecond, 5*time.Second)
+	ready, err = r.Pair.Ready(t.Context(), s, 2, postgres.Limits{Lease: time.Millisecond, MaxLag: 5 * time.Second})
 	require.NoError(t, err)
 	require.Equal(t, []string{"postgres-freeze"}, pairtest.Checks(ready.Findings), "the budget is too small")
 }
@@ -116,10 +117,16 @@ func TestATenantColumnOfAnyIntegerTypeIsGuardedAndMoves(t *testing.T) {
 func TestASlowFreezeDoesNotBlockTheNextOne(t *testing.T) {
 	r := pairtest.New(t).Prepared(1)
 	r.Pair.SetRecent(10 * time.Second)
-	ready, err := r.Pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+	ready, err := r.Pair.Ready(t.Context(), s, 1, postgres.Limits{Lease: 5 * time.Second, MaxLag: 5 * time.Second})
 	require.NoError(t, err)
 	require.Empty(t, ready.Findings)
 	require.Equal(t, 10*time.Second, ready.Predicted)
+	ready, err = r.Pair.Ready(t.Context(), s, 1, postgres.Limits{Lease: time.Minute, MaxLag: 5 * time.Second, Hooks: 3 * time.Second})
+	require.NoError(t, err)
+	require.Equal(t, 13*time.Second, ready.Predicted, "hooks come on top of what the databases took")
+	ready, err = r.Pair.Ready(t.Context(), s, 1, postgres.Limits{Lease: 5 * time.Second, MaxLag: 5 * time.Second, Hooks: 5 * time.Second})
+	require.NoError(t, err)
+	require.Equal(t, []string{"postgres-freeze"}, pairtest.Checks(ready.Findings))
 }
 
 func TestADirectionThatDoesNotFlowIsNamedBeforeAMove(t *testing.T) {
@@ -132,14 +139,14 @@ func TestADirectionThatDoesNotFlowIsNamedBeforeAMove(t *testing.T) {
 	}{{r.Dst, s, "beat from onprem to aws: no beat arrived"}, {r.Src, d, "beat from aws to onprem: no beat arrived"}} {
 		sub := r.Pair.Names.Outgoing(c.from)
 		require.NoError(t, c.at.Exec(t.Context(), r.DB, "ALTER SUBSCRIPTION "+sub+" DISABLE"))
-		ready, err := r.Pair.Ready(t.Context(), s, 1, 5*time.Second, 100*time.Millisecond)
+		ready, err := r.Pair.Ready(t.Context(), s, 1, postgres.Limits{Lease: 5 * time.Second, MaxLag: 100 * time.Millisecond})
 		require.NoError(t, err)
 		require.Equal(t, []string{"postgres-beat"}, pairtest.Checks(ready.Findings))
 		require.Contains(t, ready.Findings[0].Reason, c.names)
 		require.NoError(t, c.at.Exec(t.Context(), r.DB, "ALTER SUBSCRIPTION "+sub+" ENABLE"))
 		r.Synced()
 	}
-	ready, err := r.Pair.Ready(t.Context(), s, 1, 5*time.Second, 30*time.Second)
+	ready, err := r.Pair.Ready(t.Context(), s, 1, postgres.Limits{Lease: 5 * time.Second, MaxLag: 30 * time.Second})
 	require.NoError(t, err)
 	require.Empty(t, ready.Findings)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/replication/postgres"
 	"github.com/drover-migration/drover/replication/postgres/pairtest"
 	"github.com/drover-migration/drover/replication/postgres/setup"
 )
@@ -119,7 +120,7 @@ func TestATableOfNoTenantIsWrittenOnPremisesAlone(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"table public.ref_currency: 2 rows on each side, with different content"}, differ)
 
-	ready, err := r.Pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+	ready, err := r.Pair.Ready(t.Context(), s, 1, postgres.Limits{Lease: 5 * time.Second, MaxLag: 5 * time.Second})
 	require.NoError(t, err)
 	require.Equal(t, []string{"postgres-reference"}, pairtest.Checks(ready.Findings))
 }

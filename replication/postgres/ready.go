@@ -56,11 +56,18 @@ type Readiness struct {
 	Lag       Lag
 }
 
+// Limits are what a freeze has to fit into.
+type Limits struct {
+	Lease  time.Duration // of the fence
+	MaxLag time.Duration // of replication, in either direction
+	Hooks  time.Duration // what the plan's hooks take inside the freeze
+}
+
 // Ready asks what can be asked before a fence: the tenant is at home at from and nothing is under
 // way, both directions carry a beat within maxLag, no transaction will hold the fence up, the guard
 // enforces, the publications say what the truth says, the schemas are as they were set up, and the
 // freeze, as predicted, fits into the lease. An error means that it could not be asked.
-func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, lease, maxLag time.Duration) (Readiness, error) {
+func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, limits Limits) (Readiness, error) {
 	var r Readiness
 	home, err := p.Home(ctx, tenant)
 	if err != nil {
@@ -87,7 +94,7 @@ func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, lea
 		block("postgres-sync", fmt.Sprintf("%d of %d tables do not replicate yet: %s", sync.Tables-sync.Ready, sync.Tables,
 			strings.Join(sync.Waiting, ", ")), "wait for the first copy")
 	}
-	if err := p.readyLag(ctx, &r, maxLag, block); err != nil {
+	if err := p.readyLag(ctx, &r, limits.MaxLag, block); err != nil {
 		return r, err
 	}
 	if err := p.readyOrigin(ctx, from, tenant, block); err != nil {
@@ -103,12 +110,12 @@ func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, lea
 	if err != nil {
 		return r, err
 	}
-	r.predict(v, from)
-	if r.Predicted > lease {
+	r.predict(v, from, limits.Hooks)
+	if r.Predicted > limits.Lease {
 		block("postgres-freeze", fmt.Sprintf("the freeze would take %s, and the budget is %s: %s", r.Predicted.Round(time.Millisecond),
-			lease, r.How), "raise policy.freezeBudget, or move this customer when it is quieter")
+			limits.Lease, r.How), "raise policy.freezeBudget, or move this customer when it is quieter")
 	}
-	r.temper(p.recent.median())
+	r.temper(p.recent.median(), limits.Hooks)
 	return r, nil
 }
 
@@ -231,7 +238,7 @@ func (p *Pair) readyLocks(ctx context.Context, s *Server, block func(check, reas
 
 // predict adds up what a freeze consists of: the origin is read while the mark travels, the
 // destination after it.
-func (r *Readiness) predict(v Verification, from migration.Side) {
+func (r *Readiness) predict(v Verification, from migration.Side, hooks time.Duration) {
 	lag := r.Lag.Forward
 	if from == migration.AWS {
 		lag = r.Lag.Back
@@ -240,13 +247,17 @@ func (r *Readiness) predict(v Verification, from migration.Side) {
 	r.How = fmt.Sprintf("beat %s %s beside reading %d rows %s + reading them there %s + steps %s", direction(from),
 		lag.Round(time.Millisecond), v.Rows,
 		v.Took.Round(time.Millisecond), v.Took.Round(time.Millisecond), StepsTake)
+	if hooks > 0 {
+		r.Predicted += hooks
+		r.How += fmt.Sprintf(" + hooks %s", hooks.Round(time.Millisecond))
+	}
 }
 
 // temper makes the prediction no better than what was seen. That is said and blocks nothing: the
 // slow Moves would be the last ones, and no faster one could ever be seen.
-func (r *Readiness) temper(seen time.Duration) {
-	if seen > r.Predicted {
-		r.Predicted = seen
-		r.How = fmt.Sprintf("median of this worker's last freezes, %s, above %s", seen.Round(time.Millisecond), r.How)
+func (r *Readiness) temper(seen, hooks time.Duration) {
+	if seen > 0 && seen+hooks > r.Predicted {
+		r.Predicted = seen + hooks
+		r.How = fmt.Sprintf("median of this worker's last freezes, %s, hooks apart, above %s", seen.Round(time.Millisecond), r.How)
 	}
 }

@@ -25,7 +25,7 @@ func TestNothingIsFencedWhileADirectionIsBroken(t *testing.T) {
 			require.ErrorContains(t, err, "from "+string(from)+" to "+string(from.Other()))
 			require.ErrorContains(t, err, sub)
 
-			ready, err := r.Pair.Ready(t.Context(), s, 1, 5*time.Second, 300*time.Millisecond)
+			ready, err := r.Pair.Ready(t.Context(), s, 1, postgres.Limits{Lease: 5 * time.Second, MaxLag: 300 * time.Millisecond})
 			require.NoError(t, err)
 			require.Equal(t, []string{"postgres-beat"}, pairtest.Checks(ready.Findings))
 			require.Equal(t, migration.Blocker, ready.Findings[0].Severity)
@@ -33,7 +33,7 @@ func TestNothingIsFencedWhileADirectionIsBroken(t *testing.T) {
 
 			r.Must(from.Other(), "ALTER SUBSCRIPTION "+sub+" ENABLE")
 			r.Until("it flows again", func() bool {
-				ready, err := r.Pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+				ready, err := r.Pair.Ready(t.Context(), s, 1, postgres.Limits{Lease: 5 * time.Second, MaxLag: 5 * time.Second})
 				require.NoError(t, err)
 				return len(ready.Findings) == 0
 			})
@@ -58,7 +58,8 @@ func TestNothingIsFencedWhileADirectionIsSlowerThanThePlanAllows(t *testing.T) {
 			}
 			asked := make(chan answer, 1)
 			go func() {
-				ready, err := r.Pair.Ready(context.WithoutCancel(t.Context()), s, 1, 10*time.Second, allowed)
+				limits := postgres.Limits{Lease: 10 * time.Second, MaxLag: allowed}
+				ready, err := r.Pair.Ready(context.WithoutCancel(t.Context()), s, 1, limits)
 				asked <- answer{ready, err}
 			}()
 			r.Until("the beat is late", func() bool {
@@ -85,7 +86,7 @@ func TestNothingIsFencedWhileATableIsHeldAgainstItsPublication(t *testing.T) {
 		require.NoError(t, err)
 		var found []migration.Finding
 		r.Until("it has held it for a second", func() bool {
-			ready, err := r.Pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+			ready, err := r.Pair.Ready(t.Context(), s, 1, postgres.Limits{Lease: 5 * time.Second, MaxLag: 5 * time.Second})
 			require.NoError(t, err)
 			found = ready.Findings
 			return len(found) > 0
@@ -94,7 +95,7 @@ func TestNothingIsFencedWhileATableIsHeldAgainstItsPublication(t *testing.T) {
 		require.Contains(t, found[0].Reason, r.Pair.Side(side).Where()+" holds table public.orders for ")
 		require.Contains(t, found[0].Reason, "(LOCK)")
 		require.NoError(t, tx.Rollback(t.Context()))
-		ready, err := r.Pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+		ready, err := r.Pair.Ready(t.Context(), s, 1, postgres.Limits{Lease: 5 * time.Second, MaxLag: 5 * time.Second})
 		require.NoError(t, err)
 		require.Empty(t, ready.Findings)
 	}
@@ -132,7 +133,7 @@ func TestNothingIsFencedAfterAChangeOfTheSchemaUntilItIsTakenIn(t *testing.T) {
 			r := pairtest.New(t).Prepared(2)
 			r.Move(s, 2, pairtest.Try(1, 1))
 			ready := func() []migration.Finding {
-				ready, err := r.Pair.Ready(t.Context(), s, 1, 5*time.Second, 5*time.Second)
+				ready, err := r.Pair.Ready(t.Context(), s, 1, postgres.Limits{Lease: 5 * time.Second, MaxLag: 5 * time.Second})
 				require.NoError(t, err)
 				return ready.Findings
 			}

@@ -123,7 +123,7 @@ func TestAFenceWaitsForPreparedTransactionsOverACrashToo(t *testing.T) {
 	r.Must(s, "BEGIN; UPDATE acct SET n = 5 WHERE tenant_id = 5; PREPARE TRANSACTION 'p5'")
 	t.Cleanup(func() { _ = r.Src.Exec(context.Background(), r.DB, "ROLLBACK PREPARED 'p5'") }) // or nobody could make a slot any more
 	require.Equal(t, migration.WordBusy, r.Fence(s, 5, pairtest.Try(1, 1), 9*time.Second))
-	ready, err := r.Pair.Ready(t.Context(), s, 5, 5*time.Second, 5*time.Second)
+	ready, err := r.Pair.Ready(t.Context(), s, 5, postgres.Limits{Lease: 5 * time.Second, MaxLag: 5 * time.Second})
 	require.NoError(t, err)
 	require.Contains(t, pairtest.Checks(ready.Findings), "postgres-old-writer")
 	require.NoError(t, r.Src.Stop(pg.Immediate))
@@ -211,7 +211,7 @@ func TestTheGuardRefusesWhatIsNotAtHome(t *testing.T) {
 		r.Must(s, "UPDATE drover.config SET mode = 'observe'")
 		_, err := pairtest.StepsOn(r.Pair).Fence(t.Context(), s, 9, pairtest.Try(1, 1), time.Second)
 		require.ErrorIs(t, err, postgres.ErrObserving)
-		ready, err := r.Pair.Ready(t.Context(), s, 9, 5*time.Second, 5*time.Second)
+		ready, err := r.Pair.Ready(t.Context(), s, 9, postgres.Limits{Lease: 5 * time.Second, MaxLag: 5 * time.Second})
 		require.NoError(t, err)
 		require.Equal(t, []string{"postgres-guard-mode"}, pairtest.Checks(ready.Findings))
 		r.Must(s, "UPDATE drover.config SET mode = 'enforce'")

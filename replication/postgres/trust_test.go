@@ -66,7 +66,7 @@ func TestAServerOnANewTimelineIsNobodysHomeUntilSomebodyHasAgreed(t *testing.T) 
 	require.Len(t, watch(r).Doubts, 1)
 	_, err := r.Pair.Claim(t.Context(), s, 1, pairtest.Try(5, 1))
 	require.ErrorIs(t, err, postgres.ErrDoubtedServer)
-	ready, err := r.Pair.Ready(t.Context(), s, 2, 5*time.Second, 5*time.Second)
+	ready, err := r.Pair.Ready(t.Context(), s, 2, postgres.Limits{Lease: 5 * time.Second, MaxLag: 5 * time.Second})
 	require.NoError(t, err)
 	require.Contains(t, pairtest.Checks(ready.Findings), "postgres-no-home")
 	r.Must(s, "UPDATE acct SET n = n + 1 WHERE tenant_id = 2") // no guard refuses a write because of it

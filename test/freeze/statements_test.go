@@ -155,7 +155,7 @@ func (b *bench) move(from migration.Side) migration.MoveResult {
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(3 * time.Minute)
 	env.RegisterWorkflow(move.Move)
-	env.RegisterActivity(&hands{freeze.New(b, nil, nil), postgres.New(b), uuid.NewString()})
+	env.RegisterActivity(&hands{freeze.New(b, nil, nil, nil), postgres.New(b), uuid.NewString()})
 	env.RegisterActivity(&doctor{})
 	env.ExecuteWorkflow(move.Move, move.Input{Slice: slice, From: from, To: from.Other(), Token: b.token})
 	require.True(b, env.IsWorkflowCompleted())

@@ -57,7 +57,12 @@ func shop() *migration.Spec {
 			{Name: "names", DNS: &migration.DNS{Target: "prod", Zone: "Z0123456789", Workloads: map[string]migration.Named{"web": {}},
 				Listener: "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener/app/public/0123/89ab"}}},
 		Customers: []migration.Customer{{ID: "acme", Workloads: []string{"web"}, Hosts: []string{"acme.app.example.com", "acme.example"}}},
-		Evidence:  &migration.Evidence{Key: "env://EVIDENCE"},
+		Hooks: []migration.Hook{
+			{Event: migration.HookBeforeSeal, Webhook: &migration.WebhookChannel{URL: "https://queue.example", Secret: "awssm://queue"}},
+			{Event: migration.HookAfterOpen, Webhook: &migration.WebhookChannel{URL: "https://ops.example", Secret: "ssm://ops"}},
+			{Event: migration.HookAfterLaunch, SSM: &migration.SSMDocument{Document: "join-the-domain"}},
+		},
+		Evidence: &migration.Evidence{Key: "env://EVIDENCE"},
 		Notify: &migration.Notify{Channels: []migration.Channel{
 			{Name: "alarm", SNS: &migration.SNSChannel{Target: "prod", Topic: "arn:aws:sns:eu-central-1:123456789012:alarms"}},
 			{Name: "chat", Slack: &migration.SlackChannel{URL: "awssm://chat"}}}},
@@ -83,7 +88,7 @@ func TestEveryResourceIsAnARN(t *testing.T) {
 // What a plan does not use is not asked for.
 func TestAPlanWithoutMachinesAsksForNone(t *testing.T) {
 	spec := shop()
-	spec.Workloads, spec.Routes, spec.Notify = nil, nil, nil
+	spec.Workloads, spec.Routes, spec.Notify, spec.Hooks = nil, nil, nil, nil
 	asked := map[string]bool{}
 	for _, g := range Of(spec) {
 		for _, s := range g.Policy.Statement {

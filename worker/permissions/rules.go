@@ -129,6 +129,20 @@ var rules = map[string]rule{
 		return out
 	},
 
+	"ssm.DescribeDocument": func(p place) []allowance { return p.onDocuments("ssm:DescribeDocument") },
+	"ssm.SendCommand": func(p place) []allowance {
+		out := p.onDocuments("ssm:SendCommand")
+		return append(out, only(len(out) > 0, allowance{[]string{"ssm:SendCommand"}, []string{p.arn("ec2", "instance/*")},
+			equals("ssm:resourceTag/drover:plan", p.spec.Plan)})...)
+	},
+	// These two know no resources.
+	"ssm.ListCommands":         anywhere("ssm:ListCommands", place.commands),
+	"ssm.GetCommandInvocation": anywhere("ssm:GetCommandInvocation", place.commands),
+	// A profile's role is not in the plan.
+	"iam.ListAttachedRolePolicies": func(p place) []allowance {
+		return only(p.commands(), allowance{actions: []string{"iam:ListAttachedRolePolicies"}, on: []string{p.arn("iam", "role/*")}})
+	},
+
 	"rds.DescribeDBInstances": func(p place) (out []allowance) {
 		for _, d := range p.spec.Datasets {
 			if d.Postgres != nil && d.Postgres.Site == p.worker.site && d.Postgres.Target == p.target.Name {
@@ -162,6 +176,33 @@ var rules = map[string]rule{
 	"s3.UploadPart":              func(p place) []allowance { return p.inTrees("s3:PutObject") },
 	"s3.CompleteMultipartUpload": func(p place) []allowance { return p.inTrees("s3:PutObject") },
 	"s3.AbortMultipartUpload":    func(p place) []allowance { return p.inTrees("s3:AbortMultipartUpload") },
+}
+
+// documents are those of the plan's hooks that run on the target's instances.
+func (p place) documents() (out []string) {
+	for _, h := range p.spec.Hooks {
+		if h.SSM != nil && slices.ContainsFunc(p.instances(), h.Concerns) {
+			out = append(out, h.SSM.Document)
+		}
+	}
+	return out
+}
+
+func (p place) commands() bool { return len(p.documents()) > 0 }
+
+// onDocuments is an action on them. Those of AWS belong to no account.
+func (p place) onDocuments(action string) (out []allowance) {
+	for _, d := range p.documents() {
+		switch {
+		case strings.HasPrefix(d, "arn:"):
+		case strings.HasPrefix(d, "AWS-"), strings.HasPrefix(d, "Amazon"):
+			d = p.named("ssm", "", "document/"+d)
+		default:
+			d = p.arn("ssm", "document/"+d)
+		}
+		out = append(out, allowance{actions: []string{action}, on: []string{d}})
+	}
+	return out
 }
 
 // madeBy is the condition of a tag that a call sets on what it makes.

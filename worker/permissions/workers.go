@@ -6,6 +6,7 @@ import (
 
 	"github.com/drover-migration/drover/compute"
 	"github.com/drover-migration/drover/health"
+	"github.com/drover-migration/drover/hooks"
 	"github.com/drover-migration/drover/internal/objects"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/notify"
@@ -31,6 +32,7 @@ var (
 		{"secretsmanager", reflect.TypeFor[compute.SecretsManager]()}, {"elasticloadbalancing", reflect.TypeFor[alb.ELB]()},
 		{"route53", reflect.TypeFor[dns.API]()}, {"cloudwatch", reflect.TypeFor[health.CloudWatch]()}, {"sns",
 			reflect.TypeFor[notify.SNS]()},
+		{"ssm", reflect.TypeFor[hooks.SSM]()}, {"iam", reflect.TypeFor[hooks.IAM]()},
 		{"state", reflect.TypeFor[objects.API]()},
 	}
 	ofSite = []api{
@@ -74,10 +76,12 @@ func (w someone) own(spec *migration.Spec) (out []migration.SecretRef) {
 		for _, d := range spec.Datasets {
 			if d.Postgres != nil && d.Postgres.Site == w.site {
 				out = append(out, d.Postgres.DSN)
+				out = append(out, w.signing(spec)...)
 			}
 		}
-		return out
+		return slices.Compact(slices.Sorted(slices.Values(out)))
 	}
+	out = w.signing(spec)
 	for _, p := range spec.Health.Probes {
 		if p.Query != nil && p.Query.Prometheus != nil {
 			out = append(out, p.Query.Prometheus.Token)
@@ -99,4 +103,16 @@ func (w someone) own(spec *migration.Spec) (out []migration.SecretRef) {
 		}
 	}
 	return slices.Compact(slices.Sorted(slices.Values(out)))
+}
+
+// signing are the secrets of the hooks that a worker calls: those of a freeze next to the data.
+func (w someone) signing(spec *migration.Spec) (out []migration.SecretRef) {
+	for _, h := range spec.Hooks {
+		// Who has no database has no freeze: the main worker calls before the commit point.
+		main := !h.Event.Frozen() || h.Event == migration.HookBeforeOpen
+		if h.Webhook != nil && (w.site == "" && main || w.site != "" && h.Event.Frozen()) {
+			out = append(out, h.Webhook.Secret)
+		}
+	}
+	return out
 }

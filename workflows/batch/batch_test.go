@@ -47,6 +47,7 @@ type herd struct {
 	ill       map[string]bool           // found unhealthy when they bake
 	illLate   map[string]bool           // when they soak
 	stuck     map[string]bool           // cannot go back
+	deaf      map[string]int            // how often a hook after its Move fails before it answers
 	slow      map[string]time.Duration  // how much longer the way back takes
 	again     map[string]bool           // an operator sends it out again as soon as it is home, once
 	late      time.Duration             // how long a customer takes to say where it stands
@@ -445,6 +446,16 @@ func (h *herd) customer(ctx workflow.Context, in customer.Input) error {
 			h.count(-1, 0)
 			homed(migration.AWS)
 			set(migration.CustomerBaking)
+			for n := range h.deaf[in.ID] {
+				c.Trying = []migration.Trying{{What: "hook afterRoute of try 1", Hook: migration.HookAfterRoute, Times: n + 1, Last: "503",
+					Since: c.Since}}
+				report()
+				_ = workflow.Sleep(ctx, time.Second)
+			}
+			if c.Trying != nil {
+				c.Trying = nil
+				report()
+			}
 			if d := h.unseen[in.ID]; d > 0 {
 				c.Verdict = &migration.Verdict{Outcome: migration.Inconclusive, Blind: "this worker reaches nothing"}
 				report()

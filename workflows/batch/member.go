@@ -29,9 +29,12 @@ type member struct {
 	// Joining is set until the databases are known to know it, where the plan was amended.
 	Joining bool `json:"joining,omitempty"`
 
-	Asks     string `json:"asks,omitempty"`     // id of the notice that it waits for an operator; empty: it does not
-	Untimely bool   `json:"untimely,omitempty"` // the clock's messages before its window do not fit it
-	Baked    int64  `json:"baked,omitempty"`    // token of the Move of whose bake's end was told
+	Asks string `json:"asks,omitempty"` // id of the notice that it waits for an operator; empty: it does not
+	// Unanswered are the ids of the notices that its hooks do not answer.
+	Unanswered []string `json:"unanswered,omitempty"`
+
+	Untimely bool  `json:"untimely,omitempty"` // the clock's messages before its window do not fit it
+	Baked    int64 `json:"baked,omitempty"`    // token of the Move of whose bake's end was told
 }
 
 // newMembers has every customer of a batch, in the plan's order. None has a home before it has said

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -19,6 +20,7 @@ func (b *batch) noticed(ctx workflow.Context, m *member, was migration.CustomerS
 	now := m.Status
 	notice := func(kind migration.NoticeKind, of int64) migration.Notice { return b.noticeOf(m, kind, of) }
 	b.askedAbout(m)
+	b.unanswered(m)
 	b.timely(ctx, m)
 	if first {
 		return
@@ -74,6 +76,42 @@ func (b *batch) askedAbout(m *member) {
 	}
 }
 
+// hookPatience is how often a hook after a Move fails before somebody is told: a receiver that is
+// started anew is no news.
+const hookPatience = 3
+
+// hookNotices are those of the customer's hooks that do not answer.
+func (b *batch) hookNotices(m *member) (out []migration.Notice) {
+	for _, t := range m.Status.Trying {
+		if t.Hook == "" || t.Times < hookPatience {
+			continue
+		}
+		n := b.noticeOf(m, migration.NoticeHook, t.Since.UnixMilli())
+		n.ID += "/" + string(t.Hook)
+		n.At, n.Reason = t.At, fmt.Sprintf("%s failed %d times: %s", t.What, t.Times, t.Last)
+		out = append(out, n)
+	}
+	return out
+}
+
+// unanswered tells of the customer's hooks that do not answer, each once, and that they do no more.
+func (b *batch) unanswered(m *member) {
+	open := b.hookNotices(m)
+	for _, id := range m.Unanswered {
+		if !slices.ContainsFunc(open, func(n migration.Notice) bool { return n.ID == id }) {
+			b.Post.Settle(id)
+		}
+	}
+	var ids []string
+	for _, n := range open {
+		if !slices.Contains(m.Unanswered, n.ID) {
+			b.Post.Add(n)
+		}
+		ids = append(ids, n.ID)
+	}
+	m.Unanswered = ids
+}
+
 // outboxRuns hears when the outbox was started that runs now. A new one in the place of one that
 // was terminated is told what waits for somebody.
 func (b *batch) outboxRuns(since int64) {
@@ -89,6 +127,9 @@ func (b *batch) outboxRuns(since int64) {
 	for _, m := range b.Members {
 		if m.Asks != "" {
 			b.Post.Add(b.heldNotice(m))
+		}
+		for _, n := range b.hookNotices(m) {
+			b.Post.Add(n)
 		}
 		if m.Untimely {
 			b.Post.Untimely(m.Status.ID, true)

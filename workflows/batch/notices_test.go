@@ -123,6 +123,29 @@ func TestABatchTellsOnlyWhatSomeRuleNames(t *testing.T) {
 	require.Empty(t, quiet.news)
 }
 
+// A hook that has failed once or twice is no news.
+func TestABatchTellsOfAHookThatDoesNotAnswer(t *testing.T) {
+	h := newHerd(t, 2)
+	h.tells = migration.NoticeKinds
+	h.deaf = map[string]int{"c0": 5, "c1": 2}
+	h.run()
+	var told []string
+	for _, n := range h.news {
+		for _, x := range n.Notices {
+			if x.Kind == migration.NoticeHook {
+				require.Equal(t, "hook afterRoute of try 1 failed 3 times: 503", x.Reason)
+				require.Equal(t, "c0", x.Customer)
+				told = append(told, x.ID)
+			}
+		}
+		for _, id := range n.Settled {
+			told = append(told, "settled "+id)
+		}
+	}
+	require.Len(t, told, 2, "told once, and that it has answered: %v", told)
+	require.Equal(t, "settled "+told[0], told[1])
+}
+
 // An outbox that somebody terminated has forgotten everything.
 func TestANewOutboxIsToldAgainWhatWaits(t *testing.T) {
 	h := newHerd(t, 2)

@@ -5,6 +5,7 @@ package check
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.temporal.io/sdk/temporal"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/drover-migration/drover/activities/compute"
 	"github.com/drover-migration/drover/activities/files"
+	"github.com/drover-migration/drover/activities/freeze"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
@@ -34,7 +36,7 @@ func Preflight(ctx workflow.Context, ref migration.SpecRef) (Report, error) {
 	}
 	p := preflight{ref: ref, plan: plan}
 	for _, check := range []func(workflow.Context) ([]migration.Finding, error){p.machines, p.targets, p.databases, p.files, p.routes,
-		p.evidence} {
+		p.hooks, p.evidence} {
 		found, err := check(ctx)
 		if err != nil {
 			return Report{}, err
@@ -238,6 +240,46 @@ func answered(err error, check, subject string, found []migration.Finding) ([]mi
 			Remedy: "mend what the reason names, and submit the plan again"}}, nil
 	}
 	return found, err
+}
+
+// hooks wants what the plan has called to be there, as the worker that will call it sees it: the
+// main worker, and inside a freeze each site's that has a database.
+func (p *preflight) hooks(ctx workflow.Context) (found []migration.Finding, err error) {
+	if len(p.plan.Hooks) == 0 {
+		return nil, nil
+	}
+	l := work.Question.In(ctx, "check the hooks")
+	if err := workflow.ExecuteActivity(l, work.Hooks.CheckHooks, p.ref).Get(l, &found); err != nil {
+		return nil, err
+	}
+	var frozen []migration.Hook
+	for _, h := range p.plan.Hooks {
+		if h.Event.Frozen() {
+			frozen = append(frozen, h)
+		}
+	}
+	if frozen == nil {
+		return found, nil
+	}
+	var sites []string
+	for _, d := range p.plan.Datasets {
+		if d.Postgres != nil && !slices.Contains(sites, d.Site()) {
+			sites = append(sites, d.Site())
+		}
+	}
+	for _, site := range sites {
+		var there []migration.Finding
+		s := work.Survey.At(ctx, site, "check the hooks that are called inside a freeze")
+		if err := workflow.ExecuteActivity(s, work.Freezer.CheckFreezeHooks, freeze.CheckFreezeHooksRequest{Hooks: frozen}).Get(s,
+			&there); err != nil {
+			return nil, err
+		}
+		for _, f := range there {
+			f.Subject += " at site " + site
+			found = append(found, f)
+		}
+	}
+	return found, nil
 }
 
 // evidence wants a key that can sign: at the end of a batch it would be too late.

@@ -51,7 +51,7 @@ func (v *preview) preflight(ctx workflow.Context) error {
 	}
 	p := preflight{ref: v.ref, plan: plan, looks: true}
 	for _, check := range []func(workflow.Context) ([]migration.Finding, error){p.machines, p.targets, p.databases, p.files, p.routes,
-		p.evidence} {
+		p.hooks, p.evidence} {
 		found, err := check(ctx)
 		if err != nil {
 			return err
@@ -98,10 +98,17 @@ func (v *preview) measure(ctx workflow.Context) {
 			v.measureRows(ctx, d, freezes)
 		}
 	}
+	var hooks migration.Duration // as the plan predicts them
+	for _, h := range migration.FrozenHooks(v.spec.Hooks, migration.AWS) {
+		hooks += h.Takes
+	}
 	for _, b := range v.spec.Batches {
 		for _, id := range b.Customers {
 			c := freezes[id]
 			c.Late = v.late(id)
+			if c.Freeze > 0 {
+				c.Freeze += hooks
+			}
 			c.Over = c.Freeze > v.spec.Policy.FreezeBudget
 			if c.Refused = c.Freeze > v.spec.Policy.Patience; !c.Refused {
 				c.Stall = c.Freeze
@@ -184,6 +191,13 @@ func (v *preview) steps() {
 			v.done("copy the tables", "database "+d.Name+" to AWS")
 		case d.Files != nil:
 			v.done("copy the files of every customer", "dataset "+d.Name+" to s3://"+d.Files.Bucket)
+		}
+	}
+	for _, h := range s.Hooks {
+		if h.Event == migration.HookAfterLaunch {
+			v.done("call hook "+string(h.Event), "each workload that is launched")
+		} else {
+			v.done("call hook "+string(h.Event), "each customer that moves")
 		}
 	}
 	for _, b := range s.Batches {

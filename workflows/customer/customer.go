@@ -66,6 +66,7 @@ type State struct {
 	Trouble    string                 `json:"trouble,omitempty"`  // what an audit found last; it holds the customer once
 	Soak       *mail.SoakNotes        `json:"soak,omitempty"`     // of the soak under way
 	Stale      bool                   `json:"stale,omitempty"`    // its slice of the plan is of an earlier revision than it goes by
+	Calls      []*call                `json:"calls,omitempty"`    // that the plan's hooks are owed
 	Shift      *shift                 `json:"shift,omitempty"`    // of a customer without a database that is homed on AWS
 }
 
@@ -90,6 +91,9 @@ type customer struct {
 	known    bool // its batch has said itself what changes next
 	sure     bool // of its home: its data, or a Move that arrived, has said it, and no try has ended otherwise since
 
+	halted bool // the answer of a hook has ended the last try: there is no further one by itself
+
+	routing    int           // attempts to set its route that are under way
 	routeAgain time.Duration // until the route of a customer that rests is set again, where it does not follow
 }
 
@@ -203,6 +207,8 @@ func (c *customer) run(ctx workflow.Context) error {
 	if err := c.begin(ctx); err != nil {
 		return err
 	}
+	background, _ := workflow.NewDisconnectedContext(ctx)
+	workflow.Go(background, c.keepCalls)
 	for {
 		switch c.Phase {
 		case migration.CustomerFinding:

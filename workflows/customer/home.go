@@ -81,6 +81,12 @@ func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
 			c.Unrouted = c.routedHere(ctx, home.RouteLimit(c.slice))
 		}
 	}
+	switch token := rec.Side(c.Home).Token; {
+	case began:
+		c.oweAgain(ctx, phase, token, m)
+	case was != migration.NoHome && was != c.Home:
+		c.owe(ctx, c.Home, token)
+	}
 	if was != migration.NoHome && was != c.Home {
 		c.Moves = append(c.Moves, migration.MoveResult{
 			Outcome: migration.MoveDone, Try: migration.Try{Token: rec.Token()}, From: was, To: c.Home, Home: c.Home, Reason: c.Why,

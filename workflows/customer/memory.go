@@ -29,6 +29,7 @@ type memory struct {
 	Unjudged bool                    `json:"unjudged,omitempty"`
 	Deferral *migration.Deferral     `json:"deferral,omitempty"`
 	Slots    *migration.Slots        `json:"slots,omitempty"`
+	Calls    []*call                 `json:"calls,omitempty"`
 
 	// Of its batch's memory only.
 	Round int                       `json:"round,omitempty"`
@@ -45,7 +46,7 @@ func (m *memory) neverWent() bool {
 // memory is where the customer stands.
 func (c *customer) memory() memory {
 	return memory{Phase: c.Phase, Since: c.Since, Reason: c.Reason, Cause: c.Cause, Ends: c.Ends, Baseline: c.Baseline,
-		Unjudged: c.Unjudged, Deferral: c.Deferral, Slots: c.Slots}
+		Unjudged: c.Unjudged, Deferral: c.Deferral, Slots: c.Slots, Calls: c.Calls}
 }
 
 // noted numbers a note of the present stay.
@@ -102,9 +103,9 @@ func recall(rec migration.HomeRecord, was *memory) (m memory) {
 		m.Phase = migration.CustomerWaiting
 	}
 	if was != nil && (m.Phase == "" || was.Since.After(m.Since)) {
-		baseline, unjudged := m.Baseline, m.Unjudged
+		baseline, unjudged, calls := m.Baseline, m.Unjudged, m.Calls
 		m = *was
-		m.Baseline, m.Unjudged = baseline, unjudged
+		m.Baseline, m.Unjudged, m.Calls = baseline, unjudged, calls
 	}
 	return m
 }

@@ -78,7 +78,7 @@ func (c *customer) cutOver(ctx workflow.Context) {
 }
 
 func (c *customer) afterTries() string {
-	if c.Tries == 0 {
+	if c.Tries == 0 || c.halted {
 		return c.Why
 	}
 	return fmt.Sprintf("after %d tries: %s", c.Tries, c.Why)
@@ -198,6 +198,7 @@ func (c *customer) soak(ctx workflow.Context) {
 // finish ends the soak. A customer has finished only when its own data says so: until then it
 // soaks, can go back, and is told again.
 func (c *customer) finish(ctx workflow.Context, noted bool) {
+	c.lastCalls(ctx)
 	if !noted {
 		note := c.noted(memory{Phase: migration.CustomerFinished, Since: workflow.Now(ctx)})
 		if err := c.write(ctx, note, migration.CustomerFinished); err != nil {
@@ -391,6 +392,7 @@ func (c *customer) obey(ctx workflow.Context) bool {
 	w := c.Orders.take(k)
 	switch k {
 	case abort:
+		c.lastCalls(ctx)
 		c.Set(ctx, migration.CustomerAborted, migration.WaitNothing, "aborted by "+w.String())
 	case skip:
 		c.skip(ctx, w)
@@ -411,6 +413,7 @@ func (c *customer) obey(ctx workflow.Context) bool {
 // skip ends the customer at home. It is skipped only when its own data says so: whoever starts it
 // again would send it out else. Until then it stays where it is, and the order stands.
 func (c *customer) skip(ctx workflow.Context, w order) {
+	c.lastCalls(ctx)
 	c.Go, c.Cause = false, migration.ByHand
 	why := "skipped by " + w.String()
 	m := c.memory()

@@ -31,6 +31,8 @@ func (c *customer) routedHere(ctx workflow.Context, within time.Duration) string
 }
 
 func (c *customer) unlessWanted(ctx workflow.Context, route func(workflow.Context) error) string {
+	c.routing++
+	defer func() { c.routing-- }()
 	routing, cancel := workflow.WithCancel(ctx)
 	defer cancel()
 	f, set := workflow.NewFuture(ctx)

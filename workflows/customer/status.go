@@ -18,7 +18,7 @@ func (c *customer) status() migration.CustomerStatus {
 		ID: c.in.ID, Name: c.slice.Customer.Name, Batch: c.in.Batch, Home: c.Home, Weight: c.shifting(),
 		Phase: c.Phase, WaitingFor: c.Waiting, Since: c.Since, Until: c.until(),
 		Token: c.Token, Tries: c.Tries, Reason: c.Reason, MayDo: c.mayDo(), Verdict: c.Verdict, Moves: c.Moves, RollbackMS: c.RollbackMS,
-		Cause: c.Cause, Deferral: c.Deferral, Slots: c.Slots,
+		Cause: c.Cause, Deferral: c.Deferral, Slots: c.Slots, Trying: c.unanswered(),
 	}
 }
 
@@ -125,6 +125,9 @@ func (c *customer) describe() string {
 	s += ".\n"
 	if v := c.Verdict; v != nil {
 		s += fmt.Sprintf("\nLast verdict: **%s**. %s\n", v.Outcome, v.Reason)
+	}
+	for _, k := range c.unanswered() {
+		s += fmt.Sprintf("\n%s failed %d times, and is tried again: %s\n", k.What, k.Times, k.Last)
 	}
 	return s
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/home"
+	"github.com/drover-migration/drover/workflows/mail"
 	"github.com/drover-migration/drover/workflows/move"
 	"github.com/drover-migration/drover/workflows/status"
 	"github.com/drover-migration/drover/workflows/work"
@@ -35,6 +36,7 @@ const (
 // that none has: a Move asks by itself whether the customer is where it is to leave from. Why the
 // last one failed is in c.Why.
 func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) end {
+	c.halted = false
 	for {
 		if !c.sure || c.Home == to {
 			rec, err := c.settledHome(ctx, "an earlier try did not finish")
@@ -49,15 +51,18 @@ func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) end 
 						From: to.Other(), To: to, Home: to, Reason: c.Why})
 				}
 				c.Unrouted = c.routedHere(ctx, home.RouteLimit(c.slice))
+				if moved {
+					c.owe(ctx, to, rec.Side(to).Token)
+				}
 				return arrived
 			}
 		}
-		if c.Tries > 0 && c.Tries < tries && !c.wanted() {
+		if c.Tries > 0 && c.Tries < tries && !c.halted && !c.wanted() {
 			c.Reason = c.Why
 			c.Show(ctx)
 			work.AwaitFor(ctx, min(tryPause<<min(c.Tries-1, 10), tryPauseMost), "before the next try", c.wanted)
 		}
-		if c.Tries >= tries || c.wanted() || ctx.Err() != nil {
+		if c.Tries >= tries || c.halted || c.wanted() || ctx.Err() != nil {
 			return stayed
 		}
 		c.Tries++
@@ -106,6 +111,10 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 	}
 	c.Token = max(c.Token, result.Try.Token)
 	count(ctx, to, result.Outcome)
+	for _, why := range result.Missed {
+		c.Note(ctx, "a hook was passed over on the way home", migration.Command{By: mail.ByDrover, Reason: why})
+	}
+	c.halted = result.Hold != ""
 	if result.Outcome != migration.MoveDone {
 		c.Why = result.Reason
 		c.Note(ctx, fmt.Sprintf("try %d to %s %s while %s", c.Tries, to, result.Outcome, result.Step), migration.Command{Reason: c.Why})
@@ -114,6 +123,7 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 	c.Home, c.sure = to, true // the list of workflows hears it with the phase that follows
 	c.Stay, c.Notes, c.Unrouted = token, 0, result.Unrouted
 	c.Moves = append(c.Moves, result)
+	c.owe(ctx, to, token)
 	if c.slice.Stateless() {
 		c.shifted(result.Try, result.Weight)
 		c.Note(ctx, "homed on "+string(to), migration.Command{Reason: c.weighs()})

@@ -25,6 +25,9 @@ func (m *move) commit(ctx workflow.Context, machines []health.Machines) error {
 	if err := work.Refused(found); err != nil {
 		return err
 	}
+	if err := m.call(ctx, migration.HookBeforeOpen); err != nil {
+		return err
+	}
 	m.step(ctx, migration.StepOpening, migration.WaitNothing)
 	ctx, _ = workflow.NewDisconnectedContext(ctx) // from here on a cancel is refused
 	weight := 0

@@ -39,11 +39,15 @@ func (m *move) rounds() []round {
 	if len(sites) == 1 {
 		return []round{{migration.StepChecking, migration.StepOpening, sites}}
 	}
-	return []round{
+	rounds := []round{
 		{migration.StepChecking, migration.StepChecking, sites},
 		{migration.StepFencing, migration.StepFencing, sites}, {migration.StepDraining, migration.StepDraining, sites},
-		{migration.StepSealing, migration.StepSealing, sites}, {migration.StepOpening, migration.StepOpening, sites[:1]},
 	}
+	if len(migration.FrozenHooks(m.Slice.Hooks, m.To)) > 0 {
+		rounds = append(rounds, round{migration.StepCalling, migration.StepCalling, sites[:1]})
+	}
+	return append(rounds, round{migration.StepSealing, migration.StepSealing, sites},
+		round{migration.StepOpening, migration.StepOpening, sites[:1]})
 }
 
 // betweenSites is what rounds of activities at several sites add to a freeze. It is 0 at one site.
@@ -164,6 +168,10 @@ func (m *move) take(res freeze.Result) {
 	}
 	if res.Predicted > 0 { // rows and files are compared at the same time
 		m.result.Predicted = max(m.result.Predicted, res.Predicted+m.betweenSites())
+	}
+	m.result.Hold = res.Hold
+	for _, why := range res.Missed {
+		m.miss(why)
 	}
 	m.result.Rows += res.Rows
 	m.result.Objects += res.Objects

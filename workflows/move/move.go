@@ -57,7 +57,11 @@ func newMove(ctx workflow.Context, in Input) *move {
 // without a database has nothing to freeze: its home record is written.
 func (m *move) run(ctx workflow.Context) (migration.MoveResult, error) {
 	m.step(ctx, migration.StepChecking, migration.WaitData)
-	machines, err := m.machines(ctx)
+	err := m.call(ctx, migration.HookBeforeFence)
+	var machines []health.Machines
+	if err == nil {
+		machines, err = m.machines(ctx)
+	}
 	switch {
 	case err != nil:
 	case m.Slice.Stateless():

@@ -62,6 +62,13 @@ var (
 	// PostPlan says whom messages go to. It is asked again soon anyway: what is due meanwhile goes.
 	PostPlan = Here{work{queue: inMain, attempt: 30 * time.Second, total: time.Minute, retry: hurried(time.Second, 10*time.Second)}}
 
+	// HookBefore calls a plan's hook before a Move touches anything. It is given up after a few
+	// attempts: the try of the Move is over then, and the next one asks again.
+	HookBefore = Here{work{queue: inMain, heartbeat: 2 * heartbeat, retry: retry{first: time.Second, most: 5 * time.Second, grows: 2,
+		attempts: 3}}}
+	// HookAfter calls a plan's hook once. Who asks tries again, for as long as it takes.
+	HookAfter = Here{work{queue: inMain, heartbeat: 2 * heartbeat, retry: retry{first: time.Second, grows: 1, attempts: 1}}}
+
 	// SoakQuestion asks a database where those that soak are homed. It never lies before a freeze.
 	SoakQuestion = There{work{queue: migration.SiteQueue, attempt: questionAttempt, total: 30 * time.Second, begin: takenWithin,
 		retry: hurried(time.Second, 5*time.Second)}}

@@ -8,6 +8,7 @@ import (
 	"github.com/drover-migration/drover/activities/freeze"
 	"github.com/drover-migration/drover/activities/health"
 	"github.com/drover-migration/drover/activities/homes"
+	"github.com/drover-migration/drover/activities/hooks"
 	"github.com/drover-migration/drover/activities/notify"
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/roll"
@@ -26,6 +27,7 @@ var (
 	Freezer  *freeze.Activities
 	Health   *health.Activities
 	Homes    *homes.Activities
+	Hooks    *hooks.Activities
 	Notify   *notify.Activities
 	Postgres *postgres.Activities
 	Roll     *roll.Activities

@@ -84,6 +84,9 @@ func (w *workload) run(ctx workflow.Context) error {
 	if err := w.serve(ctx, up); err != nil {
 		return err
 	}
+	if err := w.launched(ctx, up); err != nil {
+		return err
+	}
 	slices.Sort(w.odd)
 	w.Set(ctx, migration.PieceReady, migration.WaitNothing, strings.Join(w.odd, "; "))
 	return nil

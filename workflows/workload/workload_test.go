@@ -2,6 +2,7 @@ package workload
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/drover-migration/drover/activities/compute"
 	"github.com/drover-migration/drover/activities/disks"
+	"github.com/drover-migration/drover/activities/hooks"
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
 	"github.com/drover-migration/drover/activities/vsphere"
@@ -37,7 +39,10 @@ type machineRoom struct {
 	calls      []string // sorted: VMs are brought up at once
 	registered []string
 	children   []string // their ids, sorted
-	said       []string // of the reports, in the mail.Order in which they came
+	hooks      []migration.Hook
+	answers    []string             // of the hook: "fails", or why it holds; then it says go on
+	heard      []migration.HookCall // by the hook
+	said       []string             // of the reports, in the mail.Order in which they came
 }
 
 func (m *machineRoom) called(what string, vm migration.VM) {
@@ -47,8 +52,9 @@ func (m *machineRoom) called(what string, vm migration.VM) {
 	slices.Sort(m.calls)
 }
 
-func (*machineRoom) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
+func (m *machineRoom) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
 	return state.Plan{
+		Hooks: m.hooks,
 		Sites: []migration.Site{{Name: "dc1"}}, Targets: []migration.Target{{Name: "prod"}},
 		Workloads: []migration.Workload{{Name: "web", Site: "dc1", Target: "prod", EC2: &migration.EC2{},
 			Ingress: &migration.Ingress{Port: 8080}}},
@@ -110,6 +116,19 @@ func (m *machineRoom) RegisterTargets(_ context.Context, req traffic.RegisterTar
 }
 
 func (*machineRoom) AwaitTargets(context.Context, traffic.AwaitTargetsRequest) error { return nil }
+
+func (m *machineRoom) CallHook(_ context.Context, req hooks.CallHookRequest) (hooks.CallHookResult, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.heard = append(m.heard, req.Call)
+	if n := len(m.heard); n <= len(m.answers) {
+		if a := m.answers[n-1]; a != "fails" {
+			return hooks.CallHookResult{Hold: a}, nil
+		}
+		return hooks.CallHookResult{}, errors.New("hook afterLaunch: the receiver answered 503")
+	}
+	return hooks.CallHookResult{}, nil
+}
 
 // bringUp plays the Workload, and says what it reported last.
 func (m *machineRoom) bringUp(t *testing.T) migration.PieceStatus {
@@ -230,4 +249,48 @@ func TestTwoVMsOfOneNameAreCopiedApartAndFromADatasetOfThatName(t *testing.T) {
 	require.Equal(t, []string{migration.DisksID("shop", "u1"), migration.DisksID("shop", "u2")}, m.children)
 	require.NotContains(t, m.children, migration.ReplicationID("shop", "orders"))
 	require.Equal(t, []string{"new-u1", "new-u2"}, m.registered)
+}
+
+// Nobody is served by machines of which the plan's hook has not said go on.
+func TestAWorkloadIsReadyWhenItsHookSaysSo(t *testing.T) {
+	room := func(answers ...string) *machineRoom {
+		return &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}}, answers: answers, hooks: []migration.Hook{
+			{Event: migration.HookAfterLaunch, Timeout: migration.Duration(time.Second), Webhook: &migration.WebhookChannel{}}}}
+	}
+	m := room("fails", "it has not joined the domain")
+	m.bringUp(t)
+	require.Len(t, m.heard, 3)
+	require.Equal(t, "web", m.heard[0].Workload)
+	require.Equal(t, m.heard[0].Key(), m.heard[2].Key())
+	said := strings.Join(m.said, "\n")
+	const runs = "What it launched runs, and is healthy; the hook is called again in "
+	require.Contains(t, said, "hook afterLaunch: the receiver answered 503. "+runs+"30s")
+	require.Contains(t, said, "hook afterLaunch holds it: it has not joined the domain. "+runs+"1m0s")
+
+	again := room()
+	again.found = map[string]compute.FindInstanceResult{"u1": instance("i-u1", "new-u1")}
+	again.bringUp(t)
+	require.Equal(t, m.heard[0].Key(), again.heard[0].Key(), "the same machines, when the plan is submitted again")
+	other := room()
+	other.found = map[string]compute.FindInstanceResult{"u1": instance("i-9", "10.0.0.9")}
+	other.bringUp(t)
+	require.NotEqual(t, m.heard[0].Key(), other.heard[0].Key())
+
+	elsewhere := room()
+	elsewhere.hooks[0].Webhook, elsewhere.hooks[0].SSM = nil, &migration.SSMDocument{Workloads: []string{"jobs"}}
+	elsewhere.bringUp(t)
+	require.Empty(t, elsewhere.heard)
+}
+
+func TestAWorkloadWhoseHookHoldsForWeeksGoesOnAsNew(t *testing.T) {
+	m := &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}}, answers: slices.Repeat([]string{"fails"}, 10_000),
+		hooks: []migration.Hook{{Event: migration.HookAfterLaunch, Timeout: migration.Duration(time.Second),
+			Webhook: &migration.WebhookChannel{}}}}
+	env := m.temporal()
+	env.OnSignalExternalWorkflow(mock.Anything, migration.MigrationID("shop"), "", mail.SignalPiece, mock.Anything).Return(nil)
+	env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true) }, 24*time.Hour)
+	env.ExecuteWorkflow(Workload, Input{Spec: migration.SpecRef{Plan: "shop"}, Workload: "web"})
+	var next *workflow.ContinueAsNewError
+	require.ErrorAs(t, env.GetWorkflowError(), &next)
+	require.Greater(t, len(m.heard), 100)
 }
