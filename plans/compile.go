@@ -31,6 +31,9 @@ func Compile(p *Plan) (*migration.Spec, error) {
 			Soak:            p.Policy.Soak, MaxLag: p.Policy.MaxLag,
 		},
 	}
+	if p.Hooks != nil {
+		s.Hooks = p.Hooks.compile()
+	}
 	if p.Notify != nil {
 		s.Notify = p.Notify.compile()
 	}

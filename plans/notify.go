@@ -63,17 +63,17 @@ type Contact struct {
 type Quiet struct {
 	From  migration.Clock `json:"from" jsonschema:"required" jsonschema_description:"Begin, in the contact's zone."`
 	To    migration.Clock `json:"to" jsonschema:"required" jsonschema_description:"End; on the next day, where it is before from."`
-	Holds Choice          `json:"holds,omitempty" jsonschema:"enum=news,enum=all,default=news" jsonschema_description:"What waits: news, or all, that is also what asks for somebody (held, batch-waits, paused), which then reaches whom the rule escalates to."`
+	Holds Choice          `json:"holds,omitempty" jsonschema:"enum=news,enum=all,default=news" jsonschema_description:"What waits: news, or all, that is also what asks for somebody (hook, held, batch-waits, paused), which then reaches whom the rule escalates to."`
 }
 
 // NotifyRule says who is told of what.
 type NotifyRule struct {
 	Audience Choice            `json:"audience" jsonschema:"required,enum=customers,enum=customer-success,enum=operators" jsonschema_description:"For whom the messages are written."`
-	Events   []EventName       `json:"events" jsonschema:"required,minItems=1" jsonschema_description:"Events. By the clock, before the window of the customer's batch: two-weeks, two-days, evening (18:00 on the day before, in the customer's zone). Of a customer: started, moved, done (its bake is over), back, held. Of a batch: batch-waits (for approvals or an operator), batch-open, batch-done. Of the migration: paused, ended."`
+	Events   []EventName       `json:"events" jsonschema:"required,minItems=1" jsonschema_description:"Events. By the clock, before the window of the customer's batch: two-weeks, two-days, evening (18:00 on the day before, in the customer's zone). Of a customer: started, moved, done (its bake is over), back, hook (one that is called after its Move does not answer), held. Of a batch: batch-waits (for approvals or an operator), batch-open, batch-done. Of the migration: paused, ended."`
 	Batches  []Name            `json:"batches,omitempty" jsonschema:"minItems=1" jsonschema_description:"Only of these batches. Without any: of all, and of the migration."`
 	Labels   map[Name]LabelVal `json:"labels,omitempty" jsonschema_description:"Only of customers that have all of these labels."`
 	To       []Name            `json:"to" jsonschema:"required,minItems=1" jsonschema_description:"Contacts that are told at once."`
-	Escalate []Escalation      `json:"escalate,omitempty" jsonschema:"minItems=1,maxItems=10" jsonschema_description:"Who is told next, step after step, of what nobody acknowledges: held, batch-waits and paused."`
+	Escalate []Escalation      `json:"escalate,omitempty" jsonschema:"minItems=1,maxItems=10" jsonschema_description:"Who is told next, step after step, of what nobody acknowledges: hook, held, batch-waits and paused."`
 }
 
 // Escalation is one step.

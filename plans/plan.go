@@ -17,7 +17,7 @@ type Plan struct {
 	Customers Customers         `json:"customers" jsonschema:"required" jsonschema_description:"The customers: a list, or a CSV file."`
 	Batches   []Batch           `json:"batches" jsonschema:"required,minItems=1" jsonschema_description:"Customers cut over together, in the order in which batches are released."`
 	Policy    Policy            `json:"policy,omitempty" jsonschema_description:"What holds for every batch that does not say otherwise."`
-	Hooks     Reserved          `json:"hooks,omitempty" jsonschema_description:"Webhooks or commands around the steps of a Move."`
+	Hooks     *Hooks            `json:"hooks,omitempty" jsonschema_description:"What of yours is called at the steps of a Move, by event: webhooks, and documents of Systems Manager (docs/hooks.md). Each call has a key that its repeats have too, and its answer may hold the customer."`
 	Notify    *Notify           `json:"notify,omitempty" jsonschema_description:"Who is told of what, and how. Without it nobody is."`
 	Evidence  *Evidence         `json:"evidence,omitempty" jsonschema_description:"Signed evidence of what was done to each batch, kept in the state bucket when the batch ends (docs/evidence.md). Without it none is written: what is not signed is no evidence."`
 

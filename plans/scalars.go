@@ -71,6 +71,7 @@ type (
 	MailAddress    string
 	MailTo         string // a MailAddress, or {contact}
 	TopicARN       string
+	DocumentName   string
 )
 
 // Bytes is a size.
@@ -182,6 +183,8 @@ var scalars = map[reflect.Type]scalar{
 		pattern: re(`^([^\s@<>,;:"]+@[A-Za-z0-9.-]+|\{contact\})$`), check: checkMailTo},
 	typeOf[TopicARN](): {want: "the ARN of a topic, like arn:aws:sns:REGION:ACCOUNT:NAME",
 		pattern: re(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?$`)},
+	typeOf[DocumentName](): {want: "a document's name of 3 to 128 letters, digits and ._-, or its ARN",
+		pattern: re(`^(arn:aws[a-z-]*:ssm:[a-z0-9-]+:[0-9]{0,12}:document/)?[A-Za-z0-9_.-]{3,128}$`)},
 	typeOf[migration.Clock](): {want: `a time of the day, like "22:00"`, pattern: re(`^([01][0-9]|2[0-3]):[0-5][0-9]$`),
 		parse: func(s string) (any, error) { var c migration.Clock; err := c.UnmarshalText([]byte(s)); return c, err }},
 	typeOf[TimeBound](): {want: `a bound, like "<= 1.5x", "<= 1x + 200ms" or "<= 2s"`, pattern: timeBound, parse: parseTimeBound},

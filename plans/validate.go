@@ -25,6 +25,7 @@ func (p *Plan) validate() {
 	p.validateCustomers()
 	p.validateBatches()
 	p.validateWeights()
+	p.validateHooks()
 	p.validateNotify()
 }
 

@@ -132,7 +132,8 @@ func (p *Plan) validateEvents(r NotifyRule, at *node) {
 	}
 	if len(r.Escalate) > 0 && !asks {
 		p.src.report(at.at("escalate"), Problem{
-			Message: "nothing of this rule waits to be acknowledged", Want: "held, batch-waits or paused among its events, or no escalate",
+			Message: "nothing of this rule waits to be acknowledged",
+			Want:    "hook, held, batch-waits or paused among its events, or no escalate",
 		})
 	}
 }
