@@ -97,10 +97,13 @@ func (r Route) Listener() string {
 func (r Route) Workloads() []string {
 	switch {
 	case r.ALB != nil:
+		//workflowcheck:ignore sorted
 		return slices.Sorted(maps.Keys(r.ALB.Workloads))
 	case r.DNS != nil:
+		//workflowcheck:ignore sorted
 		return slices.Sorted(maps.Keys(r.DNS.Workloads))
 	case r.Hook != nil:
+		//workflowcheck:ignore sorted
 		return slices.Sorted(maps.Keys(r.Hook.Workloads))
 	}
 	return nil
@@ -125,6 +128,7 @@ func named[T any](of map[string]T, names []string) bool {
 
 // wants says whether the customer has all labels of the route.
 func (r Route) wants(c Customer) bool {
+	//workflowcheck:ignore the answer is the same in any order
 	for k, v := range r.Labels {
 		if c.Labels[k] != v {
 			return false

@@ -53,7 +53,7 @@ func newWorld(t *testing.T, of ...migration.Hook) *world {
 	return w
 }
 
-// An attempt that was cut off after its effect is made again: whoever is called knows it by its key.
+// An attempt that was cut off after its effect is repeated: whoever is called knows it by its key.
 func TestAHookThatIsCalledTwiceIsOneCall(t *testing.T) {
 	r := notifytest.NewReceiver(t, http.StatusOK)
 	w := newWorld(t, at(r.URL, migration.HookAfterOpen, "env://SECRET"))

@@ -196,7 +196,7 @@ func (p place) onDocuments(action string) (out []allowance) {
 		switch {
 		case strings.HasPrefix(d, "arn:"):
 		case strings.HasPrefix(d, "AWS-"), strings.HasPrefix(d, "Amazon"):
-			d = p.named("ssm", "", "document/"+d)
+			d = p.inAccount("ssm", "", "document/"+d)
 		default:
 			d = p.arn("ssm", "document/"+d)
 		}
