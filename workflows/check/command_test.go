@@ -112,7 +112,10 @@ func TestDoctorRefusesACommandThatNamesNobodyOrNoReason(t *testing.T) {
 
 func TestCustomersGoOnWithoutASideByNameAndTheirRouteFollows(t *testing.T) {
 	spec := twoDatabases()
-	spec.Routes = []migration.Route{{Name: "public"}}
+	spec.Routes = []migration.Route{{Name: "public", ALB: &migration.ALB{Workloads: map[string]string{"web": "arn"}}}}
+	for i := range spec.Customers {
+		spec.Customers[i].Workloads = []string{"web"}
+	}
 	w := &ward{lost: map[string]migration.Side{"orders": migration.OnPrem}, homes: map[string]migration.Side{"billing": migration.AWS}}
 	r, err := commanded(t, w, spec, migration.Command{By: "ann", Reason: "it burnt down", Customers: []string{"birch", "acme"}},
 		migration.UpdateAcceptLoss)
