@@ -56,6 +56,7 @@ var checks = []struct {
 	{"large-objects", once(largeObjectsExist)},
 	{"sequence", once(sequenceAlone)},
 	{"partition-later", once(partitionLater)},
+	{"sign-up", once(signUp)},
 
 	{"unlogged", table(unlogged)},
 	{"inheritance", table(inheritance)},

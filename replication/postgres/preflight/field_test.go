@@ -248,6 +248,28 @@ func TestCheckSaysHowManyTenantsATransactionMayWriteFor(t *testing.T) {
 	require.Contains(t, list[at].Reason, fmt.Sprintf("the lock table bears %d locks", room))
 }
 
+func TestCheckSaysWhichNewcomersAreTakenForTenantsThatStay(t *testing.T) {
+	r := pairtest.New(t)
+	for _, x := range []struct {
+		name, ids string
+		says      bool
+	}{
+		{"many, one beside the other", "generate_series(1, 2500) g", false},
+		{"many, and each apart", "generate_series(1, 5000, 2) g", true},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			r.Must(s, "INSERT INTO acct SELECT g, 0 FROM "+x.ids)
+			defer r.Must(s, "TRUNCATE acct")
+			r.Must(s, "ANALYZE acct")
+			var want []string
+			if x.says {
+				want = []string{"warning postgres-sign-up database orders on premises"}
+			}
+			require.ElementsMatch(t, want, about(found(r, r.Pair), "postgres-sign-up"))
+		})
+	}
+}
+
 // A server at its default settings writes a statement that fails into its log, and a preflight is
 // there to fail.
 // Whatever a server logs and however the attempt ends, the password is not in it.

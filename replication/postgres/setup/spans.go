@@ -1,7 +1,11 @@
 package setup
 
 import (
+	"context"
+	"math"
 	"slices"
+
+	"github.com/drover-migration/drover/replication/postgres"
 )
 
 // span is a range of tenants' ids, both ends included.
@@ -57,6 +61,24 @@ func spansWithout(found []int64, plan []int32, most int) []span {
 		}
 	}
 	return joined
+}
+
+// Scattered is in how many spans the tenants lie that a plan leaves out, where that are more than
+// are kept: gaps between them are closed then, and who signs up with an id in one stays on
+// premises. 0: all are kept.
+func Scattered(ctx context.Context, p *postgres.Pair, plan []int64) (int, error) {
+	found, err := tenantsOf(ctx, p)
+	if err != nil {
+		return 0, err
+	}
+	ids, err := postgres.TenantIDs(append(slices.Clone(plan), p.Dataset.Synthetic...))
+	if err != nil {
+		return 0, err
+	}
+	if n := len(spansWithout(found, ids, math.MaxInt)); n > mostSpans {
+		return n, nil
+	}
+	return 0, nil
 }
 
 // free says whether no tenant of the plan lies between two ids.
