@@ -161,6 +161,28 @@ func TestEverythingThatCannotBeReadOrWrittenIsNamedBeforehand(t *testing.T) {
 	})
 }
 
+// A share that was mounted read-only tells of no permission that is missing.
+func TestAFolderThatIsMountedReadOnlyIsNamedBeforehand(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("drover-test", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("mounting is not allowed here: %v", err)
+	}
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(dir, 0)) })
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "acme"), 0o777))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "acme", "a"), []byte("x"), 0o666))
+	found, err := files.Survey(t.Context(), filepath.Join(dir, "acme"), "acme/")
+	require.NoError(t, err)
+	require.Empty(t, found)
+	require.NoError(t, unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	for name, says := range map[string]string{"acme": "cannot be written", "nobody's": "cannot be made for files that come back"} {
+		found, err = files.Survey(t.Context(), filepath.Join(dir, name), name+"/")
+		require.NoError(t, err)
+		require.Len(t, found, 1)
+		require.Contains(t, found[0], says)
+		require.Contains(t, found[0], "read-only file system")
+	}
+}
+
 func TestWhatCannotBeReadIsNamedAndTheRestIsCarried(t *testing.T) {
 	p := newPair(t)
 	for i := range 30 {

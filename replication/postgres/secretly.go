@@ -21,7 +21,8 @@ func connectSecretly(ctx context.Context, tx pgx.Tx, name string, a Address) err
 //     is in no WAL;
 //   - the statement is put together and executed inside a block, whose text is all that
 //     log_statement, log_min_duration_statement, log_min_error_statement and pg_stat_activity have;
-//   - it warns of nothing, or its warnings go nowhere: their context has the statement;
+//   - it has to warn of nothing, or its warnings have to go nowhere: their context has the
+//     statement;
 //   - where it fails or is cancelled, the block raises the error anew, without the statement in its
 //     context and without the password in its words.
 //

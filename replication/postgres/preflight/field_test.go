@@ -339,8 +339,8 @@ func TestNoPasswordIsInTheStatisticsOfStatements(t *testing.T) {
 		require.NotEmpty(t, a.Password)
 		require.NotContains(t, logged, a.Password)
 		for _, at := range []migration.Side{s, d} {
-			require.Zero(t, r.Num(at,
-				"SELECT count(*) FROM pg_stat_statements WHERE query LIKE '%password%' AND query LIKE '%' || $1 || '%'", a.Password))
+			require.Zero(t, r.Num(at, "SELECT count(*) FROM pg_stat_statements WHERE query LIKE '%password%' AND query LIKE '%' || $1 || "+
+				"'%'", a.Password))
 			require.Positive(t, r.Num(at, "SELECT count(*) FROM pg_stat_statements WHERE query LIKE '%CREATE SUBSCRIPTION drover_check%'"))
 		}
 	}
