@@ -2,8 +2,10 @@ package setup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -36,8 +38,8 @@ func copySchema(ctx context.Context, p *postgres.Pair) error {
 	})
 }
 
-// Rehearse brings the schema to AWS as Prepare would, and rolls that back. It says what the server
-// answered where the schema cannot be brought; "": it can.
+// Rehearse brings the schema to AWS as Prepare would, and rolls that back. It says what a server
+// answered where the schema cannot be read or brought; "": it can.
 func Rehearse(ctx context.Context, p *postgres.Pair) (why string, err error) {
 	err = dumped(ctx, p, func(a archive) error {
 		script := a.path + ".sql"
@@ -47,18 +49,18 @@ func Rehearse(ctx context.Context, p *postgres.Pair) (why string, err error) {
 		// Of an error no more is said than its words: a statement may hold what nobody should read.
 		_, err := run(ctx, p, p.AWS, "psql", "--no-psqlrc", "--quiet", "--output="+os.DevNull, "--set=ON_ERROR_STOP=1",
 			"--set=VERBOSITY=terse", "--set=SHOW_CONTEXT=never", "--command=BEGIN", "--file="+script, "--command=ROLLBACK")
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
-		if why = strings.Join(strings.Fields(answered.FindString(err.Error())), " "); why != "" {
-			return nil
-		}
 		return err
 	})
-	return why, err
+	if !errors.As(err, new(*exec.ExitError)) || ctx.Err() != nil {
+		return "", err
+	}
+	if why = answered.FindString(err.Error()); why == "" {
+		why = err.Error()
+	}
+	return strings.Join(strings.Fields(why), " "), nil
 }
 
-// answered is the answer of a server in what psql says.
+// answered is the answer of a server in what one of the programs says.
 var answered = regexp.MustCompile(`ERROR: .*`)
 
 // archive is a dump of the schema on premises, and with what pg_restore reads it.

@@ -156,6 +156,16 @@ func TestARehearsalChangesNothingAndSaysWhatTheServerAnswers(t *testing.T) {
 	require.Zero(t, r.Num(d, "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"))
 }
 
+// The schema is read of every table, also of those that the plan leaves out.
+func TestARehearsalSaysWhatCannotBeRead(t *testing.T) {
+	r := pairtest.New(t)
+	p := r.Planned().Opened()
+	r.Script(s, "CREATE TABLE hidden (id int)")
+	why, err := setup.Rehearse(t.Context(), p)
+	require.NoError(t, err)
+	require.Equal(t, "ERROR: permission denied for table hidden", why)
+}
+
 func TestProgramsReadTheOneServerAndWriteToTheOther(t *testing.T) {
 	for _, x := range []struct {
 		program, home, aws int
