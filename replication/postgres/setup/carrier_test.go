@@ -75,6 +75,41 @@ func whole(r *pairtest.Rig, tenant int64) {
 	}
 }
 
+// Whoever waits for it reads what it waits for.
+func TestAHandoverThatIsTriedAgainSaysWhy(t *testing.T) {
+	r := stayers(t)
+	var said atomic.Value
+	said.Store("")
+	writes := make(chan pgx.Tx, 1)
+	done := make(chan error, 1)
+	go func() {
+		done <- setup.Prepare(t.Context(), r.Pair, []int64{1, 4}, func(what string) {
+			if what == "handing over those who join" { // not before: a slot waits for every transaction
+				tx, err := r.Pair.OnPrem.Pool.Begin(t.Context())
+				if err == nil {
+					_, err = tx.Exec(t.Context(), "UPDATE public.acct SET n = n + 1 WHERE tenant_id = 4")
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				writes <- tx
+			}
+			said.Store(what)
+		})
+	}()
+	tx := <-writes
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	r.Until("it says what it waits for", func() bool {
+		return strings.Contains(said.Load().(string),
+			"it failed 2 times, last because a transaction that writes for them has not ended")
+	})
+	require.NoError(t, tx.Commit(t.Context()))
+	require.NoError(t, <-done)
+	r.Until("its last update is on AWS", func() bool { return r.Num(d, "SELECT n FROM acct WHERE tenant_id = 4") == 1 })
+	whole(r, 4)
+	r.Sound()
+}
+
 // Of two attempts at once one carries the tenants over. Wherever the other was stopped, and
 // whatever became of its lock, it deletes nothing that the first has copied.
 func TestTwoAttemptsToJoinAtOnceLoseNothing(t *testing.T) {

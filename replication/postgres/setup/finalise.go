@@ -148,8 +148,8 @@ func some(ids []int64) string {
 	return fmt.Sprint(ids)
 }
 
-// Finalise ends the way between the two databases for good: what premises still send is waited for,
-// and then everything of Drover's goes, as DropAll says. It refuses while anybody would be left on
+// Finalise ends the way between the two databases for good: what premises still send is waited for
+// and compared, and then everything of Drover's goes, as DropAll says. It refuses while anybody would be left on
 // premises. AWS serves alone from then on. Cut off anywhere, it is run again.
 func Finalise(ctx context.Context, p *postgres.Pair, withSignUps bool, say func(string)) error {
 	forward, _, err := postgres.Subscription(ctx, p.AWS.Pool, p.Names.Forward)
@@ -169,10 +169,63 @@ func Finalise(ctx context.Context, p *postgres.Pair, withSignUps bool, say func(
 		if _, err := p.Lag(ctx); err != nil {
 			return fmt.Errorf("finalise dataset %s: %w", p.Name, err)
 		}
+		say("comparing what premises have sent")
+		missing, err := notCarried(ctx, p)
+		if err != nil {
+			return fmt.Errorf("finalise dataset %s: %w", p.Name, err)
+		}
+		if missing != "" {
+			return fmt.Errorf("finalise dataset %s: %w: AWS does not have everything as it is on premises: %s", p.Name, ErrNotFinal,
+				missing)
+		}
 		say("handing the sequences of reference tables over")
 		if err := handSequencesOver(ctx, p); err != nil {
 			return fmt.Errorf("finalise dataset %s: %w", p.Name, err)
 		}
 	}
 	return remove(ctx, p, say)
+}
+
+// lastLooks is how often a tenant must differ to be said to.
+const lastLooks = 3
+
+// notCarried says what was written on premises to the end and is not on AWS as it is there: rows of
+// tenants that signed up, and tables of no tenant; "": nothing. What differs is looked at again
+// after a beat, since it may have been on its way. Tenants whose ids are beyond an int are not
+// compared.
+func notCarried(ctx context.Context, p *postgres.Pair) (string, error) {
+	said, err := p.ReferenceDifferences(ctx)
+	if err != nil || p.Newcomers() != migration.OnPrem {
+		return strings.Join(said, "; "), err
+	}
+	came, err := Unplanned(ctx, p)
+	if err != nil {
+		return "", err
+	}
+	for look := 1; len(came) > 0; look++ {
+		var differ []int64
+		var found []string
+		for _, t := range came {
+			if _, err := postgres.TenantID(t); err != nil {
+				continue
+			}
+			v, err := p.Verify(ctx, t)
+			if err != nil {
+				return "", err
+			}
+			if len(v.Differences) > 0 {
+				differ, found = append(differ, t), append(found, fmt.Sprintf("tenant %d: %s", t, strings.Join(v.Differences, ", ")))
+			}
+		}
+		if look == lastLooks {
+			said = append(said, found[:min(len(found), mostSignUps)]...)
+			break
+		}
+		if came = differ; len(differ) > 0 {
+			if _, err := p.Lag(ctx); err != nil {
+				return "", err
+			}
+		}
+	}
+	return strings.Join(said, "; "), nil
 }

@@ -72,6 +72,34 @@ func TestWhoSignedUpOnPremisesIsNamedBeforeTheWayEndsAndLosesNothing(t *testing.
 	require.EqualValues(t, 2, r.Num(d, "SELECT count(*) FROM acct WHERE tenant_id IN (41, 42)"))
 }
 
+// After the end nothing brings over what is missing.
+func TestTheWayDoesNotEndWhileAWSLacksWhatPremisesHave(t *testing.T) {
+	r := pairtest.New(t)
+	r.Rows(1)
+	r.Prepare(1)
+	r.Synced()
+	r.Move(s, 1, pairtest.Try(1, 1))
+	r.Must(s, "INSERT INTO acct VALUES (41, 1)")
+	r.Until("the row is on AWS", func() bool { return r.Num(d, "SELECT count(*) FROM acct WHERE tenant_id = 41") == 1 })
+	for name, c := range map[string]struct{ plant, mend, says string }{
+		"a row of somebody who signed up": {"UPDATE acct SET n = 9 WHERE tenant_id = 41", "UPDATE acct SET n = 1 WHERE tenant_id = 41",
+			"tenant 41: table public.acct: 1 rows on each side, with different content"},
+		"a row of a table of nobody": {"INSERT INTO ref_currency VALUES ('ZZZ', 1)", "DELETE FROM ref_currency WHERE code = 'ZZZ'",
+			"table public.ref_currency: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r.Script(d, "SET session_replication_role = replica; "+c.plant)
+			err := setup.Finalise(t.Context(), r.Pair, true, func(string) {})
+			require.ErrorIs(t, err, setup.ErrNotFinal)
+			require.ErrorContains(t, err, c.says)
+			require.NotEmpty(t, r.Exec(s, "INSERT INTO acct VALUES (1, 1)"), "the guard stands")
+			r.Script(d, "SET session_replication_role = replica; "+c.mend)
+		})
+	}
+	require.NoError(t, setup.Finalise(t.Context(), r.Pair, true, func(string) {}))
+	finalised(t, r)
+}
+
 // Whoever was left out would lose the machines that serve them: nobody's word brings their rows
 // along.
 func TestWhoWasLeftOutKeepsTheWayBetweenTheSidesOpen(t *testing.T) {

@@ -60,10 +60,15 @@ func join(ctx context.Context, p *postgres.Pair, c *carrier, tenants []int32, sa
 	if err := joinCopied(ctx, p, say); err != nil {
 		return err
 	}
-	for {
-		say("handing over those who join")
+	say("handing over those who join")
+	for tried := 0; ; {
 		err := postgres.Patiently(ctx, func() error {
-			return c.use(func(conn *pgx.Conn) error { return handOver(ctx, p, conn, tenants) })
+			err := c.use(func(conn *pgx.Conn) error { return handOver(ctx, p, conn, tenants) })
+			if err != nil {
+				tried++
+				say(fmt.Sprintf("handing over those who join, which is tried again: it failed %d times, last because %s", tried, because(err)))
+			}
+			return err
 		})
 		switch {
 		case err == nil:
@@ -77,6 +82,14 @@ func join(ctx context.Context, p *postgres.Pair, c *carrier, tenants []int32, sa
 		case <-time.After(handoverPause):
 		}
 	}
+}
+
+// because is why tenants were not handed over, as a person should read it.
+func because(err error) string {
+	if postgres.IsCode(err, "55P03") {
+		return "a transaction that writes for them has not ended (pg_stat_activity on premises shows which)"
+	}
+	return err.Error()
 }
 
 // neverThere wants that nobody of these ever was at home on AWS: what is there of them is nobody's.
