@@ -43,11 +43,13 @@ func TestAPermanentErrorIsNotTriedAgainWhateverIsWrappedAroundIt(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var suite testsuite.WorkflowTestSuite
 			env := suite.NewTestWorkflowEnvironment()
-			env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&answers{}}})
+			env.SetTestTimeout(time.Minute)
+			env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&answers{}},
+				DeadlockDetectionTimeout: time.Minute})
 			tries := 0
 			env.RegisterActivityWithOptions(func(context.Context) error { tries++; return c.err }, activity.RegisterOptions{Name: "act"})
 			env.ExecuteWorkflow(func(ctx workflow.Context) error {
-				ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Second,
+				ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Minute,
 					RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 3}})
 				return workflow.ExecuteActivity(ctx, "act").Get(ctx, nil)
 			})
@@ -73,5 +75,5 @@ func TestAnActivityThatRunsOutOfTimeSaysWhatItWaitedFor(t *testing.T) {
 	var left time.Duration
 	require.NoError(t, v.Get(&left))
 	require.Less(t, left, 10*time.Minute-lastWord, "the test environment gives ten minutes")
-	require.Greater(t, left, 10*time.Minute-2*lastWord)
+	require.Greater(t, left, 10*time.Minute-20*time.Second, "on a machine that is busy, too")
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/drover-migration/drover/activities/freeze"
 	"github.com/drover-migration/drover/activities/health"
@@ -154,6 +155,7 @@ func (b *bench) move(from migration.Side) migration.MoveResult {
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(3 * time.Minute)
+	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute})
 	env.RegisterWorkflow(move.Move)
 	env.RegisterActivity(&hands{freeze.New(b, nil, nil, nil), postgres.New(b), uuid.NewString()})
 	env.RegisterActivity(&doctor{})

@@ -124,6 +124,7 @@ func herdIn(t *testing.T, suite *testsuite.WorkflowTestSuite, customers int) *he
 	}
 	h.env.SetStartTime(time.Date(2026, 12, 2, 20, 0, 0, 0, time.UTC))
 	h.env.SetStartWorkflowOptions(temporalclient.StartWorkflowOptions{ID: migration.MigrationID("shop")})
+	h.env.SetTestTimeout(patience)
 	h.env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: patience})
 	h.env.RegisterWorkflow(h.migration)
 	h.env.RegisterWorkflow(h.outbox)

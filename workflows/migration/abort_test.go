@@ -63,8 +63,7 @@ func (l *leaving) customer(ctx workflow.Context, in customer.Input) error {
 }
 
 func (l *leaving) stage() *testsuite.TestWorkflowEnvironment {
-	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
-	env.SetTestTimeout(time.Minute)
+	env := patient(&testsuite.WorkflowTestSuite{})
 	env.RegisterActivity(l)
 	env.RegisterWorkflow(Migration)
 	env.RegisterWorkflowWithOptions(l.customer, workflow.RegisterOptions{Name: "Customer"})

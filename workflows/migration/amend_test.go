@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
-	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/postgres"
@@ -95,13 +94,11 @@ func newShop(t *testing.T) *shop {
 	plan := func(batches ...migration.Batch) state.Plan {
 		return state.Plan{Batches: batches, Datasets: []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}}}}
 	}
-	s := &shop{T: t, env: (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment(), words: map[string]mail.Pause{},
+	s := &shop{T: t, env: patient(&testsuite.WorkflowTestSuite{}), words: map[string]mail.Pause{},
 		heard: map[string]mail.Pause{},
 		runs:  map[string]batch.Input{}, asks: map[string]mail.Ask{}, b: &bucket{newest: migration.Revision{Revision: 1, Digest: "first"},
 			plans: map[string]state.Plan{"first": plan(wave), "second": plan(wave, late), "third": plan(late, wave),
 				"fourth": plan(wave, late, last)}}}
-	s.env.SetTestTimeout(time.Minute)
-	s.env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute})
 	s.env.RegisterActivity(s.b)
 	s.env.RegisterWorkflow(Migration)
 	s.env.RegisterWorkflowWithOptions(func(ctx workflow.Context, in batch.Input) error {

@@ -135,8 +135,7 @@ func ends(t *testing.T, p *premises, look map[time.Duration]func(*testsuite.Test
 
 // stage is a Temporal in which what copies has ended.
 func (p *premises) stage() *testsuite.TestWorkflowEnvironment {
-	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
-	env.SetTestTimeout(time.Minute)
+	env := patient(&testsuite.WorkflowTestSuite{})
 	env.RegisterActivity(p)
 	env.RegisterWorkflow(Migration)
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(

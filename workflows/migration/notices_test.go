@@ -34,7 +34,7 @@ type telling struct {
 
 func newTelling(t *testing.T) *telling {
 	t.Helper()
-	p := &telling{T: t, env: (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment(),
+	p := &telling{T: t, env: patient(&testsuite.WorkflowTestSuite{}),
 		plan: state.Plan{Batches: []migration.Batch{{Name: "wave", Customers: []string{"acme"}}}, Told: migration.NoticeKinds}}
 	p.env.RegisterActivity(&library{})
 	p.env.RegisterWorkflow(Migration)

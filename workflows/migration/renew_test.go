@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/migration"
@@ -23,12 +24,21 @@ func (*library) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error)
 	return state.Plan{}, nil
 }
 
+// patient is a Temporal for tests in which a step may take a minute: the machine may be busy with
+// something else.
+func patient(suite *testsuite.WorkflowTestSuite) *testsuite.TestWorkflowEnvironment {
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(time.Minute)
+	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute})
+	return env
+}
+
 // renewed plays a Migration that has gone on as new while its batch is under way, and that needs a
 // minute to read the plan. Its batch ends after ten, and then it is finalised. What it says after
 // five is noted, and which signal it has sent to whom.
 func renewed(t *testing.T, say func(*testsuite.TestWorkflowEnvironment)) (says migration.MigrationStatus, told []string) {
 	t.Helper()
-	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
+	env := patient(&testsuite.WorkflowTestSuite{})
 	env.RegisterActivity(&library{})
 	env.RegisterWorkflow(Migration)
 	plan := state.Plan{Batches: []migration.Batch{{Name: "wave", Customers: []string{"acme"}}}}

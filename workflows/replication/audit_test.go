@@ -57,7 +57,7 @@ func audited(t *testing.T, found func(look int) postgres.WatchResult) (room *led
 	pieces []mail.PieceReport) {
 	t.Helper()
 	room, told = &ledgerRoom{found: found}, map[string][]string{}
-	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
+	env := patient(&testsuite.WorkflowTestSuite{})
 	env.RegisterWorkflow(Replication)
 	env.RegisterActivity(room)
 	var mu sync.Mutex

@@ -33,7 +33,7 @@ func TestWhatADatabaseDecodesIsCountedFromTheFirstLookOn(t *testing.T) {
 	var suite testsuite.WorkflowTestSuite
 	m := measured.New()
 	suite.SetMetricsHandler(m.Handler)
-	env := suite.NewTestWorkflowEnvironment()
+	env := patient(&suite)
 	env.RegisterWorkflow(Replication)
 	room := &meter{decoded: []int64{1000, 1500, 1500, 200, 250}} // its statistics were reset in between
 	room.found = func(int) postgres.WatchResult { return postgres.WatchResult{} }

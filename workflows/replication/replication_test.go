@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/files"
@@ -64,9 +65,18 @@ func (s *shelf) PassFiles(_ context.Context, req files.PassFilesRequest) (r file
 }
 
 func (s *shelf) world() *testsuite.TestWorkflowEnvironment {
-	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
+	env := patient(&testsuite.WorkflowTestSuite{})
 	env.RegisterWorkflow(Replication)
 	env.RegisterActivity(s)
+	return env
+}
+
+// patient is a Temporal for tests in which a step may take a minute: the machine may be busy with
+// something else.
+func patient(suite *testsuite.WorkflowTestSuite) *testsuite.TestWorkflowEnvironment {
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(time.Minute)
+	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute})
 	return env
 }
 

@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/compute"
@@ -167,11 +168,14 @@ func (m *machineRoom) temporal() *testsuite.TestWorkflowEnvironment {
 	return env
 }
 
-// quiet is a Temporal of its own that logs nothing.
+// quiet is a Temporal of its own that logs nothing, and in which a step may take a minute.
 func quiet() *testsuite.TestWorkflowEnvironment {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	return suite.NewTestWorkflowEnvironment()
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(time.Minute)
+	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute})
+	return env
 }
 
 func instance(id, address string, others ...string) compute.FindInstanceResult {
