@@ -149,8 +149,8 @@ func some(ids []int64) string {
 }
 
 // Finalise ends the way between the two databases for good: what premises still send is waited for
-// and compared, and then everything of Drover's goes, as DropAll says. It refuses while anybody would be left on
-// premises. AWS serves alone from then on. Cut off anywhere, it is run again.
+// and compared, and then everything of Drover's goes, as DropAll says. It refuses while anybody
+// would be left on premises. AWS serves alone from then on. Cut off anywhere, it is run again.
 func Finalise(ctx context.Context, p *postgres.Pair, withSignUps bool, say func(string)) error {
 	forward, _, err := postgres.Subscription(ctx, p.AWS.Pool, p.Names.Forward)
 	if err != nil {

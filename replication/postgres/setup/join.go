@@ -66,7 +66,8 @@ func join(ctx context.Context, p *postgres.Pair, c *carrier, tenants []int32, sa
 			err := c.use(func(conn *pgx.Conn) error { return handOver(ctx, p, conn, tenants) })
 			if err != nil {
 				tried++
-				say(fmt.Sprintf("handing over those who join, which is tried again: it failed %d times, last because %s", tried, because(err)))
+				say(fmt.Sprintf("handing over those who join, which is tried again: it failed %d times, last because %s",
+					tried, because(err)))
 			}
 			return err
 		})
