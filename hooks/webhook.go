@@ -50,7 +50,8 @@ func reach(ctx context.Context, address string) error {
 	}
 	to, err := http.ProxyFromEnvironment(req)
 	if err != nil {
-		return fmt.Errorf("the proxy that this worker is to use: %w", err)
+		// The cause quotes the address, with its password.
+		return permanent.New("BadAddress", nil, "the address of the proxy that this worker is to use is none")
 	}
 	if to == nil {
 		to = req.URL

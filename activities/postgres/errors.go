@@ -28,6 +28,7 @@ const (
 	ErrorNotSound    = "PostgresNotSound"      // what one side alone has is not carried over as it is
 	ErrorUnderWay    = "PostgresMoveUnderWay"
 	ErrorNotTakenIn  = "PostgresSchemaNotTakenIn"
+	ErrorBetween     = "PostgresCarriedOver"
 	ErrorRefused     = "PostgresRefused" // privileges, features, conflicting definitions: the server's answer will be the same
 )
 
@@ -48,6 +49,7 @@ var permanent = map[error]string{
 	engine.ErrNotSound:      ErrorNotSound,
 	engine.ErrUnderWay:      ErrorUnderWay,
 	setup.ErrNotTakenIn:     ErrorNotTakenIn,
+	setup.ErrBetween:        ErrorBetween,
 }
 
 // classify marks the errors that a repeat does not cure. Lost connections, restarts and time-outs

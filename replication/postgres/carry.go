@@ -129,6 +129,27 @@ func (p *Pair) onTheWay(ctx context.Context, tenant int64) (out []carrying, err 
 	return out, nil
 }
 
+// Between are the tenants of whom rows that are being carried over stand in Drover's schema alone.
+// A side without that schema has none.
+func (p *Pair) Between(ctx context.Context) (tenants []int64, err error) {
+	for _, s := range p.Both() {
+		var there bool
+		err := s.Pool.QueryRow(ctx, `SELECT to_regclass('drover.carrying') IS NOT NULL`).Scan(&there)
+		if err == nil && there {
+			var rows pgx.Rows
+			if rows, err = s.Pool.Query(ctx, `SELECT DISTINCT tenant FROM drover.carrying WHERE NOT arrived ORDER BY tenant`); err == nil {
+				var on []int64
+				on, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+				tenants = append(tenants, on...)
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read rows that are being carried over %s: %w", s.Where(), err)
+		}
+	}
+	return tenants, nil
+}
+
 // standing is the condition under which a row is the one that was looked at.
 const standingRowSQL = `x.tableoid = $1 AND x.ctid = $2::text::tid AND %s = $3 AND x.%s = $4 AND %s`
 

@@ -19,6 +19,10 @@ func (b *batch) byName() []string {
 	})
 }
 
+// namesPause is how long names that could not be made ready are left alone while something else is
+// waited for. Moves share the calls a second that Route 53 allows.
+const namesPause = 5 * time.Minute
+
 // ahead makes the names of the batch ready while it waits for something else, as much before its
 // window opens as their old TTL lasts. It answers how long nothing more is to be done, or long.
 func (b *batch) ahead(ctx workflow.Context) time.Duration {
@@ -35,7 +39,7 @@ func (b *batch) ahead(ctx workflow.Context) time.Duration {
 	r, err := b.prepare(ctx, opens)
 	switch {
 	case err != nil:
-		return gatePause // the gate says it when nothing else is in the way
+		return namesPause // the gate says it when nothing else is in the way
 	case r.Again.IsZero():
 		return long
 	}

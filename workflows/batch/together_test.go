@@ -30,7 +30,7 @@ func TestWhoWasNeverTouchedIsKnownWithoutAWord(t *testing.T) {
 		require.Equal(t, "wave", s.Customers[0].Batch)
 		h.signal("turn", struct{}{})
 	})
-	h.at(10*time.Second, func() {
+	h.at(1500*time.Millisecond, func() {
 		c := h.says().Customers[0]
 		require.Equal(t, migration.CustomerMoving, c.Phase)
 		require.Equal(t, []string{migration.UpdateHold, migration.UpdateRollback, migration.UpdateNote}, c.MayDo)

@@ -96,6 +96,7 @@ func (d *doctor) acceptLoss(ctx workflow.Context, cmd migration.Command) error {
 		return err
 	}
 	var routes []traffic.WantedRoute
+	within := mendWithin
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(cmd.Customers))) {
 		slice, _ := d.in.Spec.Slice(id)
 		losses, err := d.loseOne(ctx, slice, owner, cmd)
@@ -105,13 +106,16 @@ func (d *doctor) acceptLoss(ctx workflow.Context, cmd migration.Command) error {
 		if err != nil {
 			d.unseen("customer "+id+" does not go on without a side", err)
 		} else if len(slice.Routes) > 0 {
+			if slice.ByName() {
+				within = mendWithin + work.NameSpreads
+			}
 			routes = append(routes, traffic.WantedRoute{Customer: id, Side: losses[0].Side.Other(), Token: losses[0].Token})
 		}
 	}
 	if len(routes) == 0 {
 		return nil
 	}
-	l := work.Question.Within(mendWithin).In(ctx, "route those who go on without a side")
+	l := work.Question.Within(within).In(ctx, "route those who go on without a side")
 	if err := workflow.ExecuteActivity(l, work.Traffic.ReconcileRoute,
 		traffic.ReconcileRouteRequest{Spec: d.ref, Wanted: routes}).Get(l, nil); err != nil {
 		d.unseen("routes were not set", err)

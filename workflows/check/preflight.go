@@ -249,7 +249,8 @@ func (p *preflight) hooks(ctx workflow.Context) (found []migration.Finding, err 
 		return nil, nil
 	}
 	l := work.Question.In(ctx, "check the hooks")
-	if err := workflow.ExecuteActivity(l, work.Hooks.CheckHooks, p.ref).Get(l, &found); err != nil {
+	err = workflow.ExecuteActivity(l, work.Hooks.CheckHooks, p.ref).Get(l, &found)
+	if found, err = answered(err, "hooks", "the hooks", found); err != nil {
 		return nil, err
 	}
 	var frozen []migration.Hook
@@ -270,8 +271,8 @@ func (p *preflight) hooks(ctx workflow.Context) (found []migration.Finding, err 
 	for _, site := range sites {
 		var there []migration.Finding
 		s := work.Survey.At(ctx, site, "check the hooks that are called inside a freeze")
-		if err := workflow.ExecuteActivity(s, work.Freezer.CheckFreezeHooks, freeze.CheckFreezeHooksRequest{Hooks: frozen}).Get(s,
-			&there); err != nil {
+		err := workflow.ExecuteActivity(s, work.Freezer.CheckFreezeHooks, freeze.CheckFreezeHooksRequest{Hooks: frozen}).Get(s, &there)
+		if there, err = answered(err, "hooks", "the hooks inside a freeze", there); err != nil {
 			return nil, err
 		}
 		for _, f := range there {

@@ -176,7 +176,7 @@ func (c *customer) goesAlone(ctx workflow.Context) {
 	was := c.Home
 	if c.learn(ctx, rec); c.Home != was {
 		c.Note(ctx, "homed on "+string(c.Home)+", without the other side", migration.Command{By: rec.Loss.By, Reason: rec.Loss.Why})
-		c.Unrouted = c.routedHere(ctx, work.RouteLimit)
+		c.Unrouted = c.routedHere(ctx, home.RouteLimit(c.slice))
 	}
 }
 

@@ -69,6 +69,9 @@ func (m *run) abort(ctx workflow.Context) error {
 	if err := m.restoreRoutes(ctx); err != nil {
 		return err
 	}
+	if err := workflow.Await(ctx, m.schemasRest); err != nil {
+		return err
+	}
 	m.stop(ctx)
 	if err := m.restoreRoutes(ctx); err != nil { // what was launching may have made its target group anew
 		return err

@@ -33,6 +33,8 @@ func (m *run) mayAmend(cmd migration.Command) error {
 		return errors.New("amend: no content was given")
 	case cmd.Amend.Digest == m.Spec.Digest:
 		return nil
+	case m.changing != "":
+		return fmt.Errorf("%s changes the schema at this moment: ask again when that is made", m.changing)
 	case m.amending != "":
 		return fmt.Errorf("%s amends the plan at this moment: look at what it is then, and ask again", m.amending)
 	case cmd.Amend.Revision != m.Spec.Revision:

@@ -96,6 +96,9 @@ func (m *run) finalise(ctx workflow.Context) error {
 	if err := m.load(ctx); err != nil {
 		return err
 	}
+	if err := workflow.Await(ctx, m.schemasRest); err != nil {
+		return err
+	}
 	m.stop(ctx)
 	if err := m.shutDownSources(ctx); err != nil {
 		return err

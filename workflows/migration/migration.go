@@ -96,7 +96,7 @@ type run struct {
 	ending   bool   // the way back of a batch is being ended
 	reset    bool   // to its very start: the newest revision holds, whatever it began with
 	amending string // by whom, while an amendment is looked at
-	changing string // by whom, while a schema is changed
+	changing string // by whom, while a schema is changed: nothing of a database is taken away then
 }
 
 func newMigration(in Input) *run {

@@ -15,6 +15,10 @@ import (
 // waits for locks, briefly, and tries again.
 const checkWithin = 2 * time.Minute
 
+// changeWithin is how long a change may take on both sides together. Nothing else begins meanwhile,
+// and an abort waits for it.
+const changeWithin = time.Hour
+
 // mayChange refuses a change of a schema that is not replicated, or while another is made.
 func (m *run) mayChange(cmd migration.Command) error {
 	if cmd.Schema == nil {
@@ -30,11 +34,15 @@ func (m *run) mayChange(cmd migration.Command) error {
 	case m.piece(d.Name).Phase != migration.PieceReady:
 		return fmt.Errorf("%s: %s is %s: before it is set up change its schema on premises by hand, and else wait until it is ready",
 			migration.UpdateSchema, d.Name, m.piece(d.Name).Phase)
+	case m.amending != "":
+		return fmt.Errorf("%s: %s amends the plan at this moment: ask again when that is done", migration.UpdateSchema, m.amending)
 	case m.changing != "":
 		return fmt.Errorf("%s: the change of %s is under way: wait until it is made", migration.UpdateSchema, m.changing)
 	}
 	return nil
 }
+
+func (m *run) schemasRest() bool { return m.changing == "" }
 
 // databaseOf is the database of a name, or the only one that the plan has.
 func (m *run) databaseOf(name string) (d migration.Dataset, err error) {
@@ -58,7 +66,7 @@ func (m *run) databaseOf(name string) (d migration.Dataset, err error) {
 
 // changeSchema gives both sides of a database a change of their schema, or takes in what was made
 // there by hand. What is refused touches nothing. From its first effect on it goes on until it is
-// made.
+// made, or changeWithin is over.
 func (m *run) changeSchema(ctx workflow.Context, cmd migration.Command) (string, error) {
 	c := *cmd.Schema
 	m.changing = cmd.By
@@ -82,9 +90,9 @@ func (m *run) changeSchema(ctx workflow.Context, cmd migration.Command) (string,
 	if len(found.Findings) > 0 {
 		return "", refusal(reasons(found.Findings))
 	}
-	b := work.BulkCopy.At(ctx, d.Site(), what)
+	b := work.BulkCopy.Within(changeWithin).At(ctx, d.Site(), what)
 	if err := workflow.ExecuteActivity(b, work.Postgres.ApplySchema, req).Get(b, nil); err != nil {
-		return "", refusal(work.Reason(err))
+		return "", refusal(work.Reason(err) + "; a side may have the change already: give the same file again, which goes on with it")
 	}
 	m.Note(ctx, what+" is on both sides", cmd)
 	return what + " is on both sides, and what is new is replicated", nil

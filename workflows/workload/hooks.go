@@ -38,6 +38,9 @@ func (w *workload) launched(ctx workflow.Context, up ready) error {
 		if w.mustRenew(ctx) {
 			return errGrown
 		}
+		if hold != "" {
+			since = workflow.Now(ctx) // a document that held has ended: another is run
+		}
 	}
 }
 

@@ -15,6 +15,21 @@ import (
 // they wrote there.
 var ErrNotHome = errors.New("not every tenant is homed on premises: roll them back first")
 
+// ErrBetween says that rows which are being carried over stand in Drover's schema alone, so that
+// taking it away would lose them.
+var ErrBetween = errors.New("rows that are carried over have not arrived at home: end it with `drover doctor PLAN --carry-over CUSTOMER`")
+
+func noneBetween(ctx context.Context, p *postgres.Pair) error {
+	tenants, err := p.Between(ctx)
+	if err != nil {
+		return err
+	}
+	if len(tenants) > 0 {
+		return fmt.Errorf("tenants %v: %w", tenants, ErrBetween)
+	}
+	return nil
+}
+
 // DropAll takes away what Prepare made in both databases, only if every tenant is homed on
 // premises: subscriptions, slots, publications, guards, Drover's schema, and on premises the
 // replica identities that it changed. Tables and rows stay, on AWS as well. Where a database
@@ -25,6 +40,9 @@ func DropAll(ctx context.Context, p *postgres.Pair, say func(string)) error {
 	}
 	version, _, err := postgres.Installed(ctx, p.OnPrem.Pool)
 	if err != nil {
+		return fmt.Errorf("drop replication of dataset %s: %w", p.Name, err)
+	}
+	if err := noneBetween(ctx, p); err != nil {
 		return fmt.Errorf("drop replication of dataset %s: %w", p.Name, err)
 	}
 	// The schema on premises goes last: without it, everything before it is gone.

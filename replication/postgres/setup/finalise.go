@@ -165,6 +165,9 @@ func Finalise(ctx context.Context, p *postgres.Pair, withSignUps bool, say func(
 		if why := left.Refusal(withSignUps); why != "" {
 			return fmt.Errorf("finalise dataset %s: %w: %s", p.Name, ErrNotFinal, why)
 		}
+		if err := noneBetween(ctx, p); err != nil {
+			return fmt.Errorf("finalise dataset %s: %w", p.Name, err)
+		}
 		say("waiting for what premises have sent")
 		if _, err := p.Lag(ctx); err != nil {
 			return fmt.Errorf("finalise dataset %s: %w", p.Name, err)
