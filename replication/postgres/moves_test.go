@@ -141,8 +141,10 @@ func TestADirectionThatDoesNotFlowIsNamedBeforeAMove(t *testing.T) {
 		require.NoError(t, c.at.Exec(t.Context(), r.DB, "ALTER SUBSCRIPTION "+sub+" DISABLE"))
 		ready, err := r.Pair.Ready(t.Context(), s, 1, postgres.Limits{Lease: 5 * time.Second, MaxLag: 100 * time.Millisecond})
 		require.NoError(t, err)
-		require.Equal(t, []string{"postgres-beat"}, pairtest.Checks(ready.Findings))
-		require.Contains(t, ready.Findings[0].Reason, c.names)
+		// On a busy machine the beat of the other direction may take longer than the plan allows.
+		found := slices.DeleteFunc(ready.Findings, func(f migration.Finding) bool { return f.Check == "postgres-lag" })
+		require.Equal(t, []string{"postgres-beat"}, pairtest.Checks(found))
+		require.Contains(t, found[0].Reason, c.names)
 		require.NoError(t, c.at.Exec(t.Context(), r.DB, "ALTER SUBSCRIPTION "+sub+" ENABLE"))
 		r.Synced()
 	}
