@@ -11,6 +11,7 @@ import (
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/replication/postgres"
 	"github.com/drover-migration/drover/replication/postgres/pairtest"
+	"github.com/drover-migration/drover/replication/postgres/setup"
 )
 
 // strayed is a pair of which premises have forgotten that tenant 1 moved to AWS, and took writes
@@ -121,6 +122,7 @@ func TestACarryingOverThatWasCutOffIsFinishedByTheNext(t *testing.T) {
 			require.Contains(t, strings.Join(broken, "\n"), "9 rows were taken out on premises and are not known to be at home")
 			if home == s {
 				r.Move(d, 1, pairtest.Try(3, 1))
+				require.ErrorIs(t, setup.DropAll(t.Context(), r.Pair, nil), setup.ErrBetween, "nothing takes them away")
 			}
 			var all sync.WaitGroup
 			for range 3 {
