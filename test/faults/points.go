@@ -159,8 +159,8 @@ func patience(a *historypb.ActivityTaskScheduledEventAttributes) time.Duration {
 	return a.GetStartToCloseTimeout().AsDuration()
 }
 
-// hear lists the statements inside a tenant's freezes from now on, a poll twice at most. The answer
-// ends it.
+// hear lists the statements inside a tenant's freezes from now on, a poll twice at most. Calling
+// the answer ends it.
 func (r *rig) hear(tenant int) func() []statement {
 	var mu sync.Mutex
 	var out []statement

@@ -83,6 +83,9 @@ func cross(at []point, faults []fault) (out []cell) {
 		for _, f := range faults {
 			c := cell{alone: f.alone, play: func(p *play) error { return p.strike(x, f) }}
 			c.name, c.from = fmt.Sprintf("%s/%s/%s/%s", x.Kind, x.To, x.Name, f.name), x.To.Other()
+			if x.Statement != nil && x.Statement.Nth > 1 {
+				c.skip = "it is asked again only where its first answer came too early, which a fast machine does not show every time"
+			}
 			if x.To == "" { // while it soaks; a batch looks at all of its customers at once
 				c.alone = c.alone || x.Kind == "batch"
 				c.name, c.from = fmt.Sprintf("soak/%s/%s/%s", x.Kind, x.Name, f.name), migration.AWS
