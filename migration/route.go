@@ -44,13 +44,16 @@ func (n Named) Same(o Named) bool {
 	return n.OnPrem == o.OnPrem && n.AWS == o.AWS && slices.Equal(n.Addresses, o.Addresses)
 }
 
-// HookRoute routes by a router of the user's own, which is told by webhooks.
+// HookRoute routes by a router of the user's own, which answers the protocol of docs/route-hook.md.
 type HookRoute struct {
-	Target    string            `json:"target"`
-	Listener  string            `json:"listener"`  // ARN: of the load balancer on AWS that the router sends requests to
-	URL       string            `json:"url"`       // that the router is told at
-	Secret    SecretRef         `json:"secret"`    // whsec_ and base64: it signs what the router is told
-	Timeout   Duration          `json:"timeout"`   // of one attempt
+	Target    string            `json:"target"`   // whose account the load balancer is in
+	Listener  string            `json:"listener"` // ARN: of the load balancer on AWS that the router sends requests to
+	URL       string            `json:"url"`      // of the protocol
+	Secret    SecretRef         `json:"secret"`   // whsec_ and base64: it signs what the router is asked and told
+	CAFile    string            `json:"caFile,omitempty"`
+	Timeout   Duration          `json:"timeout"`   // of one request
+	OnPrem    string            `json:"onprem"`    // the router's name of what serves premises
+	AWS       string            `json:"aws"`       // the router's name of the load balancer on AWS
 	Front     string            `json:"front"`     // URL where the router takes customers' requests
 	Workloads map[string]string `json:"workloads"` // workload -> URL of what serves it on premises
 }

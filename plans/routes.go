@@ -17,7 +17,7 @@ type Route struct {
 	Labels  map[Name]LabelVal `json:"labels,omitempty" jsonschema_description:"It carries only customers that have all of these labels; routes without labels that carry the same workloads carry the others."`
 	ALB     *ALB              `json:"alb,omitempty" jsonschema_description:"Host-header rules of one listener of an Application Load Balancer."`
 	Route53 *Route53          `json:"route53,omitempty" jsonschema_description:"Weighted records of the customers' hosts in one hosted zone of Route 53: docs/names.md."`
-	Hook    Reserved          `json:"hook,omitempty" jsonschema_description:"A router of your own."`
+	Hook    *HookRoute        `json:"hook,omitempty" jsonschema_description:"A router of your own (HAProxy, F5, nginx), before which you put an adapter of three requests: docs/route-hook.md."`
 }
 
 // ALB routes by host-header rules of one listener.
@@ -48,11 +48,31 @@ type NamedWorkload struct {
 	AWS       DNSName `json:"aws,omitempty" jsonschema_description:"Name of what takes its requests on AWS before the load balancer. Default: the load balancer's own. With addresses: a CloudFront distribution's."`
 }
 
+// HookRoute routes by a router of the user's own.
+type HookRoute struct {
+	Target    Name                  `json:"target" jsonschema:"required" jsonschema_description:"Target whose account has the load balancer."`
+	Listener  ListenerARN           `json:"listener" jsonschema:"required" jsonschema_description:"Listener of the load balancer to which the router sends requests for AWS. Drover puts the workloads behind it, for all hosts of the customers' domains, by rules that are asked after what stands there."`
+	URL       HTTPSURL              `json:"url" jsonschema:"required" jsonschema_description:"Where the router's adapter answers; backends and hosts/HOST are asked below it. Main workers ask."`
+	Secret    migration.SecretRef   `json:"secret" jsonschema:"required" jsonschema_description:"Secret that signs each request: whsec_ and base64 of 24 to 64 bytes, as Standard Webhooks has it. Main workers read it each time."`
+	CAFile    AbsolutePath          `json:"caFile,omitempty" jsonschema_description:"PEM file, on the main worker, of the authority that signed the adapter's certificate. Read each time."`
+	Timeout   migration.Duration    `json:"timeout,omitempty" jsonschema:"default=3s" bounds:"50ms..4s" jsonschema_description:"Longest time of one request. A change is one after a look, and is looked at again."`
+	OnPrem    BackendName           `json:"onprem,omitempty" jsonschema:"default=onprem" jsonschema_description:"Name that the router has for what serves premises. Every host of the route's customers is sent there today, and nowhere else."`
+	AWS       BackendName           `json:"aws,omitempty" jsonschema:"default=aws" jsonschema_description:"Name that the router has for the load balancer on AWS."`
+	Front     FrontURL              `json:"front" jsonschema:"required" jsonschema_description:"Where the router takes customers' requests: probes ask there."`
+	Workloads map[Name]HookWorkload `json:"workloads" jsonschema:"required,minItems=1" jsonschema_description:"Workloads that the route carries, by name. A host is sent to a side as a whole: which workload takes a path the load balancer of either side decides."`
+}
+
+// HookWorkload is a workload behind a router of the user's own.
+type HookWorkload struct {
+	OnPrem FrontURL `json:"onprem,omitempty" jsonschema_description:"What serves it on premises: probes that ask each machine ask there. Default: the workload's origin.url."`
+}
+
 func (p *Plan) validateRoutes() {
 	seen := listeners{p: p, by: map[ListenerARN]Name{}, balancers: map[Name]string{}}
+	routers := map[HTTPSURL]Name{}
 	for _, name := range sortedKeys(p.Routes) {
 		r, at := p.Routes[name], root.ats("routes", string(name))
-		if p.has(at, "hook") || !p.exactlyOne(at, []string{"alb", "route53"}, r.ALB != nil, r.Route53 != nil) {
+		if !p.exactlyOne(at, []string{"alb", "route53", "hook"}, r.ALB != nil, r.Route53 != nil, r.Hook != nil) {
 			continue
 		}
 		p.validateLabels(r, at)
@@ -63,6 +83,13 @@ func (p *Plan) validateRoutes() {
 		case r.Route53 != nil:
 			seen.add(name, r.Route53.Listener, sortedKeys(r.Route53.Workloads), at.at("route53"))
 			p.validateRoute53(name, *r.Route53, at.at("route53"))
+		case r.Hook != nil:
+			seen.add(name, r.Hook.Listener, sortedKeys(r.Hook.Workloads), at.at("hook"))
+			p.validateHookRoute(*r.Hook, at.at("hook"))
+			if other, ok := routers[r.Hook.URL]; ok && r.Hook.URL != "" {
+				p.src.report(at.ats("hook", "url"), Problem{Message: fmt.Sprintf("route %q has this router already", other)})
+			}
+			routers[r.Hook.URL] = name
 		}
 	}
 }
@@ -190,6 +217,25 @@ func (p *Plan) validateRoute53(name Name, r Route53, at *node) {
 	p.validateNamed(name, at)
 }
 
+func (p *Plan) validateHookRoute(h HookRoute, at *node) {
+	if p.refer(at.at("target"), "target", h.Target, known(p, "targets", p.Targets)) {
+		p.sameAccount(at.at("listener"), string(h.Listener), h.Target)
+	}
+	if h.OnPrem == h.AWS && h.AWS != "" {
+		p.src.report(at.at("aws"), Problem{Message: "both sides have one name", Found: quoted(string(h.AWS)),
+			Want: "the router's names of two backends"})
+	}
+	paths := map[PathPattern]Name{}
+	for _, name := range sortedKeys(h.Workloads) {
+		place := at.ats("workloads", string(name))
+		w, ok := p.carried(name, h.Target, paths, place)
+		if ok && h.Workloads[name].OnPrem == "" && (w.Origin == nil || w.Origin.URL == "") && !p.src.incomplete(place) &&
+			!p.src.incomplete(root.ats("workloads", string(name))) {
+			p.src.report(place, Problem{Message: `key "onprem" is missing`, Want: "the address of what serves the workload on premises"})
+		}
+	}
+}
+
 // longestHost leaves room for the label of the token record: a name in DNS has 253 characters.
 const longestHost = 253 - len("_drover.")
 
@@ -255,6 +301,13 @@ func (p *Plan) fillOrigins() {
 				}
 			}
 		}
+		if r.Hook != nil {
+			for name, h := range r.Hook.Workloads {
+				if o := p.Workloads[name].Origin; o != nil && h.OnPrem == "" {
+					r.Hook.Workloads[name] = HookWorkload{OnPrem: o.URL}
+				}
+			}
+		}
 		if r.Route53 == nil {
 			continue
 		}
@@ -300,6 +353,14 @@ func (r Route) compile(name string) migration.Route {
 			named := migration.Named{OnPrem: string(n.OnPrem), Addresses: list(n.Addresses), AWS: string(n.AWS)}
 			slices.SortFunc(named.Addresses, cmp.Compare)
 			out.DNS.Workloads[string(w)] = named
+		}
+	case r.Hook != nil:
+		h := r.Hook
+		out.Hook = &migration.HookRoute{Target: string(h.Target), Listener: string(h.Listener), URL: string(h.URL), Secret: h.Secret,
+			CAFile: string(h.CAFile), Timeout: h.Timeout, OnPrem: string(h.OnPrem), AWS: string(h.AWS), Front: string(h.Front),
+			Workloads: map[string]string{}}
+		for w, x := range h.Workloads {
+			out.Hook.Workloads[string(w)] = string(x.OnPrem)
 		}
 	}
 	return out

@@ -59,6 +59,7 @@ type (
 	DNSName        string
 	IPv4           string
 	FrontURL       string // scheme, host and port
+	BackendName    string // of a router of the user's own
 	TargetGroupARN string
 	Host           string
 	LabelVal       string
@@ -160,6 +161,8 @@ var scalars = map[reflect.Type]scalar{
 	typeOf[IPv4](): {want: "an IPv4 address, like 203.0.113.7", pattern: re(`^[0-9.]{7,15}$`), check: checkIPv4},
 	typeOf[FrontURL](): {want: "http:// or https://, a host and, if it is another than usual, a port",
 		pattern: re(`^https?://[a-z0-9._-]+(:[0-9]{1,5})?/?$`), check: checkFront},
+	typeOf[BackendName](): {want: "a name of letters, digits and ._:/~-, at most 128 long",
+		pattern: re(`^[A-Za-z0-9/][A-Za-z0-9._:/~-]{0,127}$`)},
 	typeOf[LabelVal](): {want: "a label of letters, digits and ._-, at most 63 long", pattern: re(`^[A-Za-z0-9._-]{1,63}$`)},
 	typeOf[Zone]():     {want: "an IANA zone, like Europe/Kyiv or UTC", pattern: re(`^[A-Za-z0-9+_/-]+$`), check: checkZone},
 	typeOf[LocalTime](): {want: `a local time, like "2026-12-02 22:00"`,

@@ -1,6 +1,6 @@
 // Package routes has the words that every way of routing customers speaks in. The ways themselves
-// are below it, one folder each (alb); routetest is the suite that all of them pass. None of them
-// knows Temporal, and none reads where a customer is homed: it is told.
+// are below it, one folder each (alb, dns, hook); routetest is the suite that all of them pass.
+// None of them knows Temporal, and none reads where a customer is homed: it is told.
 package routes
 
 import (

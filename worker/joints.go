@@ -26,6 +26,7 @@ import (
 	engine "github.com/drover-migration/drover/replication/postgres"
 	"github.com/drover-migration/drover/routes/alb"
 	"github.com/drover-migration/drover/routes/dns"
+	"github.com/drover-migration/drover/routes/hook"
 	"github.com/drover-migration/drover/worker/permissions"
 )
 
@@ -80,10 +81,14 @@ type backends struct {
 	metrics   func(context.Context, migration.Target) (*cloudwatch.Client, error)
 }
 
-// Front is the load balancer, or whatever a host's name leads to now, at the load balancer's port.
+// Front is the load balancer, or whatever a host's name leads to now, at the load balancer's port,
+// or where the plan says that a router of the user's own takes requests.
 func (b backends) Front(ctx context.Context, target migration.Target, route migration.Route, host string) (health.Endpoint, error) {
 	if route.Listener() == "" {
 		return health.Endpoint{}, errors.New("the route has no load balancer")
+	}
+	if route.Hook != nil {
+		return endpoint(route.Hook.Front)
 	}
 	at, port, https, err := b.balancers.Listener(ctx, target, route.Listener())
 	if err == nil && route.DNS != nil {
@@ -127,7 +132,8 @@ func (b backends) Anchors(plan string, route migration.Route) []string {
 }
 
 // Behind are the registered targets of the workload's group on a side. On premises, behind a name,
-// it is what the name means there: which machines those are nobody says.
+// it is what the name means there, and behind a router of the user's own what the plan says: which
+// machines those are nobody says.
 func (b backends) Behind(ctx context.Context, plan string, target migration.Target, route migration.Route, w migration.Workload,
 	side migration.Side) (out []health.Endpoint, err error) {
 	if !slices.Contains(route.Workloads(), w.Name) {
@@ -135,6 +141,10 @@ func (b backends) Behind(ctx context.Context, plan string, target migration.Targ
 	}
 	if side == migration.OnPrem && route.DNS != nil {
 		return b.atHome(ctx, target, route, route.DNS.Workloads[w.Name])
+	}
+	if side == migration.OnPrem && route.Hook != nil {
+		at, err := endpoint(route.Hook.Workloads[w.Name])
+		return []health.Endpoint{at}, err
 	}
 	// The route of a Move in either direction names the group on AWS: it is known then.
 	if _, err := b.balancers.GroupOf(ctx, target, plan, w.Name); err != nil {
@@ -170,6 +180,12 @@ func (b backends) atHome(ctx context.Context, target migration.Target, route mig
 		out = append(out, health.Endpoint{Address: net.JoinHostPort(a, strconv.Itoa(port)), HTTPS: https, Healthy: true})
 	}
 	return out, nil
+}
+
+// endpoint is where an address leads.
+func endpoint(address string) (health.Endpoint, error) {
+	at, https, err := hook.Endpoint(address)
+	return health.Endpoint{Address: at, HTTPS: https, Healthy: true}, err
 }
 
 // machines are where hooks run documents of Systems Manager.

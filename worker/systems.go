@@ -38,6 +38,7 @@ import (
 	"github.com/drover-migration/drover/routes"
 	"github.com/drover-migration/drover/routes/alb"
 	"github.com/drover-migration/drover/routes/dns"
+	"github.com/drover-migration/drover/routes/hook"
 	"github.com/drover-migration/drover/vsphere"
 )
 
@@ -79,7 +80,8 @@ func mainActivities(c mainClients, resolver *secrets.Resolver, store *objects.St
 	temporal *client.Client) []any {
 	balancers, records, maker := alb.New(alb.ClientsFunc(c.ELB), store), homes.New(store), compute.New(c)
 	names := dns.New(dns.ClientsFunc(c.Route53), balancers, store, dns.Options{Resolver: os.Getenv(envDNS), Servers: zoneServers()})
-	router := recorded{routes.Kinds{migration.RouteALB: balancers, migration.RouteDNS: names}, records}
+	router := recorded{routes.Kinds{migration.RouteALB: balancers, migration.RouteDNS: names,
+		migration.RouteHook: hook.New(resolver, hook.Options{})}, records}
 	return []any{
 		state.New(store, specs, temporal), computeactivities.New(maker), traffic.New(specs, router, balancers),
 		homesactivities.New(records), roll.New(temporal),

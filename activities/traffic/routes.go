@@ -99,9 +99,9 @@ type RestoreRouteRequest struct {
 // touched it.
 type RestoreRouteResult = routes.Restored
 
-// RestoreRoute takes what is Drover's off every listener and out of every zone. It refuses while a
-// customer is homed on AWS, or its home is not known. Run twice it deletes nothing more; cut off,
-// the next run deletes the rest.
+// RestoreRoute takes what is Drover's off every listener and out of every zone and router. It
+// refuses while a customer is homed on AWS, or its home is not known. Run twice it deletes nothing
+// more; cut off, the next run deletes the rest.
 func (a *Activities) RestoreRoute(ctx context.Context, req RestoreRouteRequest) (RestoreRouteResult, error) {
 	spec, err := a.specs.Spec(ctx, req.Spec)
 	if err != nil {

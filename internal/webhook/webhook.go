@@ -62,25 +62,33 @@ func Ask(ctx context.Context, p Post) (answer []byte, err error) {
 }
 
 func (p Post) request(ctx context.Context) (*http.Request, error) {
-	signer, err := signerOf(p.Secret)
-	if err != nil {
-		return nil, err
-	}
-	signature, err := signer.Sign(p.Key, p.At, p.Body)
-	if err != nil {
-		return nil, err
-	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL, bytes.NewReader(p.Body))
 	if err != nil {
 		return nil, permanent.New("BadAddress", nil, "the webhook's address is none")
 	}
+	if err := Sign(req, p.Secret, p.Key, p.Body, p.At); err != nil {
+		return nil, err
+	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "drover")
-	req.Header.Set(webhooks.HeaderWebhookID, p.Key)
-	req.Header.Set(webhooks.HeaderWebhookTimestamp, strconv.FormatInt(p.At.Unix(), 10))
-	req.Header.Set(webhooks.HeaderWebhookSignature, signature)
 	req.Header.Set(HeaderKey, p.Key)
 	return req, nil
+}
+
+// Sign adds the headers of a signature by HMAC-SHA256 over key, time and body.
+func Sign(req *http.Request, secret, key string, body []byte, at time.Time) error {
+	signer, err := signerOf(secret)
+	if err != nil {
+		return err
+	}
+	signature, err := signer.Sign(key, at, body)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("User-Agent", "drover")
+	req.Header.Set(webhooks.HeaderWebhookID, key)
+	req.Header.Set(webhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
+	req.Header.Set(webhooks.HeaderWebhookSignature, signature)
+	return nil
 }
 
 // CheckSecret says what is wrong with a secret that is to sign.

@@ -27,7 +27,8 @@ var house = []room{
 		why:    "pairtest is for tests: two servers and the setup"},
 	{at: "compute", ours: "migration internal/await internal/awsconf internal/permanent internal/secrets", others: temporal, far: true,
 		why: engine},
-	{at: "routes", ours: "migration internal/await internal/objects internal/permanent", others: temporal, far: true, why: engine},
+	{at: "routes", ours: "migration internal/await internal/objects internal/permanent internal/webhook", others: temporal, far: true,
+		why: engine},
 	{at: "homes", ours: "migration internal/objects", others: temporal, far: true, why: engine},
 	{at: "health", ours: "migration internal/permanent", others: temporal, far: true, why: engine},
 

@@ -55,7 +55,9 @@ func shop() *migration.Spec {
 		Routes: []migration.Route{{Name: "public", ALB: &migration.ALB{Target: "prod",
 			Listener: "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener/app/public/0123/4567"}},
 			{Name: "names", DNS: &migration.DNS{Target: "prod", Zone: "Z0123456789", Workloads: map[string]migration.Named{"web": {}},
-				Listener: "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener/app/public/0123/89ab"}}},
+				Listener: "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener/app/public/0123/89ab"}},
+			{Name: "edge", Hook: &migration.HookRoute{Target: "prod", Secret: "awssm://edge", Workloads: map[string]string{"web": ""},
+				Listener: "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener/app/public/0123/cdef"}}},
 		Customers: []migration.Customer{{ID: "acme", Workloads: []string{"web"}, Hosts: []string{"acme.app.example.com", "acme.example"}}},
 		Hooks: []migration.Hook{
 			{Event: migration.HookBeforeSeal, Webhook: &migration.WebhookChannel{URL: "https://queue.example", Secret: "awssm://queue"}},

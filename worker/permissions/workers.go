@@ -82,6 +82,11 @@ func (w someone) own(spec *migration.Spec) (out []migration.SecretRef) {
 		return slices.Compact(slices.Sorted(slices.Values(out)))
 	}
 	out = w.signing(spec)
+	for _, r := range spec.Routes {
+		if r.Hook != nil {
+			out = append(out, r.Hook.Secret)
+		}
+	}
 	for _, p := range spec.Health.Probes {
 		if p.Query != nil && p.Query.Prometheus != nil {
 			out = append(out, p.Query.Prometheus.Token)

@@ -161,12 +161,16 @@ func (v *preview) steps() {
 	s := v.spec
 	v.done("store the compiled plan", "s3://"+s.State.Bucket)
 	for _, r := range s.Routes {
-		if r.DNS != nil {
+		switch r.Kind() {
+		case migration.RouteDNS:
 			v.done("put the workloads behind their listener on AWS", "route "+r.Name)
 			v.done("record what the names of its customers say", "zone "+r.DNS.Zone)
-			continue
+		case migration.RouteHook:
+			v.done("put the workloads behind their listener on AWS", "route "+r.Name)
+			v.done("see that the router heeds conditions", "route "+r.Name)
+		case migration.RouteALB:
+			v.done("record the rules as they stand", "route "+r.Name)
 		}
-		v.done("record the rules as they stand", "route "+r.Name)
 	}
 	byName := map[string]bool{}
 	for _, id := range s.ByName() {

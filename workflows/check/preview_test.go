@@ -14,6 +14,7 @@ func TestAPreviewCountsTheTTLOfNames(t *testing.T) {
 	spec := &migration.Spec{Plan: "shop",
 		Routes: []migration.Route{
 			{Name: "public", ALB: &migration.ALB{Workloads: map[string]string{"web": "group"}}},
+			{Name: "edge", Hook: &migration.HookRoute{Workloads: map[string]string{"tool": "http://10.0.0.1"}}},
 			{Name: "names", Labels: map[string]string{"entry": "own"}, DNS: &migration.DNS{Zone: "Z1",
 				TTL: migration.Duration(30 * time.Second), Workloads: map[string]migration.Named{"web": {}}}},
 		},
@@ -36,5 +37,6 @@ func TestAPreviewCountsTheTTLOfNames(t *testing.T) {
 	}
 	require.Subset(t, steps, []string{"record the rules as they stand: route public", "record what the names of its customers say: zone Z1",
 		"put the workloads behind their listener on AWS: route names",
+		"put the workloads behind their listener on AWS: route edge", "see that the router heeds conditions: route edge",
 		"lower the TTL of the names of 2 customers, as early as the old one lasts, and put it back after the soak: batch all"})
 }
