@@ -9,7 +9,7 @@ PYTHON ?= python3
 export DROVER_TOOLS := $(CURDIR)/.cache
 
 BENCHES := bench-freeze test-scale performance
-.PHONY: $(BENCHES) record help setup setup-lab setup-pg15 setup-promtool setup-web setup-lint build demo lab test test-tree test-freeze test-faults \
+.PHONY: $(BENCHES) record help setup setup-lab setup-pg15 setup-promtool setup-web setup-lint build demo lab test fuzz test-tree test-freeze test-faults \
 	test-faults-random test-web lint cover clean
 
 help: ## this list
@@ -45,6 +45,9 @@ lab: setup-lab build ## start the lab, leave it up and print its addresses; Ctrl
 
 test: setup-lab setup-pg15 setup-promtool ## unit, conformance, replay and end-to-end tests with -race; prints coverage at the end
 	@exec tools/test.sh
+
+fuzz: ## each fuzz target for a minute: plans, customers files, VMDKs, manifests, checkpoints
+	@exec tools/fuzz.sh 60
 
 test-tree: setup-lab ## the last pass over a tree of 200,000 files, there and back, on a real object store: what it may cost (half an hour)
 	DROVER_TREE=200000 go test -count=1 -timeout 3h -v -run TestTheLastPassOverALargeTree ./replication/files

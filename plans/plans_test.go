@@ -31,7 +31,7 @@ func golden(t *testing.T, file string, got []byte) {
 	require.Equal(t, string(want), string(got), "go test ./plans -update writes %s again", file)
 }
 
-func files(t *testing.T, pattern string) []string {
+func files(t testing.TB, pattern string) []string {
 	t.Helper()
 	all, err := filepath.Glob(pattern)
 	require.NoError(t, err)

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
@@ -93,8 +95,8 @@ func syntaxProblem(err error) Problem {
 		Want: "YAML 1.2; tabs do not indent, and texts need quotes that have a colon and a space in them, or begin with { [ * & ! % @ or `"}
 	var syntax *yaml.SyntaxError
 	if errors.As(err, &syntax) { // its Error would quote the lines around it, and with them perhaps a secret
-		p.Message = "not YAML: " + syntax.Message
-		if credentialsIn.MatchString(p.Message) {
+		p.Message = "not YAML: " + escaped(syntax.Message)
+		if credentialsIn.MatchString(syntax.Message) {
 			p.Message = "not YAML"
 		}
 		if syntax.Token != nil && syntax.Token.Position != nil {
@@ -102,6 +104,19 @@ func syntaxProblem(err error) Problem {
 		}
 	}
 	return p
+}
+
+// escaped shows the control characters of a text, which a terminal would obey.
+func escaped(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsControl(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // tooComplex keeps from the parser what it would choke on.

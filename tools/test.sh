@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests in four stages and prints the coverage of workflows/ and replication/ over both.
+# Runs the tests in stages and prints the coverage of workflows/ and replication/ over both.
 # `make test` calls it.
 #
 #   units        every package but test/..., under the race detector
@@ -9,6 +9,7 @@
 #   PostgreSQL 15  what differs between major versions, on the oldest that tenants are moved
 #                  between; the other stages have PostgreSQL 18
 #   alert rules    the rules for Prometheus, by promtool
+#   fuzz           every fuzz target for ten seconds, which make a minute together
 #
 # Coverage is recorded as data folders and merged, so that no test runs twice and what one package's
 # tests reach of another counts.
@@ -91,6 +92,7 @@ stage "vet" go vet ./...
 stage "build" binaries
 stage "unit tests" units
 stage "alert rules" alert_rules
+stage "fuzz" tools/fuzz.sh 10
 stage "PostgreSQL 15" postgres15
 stage "end-to-end tests" end_to_end
 stage "coverage of workflows/ and replication/" coverage

@@ -15,7 +15,11 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/replication/disks/checkpoint"
 )
+
+// sum is a block's SHA-256.
+type sum = checkpoint.Sum
 
 // BlockSize of EBS direct, bytes.
 const BlockSize = 512 << 10
@@ -40,13 +44,8 @@ type EC2 interface {
 	DeleteSnapshot(context.Context, *ec2.DeleteSnapshotInput, ...func(*ec2.Options)) (*ec2.DeleteSnapshotOutput, error)
 }
 
-// Checkpoints keeps what one copy has done, in a few named parts of up to 2 MiB. Read answers nil
-// when nothing was kept. Write fails when another worker has written that part since this one read
-// it: that worker owns the copy now. One call is made at a time.
-type Checkpoints interface {
-	Read(ctx context.Context, part string) ([]byte, error)
-	Write(ctx context.Context, part string, body []byte) error
-}
+// Checkpoints keeps what one copy has done.
+type Checkpoints = checkpoint.Parts
 
 // Grains plays a disk's stream: it calls emit with pieces at rising offsets, leaves out what is
 // zero, and returns the disk's capacity in bytes. emit's data is only valid during the call.
@@ -84,7 +83,7 @@ type Copier struct {
 	EC2   EC2
 	Grace time.Duration // how long a snapshot must be missing to have been deleted; 0: DefaultGrace
 
-	segment int // blocks of a checkpoint's segment; 0: segmentBlocks
+	segment int // blocks of a checkpoint's segment; 0: the usual ones
 }
 
 // Copy copies one disk and returns when the snapshot is complete and was read back. Calling it
@@ -101,7 +100,7 @@ func (c *Copier) Copy(ctx context.Context, disk migration.Disk, play Grains, kee
 	r := &run{ebs: c.EBS, ec2: c.EC2, grace: cmp.Or(c.Grace, DefaultGrace), disk: disk, opts: o, meter: newMeter(disk.Bytes, o.Progress)}
 	var image migration.DiskImage
 	var err error
-	if r.state, err = load(ctx, keep, cmp.Or(c.segment, segmentBlocks)); err == nil {
+	if r.state, err = checkpoint.Load(ctx, keep, c.segment); err == nil {
 		image, err = r.do(ctx, play)
 	}
 	if err != nil {
@@ -118,11 +117,11 @@ type run struct {
 	disk  migration.Disk
 	opts  Options
 	meter *meter
-	state *state
+	state *checkpoint.State
 }
 
 func (r *run) do(ctx context.Context, play Grains) (migration.DiskImage, error) {
-	if done := r.state.head.Image; done != nil && r.exists(ctx, done.Snapshot) {
+	if done := r.state.Head.Image; done != nil && r.exists(ctx, done.Snapshot) {
 		r.meter.at(r.disk.Bytes)
 		return *done, nil
 	}
@@ -134,9 +133,9 @@ func (r *run) do(ctx context.Context, play Grains) (migration.DiskImage, error) 
 	if err != nil {
 		return migration.DiskImage{}, r.giveUp(ctx, err)
 	}
-	image := migration.DiskImage{Key: r.disk.Key, Snapshot: r.state.head.Snapshot, Bytes: r.disk.Bytes,
+	image := migration.DiskImage{Key: r.disk.Key, Snapshot: r.state.Head.Snapshot, Bytes: r.disk.Bytes,
 		Digest: hex.EncodeToString(digest[:])}
-	image.Checksum, image.Blocks, err = r.state.linear(ctx, r.blocks())
+	image.Checksum, image.Blocks, err = r.state.Linear(ctx, r.blocks())
 	if err == nil && !sealed {
 		err = r.complete(ctx, image)
 	}
@@ -146,11 +145,11 @@ func (r *run) do(ctx context.Context, play Grains) (migration.DiskImage, error) 
 	if err != nil {
 		return migration.DiskImage{}, r.giveUp(ctx, err)
 	}
-	r.state.head.Image = &image
-	err = r.state.save(ctx)
+	r.state.Head.Image = &image
+	err = r.state.Save(ctx)
 	if err == nil {
 		r.sweep(ctx)
-		err = r.state.save(ctx)
+		err = r.state.Save(ctx)
 	}
 	return image, err
 }
@@ -164,13 +163,13 @@ func (r *run) giveUp(ctx context.Context, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if errors.Is(err, ErrGone) {
-		r.state.renew(r.state.head.Snapshot)
+		r.state.Renew(r.state.Head.Snapshot)
 	}
-	if serr := r.state.save(ctx); serr != nil { // another worker's copy, which may use it
+	if serr := r.state.Save(ctx); serr != nil { // another worker's copy, which may use it
 		return errors.Join(err, serr)
 	}
 	r.sweep(ctx)
-	return errors.Join(err, r.state.save(ctx))
+	return errors.Join(err, r.state.Save(ctx))
 }
 
 func encode(sum [sha256.Size]byte) string { return base64.StdEncoding.EncodeToString(sum[:]) }

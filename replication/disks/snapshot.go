@@ -40,15 +40,15 @@ func (r *run) begin(ctx context.Context) (sealed bool, err error) {
 		if state == ec2types.SnapshotStateError || state == "" {
 			// Given up, or deleted: what is known of its blocks is of no use. Saved, so that the
 			// next call does not ask for it again.
-			r.state.renew(id)
-			if err := r.state.save(ctx); err != nil {
+			r.state.Renew(id)
+			if err := r.state.Save(ctx); err != nil {
 				return false, err
 			}
 			continue
 		}
-		r.state.is(id)
+		r.state.Is(id)
 		r.sweep(ctx)
-		return state == ec2types.SnapshotStateCompleted, r.state.save(ctx)
+		return state == ec2types.SnapshotStateCompleted, r.state.Save(ctx)
 	}
 	return false, fmt.Errorf("%w: %d snapshots were started, and of the last, %s, EC2 says %q: does something delete or fail the "+
 		"snapshots of this account?", ErrGone, maxStarts, id, state)
@@ -58,11 +58,11 @@ func (r *run) begin(ctx context.Context) (sealed bool, err error) {
 // copy is still its worker's then, and nobody goes on in them. One that AWS does not delete now,
 // for want of ec2:DeleteSnapshot also, is tried again by the next call, and keeps no copy.
 func (r *run) sweep(ctx context.Context) {
-	for _, id := range r.state.left() {
+	for _, id := range r.state.Left() {
 		_, err := r.ec2.DeleteSnapshot(ctx, &ec2.DeleteSnapshotInput{SnapshotId: &id})
 		var api interface{ ErrorCode() string }
 		if err == nil || errors.As(err, &api) && api.ErrorCode() == "InvalidSnapshot.NotFound" {
-			r.state.deleted(id)
+			r.state.Deleted(id)
 		}
 	}
 }
@@ -86,7 +86,7 @@ func (r *run) startInput() *ebs.StartSnapshotInput {
 }
 
 func (r *run) token() string {
-	sum := sha256.Sum256([]byte(r.opts.Name + "/" + strconv.Itoa(r.state.head.Try)))
+	sum := sha256.Sum256([]byte(r.opts.Name + "/" + strconv.Itoa(r.state.Head.Try)))
 	return "drover-" + hex.EncodeToString(sum[:16])
 }
 
@@ -150,9 +150,9 @@ func (r *run) explain(ctx context.Context, err error, format string, args ...any
 	var refused *types.ValidationException
 	var missing *types.ResourceNotFoundException
 	if errors.As(err, &refused) || errors.As(err, &missing) {
-		state, serr := r.status(ctx, r.state.head.Snapshot)
+		state, serr := r.status(ctx, r.state.Head.Snapshot)
 		if serr == nil && state != ec2types.SnapshotStatePending {
-			return fmt.Errorf("%w (snapshot %s is %q): %w", ErrGone, r.state.head.Snapshot, state, err)
+			return fmt.Errorf("%w (snapshot %s is %q): %w", ErrGone, r.state.Head.Snapshot, state, err)
 		}
 	}
 	return err
@@ -161,27 +161,27 @@ func (r *run) explain(ctx context.Context, err error, format string, args ...any
 // complete seals the snapshot with the sum of everything written, and waits until it can be used.
 func (r *run) complete(ctx context.Context, image migration.DiskImage) error {
 	_, err := r.ebs.CompleteSnapshot(ctx, &ebs.CompleteSnapshotInput{
-		SnapshotId: &r.state.head.Snapshot, ChangedBlocksCount: aws.Int32(int32(image.Blocks)), Checksum: &image.Checksum,
+		SnapshotId: &r.state.Head.Snapshot, ChangedBlocksCount: aws.Int32(int32(image.Blocks)), Checksum: &image.Checksum,
 		//nolint:gosec // 2^27 at most
 		ChecksumAlgorithm:         types.ChecksumAlgorithmChecksumAlgorithmSha256,
 		ChecksumAggregationMethod: types.ChecksumAggregationMethodChecksumAggregationLinear,
 	})
 	var refused *types.ValidationException
 	if errors.As(err, &refused) { // it has blocks that no checkpoint knows of: an earlier call put them, and this disk does not have them
-		return fmt.Errorf("%w: complete snapshot %s with %d blocks: %w", ErrGone, r.state.head.Snapshot, image.Blocks, err)
+		return fmt.Errorf("%w: complete snapshot %s with %d blocks: %w", ErrGone, r.state.Head.Snapshot, image.Blocks, err)
 	}
 	if err != nil {
-		return r.explain(ctx, err, "complete snapshot %s with %d blocks", r.state.head.Snapshot, image.Blocks)
+		return r.explain(ctx, err, "complete snapshot %s with %d blocks", r.state.Head.Snapshot, image.Blocks)
 	}
 	for wait := firstWait; ; wait = min(2*wait, longestWait) {
-		state, err := r.settled(ctx, r.state.head.Snapshot)
+		state, err := r.settled(ctx, r.state.Head.Snapshot)
 		switch {
 		case err != nil:
 			return err
 		case state == ec2types.SnapshotStateCompleted:
 			return nil
 		case state != ec2types.SnapshotStatePending:
-			return fmt.Errorf("%w: snapshot %s became %q while it was completed", ErrGone, r.state.head.Snapshot, state)
+			return fmt.Errorf("%w: snapshot %s became %q while it was completed", ErrGone, r.state.Head.Snapshot, state)
 		}
 		if err := pause(ctx, wait); err != nil {
 			return err

@@ -152,12 +152,12 @@ func (r *run) take(ctx context.Context, b block, seen *set, sealed bool) error {
 	}
 	seen.add(b.index)
 	is := sha256.Sum256(b.data)
-	known, err := r.state.get(ctx, b.index)
+	known, err := r.state.Get(ctx, b.index)
 	if err != nil || known == is {
 		return err
 	}
 	if sealed {
-		return r.state.put(ctx, b.index, is)
+		return r.state.Put(ctx, b.index, is)
 	}
 	return r.put(ctx, b, is)
 }
@@ -166,7 +166,7 @@ func (r *run) take(ctx context.Context, b block, seen *set, sealed bool) error {
 // snapshot's blocks cannot be taken out.
 func (r *run) zeroForgotten(ctx context.Context, seen *set) error {
 	zero := sha256.Sum256(zeros)
-	return r.state.each(ctx, r.blocks(), func(i int32, known sum) error {
+	return r.state.Each(ctx, r.blocks(), func(i int32, known sum) error {
 		if seen.has(i) || known == zero {
 			return nil
 		}
@@ -182,20 +182,20 @@ func (r *run) put(ctx context.Context, b block, is sum) error {
 		}
 	}
 	_, err := r.ebs.PutSnapshotBlock(ctx, &ebs.PutSnapshotBlockInput{
-		SnapshotId: &r.state.head.Snapshot, BlockIndex: aws.Int32(b.index), BlockData: bytes.NewReader(b.data),
+		SnapshotId: &r.state.Head.Snapshot, BlockIndex: aws.Int32(b.index), BlockData: bytes.NewReader(b.data),
 		DataLength: aws.Int32(BlockSize),
 		Checksum:   aws.String(encode(is)), ChecksumAlgorithm: types.ChecksumAlgorithmChecksumAlgorithmSha256,
 	})
 	if err != nil {
-		return r.explain(ctx, err, "put block %d of snapshot %s", b.index, r.state.head.Snapshot)
+		return r.explain(ctx, err, "put block %d of snapshot %s", b.index, r.state.Head.Snapshot)
 	}
 	if r.opts.Carried != nil {
 		r.opts.Carried(BlockSize)
 	}
-	if err := r.state.put(ctx, b.index, is); err != nil {
+	if err := r.state.Put(ctx, b.index, is); err != nil {
 		return err
 	}
-	return r.state.saveSometimes(ctx)
+	return r.state.SaveSometimes(ctx)
 }
 
 // set is a bit for each block of a disk.

@@ -48,7 +48,7 @@ func (r *run) verify(ctx context.Context, want sum, blocks int64) error {
 			}
 			start := int64(b.index) * BlockSize
 			if start >= a.size {
-				return fmt.Errorf("%w: snapshot %s has block %d beyond the disk's end", ErrGone, r.state.head.Snapshot, b.index)
+				return fmt.Errorf("%w: snapshot %s has block %d beyond the disk's end", ErrGone, r.state.Head.Snapshot, b.index)
 			}
 			if err := a.skip(start); err != nil {
 				return err
@@ -65,21 +65,21 @@ func (r *run) verify(ctx context.Context, want sum, blocks int64) error {
 		return err
 	}
 	if listed != blocks {
-		return fmt.Errorf("%w: snapshot %s has %d blocks, %d were copied", ErrGone, r.state.head.Snapshot, listed, blocks)
+		return fmt.Errorf("%w: snapshot %s has %d blocks, %d were copied", ErrGone, r.state.Head.Snapshot, listed, blocks)
 	}
 	if got != want {
-		return fmt.Errorf("%w: snapshot %s reads back as %x, the source as %x", ErrGone, r.state.head.Snapshot, got, want)
+		return fmt.Errorf("%w: snapshot %s reads back as %x, the source as %x", ErrGone, r.state.Head.Snapshot, got, want)
 	}
 	return nil
 }
 
 // list hands over every block of the snapshot, in order.
 func (r *run) list(ctx context.Context, each func(types.Block) error) error {
-	in := &ebs.ListSnapshotBlocksInput{SnapshotId: &r.state.head.Snapshot}
+	in := &ebs.ListSnapshotBlocksInput{SnapshotId: &r.state.Head.Snapshot}
 	for {
 		page, err := r.ebs.ListSnapshotBlocks(ctx, in)
 		if err != nil {
-			return fmt.Errorf("list the blocks of snapshot %s: %w", r.state.head.Snapshot, err)
+			return fmt.Errorf("list the blocks of snapshot %s: %w", r.state.Head.Snapshot, err)
 		}
 		for _, b := range page.Blocks {
 			if err := each(b); err != nil {
@@ -94,23 +94,23 @@ func (r *run) list(ctx context.Context, each func(types.Block) error) error {
 }
 
 func (r *run) read(ctx context.Context, b types.Block) ([]byte, error) {
-	out, err := r.ebs.GetSnapshotBlock(ctx, &ebs.GetSnapshotBlockInput{SnapshotId: &r.state.head.Snapshot, BlockIndex: b.BlockIndex,
+	out, err := r.ebs.GetSnapshotBlock(ctx, &ebs.GetSnapshotBlockInput{SnapshotId: &r.state.Head.Snapshot, BlockIndex: b.BlockIndex,
 		BlockToken: b.BlockToken})
 	if err != nil {
-		return nil, fmt.Errorf("read block %d of snapshot %s back: %w", *b.BlockIndex, r.state.head.Snapshot, err)
+		return nil, fmt.Errorf("read block %d of snapshot %s back: %w", *b.BlockIndex, r.state.Head.Snapshot, err)
 	}
 	defer func() { _ = out.BlockData.Close() }()
 	data := make([]byte, BlockSize)
 	if _, err := io.ReadFull(out.BlockData, data); err != nil {
-		return nil, fmt.Errorf("read block %d of snapshot %s back: %w", *b.BlockIndex, r.state.head.Snapshot, err)
+		return nil, fmt.Errorf("read block %d of snapshot %s back: %w", *b.BlockIndex, r.state.Head.Snapshot, err)
 	}
-	want, err := r.state.get(ctx, *b.BlockIndex)
+	want, err := r.state.Get(ctx, *b.BlockIndex)
 	if err != nil {
 		return nil, err
 	}
 	if got := sha256.Sum256(data); got != want {
 		return nil, fmt.Errorf("%w: block %d of snapshot %s reads back as %s, was copied as %s", ErrGone, *b.BlockIndex,
-			r.state.head.Snapshot, encode(got), encode(want))
+			r.state.Head.Snapshot, encode(got), encode(want))
 	}
 	return data, nil
 }

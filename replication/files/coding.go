@@ -130,7 +130,12 @@ type reader struct {
 	err error
 }
 
-var errShort = errors.New("it ends within a record")
+// What is wrong with a record.
+var (
+	errShort = errors.New("it ends within a record")
+	errOrder = errors.New("a path is not behind the one before it")
+	errLong  = fmt.Errorf("a path is longer than %d bytes", maxKey)
+)
 
 func (r *reader) take(n uint64) []byte {
 	if r.err != nil || n > uint64(len(r.b)) {
@@ -170,7 +175,12 @@ func (r *reader) record(previous string) record {
 		r.err = errors.Join(r.err, errShort)
 		return record{}
 	}
-	out := record{path: previous[:shared] + r.text()}
+	rest := r.text()
+	if shared+uint64(len(rest)) > maxKey { //nolint:gosec // lengths
+		r.err = errors.Join(r.err, errLong)
+		return record{}
+	}
+	out := record{path: previous[:shared] + rest}
 	flags := byte(flagGone)
 	if one := r.take(1); len(one) == 1 {
 		flags = one[0]
@@ -222,16 +232,21 @@ func encodeRecords(records []record) []byte {
 	return out
 }
 
+// decodeRecords wants what encodeRecords makes of paths that are keys: rising, and none longer than
+// a key. What is not so would be merged wrongly, or grow with the square of its length.
 func decodeRecords(b []byte) ([]record, error) {
 	r := &reader{b: b}
 	var out []record
 	previous := ""
-	for len(r.b) > 0 && r.err == nil {
+	for len(r.b) > 0 {
 		next := r.record(previous)
+		if len(out) > 0 && next.path <= previous {
+			r.err = errors.Join(r.err, errOrder)
+		}
+		if r.err != nil {
+			return nil, fmt.Errorf("the manifest is damaged in record %d of %d bytes: %w", len(out)+1, len(b), r.err)
+		}
 		out, previous = append(out, next), next.path
-	}
-	if r.err != nil {
-		return nil, fmt.Errorf("the manifest is damaged: %w", r.err)
 	}
 	return out, nil
 }
@@ -253,19 +268,40 @@ func decodeHead(body []byte) (h head, changes []record, err error) {
 	if err != nil {
 		return h, nil, err
 	}
+	return readHead(b)
+}
+
+// readHead reads a head that is unpacked.
+func readHead(b []byte) (h head, changes []record, err error) {
 	if err := json.Unmarshal(b, &h); err != nil {
-		return h, nil, fmt.Errorf("the manifest is damaged: %w", err)
+		return h, nil, fmt.Errorf("the manifest is damaged in its head: %w", err)
 	}
 	if h.Version != manifestVersion {
 		return h, nil, fmt.Errorf("the manifest has version %d: this is a worker for version %d", h.Version, manifestVersion)
+	}
+	for i, s := range h.Segments {
+		if s.Name == "" || s.Entries < 0 || i > 0 && s.First <= h.Segments[i-1].First {
+			return h, nil, fmt.Errorf("the manifest is damaged in its head: segment %d of %d is not behind the one before it", i+1,
+				len(h.Segments))
+		}
 	}
 	changes, err = decodeRecords(h.Changes)
 	h.Changes = nil
 	return h, changes, err
 }
 
+// maxUnpacked is how much a head or segment may be before it is packed, bytes. It stands against
+// what a few damaged bytes may unpack to: a million changes, the most that a head ever holds, are
+// some 200 MB.
+const maxUnpacked = 1 << 30
+
+var errLarge = fmt.Errorf("more than %d bytes when it is unpacked", maxUnpacked)
+
 // pack compresses. Most of a manifest is digests, so that harder tries gain nothing.
 func pack(b []byte) ([]byte, error) {
+	if len(b) > maxUnpacked {
+		return nil, errLarge // nobody would read it
+	}
 	var out bytes.Buffer
 	z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
 	if err != nil {
@@ -281,7 +317,10 @@ func unpack(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the manifest is damaged: %w", err)
 	}
-	out, err := io.ReadAll(z)
+	out, err := io.ReadAll(io.LimitReader(z, maxUnpacked+1))
+	if len(out) > maxUnpacked {
+		err = errLarge
+	}
 	if err := errors.Join(err, z.Close()); err != nil {
 		return nil, fmt.Errorf("the manifest is damaged: %w", err)
 	}

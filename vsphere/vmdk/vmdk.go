@@ -111,11 +111,11 @@ func (in *input) header() (h header, err error) {
 	}
 	switch {
 	case h.Magic != magic:
-		return h, fmt.Errorf("%w: it begins with %#x", ErrFormat, h.Magic)
+		return h, fmt.Errorf("%w: its header begins with %#x", ErrFormat, h.Magic)
 	case h.Flags&compressed == 0 || h.Flags&markers == 0 || h.Compression != deflate:
-		return h, fmt.Errorf("%w: flags %#x, compression %d", ErrFormat, h.Flags, h.Compression)
+		return h, fmt.Errorf("%w: its header has flags %#x, compression %d", ErrFormat, h.Flags, h.Compression)
 	case h.GrainSize == 0 || h.GrainSize > maxGrain || h.GrainSize&(h.GrainSize-1) != 0:
-		return h, fmt.Errorf("%w: grains of %d sectors", ErrFormat, h.GrainSize)
+		return h, fmt.Errorf("%w: its header has grains of %d sectors", ErrFormat, h.GrainSize)
 	case h.Capacity > 1<<42 || h.Overhead == 0 || h.Overhead > 1<<20:
 		return h, fmt.Errorf("%w: %d sectors behind a header of %d", ErrFormat, h.Capacity, h.Overhead)
 	}
@@ -149,7 +149,7 @@ func (d *decoder) next(emit func(int64, []byte) error) (done bool, err error) {
 		return false, fmt.Errorf("%w: a grain at sector %d of %d", ErrFormat, value, d.capacity/sector)
 	}
 	if int64(size) > 2*d.grain+1024 {
-		return false, fmt.Errorf("%w: a grain of %d packed bytes", ErrFormat, size)
+		return false, fmt.Errorf("%w: the grain at sector %d has %d packed bytes", ErrFormat, value, size)
 	}
 	d.last, d.begun = off, true
 	if cap(d.packed) < int(size) {
@@ -210,7 +210,7 @@ func (d *decoder) metadata(sectors uint64) (done bool, err error) {
 	case k == endOfStream:
 		return true, nil
 	case k > lastKind || sectors > 1<<24:
-		return false, fmt.Errorf("%w: a marker of kind %d over %d sectors", ErrFormat, k, sectors)
+		return false, fmt.Errorf("%w: before byte %d a marker of kind %d over %d sectors", ErrFormat, d.pos, k, sectors)
 	}
 	return false, d.skip(int64(sectors) * sector)
 }

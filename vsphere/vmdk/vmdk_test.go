@@ -108,22 +108,3 @@ func TestWhoReadsMayStop(t *testing.T) {
 	_, err := Read(bytes.NewReader(stream(16, nil, grain(0, fill('a', 4096)), end)), func(int64, []byte) error { return full })
 	require.ErrorIs(t, err, full)
 }
-
-func FuzzRead(f *testing.F) {
-	f.Add(stream(16, nil, grain(0, fill('a', 4096)), grain(8, fill('b', 4096)), end))
-	f.Add(stream(16, nil, grain(0, fill('a', 4096))))
-	f.Add(stream(20, nil, grain(16, fill('a', 2048)), pad([]byte{1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}), end, end))
-	f.Fuzz(func(t *testing.T, in []byte) {
-		var last int64
-		capacity, err := Read(bytes.NewReader(in), func(off int64, data []byte) error {
-			if off < last || len(data) == 0 {
-				t.Fatalf("%d bytes at offset %d, after offset %d", len(data), off, last)
-			}
-			last = off + int64(len(data))
-			return nil
-		})
-		if err == nil && last > capacity {
-			t.Fatalf("data up to %d on a disk of %d", last, capacity)
-		}
-	})
-}
