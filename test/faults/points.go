@@ -96,12 +96,13 @@ func (r *rig) deriveRest(ctx context.Context, p *points, began time.Time) error 
 			if kind == "move" || kind == "customer" && customer != quiet {
 				continue
 			}
-			if kind == "batch" || kind == "customer" { // it looks at those that soak
+			// It looks at those that soak. It notes only what has changed, and then nothing does.
+			if kind == "batch" || kind == "customer" {
 				found, err := r.activities(ctx, id, run, began)
 				if err != nil {
 					return err
 				}
-				p.Soaks = merged(p.Soaks, found)
+				p.Soaks = merged(p.Soaks, slices.DeleteFunc(found, func(x point) bool { return x.Activity == "NoteTenants" }))
 			}
 			if kind != "customer" {
 				found, err := r.activities(ctx, id, run, time.Time{})
