@@ -349,17 +349,51 @@ func TestWhatPeopleWantedOfATerminatedMigrationHoldsOnWhenItsPlanIsSubmittedAgai
 			Back: map[string]string{"going back": "they call", "taken back": "it was slow"},
 			Ends: map[string]*migration.Finalised{"finalised": {By: "bob"}}}, given(t, second).Former)
 	})
-	t.Run("where no worker can read its history", func(t *testing.T) {
+	t.Run("and while no worker says it, nothing is started", func(t *testing.T) {
 		c, s := client.New(server), spec(t, 2)
-		s.Plan = "paused-and-mute"
-		first, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
+		was := worker.New(server, "was", worker.Options{})
+		was.RegisterWorkflowWithOptions(standInMigration, workflow.RegisterOptions{Name: migration.WorkflowMigration})
+		require.NoError(t, was.Start())
+		run, err := server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{ID: migration.MigrationID(s.Plan),
+			TaskQueue: "was"}, migration.WorkflowMigration, migration.MigrationInput{Spec: s, By: "ann"})
 		require.NoError(t, err)
 		_, err = c.Pause(t.Context(), s.Plan, migration.Command{By: "ann", Reason: "month end"})
 		require.NoError(t, err)
+		was.Stop()
+		require.NoError(t, server.TerminateWorkflow(t.Context(), run.GetID(), run.GetRunID(), "a slip"))
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = c.Submit(short, s, client.SubmitOptions{By: "bob"})
+		require.ErrorIs(t, err, client.ErrUnreachable)
+		require.ErrorContains(t, err, "its migration ended (Terminated), and no worker answered in time to say what people wanted of it")
+		require.Contains(t, next(t, err), "start `drover worker`")
+		execution, err := c.Execution(t.Context(), client.Aim{Plan: s.Plan})
+		require.NoError(t, err)
+		require.Equal(t, "Terminated", execution)
+	})
+	t.Run("and where a worker cannot read its history, the plan starts paused", func(t *testing.T) {
+		c, s := client.New(server), spec(t, 2)
+		s.Plan = "mute"
+		first, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "ann"})
+		require.NoError(t, err)
+		_, err = c.Resume(t.Context(), s.Plan, migration.Command{By: "ann"})
+		require.ErrorIs(t, err, client.ErrRefused, "a worker has begun it")
 		require.NoError(t, server.TerminateWorkflow(t.Context(), first.Workflow, first.Run, "a slip"))
 		second, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "bob"})
 		require.NoError(t, err)
-		require.Equal(t, "it was paused when its migration ended (Terminated)", given(t, second).Former.Paused)
+		require.Contains(t, given(t, second).Former.Paused, "its history is of another version. Roll back the batches that they were "+
+			"taking back, then resume")
+	})
+	t.Run("and as it was handed on to one that no worker began", func(t *testing.T) {
+		c, s := client.New(server), spec(t, 2)
+		was := migration.MigrationInput{Spec: s, By: "ann", Former: &migration.Former{Back: map[string]string{"canary": "they call"}}}
+		run, err := server.ExecuteWorkflow(t.Context(), temporalclient.StartWorkflowOptions{ID: migration.MigrationID(s.Plan),
+			TaskQueue: "nobody"}, migration.WorkflowMigration, was)
+		require.NoError(t, err)
+		require.NoError(t, server.TerminateWorkflow(t.Context(), run.GetID(), run.GetRunID(), "a slip"))
+		second, err := c.Submit(t.Context(), s, client.SubmitOptions{By: "bob"})
+		require.NoError(t, err)
+		require.Equal(t, was.Former, given(t, second).Former)
 	})
 	t.Run("and nothing of one that came to its own end", func(t *testing.T) {
 		c, s := client.New(server), spec(t, 2)

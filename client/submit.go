@@ -34,7 +34,8 @@ type Submitted struct {
 // Submit starts the migration of a compiled plan. Submitting what runs already changes nothing and
 // says so; another content under the name of a running plan is ErrAlreadyRunning. A plan that has
 // ended may be submitted again: customers that are finished are not touched by it. Where somebody
-// has terminated its migration, a pause holds, and batches that were taken back stay so.
+// has terminated its migration, a pause holds, and batches that were taken back stay so; while no
+// worker can say which these are it is ErrUnreachable.
 func (c *Client) Submit(ctx context.Context, spec *migration.Spec, opts SubmitOptions) (Submitted, error) {
 	doing := fmt.Sprintf("submit plan %s", spec.Plan)
 	digest, err := spec.Digest()
@@ -51,6 +52,10 @@ func (c *Client) Submit(ctx context.Context, spec *migration.Spec, opts SubmitOp
 	if err != nil {
 		return Submitted{}, err
 	}
+	former, err := c.former(ctx, doing, spec.Plan, last.run)
+	if err != nil {
+		return Submitted{}, err
+	}
 	out := Submitted{Plan: spec.Plan, Digest: digest, Workflow: migration.MigrationID(spec.Plan)}
 	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:                                       out.Workflow,
@@ -63,8 +68,7 @@ func (c *Client) Submit(ctx context.Context, spec *migration.Spec, opts SubmitOp
 			attrPhase.ValueSet(string(migration.MigrationAccepted))),
 		StaticSummary: fmt.Sprintf("%s: %d customers in %d batches", spec.Plan, len(spec.Customers),
 			len(spec.Batches)),
-	}, migration.WorkflowMigration, migration.MigrationInput{Spec: spec, By: opts.By, Continues: others,
-		Former: c.former(ctx, spec.Plan, last.run)})
+	}, migration.WorkflowMigration, migration.MigrationInput{Spec: spec, By: opts.By, Continues: others, Former: former})
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
 	case err == nil:
