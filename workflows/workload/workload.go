@@ -49,7 +49,7 @@ func Workload(ctx workflow.Context, in Input) error {
 			return err
 		}
 		if w.Renews(ctx, w.mustRenew) {
-			return workflow.NewContinueAsNewError(ctx, Workload, Input{Spec: in.Spec, Workload: in.Workload, Copied: w.copied})
+			return workflow.NewContinueAsNewError(ctx, Workload, Input{Spec: w.in.Spec, Workload: in.Workload, Copied: w.copied})
 		}
 	}
 }
@@ -65,9 +65,10 @@ type workload struct {
 	group  traffic.TargetGroup
 	odd    []string // what somebody should look at, though nothing waits for it
 	copied []migration.Copied
-	left   int  // VMs that are not up yet
-	paused int  // of them, those that are tried again after a pause
-	grown  bool // the history has grown too long while all of them were
+	left   int                // VMs that are not up yet
+	paused int                // of them, those that are tried again after a pause
+	grown  bool               // the history has grown too long while all of them were
+	newest migration.Revision // of the plan, as the migration said
 
 	status.Status[migration.PiecePhase]
 	mail.Box
@@ -291,6 +292,9 @@ func (w *workload) say(ctx workflow.Context, phase migration.PiecePhase, detail 
 }
 
 func (w *workload) hear(ctx workflow.Context, a mail.Ask) {
+	if a.Revision.Revision > w.newest.Revision {
+		w.newest = a.Revision
+	}
 	if a.Report {
 		w.report(ctx)
 	}

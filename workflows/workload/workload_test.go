@@ -39,10 +39,11 @@ type machineRoom struct {
 	refuses    int      // so many launches
 	calls      []string // sorted: VMs are brought up at once
 	registered []string
-	children   []string // their ids, sorted
-	hooks      []migration.Hook
+	children   []string             // their ids, sorted
+	hooks      []migration.Hook     // of the plan's first revision; a later one has none
 	answers    []string             // of the hook: "fails", or why it holds; then it says go on
 	heard      []migration.HookCall // by the hook
+	since      []time.Time          // of each call
 	said       []string             // of the reports, in the mail.Order in which they came
 }
 
@@ -53,9 +54,13 @@ func (m *machineRoom) called(what string, vm migration.VM) {
 	slices.Sort(m.calls)
 }
 
-func (m *machineRoom) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
+func (m *machineRoom) LoadPlan(_ context.Context, spec migration.SpecRef) (state.Plan, error) {
+	hooks := m.hooks
+	if spec.Revision > 1 {
+		hooks = nil
+	}
 	return state.Plan{
-		Hooks: m.hooks,
+		Hooks: hooks,
 		Sites: []migration.Site{{Name: "dc1"}}, Targets: []migration.Target{{Name: "prod"}},
 		Workloads: []migration.Workload{{Name: "web", Site: "dc1", Target: "prod", EC2: &migration.EC2{},
 			Ingress: &migration.Ingress{Port: 8080}}},
@@ -121,7 +126,7 @@ func (*machineRoom) AwaitTargets(context.Context, traffic.AwaitTargetsRequest) e
 func (m *machineRoom) CallHook(_ context.Context, req hooks.CallHookRequest) (hooks.CallHookResult, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.heard = append(m.heard, req.Call)
+	m.heard, m.since = append(m.heard, req.Call), append(m.since, req.Since)
 	if n := len(m.heard); n <= len(m.answers) {
 		if a := m.answers[n-1]; a != "fails" {
 			return hooks.CallHookResult{Hold: a}, nil
@@ -266,6 +271,8 @@ func TestAWorkloadIsReadyWhenItsHookSaysSo(t *testing.T) {
 	require.Len(t, m.heard, 3)
 	require.Equal(t, "web", m.heard[0].Workload)
 	require.Equal(t, m.heard[0].Key(), m.heard[2].Key())
+	require.Equal(t, m.since[0], m.since[1], "a document that did not end is waited for")
+	require.Less(t, m.since[1], m.since[2], "one that held has ended, and is run anew")
 	said := strings.Join(m.said, "\n")
 	const runs = "What it launched runs, and is healthy; the hook is called again in "
 	require.Contains(t, said, "hook afterLaunch: the receiver answered 503. "+runs+"30s")
@@ -284,6 +291,31 @@ func TestAWorkloadIsReadyWhenItsHookSaysSo(t *testing.T) {
 	elsewhere.hooks[0].Webhook, elsewhere.hooks[0].SSM = nil, &migration.SSMDocument{Workloads: []string{"jobs"}}
 	elsewhere.bringUp(t)
 	require.Empty(t, elsewhere.heard)
+}
+
+// A hook that holds a workload is passed over by no command to a customer: an amendment that takes
+// it out of the plan ends the hold.
+func TestAWorkloadThatItsHookHoldsGoesOnWhenAnAmendmentHasTakenTheHookOut(t *testing.T) {
+	m := &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}}, answers: slices.Repeat([]string{"it has not joined"}, 1000),
+		hooks: []migration.Hook{{Event: migration.HookAfterLaunch, Timeout: migration.Duration(time.Second),
+			Webhook: &migration.WebhookChannel{}}}}
+	env := m.temporal()
+	var said []string
+	env.OnSignalExternalWorkflow(mock.Anything, migration.MigrationID("shop"), "", mail.SignalPiece, mock.Anything).Run(
+		func(args mock.Arguments) {
+			p := args.Get(4).(mail.PieceReport).Piece
+			said = append(said, string(p.Phase)+" "+p.Detail)
+		}).Return(nil)
+	env.RegisterDelayedCallback(func() {
+		env.SignalWorkflow(mail.SignalAsk, mail.Ask{Belongs: mail.Belongs{Revision: migration.Revision{Revision: 2, Digest: "second"}}})
+	}, time.Hour)
+	begun := env.Now()
+	env.ExecuteWorkflow(Workload, Input{Spec: migration.SpecRef{Plan: "shop"}, Workload: "web"})
+	require.NoError(t, env.GetWorkflowError())
+	require.Contains(t, strings.Join(said, "\n"), "hook afterLaunch holds it: it has not joined. What it launched runs, and is healthy; "+
+		"the hook is called again in 30s. It goes on when the hook says so, or `drover amend` has taken the hook out of the plan")
+	require.Equal(t, time.Hour, env.Now().Sub(begun).Truncate(time.Minute), "at once")
+	require.Greater(t, len(m.heard), 5)
 }
 
 func TestAWorkloadWhoseHookHoldsForWeeksGoesOnAsNew(t *testing.T) {
