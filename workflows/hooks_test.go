@@ -36,6 +36,16 @@ func (w *world) heard() (out []string) {
 	return out
 }
 
+// heardKeys are the calls that have come with their keys, in their order.
+func (w *world) heardKeys() (out []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.hooked {
+		out = append(out, fmt.Sprintf("%s to %s", c.Key(), c.To))
+	}
+	return out
+}
+
 // fails has a hook fail so many times.
 func fails(of migration.HookEvent, times int) func(hooks.CallHookRequest, int) (string, error) {
 	return func(req hooks.CallHookRequest, nth int) (string, error) {
@@ -274,6 +284,25 @@ func TestAHoldAfterTheCommitPointKeepsTheCustomerWhereItIs(t *testing.T) {
 
 // A hook that nobody answers keeps a customer from nothing: neither from going home, nor from its
 // end.
+// A soak is over, and the last calls have a minute: an answer that holds in it still holds.
+func TestAHoldInTheLastMinuteOfASoakHolds(t *testing.T) {
+	s := newStage(t, 1, migration.OnPrem)
+	s.slice.Policy.Soak = migration.Duration(1260 * time.Second) // the ninth call comes after 1275
+	s.slice.Hooks = hooked("", migration.HookAfterOpen)
+	s.hook = func(_ hooks.CallHookRequest, nth int) (string, error) {
+		if nth < 9 {
+			return "", errors.New("hook afterOpen: the receiver answered 503")
+		}
+		return "the books are open", nil
+	}
+	c := s.customer()
+	s.sound(c)
+	require.Len(t, s.hooked, 9)
+	require.Equal(t, migration.CustomerHeld, c.Phase)
+	require.Equal(t, migration.AWS, c.Home)
+	require.Contains(t, c.Reason, "hook afterOpen holds it: the books are open")
+}
+
 func TestAHookThatIsNeverAnsweredIsGivenUpWithTheNextMoveOrTheEnd(t *testing.T) {
 	s := newStage(t, 1, migration.OnPrem)
 	s.slice.Policy.Soak = migration.Duration(10 * time.Minute)

@@ -1,15 +1,19 @@
 package workflows_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
 
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/mail"
+	"github.com/drover-migration/drover/workflows/work"
 )
 
 func TestWhatAnAuditFindsHoldsACustomerUntilItIsRetriedByName(t *testing.T) {
@@ -69,6 +73,7 @@ func TestACustomerThatGoesOnWithoutASideIsHeldAtItsNewHome(t *testing.T) {
 		t.Run(fmt.Sprintf("at rest %t", resting), func(t *testing.T) {
 			s := newStage(t, 1, migration.OnPrem)
 			s.slice.Policy.Soak = migration.Duration(30 * time.Minute)
+			s.slice.Hooks = hooked("", migration.HookAfterOpen, migration.HookAfterRoute, migration.HookOnRollback)
 			s.goes = 20 * time.Minute
 			words := "premises were given up by ann (the site burnt down)"
 			if resting {
@@ -92,6 +97,8 @@ func TestACustomerThatGoesOnWithoutASideIsHeldAtItsNewHome(t *testing.T) {
 				require.Equal(t, migration.AWS, c.Home)
 				require.Contains(t, c.Reason, words)
 				require.Equal(t, migration.AWS, s.routed)
+				require.Equal(t, []string{"/acme/1001/afterOpen to aws", "/acme/1001/afterRoute to aws"}, s.heardKeys(),
+					"the hooks of whoever has come home by hand are owed, too")
 				require.True(t, slices.ContainsFunc(c.Timeline, func(e migration.Event) bool {
 					return e.What == "homed on aws, without the other side" && e.By == "ann" && e.Why == "the site burnt down"
 				}), "%+v", c.Timeline)
@@ -103,4 +110,65 @@ func TestACustomerThatGoesOnWithoutASideIsHeldAtItsNewHome(t *testing.T) {
 			require.GreaterOrEqual(t, c.Token, int64(1001))
 		})
 	}
+}
+
+// A route by name takes minutes: it has them where a side was given up, too.
+func TestARouteByNameHasItsTimeAlsoWithoutASide(t *testing.T) {
+	s := newStage(t, 1, migration.OnPrem)
+	s.slice.Routes = []migration.Route{{Name: "names", DNS: &migration.DNS{}}}
+	s.goes = 2 * time.Hour
+	var within []time.Duration
+	s.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
+		if info.ActivityType.Name == "ReconcileRoute" {
+			within = append(within, info.ScheduleToCloseTimeout)
+		}
+	})
+	s.at(time.Minute, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		d, try := s.dbs[0], migration.Try{Token: 1001, Owner: "ann"}
+		d.Fence(migration.OnPrem, try, time.Minute)
+		d.Deliver(migration.OnPrem)
+		d.Seal(migration.OnPrem, try)
+		require.Equal(t, migration.WordOpen, d.Open(migration.AWS, try))
+		s.loss = &migration.Loss{Side: migration.OnPrem, Token: 1001, By: "ann", Why: "the site burnt down"}
+		s.env.SignalWorkflow(mail.SignalTrouble, mail.Trouble{Words: "premises were given up", Alone: true})
+	})
+	c := s.customer()
+	require.Equal(t, migration.AWS, c.Home)
+	require.Equal(t, migration.AWS, s.routed)
+	require.Equal(t, []time.Duration{work.RouteLimit + work.NameSpreads}, within)
+}
+
+// Somebody gave AWS up for a customer that was held there: where it is homed is said at once, not
+// when somebody retries it.
+func TestACustomerThatIsHeldOnAWSSaysAtOnceThatAWSWasGivenUp(t *testing.T) {
+	s := newStage(t, 1, migration.OnPrem)
+	s.slice.Policy.Soak = migration.Duration(time.Hour)
+	s.slice.Hooks = hooked("", migration.HookAfterOpen, migration.HookAfterRoute, migration.HookOnRollback)
+	words := "AWS was given up by ann (the region is gone): the customer goes on with premises alone"
+	s.at(10*time.Minute, func() { s.command(migration.UpdateHold) })
+	s.at(12*time.Minute, func() {
+		require.Equal(t, migration.CustomerHeld, s.says().Phase)
+		require.Equal(t, migration.AWS, s.says().Home)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		d, try := s.dbs[0], migration.Try{Token: 1001, Owner: "ann"}
+		d.Fence(migration.AWS, try, time.Minute)
+		d.Deliver(migration.AWS)
+		d.Seal(migration.AWS, try)
+		require.Equal(t, migration.WordOpen, d.Open(migration.OnPrem, try))
+		s.loss = &migration.Loss{Side: migration.AWS, Token: 1001, By: "ann", Why: "the region is gone"}
+		s.hooked = nil
+		s.env.SignalWorkflow(mail.SignalTrouble, mail.Trouble{Words: words, Alone: true})
+	})
+	c := s.customer()
+	s.sound(c)
+	require.Equal(t, migration.CustomerHeld, c.Phase, "nobody retried it")
+	require.Equal(t, migration.OnPrem, c.Home)
+	require.Contains(t, c.Reason, words)
+	require.Equal(t, migration.OnPrem, s.routed)
+	require.NotContains(t, c.MayDo, migration.UpdateRollback, "it is at home")
+	require.Equal(t, []string{"/acme/1001/afterOpen to onprem", "/acme/1001/afterRoute to onprem", "/acme/1001/onRollback to onprem"},
+		s.heardKeys())
 }

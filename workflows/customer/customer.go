@@ -195,7 +195,7 @@ func (c *customer) hearTrouble(ctx workflow.Context, t mail.Trouble) {
 	c.Trouble, c.sure = t.Words, false
 	c.Note(ctx, "an audit of both sides", migration.Command{By: mail.ByDrover, Reason: t.Words})
 	rests := c.Phase == migration.CustomerHeld || c.Phase == migration.CustomerRolledBack
-	if rests && (!t.Alone || c.Home == migration.AWS) {
+	if rests && !t.Alone { // else it may be at home elsewhere than it says
 		c.Set(ctx, c.Phase, migration.WaitOperator, t.Words)
 		return
 	}

@@ -165,7 +165,8 @@ func (c *customer) settledHome(ctx workflow.Context, why string) (migration.Home
 }
 
 // goesAlone takes over where the data says that the customer is homed, once a side was given up for
-// it: its route follows. Where the data cannot be read a retry reads it.
+// it: its route follows, and the plan's hooks hear of that as of a Move. Where the data cannot be
+// read a retry reads it.
 func (c *customer) goesAlone(ctx workflow.Context) {
 	k := c.keeper()
 	rec, err := k.Read(ctx)
@@ -176,6 +177,7 @@ func (c *customer) goesAlone(ctx workflow.Context) {
 	was := c.Home
 	if c.learn(ctx, rec); c.Home != was {
 		c.Note(ctx, "homed on "+string(c.Home)+", without the other side", migration.Command{By: rec.Loss.By, Reason: rec.Loss.Why})
+		c.owe(ctx, c.Home, rec.Side(c.Home).Token)
 		c.Unrouted = c.routedHere(ctx, home.RouteLimit(c.slice))
 	}
 }

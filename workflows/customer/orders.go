@@ -96,7 +96,7 @@ func inOrder(phase migration.CustomerPhase, home migration.Side) []kind {
 		if home == migration.OnPrem {
 			return []kind{abort, skip, back, retry, hold}
 		}
-		return []kind{back, retry}
+		return []kind{hold, back, retry} // a hold of who is held says that a side was given up: its home first
 	case migration.CustomerFinding, migration.CustomerFinished, migration.CustomerAborted:
 		return nil // until the home is known, or for ever
 	}

@@ -39,7 +39,8 @@ func TestTheFirstOrderIsTheOneThatMeansMostInThePhase(t *testing.T) {
 		{migration.CustomerHeld, migration.OnPrem, all, abort},
 		{migration.CustomerHeld, migration.OnPrem, []kind{retry, back}, back},
 		{migration.CustomerHeld, migration.AWS, []kind{retry, abort}, retry},
-		{migration.CustomerHeld, migration.AWS, []kind{abort}, none}, // the migration takes everyone home first
+		{migration.CustomerHeld, migration.AWS, []kind{retry, hold}, hold}, // a side was given up: its home may be another
+		{migration.CustomerHeld, migration.AWS, []kind{abort}, none},       // the migration takes everyone home first
 		{migration.CustomerRolledBack, migration.OnPrem, []kind{hold, retry}, retry},
 		{migration.CustomerRolledBack, migration.OnPrem, []kind{hold}, hold},
 		{migration.CustomerFinished, migration.AWS, all, none},
