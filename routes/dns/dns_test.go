@@ -227,6 +227,95 @@ func TestARecordThatIsHandedBackIsDroversAgain(t *testing.T) {
 	require.Equal(t, 100, w.Share(t, "c00."+domain, "/"))
 }
 
+// Somebody takes the token record of a pair away, and nothing else: the pair is Drover's still. It
+// is never taken for what stood before Drover came, and gets its token record back.
+func TestATokenRecordThatIsTakenAwayIsWrittenAnew(t *testing.T) {
+	const name = "c00." + domain + "."
+	away := func(t *testing.T, w *routetest.DNS) {
+		w.Change(t, []types.ResourceRecordSet{setOf(t, w, "_drover."+name+" TXT ")}, nil)
+	}
+	begin := func(t *testing.T) (w *routetest.DNS, before, set []string) {
+		w, _ = world(t)
+		before = lines(t, w)
+		require.NoError(t, router(w).Record(t.Context(), w.Spec()))
+		_, err := router(w).Reconcile(t.Context(), w.Spec(), to(migration.AWS, 9, "c00"))
+		require.NoError(t, err)
+		set = lines(t, w)
+		away(t, w)
+		return w, before, set
+	}
+	home := func(w *routetest.DNS) (out []routes.Wanted) {
+		for _, c := range w.Spec().Customers {
+			out = append(out, to(migration.OnPrem, 12, c.ID)...)
+		}
+		return out
+	}
+	t.Run("by the next look", func(t *testing.T) {
+		w, _, set := begin(t)
+		states, err := router(w).Verify(t.Context(), w.Spec(), to(migration.AWS, 9, "c00"))
+		require.NoError(t, err)
+		require.Empty(t, states["c00"].Wrong, "its requests go where they should")
+		states, err = router(w).Reconcile(t.Context(), w.Spec(), to(migration.AWS, 9, "c00"))
+		require.NoError(t, err)
+		require.Empty(t, states["c00"].Wrong)
+		require.Equal(t, pairs(set), pairs(lines(t, w)))
+		require.Contains(t, all(setOf(t, w, "_drover."+name+" TXT ")), "token=9 share=100 ttl=30 was=300")
+	})
+	t.Run("by a Move", func(t *testing.T) {
+		w, _, _ := begin(t)
+		states, err := router(w).Reconcile(t.Context(), w.Spec(), to(migration.OnPrem, 11, "c00"))
+		require.NoError(t, err)
+		require.Empty(t, states["c00"].Wrong)
+		require.Equal(t, 0, w.Share(t, "c00."+domain, "/"))
+	})
+	t.Run("while its TTL is looked after", func(t *testing.T) {
+		w, _, set := begin(t)
+		_, err := router(w).Prepare(t.Context(), w.Spec(), []string{"c00"}, time.Now())
+		require.NoError(t, err)
+		require.Equal(t, pairs(set), pairs(lines(t, w)))
+		setOf(t, w, "_drover."+name+" TXT ")
+	})
+	t.Run("after the plan was submitted again, and what stood before is put back", func(t *testing.T) {
+		w, before, _ := begin(t)
+		require.NoError(t, router(w).Record(t.Context(), w.Spec()))
+		_, err := router(w).Reconcile(t.Context(), w.Spec(), to(migration.OnPrem, 11, "c00"))
+		require.NoError(t, err)
+		away(t, w)
+		require.NoError(t, router(w).Record(t.Context(), w.Spec()))
+		things, err := router(w).Survey(t.Context(), w.Spec())
+		require.NoError(t, err)
+		require.Len(t, things, 1)
+		restored, err := router(w).Restore(t.Context(), w.Spec(), home(w))
+		require.NoError(t, err)
+		require.Empty(t, restored.Differences)
+		require.Equal(t, before, lines(t, w), "to the last TTL")
+	})
+	t.Run("but not where the plan has never come", func(t *testing.T) {
+		w, _, _ := begin(t)
+		theirs := lines(t, w)
+		w.Spec().Plan = "other"
+		require.NoError(t, router(w).Record(t.Context(), w.Spec()))
+		states, err := router(w).Reconcile(t.Context(), w.Spec(), to(migration.AWS, 9, "c00"))
+		require.NoError(t, err)
+		require.Contains(t, states["c00"].Wrong, "by Drover's names, and no _drover.c00.app.example.com that says whose they are; have it say "+
+			"CNAME edge.dc1.example.net, TTL 30 alone, in one batch")
+		restored, err := router(w).Restore(t.Context(), w.Spec(), home(w))
+		require.NoError(t, err)
+		require.Len(t, restored.Differences, 1)
+		require.Equal(t, theirs, lines(t, w))
+	})
+}
+
+// pairs are lines without those of token records, which say when they were written.
+func pairs(lines []string) (out []string) {
+	for _, l := range lines {
+		if !strings.Contains(l, "_drover.") {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
 func TestTheTTLIsLoweredAsEarlyAsTheOldOneLastsAndPutBack(t *testing.T) {
 	w, f := world(t)
 	before := lines(t, w)

@@ -33,6 +33,9 @@ func (l *layout) odd(h *host, s *standing) string {
 				bare(tokenName(h.name)))
 		}
 		return ""
+	case s.paired():
+		return fmt.Sprintf("%s has %s by Drover's names, and no %s that says whose they are; have it say %s alone, in one batch, and "+
+			"Drover begins anew", name, words(s.sets), bare(tokenName(h.name)), words(h.home(l.ttl)))
 	}
 	if at := s.stands(); at == nil || !h.serves(*at) {
 		return fmt.Sprintf("%s has %s, and the plan says that %s serves it on premises; correct the plan or the record", name,

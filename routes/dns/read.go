@@ -18,7 +18,7 @@ type standing struct {
 	sets   []types.ResourceRecordSet // at its name, of those types that lead somewhere
 	others []types.RRType            // of the other sets at its name
 	token  *types.ResourceRecordSet  // nil: there is none
-	note   *note                     // what the token record says; nil: there is none, or it is none of Drover's
+	note   *note                     // what the token record says, or as adopt has it; nil: there is none, or it is none of Drover's
 	wild   *types.ResourceRecordSet  // what a wildcard answers for a name that has no sets
 }
 
@@ -51,6 +51,62 @@ func (rt *Router) read(ctx context.Context, c API, l *layout, hosts []*host) (ma
 		out[h] = s
 	}
 	return out, nil
+}
+
+// readOwn is read, with a note of every pair that the plan has written and whose token record
+// somebody has taken away.
+func (rt *Router) readOwn(ctx context.Context, c API, l *layout, hosts []*host) (map[*host]*standing, error) {
+	out, err := rt.read(ctx, c, l, hosts)
+	if err != nil {
+		return nil, err
+	}
+	var was *before
+	for h, s := range out {
+		if s.token != nil || !s.paired() {
+			continue
+		}
+		if was == nil {
+			b, _, err := rt.recorded(ctx, l)
+			if err != nil {
+				return nil, err
+			}
+			was = &b
+		}
+		if stood, ours := was.Hosts[h.name]; ours {
+			l.adopt(h, s, stood)
+		}
+	}
+	return out, nil
+}
+
+// paired says whether records of Drover's stand there.
+func (s *standing) paired() bool {
+	return slices.ContainsFunc(s.sets, func(set types.ResourceRecordSet) bool {
+		return slices.Contains([]string{setOnPrem, setAWS}, aws.ToString(set.SetIdentifier))
+	})
+}
+
+// adopt gives a pair without a token record the note that it was written with, as far as the pair
+// and what the plan has written down of the time before tell it: its token is the oldest, so that
+// whatever the data says counts, and its TTL counts as lowered now. A pair of other values is left
+// alone.
+func (l *layout) adopt(h *host, s *standing, was []types.ResourceRecordSet) {
+	now := time.Now().Truncate(time.Millisecond)
+	n := note{plan: l.plan, customer: h.customer, since: now, at: now}
+	for _, set := range s.sets {
+		switch aws.ToString(set.SetIdentifier) {
+		case setOnPrem:
+			n.ttl = aws.ToInt64(set.TTL)
+		case setAWS:
+			n.share = int(aws.ToInt64(set.Weight))
+		}
+	}
+	if n.was = n.ttl; len(was) == 1 && was[0].TTL != nil {
+		n.was = *was[0].TTL
+	}
+	if sameSets(s.sets, h.pair(n.share, n.ttl)) {
+		s.note = &n
+	}
 }
 
 // readHost reads one host. Its token is among the names below it, which come right after it unless

@@ -215,7 +215,11 @@ func (rt *Router) change(ctx context.Context, l *layout, c API, hosts func() []*
 			if v.hosts[h.name] = f; f.odd != "" {
 				continue
 			}
-			if n, changes := next(h, s, now); changes {
+			n, changes := next(h, s, now)
+			if !changes && s.note != nil && s.token == nil { // the token record again, whatever else is wanted
+				n, changes = s.note.later(now), true
+			}
+			if changes {
 				steps = append(steps, h.to(s, n))
 				if s.note == nil {
 					fresh = append(fresh, h)
@@ -247,7 +251,7 @@ func (rt *Router) change(ctx context.Context, l *layout, c API, hosts func() []*
 // readAll reads what stands for hosts, and what wildcards answer for those that have nothing of
 // their own.
 func (rt *Router) readAll(ctx context.Context, c API, l *layout, hosts []*host) (map[*host]*standing, error) {
-	out, err := rt.read(ctx, c, l, hosts)
+	out, err := rt.readOwn(ctx, c, l, hosts)
 	if err != nil {
 		return nil, err
 	}

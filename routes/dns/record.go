@@ -58,7 +58,7 @@ func (rt *Router) remember(ctx context.Context, l *layout, hosts []*host, stand 
 	rt.mu.Lock()
 	var fresh []*host
 	for _, h := range hosts {
-		if stand[h].token == nil && !rt.kept[l.keptKey(h.name)] {
+		if stand[h].token == nil && !stand[h].paired() && !rt.kept[l.keptKey(h.name)] {
 			fresh = append(fresh, h)
 		}
 	}
@@ -139,7 +139,7 @@ func (rt *Router) restore(ctx context.Context, l *layout, c API, out *routes.Res
 	var why error
 	hosts := l.all()
 	for range rounds {
-		stand, err := rt.read(ctx, c, l, hosts)
+		stand, err := rt.readOwn(ctx, c, l, hosts)
 		if err != nil {
 			return err
 		}
@@ -185,11 +185,13 @@ func (l *layout) back(h *host, s *standing, was map[string][]types.ResourceRecor
 		if !recorded {
 			stood = h.home(s.note.was)
 		}
-		st.deletes, st.brings = append(slices.Clone(s.sets), *s.token), stood
+		if st.deletes, st.brings = slices.Clone(s.sets), stood; s.token != nil {
+			st.deletes = append(st.deletes, *s.token)
+		}
 	case mine:
 		st.deletes = []types.ResourceRecordSet{*s.token}
 		differs = fmt.Sprintf("the records of %s were changed by somebody else: %s", bare(h.name), words(s.sets))
-	case recorded && !sameSets(s.sets, stood):
+	case recorded && !sameSets(s.sets, stood), s.note == nil && s.paired():
 		differs = fmt.Sprintf("the records of %s were changed by somebody else: %s, where %s stood", bare(h.name), words(s.sets),
 			words(stood))
 	}
@@ -200,7 +202,7 @@ func (l *layout) back(h *host, s *standing, was map[string][]types.ResourceRecor
 func (rt *Router) Survey(ctx context.Context, spec *migration.Spec) (out []migration.Thing, err error) {
 	err = rt.eachRoute(ctx, spec, func(l *layout, c API) error {
 		hosts := l.all()
-		stand, err := rt.read(ctx, c, l, hosts)
+		stand, err := rt.readOwn(ctx, c, l, hosts)
 		if err != nil {
 			return err
 		}
