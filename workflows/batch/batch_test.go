@@ -40,6 +40,7 @@ type herd struct {
 
 	first   *migration.Batch // by the plan's first revision; nil: batch
 	amended *migration.Batch // by the second; nil: the plan has it no more
+	other   *migration.Batch // that the plan has besides
 	unknown []string         // the databases do not know them yet
 	archive bool             // the plan has a second database, which knows everybody
 	belongs []string         // who was told that it belongs to the batch
@@ -174,6 +175,9 @@ func (s *shop) LoadPlan(ref migration.SpecRef) (state.Plan, error) {
 	var batches []migration.Batch
 	if ref.Revision > 1 && s.h.amended != nil {
 		batches = []migration.Batch{*s.h.amended}
+	}
+	if s.h.other != nil {
+		batches = append(batches, *s.h.other)
 	}
 	d := []migration.Dataset{{Name: "orders", Postgres: &migration.Postgres{Site: "dc1"}}}
 	if s.h.files {

@@ -2,12 +2,16 @@ package batch
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/traffic"
+	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/mail"
 	"github.com/drover-migration/drover/workflows/work"
 )
 
@@ -15,8 +19,33 @@ import (
 func (b *batch) byName() []string {
 	return slices.DeleteFunc(slices.Clone(b.tenants.ByName), func(id string) bool {
 		m := b.by[id]
-		return m == nil || m.Told || m.Joining
+		return m == nil || m.Told || m.Joining || m.over() // who was skipped has its old TTL back
 	})
+}
+
+const (
+	settleWithin = 2 * time.Minute // how long the names of who has left are settled, for which nobody waits
+	goesSoon     = 24 * time.Hour  // before the window of another batch, names stay as they are for it
+)
+
+// settleNames gives the names of those who have left the batch, by an amendment, their old TTL
+// back, unless they are to go soon in another one. by is the revision by which they were made
+// ready. Where that fails they lead to premises all the same.
+func (b *batch) settleNames(ctx workflow.Context, by migration.SpecRef, left []string) {
+	left = slices.DeleteFunc(left, func(id string) bool {
+		return slices.ContainsFunc(b.plan.Batches, func(to migration.Batch) bool {
+			return to.Window != nil && to.Window.Opens.Sub(workflow.Now(ctx)) < goesSoon && slices.Contains(to.Customers, id)
+		})
+	})
+	if len(left) == 0 {
+		return
+	}
+	l := work.Question.Within(settleWithin).In(ctx, "give the names of those who have left their TTL back")
+	req := traffic.SettleRoutesRequest{Spec: by, Customers: left}
+	if err := workflow.ExecuteActivity(l, work.Traffic.SettleRoutes, req).Get(l, nil); err != nil {
+		b.Note(ctx, fmt.Sprintf("the TTL of the records of %s stays low", strings.Join(left, ", ")),
+			migration.Command{By: mail.ByDrover, Reason: work.Reason(err)})
+	}
 }
 
 // namesPause is how long names that could not be made ready are left alone while something else is

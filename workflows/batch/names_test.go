@@ -17,6 +17,7 @@ type names struct {
 	at      []time.Time
 	lowered time.Time // zero: not yet
 	refused error
+	settled []traffic.SettleRoutesRequest
 }
 
 const oldTTL = time.Hour
@@ -39,6 +40,64 @@ func (s *shop) PrepareRoutes(req traffic.PrepareRoutesRequest) (out traffic.Prep
 	}
 	out.Ready = n.lowered.Add(oldTTL)
 	return out, nil
+}
+
+func (s *shop) SettleRoutes(req traffic.SettleRoutesRequest) error {
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	s.h.names.settled = append(s.h.names.settled, req)
+	return nil
+}
+
+// Whoever an amendment takes out of a batch before it has begun may go in weeks: its records get
+// the TTL back that they had. Who goes soon in another batch keeps the low one.
+func TestWhoLeavesABatchBeforeItBeginsGetsItsTTLBack(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		opens   time.Duration // of the batch to which c1 goes; 0: it has no window
+		settled []string
+	}{
+		{"for weeks", 21 * 24 * time.Hour, []string{"c1"}},
+		{"until its turn comes", 0, []string{"c1"}},
+		{"for a moment", 2 * time.Hour, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHerd(t, 2)
+			h.names = &names{}
+			first := h.batch
+			first.Approvals = 1
+			h.first = &first
+			h.at(time.Minute, func() {
+				require.False(t, h.names.lowered.IsZero())
+				to := first
+				to.Customers = []string{"c0"}
+				h.other = &migration.Batch{Name: "later", Customers: []string{"c1"}}
+				if c.opens > 0 {
+					h.other.Window = &migration.Window{Opens: h.env.Now().Add(c.opens), For: migration.Duration(time.Hour)}
+				}
+				h.amend(&to)
+			})
+			h.leave(2*time.Minute, "c1")
+			h.at(3*time.Minute, func() { h.command(migration.UpdateApprove, "ann", "") })
+			h.run()
+			require.Equal(t, []string{"c0"}, h.went)
+			var settled []string
+			for _, s := range h.names.settled {
+				require.LessOrEqual(t, s.Spec.Revision, 1, "by which they were made ready")
+				settled = append(settled, s.Customers...)
+			}
+			require.Equal(t, c.settled, settled)
+		})
+	}
+}
+
+func TestTheNamesOfWhoWasSkippedAreLeftAlone(t *testing.T) {
+	b := &batch{}
+	b.tenants.ByName = []string{"c0", "c1", "c2"}
+	b.know(newMembers(migration.Batch{Name: "wave", Customers: b.tenants.ByName}))
+	b.by["c0"].Status.Phase = migration.CustomerSkipped
+	b.by["c2"].Told = true
+	require.Equal(t, []string{"c1"}, b.byName())
 }
 
 func TestTheTTLOfNamesIsLoweredAsLongBeforeTheWindowAsItLasts(t *testing.T) {
@@ -75,6 +134,23 @@ func TestABatchWithoutAWindowWaitsUntilItsNamesAreForgotten(t *testing.T) {
 	h.at(65*time.Minute, func() { require.Len(t, h.went, 1) })
 	h.run()
 	require.Less(t, len(h.names.asked), 10)
+}
+
+// Moves share the calls a second that Route 53 allows: while the batch waits for something else,
+// names that cannot be made ready are left alone for minutes.
+func TestNamesThatCannotBeMadeReadyAreAskedForEveryFewMinutes(t *testing.T) {
+	h := newHerd(t, 1)
+	h.names = &names{refused: temporal.NewNonRetryableApplicationError("acme.example.com has CNAME other.example.net", "ForeignRecord",
+		nil)}
+	h.batch.Window = &migration.Window{Opens: h.env.Now().Add(2 * time.Hour), For: migration.Duration(4 * time.Hour)}
+	h.at(119*time.Minute, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		require.InDelta(t, 24, len(h.names.asked), 3)
+		h.names.refused = nil
+	})
+	h.run()
+	require.Len(t, h.went, 1)
 }
 
 func TestABatchWhoseNamesAreNotAsThePlanSaysWaits(t *testing.T) {

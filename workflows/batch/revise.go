@@ -66,7 +66,7 @@ func (b *batch) revise(ctx workflow.Context) error {
 			return err
 		}
 	}
-	before, was := b.Members, b.by
+	before, was, by, named := b.Members, b.by, b.in.Spec, b.byName()
 	b.in.Spec, b.in.Batch, b.plan, b.tenants = next, now, plan, tenants
 	b.know(newMembers(now))
 	var joined []*member
@@ -78,6 +78,7 @@ func (b *batch) revise(ctx workflow.Context) error {
 		}
 	}
 	left := 0
+	named = slices.DeleteFunc(named, func(id string) bool { return b.by[id] != nil })
 	for _, m := range before {
 		if b.by[m.Status.ID] != nil {
 			continue
@@ -91,14 +92,15 @@ func (b *batch) revise(ctx workflow.Context) error {
 	b.Post.Retell(plan.Told)
 	b.Note(ctx, fmt.Sprintf("goes on by revision %d: %d customers have come, %d have left", next.Revision, len(joined), left),
 		migration.Command{By: mail.ByDrover})
-	if i < 0 {
-		b.dismissed = &mail.Wish{By: mail.ByDrover, Reason: "an amendment has taken the batch out of the plan"}
-	}
 	b.join(ctx, joined)
 	for _, m := range b.Members { // who may set out by a person's word alone
 		if m.heard() && m.is(migration.CustomerHeld, migration.CustomerRolledBack) && m.Status.Home == migration.OnPrem {
 			b.Tell(ctx, b.idOf(m), mail.SignalAsk, b.ask(false))
 		}
+	}
+	b.settleNames(ctx, by, named)
+	if i < 0 {
+		b.dismissed = &mail.Wish{By: mail.ByDrover, Reason: "an amendment has taken the batch out of the plan"}
 	}
 	b.Show(ctx)
 	b.changed(ctx)
