@@ -39,7 +39,7 @@ type systems struct {
 
 func (s *systems) CheckHooks(context.Context, migration.SpecRef) ([]migration.Finding, error) {
 	s.called = append(s.called, "main")
-	return s.hooks, nil
+	return s.hooks, s.denied
 }
 
 func (s *systems) CheckFreezeHooks(ctx context.Context, req freeze.CheckFreezeHooksRequest) ([]migration.Finding, error) {
@@ -47,7 +47,7 @@ func (s *systems) CheckFreezeHooks(ctx context.Context, req freeze.CheckFreezeHo
 	if len(req.Hooks) != 1 || req.Hooks[0].Event != migration.HookBeforeSeal {
 		return nil, errPermanent
 	}
-	return s.hooks, nil
+	return s.hooks, s.denied
 }
 
 func (s *systems) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
@@ -251,6 +251,26 @@ func TestWhatAnAccountDeniesIsAFindingAmongTheOthers(t *testing.T) {
 		require.Equal(t, subject, found[i].Subject)
 	}
 	require.Equal(t, "describe listener l: AccessDenied", found[2].Reason)
+}
+
+func TestAPermissionThatTheCheckOfHooksLacksIsAFindingAmongTheOthers(t *testing.T) {
+	s := everything()
+	s.database = []migration.Finding{{Severity: migration.Blocker, Check: "postgres-version", Subject: "dataset orders"}}
+	s.denied = temporal.NewNonRetryableApplicationError("describe document join: AccessDenied", "AccessDenied", nil)
+	s.plan.Hooks = []migration.Hook{{Event: migration.HookBeforeSeal}}
+	var subjects []string
+	for _, f := range s.preflight(t) {
+		if f.Check == "hooks" {
+			require.Equal(t, migration.Blocker, f.Severity)
+			require.Equal(t, "describe document join: AccessDenied", f.Reason)
+			require.NotEmpty(t, f.Remedy)
+		}
+		subjects = append(subjects, f.Subject)
+	}
+	require.Contains(t, subjects, "the hooks")
+	require.Contains(t, subjects, "the hooks inside a freeze at site dc1")
+	require.Contains(t, subjects, "dataset orders", "it ends nothing")
+	require.Contains(t, subjects, "the routes")
 }
 
 func TestAVCenterThatDoesNotAnswerYetIsAskedAgain(t *testing.T) {

@@ -6,13 +6,16 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/state"
 	"github.com/drover-migration/drover/activities/traffic"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/workflows/work"
 )
 
 // ward is what a doctor touches: databases by name, each with the side that is lost and the home
@@ -23,6 +26,7 @@ type ward struct {
 	opened []string
 	owners map[string]bool
 	routed []traffic.WantedRoute
+	within time.Duration // that routes may take
 	carry  func(postgres.CarryRequest) (postgres.CarryResult, error)
 }
 
@@ -47,8 +51,8 @@ func (w *ward) ExamineServers(_ context.Context, req postgres.ExamineRequest) (p
 	return postgres.ExamineResult{Whole: len(req.Tenants)}, nil
 }
 
-func (w *ward) ReconcileRoute(_ context.Context, req traffic.ReconcileRouteRequest) (traffic.RouteState, error) {
-	w.routed = append(w.routed, req.Wanted...)
+func (w *ward) ReconcileRoute(ctx context.Context, req traffic.ReconcileRouteRequest) (traffic.RouteState, error) {
+	w.routed, w.within = append(w.routed, req.Wanted...), activity.GetInfo(ctx).ScheduleToCloseTimeout
 	return traffic.RouteState{}, nil
 }
 
@@ -79,6 +83,7 @@ func commanded(t *testing.T, w *ward, spec *migration.Spec, cmd migration.Comman
 	t.Helper()
 	w.owners = map[string]bool{}
 	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
+	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute})
 	env.RegisterWorkflow(Doctor)
 	env.RegisterActivity(w)
 	env.RegisterDelayedCallback(func() {
@@ -126,6 +131,30 @@ func TestCustomersGoOnWithoutASideByNameAndTheirRouteFollows(t *testing.T) {
 		{Customer: "birch", Side: migration.AWS, Token: 1001}}, w.routed)
 	require.Contains(t, r.Mended[0], "customer acme, dataset orders: premises were given up by ann")
 	require.Contains(t, r.Mended[0], "(it burnt down)")
+}
+
+// Route 53 takes minutes to have a change everywhere: who is found by a name has the time for it.
+func TestANameHasTheTimeThatItTakesWhereASideWasGivenUp(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		route  migration.Route
+		within time.Duration
+	}{
+		{"by name", migration.Route{Name: "public", DNS: &migration.DNS{Workloads: map[string]migration.Named{"web": {}}}}, mendWithin + work.NameSpreads},
+		{"by load balancer", migration.Route{Name: "public", ALB: &migration.ALB{Workloads: map[string]string{"web": "arn"}}}, mendWithin},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			spec := twoDatabases()
+			spec.Routes = []migration.Route{c.route}
+			spec.Customers[1].Workloads = []string{"web"}
+			w := &ward{lost: map[string]migration.Side{"orders": migration.OnPrem}}
+			_, err := commanded(t, w, spec, migration.Command{By: "ann", Reason: "it burnt down", Customers: []string{"birch"}},
+				migration.UpdateAcceptLoss)
+			require.NoError(t, err)
+			require.Len(t, w.routed, 1)
+			require.Equal(t, c.within, w.within)
+		})
+	}
 }
 
 func TestACustomerWhoseDatabasesWouldPartGoesNowhere(t *testing.T) {
