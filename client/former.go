@@ -37,8 +37,8 @@ func (c *Client) former(ctx context.Context, doing, plan string, last *workflowp
 	switch {
 	case errors.Is(err, ErrUnreachable):
 		return nil, &Problem{Kind: ErrUnreachable, Doing: doing, Err: err,
-			Why: fmt.Sprintf("its migration ended (%s), and no worker answered in time to say what people wanted of it: a pause, batches on "+
-				"their way home, batches that are finalised", ended),
+			Why: fmt.Sprintf("its migration ended (%s), and no worker answered in time to say what people wanted of it: a pause, batches "+
+				"on their way home, batches that are finalised", ended),
 			Next: "start `drover worker`, see that `drover status " + plan + "` answers, then submit again; until then nobody is moved"}
 	case err != nil:
 		return &migration.Former{Paused: fmt.Sprintf("what people wanted of the migration before, which ended (%s), cannot be read: %v. "+

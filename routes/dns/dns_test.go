@@ -297,8 +297,8 @@ func TestATokenRecordThatIsTakenAwayIsWrittenAnew(t *testing.T) {
 		require.NoError(t, router(w).Record(t.Context(), w.Spec()))
 		states, err := router(w).Reconcile(t.Context(), w.Spec(), to(migration.AWS, 9, "c00"))
 		require.NoError(t, err)
-		require.Contains(t, states["c00"].Wrong, "by Drover's names, and no _drover.c00.app.example.com that says whose they are; have it say "+
-			"CNAME edge.dc1.example.net, TTL 30 alone, in one batch")
+		require.Contains(t, states["c00"].Wrong, "by Drover's names, and no _drover.c00.app.example.com that says whose they are; have it "+
+			"say CNAME edge.dc1.example.net, TTL 30 alone, in one batch")
 		restored, err := router(w).Restore(t.Context(), w.Spec(), home(w))
 		require.NoError(t, err)
 		require.Len(t, restored.Differences, 1)

@@ -140,7 +140,8 @@ func TestANameHasTheTimeThatItTakesWhereASideWasGivenUp(t *testing.T) {
 		route  migration.Route
 		within time.Duration
 	}{
-		{"by name", migration.Route{Name: "public", DNS: &migration.DNS{Workloads: map[string]migration.Named{"web": {}}}}, mendWithin + work.NameSpreads},
+		{"by name", migration.Route{Name: "public", DNS: &migration.DNS{Workloads: map[string]migration.Named{"web": {}}}},
+			mendWithin + work.NameSpreads},
 		{"by load balancer", migration.Route{Name: "public", ALB: &migration.ALB{Workloads: map[string]string{"web": "arn"}}}, mendWithin},
 	} {
 		t.Run(c.name, func(t *testing.T) {
