@@ -92,6 +92,9 @@ func (m *run) changeSchema(ctx workflow.Context, cmd migration.Command) (string,
 	}
 	b := work.BulkCopy.Within(changeWithin).At(ctx, d.Site(), what)
 	if err := workflow.ExecuteActivity(b, work.Postgres.ApplySchema, req).Get(b, nil); err != nil {
+		if work.Is(err, postgres.ErrorNotTakenIn) { // it says which side has it
+			return "", refusal(work.Reason(err))
+		}
 		return "", refusal(work.Reason(err) + "; a side may have the change already: give the same file again, which goes on with it")
 	}
 	m.Note(ctx, what+" is on both sides", cmd)

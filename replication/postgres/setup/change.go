@@ -50,7 +50,7 @@ func CheckChange(ctx context.Context, p *postgres.Pair, c Change) ([]migration.F
 	case errors.Is(err, tried) || err == nil:
 		return nil, nil
 	case errors.Is(err, ErrNotTakenIn):
-		return []migration.Finding{c.finding(p.Name, err.Error())}, nil
+		return []migration.Finding{c.finding(p.Name, err.Error()+c.half(ctx, p))}, nil
 	}
 	return nil, err
 }
@@ -65,9 +65,34 @@ func ApplyChange(ctx context.Context, p *postgres.Pair, c Change, say func(strin
 	}
 	say("giving both sides the change " + c.File)
 	if err := c.patiently(ctx, p, func() error { return nil }); err != nil {
-		return fmt.Errorf("change the schema of dataset %s: %w", p.Name, err)
+		return fmt.Errorf("change the schema of dataset %s: %w%s", p.Name, err, c.half(ctx, p))
 	}
 	return TakeIn(ctx, p, say)
+}
+
+// half says which side has a change that the other has not, and what is to be done then; "": both
+// have it, or neither.
+func (c Change) half(ctx context.Context, p *postgres.Pair) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeLimit)
+	defer cancel()
+	var has, lacks *postgres.Server
+	for _, s := range p.Both() {
+		var made bool
+		if err := s.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM drover.schema_change WHERE digest = $1)`, c.Digest).Scan(&made); err != nil {
+			return fmt.Sprintf("; whether the change is made %s is not known (%v): give the same file again, a side takes it once",
+				s.Where(), err)
+		}
+		if made {
+			has = s
+		} else {
+			lacks = s
+		}
+	}
+	if has == nil || lacks == nil {
+		return ""
+	}
+	return fmt.Sprintf("; the change is made %s and not %s, and nobody moves until both are alike: take away what refuses it %[2]s and "+
+		"give the same file again, which goes on there alone, or undo it %[1]s by hand and `drover schema take-in`", has.Where(), lacks.Where())
 }
 
 // CheckByHand says why what was made by hand on both sides is not taken in: it is not alike.

@@ -145,6 +145,46 @@ func TestAChangeThatOneSideHasIsFinishedOnTheOther(t *testing.T) {
 	r.Sound()
 }
 
+// AWS has committed a change, and premises refuse it: which side has it is said, and what to do.
+func TestAChangeThatPremisesRefuseAfterAWSTookItSaysWhoHasIt(t *testing.T) {
+	const (
+		ddl  = "CREATE TABLE notes (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tenant_id int NOT NULL, words text)"
+		half = "; the change is made on AWS and not on premises, and nobody moves until both are alike: take away what refuses it on " +
+			"premises and give the same file again, which goes on there alone, or undo it on AWS by hand and `drover schema take-in`"
+	)
+	r := moved(pairtest.New(t))
+	r.Must(s, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the disk is full' USING ERRCODE = '53100'; END $$;
+		CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON drover.schema_change DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+			EXECUTE FUNCTION refuse()`)
+	err := setup.ApplyChange(t.Context(), r.Pair, change(ddl), func(string) {})
+	require.ErrorContains(t, err, "the disk is full")
+	require.ErrorContains(t, err, half, "at its commit")
+	require.EqualValues(t, 1, r.Num(d, "SELECT count(*) FROM drover.schema_change"))
+	require.EqualValues(t, 0, r.Num(s, "SELECT count(*) FROM drover.schema_change"))
+	w, err := r.Pair.Watch(t.Context())
+	require.NoError(t, err)
+	require.Contains(t, fmt.Sprint(w.Schema), "table public.notes", "nobody moves")
+
+	r.Must(s, "DROP TRIGGER refuse ON drover.schema_change; CREATE TABLE notes (id int PRIMARY KEY)")
+	found, err := setup.CheckChange(t.Context(), r.Pair, change(ddl))
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	require.Contains(t, found[0].Reason, `relation "notes" already exists`)
+	require.Contains(t, found[0].Reason, half, "before it is tried again")
+	err = setup.ApplyChange(t.Context(), r.Pair, change(ddl), func(string) {})
+	require.ErrorIs(t, err, setup.ErrNotTakenIn)
+	require.ErrorContains(t, err, half)
+
+	r.Must(s, "DROP TABLE notes")
+	changed(r, ddl)
+	r.Must(d, "INSERT INTO notes (tenant_id) VALUES (1)")
+	r.Until("it arrives", func() bool { return r.Num(s, "SELECT count(*) FROM notes") == 1 })
+	found, err = setup.CheckChange(t.Context(), r.Pair, change("DROP TABLE orders"))
+	require.NoError(t, err)
+	require.NotContains(t, found[0].Reason, "the change is made", "neither side has it")
+	r.Sound()
+}
+
 // A customer's transaction holds the table: the change gives way again and again, and everybody
 // else writes within seconds.
 func TestNobodyWaitsLongForAChangeThatIsInSomebodysWay(t *testing.T) {
