@@ -13,29 +13,77 @@ import (
 // Retained is the WAL that a side's server keeps for the other side.
 type Retained struct {
 	Side  migration.Side // whose disk it fills
-	Slot  string
-	Bytes int64  // from the slot's restart position to the present
-	Lost  bool   // the server has thrown WAL away that the slot needs: this direction is over
-	Room  *int64 // bytes until the server throws it away; nil: it never does
+	Slot  string         // of the direction, and its subscription
+	Bytes int64          // from the restart position of the slot that is farthest behind to the present
+	For   string         // the copy that keeps most of it, such as "table orders"; "": the direction itself
+	Lost  bool           // the server has thrown WAL away that the direction's slot needs: this direction is over
+	Room  *int64         // bytes until the server throws it away; nil: it never does
 }
 
-// Retained measures both directions. Without a slot nothing is kept for that direction, and it is
-// Lost.
+// Retained measures both directions, with the slots of copies under way: of a table that is taken
+// in, the first time or later, and of tenants that join. Without a slot nothing is kept for that
+// direction, and it is Lost.
 func (p *Pair) Retained(ctx context.Context) ([]Retained, error) {
 	var out []Retained
 	for _, s := range p.Both() {
-		r := Retained{Side: s.Side, Slot: p.Names.Outgoing(s.Side)}
-		err := s.Pool.QueryRow(ctx, `SELECT coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::bigint, coalesce(wal_status =
-			'lost', false), safe_wal_size
-			FROM pg_replication_slots WHERE slot_name = $1 AND database = current_database()`, r.Slot).Scan(&r.Bytes, &r.Lost, &r.Room)
-		if errors.Is(err, pgx.ErrNoRows) {
-			r.Lost = true
-		} else if err != nil {
-			return nil, fmt.Errorf("read replication slot %s %s: %w", r.Slot, s.Where(), err)
+		r := Retained{Side: s.Side, Slot: p.Names.Outgoing(s.Side), Lost: true}
+		copies, err := p.copying(ctx, p.Side(s.Side.Other()), r.Slot)
+		if err != nil {
+			return nil, err
+		}
+		// Its copies come first, so that of two that are as far behind the direction itself counts.
+		rows, err := s.Pool.Query(ctx, `SELECT slot_name, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::bigint,
+			coalesce(wal_status = 'lost', false), safe_wal_size FROM pg_replication_slots
+			WHERE (slot_name = ANY ($1) OR slot_name ~ $2) AND database = current_database() ORDER BY slot_name = $3`,
+			[]string{r.Slot, p.Names.Joining}, copies, r.Slot)
+		if err != nil {
+			return nil, fmt.Errorf("read the replication slots of %s %s: %w", r.Slot, s.Where(), err)
+		}
+		most := ""
+		var slot string
+		var bytes int64
+		var lost bool
+		var room *int64
+		_, err = pgx.ForEachRow(rows, []any{&slot, &bytes, &lost, &room}, func() error {
+			if slot == r.Slot {
+				r.Lost = lost
+			}
+			if bytes >= r.Bytes {
+				most, r.Bytes, r.Room = slot, bytes, room
+			}
+			return nil
+		})
+		if err == nil && most != "" && most != r.Slot {
+			r.For, err = p.copyOf(ctx, p.Side(s.Side.Other()), most)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the replication slots of %s %s: %w", r.Slot, s.Where(), err)
 		}
 		out = append(out, r)
 	}
 	return out, nil
+}
+
+// copying matches the names of the slots by which a side copies tables of a direction: PostgreSQL
+// names them by the oids of the subscription and of the table there
+// (ReplicationSlotNameForTablesync).
+func (p *Pair) copying(ctx context.Context, at *Server, direction string) (pattern string, err error) {
+	err = at.Pool.QueryRow(ctx, `SELECT coalesce('^pg_(' || string_agg(oid::text, '|') || ')_sync_', '^$') FROM pg_subscription
+		WHERE subname = ANY ($1) AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+		[]string{direction, p.Names.Joining}).Scan(&pattern)
+	if err != nil {
+		return "", fmt.Errorf("read subscription %s %s: %w", direction, at.Where(), err)
+	}
+	return pattern, nil
+}
+
+// copyOf says what a slot copies that is no direction's.
+func (p *Pair) copyOf(ctx context.Context, at *Server, slot string) (what string, err error) {
+	if slot == p.Names.Joining {
+		return "those who join", nil
+	}
+	err = at.Pool.QueryRow(ctx, `SELECT 'table ' || (substring($1 from '_sync_([0-9]+)_')::oid::regclass)::text`, slot).Scan(&what)
+	return what, err
 }
 
 // OverBudget holds the WAL of both directions against the plan's budget in bytes, 0 for none, and
@@ -72,11 +120,18 @@ func (p *Pair) OverBudget(ctx context.Context, budget int64) ([]migration.Findin
 		case budget > 0 && r.Bytes > budget:
 			f.Severity, f.Reason = migration.Warning, fmt.Sprintf("%d bytes of WAL wait for the database %s, and the plan allows %d: "+
 				"they fill the disk of the server %s until it stops for all its customers", r.Bytes, to.Where(), budget, s.Where())
+			if r.For != "" {
+				f.Reason += "; the copy of " + r.For + " keeps most of them"
+			}
 			if r.Room != nil {
 				f.Reason += fmt.Sprintf("; after %d bytes more the server throws them away, and %s", *r.Room, lost)
 			}
 			f.Remedy = "`SELECT * FROM pg_stat_subscription WHERE subname = '" + r.Slot + "'` in the database " + to.Where() +
 				" shows how far it is; no Move begins until it keeps up"
+			if r.For != "" {
+				f.Remedy = "`SELECT * FROM pg_stat_progress_copy` in the database " + to.Where() + " shows how far it is; no Move begins " +
+					"until it has ended, and `drover abort " + p.Plan + "` gives the disk back"
+			}
 		default:
 			continue
 		}

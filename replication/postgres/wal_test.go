@@ -30,6 +30,54 @@ func TestWALBeyondTheBudgetIsNamedWithWhatFollows(t *testing.T) {
 	require.Empty(t, found, "no budget")
 }
 
+// The copy of one table hangs, and WAL waits for it on premises while everything else keeps up.
+func TestWALThatAFirstCopyKeepsCountsInTheBudget(t *testing.T) {
+	const budget = 16 << 20
+	r := pairtest.New(t)
+	r.Must(s, `CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF current_setting('session_replication_role') = 'replica' THEN PERFORM pg_advisory_xact_lock_shared(4711); END IF;
+			RETURN NEW;
+		END $$;
+		CREATE TRIGGER hang BEFORE INSERT ON acct FOR EACH ROW EXECUTE FUNCTION hang();
+		ALTER TABLE acct ENABLE ALWAYS TRIGGER hang;
+		INSERT INTO acct VALUES (1, 0)`)
+	holder := r.App(d)
+	_, err := holder.Exec(t.Context(), "SELECT pg_advisory_lock(4711)")
+	require.NoError(t, err)
+	r.Prepare(1)
+	r.Until("the copy of a table hangs", func() bool {
+		return r.Num(d, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND wait_event = 'advisory'") > 0
+	})
+	found, err := r.Pair.OverBudget(t.Context(), budget)
+	require.NoError(t, err)
+	require.Empty(t, found)
+	for range 3 {
+		r.Must(s, "SELECT pg_logical_emit_message(false, 'fills', repeat('x', 8 << 20))")
+	}
+	r.Until("the direction itself keeps up, and the copy does not", func() bool {
+		r.Script(s, "CHECKPOINT") // a slot goes on from what a checkpoint logs
+		return r.Num(s, "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint FROM pg_replication_slots WHERE slot_name = $1",
+			r.Pair.Names.Forward) < budget
+	})
+	found, err = r.Pair.OverBudget(t.Context(), budget)
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	require.Equal(t, "postgres-wal-budget", found[0].Check)
+	require.Equal(t, "database orders on premises", found[0].Subject)
+	require.Contains(t, found[0].Reason, "; the copy of table acct keeps most of them")
+	require.Contains(t, found[0].Remedy, "`SELECT * FROM pg_stat_progress_copy` in the database on AWS")
+	require.Contains(t, found[0].Remedy, "`drover abort "+r.Pair.Plan+"` gives the disk back")
+
+	_, err = holder.Exec(t.Context(), "SELECT pg_advisory_unlock(4711)")
+	require.NoError(t, err)
+	r.Synced()
+	r.Until("the copy's slot is gone", func() bool {
+		r.Script(s, "CHECKPOINT")
+		found, err = r.Pair.OverBudget(t.Context(), budget)
+		return err == nil && len(found) == 0
+	})
+}
+
 func TestASubscriptionThatDoesNotRunIsNamedWithWhatFollowsAndOneCommand(t *testing.T) {
 	r := pairtest.New(t).Prepared(1)
 	r.Script(s, "ALTER SUBSCRIPTION "+r.Pair.Names.Back+" DISABLE")

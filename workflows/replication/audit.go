@@ -34,8 +34,7 @@ func (r *replication) auditAlways(ctx workflow.Context) {
 func (r *replication) audit(ctx workflow.Context) {
 	var w postgres.WatchResult
 	a := work.Audit.At(ctx, r.dataset.Site(), "audit both sides of "+r.dataset.Name)
-	ref := postgres.PostgresRef{Plan: r.in.Spec.Plan, Dataset: r.dataset, Target: r.plan.Target(r.dataset.Target())}
-	if err := workflow.ExecuteActivity(a, work.Postgres.WatchPostgres, ref).Get(a, &w); err != nil {
+	if err := workflow.ExecuteActivity(a, work.Postgres.WatchPostgres, r.ref()).Get(a, &w); err != nil {
 		r.trouble(ctx, "its fences cannot be audited: "+work.ReasonAt(err, r.dataset.Site()), false)
 		return
 	}
@@ -142,7 +141,10 @@ func (r *replication) trouble(ctx workflow.Context, words string, stop bool) {
 		return
 	}
 	r.Trouble, r.Stop = words, stop
-	if words != "" {
+	switch {
+	case !r.Prepared:
+		r.copies(ctx)
+	case words != "": // else its lag is said next
 		r.Set(ctx, r.Phase, migration.WaitOperator, words)
 	}
 	r.report(ctx)

@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -10,7 +11,9 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/postgres"
 	"github.com/drover-migration/drover/activities/state"
@@ -20,8 +23,10 @@ import (
 
 // ledgerRoom is a database of two customers. Its exported methods are the activities.
 type ledgerRoom struct {
-	looks atomic.Int64
-	found func(look int) postgres.WatchResult
+	looks    atomic.Int64
+	found    func(look int) postgres.WatchResult
+	copies   time.Duration // how long the first copy takes
+	prepared int
 }
 
 func (*ledgerRoom) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
@@ -31,9 +36,11 @@ func (*ledgerRoom) LoadPlan(context.Context, migration.SpecRef) (state.Plan, err
 	}, nil
 }
 
-func (*ledgerRoom) PreparePostgres(context.Context, postgres.PreparePostgresRequest) error {
+func (l *ledgerRoom) PreparePostgres(context.Context, postgres.PreparePostgresRequest) error {
+	l.prepared++
 	return nil
 }
+
 func (*ledgerRoom) AwaitPostgresSync(context.Context, postgres.PostgresRef) error { return nil }
 func (*ledgerRoom) ReadLag(context.Context, postgres.PostgresRef) (postgres.Lag, error) {
 	return postgres.Lag{}, nil
@@ -56,10 +63,16 @@ func (l *ledgerRoom) WatchPostgres(context.Context, postgres.PostgresRef) (postg
 func audited(t *testing.T, found func(look int) postgres.WatchResult) (room *ledgerRoom, told map[string][]string,
 	pieces []mail.PieceReport) {
 	t.Helper()
-	room, told = &ledgerRoom{found: found}, map[string][]string{}
+	return auditedIn(t, &ledgerRoom{found: found})
+}
+
+func auditedIn(t *testing.T, in *ledgerRoom) (room *ledgerRoom, told map[string][]string, pieces []mail.PieceReport) {
+	t.Helper()
+	room, told = in, map[string][]string{}
 	env := patient(&testsuite.WorkflowTestSuite{})
 	env.RegisterWorkflow(Replication)
 	env.RegisterActivity(room)
+	env.OnActivity("AwaitPostgresSync", mock.Anything, mock.Anything).After(room.copies).Return(nil)
 	var mu sync.Mutex
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(
 		func(_, id, _, signal string, arg any) error {
@@ -143,6 +156,60 @@ func TestTooMuchWALStopsEveryMoveAndSaysWhatFollows(t *testing.T) {
 	last := pieces[len(pieces)-2] // the last says that the replication is done
 	require.True(t, last.Stop)
 	require.Contains(t, last.Piece.Detail, "going back would lose")
+}
+
+// A first copy lasts for days, and WAL waits for it: the audit begins when both databases are set
+// up.
+func TestTooMuchWALDuringTheFirstCopyIsSaidWhileItLasts(t *testing.T) {
+	room := &ledgerRoom{copies: 3 * time.Minute}
+	room.found = func(look int) postgres.WatchResult {
+		if look == 2 {
+			return postgres.WatchResult{WAL: []string{"database orders on premises: 9 bytes of WAL wait, and the plan allows 1"}}
+		}
+		return postgres.WatchResult{}
+	}
+	_, _, pieces := auditedIn(t, room)
+	var said []string
+	for _, p := range pieces {
+		said = append(said, fmt.Sprint(p.Piece.Phase, " ", p.Stop, " ", p.Piece.Detail))
+	}
+	said = slices.Compact(said)
+	i := slices.Index(said, "replicating true database orders on premises: 9 bytes of WAL wait, and the plan allows 1")
+	require.GreaterOrEqual(t, i, 1, "%q", said)
+	require.Equal(t, "replicating false first copy", said[i-1])
+	require.Equal(t, "replicating false first copy", said[i+1], "it says so when it is below again")
+	require.Contains(t, said[i+2], "lag to AWS")
+}
+
+// Days of audits are more than one history takes: the next run waits on for the first copy, and
+// sets nothing up again.
+func TestAFirstCopyOfDaysGoesOnAsNew(t *testing.T) {
+	room := &ledgerRoom{copies: 7 * 24 * time.Hour, found: func(int) postgres.WatchResult { return postgres.WatchResult{} }}
+	env := patient(&testsuite.WorkflowTestSuite{})
+	env.RegisterWorkflow(Replication)
+	env.RegisterActivity(room)
+	env.OnActivity("AwaitPostgresSync", mock.Anything, mock.Anything).After(room.copies).Return(nil)
+	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil)
+	env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true) }, time.Hour)
+	env.ExecuteWorkflow(Replication, Input{Spec: migration.SpecRef{Plan: "p"}, Dataset: "orders"})
+	var next *workflow.ContinueAsNewError
+	require.ErrorAs(t, env.GetWorkflowError(), &next)
+	require.Equal(t, 1, room.prepared)
+	var in Input
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
+	require.True(t, in.State.SetUp)
+	require.False(t, in.State.Prepared)
+
+	room.copies = 0
+	env = patient(&testsuite.WorkflowTestSuite{})
+	env.RegisterWorkflow(Replication)
+	env.RegisterActivity(room)
+	env.OnActivity("AwaitPostgresSync", mock.Anything, mock.Anything).After(room.copies).Return(nil)
+	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil)
+	env.RegisterDelayedCallback(func() { env.SignalWorkflow(mail.SignalStop, mail.Wish{}) }, 10*time.Minute)
+	env.ExecuteWorkflow(Replication, in)
+	require.NoError(t, env.GetWorkflowError())
+	require.Equal(t, 1, room.prepared)
 }
 
 func TestAClockThatIsOffIsSaidAndStopsNobody(t *testing.T) {

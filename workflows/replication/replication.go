@@ -39,7 +39,8 @@ type State struct {
 	status.Status[migration.PiecePhase] `json:"standing"`
 	mail.Box                            `json:"mail"`
 
-	Prepared bool               `json:"prepared"`
+	SetUp    bool               `json:"setUp,omitempty"`   // both databases are; the first copy may be under way
+	Prepared bool               `json:"prepared"`          // and it is over
 	Newest   migration.Revision `json:"newest,omitzero"`   // of the plan, as the migration has said
 	Outside  string             `json:"outside,omitempty"` // why those who have come with it are not replicated yet
 	Aside    []mail.Aside       `json:"aside,omitempty"`   // who moves, one of each batch that has said so
@@ -160,17 +161,20 @@ func (r *replication) run(ctx workflow.Context) error {
 	work := r.watchLag
 	if r.dataset.Files != nil {
 		work = r.passFiles
-	} else if err := r.prepare(ctx); err != nil {
-		return err
-	}
-	if r.dataset.Postgres != nil {
-		workflow.Go(ctx, r.auditAlways)
+	} else {
+		if err := r.prepare(ctx); err != nil {
+			return err
+		}
+		workflow.Go(ctx, r.auditAlways) // during the first copy too: WAL waits for it
 	}
 	for !r.stopped {
-		if r.follow(ctx); r.stopped {
+		next := work
+		if r.dataset.Postgres != nil && !r.Prepared {
+			next = r.firstCopy
+		} else if r.follow(ctx); r.stopped {
 			break
 		}
-		if err := work(ctx); err != nil {
+		if err := next(ctx); err != nil {
 			return err
 		}
 		if r.Renews(ctx, r.mustRenew) {
@@ -186,35 +190,59 @@ func (r *replication) mustRenew(ctx workflow.Context) bool {
 		mail.Renewable(ctx, mail.SignalAside, mail.SignalStop, mail.SignalAsk)
 }
 
-// prepare sets up both databases, once, and waits for the first copy and for a beat to make the
-// round trip.
+// prepare sets up both databases, once.
 func (r *replication) prepare(ctx workflow.Context) error {
-	if r.Prepared {
+	if r.SetUp || r.Prepared {
 		return nil
 	}
-	ref := postgres.PostgresRef{Plan: r.in.Spec.Plan, Dataset: r.dataset, Target: r.plan.Target(r.dataset.Target())}
 	r.Set(ctx, migration.PieceProvisioning, migration.WaitData, "setting up both directions")
 	b := work.BulkCopy.At(ctx, r.dataset.Site(), "set up replication of "+r.dataset.Name)
-	if err := workflow.ExecuteActivity(b, work.Postgres.PreparePostgres,
-		postgres.PreparePostgresRequest{PostgresRef: ref, Tenants: r.plan.Tenants[r.dataset.Name]}).Get(b, nil); err != nil {
+	req := postgres.PreparePostgresRequest{PostgresRef: r.ref(), Tenants: r.plan.Tenants[r.dataset.Name]}
+	if err := workflow.ExecuteActivity(b, work.Postgres.PreparePostgres, req).Get(b, nil); err != nil {
 		return err
+	}
+	r.SetUp = true
+	return nil
+}
+
+// firstCopy waits for the first copy, and for a beat to make the round trip. It may last for days,
+// in which the history grows by the audits: then the next run waits on.
+func (r *replication) firstCopy(ctx workflow.Context) error {
+	r.copies(ctx)
+	b, cancel := workflow.WithCancel(work.BulkCopy.At(ctx, r.dataset.Site(), "first copy of "+r.dataset.Name))
+	defer cancel()
+	f := workflow.ExecuteActivity(b, work.Postgres.AwaitPostgresSync, r.ref())
+	if err := workflow.Await(ctx, func() bool { return f.IsReady() || r.mustRenew(ctx) }); err != nil {
+		return err
+	}
+	if !f.IsReady() {
+		return nil
+	}
+	err := f.Get(b, nil)
+	r.Prepared = err == nil
+	return err
+}
+
+// ref names the dataset to its activities.
+func (r *replication) ref() postgres.PostgresRef {
+	return postgres.PostgresRef{Plan: r.in.Spec.Plan, Dataset: r.dataset, Target: r.plan.Target(r.dataset.Target())}
+}
+
+// copies says that the first copy is under way, or what an audit has found of it.
+func (r *replication) copies(ctx workflow.Context) {
+	if r.Trouble != "" {
+		r.Set(ctx, migration.PieceReplicating, migration.WaitOperator, r.Trouble)
+		return
 	}
 	r.Set(ctx, migration.PieceReplicating, migration.WaitData, "first copy")
-	b = work.BulkCopy.At(ctx, r.dataset.Site(), "first copy of "+r.dataset.Name)
-	if err := workflow.ExecuteActivity(b, work.Postgres.AwaitPostgresSync, ref).Get(b, nil); err != nil {
-		return err
-	}
-	r.Prepared = true
-	return nil
 }
 
 // watchLag measures both directions with a beat.
 func (r *replication) watchLag(ctx workflow.Context) error {
 	var lag postgres.Lag
 	s := work.DataQuestion.At(ctx, r.dataset.Site(), "lag of "+r.dataset.Name)
-	ref := postgres.PostgresRef{Plan: r.in.Spec.Plan, Dataset: r.dataset, Target: r.plan.Target(r.dataset.Target())}
 	asked := workflow.Now(ctx) // before the beats were written, which carry all that was committed before them
-	err := workflow.ExecuteActivity(s, work.Postgres.ReadLag, ref).Get(s, &lag)
+	err := workflow.ExecuteActivity(s, work.Postgres.ReadLag, r.ref()).Get(s, &lag)
 	if err == nil {
 		r.AsOf = asked
 		r.carried(ctx, map[migration.Side]int64{migration.AWS: lag.ForwardDecoded, migration.OnPrem: lag.BackDecoded})
