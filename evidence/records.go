@@ -145,6 +145,7 @@ type moveLine struct {
 	Objects     int64                 `json:"objects,omitempty"` // compared
 	Checked     []migration.Checked   `json:"checked,omitempty"`
 	Unrouted    string                `json:"unrouted,omitempty"` // why its route did not follow at once
+	Requests    *migration.Requests   `json:"requests,omitempty"` // of users, as others have counted them; left out: the plan names no query
 	Drover      string                `json:"drover,omitempty"`
 }
 
@@ -246,7 +247,7 @@ func (w *lines) customer(c migration.CustomerStatus, planned migration.Customer)
 func (w *lines) move(customer string, m migration.MoveResult) {
 	line := moveLine{Kind: KindMove, Customer: customer, Token: m.Try.Token, Owner: m.Try.Owner, From: m.From, To: m.To, Outcome: m.Outcome,
 		Reason: m.Reason, FreezeMS: inMillis(m.Freeze), PredictedMS: inMillis(m.Predicted), Rows: m.Rows, Objects: m.Objects,
-		Checked: m.Checked, Unrouted: m.Unrouted, Drover: m.Drover}
+		Checked: m.Checked, Unrouted: m.Unrouted, Requests: inUTC(m.Requests), Drover: m.Drover}
 	for _, s := range []step{
 		{"fenced", m.Fenced, string(m.From)}, {"verified", m.Verified, "worker"}, {"sealed", m.Sealed, "worker"},
 		{"opened", m.Opened, string(m.To)}, {"routed", m.Routed, "temporal"},
@@ -265,6 +266,15 @@ func (w *lines) move(customer string, m migration.MoveResult) {
 func (w *lines) verdict(customer string, token int64, v migration.Verdict) {
 	v.At = v.At.UTC()
 	w.add(verdictLine{KindVerdict, customer, token, v})
+}
+
+func inUTC(r *migration.Requests) *migration.Requests {
+	if r == nil {
+		return nil
+	}
+	out := *r
+	out.From, out.To, out.Next = r.From.UTC(), r.To.UTC(), r.Next.UTC()
+	return &out
 }
 
 func inMillis(d migration.Duration) float64 { return float64(d.D().Microseconds()) / 1000 }

@@ -39,6 +39,8 @@ func facts() Facts {
 			Asked: []migration.Asked{{Probe: "http /healthz expecting 200", Good: 37, Failed: 3, Last: "HTTP 503"}}}
 	}
 	first := moved(3, migration.OnPrem, 60)
+	first.Requests = &migration.Requests{From: at(0), To: at(121), Failed: &migration.Count{N: 3},
+		Retried: &migration.Count{Why: "ask Prometheus at https://prometheus.example.com: it answers 503"}, Tries: 5}
 	first.Verdict = verdict(migration.Fail, "probe http /healthz failed 3 times in a row", 90)
 	acme := migration.CustomerStatus{ID: "acme", Name: "Acme Corp", Batch: "canary", Home: migration.AWS, Phase: migration.CustomerFinished,
 		Token: 8, Tries: 1, RollbackMS: []int64{2200}, Verdict: verdict(migration.Pass, "40 samples", 300),

@@ -29,7 +29,7 @@ type places struct {
 }
 
 func (p places) Metric(context.Context, string, migration.Target, migration.Route, migration.Workload, migration.Side,
-	migration.CloudWatchQuery) (float64, bool, error) {
+	migration.CloudWatchQuery, time.Time) (float64, bool, error) {
 	return p.metric()
 }
 

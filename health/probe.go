@@ -37,10 +37,10 @@ type Backends interface {
 	// Behind lists the machines of a workload on one side.
 	Behind(ctx context.Context, plan string, target migration.Target, route migration.Route, workload migration.Workload,
 		side migration.Side) ([]Endpoint, error)
-	// Metric is a number that the load balancer counts of a workload on one side; known is false
-	// where it has none yet.
+	// Metric is a number that the load balancer counts of a workload on one side, as it could be
+	// read at a time; known is false where it has none yet.
 	Metric(ctx context.Context, plan string, target migration.Target, route migration.Route, workload migration.Workload,
-		side migration.Side, query migration.CloudWatchQuery) (value float64, known bool, err error)
+		side migration.Side, query migration.CloudWatchQuery, at time.Time) (value float64, known bool, err error)
 	// Anchors are host names of no customer that the route sends to a workload on AWS.
 	Anchors(plan string, route migration.Route) []string
 }

@@ -65,10 +65,10 @@ func short(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
 func (w *watcher) number(ctx context.Context, p migration.Probe, side migration.Side) number {
 	ask, key := w.ofMetric, w.req.Plan+"/"+string(side)+"/"+name(p)
 	if prom := p.Query.Prometheus; prom != nil {
-		query := w.named(prom.Query, side)
+		query := named(prom.Query, w.req.Slice.Customer, side)
 		key = prom.URL + " " + query
 		ask = func(ctx context.Context, _ migration.Probe, _ migration.Side) number {
-			return w.ofPrometheus(ctx, *prom, query)
+			return w.ofPrometheus(ctx, *prom, query, time.Time{})
 		}
 	} else {
 		key += "/" + w.workloads()
@@ -93,8 +93,7 @@ func (w *watcher) workloads() string {
 }
 
 // named puts the customer into a query.
-func (w *watcher) named(query string, side migration.Side) string {
-	c := w.req.Slice.Customer
+func named(query string, c migration.Customer, side migration.Side) string {
 	host := ""
 	if len(c.Hosts) > 0 {
 		host = c.Hosts[0]
@@ -110,7 +109,8 @@ func (w *watcher) ofMetric(ctx context.Context, p migration.Probe, side migratio
 			if wl.Ingress == nil {
 				continue
 			}
-			v, known, err := w.backends.Metric(ctx, w.req.Plan, w.req.Slice.Target(r.Target()), r, wl, side, *p.Query.CloudWatch)
+			v, known, err := w.backends.Metric(ctx, w.req.Plan, w.req.Slice.Target(r.Target()), r, wl, side, *p.Query.CloudWatch,
+				time.Now())
 			if err != nil {
 				return number{err: fmt.Errorf("metric %s of workload %q on %s: %w", p.Query.CloudWatch.Metric, wl.Name, side, err)}
 			}
@@ -122,18 +122,23 @@ func (w *watcher) ofMetric(ctx context.Context, p migration.Probe, side migratio
 	return worst
 }
 
-// ofPrometheus asks a Prometheus for one number at this moment.
-func (d *Doctor) ofPrometheus(ctx context.Context, p migration.PrometheusQuery, query string) number {
-	v, known, err := d.askPrometheus(ctx, p, query)
+// ofPrometheus asks a Prometheus for one number, as of a moment.
+func (d *Doctor) ofPrometheus(ctx context.Context, p migration.PrometheusQuery, query string, at time.Time) number {
+	v, known, err := d.askPrometheus(ctx, p, query, at)
 	if err != nil {
 		return number{err: fmt.Errorf("ask Prometheus at %s: %w", p.URL, err)}
 	}
 	return number{value: v, known: known}
 }
 
-func (d *Doctor) askPrometheus(ctx context.Context, p migration.PrometheusQuery, query string) (v float64, known bool, err error) {
-	at := strings.TrimSuffix(p.URL, "/") + "/api/v1/query?query=" + url.QueryEscape(query)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+func (d *Doctor) askPrometheus(ctx context.Context, p migration.PrometheusQuery, query string, at time.Time,
+) (v float64, known bool, err error) {
+	asked := url.Values{"query": {query}}
+	if !at.IsZero() { // else now, by the clock of Prometheus
+		asked.Set("time", strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64))
+	}
+	address := strings.TrimSuffix(p.URL, "/") + "/api/v1/query?" + asked.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return 0, false, errors.New("the address cannot be used")
 	}

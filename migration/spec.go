@@ -283,6 +283,21 @@ type ALB struct {
 type Health struct {
 	Probes  []Probe  `json:"probes"`
 	Compare *Compare `json:"compare,omitempty"`
+	// Requests are counted around each Move, and judge nobody; nil: nobody counts them.
+	Requests *RequestQueries `json:"requests,omitempty"`
+}
+
+// RequestQueries ask others how many requests of a customer's users failed, and how many were
+// retried, over the time of a Move: Drover sees none of them. Either may be nil.
+type RequestQueries struct {
+	Failed  *CountQuery `json:"failed,omitempty"`
+	Retried *CountQuery `json:"retried,omitempty"`
+}
+
+// CountQuery asks for a count over a time. One of CloudWatch and Prometheus is set.
+type CountQuery struct {
+	CloudWatch *CloudWatchQuery `json:"cloudwatch,omitempty"` // a Sum; Over is not used
+	Prometheus *PrometheusQuery `json:"prometheus,omitempty"` // {window} is put in too, as 152s
 }
 
 // Probe is one question asked again and again. Exactly one of its kinds is set.
@@ -361,6 +376,29 @@ func (h Health) Compares() bool {
 		}
 	}
 	return false
+}
+
+// AsksCloudWatch says whether some number is CloudWatch's.
+func (h Health) AsksCloudWatch() bool {
+	for _, q := range h.Requests.All() {
+		if q.CloudWatch != nil {
+			return true
+		}
+	}
+	return slices.ContainsFunc(h.Probes, func(p Probe) bool { return p.Query != nil && p.Query.CloudWatch != nil })
+}
+
+// All are those that a plan names.
+func (r *RequestQueries) All() (out []*CountQuery) {
+	if r == nil {
+		return nil
+	}
+	for _, q := range []*CountQuery{r.Failed, r.Retried} {
+		if q != nil {
+			out = append(out, q)
+		}
+	}
+	return out
 }
 
 // Compare holds the customer's numbers at the destination against its own at the origin: value <=

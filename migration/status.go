@@ -1,6 +1,7 @@
 package migration
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -218,7 +219,61 @@ type MoveResult struct {
 	Hold      string      `json:"hold,omitempty"`      // a hook's answer before the commit point: no further try before somebody says so
 	Missed    []string    `json:"missed,omitempty"`    // hooks that failed or held, and kept nobody from going home
 	Verdict   *Verdict    `json:"verdict,omitempty"`   // on what it led to, once the customer has set out again; until then: CustomerStatus
+	Requests  *Requests   `json:"requests,omitempty"`  // of its users meanwhile; nil: the plan names no query for them
 }
+
+// RequestMargin is how much longer before a fence, and after the route was set, requests count as
+// those of a Move.
+const RequestMargin = time.Minute
+
+// Requests are those of a customer's users around a Move, as others have counted them, from
+// RequestMargin before its fence (or its open, where it has none) until as much after its route was
+// set (or the Move had ended, where the route did not follow).
+type Requests struct {
+	From    time.Time `json:"from,omitzero"` // zero: not known, like To
+	To      time.Time `json:"to,omitzero"`
+	Failed  *Count    `json:"failed,omitempty"` // nil: the plan names no query for it
+	Retried *Count    `json:"retried,omitempty"`
+	Tries   int       `json:"tries,omitempty"` // questions in vain
+	Next    time.Time `json:"next,omitzero"`   // when they are asked for; zero: that is over
+}
+
+// FailedCount is what is known of those that failed; nil: the plan names no query for it.
+func (r *Requests) FailedCount() *Count {
+	if r == nil {
+		return nil
+	}
+	return r.Failed
+}
+
+// RetriedCount is what is known of those that were retried; nil: the plan names no query for it.
+func (r *Requests) RetriedCount() *Count {
+	if r == nil {
+		return nil
+	}
+	return r.Retried
+}
+
+// Count is a number that others have counted, or why there is none.
+type Count struct {
+	N       int64  `json:"n"`
+	Pending bool   `json:"pending,omitempty"` // it is not known yet: Why is what the last question found
+	Why     string `json:"why,omitempty"`     // there is no number
+}
+
+// MarshalJSON leaves the number out where there is none: nobody is to read it as 0.
+func (c Count) MarshalJSON() ([]byte, error) {
+	if c.Known() {
+		return json.Marshal(map[string]int64{"n": c.N})
+	}
+	return json.Marshal(struct {
+		Pending bool   `json:"pending,omitempty"`
+		Why     string `json:"why,omitempty"`
+	}{c.Pending, c.Why})
+}
+
+// Known says whether there is a number.
+func (c *Count) Known() bool { return c != nil && !c.Pending && c.Why == "" }
 
 // Stall is how long a request may have waited for an answer: from the fence until the route
 // followed, by two clocks. 0: not known.

@@ -191,6 +191,9 @@ func (h Health) compile() migration.Health {
 		out.Compare = &migration.Compare{ErrorRate: (*migration.Bound)(c.ErrorRate), P95: (*migration.Bound)(c.P95),
 			MinSamples: c.MinSamples}
 	}
+	if h.Requests != nil {
+		out.Requests = h.Requests.compile()
+	}
 	return out
 }
 

@@ -6,6 +6,25 @@ import "github.com/drover-migration/drover/migration"
 type Health struct {
 	Probes  []Probe  `json:"probes,omitempty" jsonschema:"minItems=1" jsonschema_description:"Questions asked for each customer and workload. Default: one http probe with its own defaults."`
 	Compare *Compare `json:"compare,omitempty" jsonschema_description:"The customer's numbers after the cutover against its own before it. Without it only probes decide."`
+
+	Requests *Requests `json:"requests,omitempty" jsonschema_description:"Who counts the requests of a customer's users: Drover sees none of them. The numbers are shown beside each Move; they judge nobody, and no Move waits for them. Without it they are shown as not measured."`
+}
+
+// Requests are those of a customer's users over the time of a Move.
+type Requests struct {
+	Failed  *Count `json:"failed,omitempty" jsonschema_description:"Requests that failed, from a minute before the fence to a minute after the route was set."`
+	Retried *Count `json:"retried,omitempty" jsonschema_description:"Requests that were retried meanwhile."`
+}
+
+// Count is a number over a time.
+type Count struct {
+	CloudWatch *CloudWatchCount `json:"cloudwatch,omitempty" jsonschema_description:"A metric of the load balancer, added up over the target groups of the customer's workloads on both sides, in whole minutes: of a group that serves several customers it counts all of them. This or prometheus."`
+	Prometheus *PrometheusQuery `json:"prometheus,omitempty" jsonschema_description:"A query to a Prometheus that the main worker reaches, asked as of the end of that time. Its query has {window}, which is that time, like 152s; {side} is where the customer has moved to. This or cloudwatch."`
+}
+
+// CloudWatchCount is a metric of AWS/ApplicationELB that is added up.
+type CloudWatchCount struct {
+	Metric MetricName `json:"metric" jsonschema:"required" jsonschema_description:"Metric of namespace AWS/ApplicationELB that target groups have and that counts, like HTTPCode_Target_5XX_Count."`
 }
 
 // Compare bounds the numbers at the destination by those at the origin.

@@ -84,14 +84,33 @@ func (p Probe) compile() migration.Probe {
 }
 
 func (q QueryProbe) compile() *migration.QueryProbe {
-	out := &migration.QueryProbe{Bound: migration.Bound(q.Bound)}
+	out := &migration.QueryProbe{Bound: migration.Bound(q.Bound), Prometheus: q.Prometheus.compile()}
 	if c := q.CloudWatch; c != nil {
 		out.CloudWatch = &migration.CloudWatchQuery{Metric: string(c.Metric), Statistic: string(c.Statistic), Over: c.Over}
 	}
-	if p := q.Prometheus; p != nil {
-		out.Prometheus = &migration.PrometheusQuery{URL: string(p.URL), Query: string(p.Query), Token: p.Token}
+	return out
+}
+
+func (r Requests) compile() *migration.RequestQueries {
+	return &migration.RequestQueries{Failed: r.Failed.compile(), Retried: r.Retried.compile()}
+}
+
+func (c *Count) compile() *migration.CountQuery {
+	if c == nil {
+		return nil
+	}
+	out := &migration.CountQuery{Prometheus: c.Prometheus.compile()}
+	if c.CloudWatch != nil {
+		out.CloudWatch = &migration.CloudWatchQuery{Metric: string(c.CloudWatch.Metric), Statistic: "Sum"}
 	}
 	return out
+}
+
+func (p *PrometheusQuery) compile() *migration.PrometheusQuery {
+	if p == nil {
+		return nil
+	}
+	return &migration.PrometheusQuery{URL: string(p.URL), Query: string(p.Query), Token: p.Token}
 }
 
 // synthetic are the tenants that write probes write for.

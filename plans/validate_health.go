@@ -3,6 +3,7 @@ package plans
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/drover-migration/drover/migration"
@@ -27,6 +28,28 @@ func (p *Plan) validateHealth() {
 	}
 	if c := p.Health.Compare; c != nil && c.ErrorRate == nil && c.P95 == nil && !p.src.incomplete(at.at("compare")) {
 		p.src.report(at.at("compare"), Problem{Message: "compares nothing", Want: "errorRate, p95 or both"})
+	}
+	if r := p.Health.Requests; r != nil {
+		p.validateRequests(*r, at.at("requests"))
+	}
+}
+
+// window stands in a query for the time that is counted over.
+const window = "{window}"
+
+func (p *Plan) validateRequests(r Requests, at *node) {
+	if r.Failed == nil && r.Retried == nil && !p.src.incomplete(at) {
+		p.src.report(at, Problem{Message: "counts nothing", Want: "failed, retried or both"})
+	}
+	for key, c := range map[string]*Count{"failed": r.Failed, "retried": r.Retried} {
+		if c == nil || p.src.incomplete(at.at(key)) {
+			continue
+		}
+		p.exactlyOne(at.at(key), []string{"cloudwatch", "prometheus"}, c.CloudWatch != nil, c.Prometheus != nil)
+		if q := c.Prometheus; q != nil && q.Query != "" && !strings.Contains(string(q.Query), window) {
+			p.src.report(at.ats(key, "prometheus", "query"), Problem{Message: "it does not say over which time it counts",
+				Found: quoted(string(q.Query)), Want: "a range of [" + window + "], as in increase(errors_total[" + window + "])"})
+		}
 	}
 }
 

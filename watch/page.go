@@ -60,6 +60,9 @@ func (m Model) page(w int) (out []string) {
 		}
 		add(fmt.Sprintf("%s  to %s, writes waited %s%s, %d rows and %d objects compared, token %d%s", m.clock.Second(x.Opened), x.To,
 			printer.Duration(x.Freeze.D()), stall, x.Rows, x.Objects, x.Try.Token, why))
+		if x.Requests != nil {
+			add("  " + clean(board.Requests(x, m.clock, false)))
+		}
 	}
 	out = append(out, "", bold.Render("TIMELINE"))
 	switch {

@@ -96,12 +96,13 @@ func (m Model) head(w int) []string {
 		paused = " PAUSED"
 	}
 	first := fmt.Sprintf("%s, revision %d: %s%s", clean(s.Status.Plan), s.Status.Revision, s.Status.Phase, paused)
-	out := []string{edges(bold.Render(first), dim.Render(m.clock.Second(m.now)), w),
-		fit(clean(story)+" It is the turn of "+string(turn)+".", w)}
+	out := []string{edges(bold.Render(first), dim.Render(m.clock.Second(m.now)), w)}
+	out = append(out, wrapped(clean(story)+" It is the turn of "+string(turn)+".", w, 2)...)
 	if t := s.Trouble; t != nil {
-		out = append(out, wrong.Render(fit(fmt.Sprintf("%s What is below was read %s ago.", t.Words(),
-			printer.Duration(m.now.Sub(s.At))), w)))
-		out = append(out, fit(clean(cmp.Or(t.Next, t.Why)), w))
+		for _, line := range wrapped(fmt.Sprintf("%s What is below was read %s ago.", t.Words(), printer.Duration(m.now.Sub(s.At))), w, 3) {
+			out = append(out, wrong.Render(line))
+		}
+		out = append(out, wrapped(clean(cmp.Or(t.Next, t.Why)), w, 2)...)
 	}
 	count := s.Count()
 	words := board.Progress(count, len(s.Customers))

@@ -277,6 +277,18 @@ func scoreWords(s board.Score) string {
 	if s.Stall > 0 {
 		words = append(words, "longest stall "+printer.Duration(s.Stall))
 	}
+	for _, c := range []struct {
+		what string
+		of   board.Counted
+	}{{"failed", s.RequestsFailed}, {"retried", s.RequestsRetried}} {
+		if c.of.Moves > 0 {
+			said := fmt.Sprintf("%d requests %s", c.of.N, c.what)
+			if of := c.of.Words(s.Moves); of != "" {
+				said += " (" + of + ")"
+			}
+			words = append(words, said)
+		}
+	}
 	if s.WentBack > 0 {
 		words = append(words, fmt.Sprintf("%d went back", s.WentBack))
 	}

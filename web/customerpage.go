@@ -64,6 +64,7 @@ type moveView struct {
 	When                           momentView
 	From, To, Outcome, Freeze, Why string
 	Predicted, Stall               string
+	Failed, Retried                string // requests of users
 	Rows, Objects                  int64
 	Token                          int64
 }
@@ -229,7 +230,7 @@ func guestNext(c board.Customer, b board.Batch, k board.Clock) (string, string) 
 // questions are those that a customer's people ask, with the answer or that it is not known.
 func questions(snap *board.Snapshot, c board.Customer, v customerView, k board.Clock) []questionView {
 	return []questionView{
-		hasItMoved(c, k), whenDoesIt(snap, c, v, k), wasItNoticed(c, k), canItGoBack(snap, c, k, v.Guest),
+		hasItMoved(c, k), whenDoesIt(snap, c, v, k), wasItNoticed(c, k, v.Guest), canItGoBack(snap, c, k, v.Guest),
 		whoWasTold(snap, c, k, v.Guest),
 	}
 }
@@ -292,7 +293,7 @@ func whenDoesIt(snap *board.Snapshot, c board.Customer, v customerView, k board.
 	return q
 }
 
-func wasItNoticed(c board.Customer, k board.Clock) questionView {
+func wasItNoticed(c board.Customer, k board.Clock, guest bool) questionView {
 	q := questionView{Asked: "Did anybody notice?"}
 	m, moved := lastMove(c)
 	if !moved {
@@ -310,7 +311,7 @@ func wasItNoticed(c board.Customer, k board.Clock) questionView {
 	if verdict := c.Status.Verdict; verdict != nil && c.Status.Home == migration.AWS {
 		q.More += fmt.Sprintf("Health since then: %s; %d of %d probes failed. ", verdict.Outcome, verdict.Errors, verdict.Samples)
 	}
-	q.More += "Failed and retried requests of its users are not known to Drover."
+	q.More += board.Requests(m, k, guest)
 	return q
 }
 
@@ -359,6 +360,7 @@ func viewMove(m migration.MoveResult, k board.Clock, guest bool) moveView {
 	if s := m.Stall(); s > 0 {
 		v.Stall = printer.Duration(s)
 	}
+	v.Failed, v.Retried = board.CountWords(m.Requests.FailedCount(), true), board.CountWords(m.Requests.RetriedCount(), true)
 	if !guest {
 		v.Why = m.Reason
 	}

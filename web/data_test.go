@@ -77,12 +77,40 @@ func TestHowLongARequestMayHaveWaitedIsShownWithTheFreeze(t *testing.T) {
 	page := mustGet(t, s, b, "/m/shop/c/cust-00001")
 	require.Contains(t, page, "A request may have waited for up to 1.5s, until the route followed.")
 	require.Contains(t, page, "0 of 176 probes failed.")
-	require.Contains(t, page, "Failed and retried requests of its users are not known to Drover.")
+	require.Contains(t, page, "Failed and retried requests of its users: not measured: the plan names no query.")
 	require.Contains(t, mustGet(t, s, b, "/m/shop"), "longest stall 1.5s")
 	for path, column := range map[string]string{"/m/shop/table/customers": "stall_ms", "/m/shop/table/batches": "longest_stall_ms",
 		"/m/shop/c/cust-00000/table/moves": "stall_ms"} {
 		var rows []map[string]any
 		require.NoError(t, json.Unmarshal([]byte(mustGet(t, s, b, path+".json")), &rows))
 		require.InDelta(t, 1480, rows[0][column], 0, path)
+	}
+}
+
+func TestRequestsOfUsersAreShownWhereThePlanNamesWhoCountsThem(t *testing.T) {
+	s := shop(t)
+	b, guest := s.as(t, access.Success), s.guest(t, "shop", "cust-00000")
+	s.world.SetCustomer("cust-00000", func(c *migration.CustomerStatus) {
+		c.Moves = slices.Clone(c.Moves)
+		m := &c.Moves[len(c.Moves)-1]
+		m.Requests = &migration.Requests{From: m.Fenced.Add(-time.Minute), To: m.Routed.Add(time.Minute), Failed: &migration.Count{N: 3},
+			Retried: &migration.Count{Why: "ask Prometheus at https://prometheus.internal: it answers 503"}}
+	})
+	const path = "/m/shop/c/cust-00000"
+	require.Eventually(t, func() bool {
+		return strings.Contains(mustGet(t, s, b, path), "failed 3; retried not measured: ask Prometheus")
+	},
+		10*time.Second, 50*time.Millisecond)
+	page := mustGet(t, s, guest, path)
+	require.Contains(t, page, "failed 3; retried not measured.")
+	require.NotContains(t, page, "prometheus.internal", "why may name machines")
+	require.Contains(t, mustGet(t, s, b, "/m/shop"), "3 requests failed (counted in 1 of ")
+	for path, column := range map[string]string{path + "/table/moves": "failed_requests", "/m/shop/table/customers": "failed_requests",
+		"/m/shop/table/batches": "failed_requests"} {
+		var rows []map[string]any
+		require.NoError(t, json.Unmarshal([]byte(mustGet(t, s, b, path+".json")), &rows))
+		require.InDelta(t, 3, rows[0][column], 0, path)
+		require.Contains(t, rows[0], "retried_requests")
+		require.Nil(t, rows[0]["retried_requests"], "no number is none, and not 0")
 	}
 }

@@ -165,16 +165,17 @@ func WriteCustomers(w io.Writer, snap *board.Snapshot, customers []board.Custome
 func tableOfCustomers(snap *board.Snapshot, customers []board.Customer) table {
 	t := table{columns: []string{"customer", "name", "batch", "state", "home", "phase", "waits_for", "since", "until", "window_opens",
 		"window_closes", "soak_ends", "deferred_until", "slot_opens", "slot_closes", "hosts", "contact", "zone", "labels", "verdict",
-		"freeze_ms", "stall_ms", "moved_at", "tries", "token", "ticket", "reason"}}
+		"freeze_ms", "stall_ms", "failed_requests", "retried_requests", "moved_at", "tries", "token", "ticket", "reason"}}
 	for _, c := range customers {
 		b, _ := snap.Batch(c.Status.Batch)
 		var opens, closes, moved, soaks, deferred, slotOpens, slotCloses time.Time
 		if b.Window != nil {
 			opens, closes = b.Window.Opens, b.Window.Closes()
 		}
-		var freeze, stall, verdict any
+		var freeze, stall, failed, retried, verdict any
 		if m, ok := lastMove(c); ok {
 			freeze, stall, moved = m.Freeze, stallOf(m), m.Opened
+			failed, retried = requestsOf(m)
 		}
 		if v := c.Status.Verdict; v != nil {
 			verdict = string(v.Outcome)
@@ -192,7 +193,7 @@ func tableOfCustomers(snap *board.Snapshot, customers []board.Customer) table {
 		t.add(st.ID, st.Name, st.Batch, c.State().Words(), string(st.Home), st.Phase, st.WaitingFor, st.Since, st.Until, opens, closes,
 			soaks, deferred, slotOpens, slotCloses, strings.Join(c.Spec.Hosts, " "), c.Spec.Contact, c.Spec.Zone,
 			strings.Join(viewLabels(c), " "), verdict,
-			freeze, stall, moved, st.Tries, st.Token, b.Ticket, st.Reason)
+			freeze, stall, failed, retried, moved, st.Tries, st.Token, b.Ticket, st.Reason)
 	}
 	return t
 }
@@ -200,7 +201,7 @@ func tableOfCustomers(snap *board.Snapshot, customers []board.Customer) table {
 func tableOfBatches(snap *board.Snapshot) table {
 	t := table{columns: []string{"place", "batch", "phase", "waits_for", "gate", "whose_turn", "window_opens", "window_closes",
 		"window_zone", "approvals", "approvals_needed", "customers", "waiting", "moving", "baking", "on_aws", "rolled_back", "held",
-		"longest_freeze_ms", "longest_stall_ms", "ticket",
+		"longest_freeze_ms", "longest_stall_ms", "failed_requests", "retried_requests", "requests_counted_moves", "moves", "ticket",
 		"reason"}}
 	for _, b := range snap.Batches {
 		gate, turn := snap.Gate(b, board.NewClock(""))
@@ -213,6 +214,8 @@ func tableOfBatches(snap *board.Snapshot) table {
 		t.add(b.Place, b.Name, b.Phase, b.WaitingFor, gate, turn, opens, closes, zone, len(b.Approvals), b.Needs, n.Customers, n.Waiting,
 			n.Moving,
 			n.Baking, n.OnAWS, n.RolledBack, n.Held, migration.Duration(b.Score.Freeze), migration.Duration(b.Score.Stall),
+			numberOf(b.Score.RequestsFailed), numberOf(b.Score.RequestsRetried),
+			max(b.Score.RequestsFailed.Moves, b.Score.RequestsRetried.Moves), b.Score.Moves,
 			b.Ticket, b.Reason)
 	}
 	return t
@@ -257,15 +260,38 @@ func stallOf(m migration.MoveResult) any {
 	return nil
 }
 
+// requestsOf are the requests of users around a Move, as others have counted them; nil: not known.
+func requestsOf(m migration.MoveResult) (failed, retried any) {
+	if r := m.Requests; r != nil {
+		if r.Failed.Known() {
+			failed = r.Failed.N
+		}
+		if r.Retried.Known() {
+			retried = r.Retried.N
+		}
+	}
+	return failed, retried
+}
+
+// numberOf is a sum; nil: nothing was counted.
+func numberOf(c board.Counted) any {
+	if c.Moves == 0 {
+		return nil
+	}
+	return c.N
+}
+
 func tableOfMoves(c board.Customer, guest bool) table {
-	t := table{columns: []string{"opened", "from", "to", "outcome", "freeze_ms", "predicted_ms", "stall_ms", "rows", "objects",
-		"token", "reason"}}
+	t := table{columns: []string{"opened", "from", "to", "outcome", "freeze_ms", "predicted_ms", "stall_ms", "failed_requests",
+		"retried_requests", "rows", "objects", "token", "reason"}}
 	for _, m := range c.Status.Moves {
 		why := m.Reason
 		if guest {
 			why = ""
 		}
-		t.add(m.Opened, string(m.From), string(m.To), m.Outcome, m.Freeze, m.Predicted, stallOf(m), m.Rows, m.Objects, m.Try.Token, why)
+		failed, retried := requestsOf(m)
+		t.add(m.Opened, string(m.From), string(m.To), m.Outcome, m.Freeze, m.Predicted, stallOf(m), failed, retried, m.Rows, m.Objects,
+			m.Try.Token, why)
 	}
 	return t
 }

@@ -100,7 +100,7 @@ func (b backends) Front(ctx context.Context, target migration.Target, route migr
 // Metric is what the load balancer counts of the workload's group on a side. It needs
 // cloudwatch:GetMetricStatistics. What serves premises behind a name it does not count.
 func (b backends) Metric(ctx context.Context, plan string, target migration.Target, route migration.Route, w migration.Workload,
-	side migration.Side, query migration.CloudWatchQuery) (value float64, known bool, err error) {
+	side migration.Side, query migration.CloudWatchQuery, at time.Time) (value float64, known bool, err error) {
 	group, err := b.group(ctx, plan, target, route, w, side)
 	if err != nil || group == "" {
 		return 0, false, err
@@ -109,7 +109,7 @@ func (b backends) Metric(ctx context.Context, plan string, target migration.Targ
 	if err != nil {
 		return 0, false, err
 	}
-	return health.Metric(ctx, c, route.Listener(), group, query, time.Now())
+	return health.Metric(ctx, c, route.Listener(), group, query, at)
 }
 
 // group is the target group of a workload on a side; "": there is none, or none yet.

@@ -246,7 +246,8 @@ const metricsOutro = `
 - ` + "`to`" + ` is the side that something moves towards, ` + "`aws` or `onprem`" + `; ` + "`mover` is `disks`, `files` or `postgres`" + `.
 - What workflows and activities record is added up over the workers: ` + "`sum without (instance)`" + `. Where the running plans stand is the same at
   every main worker, which asks them at each scrape: take the largest.
-- Moves, verdicts, freezes and stalls are served from the start, as 0, so that the first of each is an increase.
+- Moves, verdicts, freezes and stalls are served from the start, as 0, so that the first of each is an increase. Messages are so from their
+  channel's first on, with all results.
 - A lag that is not measured any more keeps its last value, since no beat arrives then. Look at
   ` + "`drover_replication_measured_timestamp_seconds`" + ` beside it; the rules do.
 - The bytes of ` + "`postgres`" + ` are those of all changes in the database, before they are filtered by customer. The first copy of a table is not among

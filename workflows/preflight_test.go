@@ -35,6 +35,12 @@ type systems struct {
 	denied   error               // what AWS answers
 	hooks    []migration.Finding // as each worker that calls one finds
 	called   []string            // from where they are called
+	counted  int                 // questions to those who count requests
+}
+
+func (s *systems) CheckRequests(context.Context, migration.SpecRef) ([]migration.Finding, error) {
+	s.counted++
+	return []migration.Finding{{Severity: migration.Warning, Check: "requests-not-counted"}}, nil
 }
 
 func (s *systems) CheckHooks(context.Context, migration.SpecRef) ([]migration.Finding, error) {
@@ -294,4 +300,15 @@ func TestHooksAreCheckedFromWhereTheyAreCalled(t *testing.T) {
 	require.Equal(t, "hook beforeSeal at site dc1", found[1].Subject)
 	require.Equal(t, "hook beforeSeal at site dc2", found[2].Subject)
 	require.Equal(t, []string{"main", migration.SiteQueue("dc1"), migration.SiteQueue("dc2")}, s.called)
+}
+
+func TestThoseWhoCountRequestsAreAskedWhereThePlanNamesThem(t *testing.T) {
+	s := twoSites()
+	require.Empty(t, s.preflight(t))
+	require.Zero(t, s.counted)
+	s.plan.Counted = true
+	found := s.preflight(t)
+	require.Len(t, found, 1)
+	require.Empty(t, migration.Blockers(found), "nobody's Move waits for a number")
+	require.Equal(t, 1, s.counted)
 }

@@ -123,6 +123,10 @@ type tables struct {
 	// hook is what the nth call of an event is answered with; nil: go on.
 	hook   func(req hooks.CallHookRequest, nth int) (hold string, err error)
 	hooked []migration.HookCall
+	// counts is what the nth question for the requests around a Move is answered with; nil: two
+	// failed, five were retried.
+	counts  func(req health.RequestsRequest, nth int) (health.RequestsResult, error)
+	counted []health.RequestsRequest
 
 	over    bool         // the play is: what a canceled workflow has left running does nothing any more
 	seen    map[call]int // nth, by step and dataset
@@ -680,6 +684,18 @@ func (w *world) LoadCustomer(_ context.Context, req state.LoadCustomerRequest) (
 
 func (w *world) MeasureBaseline(context.Context, health.WatchRequest) (health.Baseline, error) {
 	return health.Baseline{P95: 0.02, Samples: 20}, nil
+}
+
+// CountRequests knows how many requests failed around a Move.
+func (w *world) CountRequests(_ context.Context, req health.RequestsRequest) (health.RequestsResult, error) {
+	w.mu.Lock()
+	w.counted = append(w.counted, req)
+	nth, counts := len(w.counted), w.counts
+	w.mu.Unlock()
+	if counts != nil {
+		return counts(req, nth)
+	}
+	return health.RequestsResult{Failed: &migration.Count{N: 2}, Retried: &migration.Count{N: 5}}, nil
 }
 
 // WatchHealth says pass or fail, and nothing is wrong on premises.

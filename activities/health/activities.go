@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 
@@ -79,6 +80,39 @@ type WatchRequest struct {
 
 // Baseline is a customer's own numbers, before its fence.
 type Baseline = engine.Baseline
+
+// RequestsRequest asks how many requests of a customer's users failed, or were retried, over a
+// time.
+type RequestsRequest struct {
+	Plan  string                  `json:"plan"`
+	Slice migration.CustomerSlice `json:"slice"`
+	Side  migration.Side          `json:"side"` // where it has moved to
+	From  time.Time               `json:"from"`
+	To    time.Time               `json:"to"`
+}
+
+// RequestsResult has a number, or why there is none, of each that the plan names a query for.
+type RequestsResult struct {
+	Failed  *migration.Count `json:"failed,omitempty"`
+	Retried *migration.Count `json:"retried,omitempty"`
+}
+
+// CountRequests asks who counts a customer's requests. That they do not answer is no error: it is
+// said in place of the number.
+func (a *Activities) CountRequests(ctx context.Context, req RequestsRequest) (out RequestsResult, err error) {
+	out.Failed, out.Retried = a.doctor.CountRequests(ctx, engine.RequestsQuestion(req))
+	return out, ctx.Err()
+}
+
+// CheckRequests asks each query that counts requests once. It answers a warning for each without a
+// number.
+func (a *Activities) CheckRequests(ctx context.Context, ref migration.SpecRef) ([]migration.Finding, error) {
+	spec, err := a.specs.Spec(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return a.doctor.CheckRequests(ctx, spec), ctx.Err()
+}
 
 // MeasureBaseline takes as many samples through the route as the comparison wants, or as many as it
 // has the time for. Run twice, the later numbers count.

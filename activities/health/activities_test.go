@@ -27,7 +27,7 @@ import (
 type front engine.Endpoint
 
 func (f front) Metric(context.Context, string, migration.Target, migration.Route, migration.Workload, migration.Side,
-	migration.CloudWatchQuery) (float64, bool, error) {
+	migration.CloudWatchQuery, time.Time) (float64, bool, error) {
 	return 0, false, nil
 }
 
@@ -188,4 +188,28 @@ func TestOneLookJudgesManyAndSendsEachWhereItIsHomed(t *testing.T) {
 
 	_, err = a.WatchMany(t.Context(), health.WatchManyRequest{Customers: []health.Soaking{{Customer: "nobody"}}})
 	require.Equal(t, "NoCustomer", permanent.Kind(err))
+}
+
+func TestThatNobodyAnswersWhoCountsRequestsIsNoErrorOfTheActivity(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))
+	t.Cleanup(s.Close)
+	p := plan()
+	p.Health.Requests = &migration.RequestQueries{Failed: &migration.CountQuery{
+		Prometheus: &migration.PrometheusQuery{URL: s.URL, Query: "q"}}}
+	a := health.New(engine.New(front{}, nil, ""), p, nil)
+	for range 2 {
+		got, err := a.CountRequests(t.Context(), health.RequestsRequest{Slice: p.slice("acme"), From: time.Now().Add(-time.Minute),
+			To: time.Now()})
+		require.NoError(t, err)
+		require.Contains(t, got.Failed.Why, "it answers 502")
+		require.Nil(t, got.Retried)
+		found, err := a.CheckRequests(t.Context(), migration.SpecRef{})
+		require.NoError(t, err)
+		require.Len(t, found, 1)
+		require.Equal(t, migration.Warning, found[0].Severity)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := a.CountRequests(gone, health.RequestsRequest{Slice: p.slice("acme")})
+	require.ErrorIs(t, err, context.Canceled, "what was cut off says nothing of who counts")
 }

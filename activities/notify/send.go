@@ -115,8 +115,20 @@ func (a *Activities) send(ctx context.Context, spec *migration.Spec, l Letter) A
 			result = migration.MessageRefused
 		}
 	}
-	measure.In(ctx, map[string]string{"plan": m.Plan, "channel": m.Channel, "result": result}).Counter(migration.MetricMessages).Inc(1)
+	count(ctx, m, result)
 	return answer
+}
+
+// count counts a try by its result. The other results are there from then on, as 0: the first of
+// them is an increase.
+func count(ctx context.Context, m migration.Message, result string) {
+	for _, r := range []string{migration.MessageDelivered, migration.MessageFailed, migration.MessageRefused} {
+		n := int64(0)
+		if r == result {
+			n = 1
+		}
+		measure.In(ctx, map[string]string{"plan": m.Plan, "channel": m.Channel, "result": r}).Counter(migration.MetricMessages).Inc(n)
+	}
 }
 
 // compose puts a letter into words.

@@ -141,6 +141,7 @@ type Plan struct {
 
 	Hooks    []migration.Hook `json:"hooks,omitempty"`
 	Evidence bool             `json:"evidence,omitempty"` // signed evidence of each batch is written
+	Counted  bool             `json:"counted,omitempty"`  // it names who counts the requests of users
 }
 
 // Target finds a target that validation said exists.
@@ -171,7 +172,8 @@ func (a *Activities) LoadPlan(ctx context.Context, ref migration.SpecRef) (Plan,
 		return Plan{}, err
 	}
 	p := Plan{Sites: s.Sites, Targets: s.Targets, Workloads: s.Workloads, Datasets: s.Datasets, Batches: s.Batches, Policy: s.Policy,
-		Hooks: s.Hooks, Routed: len(s.Routes) > 0, Evidence: s.Evidence != nil, Tenants: map[string][]int64{}}
+		Hooks: s.Hooks, Routed: len(s.Routes) > 0, Evidence: s.Evidence != nil, Counted: s.Health.Requests != nil,
+		Tenants: map[string][]int64{}}
 	for _, c := range s.Customers {
 		if s.Stateless(c) {
 			p.Stateless = append(p.Stateless, c.ID)

@@ -16,12 +16,12 @@ import (
 )
 
 // unasked are activities that no run of the bench calls: it ends nothing, every VM has its
-// instance, every customer a database, and no plan has hooks.
+// instance, every customer a database, and no plan has hooks or names who counts requests.
 var unasked = []string{
 	"AgreeServer", "CheckFinal", "DropPostgres", "ExamineServers", "FinalisePostgres", "LaunchInstance", "RegisterImage", "RetireWorkload",
 	"PowerOnVM", "RemoveVMSnapshot", "ShutdownVM", "SnapshotVM", "MadeSnapshots", "MendPostgres", "RetireCopies", "SurveyTarget",
 	"EndWayBack", "ListUnplanned", "MeasurePostgres", "CheckDestination", "CheckFreezeHooks", "AcceptLoss", "ApplySchema",
-	"CarryOver", "CheckSchema",
+	"CarryOver", "CheckSchema", "CountRequests", "CheckRequests",
 }
 
 // Workflows call activities by name: a stand-in of another name or shape would fail at run time

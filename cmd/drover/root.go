@@ -81,14 +81,27 @@ Exit codes:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &badInput{err: err, next: "see `" + cmd.CommandPath() + " --help`"}
 	})
-	root.AddCommand(a.planCommand(), a.previewCommand(), a.submitCommand(), a.amendCommand(), a.schemaCommand(), a.statusCommand(),
-		a.watchCommand(), a.reportCommand(), a.evidenceCommand(),
-		a.inventoryCommand(),
-		a.approveCommand(), a.pauseCommand(), a.resumeCommand(), a.holdCommand(), a.skipCommand(),
-		a.retryCommand(), a.rollbackCommand(), a.abortCommand(),
-		a.finaliseCommand(), a.ackCommand(), a.noteCommand(), a.deferCommand(), a.decideCommand(), a.offerCommand(), a.notifyCommand(),
-		a.doctorCommand(), a.workerCommand(), a.webCommand(),
-		a.loginCommand(), a.logoutCommand(), a.payloadKeyCommand(), a.iamPolicyCommand(), a.versionCommand(), exitCodesTopic())
+	for _, g := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"To plan and to begin:", []*cobra.Command{a.planCommand(), a.inventoryCommand(), a.previewCommand(), a.iamPolicyCommand(),
+			a.submitCommand(), a.amendCommand(), a.schemaCommand()}},
+		{"To look:", []*cobra.Command{a.statusCommand(), a.watchCommand(), a.reportCommand(), a.evidenceCommand(), a.notifyCommand(),
+			a.doctorCommand()}},
+		{"To decide:", []*cobra.Command{a.approveCommand(), a.pauseCommand(), a.resumeCommand(), a.holdCommand(), a.retryCommand(),
+			a.rollbackCommand(), a.skipCommand(), a.ackCommand(), a.finaliseCommand(), a.abortCommand()}},
+		{"To look after a customer:", []*cobra.Command{a.noteCommand(), a.deferCommand(), a.decideCommand(), a.offerCommand()}},
+		{"To run Drover:", []*cobra.Command{a.workerCommand(), a.webCommand(), a.payloadKeyCommand(), a.loginCommand(), a.logoutCommand(),
+			a.versionCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.title
+			root.AddCommand(c)
+		}
+	}
+	root.AddCommand(exitCodesTopic())
 	root.SetHelpCommand(helpCommand(root))
 	a.completeNames(root)
 	// Cobra prints flags however long their lines become; this is for a terminal of 80 columns.

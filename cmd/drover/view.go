@@ -460,7 +460,7 @@ func (g glance) customer(s migration.CustomerStatus) string {
 		b.WriteString(verdict(*v))
 	}
 	if len(s.Moves) > 0 {
-		b.WriteString("\n" + moveTable(s.Moves).String() + reasonsOf(s.Moves))
+		b.WriteString("\n" + moveTable(s.Moves).String() + requestsOf(s.Moves) + reasonsOf(s.Moves))
 	}
 	for _, n := range s.Notes {
 		b.WriteString(printer.Wrap("  ", strings.Join(strings.Fields("note of "+n.By+", "+stamp(n.At)+": "+n.Text+" "+n.Ticket), " ")))
@@ -581,6 +581,21 @@ func moveTable(moves []migration.MoveResult) *printer.Table {
 		t.Add(m.Try.Token, m.From, m.To, m.Outcome, printer.Duration(m.Freeze.D()), stall, m.Rows, m.Objects)
 	}
 	return t
+}
+
+// requestsOf says how many requests of users failed and were retried around each Move.
+func requestsOf(moves []migration.MoveResult) string {
+	var b strings.Builder
+	for _, m := range moves {
+		if m.Requests != nil {
+			b.WriteString(printer.Wrap("", fmt.Sprintf("%d to %s: %s", m.Try.Token, m.To,
+				board.Requests(m, board.Clock{Zone: time.Local}, false))))
+		}
+	}
+	if b.Len() == 0 {
+		return "requests of its users, failed and retried: " + board.NoQuery + "\n"
+	}
+	return b.String()
 }
 
 // reasonsOf says in full why Moves were made.

@@ -45,7 +45,9 @@ func held() migration.CustomerStatus {
 			Probe: "http /healthz", Samples: 12, P95: 0.012, BaselineP95: 0.0094, LastAnswer: "200 OK"},
 		Moves: []migration.MoveResult{
 			{Outcome: migration.MoveDone, Try: migration.Try{Token: 2}, From: migration.OnPrem, To: migration.AWS,
-				Freeze: migration.Duration(18 * time.Millisecond), Rows: 120345, Objects: 12},
+				Freeze: migration.Duration(18 * time.Millisecond), Rows: 120345, Objects: 12,
+				Requests: &migration.Requests{From: ago(10 * time.Minute), To: ago(8 * time.Minute), Failed: &migration.Count{N: 3},
+					Retried: &migration.Count{Why: "ask Prometheus at https://prometheus.example.com: it answers 503"}, Tries: 5}},
 			{Outcome: migration.MoveDone, Try: migration.Try{Token: 4}, From: migration.AWS, To: migration.OnPrem,
 				Freeze: migration.Duration(22 * time.Millisecond), Rows: 120411, Objects: 12, Reason: "3 probes of 3 failed"},
 		},

@@ -333,7 +333,8 @@ func (w *world) counted(t *testing.T) {
 	// has an Idempotency-Key.
 	require.Contains(t, []string{"1", "2"}, counted["hook failed"])
 	delete(counted, "hook failed")
-	require.Equal(t, map[string]string{"hook delivered": "2", "mail failed": "1", "mail delivered": "3", "pager delivered": "1"}, counted)
+	require.Equal(t, map[string]string{"hook delivered": "2", "hook refused": "0", "mail failed": "1", "mail delivered": "3",
+		"mail refused": "0", "pager delivered": "1", "pager failed": "0", "pager refused": "0"}, counted)
 }
 
 // proved holds the bundle that the batch left: in the state bucket, fetched by the command, and in

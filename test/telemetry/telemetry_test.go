@@ -66,6 +66,7 @@ func TestAMoveIsFollowedInTracesMetricsAndLogs(t *testing.T) {
 		at = regexp.MustCompile(`http://\S+/metrics`).FindString(l.WorkerLog(1 << 20))
 		return at != ""
 	}), "the worker does not say where its metrics are")
+	since := time.Now()
 	prometheus := startPrometheus(ctx, t, at)
 	submit := exec.CommandContext(ctx, drover, "submit", l.Plan, "--by", "lead")
 	submit.Env = l.Environ()
@@ -81,11 +82,12 @@ func TestAMoveIsFollowedInTracesMetricsAndLogs(t *testing.T) {
 	t.Run("a trace", func(t *testing.T) { followed(t, spans, customer.ID) })
 	t.Run("no secret and no tenant's data in it", func(t *testing.T) { silent(t, spans, l) })
 	t.Run("metrics", func(t *testing.T) { measured(t, at) })
-	t.Run("every panel of the dashboard", func(t *testing.T) {
-		if prometheus != nil {
-			shown(t, prometheus)
-		}
-	})
+	if prometheus != nil {
+		t.Run("the first Move is an increase", func(t *testing.T) { increased(t, prometheus) })
+		t.Run("who counts requests is asked", func(t *testing.T) { asked(t, prometheus, since) })
+		t.Run("every panel of the dashboard", func(t *testing.T) { shown(t, prometheus, l.Shape.Name) })
+		t.Run("the rules", func(t *testing.T) { evaluated(t, prometheus) })
+	}
 	t.Run("logs", func(t *testing.T) { logged(t, l, customer.ID, spans) })
 }
 

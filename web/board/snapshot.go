@@ -66,6 +66,9 @@ type Score struct {
 	Stall      time.Duration // longest from a fence to the route that follows; 0: not known
 	WentBack   int           // customers that are on premises again after a Move to AWS
 	Unanswered int           // customers with a verdict that says neither pass nor fail
+
+	RequestsFailed  Counted // of users, around the Moves
+	RequestsRetried Counted
 }
 
 // Customer finds a customer by id.
@@ -212,6 +215,8 @@ func score(customers []Customer) (out Score) {
 		out.Moves += len(c.Status.Moves)
 		for _, m := range c.Status.Moves {
 			out.Freeze, out.Stall = max(out.Freeze, m.Freeze.D()), max(out.Stall, m.Stall())
+			out.RequestsFailed.add(m.Requests.FailedCount())
+			out.RequestsRetried.add(m.Requests.RetriedCount())
 		}
 		if n := len(c.Status.Moves); n > 1 && c.Status.Home == migration.OnPrem {
 			out.WentBack++

@@ -53,6 +53,9 @@ type scoreView struct {
 	board.Measures
 	Predicted string // "2 of 3 Moves"
 	From, To  string
+
+	Lost, LostOf       string // requests of users that failed, and of how many Moves that is known
+	Retried, RetriedOf string
 }
 
 type batchView struct {
@@ -71,6 +74,7 @@ type pieceView struct {
 type customerView struct {
 	ID, Name, Batch, Home, State, Sign string
 	Moved, Freeze, Predicted, Stall    string
+	Failed, Retried                    string // requests of users
 	Rows, Objects                      int64
 	Tries                              int
 	Health, Reason                     string
@@ -133,10 +137,20 @@ func viewScore(customers []board.Customer, k board.Clock) scoreView {
 	if v.Of > 0 {
 		v.Predicted = fmt.Sprintf("%d of %d", v.Kept, v.Of)
 	}
+	v.Lost, v.LostOf = viewCounted(v.RequestsFailed), v.RequestsFailed.Words(v.Moves)
+	v.Retried, v.RetriedOf = viewCounted(v.RequestsRetried), v.RequestsRetried.Words(v.Moves)
 	if !v.First.IsZero() {
 		v.From, v.To = k.Second(v.First), k.Second(v.Last)
 	}
 	return v
+}
+
+// viewCounted is a number of requests; those that nobody has counted are none.
+func viewCounted(c board.Counted) string {
+	if c.Moves == 0 {
+		return "–"
+	}
+	return number(c.N)
 }
 
 func viewBatch(s *board.Snapshot, b board.Batch, k board.Clock) batchView {
@@ -210,10 +224,9 @@ func viewCustomer(c board.Customer, k board.Clock) customerView {
 			v.Predicted = printer.Duration(last.Predicted.D())
 		}
 	}
-	for _, m := range st.Moves {
-		v.Rows += m.Rows
-		v.Objects += m.Objects
-	}
+	of := board.Measure([]board.Customer{c})
+	v.Rows, v.Objects = of.Rows, of.Objects
+	v.Failed, v.Retried = viewCounted(of.RequestsFailed), viewCounted(of.RequestsRetried)
 	if x := st.Verdict; x != nil {
 		v.Health = fmt.Sprintf("%s: %d of %d samples failed", x.Outcome, x.Errors, x.Samples)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,6 +41,10 @@ func story(t *testing.T) *board.Snapshot {
 				To: migration.AWS, Fenced: opened.Add(-freeze), Opened: opened, Routed: opened.Add(300 * time.Millisecond),
 				Freeze: migration.Duration(freeze), Predicted: migration.Duration(95 * time.Millisecond), Rows: 100_000, Objects: 7}}
 			c.Verdict = &migration.Verdict{Outcome: migration.Pass, Samples: 100, Errors: i % 2, At: opened.Add(10 * time.Minute)}
+			requests := &migration.Requests{Failed: &migration.Count{N: int64(i % 3)}, Retried: &migration.Count{N: 1_000}}
+			if c.Moves[0].Requests = requests; i == 7 {
+				requests.Failed, requests.Retried = &migration.Count{Why: "it answers 503"}, nil
+			}
 			switch i {
 			case 3:
 				c.Phase, c.Home, c.Tries = migration.CustomerHeld, migration.OnPrem, 3
@@ -151,8 +156,26 @@ func TestTheScoreIsWhatTheMovesMeasured(t *testing.T) {
 		"Longest stall": "400ms from the fence until the route follows", "Went back": "1", "Held": "1", "More than one try": "1 customers",
 		"Disk blocks compared": "12,345 of all workloads: written and read back",
 		"Rows compared":        "1,000,001", "Objects compared": "70", "Bytes copied": "5.0 GiB by all workloads and datasets",
-		"Probes failed": "4 of 900 after the Moves to AWS",
+		"Probes failed":   "4 of 900 after the Moves to AWS",
+		"Requests failed": "8 counted in 8 of 10 Moves", "Requests retried": "8,000 counted in 8 of 10 Moves",
 	}, got)
+}
+
+// Nobody has counted is no number, and not 0.
+func TestTheScoreSaysThatRequestsOfUsersAreNotMeasured(t *testing.T) {
+	s := story(t)
+	for i := range s.Customers {
+		c := &s.Customers[i]
+		c.Status.Moves = slices.Clone(c.Status.Moves)
+		for j := range c.Status.Moves {
+			c.Status.Moves[j].Requests = nil
+		}
+	}
+	_, page := write(t, s, "")
+	score := text(section(t, page, "score"))
+	require.Contains(t, score, "Requests failed – not measured: the plan names no query")
+	require.Contains(t, score, "Requests retried – not measured: the plan names no query")
+	require.Equal(t, []string{"–", "–"}, rows(t, page, "customers")[1][8:10])
 }
 
 func TestTheTablesSayWhoWhenAndWhy(t *testing.T) {
@@ -161,15 +184,15 @@ func TestTheTablesSayWhoWhenAndWhy(t *testing.T) {
 	require.Len(t, batches, 2)
 	require.Equal(t, []string{"wave-01 CHG-1040", "It is through: 8 on AWS, 1 back on premises, 1 held.",
 		"Wed 2 Dec 2026 22:00 to Thu 3 Dec 02:00 EET kept: its last Move to AWS ended at Thu 3 Dec 2026 00:09:00 EET", "8 of 10", "1", "1",
-		"60ms", "1s", "1s", "400ms", "8 of 9", "1,000,001", "70"}, batches[0])
-	require.Equal(t, []string{"0 of 10", "0", "0", "–", "–", "–", "–", "–", "0", "0"}, batches[1][3:])
+		"60ms", "1s", "1s", "400ms", "8", "8,000", "8 of 9", "1,000,001", "70"}, batches[0])
+	require.Equal(t, []string{"0 of 10", "0", "0", "–", "–", "–", "–", "–", "–", "–", "0", "0"}, batches[1][3:])
 	require.Equal(t, [][]string{{"cust-00005 Customer 5", "wave-01", "Thu 3 Dec 2026 00:06:01 EET", "its own health",
 		"3 probes of 3 failed", "1s"}}, rows(t, page, "back"))
 	customers := rows(t, page, "customers")
 	require.Len(t, customers, 20)
 	require.Equal(t, []string{"cust-00001 Customer 1", "wave-01", "aws", "● on AWS, can go back", "Thu 3 Dec 2026 00:01:00 EET", "20ms",
-		"95ms", "320ms", "1", "100,000", "7", "pass: 1 of 100 samples failed", ""}, customers[1])
-	require.Equal(t, "<script>alert(1)</script> stops it", customers[3][12], "a reason is text")
+		"95ms", "320ms", "1", "1,000", "1", "100,000", "7", "pass: 1 of 100 samples failed", ""}, customers[1])
+	require.Equal(t, "<script>alert(1)</script> stops it", customers[3][14], "a reason is text")
 	require.Equal(t, "onprem", customers[19][2])
 	require.Equal(t, [][]string{
 		{"workload web", "replicating", "2.0 GiB of 8.0 GiB", "2m30s", "1 disk as of Wed 2 Dec 2026 22:00 EET, 12345 blocks written and " +

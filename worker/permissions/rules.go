@@ -113,9 +113,7 @@ var rules = map[string]rule{
 	},
 
 	"cloudwatch.GetMetricStatistics": anywhere("cloudwatch:GetMetricStatistics", func(p place) bool {
-		return len(p.listeners()) > 0 && slices.ContainsFunc(p.spec.Health.Probes, func(x migration.Probe) bool {
-			return x.Query != nil && x.Query.CloudWatch != nil
-		})
+		return len(p.listeners()) > 0 && p.spec.Health.AsksCloudWatch()
 	}),
 	"sns.Publish": func(p place) (out []allowance) {
 		if p.spec.Notify == nil {

@@ -92,6 +92,11 @@ func (w someone) own(spec *migration.Spec) (out []migration.SecretRef) {
 			out = append(out, p.Query.Prometheus.Token)
 		}
 	}
+	for _, q := range spec.Health.Requests.All() {
+		if q.Prometheus != nil {
+			out = append(out, q.Prometheus.Token)
+		}
+	}
 	if spec.Evidence != nil {
 		out = append(out, spec.Evidence.Key)
 	}

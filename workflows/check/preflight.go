@@ -36,7 +36,7 @@ func Preflight(ctx workflow.Context, ref migration.SpecRef) (Report, error) {
 	}
 	p := preflight{ref: ref, plan: plan}
 	for _, check := range []func(workflow.Context) ([]migration.Finding, error){p.machines, p.targets, p.databases, p.files, p.routes,
-		p.hooks, p.evidence} {
+		p.hooks, p.evidence, p.requests} {
 		found, err := check(ctx)
 		if err != nil {
 			return Report{}, err
@@ -291,4 +291,14 @@ func (p *preflight) evidence(ctx workflow.Context) (found []migration.Finding, e
 	l := work.Question.In(ctx, "check the key of the evidence")
 	err = workflow.ExecuteActivity(l, work.Evidence.CheckKey, p.ref).Get(l, &found)
 	return answered(err, "evidence", "the key of the evidence", found)
+}
+
+// requests wants those who count the requests of users to answer.
+func (p *preflight) requests(ctx workflow.Context) (found []migration.Finding, err error) {
+	if !p.plan.Counted {
+		return nil, nil
+	}
+	l := work.Question.In(ctx, "ask who counts the requests of users")
+	err = workflow.ExecuteActivity(l, work.Health.CheckRequests, p.ref).Get(l, &found)
+	return answered(err, "requests", "health.requests", found)
 }

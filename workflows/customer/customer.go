@@ -93,6 +93,8 @@ type customer struct {
 
 	halted bool // the answer of a hook has ended the last try: there is no further one by itself
 
+	ending bool // it waits only for what it has asked others
+
 	routing    int           // attempts to set its route that are under way
 	routeAgain time.Duration // until the route of a customer that rests is set again, where it does not follow
 }
@@ -209,6 +211,7 @@ func (c *customer) run(ctx workflow.Context) error {
 	}
 	background, _ := workflow.NewDisconnectedContext(ctx)
 	workflow.Go(background, c.keepCalls)
+	workflow.Go(background, c.keepCounts)
 	for {
 		switch c.Phase {
 		case migration.CustomerFinding:

@@ -90,6 +90,7 @@ func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
 	if was != migration.NoHome && was != c.Home {
 		c.Moves = append(c.Moves, migration.MoveResult{
 			Outcome: migration.MoveDone, Try: migration.Try{Token: rec.Token()}, From: was, To: c.Home, Home: c.Home, Reason: c.Why,
+			Requests: c.uncounted(),
 		})
 	}
 	switch phase {

@@ -136,6 +136,7 @@ func (c *customer) holdFor(ctx workflow.Context, k *call, why *hook.Held) {
 // lastCalls waits for the answers that are left, for a while: nobody calls for a customer that has
 // ended.
 func (c *customer) lastCalls(ctx workflow.Context) {
+	c.lastCounts(ctx)
 	if len(c.Calls) == 0 {
 		return
 	}

@@ -48,7 +48,7 @@ func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) end 
 			if rec.Home() == to {
 				if moved { // by a try that did not live to say so
 					c.Moves = append(c.Moves, migration.MoveResult{Outcome: migration.MoveDone, Try: migration.Try{Token: rec.Token()},
-						From: to.Other(), To: to, Home: to, Reason: c.Why})
+						From: to.Other(), To: to, Home: to, Reason: c.Why, Requests: c.uncounted()})
 				}
 				c.Unrouted = c.routedHere(ctx, home.RouteLimit(c.slice))
 				if moved {
@@ -122,6 +122,7 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 	}
 	c.Home, c.sure = to, true // the list of workflows hears it with the phase that follows
 	c.Stay, c.Notes, c.Unrouted = token, 0, result.Unrouted
+	result.Requests = c.toCount(ctx, result)
 	c.Moves = append(c.Moves, result)
 	c.owe(ctx, to, token)
 	if c.slice.Stateless() {

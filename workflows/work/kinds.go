@@ -69,6 +69,9 @@ var (
 	// HookAfter calls a plan's hook once. Who asks tries again, for as long as it takes.
 	HookAfter = Here{work{queue: inMain, heartbeat: 2 * heartbeat, retry: retry{first: time.Second, grows: 1, attempts: 1}}}
 
+	// Count asks who counts a customer's requests. Nobody waits for it, and who asks tries again.
+	Count = Here{work{queue: inMain, attempt: 30 * time.Second, total: time.Minute, retry: hurried(time.Second, 10*time.Second)}}
+
 	// SoakQuestion asks a database where those that soak are homed. It never lies before a freeze.
 	SoakQuestion = There{work{queue: migration.SiteQueue, attempt: questionAttempt, total: 30 * time.Second, begin: takenWithin,
 		retry: hurried(time.Second, 5*time.Second)}}
