@@ -60,30 +60,84 @@ func (c *csvPositions) locate(steps []*node) (file string, line, column int) {
 	return c.file, row[at][0], row[at][1]
 }
 
-// readCustomersFile decodes customers from CSV, as spreadsheets write it. Its problems carry lines
-// of that file.
-func (s *source) readCustomersFile(file string, text []byte) []Customer {
+// table reads a CSV file as spreadsheets write it, row by row.
+type table struct {
+	r      *csv.Reader
+	header []string // without what is empty at its end
+	lines  [][]byte
+	above  int // lines that stand above what r reads
+}
+
+// openTable reads the header. UTF-16, a mark of the byte order, semicolons and tabs between cells
+// and Excel's line that names the separator are understood.
+func openTable(file string, text []byte) (*table, *Problem) {
 	text, bad := asUTF8(text)
 	if bad != nil {
 		bad.File = file
+		return nil, bad
+	}
+	t := &table{lines: bytes.Split(text, []byte("\n"))}
+	comma := separator(text)
+	if first := bytes.TrimRight(t.lines[0], "\r"); len(first) == len("sep=")+1 && bytes.EqualFold(first[:4], []byte("sep=")) {
+		comma, t.above = rune(first[4]), 1
+		text = text[min(len(text), len(t.lines[0])+1):]
+	}
+	t.r = csv.NewReader(bytes.NewReader(text))
+	t.r.FieldsPerRecord = -1
+	t.r.Comma = comma
+	header, err := t.r.Read()
+	if err != nil {
+		p := csvProblem(file, err)
+		p.Line += t.above
+		return nil, &p
+	}
+	t.header = header[:filled(header)]
+	return t, nil
+}
+
+// next is the next row that is not empty, with the line and column of each cell; io.EOF: there is
+// none.
+func (t *table) next() (row []string, at [][2]int, err error) {
+	for filled(row) == 0 { // a row that a spreadsheet believes to be in use
+		if row, err = t.r.Read(); err != nil {
+			return nil, nil, err
+		}
+	}
+	at = make([][2]int, len(row))
+	for i := range row {
+		at[i] = t.place(i)
+		if bare, ok := strings.CutPrefix(row[i], `="`); ok && strings.HasSuffix(bare, `"`) { // Excel's way to keep a text as it is
+			row[i] = strings.TrimSuffix(bare, `"`)
+		}
+	}
+	return row, at, nil
+}
+
+// place is the line and column of a cell of the row that was read last.
+func (t *table) place(cell int) [2]int {
+	line, at := t.r.FieldPos(cell)
+	line += t.above
+	return [2]int{line, 1 + utf8.RuneCount(t.lines[line-1][:min(at-1, len(t.lines[line-1]))])}
+}
+
+// readCustomersFile decodes customers from CSV. Its problems carry lines of that file.
+func (s *source) readCustomersFile(file string, text []byte) []Customer {
+	t, bad := openTable(file, text)
+	if bad != nil {
 		s.add(*bad)
 		s.lost((*node)(nil).at("customers"))
 		return nil
 	}
-	r := csv.NewReader(bytes.NewReader(text))
-	r.FieldsPerRecord = -1
-	r.Comma = separator(text)
-	header, err := r.Read()
-	if err != nil {
-		s.add(csvProblem(file, err))
+	for i, h := range t.header { // a spreadsheet begins words with capital letters
+		if low := strings.ToLower(strings.TrimSpace(h)); knownColumn(low) {
+			t.header[i] = low
+		}
+	}
+	s.csv = &csvPositions{file: file, columns: t.header}
+	if !s.checkHeader(t) {
 		return nil
 	}
-	header = header[:filled(header)]
-	s.csv = &csvPositions{file: file, columns: header}
-	if !s.checkHeader(r, header) {
-		return nil
-	}
-	all, whole := s.readRecords(file, r, header, bytes.Split(text, []byte("\n")))
+	all, whole := s.readRecords(file, t)
 	if len(all) == 0 {
 		if whole {
 			s.add(Problem{File: file, Line: 1, Column: 1, Message: "no customers", Want: "at least 1"})
@@ -93,36 +147,36 @@ func (s *source) readCustomersFile(file string, text []byte) []Customer {
 	return all
 }
 
+// knownColumn says whether a customers file may have this column.
+func knownColumn(h string) bool {
+	key, label := strings.CutPrefix(h, labelColumn)
+	return label && scalars[typeOf[Name]()].pattern.MatchString(key) || slices.Contains(csvRequired, h) || slices.Contains(csvOptional, h)
+}
+
 // readRecords reads the customers below the header. It is not whole if the file could not be read
 // to its end.
-func (s *source) readRecords(file string, r *csv.Reader, header []string, lines [][]byte) (all []Customer, whole bool) {
+func (s *source) readRecords(file string, t *table) (all []Customer, whole bool) {
 	for {
-		record, err := r.Read()
+		record, cells, err := t.next()
 		if errors.Is(err, io.EOF) {
 			return all, true
 		}
 		if err != nil {
-			s.add(csvProblem(file, err))
+			p := csvProblem(file, err)
+			p.Line += t.above
+			s.add(p)
 			return all, false
-		}
-		if filled(record) == 0 {
-			continue // a row that a spreadsheet believes to be in use
-		}
-		cells := make([][2]int, len(record))
-		for i := range record {
-			line, at := r.FieldPos(i)
-			cells[i] = [2]int{line, 1 + utf8.RuneCount(lines[line-1][:min(at-1, len(lines[line-1]))])}
 		}
 		s.csv.rows = append(s.csv.rows, cells)
 		at := (*node)(nil).at("customers").item(len(all))
-		if len(record) < len(header) || filled(record) > len(header) {
+		if len(record) < len(t.header) || filled(record) > len(t.header) {
 			// Which of the cells is missing, or too many, nobody knows: none is read.
 			s.fail(at, Problem{Message: "wrong number of cells", Found: fmt.Sprint(len(record)),
-				Want: fmt.Sprintf("%d, as in the header", len(header))})
+				Want: fmt.Sprintf("%d, as in the header", len(t.header))})
 			all = append(all, Customer{})
 			continue
 		}
-		all = append(all, s.readRecord(header, record, at))
+		all = append(all, s.readRecord(t.header, record, at))
 	}
 }
 
@@ -164,7 +218,12 @@ func asUTF8(text []byte) ([]byte, *Problem) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if at := firstBad(text); at >= 0 {
 		line, column := lineColumn(text, at)
-		return nil, &Problem{Line: line, Column: column, Message: "not a text in UTF-8", Hint: saveAs}
+		p := Problem{Line: line, Column: column, Message: "not a text in UTF-8", Hint: saveAs}
+		gaps := []byte{0, 0x81, 0x8d, 0x8f, 0x90, 0x9d} // that character set has no others
+		if !slices.ContainsFunc(text, func(b byte) bool { return bytes.IndexByte(gaps, b) >= 0 }) {
+			p.Message += ", but in Windows-1252 or its like"
+		}
+		return nil, &p
 	}
 	return text, nil
 }
@@ -197,16 +256,15 @@ func csvProblem(file string, err error) Problem {
 	return p
 }
 
-func (s *source) checkHeader(r *csv.Reader, header []string) bool {
+func (s *source) checkHeader(t *table) bool {
 	ok, known := true, append(slices.Clone(csvRequired), csvOptional...)
-	for i, h := range header {
-		line, column := r.FieldPos(i)
-		p := Problem{File: s.csv.file, Line: line, Column: column}
+	for i, h := range t.header {
+		at := t.place(i)
+		p := Problem{File: s.csv.file, Line: at[0], Column: at[1]}
 		switch {
-		case slices.Index(header, h) < i:
+		case slices.Index(t.header, h) < i:
 			p.Message = fmt.Sprintf("column %s is given twice", quoted(h))
-		case strings.HasPrefix(h, labelColumn) && scalars[typeOf[Name]()].pattern.MatchString(h[len(labelColumn):]),
-			slices.Contains(known, h):
+		case knownColumn(h):
 			continue
 		case strings.HasPrefix(h, labelColumn):
 			p.Message, p.Found, p.Want = "not valid", quoted(h), labelColumn+"KEY, where KEY is "+scalars[typeOf[Name]()].want
@@ -218,7 +276,7 @@ func (s *source) checkHeader(r *csv.Reader, header []string) bool {
 		s.add(p)
 	}
 	for _, want := range csvRequired {
-		if !slices.Contains(header, want) {
+		if !slices.Contains(t.header, want) {
 			ok = false
 			s.add(Problem{File: s.csv.file, Line: 1, Column: 1, Message: fmt.Sprintf("column %q is missing", want)})
 		}
@@ -250,7 +308,7 @@ func (s *source) readRecord(header, record []string, at *node) (c Customer) {
 				s.readInt(cell, reflect.ValueOf(&c.Tenant).Elem(), at.at(h), fieldOf[Customer](h))
 			}
 		case colHost:
-			c.Match.Host = readCells[Host](s, cell, at.ats("match", h), fieldOf[Match](h))
+			c.Match.Host = readCells[Host](s, strings.ToLower(cell), at.ats("match", h), fieldOf[Match](h))
 		case colWorkloads:
 			c.Uses.Workloads = readCells[Name](s, cell, at.ats("uses", h), fieldOf[Uses](h))
 		case colDatasets:

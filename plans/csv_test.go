@@ -45,7 +45,11 @@ func TestWhatSpreadsheetsWriteIsUnderstood(t *testing.T) {
 		"UTF-16, low byte first":   string(inUTF16(head+acme, binary.LittleEndian)),
 		"UTF-16, high byte first":  string(inUTF16(head+acme, binary.BigEndian)),
 		"lines that end in CR LF":  strings.ReplaceAll(head+acme, "\n", "\r\n"),
-		"no end of the last line":  strings.TrimSuffix(head+acme, "\n"),
+		"capital letters":          "ID;Tenant;Host;Workloads;Datasets\r\nacme;17;ACME.Example.com;web;\"orders;attachments\"\r\n",
+		"a line for Excel": "sep=;\r\n" + strings.ReplaceAll(head, ",", ";") +
+			"acme;17;acme.example.com;web;\"orders;attachments\"\n",
+		"texts that stay as they are": head + `"=""acme""",17,acme.example.com,web,orders;attachments` + "\n",
+		"no end of the last line":     strings.TrimSuffix(head+acme, "\n"),
 		"a name in quotes": "id,name,tenant,host,workloads,datasets\nacme,\"Acme, " +
 			"Inc.\",17,acme.example.com,web,orders;attachments\n",
 		"four hosts, as many as is": head + strings.Replace(acme, "acme.example.com", "a.x.example;b.x.example;c.x.example;d.x.example", 1),
@@ -55,6 +59,8 @@ func TestWhatSpreadsheetsWriteIsUnderstood(t *testing.T) {
 			require.Empty(t, problems)
 			require.Len(t, p.Customers.List, 1)
 			require.Equal(t, []Name{"orders", "attachments"}, p.Customers.List[0].Uses.Datasets)
+			require.Equal(t, Name("acme"), p.Customers.List[0].ID)
+			require.Contains(t, p.Customers.List[0].Match.Host[0], "example")
 		})
 	}
 }
@@ -67,7 +73,7 @@ func TestWhatIsNoCSVIsToldInOneMessageWithItsRemedy(t *testing.T) {
 			`customers.csv: a spreadsheet's workbook, and no CSV; save it from the spreadsheet as "CSV UTF-8 (comma delimited)"`},
 		"Latin-1": {head +
 			"acme,17,acme.example.com,web,orders;attachments\nm\xfcller,18,m.example.com,web,orders;attachments\n",
-			`customers.csv:3:2: not a text in UTF-8; save it from the spreadsheet as "CSV UTF-8 (comma delimited)"`},
+			`customers.csv:3:2: not a text in UTF-8, but in Windows-1252 or its like; save it from the spreadsheet as "CSV UTF-8 (comma delimited)"`},
 		"too many hosts": {head + strings.Replace(acme, "acme.example.com",
 			"a.x.example;b.x.example;c.x.example;d.x.example;e.x.example", 1),
 			"customers.csv:2:9: customers[0].match.host: too many: found 5; want at most 4"},
@@ -80,6 +86,8 @@ func TestWhatIsNoCSVIsToldInOneMessageWithItsRemedy(t *testing.T) {
 		"a label's key": {strings.Replace(head, "datasets", "datasets,label.Tier!", 1) + strings.Replace(acme, "attachments",
 			"attachments,gold", 1) + "b,18,b.example.com,web,orders;attachments,gold\n",
 			`customers.csv:1:35: not valid: found "label.Tier!"; want label.KEY, where KEY is a name of lower-case letters, digits and hyphens that starts with a letter or digit, at most 63 long`},
+		"what stands below a line for Excel": {"sep=,\n" + head + acme + "globex,18,globex.example.com,web\n",
+			"customers.csv:4:1: customers[1]: wrong number of cells: found 4; want 5, as in the header"},
 		"a quote left open": {head + acme + "globex,18,\"globex.example.com,web,orders\n" +
 			strings.Repeat("x,19,x.example.com,web,orders;attachments\n", 5),
 			"customers.csv:3:1: not CSV: a quote that begins in this line's row is not closed; want a header " +

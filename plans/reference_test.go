@@ -15,8 +15,8 @@ const referenceIntro = `# Plan reference
 
 <!-- Written by: go test ./plans -run TestTheReference -update. Do not edit. -->
 
-A plan is one YAML file. This page lists every key of it, node by node, in the order in which one writes them; start from
-[minimal.yaml](../plans/examples/minimal.yaml), and look into [platform.yaml](../plans/examples/platform.yaml) for most of the rest. Check a plan with
+A plan is one YAML file. This page lists every key of it, node by node, in the order in which one writes them; have
+` + "`drover plan init`" + ` write the first one ([start](start.md)), or start from [minimal.yaml](../plans/examples/minimal.yaml), and look into [platform.yaml](../plans/examples/platform.yaml) for most of the rest. Check a plan with
 ` + "`drover plan validate FILE`" + `: it reports every mistake at once. For completion in an editor put this into the first line of the plan:
 
 ` + "```yaml\n# yaml-language-server: $schema=plan.schema.json\n```" + `

@@ -90,20 +90,25 @@ func (s *Session) datacenter(ctx context.Context) (*object.Datacenter, error) {
 	case !errors.As(err, new(*find.NotFoundError)) && !errors.As(err, new(*find.MultipleFoundError)):
 		return nil, fmt.Errorf("datacenter %q of vCenter %s: %w", s.conf.Datacenter, s.URL().Host, err)
 	}
-	all, err := finder.DatacenterList(ctx, "*")
+	names, err := s.Datacenters(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("datacenter %q of vCenter %s: %w; it shows %s: correct the site's datacenter, or let user %s read it",
+		s.conf.Datacenter, s.URL().Host, ErrDatacenter, cmp.Or(strings.Join(names, ", "), "none"), s.user.Username())
+}
+
+// Datacenters are the names of those that vCenter shows the user.
+func (s *Session) Datacenters(ctx context.Context) ([]string, error) {
+	all, err := find.NewFinder(s.Client).DatacenterList(ctx, "*")
 	if err != nil && !errors.As(err, new(*find.NotFoundError)) {
 		return nil, fmt.Errorf("list the datacenters of vCenter %s: %w", s.URL().Host, err)
 	}
-	names := "none"
-	for n, dc := range all {
-		if n == 0 {
-			names = plain(dc.Name())
-		} else {
-			names += ", " + plain(dc.Name())
-		}
+	var names []string
+	for _, dc := range all {
+		names = append(names, plain(dc.Name()))
 	}
-	return nil, fmt.Errorf("datacenter %q of vCenter %s: %w; it shows %s: correct the site's datacenter, or let user %s read it",
-		s.conf.Datacenter, s.URL().Host, ErrDatacenter, names, s.user.Username())
+	return names, nil
 }
 
 // list reads all machines below a datacenter. When the session is lost on the way, the view is gone

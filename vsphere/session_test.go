@@ -539,3 +539,11 @@ func TestNamesAreThoseThatPeopleSee(t *testing.T) {
 		require.Equal(t, want, vms[0].Name)
 	}
 }
+
+func TestAVCenterSaysWhichDatacentersItHas(t *testing.T) {
+	_, conf := start(t, vcenter.Options{})
+	conf.Datacenter = ""
+	names, err := connect(t, conf).Datacenters(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{"DC0"}, names)
+}

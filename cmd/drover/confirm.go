@@ -42,21 +42,31 @@ func notConfirmed(doing, next string) error {
 
 // ask asks a person and answers with the line, in lower case; "": there was none.
 func (a *app) ask(ctx context.Context, question string) string {
+	line, _ := a.line(ctx, question)
+	return strings.ToLower(line)
+}
+
+// line asks a person and answers with the line as it was typed; false: there will be no more.
+func (a *app) line(ctx context.Context, question string) (answer string, more bool) {
 	_, _ = fmt.Fprint(a.err, question)
-	said := make(chan string, 1)
+	type line struct {
+		text string
+		err  error
+	}
+	said := make(chan line, 1)
 	go func() {
-		line, err := bufio.NewReader(a.in).ReadString('\n')
-		if err != nil {
-			line = "" // a line that was not finished is no answer
-		}
-		said <- strings.ToLower(strings.TrimSpace(line))
+		text, err := bufio.NewReader(a.in).ReadString('\n')
+		said <- line{text, err}
 	}()
 	select {
 	case <-ctx.Done():
 		_, _ = fmt.Fprintln(a.err)
-		return ""
-	case answer := <-said:
-		return answer
+		return "", false
+	case l := <-said:
+		if l.err != nil {
+			return "", false // a line that was not finished is no answer
+		}
+		return strings.TrimSpace(l.text), true
 	}
 }
 

@@ -16,10 +16,10 @@ import (
 
 func (a *app) planCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "plan", Short: "Check plans", Args: asInput(cobra.NoArgs),
+		Use: "plan", Short: "Begin and check plans", Args: asInput(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.planValidateCommand(), a.planSchemaCommand())
+	cmd.AddCommand(a.planInitCommand(), a.planValidateCommand(), a.planSchemaCommand())
 	return cmd
 }
 

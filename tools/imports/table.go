@@ -13,6 +13,8 @@ var house = []room{
 	{at: "plans", ours: "= migration internal/spelling", others: "+ github.com/goccy/go-yaml github.com/invopop/jsonschema " +
 		"github.com/pb33f/ordered-map",
 		why: "the YAML knows the nouns"},
+	{at: "discover", ours: "= migration plans internal/spelling", others: "+ github.com/goccy/go-yaml", why: "proposals are made of " +
+		"the nouns, and speak the plan's language"},
 
 	{at: "internal", ours: "migration", why: "internal packages serve the rooms above and know none of them"},
 	{at: "vsphere", ours: "migration", others: temporal, far: true, why: engine},
@@ -61,7 +63,8 @@ var house = []room{
 		"client", why: "worker joins what is below it, and knows nothing above or beside it"},
 	{at: "web", ours: "migration client internal", others: temporal, why: "web is made over client"},
 	{at: "watch", ours: "migration client web internal", others: temporal, why: "watch shows on a terminal what web/board has read"},
-	{at: "cmd/drover", ours: "migration plans notify evidence internal worker client web watch", why: "the product knows of no lab"},
+	{at: "cmd/drover", ours: "migration plans discover notify evidence internal worker client web watch",
+		why: "the product knows of no lab"},
 
 	{at: "lab/verify", ours: "lab", why: "the judge imports nothing of the product: it must not share its mistakes"},
 	{at: "lab", ours: product, why: "the lab is around the product, not in it"},
@@ -77,6 +80,6 @@ const (
 	engine         = "engines know the nouns and their SDK, and nothing of Temporal"
 	adapter        = "activities know the nouns, their engine and internal/*; a sibling is reached through a small interface that " +
 		"worker joins"
-	product = "migration plans internal vsphere replication compute routes homes health notify hooks evidence activities workflows " +
-		"client worker web watch"
+	product = "migration plans discover internal vsphere replication compute routes homes health notify hooks evidence activities " +
+		"workflows client worker web watch"
 )
