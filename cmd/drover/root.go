@@ -81,7 +81,8 @@ Exit codes:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &badInput{err: err, next: "see `" + cmd.CommandPath() + " --help`"}
 	})
-	root.AddCommand(a.planCommand(), a.previewCommand(), a.submitCommand(), a.amendCommand(), a.schemaCommand(), a.statusCommand(),
+	root.AddCommand(a.planCommand(), a.previewCommand(), a.submitCommand(), a.amendCommand(), a.schemaCommand(), a.observeCommand(),
+		a.statusCommand(),
 		a.watchCommand(), a.reportCommand(), a.evidenceCommand(),
 		a.inventoryCommand(),
 		a.approveCommand(), a.pauseCommand(), a.resumeCommand(), a.holdCommand(), a.skipCommand(),
