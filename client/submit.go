@@ -229,6 +229,16 @@ func (c *Client) Preview(ctx context.Context, spec *migration.Spec, queue string
 	return report, err
 }
 
+// Observation asks the sites of a plan who wrote their databases while they were observed. A newer
+// question replaces one that still runs. It waits as long as ctx allows.
+func (c *Client) Observation(ctx context.Context, spec *migration.Spec) (report migration.ObservationReport, err error) {
+	err = c.ask(ctx, question{
+		doing: "read who writes the databases of plan " + spec.Plan, id: migration.ObservationID(spec.Plan), plan: spec.Plan,
+		summary: "who writes the databases of " + spec.Plan, workflow: migration.WorkflowObservation, in: spec,
+	}, &report)
+	return report, err
+}
+
 // copying says whether copies of a plan's disks are under way.
 func (c *Client) copying(ctx context.Context, doing, plan string) (bool, error) {
 	n, err := c.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{

@@ -84,6 +84,11 @@ func (c *Client) ChangeSchema(ctx context.Context, plan string, cmd migration.Co
 	return c.update(ctx, migration.UpdateSchema, Aim{Plan: plan}, cmd)
 }
 
+// Resolve says of what was found of a writer, the command's Finding, that it may be as it is.
+func (c *Client) Resolve(ctx context.Context, plan string, cmd migration.Command) (migration.Accepted, error) {
+	return c.update(ctx, migration.UpdateResolve, Aim{Plan: plan}, cmd)
+}
+
 // Skip leaves a customer on premises for good: its batch is over without it.
 func (c *Client) Skip(ctx context.Context, plan, customer string, cmd migration.Command) (migration.Accepted, error) {
 	return c.update(ctx, migration.UpdateSkip, Aim{Plan: plan, Customer: customer}, cmd)

@@ -133,7 +133,7 @@ func (l *Lab) Remains(ctx context.Context) (out []string, err error) {
 UNION ALL SELECT 'subscription ' || subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
 WHERE d.datname = current_database()
 UNION ALL SELECT 'publication ' || pubname FROM pg_publication
-UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname = 'drover'
+UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname IN ('drover', 'drover_observe')
 UNION ALL SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass FROM pg_trigger WHERE tgname LIKE 'drover%'`
 	for _, name := range l.databases() {
 		err := l.onBoth(ctx, name, made, func(side migration.Side, rows pgx.Rows) error {

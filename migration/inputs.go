@@ -15,6 +15,8 @@ const (
 	WorkflowEvidence  = "Evidence"
 	WorkflowAmendment = "Amendment"
 	WorkflowReadPlan  = "ReadPlan" // SpecRef -> Spec
+	// WorkflowObservation answers Spec with ObservationReport.
+	WorkflowObservation = "Observation"
 )
 
 // MigrationInput starts a Migration.

@@ -86,6 +86,9 @@ func AmendmentID(plan, digest string) string { return fmt.Sprintf("amendment/%s/
 // ReadPlanID is the id of a ReadPlan workflow.
 func ReadPlanID(plan string) string { return "plan/" + plan }
 
+// ObservationID is the id of an Observation workflow.
+func ObservationID(plan string) string { return "observation/" + plan }
+
 // EvidenceID is the id of an Evidence workflow.
 func EvidenceID(plan, batch string) string { return "evidence/" + plan + "/" + batch }
 
@@ -110,7 +113,7 @@ func OfWorkflow(id string) Of {
 		if len(parts) == 4 {
 			return Of{Plan: parts[1], Customer: parts[2], Token: parts[3]}
 		}
-	case "migration", "batch", "workload", "replication", "disks", "check", "doctor", "preview", "outbox":
+	case "migration", "batch", "workload", "replication", "disks", "check", "doctor", "preview", "observation", "outbox":
 		return Of{Plan: parts[1]}
 	}
 	return Of{}
@@ -152,6 +155,7 @@ const (
 	UpdateSkip     = "skip"     // Customer: it stays on premises, and its batch is over without it
 	UpdateAck      = "ack"      // Outbox: somebody looks after what a message asks for
 
+	UpdateResolve    = "resolve"     // Migration: what was found of a writer may be as it is
 	UpdateSchema     = "schema"      // Migration: DDL for both sides of a database
 	UpdateAcceptLoss = "accept-loss" // Doctor: customers go on without a side
 	UpdateCarryOver  = "carry-over"  // Doctor: rows of customers that one side alone has are brought home

@@ -487,6 +487,8 @@ type Batch struct {
 	Rollback    Reach    `json:"rollback"`
 	Bake        Duration `json:"bake"`
 	Ticket      string   `json:"ticket,omitempty"`
+
+	Requires *Requires `json:"requires,omitempty"`
 }
 
 // Window is when new Moves of a batch may start. A Move that has started finishes.

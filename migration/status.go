@@ -21,9 +21,10 @@ const (
 	WaitOperator Waiting = "operator" // held: retry or rollback
 	WaitBlackout Waiting = "blackout" // of the customers that have not gone
 	WaitLag      Waiting = "lag"
-	WaitHealth   Waiting = "health" // bake or soak
-	WaitData     Waiting = "data"   // replication
-	WaitAWS      Waiting = "aws"    // instances, services, images
+	WaitHealth   Waiting = "health"  // bake or soak
+	WaitData     Waiting = "data"    // replication
+	WaitAWS      Waiting = "aws"     // instances, services, images
+	WaitObserve  Waiting = "observe" // who writes is observed, or what was found of writers is not resolved
 )
 
 // Outcome of a verdict.
@@ -95,6 +96,7 @@ type Command struct {
 	// schema: what both sides of a database are given
 	Schema  *SchemaChange `json:"schema,omitempty"`
 	Message string        `json:"message,omitempty"` // ack: the id of what waits, or the key of a message that tells of it
+	Finding string        `json:"finding,omitempty"` // resolve: the id of what was found of a writer
 
 	// Until is when the one who asked stops waiting, by the clock of the machine that asked:
 	// whoever takes the command later refuses it. Zero: it is good whenever it is taken.

@@ -227,6 +227,10 @@ func (b Batch) compile() (migration.Batch, error) {
 	if b.Approval != nil {
 		out.Approvals = b.Approval.By
 	}
+	if b.Requires != nil && b.Requires.Observe != nil {
+		o := migration.Observe(*b.Requires.Observe)
+		out.Requires = &migration.Requires{Observe: &o}
+	}
 	if w := b.Window; w != nil {
 		opens, err := w.opens()
 		if err != nil {

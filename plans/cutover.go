@@ -76,6 +76,18 @@ type Batch struct {
 	Rollback    Choice              `json:"rollback,omitempty" jsonschema:"enum=customer,enum=batch" jsonschema_description:"What one failing customer takes back with it. Default: policy.rollback."`
 	Bake        *migration.Duration `json:"bake,omitempty" bounds:"100ms..720h" jsonschema_description:"Time a customer is watched after its cutover before it counts as moved. Default: policy.bake."`
 	Ticket      Text                `json:"ticket,omitempty" jsonschema_description:"Change ticket, for display."`
+	Requires    *Requires           `json:"requires,omitempty" jsonschema_description:"What must have been shown before it starts."`
+}
+
+// Requires is what must have been shown before a batch starts.
+type Requires struct {
+	Observe *Observe `json:"observe,omitempty" jsonschema_description:"Of the first batch: who writes the databases on premises is observed before anything of them is replicated (docs/observe.md). {} for its defaults."`
+}
+
+// Observe is how long writers are observed, and what may be left open of what is found.
+type Observe struct {
+	For        migration.Duration `json:"for,omitempty" jsonschema:"default=168h" bounds:"1s..2160h" jsonschema_description:"How long at least: a whole cycle of your jobs. Nothing is brought up before that."`
+	Unresolved int                `json:"unresolved,omitempty" jsonschema:"default=0,minimum=0,maximum=2500" jsonschema_description:"How many findings may be left that nobody has resolved."`
 }
 
 // Members are a batch's customers: listed, or selected. Selections choose, batch after batch, among

@@ -136,8 +136,28 @@ func (p *Plan) validateBatches() {
 		if b.Window != nil && !p.src.incomplete(at.at("window")) && !p.src.incomplete(at.at("bake")) {
 			last = p.validateWindow(b, at.at("window"), last)
 		}
+		p.validateRequires(i, b)
 	}
 	p.validateBlackouts(p.assign(p.src.report))
+}
+
+// validateRequires wants writers to be observed before the first batch, and where there are any: of
+// what is replicated already nothing can be observed without harm.
+func (p *Plan) validateRequires(i int, b Batch) {
+	at := root.at("batches").item(i).at("requires")
+	switch {
+	case b.Requires == nil || p.src.incomplete(at):
+	case b.Requires.Observe == nil:
+		p.src.report(at, Problem{Message: "it requires nothing", Want: "observe, or no requires"})
+	case i > 0:
+		p.src.report(at.at("observe"), Problem{Message: "writers are observed before anything is replicated, and batch " +
+			quoted(string(b.Name)) + " is not the first", Want: "it with the first batch"})
+	case !p.src.incomplete(root.at("datasets")) && !slices.ContainsFunc(sortedKeys(p.Datasets), func(n Name) bool {
+		return p.Datasets[n].Postgres != nil
+	}):
+		p.src.report(at.at("observe"), Problem{Message: "the plan has no database whose writers could be observed",
+			Want: "a dataset with postgres, or no observe"})
+	}
 }
 
 // validateBlackouts refuses a window in all of which a customer of its batch must not move.

@@ -48,7 +48,7 @@ func Register(r interface {
 		r.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{VersioningBehavior: workflow.VersioningBehaviorAutoUpgrade})
 	}
 	for _, w := range []any{move.Move, workload.ReplicateVM, check.Check, check.Preflight, check.Doctor, check.Preview, check.Amendment,
-		check.ReadPlan, evidence.Evidence} {
+		check.ReadPlan, check.Observation, evidence.Evidence} {
 		r.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{VersioningBehavior: workflow.VersioningBehaviorPinned})
 	}
 }

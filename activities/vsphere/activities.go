@@ -3,6 +3,7 @@ package vsphere
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -49,6 +50,41 @@ func (a *Activities) ListVMs(ctx context.Context, req ListVMsRequest) (ListVMsRe
 	}
 	vms, err := s.Inventory(ctx, req.Selector, func(n int) { activity.RecordHeartbeat(ctx, n) })
 	return ListVMsResult{VMs: vms}, classify(err)
+}
+
+// ListAddressesRequest selects machines of a site: those that any of the selectors takes.
+type ListAddressesRequest struct {
+	Site      migration.Site         `json:"site"`
+	Selectors []migration.VMSelector `json:"selectors"`
+}
+
+// ListAddressesResult are the addresses that the machines' guests say, in order.
+type ListAddressesResult struct {
+	Addresses []string `json:"addresses,omitempty"`
+}
+
+// ListAddresses reads where requests of machines come from, and changes nothing. It heartbeats the
+// number of machines read.
+func (a *Activities) ListAddresses(ctx context.Context, req ListAddressesRequest) (ListAddressesResult, error) {
+	s, err := a.open(ctx, req.Site)
+	if err != nil {
+		return ListAddressesResult{}, err
+	}
+	var out ListAddressesResult
+	for _, sel := range req.Selectors {
+		vms, err := s.Inventory(ctx, sel, func(n int) { activity.RecordHeartbeat(ctx, n) })
+		if err != nil {
+			return ListAddressesResult{}, classify(err)
+		}
+		for _, vm := range vms {
+			if vm.Address != "" {
+				out.Addresses = append(out.Addresses, vm.Address)
+			}
+		}
+	}
+	slices.Sort(out.Addresses)
+	out.Addresses = slices.Compact(out.Addresses)
+	return out, nil
 }
 
 // SnapshotVMRequest names a machine and the snapshot to find or make.

@@ -21,7 +21,7 @@ var unasked = []string{
 	"AgreeServer", "CheckFinal", "DropPostgres", "ExamineServers", "FinalisePostgres", "LaunchInstance", "RegisterImage", "RetireWorkload",
 	"PowerOnVM", "RemoveVMSnapshot", "ShutdownVM", "SnapshotVM", "MadeSnapshots", "MendPostgres", "RetireCopies", "SurveyTarget",
 	"EndWayBack", "ListUnplanned", "MeasurePostgres", "CheckDestination", "CheckFreezeHooks", "AcceptLoss", "ApplySchema",
-	"CarryOver", "CheckSchema", "CountRequests", "CheckRequests",
+	"CarryOver", "CheckSchema", "CountRequests", "CheckRequests", "ObserveWriters", "ReadObservation", "ResolveObserved", "ListAddresses",
 }
 
 // Workflows call activities by name: a stand-in of another name or shape would fail at run time

@@ -85,7 +85,8 @@ Exit codes:
 		title    string
 		commands []*cobra.Command
 	}{
-		{"To plan and to begin:", []*cobra.Command{a.planCommand(), a.inventoryCommand(), a.previewCommand(), a.iamPolicyCommand(),
+		{"To plan and to begin:", []*cobra.Command{a.planCommand(), a.inventoryCommand(), a.observeCommand(), a.previewCommand(),
+			a.iamPolicyCommand(),
 			a.submitCommand(), a.amendCommand(), a.schemaCommand()}},
 		{"To look:", []*cobra.Command{a.statusCommand(), a.watchCommand(), a.reportCommand(), a.evidenceCommand(), a.notifyCommand(),
 			a.doctorCommand()}},

@@ -44,7 +44,7 @@ func (t Table) Ident() string { return pgx.Identifier{t.Schema, t.Name}.Sanitize
 func (t Table) String() string { return t.Schema + "." + t.Name }
 
 // NotOurs keeps pg_namespace n to schemas that hold somebody's data.
-const NotOurs = `n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'drover')`
+const NotOurs = `n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'drover', 'drover_observe')`
 
 // ReadTables reads the catalogues and classifies every table by the dataset's tenancy.
 func ReadTables(ctx context.Context, q Querier, d migration.Postgres) ([]Table, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -116,7 +117,8 @@ func (p *Pair) made(ctx context.Context, standing int) (out []Made, err error) {
 			return nil, fmt.Errorf("read which plan the database %s belongs to: %w", s.Where(), err)
 		}
 		rows, err := s.Pool.Query(ctx, `
-			SELECT 'schema', nspname::text, 0::bigint FROM pg_namespace WHERE nspname = 'drover'
+			SELECT 'schema', nspname::text, 0::bigint FROM pg_namespace WHERE nspname IN ('drover', 'drover_observe')
+			UNION ALL SELECT 'event trigger', evtname::text, 0 FROM pg_event_trigger WHERE evtname LIKE 'drover\_%'
 			UNION ALL SELECT 'publication', pubname::text, 0 FROM pg_publication WHERE pubname LIKE 'drover\_%'
 			UNION ALL SELECT 'subscription', subname::text, 0 FROM pg_subscription JOIN pg_database d ON d.oid = subdbid
 				WHERE d.datname = current_database() AND subname LIKE 'drover\_%'
@@ -147,12 +149,22 @@ func (p *Pair) needless(m Made, standing int, otherPlan string) string {
 	switch {
 	case otherPlan != "" || standing == 1:
 		return ""
+	case m.observes(): // before replication is set up; then only what was found stays
+		if standing == 2 && m.Kind != "schema" {
+			return "replication is set up: nobody observes who writes any more"
+		}
+		return ""
 	case standing == 0 && mine:
 		return "Drover's schema stands in neither database: the plan has ended here"
 	case standing == 2 && !mine:
 		return "the database belongs to this plan, and it is none of its names"
 	}
 	return ""
+}
+
+// observes says whether it is of what observes writers.
+func (m Made) observes() bool {
+	return m.Kind == "event trigger" || m.Name == "drover_observe" || strings.HasPrefix(m.Name, "zzzz_drover_seen_")
 }
 
 // Mend puts right what one rule decides by itself, by the same functions as everything else: a side

@@ -11,6 +11,12 @@ import (
 //go:embed move.sql
 var moveSQL string
 
+//go:embed observe.sql
+var observeSQL string
+
+// ObserveSQL is the file that is installed on premises while writers are observed.
+func ObserveSQL() string { return observeSQL }
+
 // MoveSQL is the file that is installed on both servers.
 func MoveSQL() string { return moveSQL }
 

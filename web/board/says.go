@@ -44,6 +44,11 @@ func (s *Snapshot) Gate(b Batch, k Clock) (string, Turn) {
 		return "Waits for its window: " + k.Span(*b.Window) + ".", TurnClock
 	case migration.WaitTurn, migration.WaitBatch:
 		return "Waits for the batches before it.", TurnDrover
+	case migration.WaitObserve:
+		if strings.Contains(b.Reason, "unresolved") {
+			return observed(b), TurnPerson
+		}
+		return observed(b), TurnClock
 	case migration.WaitBlackout:
 		return "Waits for blackouts of its customers to end.", TurnClock
 	case migration.WaitLag:
@@ -65,6 +70,14 @@ func (s *Snapshot) Gate(b Batch, k Clock) (string, Turn) {
 	default:
 		return "Is getting ready.", TurnDrover
 	}
+}
+
+// observed says what is missing until who writes the databases has been observed.
+func observed(b Batch) string {
+	if b.Reason == "" {
+		return "Who writes the databases is observed first."
+	}
+	return strings.ToUpper(b.Reason[:1]) + b.Reason[1:] + "."
 }
 
 func batchDone(b Batch) string {

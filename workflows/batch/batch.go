@@ -75,6 +75,7 @@ type State struct {
 	Aside     []string               `json:"aside,omitempty"`     // who moves, as the passes over files were told
 	AsideTold bool                   `json:"asideTold"`           // they know: what an earlier run of the batch had told them does not hold
 	Newest    migration.Revision     `json:"newest,omitzero"`     // of the plan, as the migration has said
+	Observing mail.Observing         `json:"observing,omitzero"`  // until who writes has been observed
 }
 
 // Batch cuts its customers over together: it waits at its gate, tells them to go in a sliding

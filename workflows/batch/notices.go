@@ -194,7 +194,8 @@ func (b *batch) announce(ctx workflow.Context) {
 	}
 }
 
-// waitsForPeople says whether the batch goes on only when somebody approves or retries it. While
+// waitsForPeople says whether the batch goes on only when somebody approves or retries it, or says
+// what is to become of a writer. While
 // the migration is paused, that is what waits.
 func (b *batch) waitsForPeople(ctx workflow.Context) bool {
 	switch b.Phase {
@@ -202,6 +203,8 @@ func (b *batch) waitsForPeople(ctx workflow.Context) bool {
 		w := b.in.Batch.Window
 		closed := b.Waiting == migration.WaitWindow && w != nil && !workflow.Now(ctx).Before(w.Closes())
 		return b.Waiting == migration.WaitApproval || closed
+	case migration.BatchWaiting:
+		return b.Waiting == migration.WaitObserve && b.Observing.Over
 	case migration.BatchTakenBack:
 		return true
 	}

@@ -93,6 +93,17 @@ func TestABatchTellsWhoWaitsForSomebodyAndWhoNoMore(t *testing.T) {
 			h.at(time.Hour, func() { h.command(migration.UpdateRetry, "ann", "") })
 		}, []string{"batch-waits/wave", "batch-open/wave", "started/c0/0", "settled batch-waits/wave", "moved/c0/1", "done/c0/1",
 			"batch-done/wave"}},
+		"what was found of a writer": {func(h *herd) {
+			h.waits, h.batch.Requires = true, &migration.Requires{Observe: &migration.Observe{}}
+			word := func(n int, missing mail.Observing) {
+				h.signal(mail.SignalWord, mail.Pause{Order: mail.Order{At: h.env.Now().UnixNano(), N: n}, Observing: missing})
+			}
+			h.at(time.Minute, func() { word(1, mail.Observing{Words: "it is observed still"}) })
+			h.at(2*time.Minute, func() { word(2, mail.Observing{Words: "1 finding is unresolved", Over: true}) })
+			h.at(time.Hour, func() { word(3, mail.Observing{}) })
+			h.at(2*time.Hour, func() { h.signal(mail.SignalTurn, mail.Turn{}) })
+		}, []string{"batch-waits/wave", "settled batch-waits/wave", "batch-open/wave", "started/c0/0", "moved/c0/1", "done/c0/1",
+			"batch-done/wave"}},
 		"before its window": {func(h *herd) {
 			h.batch.Window = &migration.Window{Opens: h.env.Now().Add(2 * time.Hour), For: migration.Duration(time.Hour)}
 			h.at(time.Hour, func() { h.command(migration.UpdateRetry, "ann", "") })

@@ -122,6 +122,15 @@ func (b *batch) begin(ctx workflow.Context) {
 	if b.Turn {
 		b.release(ctx)
 	} else {
+		b.waits(ctx)
+	}
+}
+
+// waits says what the batch waits for before its turn: what it requires, or the batches before it.
+func (b *batch) waits(ctx workflow.Context) {
+	if b.Observing.Words != "" {
+		b.Set(ctx, migration.BatchWaiting, migration.WaitObserve, b.Observing.Words)
+	} else {
 		b.Set(ctx, migration.BatchWaiting, migration.WaitTurn, "")
 	}
 }
@@ -142,8 +151,23 @@ func (b *batch) hear(ctx workflow.Context, p mail.Pause) {
 	if p.Paused {
 		b.Paused = &p
 	}
+	b.observed(ctx, p.Observing)
 	if first && b.Phase != "" {
 		b.tellMigration(ctx)
+	}
+}
+
+// observed hears what is missing until who writes has been observed.
+func (b *batch) observed(ctx workflow.Context, missing mail.Observing) {
+	if b.in.Batch.Requires == nil || b.in.Batch.Requires.Observe == nil {
+		missing = mail.Observing{}
+	}
+	if missing == b.Observing {
+		return
+	}
+	b.Observing = missing
+	if b.Begun && b.Phase == migration.BatchWaiting {
+		b.waits(ctx)
 	}
 }
 

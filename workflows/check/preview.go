@@ -160,6 +160,11 @@ func (v *preview) measureRows(ctx workflow.Context, d migration.Dataset, freezes
 func (v *preview) steps() {
 	s := v.spec
 	v.done("store the compiled plan", "s3://"+s.State.Bucket)
+	for _, d := range s.Datasets {
+		if o := migration.Observes(s.Batches); o != nil && d.Postgres != nil && v.standing[d.Name] != 2 {
+			v.done("observe who writes, for "+o.For.Brief()+", and refuse nobody", "database "+d.Name)
+		}
+	}
 	for _, r := range s.Routes {
 		switch r.Kind() {
 		case migration.RouteDNS:

@@ -109,7 +109,15 @@ type Pause struct {
 	Reason             string `json:"reason,omitempty"`
 	// Outbox is when the plan's outbox was started, in milliseconds since 1970; 0: there is none.
 	// One that was started later than the last has to be told again what waits for somebody.
-	Outbox int64 `json:"outbox,omitempty"`
+	Outbox    int64     `json:"outbox,omitempty"`
+	Observing Observing `json:"observing,omitzero"`
+}
+
+// Observing says to the batch that requires it what is missing until who writes the databases has
+// been observed.
+type Observing struct {
+	Words string `json:"words,omitempty"` // "": nothing
+	Over  bool   `json:"over,omitempty"`  // its time is: somebody has to resolve what was found
 }
 
 // Trouble is what an audit of both sides found of a customer.

@@ -145,7 +145,7 @@ func (m *run) adopt(ctx workflow.Context, spec migration.SpecRef, plan state.Pla
 		}
 	}
 	for _, w := range m.plan.Workloads {
-		if _, begun := m.Pieces[w.Name]; !begun {
+		if _, begun := m.Pieces[w.Name]; !begun && m.Observing.Words == "" {
 			m.startWorkload(ctx, w.Name)
 		}
 	}

@@ -97,7 +97,7 @@ type shop struct {
 	ended int                   // words to the batch last that it ends
 }
 
-func newShop(t *testing.T) *shop {
+func newShop(t *testing.T, has ...func(*testsuite.TestWorkflowEnvironment)) *shop {
 	t.Helper()
 	wave, late := migration.Batch{Name: "wave", Customers: []string{"acme"}}, migration.Batch{Name: "late", Customers: []string{"birch"}}
 	last := migration.Batch{Name: "last", Customers: []string{"cedar"}}
@@ -124,6 +124,9 @@ func newShop(t *testing.T) *shop {
 		_ = workflow.Sleep(ctx, 10*time.Minute)
 		return check.Report{}, temporal.NewNonRetryableApplicationError("nothing passes here", "Enough", nil)
 	}, workflow.RegisterOptions{Name: "Preflight"})
+	for _, register := range has {
+		register(s.env)
+	}
 	s.env.OnUpsertMemo(mock.MatchedBy(func(m map[string]any) bool {
 		s.memo = m
 		return true

@@ -60,8 +60,10 @@ type State struct {
 	Final     *final                           `json:"final,omitempty"`
 	Kept      string                           `json:"kept,omitempty"` // why it was not finalised when somebody said so
 	// Ends are the batches whose way back somebody ended, or wants to end.
-	Ends    map[string]*migration.Finalised `json:"ends"`
-	Aborted *mail.Wish                      `json:"aborted,omitempty"` // somebody ends the migration, and everybody comes home
+	Ends      map[string]*migration.Finalised `json:"ends"`
+	Aborted   *mail.Wish                      `json:"aborted,omitempty"`  // somebody ends the migration, and everybody comes home
+	Observing mail.Observing                  `json:"observing,omitzero"` // until who writes has been observed
+	Observed  bool                            `json:"observed,omitempty"` // as the plan requires it
 }
 
 // final is the word that nobody goes back any more.
@@ -97,6 +99,8 @@ type run struct {
 	reset    bool   // to its very start: the newest revision holds, whatever it began with
 	amending string // by whom, while an amendment is looked at
 	changing string // by whom, while a schema is changed: nothing of a database is taken away then
+
+	lookAgain bool // at who writes: somebody has resolved a finding
 }
 
 func newMigration(in Input) *run {
@@ -196,6 +200,8 @@ func (m *run) setup(ctx workflow.Context) error {
 		},
 		status.Command{Name: migration.UpdateAmend, Description: "Make another content the plan's: a new revision. What has begun stays.",
 			Allowed: m.mayAmend, Carry: m.amend},
+		status.Command{Name: migration.UpdateResolve, Description: "What was found of a writer may be as it is.", Allowed: m.mayResolve,
+			Carry: m.resolve},
 		status.Command{Name: migration.UpdateSchema, Description: "Change the schema of both sides of a database.",
 			Allowed: m.mayChange, Carry: m.changeSchema},
 	)
@@ -383,6 +389,9 @@ func (m *run) preflight(ctx workflow.Context) error {
 // follow it, machines and services.
 func (m *run) provision(ctx workflow.Context) error {
 	if err := m.load(ctx); err != nil {
+		return err
+	}
+	if err := m.observe(ctx); err != nil {
 		return err
 	}
 	if m.plan.Routed {
@@ -626,7 +635,7 @@ func (m *run) incidents() (n int) {
 }
 
 func (m *run) pause(ctx workflow.Context, why string) {
-	m.Paused = &mail.Pause{Order: m.Stamp(ctx), Paused: true, Reason: why}
+	m.Paused = &mail.Pause{Order: m.Stamp(ctx), Paused: true, Reason: why, Observing: m.Observing}
 	m.noticePaused(ctx)
 	m.tellBatches(ctx, mail.SignalWord, *m.Paused)
 	m.Set(ctx, m.Phase, m.waitsFor(), why)
@@ -644,7 +653,7 @@ func (m *run) stands(ctx workflow.Context, phase migration.MigrationPhase, waits
 func (m *run) unpause(ctx workflow.Context) {
 	m.Paused, m.Forgiven = nil, m.incidents()
 	m.noticeResumed()
-	m.tellBatches(ctx, mail.SignalWord, mail.Pause{Order: m.Stamp(ctx)})
+	m.tellBatches(ctx, mail.SignalWord, mail.Pause{Order: m.Stamp(ctx), Observing: m.Observing})
 	m.Set(ctx, m.Phase, m.waitsFor(), m.because())
 }
 

@@ -68,7 +68,7 @@ func (m *run) ask() mail.Ask { return mail.Ask{Belongs: mail.Belongs{Revision: m
 
 // word is what holds for every batch.
 func (m *run) word(ctx workflow.Context) mail.Pause {
-	w := mail.Pause{Order: m.Stamp(ctx), Outbox: m.Outbox, Revision: m.Spec.Amended()}
+	w := mail.Pause{Order: m.Stamp(ctx), Outbox: m.Outbox, Revision: m.Spec.Amended(), Observing: m.Observing}
 	if m.Paused != nil {
 		w.Paused, w.Reason = true, m.Paused.Reason
 	}

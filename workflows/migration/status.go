@@ -139,6 +139,9 @@ func (m *run) waitsFor() migration.Waiting {
 	}
 	switch m.Phase {
 	case migration.MigrationProvisioning:
+		if m.Observing.Words != "" {
+			return migration.WaitObserve
+		}
 		return migration.WaitData
 	case migration.MigrationSoak:
 		if m.over() {
@@ -156,6 +159,9 @@ func (m *run) because() string {
 		return m.Paused.Reason
 	}
 	var failed []string
+	if m.Observing.Words != "" {
+		failed = append(failed, m.Observing.Words)
+	}
 	see := func(name string) {
 		if p := m.Pieces[name]; p.Phase == migration.PieceFailed {
 			failed = append(failed, fmt.Sprintf("%s failed and is tried again: %s", name, p.Detail))

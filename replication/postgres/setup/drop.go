@@ -33,8 +33,17 @@ func noneBetween(ctx context.Context, p *postgres.Pair) error {
 // DropAll takes away what Prepare made in both databases, only if every tenant is homed on
 // premises: subscriptions, slots, publications, guards, Drover's schema, and on premises the
 // replica identities that it changed. Tables and rows stay, on AWS as well. Where a database
-// belongs to another plan, all that is that plan's stays. What is gone already is no error.
+// belongs to another plan, all that is that plan's stays. What observed writers goes with all that
+// it found. What is gone already is no error.
 func DropAll(ctx context.Context, p *postgres.Pair, say func(string)) error {
+	if err := drop(ctx, p, say); err != nil {
+		return err
+	}
+	return dropObservation(ctx, p)
+}
+
+// drop is DropAll without what was found of writers.
+func drop(ctx context.Context, p *postgres.Pair, say func(string)) error {
 	if say == nil {
 		say = func(string) {}
 	}
@@ -61,7 +70,8 @@ func DropAll(ctx context.Context, p *postgres.Pair, say func(string)) error {
 }
 
 // TakeBack undoes a Prepare that cannot come to its end: premises are as they were before it. Where
-// a first copy has begun, or a database is another plan's, it does nothing.
+// a first copy has begun, or a database is another plan's, it does nothing. What was found of
+// writers stays: they are not observed once more.
 func TakeBack(ctx context.Context, p *postgres.Pair, say func(string)) error {
 	for _, s := range p.Both() {
 		if other, err := p.OtherOwner(ctx, s.Pool); err != nil || other != "" {
@@ -71,7 +81,7 @@ func TakeBack(ctx context.Context, p *postgres.Pair, say func(string)) error {
 	if begun, err := copyBegun(ctx, p); err != nil || begun {
 		return err
 	}
-	return DropAll(ctx, p, say)
+	return drop(ctx, p, say)
 }
 
 // copyBegun says whether rows have come to AWS, or may come at any moment.

@@ -186,7 +186,10 @@ func Finalise(ctx context.Context, p *postgres.Pair, withSignUps bool, say func(
 			return fmt.Errorf("finalise dataset %s: %w", p.Name, err)
 		}
 	}
-	return remove(ctx, p, say)
+	if err := remove(ctx, p, say); err != nil {
+		return err
+	}
+	return dropObservation(ctx, p)
 }
 
 // lastLooks is how often a tenant must differ to be said to.

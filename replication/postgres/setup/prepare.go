@@ -19,13 +19,16 @@ import (
 //
 // The tenants of the plan have fences and are replicated. Those of the data that the plan leaves
 // out stay where they are. A newcomer, who has no row yet, writes on the side that the plan says
-// (Pair.Newcomers), and its rows go to the other.
+// (Pair.Newcomers), and its rows go to the other. From here on nobody observes who writes.
 func Prepare(ctx context.Context, p *postgres.Pair, tenants []int64, say func(string)) error {
 	if say == nil {
 		say = func(string) {}
 	}
 	ids, err := postgres.TenantIDs(tenants)
 	if err != nil {
+		return err
+	}
+	if err := EndObservation(ctx, p); err != nil {
 		return err
 	}
 	for _, part := range []struct {

@@ -109,7 +109,7 @@ func dumped(ctx context.Context, p *postgres.Pair, do func(archive) error) error
 func dumpSchema(ctx context.Context, p *postgres.Pair, to string) error {
 	_, err := run(ctx, p, p.OnPrem, "pg_dump", "--format=custom", "--schema-only", "--no-tablespaces", "--no-publications",
 		"--no-subscriptions",
-		"--exclude-schema=drover", "--file="+to)
+		"--exclude-schema=drover", "--exclude-schema=drover_observe", "--file="+to)
 	return err
 }
 
@@ -117,7 +117,7 @@ func dumpSchema(ctx context.Context, p *postgres.Pair, to string) error {
 // extension or of a schema may make, that hold a password, or that are Drover's own. An entry is a
 // number, two object ids, what it is, its schema and its name.
 var unwanted = regexp.MustCompile(`^\d+; \d+ \d+ (COMMENT - EXTENSION |SCHEMA - public |COMMENT - SCHEMA public |USER MAPPING |` +
-	`TRIGGER .* zzzz_drover_\w+ )`)
+	`TRIGGER .* zzzz_drover_\w+ |EVENT TRIGGER - drover_\w+ )`)
 
 // ofOwners are entries that say what other roles give to others of what they will make.
 var ofOwners = regexp.MustCompile(`^\d+; \d+ \d+ DEFAULT ACL `)
