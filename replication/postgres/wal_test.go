@@ -64,7 +64,7 @@ func TestWALThatAFirstCopyKeepsCountsInTheBudget(t *testing.T) {
 	require.Len(t, found, 1)
 	require.Equal(t, "postgres-wal-budget", found[0].Check)
 	require.Equal(t, "database orders on premises", found[0].Subject)
-	require.Contains(t, found[0].Reason, "; the copy of table acct keeps most of them")
+	require.Contains(t, found[0].Reason, "; the copy of table public.acct keeps most of them")
 	require.Contains(t, found[0].Remedy, "`SELECT * FROM pg_stat_progress_copy` in the database on AWS")
 	require.Contains(t, found[0].Remedy, "`drover abort "+r.Pair.Plan+"` gives the disk back")
 

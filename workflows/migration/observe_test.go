@@ -88,9 +88,9 @@ func observed(t *testing.T) (*shop, *lookout) {
 	return s, l
 }
 
-// play goes on from where the data is brought up. After four hours all is ready, and after five the
+// provision goes on from where the data is brought up. After four hours all is ready, and after five the
 // history is long enough.
-func (s *shop) play() {
+func (s *shop) provision() {
 	st := newMigration(Input{}).State
 	st.Spec = migration.SpecRef{Plan: "shop", Revision: 1, Digest: "first"}
 	st.Names, st.Resume, st.Phase = []string{"wave"}, migration.MigrationProvisioning, migration.MigrationProvisioning
@@ -176,7 +176,7 @@ func TestNothingIsReplicatedBeforeWritersWereObservedAndWhatWasFoundIsResolved(t
 		require.Equal(t, "who writes the databases has been observed for 2h", now.Timeline[len(now.Timeline)-1].What)
 	})
 	s.at(4*time.Hour+time.Minute, func() { require.Equal(t, migration.MigrationSoak, s.says().Phase) })
-	s.play()
+	s.provision()
 }
 
 func TestAnAmendmentThatRequiresNothingEndsAnObservation(t *testing.T) {
@@ -188,7 +188,7 @@ func TestAnAmendmentThatRequiresNothingEndsAnObservation(t *testing.T) {
 		require.Equal(t, 1, l.copied)
 		require.Equal(t, migration.WaitData, s.says().WaitingFor)
 	})
-	s.play()
+	s.provision()
 }
 
 func TestWritersAreNotObservedOnceMoreWhereReplicationIsSetUp(t *testing.T) {
@@ -198,13 +198,13 @@ func TestWritersAreNotObservedOnceMoreWhereReplicationIsSetUp(t *testing.T) {
 		require.Equal(t, 1, l.copied)
 		require.Equal(t, 1, l.looks)
 	})
-	s.play()
+	s.provision()
 }
 
 func TestAnObservationGoesOnInANewHistory(t *testing.T) {
 	s, l := observed(t)
 	s.at(30*time.Minute, func() { s.env.SetContinueAsNewSuggested(true) })
-	s.play()
+	s.provision()
 	require.Less(t, s.env.Now().Sub(l.since), time.Hour)
 	require.Zero(t, l.copied)
 }
