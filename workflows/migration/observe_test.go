@@ -88,8 +88,8 @@ func observed(t *testing.T) (*shop, *lookout) {
 	return s, l
 }
 
-// provision goes on from where the data is brought up. After four hours all is ready, and after five the
-// history is long enough.
+// provision goes on from where the data is brought up. After four hours all is ready, and after
+// five the history is long enough.
 func (s *shop) provision() {
 	st := newMigration(Input{}).State
 	st.Spec = migration.SpecRef{Plan: "shop", Revision: 1, Digest: "first"}

@@ -91,8 +91,9 @@ func (c Change) half(ctx context.Context, p *postgres.Pair) string {
 	if has == nil || lacks == nil {
 		return ""
 	}
-	return fmt.Sprintf("; the change is made %s and not %s, and nobody moves until both are alike: take away what refuses it %[2]s "+
-		"and give the same file again, which goes on there alone, or undo it %[1]s by hand and `drover schema take-in`", has.Where(), lacks.Where())
+	return fmt.Sprintf("; the change is made %s and not %s, and nobody moves until both are alike: "+
+		"take away what refuses it %[2]s and give the same file again, which goes on there alone, "+
+		"or undo it %[1]s by hand and `drover schema take-in`", has.Where(), lacks.Where())
 }
 
 // CheckByHand says why what was made by hand on both sides is not taken in: it is not alike.
