@@ -263,15 +263,17 @@ type Count struct {
 	Why     string `json:"why,omitempty"`     // there is no number
 }
 
-// MarshalJSON leaves the number out where there is none: nobody is to read it as 0.
+// MarshalJSON leaves a 0 out where there is no number: nobody is to read it as one.
 func (c Count) MarshalJSON() ([]byte, error) {
-	if c.Known() {
-		return json.Marshal(map[string]int64{"n": c.N})
-	}
-	return json.Marshal(struct {
+	out := struct {
+		N       *int64 `json:"n,omitempty"`
 		Pending bool   `json:"pending,omitempty"`
 		Why     string `json:"why,omitempty"`
-	}{c.Pending, c.Why})
+	}{Pending: c.Pending, Why: c.Why}
+	if c.Known() || c.N != 0 {
+		out.N = &c.N
+	}
+	return json.Marshal(out)
 }
 
 // Known says whether there is a number.
