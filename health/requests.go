@@ -49,7 +49,7 @@ func (d *Doctor) count(ctx context.Context, q RequestsQuestion, by *migration.Co
 	}
 	switch {
 	case n.err != nil:
-		return &migration.Count{Why: n.err.Error()}
+		return &migration.Count{Why: bounded(n.err.Error())}
 	case !n.known:
 		return &migration.Count{Why: "the query has no number for that time"}
 	case n.value < 0 || n.value > math.MaxInt32*math.MaxInt16:
@@ -109,4 +109,13 @@ func (d *Doctor) CheckRequests(ctx context.Context, spec *migration.Spec) (out [
 		}
 	}
 	return out
+}
+
+// bounded cuts what a foreign server says: it goes into histories and onto pages.
+func bounded(text string) string {
+	const most = 300 // characters
+	if r := []rune(text); len(r) > most {
+		return string(r[:most]) + "..."
+	}
+	return text
 }

@@ -65,7 +65,7 @@ func TestWhoDoesNotAnswerIsAskedAFewTimesAndHoldsNobody(t *testing.T) {
 		}
 		return health.RequestsResult{Failed: &migration.Count{N: 9}, Retried: &migration.Count{Why: "it answers 504"}}, nil
 	}
-	s.at(150*time.Second, func() {
+	s.at(270*time.Second, func() {
 		r := s.says().Moves[0].Requests
 		require.Equal(t, migration.CustomerSoaking, s.says().Phase)
 		require.Equal(t, &migration.Count{N: 7}, r.Failed)

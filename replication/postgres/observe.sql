@@ -130,42 +130,50 @@ DECLARE
   fn text := format('drover_observe.%I', 'seen_' || CASE WHEN octet_length(p_col) <= 58 THEN p_col ELSE md5(p_col) END);
   x record;
 BEGIN
+  PERFORM pg_advisory_xact_lock(hashtext('drover_observe.cover')); -- two attempts at once would meet in the catalogue
+  PERFORM FROM drover_observe.observation WHERE ended IS NULL FOR SHARE;
+  IF NOT FOUND THEN RETURN; END IF; -- an attempt that comes late covers nothing anew
   EXECUTE format($f$ CREATE OR REPLACE FUNCTION %1$s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog,
       pg_temp AS $g$
     DECLARE
       lo text; hi text; filled bigint; total bigint; n int; hash text; heard text; now_is text;
       rel text := format('%%I.%%I', TG_TABLE_SCHEMA, TG_TABLE_NAME);
     BEGIN
-      IF TG_OP = 'UPDATE' THEN
-        SELECT min(c), max(c), count(c), count(*) INTO lo, hi, filled, total FROM (SELECT %2$I::text COLLATE "C" c FROM drover_rows
-            UNION ALL SELECT %2$I::text COLLATE "C" FROM drover_were) r;
-      ELSE
-        SELECT min(c), max(c), count(c), count(*) INTO lo, hi, filled, total FROM (SELECT %2$I::text COLLATE "C" c FROM drover_rows) r;
-      END IF;
-      IF total = 0 THEN RETURN NULL; END IF;
-      now_is := (extract(epoch FROM statement_timestamp())::bigint / 60)::text || current_setting('application_name');
-      IF current_setting('drover.writes', true) IS DISTINCT FROM now_is THEN
-        PERFORM set_config('drover.writes', now_is, false);
-        PERFORM drover_observe.note('writer', rel, TG_OP, 1);
-      END IF;
-      IF filled < total THEN PERFORM drover_observe.note('nobody', rel, TG_OP, 0); END IF;
-      IF lo <> hi THEN
+      BEGIN
         IF TG_OP = 'UPDATE' THEN
-          SELECT count(*) INTO n FROM (SELECT %2$I FROM drover_rows UNION SELECT %2$I FROM drover_were LIMIT 1000) r WHERE %2$I IS NOT NULL;
+          SELECT min(c), max(c), count(c), count(*) INTO lo, hi, filled, total FROM (SELECT %2$I::text COLLATE "C" c FROM drover_rows
+              UNION ALL SELECT %2$I::text COLLATE "C" FROM drover_were) r;
         ELSE
-          SELECT count(*) INTO n FROM (SELECT DISTINCT %2$I FROM drover_rows WHERE %2$I IS NOT NULL LIMIT 1000) r;
+          SELECT min(c), max(c), count(c), count(*) INTO lo, hi, filled, total
+          FROM (SELECT %2$I::text COLLATE "C" c FROM drover_rows) r;
         END IF;
-        PERFORM drover_observe.note('many', rel, TG_OP, n);
-      ELSIF lo IS NOT NULL THEN
-        hash := ' ' || hashtext(lo) || ' ';
-        heard := coalesce(current_setting('drover.tenants', true), '');
-        IF strpos(heard, hash) = 0 AND length(heard) < 2000 THEN
-          heard := heard || hash;
-          PERFORM set_config('drover.tenants', heard, true);
-          n := (length(heard) - length(replace(heard, ' ', ''))) / 2;
-          IF n IN (2, 5, 10, 20, 50, 100) THEN PERFORM drover_observe.note('many', rel, TG_OP, n); END IF;
+        IF total = 0 THEN RETURN NULL; END IF;
+        now_is := (extract(epoch FROM statement_timestamp())::bigint / 60)::text || current_setting('application_name');
+        IF current_setting('drover.writes', true) IS DISTINCT FROM now_is THEN
+          PERFORM set_config('drover.writes', now_is, false);
+          PERFORM drover_observe.note('writer', rel, TG_OP, 1);
         END IF;
-      END IF;
+        IF filled < total THEN PERFORM drover_observe.note('nobody', rel, TG_OP, 0); END IF;
+        IF lo <> hi THEN
+          IF TG_OP = 'UPDATE' THEN
+            SELECT count(*) INTO n FROM (SELECT %2$I FROM drover_rows UNION SELECT %2$I FROM drover_were LIMIT 1000) r
+            WHERE %2$I IS NOT NULL;
+          ELSE
+            SELECT count(*) INTO n FROM (SELECT DISTINCT %2$I FROM drover_rows WHERE %2$I IS NOT NULL LIMIT 1000) r;
+          END IF;
+          PERFORM drover_observe.note('many', rel, TG_OP, n);
+        ELSIF lo IS NOT NULL THEN
+          hash := ' ' || hashtext(lo) || ' ';
+          heard := coalesce(current_setting('drover.tenants', true), '');
+          IF strpos(heard, hash) = 0 AND length(heard) < 2000 THEN
+            heard := heard || hash;
+            PERFORM set_config('drover.tenants', heard, true);
+            n := (length(heard) - length(replace(heard, ' ', ''))) / 2;
+            IF n IN (2, 5, 10, 20, 50, 100) THEN PERFORM drover_observe.note('many', rel, TG_OP, n); END IF;
+          END IF;
+        END IF;
+      EXCEPTION WHEN OTHERS THEN NULL; -- such as a column that was renamed since: the writer goes on
+      END;
       RETURN NULL;
     END $g$ $f$, fn, p_col);
   FOR x IN SELECT * FROM (VALUES ('insert', 'NEW TABLE AS drover_rows'), ('update', 'NEW TABLE AS drover_rows OLD TABLE AS drover_were'),

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	countAfter = time.Minute      // from the end of a Move's time until those who count know all of it
+	countAfter = 3 * time.Minute  // from the end of a Move's time until those who count know all of it
 	countPause = 15 * time.Second // before a question in vain is asked again; doubles
 	countTries = 5
 	countLast  = 15 * time.Second // for which a customer that ends waits for its counts

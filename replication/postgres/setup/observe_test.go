@@ -134,6 +134,16 @@ func TestObservingRefusesNothingAndFindsEachKindOfWriter(t *testing.T) {
 	}
 }
 
+func TestATableWhoseColumnIsRenamedOrDroppedMeanwhileIsStillWritten(t *testing.T) {
+	r := pairtest.New(t)
+	r.Rows(2)
+	observe(r)
+	must(r, as(r, "dba"), "ALTER TABLE acct RENAME COLUMN tenant_id TO account_id")
+	must(r, as(r, "web-01"), "UPDATE acct SET n = n + 1 WHERE account_id = 1")
+	must(r, as(r, "dba"), "ALTER TABLE acct DROP COLUMN account_id CASCADE")
+	must(r, as(r, "web-01"), "UPDATE acct SET n = n + 1")
+}
+
 func TestAShapeHasNoValues(t *testing.T) {
 	r := pairtest.New(t)
 	observe(r)
