@@ -108,6 +108,9 @@ func (s *shop) provision() {
 		}
 	})
 	s.at(5*time.Hour, func() { s.env.SetContinueAsNewSuggested(true) })
+	// Replication outlives the run. While the environment waited for it, timers of what has gone
+	// would fire: a race.
+	s.env.SetDetachedChildWait(false)
 	s.env.ExecuteWorkflow(Migration, Input{State: &st})
 	require.True(s, s.env.IsWorkflowCompleted())
 	var anew *workflow.ContinueAsNewError
