@@ -71,6 +71,15 @@ func installIn(ctx context.Context, tx pgx.Tx, side migration.Side, file string)
 // claim makes the database the plan's own, or fails with ErrOtherPlan. Claims, installations and
 // removals of one database follow each other: each holds the lock until its transaction ends.
 func claim(ctx context.Context, p *postgres.Pair, tx pgx.Tx) error {
+	if err := lockOwn(ctx, p, tx); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO drover.plan (plan, dataset) VALUES ($1, $2) ON CONFLICT DO NOTHING`, p.Plan, p.Name)
+	return err
+}
+
+// lockOwn locks a database that no other plan replicates: ErrOtherPlan.
+func lockOwn(ctx context.Context, p *postgres.Pair, tx pgx.Tx) error {
 	if err := lockDatabase(ctx, tx); err != nil {
 		return err
 	}
@@ -81,8 +90,7 @@ func claim(ctx context.Context, p *postgres.Pair, tx pgx.Tx) error {
 	if other != "" {
 		return fmt.Errorf("it is replicated by %s already: %w", other, postgres.ErrOtherPlan)
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO drover.plan (plan, dataset) VALUES ($1, $2) ON CONFLICT DO NOTHING`, p.Plan, p.Name)
-	return err
+	return nil
 }
 
 // lockDatabase is taken by whoever installs Drover in a database, gives it to a plan, admits

@@ -88,15 +88,8 @@ func installObserver(ctx context.Context, p *postgres.Pair) (over bool, err erro
 	digest := hex.EncodeToString(sum[:])
 	err = postgres.Patiently(ctx, func() error {
 		return pgx.BeginFunc(ctx, p.OnPrem.Pool, func(tx pgx.Tx) error {
-			if err := lockDatabase(ctx, tx); err != nil {
+			if err := lockOwn(ctx, p, tx); err != nil {
 				return err
-			}
-			other, err := p.OtherOwner(ctx, tx)
-			if err != nil {
-				return err
-			}
-			if other != "" {
-				return fmt.Errorf("it is replicated by %s already: %w", other, postgres.ErrOtherPlan)
 			}
 			if over, err = observedEnough(ctx, p, tx); err != nil || over {
 				return err
