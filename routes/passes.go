@@ -73,11 +73,7 @@ func (p *Passes[V]) join(ctx context.Context, key string, wanted []Wanted, run P
 	}
 	mine := l.next
 	mine.waiting++
-	for _, w := range wanted {
-		if known, ok := mine.wanted[w.Customer]; !ok || !w.Older(known) {
-			mine.wanted[w.Customer] = w
-		}
-	}
+	Latest(mine.wanted, wanted)
 	return mine
 }
 

@@ -40,6 +40,15 @@ func (w Wanted) Older(o Wanted) bool {
 	return w.Token < o.Token || w.Token == o.Token && w.Side == o.Side && w.Share() < o.Share()
 }
 
+// Latest adds what is wanted of each customer to what is known, unless that is newer.
+func Latest(known map[string]Wanted, wanted []Wanted) {
+	for _, w := range wanted {
+		if n, ok := known[w.Customer]; !ok || !w.Older(n) {
+			known[w.Customer] = w
+		}
+	}
+}
+
 // State is where a route sends a customer.
 type State struct {
 	Customer string         `json:"customer"`

@@ -71,6 +71,14 @@ func (t *Told) Newest(plan string, wanted map[string]Wanted) map[string]Wanted {
 	return out
 }
 
+// NewestOf is what was told last of one customer; where Newest leaves it out it is what is wanted.
+func (t *Told) NewestOf(plan string, w Wanted) Wanted {
+	if n, ok := t.Newest(plan, map[string]Wanted{w.Customer: w})[w.Customer]; ok {
+		return n
+	}
+	return w
+}
+
 // Forget drops all that is known of a plan's customers.
 func (t *Told) Forget(plan string) {
 	t.mu.Lock()

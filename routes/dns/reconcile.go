@@ -30,7 +30,7 @@ func (rt *Router) Reconcile(ctx context.Context, spec *migration.Spec, wanted []
 	rt.told.Hear(spec.Plan, wanted)
 	newest := slices.Clone(wanted)
 	for i, w := range wanted {
-		newest[i] = rt.newest(spec.Plan, w)
+		newest[i] = rt.told.NewestOf(spec.Plan, w)
 	}
 	return rt.states(ctx, spec, newest, func(l *layout, c API, by map[string]routes.Wanted) (map[string]found, time.Time, error) {
 		return rt.reconcile(ctx, l, c, by)
@@ -41,11 +41,9 @@ func (rt *Router) Reconcile(ctx context.Context, spec *migration.Spec, wanted []
 func (rt *Router) states(ctx context.Context, spec *migration.Spec, wanted []routes.Wanted,
 	find func(*layout, API, map[string]routes.Wanted) (map[string]found, time.Time, error)) (map[string]routes.State, error) {
 	all := map[string]routes.Wanted{}
+	routes.Latest(all, wanted)
 	var ids []string
 	for _, w := range wanted {
-		if known, ok := all[w.Customer]; !ok || !w.Older(known) {
-			all[w.Customer] = w
-		}
 		ids = append(ids, w.Customer)
 	}
 	out := map[string]routes.State{}
@@ -72,14 +70,6 @@ func (rt *Router) states(ctx context.Context, spec *migration.Spec, wanted []rou
 		return nil, err
 	}
 	return out, nil
-}
-
-// newest is what this process was told last of a customer.
-func (rt *Router) newest(plan string, w routes.Wanted) routes.Wanted {
-	if n, ok := rt.told.Newest(plan, map[string]routes.Wanted{w.Customer: w})[w.Customer]; ok {
-		return n
-	}
-	return w
 }
 
 // reconcile answers what stands for the customers' hosts now, and since when all servers say so.

@@ -26,7 +26,7 @@ const rounds = 12
 func (rt *Router) Reconcile(ctx context.Context, spec *migration.Spec, wanted []routes.Wanted) (map[string]routes.State, error) {
 	rt.told.Hear(spec.Plan, wanted)
 	return rt.states(ctx, spec, wanted, true, func(l *layout, h *host, w routes.Wanted) (found, error) {
-		return rt.settle(ctx, l, h, func() routes.Wanted { return rt.newest(spec.Plan, w) })
+		return rt.settle(ctx, l, h, func() routes.Wanted { return rt.told.NewestOf(spec.Plan, w) })
 	})
 }
 
@@ -39,28 +39,18 @@ func (rt *Router) Verify(ctx context.Context, spec *migration.Spec, wanted []rou
 	})
 }
 
-// newest is what this process was told last of a customer.
-func (rt *Router) newest(plan string, w routes.Wanted) routes.Wanted {
-	if n, ok := rt.told.Newest(plan, map[string]routes.Wanted{w.Customer: w})[w.Customer]; ok {
-		return n
-	}
-	return w
-}
-
 // states has a way of finding things out about hosts found out about those of the wanted customers.
 func (rt *Router) states(ctx context.Context, spec *migration.Spec, wanted []routes.Wanted, sets bool,
 	find func(*layout, *host, routes.Wanted) (found, error)) (map[string]routes.State, error) {
 	all := map[string]routes.Wanted{}
+	routes.Latest(all, wanted)
 	var ids []string
 	for _, w := range wanted {
-		if known, ok := all[w.Customer]; !ok || !w.Older(known) {
-			all[w.Customer] = w
-		}
 		ids = append(ids, w.Customer)
 	}
 	if sets {
 		for id, w := range all {
-			all[id] = rt.newest(spec.Plan, w)
+			all[id] = rt.told.NewestOf(spec.Plan, w)
 		}
 	}
 	out := map[string]routes.State{}
