@@ -27,8 +27,11 @@ func (c *Client) former(ctx context.Context, doing, plan string, last *workflowp
 	default:
 	}
 	first, err := c.unbegun(ctx, doing, last)
-	if err != nil || first != nil {
-		return first.former(), err
+	if err != nil {
+		return nil, err
+	}
+	if first != nil {
+		return first.Former, nil
 	}
 	ask, cancel := context.WithTimeout(ctx, formerPatience)
 	defer cancel()
@@ -68,23 +71,13 @@ func formerOf(s migration.MigrationStatus, ended string) *migration.Former {
 	return f
 }
 
-// submittedInput is what a run was started with.
-type submittedInput struct{ migration.MigrationInput }
-
-func (in *submittedInput) former() *migration.Former {
-	if in == nil {
-		return nil
-	}
-	return in.Former
-}
-
 // unbegun is what a run was started with that ended before any worker had begun it: nobody can have
 // wanted anything else of it, and no worker can say more. nil: a worker had, or it went on from
 // another run.
-func (c *Client) unbegun(ctx context.Context, doing string, run *workflowpb.WorkflowExecutionInfo) (*submittedInput, error) {
+func (c *Client) unbegun(ctx context.Context, doing string, run *workflowpb.WorkflowExecutionInfo) (*migration.MigrationInput, error) {
 	of := run.GetExecution()
 	events := c.temporal.GetWorkflowHistory(ctx, of.GetWorkflowId(), of.GetRunId(), false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-	var in submittedInput
+	var in migration.MigrationInput
 	for events.HasNext() {
 		e, err := events.Next()
 		if err != nil {
@@ -99,7 +92,7 @@ func (c *Client) unbegun(ctx context.Context, doing string, run *workflowpb.Work
 		case started.GetContinuedExecutionRunId() != "":
 			return nil, nil
 		default:
-			if err := c.payloads.FromPayloads(started.GetInput(), &in.MigrationInput); err != nil {
+			if err := c.payloads.FromPayloads(started.GetInput(), &in); err != nil {
 				return nil, &Problem{Doing: doing, Why: fmt.Sprintf("what was submitted before cannot be read: %v", err), Err: err}
 			}
 		}
