@@ -22,8 +22,8 @@ const (
 // toCount is what others are to count of the requests of the customer's users around a Move that
 // has just arrived; nil: the plan names nobody.
 func (c *customer) toCount(ctx workflow.Context, m migration.MoveResult) *migration.Requests {
-	named := c.slice.Health.Requests
-	if named == nil {
+	r := c.counts(migration.Count{Pending: true})
+	if r == nil {
 		return nil
 	}
 	from, to := m.Fenced, m.Routed
@@ -36,30 +36,30 @@ func (c *customer) toCount(ctx workflow.Context, m migration.MoveResult) *migrat
 	if from.IsZero() || from.After(to) { // by two clocks
 		from = to
 	}
-	r := &migration.Requests{From: from.Add(-migration.RequestMargin), To: to.Add(migration.RequestMargin)}
+	r.From, r.To = from.Add(-migration.RequestMargin), to.Add(migration.RequestMargin)
 	r.Next = r.To.Add(countAfter)
-	if named.Failed != nil {
-		r.Failed = &migration.Count{Pending: true}
-	}
-	if named.Retried != nil {
-		r.Retried = &migration.Count{Pending: true}
-	}
 	return r
 }
 
 // uncounted is what is known of the requests around a Move that did not live to say when it was.
 func (c *customer) uncounted() *migration.Requests {
+	return c.counts(migration.Count{Why: "nobody knows when it moved: its Move did not live to say so"})
+}
+
+// counts says the same of everything that the plan has counted; nil: it names nobody.
+func (c *customer) counts(n migration.Count) *migration.Requests {
 	named := c.slice.Health.Requests
 	if named == nil {
 		return nil
 	}
 	r := &migration.Requests{}
-	why := migration.Count{Why: "nobody knows when it moved: its Move did not live to say so"}
 	if named.Failed != nil {
-		r.Failed = &why
+		failed := n
+		r.Failed = &failed
 	}
 	if named.Retried != nil {
-		r.Retried = &why
+		retried := n
+		r.Retried = &retried
 	}
 	return r
 }
