@@ -237,7 +237,7 @@ func (m *run) homes(ctx workflow.Context) (map[string]map[int64]migration.Homed,
 			continue
 		}
 		var r postgres.ReadHomesResult
-		q := postgres.ReadHomesRequest{PostgresRef: postgres.PostgresRef{Plan: m.Spec.Plan, Dataset: d, Target: m.plan.Target(d.Target())},
+		q := postgres.ReadHomesRequest{PostgresRef: m.refTo(d),
 			Tenants: m.plan.Tenants[d.Name], Known: true}
 		s := work.Survey.At(ctx, d.Site(), "where the customers of "+d.Name+" are homed")
 		if err := workflow.ExecuteActivity(s, work.Postgres.ReadHomes, q).Get(s, &r); err != nil {
@@ -278,7 +278,7 @@ func (m *run) remove(ctx workflow.Context) (kept []string, err error) {
 			continue
 		}
 		s := work.Survey.At(ctx, d.Site(), "remove replication of "+d.Name)
-		ref := postgres.PostgresRef{Plan: m.Spec.Plan, Dataset: d, Target: m.plan.Target(d.Target())}
+		ref := m.refTo(d)
 		var r postgres.DropResult
 		if err := workflow.ExecuteActivity(s, work.Postgres.DropPostgres, ref).Get(s, &r); err != nil {
 			return nil, err
@@ -324,4 +324,9 @@ func (m *run) trees() string {
 		}
 	}
 	return strings.Join(names, ", ")
+}
+
+// refTo is a database of the plan, as activities are told of it.
+func (m *run) refTo(d migration.Dataset) postgres.PostgresRef {
+	return postgres.PostgresRef{Plan: m.Spec.Plan, Dataset: d, Target: m.plan.Target(d.Target())}
 }

@@ -71,7 +71,7 @@ func (m *run) endBatch(ctx workflow.Context, name string, e *migration.Finalised
 		}
 		c := work.Survey.At(ctx, d.Site(), "end the way back of batch "+name+" in "+d.Name)
 		req := postgres.EndWayBackRequest{Tenants: end.Tenants[d.Name],
-			PostgresRef: postgres.PostgresRef{Plan: m.Spec.Plan, Dataset: d, Target: m.plan.Target(d.Target())}}
+			PostgresRef: m.refTo(d)}
 		if err := workflow.ExecuteActivity(c, work.Postgres.EndWayBack, req).Get(c, nil); err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func (m *run) servesOthers(ctx workflow.Context) (string, error) {
 		}
 		var r postgres.Unplanned
 		c := work.Survey.At(ctx, d.Site(), "who of "+d.Name+" is in no batch")
-		req := postgres.PostgresRef{Plan: m.Spec.Plan, Dataset: d, Target: m.plan.Target(d.Target())}
+		req := m.refTo(d)
 		if err := workflow.ExecuteActivity(c, work.Postgres.ListUnplanned, req).Get(c, &r); err != nil {
 			return "", err
 		}

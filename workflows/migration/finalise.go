@@ -80,7 +80,7 @@ func (m *run) databases(ctx workflow.Context, summary string, do func(workflow.C
 			continue
 		}
 		req := postgres.FinaliseRequest{SignUps: m.Final.SignUps,
-			PostgresRef: postgres.PostgresRef{Plan: m.Spec.Plan, Dataset: d, Target: m.plan.Target(d.Target())}}
+			PostgresRef: m.refTo(d)}
 		if err := do(work.Survey.At(ctx, d.Site(), fmt.Sprintf(summary, d.Name)), req); err != nil {
 			return err
 		}

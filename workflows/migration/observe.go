@@ -90,7 +90,7 @@ func (m *run) lookAtWriters(ctx workflow.Context, want migration.Observe, databa
 		c, cancel := workflow.WithCancel(work.Examination.At(ctx, d.Site(), "who writes "+d.Name))
 		var r postgres.ObserveResult
 		looked := workflow.ExecuteActivity(c, work.Postgres.ObserveWriters, postgres.ObserveRequest{
-			PostgresRef: postgres.PostgresRef{Plan: m.Spec.Plan, Dataset: d, Target: m.plan.Target(d.Target())}, Routed: routed})
+			PostgresRef: m.refTo(d), Routed: routed})
 		err := m.awaitUnlessAborted(ctx, looked.IsReady)
 		cancel()
 		if err != nil {
@@ -144,7 +144,7 @@ func (m *run) resolve(ctx workflow.Context, cmd migration.Command) (string, erro
 		c := work.Examination.At(ctx, d.Site(), "resolve finding "+cmd.Finding+" of "+d.Name)
 		var r postgres.ResolveResult
 		err := workflow.ExecuteActivity(c, work.Postgres.ResolveObserved, postgres.ResolveRequest{
-			PostgresRef: postgres.PostgresRef{Plan: m.Spec.Plan, Dataset: d, Target: m.plan.Target(d.Target())},
+			PostgresRef: m.refTo(d),
 			Finding:     cmd.Finding, By: cmd.By, Reason: cmd.Reason}).Get(c, &r)
 		if err != nil {
 			return "", refusal(work.ReasonAt(err, d.Site()))

@@ -76,7 +76,7 @@ func (m *run) changeSchema(ctx workflow.Context, cmd migration.Command) (string,
 	if err != nil {
 		return "", refusal(err.Error())
 	}
-	req := postgres.SchemaRequest{PostgresRef: postgres.PostgresRef{Plan: m.Spec.Plan, Dataset: d, Target: m.plan.Target(d.Target())},
+	req := postgres.SchemaRequest{PostgresRef: m.refTo(d),
 		Change: c, By: cmd.By, Reason: cmd.Reason}
 	what := "schema change " + c.File + " of " + d.Name
 	if c.Text == "" {
