@@ -104,22 +104,38 @@ func named(query string, c migration.Customer, side migration.Side) string {
 
 // ofMetric is the worst number over the target groups of the customer's workloads.
 func (w *watcher) ofMetric(ctx context.Context, p migration.Probe, side migration.Side) (worst number) {
-	for _, r := range w.req.Slice.Routes {
-		for _, wl := range w.req.Slice.Workloads {
-			if wl.Ingress == nil {
+	err := w.metrics(ctx, w.req.Plan, w.req.Slice, []migration.Side{side}, *p.Query.CloudWatch, time.Now(), func(v float64) {
+		if !worst.known || v > worst.value {
+			worst = number{value: v, known: true}
+		}
+	})
+	if err != nil {
+		return number{err: err}
+	}
+	return worst
+}
+
+// metrics hands over each number that the load balancer has of a customer's workloads on some
+// sides, as it could be read at a time.
+func (d *Doctor) metrics(ctx context.Context, plan string, slice migration.CustomerSlice, sides []migration.Side,
+	query migration.CloudWatchQuery, at time.Time, take func(float64)) error {
+	for _, r := range slice.Routes {
+		for _, w := range slice.Workloads {
+			if w.Ingress == nil {
 				continue
 			}
-			v, known, err := w.backends.Metric(ctx, w.req.Plan, w.req.Slice.Target(r.Target()), r, wl, side, *p.Query.CloudWatch,
-				time.Now())
-			if err != nil {
-				return number{err: fmt.Errorf("metric %s of workload %q on %s: %w", p.Query.CloudWatch.Metric, wl.Name, side, err)}
-			}
-			if known && (!worst.known || v > worst.value) {
-				worst = number{value: v, known: true}
+			for _, side := range sides {
+				v, known, err := d.backends.Metric(ctx, plan, slice.Target(r.Target()), r, w, side, query, at)
+				if err != nil {
+					return fmt.Errorf("metric %s of workload %q on %s: %w", query.Metric, w.Name, side, err)
+				}
+				if known {
+					take(v)
+				}
 			}
 		}
 	}
-	return worst
+	return nil
 }
 
 // ofPrometheus asks a Prometheus for one number, as of a moment.
@@ -175,7 +191,7 @@ func prometheusNumber(status int, body []byte) (v float64, known bool, err error
 		return 0, false, fmt.Errorf("it answers %d and no JSON", status)
 	}
 	if out.Status != "success" {
-		return 0, false, fmt.Errorf("it answers %d: %s", status, out.Error)
+		return 0, false, fmt.Errorf("it answers %d: %s", status, bounded(out.Error))
 	}
 	var value []any
 	switch out.Data.ResultType {
@@ -239,4 +255,13 @@ func (w *watcher) measureQueries(ctx context.Context) (map[string]float64, error
 		out[name(p)] = n.value
 	}
 	return out, nil
+}
+
+// bounded cuts what a foreign server says: it goes into histories and onto pages.
+func bounded(text string) string {
+	const most = 300 // characters
+	if r := []rune(text); len(r) > most {
+		return string(r[:most]) + "..."
+	}
+	return text
 }

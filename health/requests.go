@@ -68,19 +68,11 @@ func over(query string, from, to time.Time) string {
 func (d *Doctor) countMetric(ctx context.Context, q RequestsQuestion, by migration.CloudWatchQuery) (sum number) {
 	from, to := q.From.Truncate(time.Minute), q.To.Add(time.Minute-1).Truncate(time.Minute)
 	by.Over = migration.Duration(max(to.Sub(from), time.Minute))
-	for _, r := range q.Slice.Routes {
-		for _, w := range q.Slice.Workloads {
-			if w.Ingress == nil {
-				continue
-			}
-			for _, side := range []migration.Side{migration.OnPrem, migration.AWS} {
-				v, known, err := d.backends.Metric(ctx, q.Plan, q.Slice.Target(r.Target()), r, w, side, by, to.Add(late))
-				if err != nil {
-					return number{err: fmt.Errorf("metric %s of workload %q on %s: %w", by.Metric, w.Name, side, err)}
-				}
-				sum.value, sum.known = sum.value+v, sum.known || known
-			}
-		}
+	err := d.metrics(ctx, q.Plan, q.Slice, []migration.Side{migration.OnPrem, migration.AWS}, by, to.Add(late), func(v float64) {
+		sum.value, sum.known = sum.value+v, true
+	})
+	if err != nil {
+		return number{err: err}
 	}
 	return sum
 }
@@ -109,13 +101,4 @@ func (d *Doctor) CheckRequests(ctx context.Context, spec *migration.Spec) (out [
 		}
 	}
 	return out
-}
-
-// bounded cuts what a foreign server says: it goes into histories and onto pages.
-func bounded(text string) string {
-	const most = 300 // characters
-	if r := []rune(text); len(r) > most {
-		return string(r[:most]) + "..."
-	}
-	return text
 }
