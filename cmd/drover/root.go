@@ -86,8 +86,7 @@ Exit codes:
 		commands []*cobra.Command
 	}{
 		{"To plan and to begin:", []*cobra.Command{a.planCommand(), a.inventoryCommand(), a.observeCommand(), a.previewCommand(),
-			a.iamPolicyCommand(),
-			a.submitCommand(), a.amendCommand(), a.schemaCommand()}},
+			a.iamPolicyCommand(), a.submitCommand(), a.amendCommand(), a.schemaCommand()}},
 		{"To look:", []*cobra.Command{a.statusCommand(), a.watchCommand(), a.reportCommand(), a.evidenceCommand(), a.notifyCommand(),
 			a.doctorCommand()}},
 		{"To decide:", []*cobra.Command{a.approveCommand(), a.pauseCommand(), a.resumeCommand(), a.holdCommand(), a.retryCommand(),
