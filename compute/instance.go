@@ -271,7 +271,7 @@ func token(in *ec2.RunInstancesInput, dead []string) string {
 }
 
 func (mk *Maker) runInput(ctx context.Context, c EC2, req LaunchRequest) (*ec2.RunInstancesInput, error) {
-	kind, err := chooseType(req.Workload.EC2.InstanceType, req.VM)
+	kind, err := migration.InstanceType(req.Workload.EC2.InstanceType, req.VM)
 	if err != nil {
 		return nil, permanent.New("NoInstanceType", nil, "launch VM %q of workload %q: %v", req.VM.Name, req.Workload.Name, err)
 	}

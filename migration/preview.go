@@ -12,6 +12,7 @@ const (
 type PreviewReport struct {
 	Steps     []PreviewStep     `json:"steps"`
 	Sizes     []PreviewSize     `json:"sizes,omitempty"`
+	Sizings   []Sizing          `json:"sizings,omitempty"`
 	Customers []PreviewCustomer `json:"customers,omitempty"`
 	Findings  []Finding         `json:"findings,omitempty"` // of preflight, as the migration itself would have them
 	Things    []Thing           `json:"things,omitempty"`   // what Drover has made already

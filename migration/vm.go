@@ -13,7 +13,8 @@ type VM struct {
 	PoweredOn  bool     `json:"poweredOn"`
 	CPUs       int      `json:"cpus"`
 	MemoryMB   int      `json:"memoryMb"`
-	Firmware   string   `json:"firmware"` // bios | efi
+	Use        *Use     `json:"use,omitempty"` // nil: nobody asked
+	Firmware   string   `json:"firmware"`      // bios | efi
 	SecureBoot bool     `json:"secureBoot,omitempty"`
 	Guest      string   `json:"guest,omitempty"`   // guest id: "ubuntu64Guest"
 	Address    string   `json:"address,omitempty"` // primary address, as the guest tools say

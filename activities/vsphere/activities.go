@@ -37,7 +37,7 @@ type ListVMsRequest struct {
 	Selector migration.VMSelector `json:"selector"`
 }
 
-// ListVMsResult are machines with their findings, by name.
+// ListVMsResult are machines with their findings and their use, by name.
 type ListVMsResult struct {
 	VMs []migration.VM `json:"vms"`
 }
@@ -49,6 +49,10 @@ func (a *Activities) ListVMs(ctx context.Context, req ListVMsRequest) (ListVMsRe
 		return ListVMsResult{}, err
 	}
 	vms, err := s.Inventory(ctx, req.Selector, func(n int) { activity.RecordHeartbeat(ctx, n) })
+	if err == nil {
+		defer beat(ctx)()
+		err = s.Measure(ctx, vms)
+	}
 	return ListVMsResult{VMs: vms}, classify(err)
 }
 

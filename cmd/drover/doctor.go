@@ -121,7 +121,7 @@ once more on a terminal; a script gives them with --confirm.`,
 	f.StringVar(&agree, "agree", "", "believe the server that stands there now: DATASET/onprem or DATASET/aws")
 	f.StringVar(&server, "server", "", "the server that you looked at, as doctor showed it: SYSTEM/TIMELINE")
 	f.DurationVar(&limit, "within", 5*time.Minute, "how long the sites may take to answer")
-	f.StringVar(&figures, "prices", "", "JSON file of prices that takes the place of the one that came with Drover")
+	pricesFlag(cmd, &figures)
 	f.BoolVar(&here, "here", false, "do the work in this process: no worker needs to run")
 	f.BoolVar(&repair, "repair", false, "mend what is broken, and take away what is left over")
 	f.StringSliceVar(&lose, "accept-loss", nil, "customers that go on without a side that is gone for good")

@@ -10,14 +10,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/prices"
 	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/migration"
 )
 
 func (a *app) inventoryCommand() *cobra.Command {
 	var (
-		output string
-		within time.Duration
+		output, figures string
+		within          time.Duration
 	)
 	cmd := &cobra.Command{
 		Use:   "inventory PLAN.yaml",
@@ -25,11 +26,17 @@ func (a *app) inventoryCommand() *cobra.Command {
 		Long: `Asks the workers of the plan's sites which machines there are and what stands in
 the way of moving each, with the remedy. Reads only; the plan need not be
 submitted. Exits with 8 if any machine is blocked: a workload whose disks move
-from such a machine stops in preflight, before anything is touched.`,
+from such a machine stops in preflight, before anything is touched. Below the
+table stands what each machine used, by vCenter's own records, the instance type
+that "auto" takes for it, and what that costs in 30 days.`,
 		Example: `  drover inventory plan.yaml
   drover inventory plan.yaml -o csv`,
 		Args: asInput(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			costs, err := prices.Read(figures)
+			if err != nil {
+				return &badInput{err: err, next: "see docs/runbook.md, what a plan costs"}
+			}
 			return a.withPlan(cmd.Context(), args[0], output,
 				func(ctx context.Context, c *client.Client, spec *migration.Spec, format printer.Format) error {
 					ctx, cancel := context.WithTimeout(ctx, within)
@@ -40,11 +47,12 @@ from such a machine stops in preflight, before anything is touched.`,
 					if err != nil {
 						return err
 					}
-					return a.printInventory(format, report)
+					return a.printInventory(format, report, sizingsOf(costs, spec, report), costs)
 				})
 		},
 	}
 	cmd.Flags().DurationVar(&within, "within", 10*time.Minute, "how long the sites may take to answer")
+	pricesFlag(cmd, &figures)
 	outputFlag(cmd, &output)
 	return cmd
 }
@@ -71,16 +79,21 @@ func (a *app) tellWhyItWaits(ctx context.Context, c *client.Client, spec *migrat
 	_, _ = fmt.Fprint(a.err, printer.Wrap("", fmt.Sprintf("no answer yet: %s. Waiting up to %s", strings.Join(without, "; "), within)))
 }
 
-func (a *app) printInventory(format printer.Format, report migration.InventoryReport) error {
+func (a *app) printInventory(format printer.Format, report migration.InventoryReport, sizings []migration.Sizing,
+	costs *prices.Prices) error {
 	table := inventoryTable(report)
 	if format == printer.AsCSV {
-		table = inventoryRows(report)
+		table = inventoryRows(report, sizings)
 	}
-	if err := printer.Print(a.out, format, report, table); err != nil {
+	data := inventoryData{InventoryReport: report, Sizings: sizings, Prices: costs.Said()}
+	if err := printer.Print(a.out, format, data, table); err != nil {
 		return err
 	}
 	blockers, warnings := countFindings(report)
 	if format == printer.AsTable {
+		if err := writeSizings(a.out, sizings, costs); err != nil {
+			return err
+		}
 		if err := writeFindings(a.out, report, blockers, warnings); err != nil {
 			return err
 		}
@@ -109,18 +122,31 @@ func inventoryTable(report migration.InventoryReport) *printer.Table {
 	return t
 }
 
-// inventoryRows is for programs: bytes are numbers, and findings are listed by name.
-func inventoryRows(report migration.InventoryReport) *printer.Table {
+// inventoryData is the inventory as JSON, with what each machine would run on.
+type inventoryData struct {
+	migration.InventoryReport
+	Sizings []migration.Sizing `json:"sizings,omitempty"`
+	Prices  string             `json:"prices"` // whose figures they are
+}
+
+// inventoryRows is for programs: bytes are numbers, and findings are listed by name. There is one
+// sizing a machine, in the order of the report.
+func inventoryRows(report migration.InventoryReport, sizings []migration.Sizing) *printer.Table {
 	t := &printer.Table{Columns: []printer.Column{
 		{Name: "site"}, {Name: "vm"}, {Name: "uuid"}, {Name: "powered_on"}, {Name: "cpus"}, {Name: "memory_mb"}, {Name: "disks"},
 		{Name: "disk_bytes"},
 		{Name: "firmware"}, {Name: "guest"}, {Name: "address"}, {Name: "blockers"}, {Name: "warnings"},
+		{Name: "used_cpus"}, {Name: "used_memory_mb"}, {Name: "used_hours"}, {Name: "auto_type"}, {Name: "auto_monthly"},
 	}}
+	at := 0
 	for _, s := range report.Sites {
 		for _, vm := range s.VMs {
+			size := sizings[at]
+			at++
+			cpus, memory, hours := useCells(size.Use)
 			t.Add(s.Site, vm.Name, vm.UUID, vm.PoweredOn, vm.CPUs, vm.MemoryMB, len(vm.Disks), diskBytes(vm), vm.Firmware, vm.Guest,
 				vm.Address,
-				checksOf(vm, migration.Blocker), checksOf(vm, migration.Warning))
+				checksOf(vm, migration.Blocker), checksOf(vm, migration.Warning), cpus, memory, hours, size.Type, size.Monthly)
 		}
 	}
 	return t

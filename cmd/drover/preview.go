@@ -10,16 +10,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/prices"
 	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/migration"
 )
 
 func (a *app) previewCommand() *cobra.Command {
 	var (
-		output string
-		within time.Duration
-		rate   int64
-		here   bool
+		output, figures string
+		within          time.Duration
+		rate            int64
+		here            bool
 	)
 	cmd := &cobra.Command{
 		Use:   "preview PLAN.yaml",
@@ -38,6 +39,10 @@ if anything blocks.`,
 			if rate < 0 {
 				return inputError("give MiB a second, such as 40", "--rate %d is negative", rate)
 			}
+			costs, err := prices.Read(figures)
+			if err != nil {
+				return &badInput{err: err, next: "see docs/runbook.md, what a plan costs"}
+			}
 			return a.withPlan(cmd.Context(), args[0], output,
 				func(ctx context.Context, c *client.Client, spec *migration.Spec, format printer.Format) error {
 					ctx, cancel := context.WithTimeout(ctx, within)
@@ -51,7 +56,8 @@ if anything blocks.`,
 						if err != nil {
 							return err
 						}
-						return a.printPreview(format, report, rate)
+						priceSizings(costs, spec, report.Sizings)
+						return a.printPreview(format, report, rate, costs)
 					}
 					if here {
 						return a.here(ctx, spec, ask)
@@ -63,12 +69,13 @@ if anything blocks.`,
 	f := cmd.Flags()
 	f.DurationVar(&within, "within", 10*time.Minute, "how long the sites may take to answer")
 	f.Int64Var(&rate, "rate", 0, "MiB a second that you have measured from the site to AWS: says how long the copies take")
+	pricesFlag(cmd, &figures)
 	f.BoolVar(&here, "here", false, "do the work in this process: no worker needs to run")
 	outputFlag(cmd, &output)
 	return cmd
 }
 
-func (a *app) printPreview(format printer.Format, report migration.PreviewReport, rate int64) error {
+func (a *app) printPreview(format printer.Format, report migration.PreviewReport, rate int64, costs *prices.Prices) error {
 	t := &printer.Table{Columns: []printer.Column{{Name: "#", Right: true}, {Name: "DO", Give: true, Least: 20},
 		{Name: "TO", Give: true, Least: 12}, {Name: "STATE"}, {Name: "FOUND", Give: true, Least: 6}}}
 	for i, s := range report.Steps {
@@ -78,7 +85,7 @@ func (a *app) printPreview(format printer.Format, report migration.PreviewReport
 		return err
 	}
 	if format == printer.AsTable {
-		if err := writePreview(a.out, report, rate); err != nil {
+		if err := writePreview(a.out, report, rate, costs); err != nil {
 			return err
 		}
 	}
@@ -89,7 +96,7 @@ func (a *app) printPreview(format printer.Format, report migration.PreviewReport
 }
 
 // writePreview prints below the steps what they carry, whom they close, and what stands in the way.
-func writePreview(w io.Writer, report migration.PreviewReport, rate int64) error {
+func writePreview(w io.Writer, report migration.PreviewReport, rate int64, costs *prices.Prices) error {
 	var b strings.Builder
 	if len(report.Sizes) > 0 {
 		t := &printer.Table{Columns: []printer.Column{{Name: "COPY OF", Give: true, Least: 12}, {Name: "SIZE", Right: true},
@@ -98,6 +105,9 @@ func writePreview(w io.Writer, report migration.PreviewReport, rate int64) error
 			t.Add(s.What, printer.Bytes(s.Bytes), copyTime(s.Bytes, rate))
 		}
 		b.WriteString("\n" + t.String())
+	}
+	if err := writeSizings(&b, report.Sizings, costs); err != nil {
+		return err
 	}
 	if len(report.Customers) > 0 {
 		t := &printer.Table{Columns: []printer.Column{{Name: "BATCH"}, {Name: "CUSTOMER"}, {Name: "ROWS", Right: true},

@@ -25,18 +25,24 @@ func TestAPreviewReadsInTheOrderOfTheMigrationAndSaysWhatItDoesNotKnow(t *testin
 		},
 		LeftOut: []string{"postgres-connectivity of orders: it tries something"},
 	}
+	report.Sizings = []migration.Sizing{migration.SizingOf("web", "auto", migration.VM{Name: "web-01", CPUs: 8, MemoryMB: 16 << 10,
+		Use: &migration.Use{CPUs: 1.2, MemoryMB: 4 << 10, Hours: 720}})}
+	costs, err := prices.Read("../../internal/prices/testdata/figures.json")
+	require.NoError(t, err)
+	priceSizings(costs, &migration.Spec{Targets: []migration.Target{{Name: "prod", Region: "us-east-1"}},
+		Workloads: []migration.Workload{{Name: "web", Target: "prod"}}}, report.Sizings)
 	var out bytes.Buffer
 	a := &app{out: &out}
-	require.NoError(t, a.printPreview(printer.AsTable, report, 40))
+	require.NoError(t, a.printPreview(printer.AsTable, report, 40, costs))
 	for _, want := range []string{"exists", "i-1", "80.0 MiB", "2s", "2.3 GiB     1m\n", "waits up to 40ms",
-		"7s, over its budget", "is refused meanwhile",
+		"7s, over its budget", "is refused meanwhile", "m7i.large  72.58 USD\n", "prices of 2024-06-30",
 		"the rows of orders were not read in", "left out", "0 blockers, 0 warnings; nothing was changed"} {
 		require.Contains(t, out.String(), want)
 	}
 	out.Reset()
 	report.Findings = []migration.Finding{{Severity: migration.Blocker, Check: "no-subnet", Subject: "target prod", Reason: "there is none",
 		Remedy: "name one"}}
-	require.ErrorIs(t, a.printPreview(printer.AsTable, report, 0), ended{exitBlocked})
+	require.ErrorIs(t, a.printPreview(printer.AsTable, report, 0, costs), ended{exitBlocked})
 	require.Contains(t, out.String(), "unknown", "no rate is made up")
 	require.Contains(t, out.String(), "blocker no-subnet: target prod")
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/internal/goldenfile"
+	"github.com/drover-migration/drover/internal/prices"
 	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/migration"
 )
@@ -243,12 +244,16 @@ func TestAnInventoryShowsEveryFindingWhole(t *testing.T) {
 					Remedy: "install or start them"},
 			}},
 	}}}}
+	report.Sites[0].VMs[1].Use = &migration.Use{CPUs: 2.4, MemoryMB: 20 << 10, Hours: 720}
+	costs, err := prices.Read("")
+	require.NoError(t, err)
+	sizings := sizingsOf(costs, &migration.Spec{Targets: []migration.Target{{Region: "us-east-1"}}}, report)
 	var out bytes.Buffer
 	a := &app{out: &out}
-	require.Equal(t, exitBlocked, exitCode(a.printInventory(printer.AsTable, report)))
+	require.Equal(t, exitBlocked, exitCode(a.printInventory(printer.AsTable, report, sizings, costs)))
 	golden(t, "inventory.txt", out.String())
 	out.Reset()
-	require.Equal(t, exitBlocked, exitCode(a.printInventory(printer.AsCSV, report)))
+	require.Equal(t, exitBlocked, exitCode(a.printInventory(printer.AsCSV, report, sizings, costs)))
 	golden(t, "inventory.csv.cut", cutLines(out.String()))
 }
 

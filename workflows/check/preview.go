@@ -81,6 +81,7 @@ func (v *preview) measure(ctx workflow.Context) {
 		}
 		v.vms[w.Name] = vms
 		for _, vm := range vms {
+			v.report.Sizings = append(v.report.Sizings, migration.SizingOf(w.Name, w.EC2.InstanceType, vm))
 			for _, d := range vm.Disks {
 				v.report.Sizes = append(v.report.Sizes, migration.PreviewSize{What: fmt.Sprintf("disk %s of VM %s", d.Label, vm.Name),
 					Bytes: d.Bytes})

@@ -1,14 +1,12 @@
-package compute
+package migration
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/drover-migration/drover/migration"
 )
 
-func TestChooseType(t *testing.T) {
+func TestInstanceType(t *testing.T) {
 	for _, c := range []struct {
 		name         string
 		asked        string
@@ -27,13 +25,13 @@ func TestChooseType(t *testing.T) {
 		{"the largest", "auto", 192, 1536 << 10, "r7i.48xlarge"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := chooseType(c.asked, migration.VM{CPUs: c.cpus, MemoryMB: c.memory})
+			got, err := InstanceType(c.asked, VM{CPUs: c.cpus, MemoryMB: c.memory})
 			require.NoError(t, err)
 			require.Equal(t, c.want, got)
 		})
 	}
-	for _, vm := range []migration.VM{{CPUs: 193, MemoryMB: 1024}, {CPUs: 1, MemoryMB: 1536<<10 + 1}} {
-		_, err := chooseType("auto", vm)
+	for _, vm := range []VM{{CPUs: 193, MemoryMB: 1024}, {CPUs: 1, MemoryMB: 1536<<10 + 1}} {
+		_, err := InstanceType("auto", vm)
 		require.ErrorContains(t, err, "name one as the workload's instanceType")
 	}
 }
@@ -41,7 +39,7 @@ func TestChooseType(t *testing.T) {
 func TestNoCheaperTypeWouldDo(t *testing.T) {
 	for cpus := 1; cpus <= 192; cpus += 5 {
 		for memory := 512; memory <= 1536<<10; memory = memory*3/2 + 1 {
-			got, err := chooseType("auto", migration.VM{CPUs: cpus, MemoryMB: memory})
+			got, err := InstanceType("auto", VM{CPUs: cpus, MemoryMB: memory})
 			require.NoError(t, err)
 			paid, fits := 0, false
 			for _, f := range families {
@@ -62,4 +60,34 @@ func TestNoCheaperTypeWouldDo(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestAMachineIsSizedByItsUse(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		use  *Use
+		want string
+		why  string
+	}{
+		{"nobody asked", nil, "m7i.4xlarge", "by what it has: nobody asked for its use"},
+		{"three tenths more than it used", &Use{CPUs: 3.1, MemoryMB: 12 << 10, Hours: 720}, "c7i.2xlarge", "by its use"},
+		{"a day is enough", &Use{CPUs: 1, MemoryMB: 2048, Hours: 24}, "c7i.large", "by its use"},
+		{"an hour less is not", &Use{CPUs: 1, MemoryMB: 2048, Hours: 23}, "m7i.4xlarge", "by what it has: its use is known for 23 h only"},
+		{"never more than it has", &Use{CPUs: 16, MemoryMB: 64 << 10, Hours: 720}, "m7i.4xlarge", "by its use"},
+		{"idle", &Use{CPUs: 0, MemoryMB: 100, Hours: 720}, "c7i.large", "by its use"},
+		{"memory that was not recorded is not none", &Use{CPUs: 1, Hours: 720}, "m7i.4xlarge",
+			"by what it has: its memory is not on record"},
+		{"refused", &Use{Why: "refused"}, "m7i.4xlarge", "by what it has: refused"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			vm := VM{Name: "a", CPUs: 16, MemoryMB: 64 << 10, Use: c.use}
+			s := SizingOf("app", "auto", vm)
+			require.Equal(t, c.want, s.Type)
+			require.Equal(t, c.why, s.Why)
+		})
+	}
+	require.Equal(t, "the plan names it", SizingOf("app", "t3.nano", VM{CPUs: 1, MemoryMB: 1}).Why)
+	none := SizingOf("app", "auto", VM{CPUs: 500, MemoryMB: 1})
+	require.Empty(t, none.Type)
+	require.Contains(t, none.Why, "name one as the workload's instanceType")
 }
