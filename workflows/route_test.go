@@ -46,6 +46,53 @@ func TestACustomerWhoseRouteToAWSCannotBeSetGoesHomeInTheStatedTime(t *testing.T
 	})
 }
 
+// An AWS whose API is away keeps nobody from home who was never led away from there.
+func TestACustomerThatWasNeverRoutedToAWSGoesHomeWithoutTheLoadBalancer(t *testing.T) {
+	s := newStage(t, 1, migration.OnPrem)
+	s.slice.Files = nil
+	var open time.Time
+	s.opened(func() { s.refuses, s.unasked, open = migration.AWS, true, s.now() })
+	c := s.customer()
+	s.sound(c)
+	require.Equal(t, migration.CustomerRolledBack, c.Phase, s.story())
+	require.Equal(t, migration.ByRoute, c.Cause)
+	require.Equal(t, migration.OnPrem, s.routed)
+	require.Less(t, c.Moves[1].Opened.Sub(open), work.RouteLimit+30*time.Second)
+}
+
+// Going home closes AWS: whose requests reach AWS stays there while nobody could lead them back.
+func TestACustomerWhoseRouteLeadsToAWSWaitsForTheLoadBalancer(t *testing.T) {
+	s := newStage(t, 1, migration.OnPrem)
+	s.slice.Policy.Soak = migration.Duration(2 * time.Hour)
+	s.at(10*time.Minute, func() {
+		require.Equal(t, migration.AWS, s.routed)
+		s.refuses, s.unasked = migration.OnPrem, true
+		s.command(migration.UpdateRollback)
+	})
+	s.at(40*time.Minute, func() {
+		require.Equal(t, migration.AWS, s.says().Home, s.story())
+		require.Equal(t, migration.AWS, s.routed)
+		s.mended()
+	})
+	s.sound(s.customer())
+}
+
+// A customer that could not be routed to AWS, and cannot go home either, is not forgotten there.
+func TestARouteIsTriedAgainWhereTheWayHomeIsBlocked(t *testing.T) {
+	s := newStage(t, 1, migration.OnPrem)
+	s.slice.Files, s.slice.Hooks = nil, hooked(migration.WayBackMust, migration.HookBeforeFence)
+	s.hook = holds(migration.HookBeforeFence, migration.OnPrem)
+	s.opened(func() { s.refuses = migration.AWS })
+	s.at(40*time.Minute, func() {
+		require.Equal(t, migration.CustomerHeld, s.says().Phase, s.story())
+		require.Equal(t, migration.AWS, s.says().Home)
+		require.Contains(t, s.says().Reason, "its route could not be set, and is tried again: connection reset by peer")
+		s.mended()
+	})
+	s.at(45*time.Minute, func() { require.Equal(t, migration.AWS, s.routed, "without a command") })
+	s.sound(s.customer())
+}
+
 // While a route is tried again, what somebody wants is carried out at once.
 func TestNoCommandWaitsForARouteThatCannotBeSet(t *testing.T) {
 	for _, c := range []struct {

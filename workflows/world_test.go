@@ -111,6 +111,7 @@ type tables struct {
 	routed   migration.Side
 	told     int64          // the newest token of a route
 	refuses  migration.Side // that the load balancer does not route to, for the time being
+	unasked  bool           // while it refuses, it says nothing about machines either
 	faults   map[call]fault
 	death    death
 	silent   string          // the database that does not answer
@@ -671,8 +672,14 @@ func (w *world) ReconcileRoute(ctx context.Context, req traffic.ReconcileRouteRe
 	return traffic.RouteState{Set: w.now()}, err
 }
 
-func (w *world) FindMachines(context.Context, health.DestinationRequest) ([]any, error) {
-	return nil, nil
+func (w *world) FindMachines(ctx context.Context, _ health.DestinationRequest) ([]any, error) {
+	_, err := w.ask(ctx, "FindMachines", "", func() migration.Word {
+		if w.refuses != "" && w.unasked {
+			return migration.WordBusy
+		}
+		return ""
+	})
+	return nil, err
 }
 
 func (w *world) LoadCustomer(_ context.Context, req state.LoadCustomerRequest) (migration.CustomerSlice, error) {

@@ -62,6 +62,7 @@ type State struct {
 	Slots      *migration.Slots       `json:"slots,omitempty"`
 	Remarks    []migration.Remark     `json:"remarks,omitempty"`  // what people wrote down, newest last
 	Unrouted   string                 `json:"unrouted,omitempty"` // why its route does not follow its home
+	Unled      bool                   `json:"unled,omitempty"`    // its route has not been set since its last Move
 	Seen       *mail.Seen             `json:"seen,omitempty"`     // what its batch has seen of it in its soak, and nothing has followed from yet
 	Trouble    string                 `json:"trouble,omitempty"`  // what an audit found last; it holds the customer once
 	Soak       *mail.SoakNotes        `json:"soak,omitempty"`     // of the soak under way

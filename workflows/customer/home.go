@@ -78,7 +78,7 @@ func (c *customer) found(ctx workflow.Context, rec migration.HomeRecord) {
 	if c.Token > 0 { // its last Move is no more, and may have ended before it set the route
 		switch phase {
 		case migration.CustomerBaking, migration.CustomerRolledBack, migration.CustomerHeld, migration.CustomerFinished:
-			c.Unrouted = c.routedHere(ctx, home.RouteLimit(c.slice))
+			c.setUnrouted(c.routedHere(ctx, home.RouteLimit(c.slice)))
 		}
 	}
 	switch token := rec.Side(c.Home).Token; {
@@ -179,7 +179,7 @@ func (c *customer) goesAlone(ctx workflow.Context) {
 	if c.learn(ctx, rec); c.Home != was {
 		c.Note(ctx, "homed on "+string(c.Home)+", without the other side", migration.Command{By: rec.Loss.By, Reason: rec.Loss.Why})
 		c.owe(ctx, c.Home, rec.Side(c.Home).Token)
-		c.Unrouted = c.routedHere(ctx, home.RouteLimit(c.slice))
+		c.setUnrouted(c.routedHere(ctx, home.RouteLimit(c.slice)))
 	}
 }
 

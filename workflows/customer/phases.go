@@ -43,7 +43,7 @@ func (c *customer) setOut(ctx workflow.Context) {
 			break
 		}
 	}
-	c.Go, c.Tries, c.Why, c.Verdict, c.Cause, c.Unrouted, c.Unjudged = false, 0, "", nil, "", "", false
+	c.Go, c.Tries, c.Why, c.Verdict, c.Cause, c.Unrouted, c.Unled, c.Unjudged = false, 0, "", nil, "", "", false, false
 	c.Deferral, c.Slots = nil, nil
 	c.Set(ctx, migration.CustomerMoving, migration.WaitNothing, "")
 }

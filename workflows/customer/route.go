@@ -14,6 +14,11 @@ import (
 // notYet is why a route does not follow where somebody wanted something else first.
 const notYet = "somebody wanted something else before it was set"
 
+// setUnrouted remembers why the route does not follow the customer's home; "": it does.
+func (c *customer) setUnrouted(why string) {
+	c.Unrouted, c.Unled = why, c.Unled && why != ""
+}
+
 // routed makes the route follow what the data says now, and says why it does not; "": it does. It
 // gives up after a while, and at once where somebody wants something else.
 func (c *customer) routed(ctx workflow.Context) string {
@@ -59,13 +64,12 @@ func (c *customer) served(ctx workflow.Context) bool {
 		}
 		left := until.Sub(workflow.Now(ctx))
 		if left <= 0 {
-			why := "its route to AWS could not be set: " + c.Unrouted
-			c.Unrouted = ""
-			c.goHome(ctx, migration.ByRoute, why)
+			// Until it has come home its route stands to be set: held on AWS it is tried again.
+			c.goHome(ctx, migration.ByRoute, "its route to AWS could not be set: "+c.Unrouted)
 			return false
 		}
 		if why := c.routedHere(ctx, left); !c.wanted() {
-			c.Unrouted = why
+			c.setUnrouted(why)
 		}
 		if c.Unrouted != "" {
 			work.AwaitFor(ctx, routePause, "before the route of "+c.in.ID+" is set again", c.wanted)
@@ -82,7 +86,7 @@ const routePause = 2 * time.Second
 // else first.
 func (c *customer) reroute(ctx workflow.Context) {
 	begun := workflow.Now(ctx)
-	if c.Unrouted = c.routed(ctx); c.Unrouted == "" {
+	if c.setUnrouted(c.routed(ctx)); c.Unrouted == "" {
 		c.Set(ctx, c.Phase, migration.WaitOperator, c.Why)
 	}
 	c.routeAgain = max(routePause, work.RouteLimit-workflow.Now(ctx).Sub(begun))

@@ -65,6 +65,6 @@ func (c *customer) raise(ctx workflow.Context) {
 	}
 	c.Shift.Weight = rec.Weight
 	c.Note(ctx, fmt.Sprintf("healthy: %d %% of its requests go to AWS", rec.Weight), migration.Command{})
-	c.Unrouted = c.routedHere(ctx, home.RouteLimit(c.slice))
+	c.setUnrouted(c.routedHere(ctx, home.RouteLimit(c.slice)))
 	c.arrived(ctx)
 }

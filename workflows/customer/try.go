@@ -50,7 +50,7 @@ func (c *customer) move(ctx workflow.Context, to migration.Side, tries int) end 
 					c.Moves = append(c.Moves, migration.MoveResult{Outcome: migration.MoveDone, Try: migration.Try{Token: rec.Token()},
 						From: to.Other(), To: to, Home: to, Reason: c.Why, Requests: c.uncounted()})
 				}
-				c.Unrouted = c.routedHere(ctx, home.RouteLimit(c.slice))
+				c.setUnrouted(c.routedHere(ctx, home.RouteLimit(c.slice)))
 				if moved {
 					c.owe(ctx, to, rec.Side(to).Token)
 				}
@@ -89,7 +89,8 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 	c.sure = false
 	token := c.Token + 1
 	c.Token = token + 1 // a Move resolves its doubts under the token after its own
-	in := move.Input{Spec: c.in.Spec, Slice: c.slice, From: to.Other(), To: to, Token: token}
+	in := move.Input{Spec: c.in.Spec, Slice: c.slice, From: to.Other(), To: to, Token: token,
+		Led: to == migration.OnPrem && c.Unled}
 	if to == migration.AWS { // on the way home it has been noted
 		note := c.noted(c.memory())
 		in.Note = &note
@@ -121,7 +122,7 @@ func (c *customer) try(ctx workflow.Context, to migration.Side) bool {
 		return false
 	}
 	c.Home, c.sure = to, true // the list of workflows hears it with the phase that follows
-	c.Stay, c.Notes, c.Unrouted = token, 0, result.Unrouted
+	c.Stay, c.Notes, c.Unrouted, c.Unled = token, 0, result.Unrouted, result.Unrouted != ""
 	result.Requests = c.toCount(ctx, result)
 	c.Moves = append(c.Moves, result)
 	c.owe(ctx, to, token)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"go.temporal.io/sdk/workflow"
+
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/workflows/status"
 )
@@ -90,6 +92,9 @@ func (m *run) allowed(name string) error {
 			return nil
 		}
 	case migration.UpdateResume:
+		if why := m.stoppedBy(); running && m.Paused != nil && why != "" {
+			return fmt.Errorf("migration %s stays paused: nobody may move while this is so: %s", m.Spec.Plan, why)
+		}
 		if running && m.Paused != nil {
 			return nil
 		}
@@ -122,6 +127,17 @@ func (m *run) allowed(name string) error {
 		}
 	}
 	return m.notNow(name)
+}
+
+// stoppedBy says which datasets let nobody move, and why; "": none.
+func (m *run) stoppedBy() string {
+	var words []string
+	for _, name := range workflow.DeterministicKeys(m.Stopped) {
+		if m.Stopped[name] {
+			words = append(words, name+": "+m.Pieces[name].Detail)
+		}
+	}
+	return strings.Join(words, "; ")
 }
 
 // notNow refuses a command that does not apply where the migration stands.

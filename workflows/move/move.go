@@ -5,6 +5,7 @@ package move
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -23,7 +24,9 @@ type Input struct {
 	From  migration.Side          `json:"from"`
 	To    migration.Side          `json:"to"`
 	Token int64                   `json:"token"`
-	Note  *migration.Note         `json:"note,omitempty"` // to be written beside the fence at the origin, before anything is touched
+	// Led says that the route leads to To already: what is asked of AWS keeps nobody from it.
+	Led  bool            `json:"led,omitempty"`
+	Note *migration.Note `json:"note,omitempty"` // to be written beside the fence at the origin, before anything is touched
 }
 
 // Move moves one customer from one side to the other, or leaves it where it is: there is no third
@@ -106,11 +109,25 @@ func (m *move) each(ctx workflow.Context, do func(workflow.Context, migration.Da
 	return first
 }
 
+// ledPatience is how long the load balancer is asked for the machines of a side that the customer's
+// requests reach already. Nobody serves them until it is homed there.
+const ledPatience = 5 * time.Second
+
 // machines asks the load balancer what serves the customer at the destination: the freeze begins by
-// asking each of them.
+// asking each of them. Where the route leads there already, a load balancer that does not answer is
+// passed over.
 func (m *move) machines(ctx workflow.Context) (out []health.Machines, err error) {
 	req := health.DestinationRequest{Plan: m.Spec.Plan, Slice: m.Slice, Side: m.To}
-	err = work.Machines.Ask(ctx, "what serves "+m.Slice.Customer.ID+" on "+string(m.To), work.Health.FindMachines, req, &out)
+	kind := work.Machines
+	if m.Led {
+		kind = kind.Within(ledPatience)
+	}
+	err = kind.Ask(ctx, "what serves "+m.Slice.Customer.ID+" on "+string(m.To), work.Health.FindMachines, req, &out)
+	if err != nil && m.Led && ctx.Err() == nil {
+		workflow.GetLogger(ctx).Warn("the load balancer does not say what serves the customer; its route leads there already",
+			"customer", m.Slice.Customer.ID, "side", string(m.To), "error", err)
+		return nil, nil
+	}
 	return out, err
 }
 
