@@ -12,7 +12,8 @@ func TestOnlyWhatAClosedCustomerWaitsForIsOnTheQueuesOfAFreeze(t *testing.T) {
 	for name, k := range map[string]work{"Question": Question.work, "Launch": Launch.work, "Collection": Collection.work,
 		"Watch": Watch.work, "Soak": Soak.work, "RollCall": RollCall.work, "Post": Post.work, "SoakQuestion": SoakQuestion.work,
 		"Beginning": Beginning.work, "Survey": Survey.work, "Examination": Examination.work, "Observation": Observation.work,
-		"BulkCopy": BulkCopy.work, "Shutdown": Shutdown.work, "Audit": Audit.work, "Pass": Pass.work, "Records": Records.work, "Count": Count.work} {
+		"BulkCopy": BulkCopy.work, "Shutdown": Shutdown.work, "Audit": Audit.work, "Pass": Pass.work,
+		"Records": Records.work, "Count": Count.work} {
 		require.NotContains(t, k.queue("dc1"), "freeze", name)
 	}
 	for name, k := range map[string]work{"Freeze": Freeze.work, "FreezeStep": FreezeStep.work, "Resolution": Resolution.work,
