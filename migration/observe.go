@@ -35,7 +35,7 @@ const (
 	ObservedNobody   ObservedKind = "nobody"   // rows without a customer
 	ObservedTruncate ObservedKind = "truncate"
 	ObservedDDL      ObservedKind = "ddl"
-	ObservedMissed   ObservedKind = "missed" // what there was no room for
+	ObservedMissed   ObservedKind = "missed" // notes that were left out: for want of room, by an error or a crash
 )
 
 // ObservedKinds are all kinds, in the order in which people read them.

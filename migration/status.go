@@ -427,6 +427,7 @@ type BatchStatus struct {
 	Phase      BatchPhase       `json:"phase"`
 	WaitingFor Waiting          `json:"waitingFor"`
 	Reason     string           `json:"reason,omitempty"`
+	Asks       bool             `json:"asks,omitempty"` // it waits for WaitObserve, and it is somebody's turn
 	Since      time.Time        `json:"since,omitzero"`
 	Approvals  []Event          `json:"approvals,omitempty"`
 	Needs      int              `json:"needs"` // approvals

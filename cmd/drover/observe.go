@@ -103,8 +103,9 @@ var observedWords = map[migration.ObservedKind]struct{ is, remedy string }{
 	migration.ObservedTruncate: {"empties whole tables", "it is refused as soon as replication is set up: DELETE the rows of each " +
 		"customer instead"},
 	migration.ObservedDDL: {"changes the schema", "from then on give it to both sides with `drover schema apply`"},
-	migration.ObservedMissed: {"more than there was room for", "some writers may not be in this list: look at what else it says, and " +
-		"observe for longer"},
+	migration.ObservedMissed: {"notes that were left out", "some writers may not be in this list: there was no room for them, a column " +
+		"was renamed, or the server crashed. Stop or resolve what is noted most, let the time run once more, and resolve this when no " +
+		"more are missed"},
 }
 
 func (a *app) printObservation(format printer.Format, plan string, report migration.ObservationReport) error {

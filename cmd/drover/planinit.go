@@ -196,8 +196,10 @@ func (p *planInit) customers(beside string) (*plans.Export, error) {
 		return nil, inputError("name the CSV file with --customers", "read the list of customers: %w", err)
 	}
 	if theirs, err := os.Stat(p.export); err == nil {
-		if ours, err := os.Stat(beside); err == nil && os.SameFile(theirs, ours) {
-			return nil, inputError("give the plan another name, or the list", "%s would be overwritten by what is made of it", beside)
+		for _, file := range []string{p.file, beside} { // by whatever name: a link leads to it too
+			if ours, err := os.Stat(file); err == nil && os.SameFile(theirs, ours) {
+				return nil, inputError("give the plan another name, or the list", "%s would be overwritten by what is made of it", file)
+			}
 		}
 	}
 	out, problems := plans.ReadExport(p.export, body, p.columns)

@@ -161,6 +161,11 @@ func waitsCell(b migration.BatchStatus) string {
 		return "-"
 	case migration.WaitApproval:
 		return fmt.Sprintf("approval %d/%d", len(b.Approvals), b.Needs)
+	case migration.WaitObserve:
+		if b.Asks {
+			return "observe: operator"
+		}
+		return string(b.WaitingFor)
 	default:
 		return string(b.WaitingFor)
 	}

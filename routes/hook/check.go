@@ -87,7 +87,7 @@ func (ch *check) speaks(ctx context.Context) bool {
 func (ch *check) verifies(ctx context.Context) {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // it never fails
-	stranger := &peer{ch.l.peer.Signing("whsec_" + base64.StdEncoding.EncodeToString(key)), ch.l.peer.turns}
+	stranger := &peer{ch.l.peer.Signing("whsec_" + base64.StdEncoding.EncodeToString(key)), ch.l.peer.url, ch.l.peer.turns}
 	switch _, err := stranger.backends(ctx); {
 	case errors.Is(err, errUnsigned):
 	case err == nil, errors.Is(err, errProtocol):

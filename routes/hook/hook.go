@@ -23,20 +23,20 @@ type Options struct {
 	Transport http.RoundTripper
 }
 
-// askAtOnce is how many requests are under way at a time, of all routes.
+// askAtOnce is how many requests to a router are under way at a time, by all routes that name it.
 const askAtOnce = 16
 
 // Router routes the customers of plans. It is safe for concurrent use.
 type Router struct {
 	secrets Secrets
 	peers   webhook.Peers
-	turns   chan struct{}
+	turns   turns
 	told    routes.Told
 }
 
 // New builds a router.
 func New(secrets Secrets, o Options) *Router {
-	return &Router{secrets: secrets, peers: webhook.Peers{Transport: o.Transport}, turns: make(chan struct{}, askAtOnce)}
+	return &Router{secrets: secrets, peers: webhook.Peers{Transport: o.Transport}}
 }
 
 // layout is all that a route needs to know of a spec.

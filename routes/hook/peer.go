@@ -19,7 +19,8 @@ import (
 type peer struct {
 	*webhook.Peer
 
-	turns chan struct{}
+	url   string
+	turns *turns
 }
 
 // peer is who answers for a route. Its secret and its caFile are read anew: both may be replaced
@@ -33,7 +34,7 @@ func (rt *Router) peer(ctx context.Context, h migration.HookRoute) (*peer, error
 		return nil, permanent.New("BadSecret", nil, "the secret %s: %v", h.Secret, err)
 	}
 	p, err := rt.peers.Of(h.URL, secret, h.CAFile, h.Timeout.D())
-	return &peer{p, rt.turns}, err
+	return &peer{p, h.URL, &rt.turns}, err
 }
 
 // What a router may answer.
@@ -49,12 +50,11 @@ var (
 
 // ask makes one request in its turn, and judges the status of its answer.
 func (p *peer) ask(ctx context.Context, method, what, ifMatch string, body []byte) (etag string, answer []byte, err error) {
-	select {
-	case p.turns <- struct{}{}:
-		defer func() { <-p.turns }()
-	case <-ctx.Done():
-		return "", nil, ctx.Err()
+	over, err := p.turns.take(ctx, p.url)
+	if err != nil {
+		return "", nil, err
 	}
+	defer over()
 	a, err := p.Ask(ctx, method, what, ifMatch, body)
 	if err == nil {
 		err = answered(method, a.Status)

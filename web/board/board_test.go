@@ -327,6 +327,12 @@ func TestWhoseTurnItIs(t *testing.T) {
 			"Waits for approval: 0 of 1 given.", board.TurnPerson},
 		"window": {func(b *migration.BatchStatus) { b.Phase, b.WaitingFor = migration.BatchGate, migration.WaitWindow },
 			"Waits for its window: Wed 2 Dec 2026 21:00 to Thu 3 Dec 01:00 CET.", board.TurnClock},
+		"writers are observed": {func(b *migration.BatchStatus) {
+			b.WaitingFor, b.Reason = migration.WaitObserve, "the site's unresolved name is no finding"
+		}, "The site's unresolved name is no finding.", board.TurnClock},
+		"somebody has to look at writers": {func(b *migration.BatchStatus) {
+			b.WaitingFor, b.Asks, b.Reason = migration.WaitObserve, true, "who writes orders cannot be observed: refused"
+		}, "Who writes orders cannot be observed: refused.", board.TurnPerson},
 		"lag": {func(b *migration.BatchStatus) { b.Phase, b.WaitingFor = migration.BatchGate, migration.WaitLag },
 			"Waits until replication has caught up.", board.TurnDrover},
 		"moving": {func(b *migration.BatchStatus) {

@@ -45,7 +45,7 @@ func (s *Snapshot) Gate(b Batch, k Clock) (string, Turn) {
 	case migration.WaitTurn, migration.WaitBatch:
 		return "Waits for the batches before it.", TurnDrover
 	case migration.WaitObserve:
-		if strings.Contains(b.Reason, "unresolved") {
+		if b.Asks {
 			return observed(b), TurnPerson
 		}
 		return observed(b), TurnClock
@@ -208,6 +208,13 @@ func (s *Snapshot) Story() (string, Turn) {
 	case migration.MigrationPreflight:
 		return "Everything is looked at before anything is touched.", TurnDrover
 	case migration.MigrationProvisioning:
+		if m.WaitingFor == migration.WaitObserve {
+			turn := s.turnOfBatches()
+			if turn != TurnPerson {
+				turn = TurnClock
+			}
+			return "Who writes the databases is observed before anything is brought up.", turn
+		}
 		return "AWS is brought up beside what runs, and the data is copied.", TurnDrover
 	case migration.MigrationReleasing:
 		return "Batches move one after the other.", s.turnOfBatches()

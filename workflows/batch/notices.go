@@ -194,9 +194,9 @@ func (b *batch) announce(ctx workflow.Context) {
 	}
 }
 
-// waitsForPeople says whether the batch goes on only when somebody approves or retries it, or says
-// what is to become of a writer. While
-// the migration is paused, that is what waits.
+// waitsForPeople says whether the batch goes on only when somebody approves or retries it, says
+// what is to become of a writer, or mends what keeps writers from being observed. While the
+// migration is paused, that is what waits.
 func (b *batch) waitsForPeople(ctx workflow.Context) bool {
 	switch b.Phase {
 	case migration.BatchGate:

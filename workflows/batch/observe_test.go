@@ -20,7 +20,7 @@ func TestABatchThatRequiresItSaysWhatIsMissingUntilWritersWereObserved(t *testin
 			}
 			word := func(n int, words string) {
 				h.signal(mail.SignalWord, mail.Pause{Order: mail.Order{At: h.env.Now().UnixNano(), N: n},
-					Observing: mail.Observing{Words: words, Over: words != ""}})
+					Observing: mail.Observing{Words: words, Person: words != ""}})
 			}
 			h.at(time.Minute, func() { word(1, "2 findings are unresolved") })
 			h.at(2*time.Minute, func() {
@@ -32,6 +32,7 @@ func TestABatchThatRequiresItSaysWhatIsMissingUntilWritersWereObserved(t *testin
 				}
 				require.Equal(t, migration.WaitObserve, s.WaitingFor)
 				require.Equal(t, "2 findings are unresolved", s.Reason)
+				require.True(t, s.Asks, "it is somebody's turn")
 				require.Equal(t, migration.WaitObserve, h.reports[len(h.reports)-1].Status.WaitingFor, "the migration knows")
 				require.Empty(t, h.went)
 			})
@@ -40,6 +41,7 @@ func TestABatchThatRequiresItSaysWhatIsMissingUntilWritersWereObserved(t *testin
 				s := h.says()
 				require.Equal(t, migration.WaitTurn, s.WaitingFor)
 				require.Empty(t, s.Reason)
+				require.False(t, s.Asks)
 				h.signal(mail.SignalTurn, mail.Turn{})
 			})
 			h.run()

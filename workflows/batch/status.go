@@ -13,7 +13,7 @@ func (b *batch) status() migration.BatchStatus {
 	return migration.BatchStatus{
 		Name: b.in.Batch.Name, Phase: cmp.Or(b.Phase, migration.BatchWaiting), WaitingFor: b.Waiting, Reason: b.Reason, Since: b.Since,
 		Approvals: b.Approvals, Needs: b.in.Batch.Approvals, Window: b.in.Batch.Window, Ticket: b.in.Batch.Ticket, Counts: b.counts(),
-		MayDo: b.mayDo(), Evidence: b.Kept,
+		MayDo: b.mayDo(), Evidence: b.Kept, Asks: b.Waiting == migration.WaitObserve && b.Observing.Person,
 	}
 }
 

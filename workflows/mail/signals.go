@@ -117,7 +117,10 @@ type Pause struct {
 // been observed.
 type Observing struct {
 	Words string `json:"words,omitempty"` // "": nothing
-	Over  bool   `json:"over,omitempty"`  // its time is: somebody has to resolve what was found
+	// Person says that it is somebody's turn: to resolve a finding, or to mend what keeps writers
+	// from being observed.
+	Person bool `json:"person,omitempty"`
+	Over   bool `json:"over,omitempty"` // nothing else is waited for: somebody is called
 }
 
 // Trouble is what an audit of both sides found of a customer.

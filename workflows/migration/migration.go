@@ -64,6 +64,7 @@ type State struct {
 	Aborted   *mail.Wish                      `json:"aborted,omitempty"`  // somebody ends the migration, and everybody comes home
 	Observing mail.Observing                  `json:"observing,omitzero"` // until who writes has been observed
 	Observed  bool                            `json:"observed,omitempty"` // as the plan requires it
+	Unseen    int                             `json:"unseen,omitempty"`   // looks at who writes in a row that failed
 }
 
 // final is the word that nobody goes back any more.

@@ -19,6 +19,7 @@ const (
 	observeSoon   = 5 * time.Second // before the second look at who writes; doubles
 	observePause  = 5 * time.Minute // most between two looks
 	observeRouted = time.Hour       // between two questions which addresses the plan routes
+	observeFailed = 3               // looks in a row that fail before somebody is called
 )
 
 // observe waits until who writes the databases has been observed as the first batch requires it.
@@ -34,8 +35,10 @@ func (m *run) observe(ctx workflow.Context) error {
 			break
 		}
 		if workflow.Now(ctx).Sub(asked) >= observeRouted {
-			routed, _ = check.Routed(ctx, m.plan.Sites, m.plan.Workloads) // who cannot be told is found, and asked again
-			asked = workflow.Now(ctx)
+			now, unseen := check.Routed(ctx, m.plan.Sites, m.plan.Workloads)
+			if routed = union(routed, now); len(unseen) == 0 { // a site that does not answer is asked at the next look
+				routed, asked = now, workflow.Now(ctx)
+			}
 		}
 		missing, left, err := m.lookAtWriters(ctx, *want, databases, routed)
 		if err != nil {
@@ -80,6 +83,13 @@ func (m *run) observable() (out []migration.Dataset) {
 	return out
 }
 
+// union has what either list has.
+func union(a, b []string) []string {
+	out := slices.Concat(a, b)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // lookAtWriters asks each database what its observation has come to, and says what is missing. left
 // is the time until the longest of them is over.
 func (m *run) lookAtWriters(ctx workflow.Context, want migration.Observe, databases []migration.Dataset,
@@ -87,17 +97,22 @@ func (m *run) lookAtWriters(ctx workflow.Context, want migration.Observe, databa
 	var since time.Time
 	age, unresolved := want.For, 0
 	for _, d := range databases {
-		c, cancel := workflow.WithCancel(work.Examination.At(ctx, d.Site(), "who writes "+d.Name))
+		c, cancel := workflow.WithCancel(work.Observation.At(ctx, d.Site(), "who writes "+d.Name))
 		var r postgres.ObserveResult
 		looked := workflow.ExecuteActivity(c, work.Postgres.ObserveWriters, postgres.ObserveRequest{
 			PostgresRef: m.refTo(d), Routed: routed})
 		err := m.awaitUnlessAborted(ctx, looked.IsReady)
 		cancel()
 		if err != nil {
+			free, _ := workflow.NewDisconnectedContext(ctx)
+			_ = looked.Get(free, nil) // what it makes on premises is removed when it has ended
 			return missing, 0, err
 		}
 		if err := looked.Get(ctx, &r); err != nil {
+			m.Unseen++
 			missing.Words = "who writes " + d.Name + " cannot be observed: " + work.ReasonAt(err, d.Site())
+			missing.Person = m.Unseen >= observeFailed
+			missing.Over = missing.Person
 			return missing, 0, nil
 		}
 		if r.Over { // in an earlier run of the plan
@@ -109,8 +124,10 @@ func (m *run) lookAtWriters(ctx workflow.Context, want migration.Observe, databa
 		}
 		age = min(age, r.Age)
 	}
+	m.Unseen = 0
 	left = (want.For - age).D()
-	return mail.Observing{Words: want.Wants(m.Spec.Plan, since, age, unresolved), Over: left <= 0}, left, nil
+	return mail.Observing{Words: want.Wants(m.Spec.Plan, since, age, unresolved), Person: unresolved > want.Unresolved,
+		Over: left <= 0}, left, nil
 }
 
 // observing says what is missing until replication is set up, also to the batch that requires it.

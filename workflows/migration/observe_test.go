@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
@@ -26,6 +27,7 @@ type lookout struct {
 	unresolved int
 	over       bool
 	fails      bool
+	unseen     bool // vCenter does not answer
 	looks      int
 	routed     []string
 	resolved   []postgres.ResolveRequest
@@ -55,7 +57,10 @@ func (l *lookout) ResolveObserved(_ context.Context, req postgres.ResolveRequest
 	return postgres.ResolveResult{Found: true}, nil
 }
 
-func (*lookout) ListAddresses(_ context.Context, req vsphere.ListAddressesRequest) (vsphere.ListAddressesResult, error) {
+func (l *lookout) ListAddresses(_ context.Context, req vsphere.ListAddressesRequest) (vsphere.ListAddressesResult, error) {
+	if l.unseen {
+		return vsphere.ListAddressesResult{}, temporal.NewNonRetryableApplicationError("it does not answer", "Down", nil)
+	}
 	if len(req.Selectors) != 1 {
 		return vsphere.ListAddressesResult{}, errors.New("one workload has machines there")
 	}
@@ -147,7 +152,7 @@ func TestNothingIsReplicatedBeforeWritersWereObservedAndWhatWasFoundIsResolved(t
 		until := l.since.Add(2 * time.Hour).UTC().Format(migration.TimeLayout)
 		require.Equal(t, "who writes is observed until "+until+", and 1 finding is unresolved where 0 may be: "+
 			"`drover observe report shop`", now.Reason)
-		require.Equal(t, mail.Observing{Words: now.Reason}, s.observing(), "the batch says so too")
+		require.Equal(t, mail.Observing{Words: now.Reason, Person: true}, s.observing(), "the batch says so too")
 		require.Equal(t, []string{"10.0.0.7"}, l.routed)
 	})
 	s.at(2*time.Hour+time.Minute, func() {
@@ -210,4 +215,42 @@ func TestAnObservationGoesOnInANewHistory(t *testing.T) {
 	s.provision()
 	require.Less(t, s.env.Now().Sub(l.since), time.Hour)
 	require.Zero(t, l.copied)
+}
+
+func TestAnObservationThatCannotBeginCallsSomebody(t *testing.T) {
+	s, l := observed(t)
+	l.fails = true
+	var first mail.Observing
+	s.at(time.Second, func() { first = s.observing() })
+	s.at(10*time.Minute, func() {
+		now := s.observing()
+		require.True(t, now.Person, "it is an operator's turn: %+v", now)
+		require.True(t, now.Over, "who is told of it")
+		require.Contains(t, now.Words, "who writes orders cannot be observed: ")
+		require.Contains(t, s.says().Reason, "who writes orders cannot be observed: ")
+		require.Zero(t, l.copied)
+		l.fails = false
+	})
+	s.at(20*time.Minute, func() {
+		require.False(t, first.Person, "what fails once is no news: %+v", first)
+		require.False(t, s.observing().Person, "it goes on by itself")
+		require.False(t, s.observing().Over)
+	})
+	s.provision()
+}
+
+func TestASiteThatDoesNotAnswerIsAskedAtTheNextLookWhichMachinesAreRouted(t *testing.T) {
+	s, l := observed(t)
+	l.unseen = true
+	s.at(time.Minute, func() {
+		require.NotZero(t, l.looks)
+		require.Empty(t, l.routed)
+		l.unseen = false
+	})
+	s.at(11*time.Minute, func() { require.Equal(t, []string{"10.0.0.7"}, l.routed) })
+	s.at(70*time.Minute, func() { l.unseen = true })
+	s.at(80*time.Minute, func() {
+		require.Equal(t, []string{"10.0.0.7"}, l.routed, "what it had said holds until it says something else")
+	})
+	s.provision()
 }

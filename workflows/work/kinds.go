@@ -85,6 +85,10 @@ var (
 	// Examination reads a whole database for a person who waits for the answer.
 	Examination = There{work{queue: migration.SiteQueue, attempt: time.Minute, total: 2 * time.Minute, begin: takenWithin,
 		heartbeat: 2 * heartbeat, retry: hurried(time.Second, 5*time.Second)}}
+	// Observation has premises write down who writes a database: it needs a moment of each table.
+	// Who asks says what keeps it from that, and asks again.
+	Observation = There{work{queue: migration.SiteQueue, attempt: 10 * time.Minute, begin: takenWithin, heartbeat: 2 * heartbeat,
+		retry: retry{first: time.Second, most: 5 * time.Second, grows: 1.5, attempts: 5}, finishes: true}}
 	// BulkCopy is a copy that may take days. It resumes from its checkpoint.
 	BulkCopy = There{work{queue: migration.SiteQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second, retry: patient(time.Minute),
 		finishes: true}}

@@ -11,8 +11,9 @@ import (
 func TestOnlyWhatAClosedCustomerWaitsForIsOnTheQueuesOfAFreeze(t *testing.T) {
 	for name, k := range map[string]work{"Question": Question.work, "Launch": Launch.work, "Collection": Collection.work,
 		"Watch": Watch.work, "Soak": Soak.work, "RollCall": RollCall.work, "Post": Post.work, "SoakQuestion": SoakQuestion.work,
-		"Beginning": Beginning.work, "Survey": Survey.work, "Examination": Examination.work, "BulkCopy": BulkCopy.work,
-		"Shutdown": Shutdown.work, "Audit": Audit.work, "Pass": Pass.work, "Records": Records.work, "Count": Count.work} {
+		"Beginning": Beginning.work, "Survey": Survey.work, "Examination": Examination.work, "Observation": Observation.work,
+		"BulkCopy": BulkCopy.work, "Shutdown": Shutdown.work, "Audit": Audit.work, "Pass": Pass.work,
+		"Records": Records.work, "Count": Count.work} {
 		require.NotContains(t, k.queue("dc1"), "freeze", name)
 	}
 	for name, k := range map[string]work{"Freeze": Freeze.work, "FreezeStep": FreezeStep.work, "Resolution": Resolution.work,
@@ -21,4 +22,14 @@ func TestOnlyWhatAClosedCustomerWaitsForIsOnTheQueuesOfAFreeze(t *testing.T) {
 		require.LessOrEqual(t, k.heartbeat, FreezeHeartbeat, name)
 	}
 	require.NotEqual(t, Watch.queue(""), Question.queue(""), "a bake lasts, and takes a slot of its queue for that long")
+}
+
+// What is made beside a customer's data, or while it is closed, is removed or settled only when no
+// attempt at making it goes on.
+func TestWhatMakesThingsIsWaitedForWhereItIsCanceled(t *testing.T) {
+	for name, k := range map[string]work{"Launch": Launch.work, "Survey": Survey.work, "Observation": Observation.work,
+		"BulkCopy": BulkCopy.work, "Pass": Pass.work, "Freeze": Freeze.work} {
+		require.True(t, k.finishes, name)
+		require.NotZero(t, k.heartbeat, "%s: by its heartbeats it hears of the cancel, and a lost worker is not waited for", name)
+	}
 }

@@ -7,8 +7,8 @@
 //
 // where SHARE is the percentage of the host's requests that goes to AWS, and NOTE what Drover keeps
 // beside it, in base64. HAProxy's runtime API replaces an entry as a whole, and haproxy.cfg beside
-// this file goes by it from the next request on. Each change is written to the map's file, too, so
-// that HAProxy begins with it after a reload. It has one HAProxy process to talk to.
+// this file goes by it from the next request on. Each change is written to the map's file first, so
+// that HAProxy begins with it after a reload or a restart. It has one HAProxy process to talk to.
 package main
 
 import (
@@ -27,6 +27,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -239,29 +240,64 @@ func (a *adapter) entry(host string) (entry string, known bool, err error) {
 	return m[1], true, nil
 }
 
-// set replaces an entry, and then the file: HAProxy reads it after a reload.
+// set replaces an entry. The map's file has it first: whatever ends here, HAProxy begins the next
+// time with all that Drover was told has been done. Where HAProxy then refuses, the file says again
+// what HAProxy has; where it does not answer, Drover looks when it does.
 func (a *adapter) set(host, entry string) error {
+	all, err := a.tell("show map " + a.file)
+	if err == nil {
+		err = a.keep(all, host, entry)
+	}
+	if err != nil {
+		return err
+	}
 	says, err := a.tell("set map " + a.file + " " + host + " " + entry)
-	if err == nil && says != "" {
+	if err == nil && says == "" {
+		return nil
+	}
+	if err == nil {
 		err = errors.New("HAProxy says: " + says)
 	}
-	if err != nil {
+	now, known, unknown := a.entry(host)
+	switch {
+	case unknown != nil || !known:
 		return err
+	case now == entry: // only its answer was lost
+		return nil
 	}
-	all, err := a.tell("show map " + a.file)
-	if err != nil {
-		return err
-	}
-	var lines []string
+	return errors.Join(err, a.keep(all, host, now))
+}
+
+// keep writes the file anew: the map as HAProxy shows it, but for one host. It is there whole or as
+// it was.
+func (a *adapter) keep(all, host, entry string) error {
+	var b strings.Builder
 	for line := range strings.Lines(all) {
-		if f := strings.Fields(line); len(f) == 3 { // an address in memory, the key, the value
-			lines = append(lines, f[1]+" "+f[2]+"\n")
+		f := strings.SplitN(strings.TrimSpace(line), " ", 3) // an address in memory, the key, the value
+		if len(f) < 3 {
+			continue
 		}
+		if f[1] == host {
+			f[2] = entry
+		}
+		b.WriteString(f[1] + " " + f[2] + "\n")
 	}
-	if err := os.WriteFile(a.file+".new", []byte(strings.Join(lines, "")), 0o600); err != nil {
+	f, err := os.OpenFile(a.file+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
 		return err
 	}
-	return os.Rename(a.file+".new", a.file)
+	_, err = f.WriteString(b.String())
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(a.file+".new", a.file); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(a.file))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // tell gives HAProxy one command and answers what it says.
@@ -275,6 +311,9 @@ func (a *adapter) tell(command string) (string, error) {
 	if _, err := fmt.Fprintln(conn, command); err != nil {
 		return "", err
 	}
-	says, err := io.ReadAll(bufio.NewReader(conn)) // it hangs up after the answer
+	says, err := io.ReadAll(bufio.NewReader(conn)) // it hangs up after the answer, which ends in a line's end
+	if err == nil && len(says) == 0 {
+		err = errors.New("HAProxy hung up without an answer")
+	}
 	return strings.TrimSpace(string(says)), err
 }

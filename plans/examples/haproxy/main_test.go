@@ -28,6 +28,7 @@ type haproxy struct {
 	mu   sync.Mutex
 	keys []string
 	has  map[string]string
+	set  func() (refuse, hangUp bool) // called before an entry is replaced
 }
 
 func (h *haproxy) serve(l net.Listener) {
@@ -37,12 +38,14 @@ func (h *haproxy) serve(l net.Listener) {
 			return
 		}
 		line, _ := bufio.NewReader(conn).ReadString('\n')
-		_, _ = fmt.Fprintln(conn, h.says(strings.Fields(line)))
+		if says, answers := h.says(strings.Fields(line)); answers {
+			_, _ = fmt.Fprintln(conn, says)
+		}
 		_ = conn.Close()
 	}
 }
 
-func (h *haproxy) says(words []string) string {
+func (h *haproxy) says(words []string) (says string, answers bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch verb := strings.Join(words[:2], " "); {
@@ -51,16 +54,24 @@ func (h *haproxy) says(words []string) string {
 		for _, k := range h.keys {
 			out += "0x559281fe94c0 " + k + " " + h.has[k] + "\n"
 		}
-		return out
+		return out, true
 	case verb == "get map" && slices.Contains(h.keys, words[3]):
-		return fmt.Sprintf("type=str, case=sensitive, found=yes, idx=tree, key=%q, value=%q, type=\"str\"\n", words[3], h.has[words[3]])
+		return fmt.Sprintf("type=str, case=sensitive, found=yes, idx=tree, key=%q, value=%q, type=\"str\"\n", words[3],
+			h.has[words[3]]), true
 	case verb == "get map":
-		return "type=str, case=sensitive, found=no\n"
+		return "type=str, case=sensitive, found=no\n", true
 	case verb == "set map" && len(words) == 5 && slices.Contains(h.keys, words[3]):
+		var refuse, hangUp bool
+		if h.set != nil {
+			refuse, hangUp = h.set()
+		}
+		if refuse {
+			break
+		}
 		h.has[words[3]] = words[4]
-		return ""
+		return "", !hangUp
 	}
-	return "entry not found.\n"
+	return "entry not found.\n", true
 }
 
 func (h *haproxy) entry(host string) string {
@@ -175,4 +186,42 @@ func TestNobodyElseChangesAnything(t *testing.T) {
 	a.ServeHTTP(w, httptest.NewRequest(http.MethodPut, "/hosts/acme.app.example.com", strings.NewReader(`{"weights":{"aws":1}}`)))
 	require.Equal(t, http.StatusUnauthorized, w.Code)
 	require.Equal(t, "0", h.entry("acme.app.example.com"))
+}
+
+// After a restart HAProxy has all that Drover was told is done, wherever it was cut off.
+func TestTheFileOfTheMapIsNeverBehindIt(t *testing.T) {
+	const host = "acme.app.example.com"
+	for name, c := range map[string]struct {
+		disturb        func(*haproxy, *adapter)
+		status         int
+		memory, onDisk string
+	}{
+		"whatever ends after HAProxy has changed it": {func(h *haproxy, a *adapter) {
+			h.set = func() (bool, bool) {
+				b, err := os.ReadFile(a.file)
+				require.NoError(t, err)
+				require.Contains(t, string(b), host+" 100\n", "before HAProxy is told")
+				return false, false
+			}
+		}, http.StatusNoContent, "100", "100"},
+		"HAProxy refuses": {func(h *haproxy, _ *adapter) { h.set = func() (bool, bool) { return true, false } },
+			http.StatusBadGateway, "0", "0"},
+		"HAProxy's answer is lost": {func(h *haproxy, _ *adapter) { h.set = func() (bool, bool) { return false, true } },
+			http.StatusNoContent, "100", "100"},
+		"the file cannot be written": {func(_ *haproxy, a *adapter) { require.NoError(t, os.Mkdir(a.file+".new", 0o700)) },
+			http.StatusBadGateway, "0", "0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, a, _ := world(t)
+			h.has["birch.app.example.com"] = "under maintenance"
+			others := "\nbirch.app.example.com under maintenance\ncedar.app.example.com 0\n"
+			require.NoError(t, os.WriteFile(a.file, []byte(host+" 0"+others), 0o600))
+			c.disturb(h, a)
+			require.Equal(t, c.status, a.put(host, etag("0"), []byte(`{"weights":{"aws":1}}`)))
+			require.Equal(t, c.memory, h.entry(host))
+			b, err := os.ReadFile(a.file)
+			require.NoError(t, err)
+			require.Equal(t, host+" "+c.onDisk+others, string(b))
+		})
+	}
 }

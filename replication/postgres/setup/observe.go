@@ -32,60 +32,40 @@ type Observing struct {
 // It begins nothing where replication is set up already, and nothing anew where Prepare has ended
 // it.
 func Observe(ctx context.Context, p *postgres.Pair, routed []string, say func(string)) (Observing, error) {
-	out, err := ReadObservation(ctx, p, routed)
-	if err != nil || out.Over {
-		return out, err
-	}
-	if out.Over, err = observeAll(ctx, p, say); err != nil || out.Over {
-		return out, err
+	if err := observeAll(ctx, p, say); err != nil {
+		return Observing{}, fmt.Errorf("observe who writes dataset %s %s: %w", p.Name, p.OnPrem.Where(), err)
 	}
 	return ReadObservation(ctx, p, routed)
 }
 
-// observeAll covers every table and folds what was noted. It says whether there is nothing to
-// observe any more.
-func observeAll(ctx context.Context, p *postgres.Pair, say func(string)) (over bool, err error) {
-	doing := func(err error) error {
-		if err != nil {
-			err = fmt.Errorf("observe who writes dataset %s %s: %w", p.Name, p.OnPrem.Where(), err)
-		}
+// observeAll covers every table and folds what was noted, where there is anything to observe. What
+// one of these steps errs keeps none of the others from its turn.
+func observeAll(ctx context.Context, p *postgres.Pair, say func(string)) error {
+	say("installing what observes")
+	over, err := installObserver(ctx, p)
+	if err != nil || over {
 		return err
 	}
-	say("installing what observes")
-	if over, err = installObserver(ctx, p); err != nil || over {
-		return over, doing(err)
-	}
-	tables, err := postgres.ReadTables(ctx, p.OnPrem.Pool, p.Dataset)
-	if err != nil {
-		return false, doing(err)
-	}
-	for _, t := range postgres.Of(tables, postgres.Tenants) {
-		leaves, err := postgres.Leaves(ctx, p.OnPrem.Pool, t)
-		if err != nil {
-			return false, doing(err)
-		}
-		for _, l := range leaves {
-			say("covering table " + l.Ident())
-			if err := coverTable(ctx, p.OnPrem, l.OID, t.Column); err != nil {
-				return false, doing(fmt.Errorf("cover table %s: %w", l.Ident(), err))
-			}
-		}
-	}
-	if err := watchDDL(ctx, p.OnPrem); err != nil {
-		return false, doing(err)
-	}
+	err = errors.Join(coverTables(ctx, p, say), watchDDL(ctx, p.OnPrem))
 	say("reading what was noted")
-	_, err = p.OnPrem.Pool.Exec(ctx, `SELECT drover_observe.fold()`)
+	if _, folded := p.OnPrem.Pool.Exec(ctx, `SELECT drover_observe.fold()`); folded != nil {
+		err = errors.Join(err, fmt.Errorf("read what was noted: %w", folded))
+	}
 	if err == nil {
 		_, err = p.OnPrem.Pool.Exec(ctx, `UPDATE drover_observe.observation SET since = clock_timestamp() WHERE since IS NULL`)
 	}
-	return false, doing(err)
+	return err
+}
+
+// observerDigest is of the observe.sql that is installed from here.
+func observerDigest() string {
+	sum := sha256.Sum256([]byte(postgres.ObserveSQL()))
+	return hex.EncodeToString(sum[:])
 }
 
 // installObserver puts observe.sql on premises, or does nothing if that is done.
 func installObserver(ctx context.Context, p *postgres.Pair) (over bool, err error) {
-	sum := sha256.Sum256([]byte(postgres.ObserveSQL()))
-	digest := hex.EncodeToString(sum[:])
+	digest := observerDigest()
 	err = postgres.Patiently(ctx, func() error {
 		return pgx.BeginFunc(ctx, p.OnPrem.Pool, func(tx pgx.Tx) error {
 			if err := lockOwn(ctx, p, tx); err != nil {
@@ -150,33 +130,103 @@ func observerOf(ctx context.Context, p *postgres.Pair, q postgres.Querier) (dige
 // seen are the triggers by which a table is covered.
 const seen = `tgname IN ('zzzz_drover_seen_insert', 'zzzz_drover_seen_update', 'zzzz_drover_seen_delete', 'zzzz_drover_seen_truncate')`
 
+const (
+	coverRounds   = 3           // times that a look tries a table that is in use
+	coverPause    = time.Second // between two of them
+	coveredErrors = 3           // of tables that could not be covered, that are worth reading
+)
+
+// coverTables puts the triggers on every table and partition. Each is tried in its own right: one
+// that is never free keeps none of the others from its turn. Those that are left the next look
+// tries again.
+func coverTables(ctx context.Context, p *postgres.Pair, say func(string)) error {
+	type uncovered struct {
+		name, column string
+		oid          uint32
+		err          error
+	}
+	tables, err := postgres.ReadTables(ctx, p.OnPrem.Pool, p.Dataset)
+	if err != nil {
+		return err
+	}
+	var left []uncovered
+	for _, t := range postgres.Of(tables, postgres.Tenants) {
+		leaves, err := postgres.Leaves(ctx, p.OnPrem.Pool, t)
+		if err != nil {
+			return err
+		}
+		for _, l := range leaves {
+			left = append(left, uncovered{name: l.Ident(), column: t.Column, oid: l.OID})
+		}
+	}
+	for round := 0; round < coverRounds && len(left) > 0; round++ {
+		if round > 0 {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(coverPause):
+			}
+		}
+		var again []uncovered
+		for _, u := range left {
+			say("covering table " + u.name)
+			if u.err = coverTable(ctx, p.OnPrem, u.oid, u.column); u.err != nil {
+				again = append(again, u)
+			}
+		}
+		left = again
+	}
+	var errs []error
+	for _, u := range left[:min(len(left), coveredErrors)] {
+		errs = append(errs, fmt.Errorf("cover table %s: %w", u.name, u.err))
+	}
+	if n := len(left) - coveredErrors; n > 0 {
+		errs = append(errs, fmt.Errorf("%d more tables are not covered", n))
+	}
+	return errors.Join(errs...)
+}
+
+// coverTable covers a table where that is not done, or was done by another version of observe.sql
+// or for another column.
 func coverTable(ctx context.Context, s *postgres.Server, oid uint32, column string) error {
 	var n int
-	err := s.Pool.QueryRow(ctx, `SELECT count(*) FROM pg_trigger WHERE tgrelid = $1 AND tgenabled = 'O' AND `+seen, oid).Scan(&n)
+	err := s.Pool.QueryRow(ctx, `SELECT count(*) FROM pg_trigger WHERE tgrelid = $1 AND tgenabled = 'O' AND `+seen+` AND tgargs =
+		convert_to($2, getdatabaseencoding()) || '\x00' || convert_to($3, getdatabaseencoding()) || '\x00'`, oid, observerDigest(),
+		column).Scan(&n)
 	if err != nil || n == 4 {
 		return err
 	}
-	return briefly(ctx, s, `SELECT drover_observe.cover($1::oid::regclass, $2)`, oid, column)
+	err = once(ctx, s, `SELECT drover_observe.cover($1::oid::regclass, $2)`, oid, column)
+	if postgres.IsCode(err, "55P03") {
+		return errors.New("it was written at each try: see that no transaction that has written it stays open")
+	}
+	return err
 }
 
 // briefly executes a statement that needs a moment without writers. It waits for that briefly, and
 // tries again.
 func briefly(ctx context.Context, s *postgres.Server, sql string, args ...any) error {
 	return postgres.Patiently(ctx, func() error {
-		return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '200ms'`); err != nil {
-				return err
-			}
-			_, err := tx.Exec(ctx, sql, args...)
+		return once(ctx, s, sql, args...)
+	})
+}
+
+// once is briefly without another try.
+func once(ctx context.Context, s *postgres.Server, sql string, args ...any) error {
+	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '200ms'`); err != nil {
 			return err
-		})
+		}
+		_, err := tx.Exec(ctx, sql, args...)
+		return err
 	})
 }
 
 // ddlTriggers are the event triggers by which changes of the schema are noted.
 var ddlTriggers = map[string]string{"drover_observe_ddl": "ddl_command_end", "drover_observe_drop": "sql_drop"}
 
-// watchDDL makes the event triggers where the role may: else the tables are compared.
+// watchDDL makes the event triggers where the role may: else the tables are compared. An attempt
+// that comes late makes none anew.
 func watchDDL(ctx context.Context, s *postgres.Server) error {
 	for name, event := range ddlTriggers {
 		var is bool
@@ -186,7 +236,17 @@ func watchDDL(ctx context.Context, s *postgres.Server) error {
 		if is {
 			continue
 		}
-		_, err := s.Pool.Exec(ctx, fmt.Sprintf(`CREATE EVENT TRIGGER %s ON %s EXECUTE FUNCTION drover_observe.seen_ddl()`, name, event))
+		err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+			var observes bool
+			err := tx.QueryRow(ctx, `SELECT true FROM drover_observe.observation WHERE ended IS NULL FOR SHARE`).Scan(&observes)
+			if err == nil {
+				_, err = tx.Exec(ctx, fmt.Sprintf(`CREATE EVENT TRIGGER %s ON %s EXECUTE FUNCTION drover_observe.seen_ddl()`, name, event))
+			}
+			return err
+		})
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
 		if err != nil && !postgres.IsCode(err, "42501") && !postgres.IsCode(err, "42710") { // it may not, or somebody else just did
 			return fmt.Errorf("make event trigger %s: %w", name, err)
 		}
@@ -289,12 +349,8 @@ func EndObservation(ctx context.Context, p *postgres.Pair) error {
 	if err != nil || digest == "" {
 		return err
 	}
-	if err := uncover(ctx, p.OnPrem); err != nil {
-		return fmt.Errorf("end the observation of dataset %s %s: %w", p.Name, p.OnPrem.Where(), err)
-	}
-	_, err = p.OnPrem.Pool.Exec(ctx, `SELECT drover_observe.fold()`)
-	if err == nil {
-		_, err = p.OnPrem.Pool.Exec(ctx, `UPDATE drover_observe.observation SET ended = clock_timestamp() WHERE ended IS NULL`)
+	if err = uncover(ctx, p.OnPrem); err == nil {
+		_, err = p.OnPrem.Pool.Exec(ctx, `SELECT drover_observe.fold()`)
 	}
 	if err != nil {
 		return fmt.Errorf("end the observation of dataset %s %s: %w", p.Name, p.OnPrem.Where(), err)
@@ -302,8 +358,12 @@ func EndObservation(ctx context.Context, p *postgres.Pair) error {
 	return nil
 }
 
-// uncover drops the triggers, a table at a time.
+// uncover says that the observation has ended, and drops the triggers, a table at a time. It says
+// so first: an attempt that observes still makes none anew meanwhile.
 func uncover(ctx context.Context, s *postgres.Server) error {
+	if _, err := s.Pool.Exec(ctx, `UPDATE drover_observe.observation SET ended = clock_timestamp() WHERE ended IS NULL`); err != nil {
+		return err
+	}
 	for name := range ddlTriggers {
 		if _, err := s.Pool.Exec(ctx, "DROP EVENT TRIGGER IF EXISTS "+name); err != nil && !postgres.IsCode(err, "42501") {
 			return err
