@@ -85,7 +85,12 @@ var (
 	// Examination reads a whole database for a person who waits for the answer.
 	Examination = There{work{queue: migration.SiteQueue, attempt: time.Minute, total: 2 * time.Minute, begin: takenWithin,
 		heartbeat: 2 * heartbeat, retry: hurried(time.Second, 5*time.Second)}}
-	// BulkCopy is a copy that may take days. It resumes from its checkpoint.
+	// DiskCopy is a copy of a VM's disks, which may take days. It resumes from its checkpoint. A site
+	// may have thousands of VMs: those that wait for a slot keep nothing else from one.
+	DiskCopy = There{work{queue: migration.SiteCopyQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second,
+		retry: patient(time.Minute), finishes: true}}
+	// BulkCopy is the setup or the first copy of a dataset, which may take days. It resumes from its
+	// checkpoint. There are as many as there are datasets.
 	BulkCopy = There{work{queue: migration.SiteQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second, retry: patient(time.Minute),
 		finishes: true}}
 	// Shutdown waits for a guest on premises to shut down, for as long as Lasting says.
