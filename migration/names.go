@@ -14,6 +14,12 @@ const (
 	QueueWatch  = "drover-watch" // of the main worker: a bake takes a slot for as long as it lasts, and thousands may bake
 )
 
+// The ends of the names of a site's queues.
+const (
+	freezes = "-freeze"
+	copies  = "-copy"
+)
+
 // ownQueue begins the names of queues that have a worker of their own.
 const ownQueue = "drover-own-"
 
@@ -24,11 +30,16 @@ func OwnQueue(id string) string { return ownQueue + id }
 // IsOwnQueue says whether all work of a workflow on this queue is done by the worker of the queue.
 func IsOwnQueue(queue string) bool { return strings.HasPrefix(queue, ownQueue) }
 
-// SiteQueue is where a site's bulk work runs.
+// SiteQueue is where work next to a site's data runs that no closed customer waits for: questions,
+// audits, setups, passes over files.
 func SiteQueue(site string) string { return "drover-site-" + site }
 
+// SiteCopyQueue is where disks of a site's VMs are copied: hundreds may wait there for days, and
+// nothing else behind them.
+func SiteCopyQueue(site string) string { return SiteQueue(site) + copies }
+
 // SiteFreezeQueue is where the short steps of Moves run next to a site's data.
-func SiteFreezeQueue(site string) string { return "drover-site-" + site + "-freeze" }
+func SiteFreezeQueue(site string) string { return SiteQueue(site) + freezes }
 
 // WorkerOf is the command that starts a worker for a queue; "": the queue is none that a worker of
 // its own polls.
@@ -41,7 +52,10 @@ func WorkerOf(queue string) string {
 	if !is {
 		return ""
 	}
-	return "drover worker --main=false --site " + strings.TrimSuffix(site, "-freeze")
+	for _, end := range []string{freezes, copies} {
+		site = strings.TrimSuffix(site, end)
+	}
+	return "drover worker --main=false --site " + site
 }
 
 // Workflow ids: readable, and one at a time by construction.

@@ -17,6 +17,7 @@ const (
 	freezePolls = 16
 	mainPolls   = 16
 	sitePolls   = 8
+	copyPolls   = 2 // nobody waits for the moment in which a copy begins
 )
 
 // How long Temporal waits for the worker that has a workflow in memory before it asks another.
@@ -31,8 +32,10 @@ const (
 // waits.
 const (
 	mainAtOnce   = 1000
-	siteAtOnce   = 50
+	siteAtOnce   = 200 // a copy or a pass for each dataset, which lasts, and the questions between
+	copyAtOnce   = 50
 	freezeAtOnce = 200
+	ownAtOnce    = 50 // in a process that carries one workflow by itself
 	watchAtOnce  = 5000
 	soakAtOnce   = 8 // each asks some tens of customers at the same time
 )
@@ -58,10 +61,11 @@ func (q queue) activities(a Activities) (out []any) {
 }
 
 // queues are the task queues of a process. Steps inside a freeze have queues of their own: they
-// never wait behind a bulk copy. Moves run where their routes are set, and on no other queue.
+// wait behind nothing that is not a step of a Move. So have copies of disks: nothing waits behind
+// them. Moves run where their routes are set, and on no other queue.
 func queues(o Options) (out []queue) {
 	if o.Queue != "" {
-		return []queue{{name: o.Queue, main: true, site: true, workflows: true, sticky: stickyPatience, atOnce: siteAtOnce,
+		return []queue{{name: o.Queue, main: true, site: true, workflows: true, sticky: stickyPatience, atOnce: ownAtOnce,
 			polls: sitePolls}}
 	}
 	if o.Main {
@@ -73,6 +77,7 @@ func queues(o Options) (out []queue) {
 	}
 	for _, site := range o.Sites {
 		out = append(out, queue{name: migration.SiteQueue(site), site: true, atOnce: siteAtOnce, polls: sitePolls},
+			queue{name: migration.SiteCopyQueue(site), site: true, atOnce: copyAtOnce, polls: copyPolls},
 			queue{name: migration.SiteFreezeQueue(site), site: true, atOnce: freezeAtOnce, polls: freezePolls})
 	}
 	return out

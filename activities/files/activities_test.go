@@ -109,12 +109,37 @@ func (f *fixture) final(t *testing.T, warm, stands bool) (files.FilesResult, err
 		require.Positive(t, p.Predicted())
 	}
 	f.fence(1, "me")
-	return p.Final(t.Context(), func(context.Context) error {
+	return p.Final(t.Context(), fence(stands))
+}
+
+// last is the last pass without a warm one, and without a Move that turns the record.
+func (f *fixture) last(t *testing.T, stands bool) (files.FilesResult, error) {
+	t.Helper()
+	p, err := files.NewPasses(f.Activities).Begin(t.Context(), f.req, false)
+	require.NoError(t, err)
+	defer p.Close()
+	return p.Final(t.Context(), fence(stands))
+}
+
+// fence says whether that of a try stands.
+func fence(stands bool) func(context.Context) error {
+	return func(context.Context) error {
 		if !stands {
 			return errNoFence
 		}
 		return nil
-	})
+	}
+}
+
+// carriedNothing wants that neither side has what it had not.
+func (f *fixture) carriedNothing(t *testing.T) {
+	t.Helper()
+	l, err := f.s3.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &f.req.Dataset.Files.Bucket})
+	require.NoError(t, err)
+	require.Empty(t, l.Contents)
+	there, err := os.ReadDir(filepath.Join(f.dir, "acme"))
+	require.NoError(t, err)
+	require.Len(t, there, 1)
 }
 
 // request asks for a warm pass over the files of the fixture's customer and of others.
@@ -204,6 +229,37 @@ func TestAPassAwayFromAnywhereButHomeIsRefused(t *testing.T) {
 	_, err := files.NewPasses(f.Activities).Begin(t.Context(), f.req, true)
 	require.Equal(t, "NotHome", kind(t, err))
 	require.FileExists(t, filepath.Join(f.dir, "acme", "a.txt"))
+}
+
+// Which side has the truth is nobody's to guess where both are open: neither is written to.
+func TestNoPassTouchesFilesOfWhoseDataNamesNoHome(t *testing.T) {
+	f := setup(t)
+	f.home.AWS = migration.SideRecord{State: migration.Open, Token: 1}
+	f.home.OnPrem = migration.SideRecord{State: migration.Open, Token: 2}
+	const why = "its data names no home, and no pass touches it: "
+	r := f.pass(t, f.Activities)
+	require.Equal(t, []string{"acme"}, r.Unequal)
+	require.Len(t, r.Failures, 1)
+	require.Contains(t, r.Failures[0], why)
+	for _, from := range []migration.Side{migration.OnPrem, migration.AWS} {
+		f.req.From = from
+		_, err := files.NewPasses(f.Activities).Begin(t.Context(), f.req, true)
+		require.ErrorContains(t, err, why)
+		require.Empty(t, permanent.Kind(err), "it is tried again: somebody settles it")
+		_, err = f.last(t, false)
+		require.ErrorIs(t, err, errNoFence, "no fence stands where both sides are open")
+	}
+	f.carriedNothing(t)
+
+	// Both are found open in the middle of a pass.
+	f.req.From = migration.OnPrem
+	f.home.AWS, f.home.OnPrem = migration.SideRecord{State: migration.Sealed}, migration.SideRecord{State: migration.Open}
+	c := clients{f.s3}
+	a := files.New(c, turning{&objects.Store{S3: c.S3}, func() { f.home.AWS = migration.SideRecord{State: migration.Open} }}, f.home)
+	r = f.pass(t, a)
+	require.Len(t, r.Failures, 1)
+	require.Contains(t, r.Failures[0], why)
+	f.carriedNothing(t)
 }
 
 func TestAWarmPassYieldsToAMove(t *testing.T) {

@@ -140,6 +140,7 @@ func (w *world) Open(_ context.Context, _ string, d migration.Dataset, _ migrati
 // trees are passes that do as they are told.
 type trees struct {
 	begun     []bool // warm or not
+	gone      error  // of the store, before a pass has begun
 	predicted time.Duration
 	final     func(ctx context.Context, allowed func(context.Context) error) error
 	closed    int
@@ -147,6 +148,9 @@ type trees struct {
 
 func (x *trees) Begin(_ context.Context, _ freeze.Tree, warm bool) (freeze.Pass, error) {
 	x.begun = append(x.begun, warm)
+	if x.gone != nil {
+		return nil, x.gone
+	}
 	return x, nil
 }
 
@@ -334,6 +338,23 @@ func TestAFreezeThatEndsBeforeTheSealLeavesTheOriginToItsLease(t *testing.T) {
 	defer w.exec(migration.AWS, "billing", "ALTER SUBSCRIPTION "+pairs["billing"].Names.Forward+" ENABLE")
 	w.slice.Policy.FreezeBudget = migration.Duration(time.Second)
 	fails(migration.StepDraining, "drain billing: the mark did not arrive within the freeze budget")
+}
+
+// A store that is gone costs nobody a freeze: the warm pass comes before the fence.
+func TestAStoreThatIsGoneIsFoundOutBeforeTheFence(t *testing.T) {
+	w := newWorld(t)
+	w.trees.gone = errors.New("S3 is gone")
+	r := w.freeze(w.request(migration.OnPrem))
+	require.Equal(t, migration.StepChecking, r.Step)
+	require.Contains(t, r.Reason, "pass over attachments: S3 is gone")
+	require.Zero(t, r.Fenced)
+	require.Equal(t, []bool{true}, w.trees.begun)
+	for _, d := range w.slice.Databases {
+		h, err := pairs[d.Name].Home(t.Context(), w.slice.Customer.Tenant)
+		require.NoError(t, err)
+		require.Equal(t, migration.Open, h.OnPrem.State)
+		require.Zero(t, h.OnPrem.Token, "no try has touched it")
+	}
 }
 
 // The last pass asks for each effect whether the fence of its own try stands.

@@ -45,6 +45,7 @@ type play struct {
 	watching       *watcher
 	forgotFrom     time.Time // a server has forgotten what it was told between the two; zero: nothing
 	forgotTo       time.Time
+	forgotHome     map[string]bool // customers who were at home on that server then
 }
 
 // loadRate is requests a second of each of a cell's two customers.
@@ -169,9 +170,6 @@ func (p *play) settle(to migration.Side) error {
 		switch {
 		case ok && arrived(to)(s):
 			return nil
-		case ok && s.Phase == migration.CustomerHeld && s.Home == to && to == migration.OnPrem:
-			p.resolved = "held at home: " + s.Reason
-			return nil
 		case !ok || asked > p.mayRetry+1:
 			return fmt.Errorf("customer %s is stuck: %s on %s, wanted on %s: %s", p.customer.ID, s.Phase, s.Home, to, s.Reason)
 		}
@@ -180,6 +178,11 @@ func (p *play) settle(to migration.Side) error {
 		}
 		asked++
 		p.resolved = fmt.Sprintf("%s on %s (%s); then asked again", s.Phase, s.Home, s.Reason)
+		if s.Phase == migration.CustomerHeld && s.Home == to { // it is where it was sent, and its command sends it on
+			if err := p.bring(to.Other(), s); err != nil {
+				return err
+			}
+		}
 		if err := p.send(p.ctx, p.customer.ID, to); err != nil {
 			p.note = "asked again: " + err.Error()
 			time.Sleep(time.Second)

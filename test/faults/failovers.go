@@ -70,6 +70,14 @@ func (p *play) forget(f failover) error {
 	if err := p.there(to); err != nil {
 		return err
 	}
+	p.forgotHome = map[string]bool{}
+	for _, c := range []lab.Customer{p.customer, p.bystander} {
+		s, err := p.client.Customer(p.ctx, p.Shape.Name, c.ID)
+		if err != nil {
+			return err
+		}
+		p.forgotHome[c.ID] = s.Home == f.side
+	}
 	if err := errors.Join(server.Stop(pg.Immediate), server.Restore(), f.start(server, p.ctx)); err != nil {
 		return err
 	}
@@ -137,10 +145,12 @@ func (r *rig) drover(args ...string) ([]byte, error) {
 	return out, err
 }
 
-// forgive writes a ledger in which the writes that a server has forgotten may be gone, and says how
-// many there are.
-func (p *play) forgive(ledger string) (string, int, error) {
-	if p.forgotFrom.IsZero() {
+// forgive writes a ledger of a customer in which the writes that a server has forgotten may be gone,
+// and says how many there are. Of a customer who was at home on the other server nothing may be
+// gone: all that it had written has arrived there, and what it wrote since is there.
+func (p *play) forgive(c lab.Customer) (string, int, error) {
+	ledger := p.ledgerOf(c)
+	if !p.forgotHome[c.ID] {
 		return ledger, 0, nil
 	}
 	entries, err := load.ReadLedger(ledger)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -9,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/drover-migration/drover/internal/tooltest"
+	"github.com/drover-migration/drover/lab"
+	"github.com/drover-migration/drover/lab/load"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -111,6 +114,48 @@ func TestAStatusIsUntrueOnlyWhereTheFencesDenyItBeforeAndAfter(t *testing.T) {
 		{"it says that it is closed", said, none, none, false},
 	} {
 		t.Run(c.name, func(t *testing.T) { require.Equal(t, c.untrue, untrue(c.status, c.before, c.after) != "") })
+	}
+}
+
+func TestARunOfEverythingFailsWhileSomethingHasNotRun(t *testing.T) {
+	all := summary{Cases: 3, Passed: 3, Controls: 1, Caught: 1}
+	require.NoError(t, all.verdict(options{}))
+	all.Pending = 271
+	require.ErrorContains(t, all.verdict(options{}), "271 derived cells and controls have not run yet")
+	require.NoError(t, all.verdict(options{pattern: "hand"}), "who names cells wants these")
+	require.NoError(t, all.verdict(options{limit: time.Minute}), "who names a time wants what it allows")
+	all.Passed = 2
+	require.ErrorContains(t, all.verdict(options{pattern: "hand"}), "1 of 3 cells")
+}
+
+func TestARivalIsRefusedForBeingOne(t *testing.T) {
+	require.NoError(t, refusedAsRival("database orders: it is replicated by\n  plan \"orders\" (dataset \"orders\") already"))
+	require.ErrorContains(t, refusedAsRival("the bucket does not answer"), "not because the database belongs to the first: the bucket")
+}
+
+// Only what the server that forgot had served alone may be gone.
+func TestOnlyWhoWasAtHomeOnTheServerThatForgotMayMissWrites(t *testing.T) {
+	dir, at := t.TempDir(), time.Now()
+	p := &play{rig: &rig{dir: dir}, customer: lab.Customer{ID: "left"}, bystander: lab.Customer{ID: "stayed"},
+		forgotFrom: at, forgotTo: at.Add(time.Minute), forgotHome: map[string]bool{"stayed": true}}
+	for _, c := range []lab.Customer{p.customer, p.bystander} {
+		l, err := load.OpenLedger(p.ledgerOf(c))
+		require.NoError(t, err)
+		for i, when := range []time.Duration{-time.Second, time.Second, 2 * time.Minute} {
+			require.NoError(t, l.Add(load.Entry{Customer: c.ID, Token: fmt.Sprint(i), First: at.Add(when), Acked: at.Add(when)}))
+		}
+		require.NoError(t, l.Close())
+	}
+	for c, want := range map[lab.Customer]int{p.customer: 0, p.bystander: 1} {
+		path, forgiven, err := p.forgive(c)
+		require.NoError(t, err)
+		require.Equal(t, want, forgiven, c.ID)
+		entries, err := load.ReadLedger(path)
+		require.NoError(t, err)
+		require.Len(t, entries, 3)
+		for _, e := range entries {
+			require.Equal(t, want == 1 && e.Token == "1", e.Acked.IsZero(), "%s %s", c.ID, e.Token)
+		}
 	}
 }
 

@@ -72,7 +72,7 @@ func (p *play) said() []string {
 func (p *play) books(c lab.Customer, res *result) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), time.Minute)
 	defer cancel()
-	ledger, forgiven, err := p.forgive(p.ledgerOf(c))
+	ledger, forgiven, err := p.forgive(c)
 	if err != nil {
 		res.Broken = append(res.Broken, err.Error())
 		return

@@ -99,7 +99,7 @@ func TestNoSeriesOfMishapsBreaksAnything(t *testing.T) {
 			r.Close()
 		}
 	})
-	deadline, series := time.Now().Add(*propertyFor), 0
+	end, series := enough{at: time.Now().Add(*propertyFor)}, 0
 	draw := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) mishap {
 		return mishap{
 			what:     rapid.SampledFrom(sorted(happens)).Draw(t, "what"),
@@ -111,7 +111,7 @@ func TestNoSeriesOfMishapsBreaksAnything(t *testing.T) {
 	}), 1, 20)
 	rapid.Check(t, func(rt *rapid.T) {
 		all := draw.Draw(rt, "series")
-		if time.Now().After(deadline) {
+		if end.is(time.Now()) {
 			return
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
@@ -126,12 +126,28 @@ func TestNoSeriesOfMishapsBreaksAnything(t *testing.T) {
 		series++
 		if broken := r.series(ctx, all); len(broken) > 0 {
 			r.Close()
-			r = nil
+			r, end.broken = nil, true
 			rt.Fatalf("%v", broken)
 		}
 	})
 	t.Logf("%d series", series)
 	require.Positive(t, series)
+}
+
+// enough ends a search. A series that has broken something is played again, and smaller ones: they
+// would all pass if they were not played.
+type enough struct {
+	at     time.Time
+	broken bool // something has been: from then on rapid says when it is enough
+}
+
+func (e enough) is(now time.Time) bool { return !e.broken && now.After(e.at) }
+
+func TestASearchEndsInTimeUnlessItHasFoundSomething(t *testing.T) {
+	at := time.Now()
+	require.False(t, enough{at: at}.is(at.Add(-time.Second)))
+	require.True(t, enough{at: at}.is(at.Add(time.Second)))
+	require.False(t, enough{at: at, broken: true}.is(at.Add(time.Second)), "what is left would pass without being played")
 }
 
 // series has mishaps happen under load, heals everything, and answers what is broken.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,13 +35,21 @@ func (m *matrix) report() error {
 	if err := m.page(s, all); err != nil {
 		return err
 	}
-	if m.pattern == "" && len(pending) > 0 {
-		fmt.Printf("%d derived cells and controls have not run yet: go on with the same command\n", len(pending))
-	}
+	return s.verdict(m.options)
+}
+
+// verdict is an error where something did not pass, or where a run of everything has left something
+// out.
+func (s summary) verdict(o options) error {
+	var said []error
 	if s.Passed < s.Cases || s.Caught < s.Controls {
-		return fmt.Errorf("%d of %d cells and %d of %d controls did not pass", s.Cases-s.Passed, s.Cases, s.Controls-s.Caught, s.Controls)
+		said = append(said, fmt.Errorf("%d of %d cells and %d of %d controls did not pass", s.Cases-s.Passed, s.Cases,
+			s.Controls-s.Caught, s.Controls))
 	}
-	return nil
+	if s.Pending > 0 && o.pattern == "" && o.limit == 0 {
+		said = append(said, fmt.Errorf("%d derived cells and controls have not run yet: go on with the same command", s.Pending))
+	}
+	return errors.Join(said...)
 }
 
 // table is a part of the matrix: points by faults.

@@ -333,7 +333,7 @@ func rival(p *play) error {
 	}
 	if _, err := p.submit(p.ctx, file); err != nil {
 		p.note = err.Error()
-		return nil //nolint:nilerr // a second plan may be refused: the note says so
+		return refusedAsRival(p.note)
 	}
 	var last migration.MigrationStatus
 	if !eventually(p.ctx, settleLimit, func() bool {
@@ -344,5 +344,14 @@ func rival(p *play) error {
 		return fmt.Errorf("the second plan is %s: %s", last.Phase, last.Reason)
 	}
 	p.note = last.Reason
+	return refusedAsRival(p.note)
+}
+
+// refusedAsRival wants that a plan was refused because another one has its database, and for no
+// other reason alone.
+func refusedAsRival(why string) error {
+	if words := strings.Join(strings.Fields(why), " "); !strings.Contains(words, "is replicated by plan") {
+		return fmt.Errorf("the second plan was refused, and not because the database belongs to the first: %s", words)
+	}
 	return nil
 }

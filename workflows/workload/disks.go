@@ -27,7 +27,7 @@ func ReplicateVM(ctx workflow.Context, in VMInput) ([]migration.DiskImage, error
 	err := workflow.ExecuteActivity(s, work.VSphere.SnapshotVM, vsphere.SnapshotVMRequest{Site: in.Site, VM: in.VM, Name: name}).Get(s,
 		&snap)
 	if err == nil {
-		b := work.BulkCopy.At(ctx, in.Site.Name, "copy the disks of "+in.VM.Name)
+		b := work.DiskCopy.At(ctx, in.Site.Name, "copy the disks of "+in.VM.Name)
 		err = workflow.ExecuteActivity(b, work.Disks.ReplicateDisks, disks.ReplicateDisksRequest{
 			Plan: in.Spec.Plan, Site: in.Site, Target: in.Target, State: in.Spec.State, StateTarget: in.Spec.Target, VM: in.VM,
 			Snapshot: snap.Snapshot, Pass: "first",
