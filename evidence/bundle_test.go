@@ -142,6 +142,35 @@ func TestAnyChangeOfABundleIsRefusedByItsLine(t *testing.T) {
 	})
 }
 
+// Base64 has several texts for the same bytes: of these, too, only the one that was written is
+// good.
+func TestASignatureThatIsWrittenInAnotherWayIsRefused(t *testing.T) {
+	public, key := newKey(1)
+	for name, change := range map[string]func(*dsse.Envelope){
+		"bits of the signature that count for nothing": func(e *dsse.Envelope) {
+			sig := []byte(e.Signatures[0].Sig) // 86 letters, the last with four bits more, and ==
+			const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+			sig[85] = letters[strings.IndexByte(letters, sig[85])^1]
+			e.Signatures[0].Sig = string(sig)
+		},
+		"a newline in the signature": func(e *dsse.Envelope) {
+			e.Signatures[0].Sig = e.Signatures[0].Sig[:8] + "\n" + e.Signatures[0].Sig[8:]
+		},
+		"a newline in what it covers": func(e *dsse.Envelope) { e.Payload = e.Payload[:8] + "\r\n" + e.Payload[8:] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			lines := split(bundle(t, key, 3))
+			var env dsse.Envelope
+			require.NoError(t, json.Unmarshal(lines[len(lines)-1], &env))
+			change(&env)
+			last, err := envelopeLine(env)
+			require.NoError(t, err)
+			lines[len(lines)-1] = last
+			require.Equal(t, len(lines), refused(t, join(lines), public).Line)
+		})
+	}
+}
+
 func TestWhatHasBecomeOfABundleIsSaidInWords(t *testing.T) {
 	public, key := newKey(1)
 	_, foreign := newKey(2)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func signed(line []byte, no int, trusted []ed25519.PublicKey) (s statement, key 
 	}
 	// What a signature does not cover is its own form and the name of its key.
 	if whole, err := envelopeLine(env); err != nil || !bytes.Equal(whole, line) || len(env.Signatures) != 1 ||
-		env.PayloadType != payloadType {
+		env.PayloadType != payloadType || !plainBase64(env.Payload) || !plainBase64(env.Signatures[0].Sig) {
 		return s, "", broken(no, "the signature is not in the form in which drover writes it: it was changed")
 	}
 	for _, k := range trusted {
@@ -104,6 +105,13 @@ func signed(line []byte, no int, trusted []ed25519.PublicKey) (s statement, key 
 			strings.Join(names, " or "))
 	}
 	return s, "", broken(no, "the signature is not good: this line was changed, or signed with another key")
+}
+
+// plainBase64 says whether a text is base64 as drover writes it. Others read as the same bytes:
+// with bits set that count for nothing, newlines, or the alphabet of addresses.
+func plainBase64(s string) bool {
+	b, err := base64.StdEncoding.DecodeString(s)
+	return err == nil && base64.StdEncoding.EncodeToString(b) == s
 }
 
 // same holds the lines of a text against those that were signed.

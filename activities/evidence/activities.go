@@ -78,7 +78,7 @@ func (a *Activities) KeepEvidence(ctx context.Context, req KeepRequest) (KeepRes
 	}
 	name := fmt.Sprintf("plans/%s/evidence/%s/%s-%s.jsonl", req.Spec.Plan, req.Spec.Digest, req.Batch, req.Run)
 	out := KeepResult{At: objects.Address(req.Spec.State, name)}
-	if err := a.kept(ctx, req.Spec, name, key); !errors.Is(err, objects.ErrNotFound) {
+	if err := a.kept(ctx, req, name, key); !errors.Is(err, objects.ErrNotFound) {
 		return out, err
 	}
 	text, err := a.bundle(ctx, req, key)
@@ -87,22 +87,29 @@ func (a *Activities) KeepEvidence(ctx context.Context, req KeepRequest) (KeepRes
 	}
 	_, err = a.bucket.Put(ctx, req.Spec.State, req.Spec.Target, name, text, "")
 	if errors.Is(err, objects.ErrConflict) { // somebody was first
-		err = a.kept(ctx, req.Spec, name, key)
+		err = a.kept(ctx, req, name, key)
 	}
 	return out, err
 }
 
-// kept wants a bundle to be in the bucket already, signed with the key. objects.ErrNotFound: none
-// is.
-func (a *Activities) kept(ctx context.Context, ref migration.SpecRef, name string, key ed25519.PrivateKey) error {
+// kept wants the bundle of the batch's run to be in the bucket already, signed with the key. A
+// genuine bundle of another batch, revision or run is none. objects.ErrNotFound: nothing is there.
+func (a *Activities) kept(ctx context.Context, req KeepRequest, name string, key ed25519.PrivateKey) error {
+	ref := req.Spec
 	text, _, err := a.bucket.Get(ctx, ref.State, ref.Target, name)
 	if err != nil {
 		return err
 	}
 	public, _ := key.Public().(ed25519.PublicKey)
-	if _, err := engine.Verify(text, public); err != nil {
+	b, err := engine.Verify(text, public)
+	if err != nil {
 		return permanent.New(errorEvidence, err, "%s is there already, and is not evidence that the plan's key has signed: %v; find "+
 			"out who wrote it, and have `drover evidence %s` write another", objects.Address(ref.State, name), err, ref.Plan)
+	}
+	if h := b.Head; h.Plan != ref.Plan || h.Digest != ref.Digest || h.Batch != req.Batch || h.Run != req.Run {
+		return permanent.New(errorEvidence, nil, "%s is there already, and is the evidence of something else (plan %s, digest %s, "+
+			"batch %s, run %q); find out who wrote it, and have `drover evidence %s` write another", objects.Address(ref.State, name),
+			h.Plan, h.Digest, h.Batch, h.Run, ref.Plan)
 	}
 	return nil
 }

@@ -212,6 +212,49 @@ func TestWhatSomebodyElsePutInThePlaceOfEvidenceIsNotTakenForIt(t *testing.T) {
 	require.Len(t, w.objects(), 1)
 }
 
+// A bundle that the plan's key has signed says what happened to its own batch, and to no other.
+func TestAGenuineBundleOfSomethingElseIsNotTakenForABatchsEvidence(t *testing.T) {
+	place := func(w *world, text string) {
+		key := "drover/plans/shop/evidence/" + w.ref.Digest + "/canary-run1.jsonl"
+		_, err := s3test.Client(t).PutObject(t.Context(), &s3.PutObjectInput{Bucket: &w.ref.State.Bucket, Key: &key,
+			Body: strings.NewReader(text)})
+		require.NoError(t, err)
+	}
+	sealed := func(w *world, h engine.Head) string {
+		text, err := os.ReadFile(w.keyAt)
+		require.NoError(t, err)
+		key, err := identity.ParseKey(text)
+		require.NoError(t, err)
+		lines, err := engine.Facts{Ref: migration.SpecRef{Plan: h.Plan, Digest: h.Digest}, Spec: w.spec, Batch: h.Batch, Run: h.Run,
+			Made: time.Now()}.Lines()
+		require.NoError(t, err)
+		bundle, err := engine.Seal(lines, key)
+		require.NoError(t, err)
+		return string(bundle)
+	}
+	for name, change := range map[string]func(*engine.Head){
+		"another batch":        func(h *engine.Head) { h.Batch = "week-2" },
+		"another plan":         func(h *engine.Head) { h.Plan = "other" },
+		"another revision":     func(h *engine.Head) { h.Digest = strings.Repeat("cd", 32) },
+		"another run":          func(h *engine.Head) { h.Run = "run0" },
+		"while it was running": func(h *engine.Head) { h.Run = "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			h := engine.Head{Plan: "shop", Digest: w.ref.Digest, Batch: "canary", Run: "run1"}
+			change(&h)
+			place(w, sealed(w, h))
+			_, err := w.keep("run1")
+			require.ErrorContains(t, err, "is the evidence of something else")
+			require.Contains(t, err.Error(), "batch "+h.Batch)
+		})
+	}
+	w := newWorld(t)
+	place(w, sealed(w, engine.Head{Plan: "shop", Digest: w.ref.Digest, Batch: "canary", Run: "run1"}))
+	_, err := w.keep("run1")
+	require.NoError(t, err, "its own")
+}
+
 func TestWhatTemporalNoLongerHasIsSaidToBeMissing(t *testing.T) {
 	w := newWorld(t)
 	w.gone["beta"], w.gone[""] = true, true
