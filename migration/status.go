@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"unicode/utf8"
 )
 
 // Waiting is what a workflow waits for. The set is closed: it is a search attribute.
@@ -104,6 +105,32 @@ type Command struct {
 
 	// Proof says that By gave the command. Workers with identity keys refuse a command without.
 	Proof *Proof `json:"proof,omitempty"`
+}
+
+// LongestText is how long a text of a person may be, in characters: a reason, a note, a ticket. It
+// is kept in the state of workflows and told from one to the other, and Temporal ends a workflow
+// that says more than 2 MiB.
+const LongestText = 1000
+
+// longestWord is the same of names and ids.
+const longestWord = 400
+
+// Fits refuses a command whose texts are longer than is kept; nil: they are not.
+func (c Command) Fits() error {
+	for _, t := range []struct {
+		what, is string
+		most     int
+	}{
+		{"reason", c.Reason, LongestText}, {"ticket", c.Ticket, LongestText}, {"name of who asks", c.By, longestWord},
+		{"place that it comes from", c.From, longestWord}, {"request id", c.RequestID, longestWord},
+		{"name of a message", c.Message, longestWord}, {"name of a finding", c.Finding, longestWord},
+		{"name of a batch", c.Batch, longestWord},
+	} {
+		if n := utf8.RuneCountInString(t.is); n > t.most {
+			return fmt.Errorf("the %s has %d characters, and at most %d are kept: shorten it", t.what, n, t.most)
+		}
+	}
+	return nil
 }
 
 // SchemaChange is a file of DDL for both sides of a database.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -353,9 +354,6 @@ func (s *Server) speaks(ctx context.Context, plan string) (out []string) {
 	return out
 }
 
-// mostReason is how long a reason may be: it is kept in histories.
-const mostReason = 1000
-
 // act sends a command. It is written down before it is sent, and again with what was answered.
 func (s *Server) act(w http.ResponseWriter, r *http.Request, who access.Identity) {
 	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
@@ -388,7 +386,7 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, who access.Identity
 	case v.HasNote && v.Reason == "" && v.Ticket == "":
 		refuse(http.StatusUnprocessableEntity, "It needs a text or a ticket.", "Write one of them.")
 		return
-	case len(v.Ticket) > mostReason:
+	case utf8.RuneCountInString(v.Ticket) > migration.LongestText:
 		refuse(http.StatusUnprocessableEntity, "The ticket is too long.", "Give its address or number.")
 		return
 	case !s.limits.action(who.Session):
@@ -400,8 +398,9 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, who access.Identity
 	case v.Typed != v.Confirm:
 		refuse(http.StatusUnprocessableEntity, "The plan's name was not typed.", "Type "+v.Confirm+", if it is this plan that you mean.")
 		return
-	case len(v.Reason) > mostReason:
-		refuse(http.StatusUnprocessableEntity, fmt.Sprintf("The reason is longer than %d characters.", mostReason), "Shorten it.")
+	case utf8.RuneCountInString(v.Reason) > migration.LongestText:
+		refuse(http.StatusUnprocessableEntity, fmt.Sprintf("The reason is longer than %d characters.", migration.LongestText),
+			"Shorten it.")
 		return
 	case err != nil || uuid.Validate(v.Request) != nil:
 		refuse(http.StatusBadRequest, "The form is not whole.", "Send it once more from this page.")

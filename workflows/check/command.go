@@ -71,6 +71,9 @@ func (d *doctor) allowed(cmd migration.Command) error {
 	case len(cmd.Customers) == 0:
 		return fmt.Errorf("%s: name the customers", d.in.Awaits)
 	}
+	if err := cmd.Fits(); err != nil {
+		return fmt.Errorf("%s: %w", d.in.Awaits, err)
+	}
 	for _, id := range cmd.Customers {
 		slice, ok := d.in.Spec.Slice(id)
 		switch {

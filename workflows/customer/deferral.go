@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -13,10 +12,7 @@ import (
 	"github.com/drover-migration/drover/workflows/status"
 )
 
-const (
-	mostRemarks = 50   // kept for people; the history has them all
-	longestText = 1000 // characters of a note or a ticket
-)
+const mostRemarks = 50 // kept for people; the history has them all
 
 // wishes are the commands of those who look after the customer.
 func (c *customer) wishes() []status.Command {
@@ -38,14 +34,10 @@ func (c *customer) wishes() []status.Command {
 }
 
 func wholeNote(cmd migration.Command) error {
-	switch n := max(utf8.RuneCountInString(cmd.Reason), utf8.RuneCountInString(cmd.Ticket)); {
-	case cmd.Reason == "" && cmd.Ticket == "":
+	if cmd.Reason == "" && cmd.Ticket == "" {
 		return errors.New("a note needs a text or a ticket")
-	case n > longestText:
-		return fmt.Errorf("a note of %d characters: at most %d are kept", n, longestText)
-	default:
-		return nil
 	}
+	return nil
 }
 
 func wholeDeferral(cmd migration.Command) error {

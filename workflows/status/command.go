@@ -46,6 +46,9 @@ func (s *Status[P]) validate(ctx workflow.Context, c Command, cmd migration.Comm
 	if cmd.By == "" {
 		return fmt.Errorf("%s: say who asks (by)", c.Name)
 	}
+	if err := cmd.Fits(); err != nil {
+		return fmt.Errorf("%s: %w", c.Name, err)
+	}
 	if cmd.RequestID != "" && slices.Contains(s.Seen, cmd.RequestID) {
 		return nil
 	}

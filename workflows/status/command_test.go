@@ -1,6 +1,7 @@
 package status_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -78,4 +79,20 @@ func TestACommandOfNobodyIsRefused(t *testing.T) {
 	answers, n := given(t, migration.Command{RequestID: "1"})
 	require.ErrorContains(t, answers[0].refused, "say who asks")
 	require.Zero(t, n)
+}
+
+// A text that is kept is told to other workflows, and Temporal ends one that says too much.
+func TestACommandWithALongerTextThanIsKeptIsRefused(t *testing.T) {
+	long := strings.Repeat("ї", migration.LongestText)
+	answers, n := given(t, migration.Command{RequestID: "1", By: "ann", Reason: long},
+		migration.Command{RequestID: "2", By: "ann", Reason: long + "x"},
+		migration.Command{RequestID: "3", By: strings.Repeat("a", 500)},
+		migration.Command{RequestID: strings.Repeat("4", 500), By: "ann"},
+		migration.Command{RequestID: "5", By: "ann", Ticket: long + "x"})
+	require.NoError(t, answers[0].refused)
+	require.ErrorContains(t, answers[1].refused, "the reason has 1001 characters, and at most 1000 are kept")
+	for _, a := range answers[2:] {
+		require.ErrorContains(t, a.refused, "are kept: shorten it")
+	}
+	require.Equal(t, 1, n)
 }
