@@ -83,7 +83,7 @@ file once more changes nothing.`,
 					if err != nil {
 						return err
 					}
-					_, err = io.WriteString(a.err, "plan "+spec.Plan+": "+got.Message+"\n")
+					_, err = io.WriteString(a.err, printer.Plain("plan "+spec.Plan+": "+got.Message)+"\n")
 					return err
 				})
 		},

@@ -108,7 +108,7 @@ func complain(w io.Writer, err error) {
 		_, _ = fmt.Fprintln(w, "interrupted")
 		return
 	}
-	_, _ = fmt.Fprintf(w, "error: %v\n", err)
+	_, _ = fmt.Fprintf(w, "error: %s\n", printer.Plain(err.Error()))
 	if next := nextStep(err); next != "" {
 		_, _ = fmt.Fprint(w, strings.Replace(printer.Wrap("      ", next), "      ", "next: ", 1))
 	}

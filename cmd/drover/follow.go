@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -262,5 +263,5 @@ func (l *lines) line(now time.Time, subject, state, reason string) {
 	if reason != "" {
 		state += ": " + strings.Join(strings.Fields(reason), " ")
 	}
-	_, _ = fmt.Fprintf(l.out, "%s %s: %s\n", now.Local().Format(time.RFC3339), subject, state)
+	_, _ = fmt.Fprintf(l.out, "%s %s\n", now.Local().Format(time.RFC3339), printer.Plain(subject+": "+state))
 }

@@ -163,7 +163,7 @@ func (a *app) readMessages(s *migration.Spec, all []migration.Message, now time.
 		fmt.Fprintf(&b, "Subject: %s\n\n%s\n\n", m.Subject, m.Text)
 	}
 	fmt.Fprintf(&b, "%s of plan %s; none was sent\n", count(len(all), "message"), s.Plan)
-	_, err := fmt.Fprint(a.out, b.String())
+	_, err := fmt.Fprint(a.out, printer.Plain(b.String()))
 	return err
 }
 

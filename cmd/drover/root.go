@@ -269,7 +269,7 @@ func (a *app) send(ctx context.Context, subject string, do func(context.Context,
 		if err != nil {
 			return err
 		}
-		_, err = io.WriteString(a.out, subject+": "+got.Message+"\n")
+		_, err = io.WriteString(a.out, printer.Plain(subject+": "+got.Message)+"\n")
 		return err
 	})
 }

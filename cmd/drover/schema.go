@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drover-migration/drover/client"
+	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -129,7 +130,7 @@ func (a *app) changeSchema(ctx context.Context, plan string, change migration.Sc
 		if err != nil {
 			return err
 		}
-		_, err = io.WriteString(a.out, fmt.Sprintf("plan %s: %s\n", plan, got.Message))
+		_, err = io.WriteString(a.out, printer.Plain(fmt.Sprintf("plan %s: %s\n", plan, got.Message)))
 		return err
 	})
 }

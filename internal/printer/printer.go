@@ -3,6 +3,7 @@
 package printer
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -67,9 +68,14 @@ func (t *Table) Add(cells ...any) {
 func Print(w io.Writer, f Format, v any, t *Table) error {
 	switch f {
 	case AsJSON:
-		enc := json.NewEncoder(w)
+		var b bytes.Buffer
+		enc := json.NewEncoder(&b)
 		enc.SetIndent("", "  ")
-		return enc.Encode(v)
+		if err := enc.Encode(v); err != nil {
+			return err
+		}
+		_, err := io.WriteString(w, escaped(b.String()))
+		return err
 	case AsYAML:
 		b, err := json.Marshal(v)
 		if err != nil {
@@ -78,7 +84,7 @@ func Print(w io.Writer, f Format, v any, t *Table) error {
 		if b, err = yaml.JSONToYAML(b); err != nil {
 			return err
 		}
-		_, err = w.Write(b)
+		_, err = io.WriteString(w, Plain(string(b)))
 		return err
 	case AsCSV:
 		return t.csv(w)
@@ -166,7 +172,8 @@ func cut(s string, width int) string {
 	return text.Snip(s, width, "…")
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// oneLine is Plain on one line.
+func oneLine(s string) string { return strings.Join(strings.Fields(Plain(s)), " ") }
 
 // Wrap breaks text at spaces into lines of at most Width characters, all indented.
 func Wrap(indent, s string) string {

@@ -62,8 +62,10 @@ func TestEveryFormatSaysTheSame(t *testing.T) {
 // A name or a reason that a spreadsheet would carry out is a text there.
 func TestASpreadsheetRunsNoCell(t *testing.T) {
 	for cell, want := range map[string]string{
-		"=1+1": "'=1+1", "+380 44 123": "'+380 44 123", "-cmd": "'-cmd", "@SUM(A1)": "'@SUM(A1)", " =1+1": "' =1+1", "\t=1": "'\t=1",
+		"=1+1": "'=1+1", "+380 44 123": "'+380 44 123", "-cmd": "'-cmd", "@SUM(A1)": "'@SUM(A1)", " =1+1": "' =1+1", "\t=1": "'\t'=1",
 		"7": "7", "0.25": "0.25", "": "", "Müller": "Müller", "a=b": "a=b", "-5+cmd": "'-5+cmd",
+		"＝1+1": "'＝1+1", "x;=1+1": "x;'=1+1", "x; \"@SUM(A1)": "x; \"'@SUM(A1)", "one\n-two": "one\n'-two", "a; b - c": "a; b - c",
+		"\x00=1+1": "'=1+1",
 	} {
 		var b bytes.Buffer
 		require.NoError(t, printer.CSV(&b, []string{"cell", "n"}, [][]string{{cell, "1"}}))
@@ -71,6 +73,21 @@ func TestASpreadsheetRunsNoCell(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, read[1][0], "%q", cell)
 		require.True(t, strings.HasPrefix(b.String(), "\ufeff"), "a spreadsheet reads UTF-8 only with a byte order mark")
+	}
+}
+
+// A reason is whatever somebody wrote or some server answered.
+func TestNothingThatIsPrintedIsObeyedByATerminal(t *testing.T) {
+	const reason = "\x1b[2J\x1b]52;c;cm0gLXJm\x07gone \u009b31m\x7f\u202eevil\u2066\tлише текст\r\nsecond"
+	require.Equal(t, "[2J]52;c;cm0gLXJmgone 31mevil\tлише текст\r\nsecond", printer.Plain(reason))
+	for what, text := range map[string]string{"table": sample(reason).String(), "paragraph": printer.Wrap("  ", reason)} {
+		require.NotRegexp(t, `[\x00-\x09\x0b-\x1f\x7f-\x{9f}\x{202a}-\x{202e}\x{2066}-\x{2069}]`, text, what)
+		require.Contains(t, text, "gone", what)
+	}
+	for _, f := range []printer.Format{printer.AsJSON, printer.AsYAML, printer.AsCSV} {
+		var b bytes.Buffer
+		require.NoError(t, printer.Print(&b, f, []line{{reason, 1}}, sample(reason)))
+		require.NotRegexp(t, `[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}]`, b.String(), f)
 	}
 }
 
