@@ -2,8 +2,11 @@ package board_test
 
 import (
 	"context"
+	"errors"
 	"net/url"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,7 +20,7 @@ import (
 
 const every = 20 * time.Millisecond
 
-func follow(t *testing.T, w *webtest.World) *board.Follower {
+func follow(t *testing.T, w board.Source) *board.Follower {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	hub := board.NewHub(ctx, w, every)
@@ -179,6 +182,92 @@ func TestACustomerThatCannotBeReadIsNotAskedForByEverybody(t *testing.T) {
 	require.Less(t, w.Asked.Load(), int64(2000))
 }
 
+// slow is a source in which one plan does not answer before it is let go, and others have one
+// answer.
+type slow struct {
+	*webtest.World
+	stuck string
+	go_   chan struct{}
+	asked atomic.Int64 // for the plan that is stuck, and for the list
+}
+
+func (s *slow) Execution(ctx context.Context, at client.Aim) (string, error) {
+	if at.Plan != s.stuck {
+		return s.World.Execution(ctx, at)
+	}
+	s.asked.Add(1)
+	return "", s.wait(ctx)
+}
+
+func (s *slow) List(ctx context.Context) ([]client.PlanSummary, error) {
+	s.asked.Add(1)
+	return nil, s.wait(ctx)
+}
+
+func (s *slow) wait(ctx context.Context) error {
+	select {
+	case <-s.go_:
+		return &client.Problem{Kind: client.ErrUnreachable, Doing: "read the status", Why: "no worker answered in time"}
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// After a restart of the board everybody comes at once, and Temporal may be down, or one plan's
+// workers.
+func TestAPlanThatDoesNotAnswerKeepsNobodyElseWaitingAndIsAskedForOnce(t *testing.T) {
+	w := &slow{World: webtest.New("shop", 10, 1), stuck: "stuck", go_: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	hub := board.NewHub(ctx, w, every)
+	defer func() { cancel(); hub.Wait() }()
+	left, leave := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	for range 30 {
+		all.Go(func() {
+			_, err := hub.Follow(ctx, "stuck")
+			_, _, listing := hub.Plans(ctx)
+			if !errors.Is(err, client.ErrUnreachable) || !errors.Is(listing, client.ErrUnreachable) {
+				t.Errorf("%v; %v", err, listing)
+			}
+		})
+	}
+	gone := make(chan error)
+	go func() { _, err := hub.Follow(left, "stuck"); gone <- err }()
+	eventually(t, "somebody asks", func() bool { return w.asked.Load() > 0 })
+	_, err := hub.Follow(ctx, "shop")
+	require.NoError(t, err, "another plan is there meanwhile")
+	require.Equal(t, int64(1), w.asked.Load(), "one asks for all")
+	leave()
+	require.ErrorIs(t, <-gone, context.Canceled, "who leaves does not wait")
+	close(w.go_)
+	all.Wait()
+}
+
+// A reader who hangs up, again and again, must not be what all others of this customer read.
+func TestAReaderWhoLeavesSpoilsNothingForOthers(t *testing.T) {
+	w := webtest.New("shop", 10, 1)
+	f := follow(t, &leaving{World: w})
+	c, _ := f.Snapshot(t.Context()).Customer("cust-00003")
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for range 20 { // of two things that are ready Go takes either
+		_, _, _ = f.Customer(gone, c)
+	}
+	got, _, err := f.Customer(t.Context(), c)
+	require.NoError(t, err)
+	require.Equal(t, "cust-00003", got.ID)
+}
+
+// leaving answers nobody who has left.
+type leaving struct{ *webtest.World }
+
+func (l *leaving) Customer(ctx context.Context, plan, id string) (migration.CustomerStatus, error) {
+	if ctx.Err() != nil {
+		return migration.CustomerStatus{}, ctx.Err()
+	}
+	return l.World.Customer(ctx, plan, id)
+}
+
 func TestCustomersAreFound(t *testing.T) {
 	w := webtest.New("shop", 1000, 4)
 	w.SetBatch(0, func(b *migration.BatchStatus) { b.Phase = migration.BatchCuttingOver })
@@ -193,6 +282,13 @@ func TestCustomersAreFound(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, snap.Find(board.ReadFilter(q)).Found, query)
 	}
+}
+
+// Each word is looked for in every customer: of a search of 60 kB only so much counts as a person
+// types.
+func TestASearchIsAsLongAsAPersonTypes(t *testing.T) {
+	f := board.ReadFilter(url.Values{"q": {strings.Repeat("ц ", 30_000)}})
+	require.Len(t, strings.Fields(f.Text), 100)
 }
 
 func TestAllPagesTogetherAreAllCustomers(t *testing.T) {

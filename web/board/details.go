@@ -59,9 +59,10 @@ func (f *Follower) Customer(ctx context.Context, c Customer) (migration.Customer
 	case <-ctx.Done():
 		return d.status, d.at, ctx.Err()
 	}
-	ctx, cancel := context.WithTimeout(ctx, detailsLimit)
+	// A reader who leaves takes the answer from nobody else.
+	ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), detailsLimit)
 	defer cancel()
-	status, err := f.hub.source.Customer(ctx, f.plan, c.Status.ID)
+	status, err := f.hub.source.Customer(ask, f.plan, c.Status.ID)
 	d.err, d.tried = err, time.Now()
 	if err == nil {
 		d.status, d.at, d.summary = status, time.Now(), c.Status

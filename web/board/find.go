@@ -10,6 +10,10 @@ import (
 // PageSize is how many customers a page shows.
 const PageSize = 240
 
+// longestSearch is how much of what somebody searches for counts, in characters: each word is
+// looked for in every customer.
+const longestSearch = 200
+
 // Filter says which customers a page shows. It is the query of the page's address.
 type Filter struct {
 	Text   string // in id, name, batch, hosts, labels, contact or reason
@@ -22,7 +26,9 @@ type Filter struct {
 
 // ReadFilter reads the query of an address. What it does not know it leaves out.
 func ReadFilter(q url.Values) Filter {
-	f := Filter{Text: strings.TrimSpace(q.Get("q")), State: State(q.Get("state")), Batch: q.Get("batch"), Label: q.Get("label"),
+	text := []rune(q.Get("q"))
+	f := Filter{Text: strings.TrimSpace(string(text[:min(len(text), longestSearch)])),
+		State: State(q.Get("state")), Batch: q.Get("batch"), Label: q.Get("label"),
 		Owner: q.Get("owner"), PageNo: 1}
 	if !slices.Contains(States, f.State) {
 		f.State = ""
