@@ -3,6 +3,7 @@ package identity_test
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,6 +47,23 @@ func TestACommandIsTakenFromWhoGaveIt(t *testing.T) {
 	require.True(t, ann.Who().Expires.Equal(got.Expires))
 	require.Equal(t, "ann", got.Name)
 	require.Equal(t, migration.Operator, got.Role)
+}
+
+// A shell hands over whatever bytes a person has; a worker reads them as JSON.
+func TestAReasonThatIsNoTextIsSignedAsItIsRead(t *testing.T) {
+	authority, trusted := keys(t)
+	ann, err := authority.Hold(who("ann", migration.Operator))
+	require.NoError(t, err)
+	s := approval()
+	s.Command.Reason = "caf\xe9 \x00 <b>"
+	s.Command.Proof, err = ann.Sign(s)
+	require.NoError(t, err)
+	sent, err := json.Marshal(s.Command)
+	require.NoError(t, err)
+	s.Command = migration.Command{}
+	require.NoError(t, json.Unmarshal(sent, &s.Command))
+	_, err = trusted.Check(s, time.Now())
+	require.NoError(t, err)
 }
 
 func TestACommandThatIsNotProvedIsRefused(t *testing.T) {

@@ -91,6 +91,15 @@ type saying struct {
 func (s Said) saying() (saying, error) {
 	s.Command.Proof = nil
 	b, err := json.Marshal(s.Command)
+	if err != nil {
+		return saying{}, err
+	}
+	// What is signed is what the worker reads: of a text that is no UTF-8 that is another.
+	var read migration.Command
+	if err := json.Unmarshal(b, &read); err != nil {
+		return saying{}, err
+	}
+	b, err = json.Marshal(read)
 	sum := sha256.Sum256(b)
 	return saying{Namespace: s.Namespace, Workflow: s.Workflow, Update: s.Update,
 		Command: base64.RawURLEncoding.EncodeToString(sum[:])}, err
