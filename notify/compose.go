@@ -13,8 +13,8 @@ import (
 )
 
 // Compose is every message that a notice makes, those of the escalation among them, by rule and
-// step. A contact hears of a notice once at each step, however many rules name it. Errors: the
-// notice names what the plan does not have.
+// step. A contact hears of a notice once at each step, however many rules name it, and at the
+// earliest time that one of them says. Errors: the notice names what the plan does not have.
 func Compose(s *migration.Spec, n migration.Notice) ([]migration.Message, error) {
 	if s.Notify == nil {
 		return nil, nil
@@ -23,8 +23,12 @@ func Compose(s *migration.Spec, n migration.Notice) ([]migration.Message, error)
 	if err != nil {
 		return nil, err
 	}
+	type mark struct {
+		contact string
+		step    int
+	}
 	var out []migration.Message
-	told := map[string]bool{}
+	told := map[mark]int{} // place in out
 	for _, r := range s.Notify.Rules {
 		if !r.Covers(n.Kind, n.Batch, v.customer) {
 			continue
@@ -37,14 +41,19 @@ func Compose(s *migration.Spec, n migration.Notice) ([]migration.Message, error)
 		for step, e := range steps {
 			after += e.After
 			for _, name := range e.To {
-				if told[name+strconv.Itoa(step)] {
+				at, known := told[mark{name, step}]
+				if known && out[at].After <= after {
 					continue
 				}
-				told[name+strconv.Itoa(step)] = true
 				m, err := v.message(r.Audience, name, step, after)
 				if err != nil {
 					return nil, err
 				}
+				if known {
+					out[at] = m
+					continue
+				}
+				told[mark{name, step}] = len(out)
 				out = append(out, m)
 			}
 		}

@@ -257,3 +257,34 @@ func TestTimesAreTheReadersOwn(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, all[0].Text, "between Mon 26 Oct 2026 15:00 CDT")
 }
+
+// Contacts have names such as oncall and oncall1, and an escalation has up to ten steps.
+func TestNoContactIsTakenForAnotherAtAnotherStep(t *testing.T) {
+	s := spec(t)
+	s.Notify.Contacts = append(s.Notify.Contacts, migration.Contact{Name: "oncall1", Channel: "pager"})
+	var steps []migration.Escalation
+	for range 10 {
+		steps = append(steps, migration.Escalation{After: migration.Duration(time.Minute), To: []string{"oncall"}})
+	}
+	s.Notify.Rules = []migration.NotifyRule{{Audience: migration.ForOperators, Events: []migration.NoticeKind{migration.NoticeHeld},
+		To: []string{"oncall1"}, Escalate: steps}}
+	got, err := Compose(s, migration.Notice{ID: "held/acme", Kind: migration.NoticeHeld, Batch: "canary", Customer: "acme"})
+	require.NoError(t, err)
+	require.Len(t, got, 11)
+	require.Equal(t, 10, got[10].Step)
+}
+
+func TestOfTwoRulesTheOneThatTellsEarlierCounts(t *testing.T) {
+	s := spec(t)
+	rule := func(after time.Duration) migration.NotifyRule {
+		return migration.NotifyRule{Audience: migration.ForOperators, Events: []migration.NoticeKind{migration.NoticeHeld},
+			To: []string{"room"}, Escalate: []migration.Escalation{{After: migration.Duration(after), To: []string{"lead"}}}}
+	}
+	s.Notify.Rules = []migration.NotifyRule{rule(4 * time.Hour), rule(5 * time.Minute), rule(time.Hour)}
+	at := at(t, "2026-10-26 22:10", "UTC")
+	got, err := Compose(s, migration.Notice{ID: "held/acme", Kind: migration.NoticeHeld, Batch: "canary", Customer: "acme", At: at})
+	require.NoError(t, err)
+	require.Len(t, got, 2)
+	require.Equal(t, "lead", got[1].Contact)
+	require.Equal(t, at.Add(5*time.Minute), got[1].Due)
+}

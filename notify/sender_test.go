@@ -150,3 +150,12 @@ func TestSlackGetsTextThatItShowsAsItIs(t *testing.T) {
 	require.Len(t, []rune(got.Text), slackMost)
 	require.True(t, strings.HasSuffix(got.Text, message().Key+"_"))
 }
+
+// The address of a Slack webhook is all that it takes to post there.
+func TestASlackAddressDoesNotGoOverTheNetworkInClear(t *testing.T) {
+	s := &Sender{Secrets: kept{"env://CHAT": "http://hooks.slack.example/services/hunter2"}}
+	_, err := s.Send(t.Context(), through(migration.Channel{Slack: &migration.SlackChannel{URL: "env://CHAT"}}), message())
+	require.ErrorContains(t, err, "without TLS")
+	require.NotContains(t, err.Error(), "hunter2")
+	require.Equal(t, "BadAddress", permanent.Kind(err))
+}

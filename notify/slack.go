@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
 	"strings"
 
@@ -41,6 +42,11 @@ func (s *Sender) slack(ctx context.Context, c migration.SlackChannel, m migratio
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSpace(address), bytes.NewReader(body))
 	if err != nil || req.URL.Host == "" {
 		return "", permanent.New("BadAddress", nil, "the secret %s is no address of a webhook", c.URL)
+	}
+	host := req.URL.Hostname()
+	if here := host == "localhost" || net.ParseIP(host).IsLoopback(); req.URL.Scheme != "https" && !here {
+		return "", permanent.New("BadAddress", nil, "the secret %s is an address without TLS, over which everybody on the way could read "+
+			"it; give the https:// one", c.URL)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	return "", webhook.Do(req)
