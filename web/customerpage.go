@@ -148,6 +148,9 @@ func viewCustomer(snap *board.Snapshot, c board.Customer, k board.Clock, guest b
 	}
 	if guest {
 		v.Next, v.Turn = guestNext(c, batch, k)
+		if t := v.Head.Trouble; t != nil { // why is for operators, and may name machines
+			t.Why, t.Next = "", ""
+		}
 		return v
 	}
 	if state == board.Held || state == board.WentBack || st.Reason != "" {

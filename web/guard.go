@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path"
+	"strings"
 	"sync"
 	"time"
 
@@ -100,7 +102,7 @@ func (s *Server) guard(route route) http.Handler {
 		if known {
 			asks = who.Session
 		}
-		if !s.limits.request(asks) {
+		if route.Pattern != healthRoute && !s.limits.request(asks) {
 			s.tooMany(w, r, who)
 			return
 		}
@@ -117,7 +119,7 @@ func (s *Server) guard(route route) http.Handler {
 
 // notForYou refuses what somebody may not do.
 func (s *Server) notForYou(w http.ResponseWriter, r *http.Request, who access.Identity) {
-	_ = s.Audit.write(entry{What: r.Method + " of a page", Who: who.String(), Role: who.Role, From: remote(r), At: r.URL.Path,
+	_ = s.Audit.write(entry{What: r.Method + " of a page", Who: who.String(), Role: who.Role, From: remote(r), At: pathOf(r),
 		Outcome: refused})
 	s.fail(w, r, who, http.StatusForbidden, "Not for you", forbidden(who), "Ask a lead if you need it.")
 }
@@ -132,7 +134,7 @@ func forbidden(who access.Identity) string {
 // tooMany is one line of the audit for each time that the limit begins to bite.
 func (s *Server) tooMany(w http.ResponseWriter, r *http.Request, who access.Identity) {
 	if s.limits.allow("audit "+remote(r), 0.1) {
-		_ = s.Audit.write(entry{What: "too many requests", Who: who.String(), Role: who.Role, From: remote(r), At: r.URL.Path,
+		_ = s.Audit.write(entry{What: "too many requests", Who: who.String(), Role: who.Role, From: remote(r), At: pathOf(r),
 			Outcome: refused})
 	}
 	w.Header().Set("Retry-After", "5")
@@ -164,6 +166,14 @@ func remote(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	return host
+}
+
+// pathOf is what was asked for, for the audit and the log: a link is a secret.
+func pathOf(r *http.Request) string {
+	if p := path.Clean("/" + r.URL.Path); strings.HasPrefix(p, linkPath) {
+		return linkPath + "..."
+	}
+	return r.URL.Path
 }
 
 // isFragment says whether the page is there already, and asks for its live part only.

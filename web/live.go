@@ -22,28 +22,51 @@ type streams struct {
 
 	mu  sync.Mutex
 	all int
-	by  map[string]int // session
+	by  map[string]int // session, and customer of guests
 }
 
 func newStreams(l Limits) *streams { return &streams{limits: l, by: map[string]int{}} }
 
-func (s *streams) enter(session string) bool {
+// ofOneLink is how many times the streams of one session all guests of a customer have: a link
+// opens as many sessions as its holder likes.
+const ofOneLink = 5
+
+// claims are what a stream is counted under, with how many there may be.
+func (s *streams) claims(who access.Identity) map[string]int {
+	out := map[string]int{who.Session: s.limits.Streams}
+	if who.Role == access.Guest {
+		out[who.Plan+"/"+who.Customer] = ofOneLink * s.limits.Streams
+	}
+	return out
+}
+
+func (s *streams) enter(who access.Identity) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.all >= s.limits.Viewers || s.by[session] >= s.limits.Streams {
+	claims := s.claims(who)
+	for key, most := range claims {
+		if s.by[key] >= most {
+			return false
+		}
+	}
+	if s.all >= s.limits.Viewers {
 		return false
 	}
 	s.all++
-	s.by[session]++
+	for key := range claims {
+		s.by[key]++
+	}
 	return true
 }
 
-func (s *streams) exit(session string) {
+func (s *streams) exit(who access.Identity) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all--
-	if s.by[session]--; s.by[session] == 0 {
-		delete(s.by, session)
+	for key := range s.claims(who) {
+		if s.by[key]--; s.by[key] == 0 {
+			delete(s.by, key)
+		}
 	}
 }
 
@@ -83,12 +106,12 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, who access.Ident
 		s.failBy(w, r, who, err)
 		return
 	}
-	if !s.live.enter(who.Session) {
+	if !s.live.enter(who) {
 		w.Header().Set("Retry-After", "30")
 		http.Error(w, "too many pages of this board are open", http.StatusServiceUnavailable)
 		return
 	}
-	defer s.live.exit(who.Session)
+	defer s.live.exit(who)
 	changed, stop := f.Watch()
 	defer stop()
 	w.Header().Set("Content-Type", "text/event-stream")

@@ -78,7 +78,7 @@ func (s *Server) showMade(w http.ResponseWriter, r *http.Request, status int, l 
 
 // broken is a mistake of the program's.
 func (s *Server) broken(w http.ResponseWriter, r *http.Request, err error) {
-	s.Log.Error("a page cannot be made", "path", r.URL.Path, "error", err)
+	s.Log.Error("a page cannot be made", "path", pathOf(r), "error", err)
 	http.Error(w, "this page cannot be made; the board's log says why", http.StatusInternalServerError)
 }
 
@@ -106,11 +106,15 @@ func (s *Server) failBy(w http.ResponseWriter, r *http.Request, who access.Ident
 	switch {
 	case errors.Is(err, client.ErrNotFound):
 		s.fail(w, r, who, http.StatusNotFound, "Not found", "There is no such plan here.", "See the list of plans.")
+	case who.Role == access.Guest: // the words are for operators, and may name machines
+		s.Log.Warn("a migration cannot be read", "path", pathOf(r), "error", err)
+		s.fail(w, r, who, http.StatusServiceUnavailable, "Not known at this moment", "Where it stands cannot be read now.",
+			"Try again in a few minutes.")
 	case errors.Is(err, client.ErrUnreachable):
 		s.fail(w, r, who, http.StatusServiceUnavailable, "Temporal or its workers do not answer",
 			"The board has not read this migration yet, so it can show nothing of it: "+err.Error()+".", next)
 	default:
-		s.Log.Warn("a migration cannot be read", "path", r.URL.Path, "error", err)
+		s.Log.Warn("a migration cannot be read", "path", pathOf(r), "error", err)
 		s.fail(w, r, who, http.StatusBadGateway, "The migration cannot be read", err.Error()+".", next)
 	}
 }

@@ -316,7 +316,7 @@ func TestABrowserThatAsksTooOftenIsSlowed(t *testing.T) {
 	b := s.as(t, access.Viewer)
 	codes := map[int]int{}
 	for range 300 {
-		code, _ := s.get(t, b, "/healthz")
+		code, _ := s.get(t, b, "/")
 		codes[code]++
 	}
 	require.Positive(t, codes[http.StatusTooManyRequests], codes)

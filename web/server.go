@@ -114,7 +114,7 @@ func (s *Server) headers(next http.Handler) http.Handler {
 // refuseCrossOrigin answers a change that another site's page has asked a signed-in browser for.
 func (s *Server) refuseCrossOrigin(w http.ResponseWriter, r *http.Request) {
 	who, _ := s.Sessions.Of(r)
-	_ = s.Audit.write(entry{What: "request from another site", Who: who.String(), From: remote(r), At: r.URL.Path, Outcome: refused})
+	_ = s.Audit.write(entry{What: "request from another site", Who: who.String(), From: remote(r), At: pathOf(r), Outcome: refused})
 	s.fail(w, r, who, http.StatusForbidden, "Refused", "This was asked for by a page of another site.", "Open the board and do it there.")
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/drover-migration/drover/migration"
 )
@@ -66,14 +67,11 @@ func (i Identity) String() string {
 
 // safeName keeps what a name shows in a timeline to one line of plain characters.
 func safeName(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+	name := []rune(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 			return -1
 		}
 		return r
-	}, s)
-	if len(s) > 200 {
-		s = s[:200]
-	}
-	return strings.TrimSpace(s)
+	}, s))
+	return strings.TrimSpace(string(name[:min(len(name), 200)]))
 }
