@@ -17,6 +17,7 @@ type Retained struct {
 	Bytes int64          // from the restart position of the slot that is farthest behind to the present
 	For   string         // the copy that keeps most of it, such as "table orders"; "": the direction itself
 	Lost  bool           // the server has thrown WAL away that the direction's slot needs: this direction is over
+	Ended []string       // copies whose slots have lost WAL, as For: they never end
 	Room  *int64         // bytes until the server throws it away; nil: it never does
 }
 
@@ -39,7 +40,7 @@ func (p *Pair) Retained(ctx context.Context) ([]Retained, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the replication slots of %s %s: %w", r.Slot, s.Where(), err)
 		}
-		most := ""
+		most, ended := "", []string(nil)
 		var slot string
 		var bytes int64
 		var lost bool
@@ -47,6 +48,8 @@ func (p *Pair) Retained(ctx context.Context) ([]Retained, error) {
 		_, err = pgx.ForEachRow(rows, []any{&slot, &bytes, &lost, &room}, func() error {
 			if slot == r.Slot {
 				r.Lost = lost
+			} else if lost {
+				ended = append(ended, slot)
 			}
 			if bytes >= r.Bytes {
 				most, r.Bytes, r.Room = slot, bytes, room
@@ -55,6 +58,10 @@ func (p *Pair) Retained(ctx context.Context) ([]Retained, error) {
 		})
 		if err == nil && most != "" && most != r.Slot {
 			r.For, err = p.copyOf(ctx, p.Side(s.Side.Other()), most)
+		}
+		for _, slot := range ended {
+			what, failed := p.copyOf(ctx, p.Side(s.Side.Other()), slot)
+			r.Ended, err = append(r.Ended, what), errors.Join(err, failed)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read the replication slots of %s %s: %w", r.Slot, s.Where(), err)
@@ -77,10 +84,13 @@ func (p *Pair) copying(ctx context.Context, at *Server, direction string) (patte
 	return pattern, nil
 }
 
+// joiners are those who join, as a copy is called.
+const joiners = "those who join"
+
 // copyOf says what a slot copies that is no direction's.
 func (p *Pair) copyOf(ctx context.Context, at *Server, slot string) (what string, err error) {
 	if slot == p.Names.Joining {
-		return "those who join", nil
+		return joiners, nil
 	}
 	err = at.Pool.QueryRow(ctx, `SELECT 'table ' || (substring($1 from '_sync_([0-9]+)_')::oid::regclass)::text`, slot).Scan(&what)
 	return what, err
@@ -88,8 +98,8 @@ func (p *Pair) copyOf(ctx context.Context, at *Server, slot string) (what string
 
 // OverBudget holds the WAL of both directions against the plan's budget in bytes, 0 for none, and
 // looks whether both directions flow. A finding says what follows and names one command. A
-// direction that is lost is a blocker; too much WAL and a subscription that does not run are
-// warnings, on which a workflow holds new Moves too.
+// direction that is lost is a blocker, and so is a copy that can never end; too much WAL and a
+// subscription that does not run are warnings, on which a workflow holds new Moves too.
 func (p *Pair) OverBudget(ctx context.Context, budget int64) ([]migration.Finding, error) {
 	list, err := p.Retained(ctx)
 	if err != nil {
@@ -130,14 +140,30 @@ func (p *Pair) OverBudget(ctx context.Context, budget int64) ([]migration.Findin
 				" shows how far it is; no Move begins until it keeps up"
 			if r.For != "" {
 				f.Remedy = "`SELECT * FROM pg_stat_progress_copy` in the database " + to.Where() + " shows how far it is; no Move begins " +
-					"until it has ended, and `drover abort " + p.Plan + "` gives the disk back"
+					"until it has ended. To give the disk back before that, " + p.anew(to, r.For)
 			}
-		default:
-			continue
 		}
-		out = append(out, f)
+		if f.Reason != "" {
+			out = append(out, f)
+		}
+		for _, what := range r.Ended {
+			out = append(out, migration.Finding{Severity: migration.Blocker, Check: "postgres-copy", Subject: f.Subject,
+				Reason: fmt.Sprintf("the server has thrown away WAL that the copy of %s to the database %s needs: it never ends", what,
+					to.Where()),
+				Remedy: "give the server " + s.Where() + " more room (max_slot_wal_keep_size); then " + p.anew(to, what)})
+		}
 	}
 	return out, nil
+}
+
+// anew is what ends a copy and begins it anew. That of those who join is Drover's own to begin.
+// Nothing less than an abort ends another: the table's row of the subscription is of everybody.
+func (p *Pair) anew(at *Server, what string) string {
+	if what == joiners {
+		return "`ALTER SUBSCRIPTION " + p.Names.Joining + " DISABLE` in the database " + at.Where() + " has Drover begin their copy anew"
+	}
+	return "`drover abort " + p.Plan + "` and submit the plan again: the abort takes everybody home who is on AWS, and removes all that " +
+		"the plan has made there"
 }
 
 // consequence is what the loss of the direction away from a side means, and the one command that is

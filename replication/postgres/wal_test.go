@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -66,7 +67,7 @@ func TestWALThatAFirstCopyKeepsCountsInTheBudget(t *testing.T) {
 	require.Equal(t, "database orders on premises", found[0].Subject)
 	require.Contains(t, found[0].Reason, "; the copy of table public.acct keeps most of them")
 	require.Contains(t, found[0].Remedy, "`SELECT * FROM pg_stat_progress_copy` in the database on AWS")
-	require.Contains(t, found[0].Remedy, "`drover abort "+r.Pair.Plan+"` gives the disk back")
+	require.Contains(t, found[0].Remedy, "`drover abort "+r.Pair.Plan+"` and submit the plan again: the abort takes everybody home")
 
 	_, err = holder.Exec(t.Context(), "SELECT pg_advisory_unlock(4711)")
 	require.NoError(t, err)
@@ -76,6 +77,52 @@ func TestWALThatAFirstCopyKeepsCountsInTheBudget(t *testing.T) {
 		found, err = r.Pair.OverBudget(t.Context(), budget)
 		return err == nil && len(found) == 0
 	})
+}
+
+// A copy whose slot has lost WAL never ends, while the direction itself keeps up.
+func TestACopyWhoseSlotHasLostWALIsNamedWithWhatFollows(t *testing.T) {
+	r := pairtest.New(t).Prepared(1)
+	var table string
+	require.NoError(t, r.Query(d, &table, `SELECT format('pg_%s_sync_%s_1', u.oid, 'acct'::regclass::oid) FROM pg_subscription u
+		WHERE subname = $1`, r.Pair.Names.Forward))
+	for _, slot := range []string{table, r.Pair.Names.Joining} {
+		r.Must(s, "SELECT pg_create_logical_replication_slot($1, 'pgoutput')", slot)
+	}
+	lost := func() int64 {
+		return r.Num(s, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = ANY ($1) AND wal_status = 'lost'",
+			[]string{table, r.Pair.Names.Joining})
+	}
+	found, err := r.Pair.OverBudget(t.Context(), 1)
+	require.NoError(t, err)
+	require.NotEmpty(t, found)
+	require.Contains(t, found[0].Reason, "; the copy of ")
+
+	keep := func(sql string) {
+		require.NoError(t, r.Src.Exec(context.Background(), "postgres", sql))
+		require.NoError(t, r.Src.Exec(context.Background(), "postgres", "SELECT pg_reload_conf()"))
+	}
+	keep("ALTER SYSTEM SET max_slot_wal_keep_size = '64MB'")
+	t.Cleanup(func() { keep("ALTER SYSTEM RESET max_slot_wal_keep_size") })
+	for n := 0; lost() < 2 && n < 20; n++ {
+		r.Must(s, "SELECT pg_logical_emit_message(false, 'fills', repeat('x', 12 << 20))")
+		r.Until("the direction itself keeps up", func() bool {
+			r.Script(s, "CHECKPOINT") // a slot goes on from what a checkpoint logs
+			return r.Num(s, `SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint FROM pg_replication_slots
+				WHERE slot_name = $1`, r.Pair.Names.Forward) < 32<<20
+		})
+	}
+	require.EqualValues(t, 2, lost())
+	found, err = r.Pair.OverBudget(t.Context(), 0)
+	require.NoError(t, err)
+	require.Equal(t, []string{"postgres-copy", "postgres-copy"}, pairtest.Checks(found))
+	said := map[bool]string{}
+	for _, f := range found {
+		require.Equal(t, migration.Blocker, f.Severity)
+		require.Contains(t, f.Reason, "to the database on AWS needs: it never ends")
+		said[strings.Contains(f.Reason, "the copy of those who join")] = f.Remedy
+	}
+	require.Contains(t, said[true], "`ALTER SUBSCRIPTION "+r.Pair.Names.Joining+" DISABLE` in the database on AWS")
+	require.Contains(t, said[false], "the abort takes everybody home who is on AWS")
 }
 
 func TestASubscriptionThatDoesNotRunIsNamedWithWhatFollowsAndOneCommand(t *testing.T) {

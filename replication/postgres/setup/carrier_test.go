@@ -175,27 +175,30 @@ func TestTwoAttemptsToJoinAtOnceLoseNothing(t *testing.T) {
 func TestOnlyAWholeCopyIsHandedOver(t *testing.T) {
 	// The copy of the account waits for this row's transaction.
 	const blocking = "SET session_replication_role = replica; BEGIN; INSERT INTO acct VALUES (4, 0)"
-	t.Run("taken away", func(t *testing.T) {
-		r := stayers(t)
-		c := r.App(d)
-		_, err := c.Exec(t.Context(), blocking)
-		require.NoError(t, err)
-		ctx, cancel := context.WithTimeout(t.Context(), pairtest.Patience)
-		defer cancel()
-		err = setup.Prepare(ctx, r.Pair, []int64{1, 4}, func(what string) {
-			if strings.HasPrefix(what, "rows of those who join") {
-				for _, sql := range []string{"DISABLE", "SET (slot_name = NONE)"} {
-					r.Must(d, fmt.Sprintf("ALTER SUBSCRIPTION %q %s", r.Pair.Names.Joining, sql))
+	for name, end := range map[string][]string{"taken away": {"ALTER SUBSCRIPTION %q DISABLE",
+		"ALTER SUBSCRIPTION %q SET (slot_name = NONE)",
+		"DROP SUBSCRIPTION %q"}, "disabled, as the remedy of one that holds WAL says": {"ALTER SUBSCRIPTION %q DISABLE"}} {
+		t.Run(name, func(t *testing.T) {
+			r := stayers(t)
+			c := r.App(d)
+			_, err := c.Exec(t.Context(), blocking)
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), pairtest.Patience)
+			defer cancel()
+			err = setup.Prepare(ctx, r.Pair, []int64{1, 4}, func(what string) {
+				if strings.HasPrefix(what, "rows of those who join") {
+					for _, sql := range end {
+						r.Must(d, fmt.Sprintf(sql, r.Pair.Names.Joining))
+					}
 				}
-				r.Must(d, fmt.Sprintf("DROP SUBSCRIPTION %q", r.Pair.Names.Joining))
-			}
+			})
+			require.ErrorIs(t, err, setup.ErrNotCarried)
+			_, err = c.Exec(t.Context(), "ROLLBACK")
+			require.NoError(t, err)
+			require.NoError(t, setup.Prepare(t.Context(), r.Pair, []int64{1, 4}, nil))
+			whole(r, 4)
 		})
-		require.ErrorIs(t, err, setup.ErrNotCarried)
-		_, err = c.Exec(t.Context(), "ROLLBACK")
-		require.NoError(t, err)
-		require.NoError(t, setup.Prepare(t.Context(), r.Pair, []int64{1, 4}, nil))
-		whole(r, 4)
-	})
+	}
 	t.Run("begun anew", func(t *testing.T) {
 		r := stayers(t)
 		c := r.App(d)
