@@ -61,7 +61,7 @@ func TestACustomersPageSaysWhoWasToldWhatAndWhen(t *testing.T) {
 
 	guest := mustGet(t, s, s.guest(t, "shop", "cust-00029"), who)
 	require.Contains(t, guest, "Its own contact, that it moves in two days, on Mon 30 Nov 2026 20:00 UTC.")
-	for _, ours := range []string{"room", "503", "404", "oncall", "cs@example.com", "lead", "Nobody looks"} {
+	for _, ours := range []string{"room", "answered 503", "answered 404", "oncall", "cs@example.com", "lead", "Nobody looks"} {
 		require.NotContains(t, guest, ours, "a guest reads nothing of our own")
 	}
 	code, _ := s.get(t, s.guest(t, "shop", "cust-00029"), who+"/table/messages.csv")

@@ -27,7 +27,7 @@ const (
 )
 
 // lasting are the errors of a check that another attempt would meet again.
-var lasting = []error{engine.ErrNotPrepared, engine.ErrObserving, engine.ErrOtherPlan, engine.ErrOtherServer, engine.ErrDoubtedServer,
+var lasting = []error{engine.ErrNotPrepared, engine.ErrOtherPlan, engine.ErrOtherServer, engine.ErrDoubtedServer,
 	engine.ErrFinal}
 
 // check asks everything that can be asked before anything is touched: each database at the site

@@ -13,7 +13,6 @@ import (
 // Types of errors that a repeat does not cure.
 const (
 	ErrorNotPrepared = "PostgresNotPrepared"
-	ErrorObserving   = "PostgresObserving"
 	ErrorOtherPlan   = "PostgresOtherPlan"
 	ErrorNotEmpty    = "PostgresTargetNotEmpty"
 	ErrorNotHome     = "PostgresNotHome"
@@ -34,7 +33,6 @@ const (
 
 var permanent = map[error]string{
 	engine.ErrNotPrepared:   ErrorNotPrepared,
-	engine.ErrObserving:     ErrorObserving,
 	engine.ErrOtherPlan:     ErrorOtherPlan,
 	setup.ErrTargetNotEmpty: ErrorNotEmpty,
 	setup.ErrNotHome:        ErrorNotHome,

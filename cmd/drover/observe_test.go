@@ -71,3 +71,10 @@ func TestAReportOfWritersEndsWellOnceEnoughIsResolved(t *testing.T) {
 	require.ErrorIs(t, a.printObservation(printer.AsCSV, "shop", report), ended{exitBlocked})
 	require.Contains(t, out.String(), "orders,d1d1d1d1,ddl,,,,changed,public.orders")
 }
+
+func TestABatchSaysThatAnOperatorHasToLookAtWhoWrites(t *testing.T) {
+	b := migration.BatchStatus{WaitingFor: migration.WaitObserve}
+	require.Equal(t, "observe", waitsCell(b))
+	b.Asks = true
+	require.Equal(t, "observe: operator", waitsCell(b))
+}

@@ -99,7 +99,6 @@ func fences(home string) string {
 	sql := `CREATE SCHEMA drover;
 		CREATE FUNCTION drover.is_home(t bigint) RETURNS boolean LANGUAGE sql AS 'SELECT t IN ` + home + `';
 		CREATE TABLE drover.fence (tenant int);
-		CREATE TABLE drover.config (mode text); INSERT INTO drover.config VALUES ('enforce');
 		CREATE TABLE drover.direction (tenant int, is_on boolean); INSERT INTO drover.direction SELECT t,
 			t IN ` + home + ` FROM generate_series(1, 3) t;
 		CREATE FUNCTION drover.guard() RETURNS trigger LANGUAGE plpgsql AS
@@ -453,8 +452,6 @@ func TestEachFaultOfFencesIsNamed(t *testing.T) {
 			"ALTER TABLE orders DISABLE TRIGGER zzzz_drover_guard", "ALTER TABLE orders ENABLE TRIGGER zzzz_drover_guard"),
 		w.planted(fault{name: "a partition whose trigger is disabled", says: "table events_c on aws is not guarded"}, "aws",
 			"ALTER TABLE events_c DISABLE TRIGGER zzzz_drover_guard", "ALTER TABLE events_c ENABLE TRIGGER zzzz_drover_guard"),
-		w.planted(fault{name: "a guard that is set to observe", says: "the guard on aws is set to observe: it refuses nothing"}, "aws",
-			"UPDATE drover.config SET mode = 'observe'", "UPDATE drover.config SET mode = 'enforce'"),
 	})
 }
 

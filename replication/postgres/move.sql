@@ -20,15 +20,13 @@
 
 CREATE SCHEMA IF NOT EXISTS drover;
 
-CREATE TABLE IF NOT EXISTS drover.config (
-  one  boolean PRIMARY KEY DEFAULT true CHECK (one),
-  mode text NOT NULL DEFAULT 'enforce' CHECK (mode IN ('enforce', 'observe'))
-);
-INSERT INTO drover.config DEFAULT VALUES ON CONFLICT DO NOTHING;
-
 -- A tenant without a fence is a newcomer: it may write on one side, from which its rows go to the
 -- other, and is refused there.
-ALTER TABLE drover.config ADD COLUMN IF NOT EXISTS newcomers boolean NOT NULL DEFAULT false;   -- this is the side where they write
+CREATE TABLE IF NOT EXISTS drover.config (
+  one       boolean PRIMARY KEY DEFAULT true CHECK (one),
+  newcomers boolean NOT NULL DEFAULT false      -- this is the side where they write
+);
+INSERT INTO drover.config DEFAULT VALUES ON CONFLICT DO NOTHING;
 
 -- Ids that were in the data before the plan began and are not in it: they stay where they are, here
 -- or on the other side.
@@ -93,10 +91,6 @@ CREATE TABLE IF NOT EXISTS drover.beat (
   PRIMARY KEY (pub, tenant)
 ) WITH (fillfactor = 50);
 
-CREATE TABLE IF NOT EXISTS drover.refused (                   -- what observe mode let through
-  at timestamptz NOT NULL DEFAULT clock_timestamp(), tenant bigint, rel text, op text, role text, app text, state text
-);
-
 -- Changes of the schema made on this side, by the SHA-256 of their files: none is made twice.
 CREATE TABLE IF NOT EXISTS drover.schema_change (
   digest text PRIMARY KEY, file text NOT NULL, by text NOT NULL, why text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -109,8 +103,8 @@ CREATE TABLE IF NOT EXISTS drover.schema_change (
 -- younger than the lock. Under any other level the snapshot may be older than the fence: FOR SHARE
 -- turns that into 40001 (FOR KEY SHARE would not). A fence that may still be taken back raises
 -- DR009 where the caller can wait for that, else DR001.
-CREATE OR REPLACE FUNCTION drover._enter(t int, rel text, op text, rc boolean, may_wait boolean) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE f drover.fence; m text;
+CREATE OR REPLACE FUNCTION drover._enter(t int, rc boolean, may_wait boolean) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE f drover.fence;
 BEGIN
   PERFORM pg_advisory_xact_lock_shared(724, t);
   IF rc THEN SELECT * INTO f FROM drover.fence WHERE tenant = t;
@@ -122,13 +116,6 @@ BEGIN
     -- write.
     PERFORM 1 FROM drover.fence WHERE tenant = t AND state = 'fenced' AND token = f.token FOR UPDATE SKIP LOCKED;
     IF FOUND THEN UPDATE drover.fence SET state = 'open', lease_until = NULL WHERE tenant = t; END IF;
-    RETURN;
-  END IF;
-  IF rc THEN SELECT mode INTO m FROM drover.config;
-  ELSE       SELECT mode INTO m FROM drover.config FOR SHARE; END IF;
-  IF m = 'observe' THEN
-    INSERT INTO drover.refused(tenant, rel, op, role, app, state)
-      VALUES (t, rel, op, session_user, current_setting('application_name'), coalesce(f.state, 'unknown tenant'));
     RETURN;
   END IF;
   IF may_wait AND f.state = 'fenced' AND f.patience > '0' THEN RAISE EXCEPTION USING ERRCODE = 'DR009'; END IF;
@@ -174,59 +161,60 @@ END $$;
 -- microsecond and no transaction id. FOR SHARE would cost it an id for every row: under any other
 -- level only a snapshot that shows a fence looks so; one that is older than the fence fails with
 -- 40001 and never waits.
-CREATE OR REPLACE FUNCTION drover.check_write(t int, rel text, op text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION drover.check_write(t int) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE rc boolean := current_setting('transaction_isolation') = 'read committed';
 BEGIN
   IF NOT rc THEN
     PERFORM 1 FROM drover.fence WHERE tenant = t AND state = 'fenced' AND lease_until > clock_timestamp();
-    IF NOT FOUND THEN PERFORM drover._enter(t, rel, op, rc, false); RETURN; END IF;
+    IF NOT FOUND THEN PERFORM drover._enter(t, rc, false); RETURN; END IF;
   END IF;
   BEGIN
-    PERFORM drover._enter(t, rel, op, rc, true);
+    PERFORM drover._enter(t, rc, true);
     RETURN;
   EXCEPTION WHEN SQLSTATE 'DR009' THEN NULL;
   END;
   PERFORM drover._await(t, rc);
-  PERFORM drover._enter(t, rel, op, rc, false);
+  PERFORM drover._enter(t, rc, false);
 END $$;
 
 -- What the guard_* triggers ask. Only a tenant of a plan has a fence, and its id fits an int. A
 -- newcomer takes the shared lock too, in case it gets a fence while the writer's transaction lasts.
-CREATE OR REPLACE FUNCTION drover.check_tenant(t bigint, rel text, op text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION drover.check_tenant(t bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE fits boolean := t BETWEEN -2147483648 AND 2147483647;
 BEGIN
-  IF fits AND EXISTS (SELECT FROM drover.fence WHERE tenant = t::int) THEN PERFORM drover.check_write(t::int, rel, op); RETURN; END IF;
+  IF fits AND EXISTS (SELECT FROM drover.fence WHERE tenant = t::int) THEN PERFORM drover.check_write(t::int); RETURN; END IF;
   IF fits THEN
     PERFORM pg_advisory_xact_lock_shared(724, t::int);
-    IF EXISTS (SELECT FROM drover.fence WHERE tenant = t::int) THEN PERFORM drover.check_write(t::int, rel, op); RETURN; END IF;
+    IF EXISTS (SELECT FROM drover.fence WHERE tenant = t::int) THEN PERFORM drover.check_write(t::int); RETURN; END IF;
   END IF;
   IF drover._at_home(t) THEN RETURN; END IF;
-  IF (SELECT mode FROM drover.config) = 'observe' THEN
-    INSERT INTO drover.refused(tenant, rel, op, role, app, state)
-      VALUES (t, rel, op, session_user, current_setting('application_name'), 'unknown tenant');
-    RETURN;
-  END IF;
   RAISE EXCEPTION 'tenant % is not writable here (unknown tenant)', t USING ERRCODE = 'DR001', HINT = 'refresh the route and retry';
 END $$;
 
 CREATE OR REPLACE FUNCTION drover.no_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION 'TRUNCATE ignores row filters and is blocked on %', TG_RELID::regclass USING ERRCODE = 'DR003'; END $$;
 
+-- No MD5: a server in FIPS mode has none.
+CREATE OR REPLACE FUNCTION drover._hash(x text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT left(encode(sha256(convert_to(x, getdatabaseencoding())), 'hex'), 32) $$;
+
 -- Guards a table and adds it to a publication's list. The trigger's name sorts last: it sees the
 -- row after all other BEFORE triggers. It does not fire for replicated rows
 -- (session_replication_role = replica). The column may be of any integer type. The function's name
 -- has the column's in full or as a hash: the server would cut off what is longer than 63 bytes.
 CREATE OR REPLACE FUNCTION drover.protect(p_pub text, p_rel regclass, p_col name) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE fn text := format('drover.%I', 'guard_' || CASE WHEN octet_length(p_col) <= 57 THEN p_col ELSE md5(p_col) END); leaf regclass;
+DECLARE
+  fn text := format('drover.%I', 'guard_' || CASE WHEN octet_length(p_col) <= 57 THEN p_col ELSE drover._hash(p_col) END);
+  leaf regclass;
 BEGIN
   INSERT INTO drover.member VALUES (p_pub, p_rel, p_col) ON CONFLICT DO NOTHING;
   EXECUTE format($f$ CREATE OR REPLACE FUNCTION %1$s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog,
       pg_temp AS $g$
     BEGIN
-      IF TG_OP = 'DELETE' THEN PERFORM drover.check_tenant(OLD.%2$I, TG_TABLE_NAME, TG_OP); RETURN OLD; END IF;
-      PERFORM drover.check_tenant(NEW.%2$I, TG_TABLE_NAME, TG_OP);
+      IF TG_OP = 'DELETE' THEN PERFORM drover.check_tenant(OLD.%2$I); RETURN OLD; END IF;
+      PERFORM drover.check_tenant(NEW.%2$I);
       IF TG_OP = 'UPDATE' THEN
-        IF OLD.%2$I IS DISTINCT FROM NEW.%2$I THEN PERFORM drover.check_tenant(OLD.%2$I, TG_TABLE_NAME, TG_OP); END IF;
+        IF OLD.%2$I IS DISTINCT FROM NEW.%2$I THEN PERFORM drover.check_tenant(OLD.%2$I); END IF;
       END IF;
       RETURN NEW;
     END $g$ $f$, fn, p_col);
@@ -388,7 +376,6 @@ CREATE OR REPLACE FUNCTION drover.fence(ids int[], p_token bigint, p_owner uuid,
 DECLARE w text;
 BEGIN
   PERFORM drover._begin(ids, wait_ms);
-  IF (SELECT mode FROM drover.config) <> 'enforce' THEN RAISE EXCEPTION 'the guard only observes' USING ERRCODE = 'DR004'; END IF;
   w := drover._fence_word(ids, p_token, p_owner, false);
   IF w <> 'go' THEN RETURN w; END IF;
   PERFORM pg_advisory_xact_lock(724, t) FROM (SELECT DISTINCT t FROM unnest(ids) t ORDER BY t) o;
@@ -669,7 +656,9 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION drover.shield(p_rel regclass, p_col name) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE fn text := format('drover.%I', 'shield_' || CASE WHEN octet_length(p_col) <= 56 THEN p_col ELSE md5(p_col) END); leaf regclass;
+DECLARE
+  fn text := format('drover.%I', 'shield_' || CASE WHEN octet_length(p_col) <= 56 THEN p_col ELSE drover._hash(p_col) END);
+  leaf regclass;
 BEGIN
   EXECUTE format($f$ CREATE OR REPLACE FUNCTION %1$s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog,
       pg_temp AS $g$

@@ -205,7 +205,7 @@ func TestAWeakenedProtocolIsCaught(t *testing.T) {
 	})
 	t.Run("a write that has waited and does not look again is lost", func(t *testing.T) {
 		r := pairtest.New(t).Prepared(1)
-		weaken(r, "PERFORM drover._await(t, rc);\n  PERFORM drover._enter(t, rel, op, rc, false);", "PERFORM drover._await(t, rc);")
+		weaken(r, "PERFORM drover._await(t, rc);\n  PERFORM drover._enter(t, rc, false);", "PERFORM drover._await(t, rc);")
 		l := newLedger(r)
 		r.FencePatiently(s, pairtest.Try(1, 1), 10*time.Second, 10*time.Second)
 		require.Equal(t, migration.WordFenced, r.Word(pairtest.StepsOn(r.Pair).AwaitMark(t.Context(), d, 1, pairtest.Try(1, 1),

@@ -203,19 +203,6 @@ func TestTheGuardRefusesWhatIsNotAtHome(t *testing.T) {
 	require.EqualValues(t, 1, r.Num(d, "SELECT drover.is_home(2)::int"))
 	require.EqualValues(t, 0, r.Num(s, "SELECT drover.is_home(2)::int"))
 
-	t.Run("while it observes, it writes down whom it would refuse, and nothing can be fenced", func(t *testing.T) {
-		r.Must(d, "UPDATE drover.config SET mode = 'observe'")
-		r.Must(d, "INSERT INTO acct VALUES (99, 1)")
-		require.EqualValues(t, 1, r.Num(d, "SELECT count(*) FROM drover.refused WHERE tenant = 99 AND state = 'unknown tenant'"))
-		r.Must(d, "UPDATE drover.config SET mode = 'enforce'")
-		r.Must(s, "UPDATE drover.config SET mode = 'observe'")
-		_, err := pairtest.StepsOn(r.Pair).Fence(t.Context(), s, 9, pairtest.Try(1, 1), time.Second)
-		require.ErrorIs(t, err, postgres.ErrObserving)
-		ready, err := r.Pair.Ready(t.Context(), s, 9, postgres.Limits{Lease: 5 * time.Second, MaxLag: 5 * time.Second})
-		require.NoError(t, err)
-		require.Equal(t, []string{"postgres-guard-mode"}, pairtest.Checks(ready.Findings))
-		r.Must(s, "UPDATE drover.config SET mode = 'enforce'")
-	})
 	t.Run("a publication changed by hand is found and rebuilt", func(t *testing.T) {
 		r.Sound()
 		pub := pgx.Identifier{r.Pair.Names.Forward}.Sanitize()

@@ -21,10 +21,6 @@ type Step struct {
 // ErrNotPrepared says that a server does not know the tenant: Prepare has not run for it.
 var ErrNotPrepared = errors.New("the tenant is not known to this database: replication has not been prepared for it")
 
-// ErrObserving says that the guard only records what it would refuse; nothing can be fenced.
-var ErrObserving = errors.New("the guard only observes: switch it to enforce before the first Move (UPDATE drover.config SET mode = " +
-	"'enforce')")
-
 // ErrFinal says that the customer's batch was finalised: it stays on AWS.
 var ErrFinal = errors.New("the way back has ended for this customer: its batch was finalised")
 
@@ -145,8 +141,6 @@ func (s *Server) step(ctx context.Context, q Querier, what, sql string, tenant i
 		switch pg.Code {
 		case "DR002", "3F000", "42883": // unknown tenant, no schema, no function
 			err = ErrNotPrepared
-		case "DR004":
-			err = ErrObserving
 		case "DR006":
 			err = ErrFinal
 		}

@@ -353,6 +353,22 @@ func TestWhoseTurnItIs(t *testing.T) {
 	}
 }
 
+func TestAMigrationThatObservesWritersSaysWhoseTurnItIs(t *testing.T) {
+	for asks, want := range map[bool]board.Turn{false: board.TurnClock, true: board.TurnPerson} {
+		w := webtest.New("shop", 10, 2)
+		w.SetPlan(func(s *migration.MigrationStatus) {
+			s.Phase, s.WaitingFor = migration.MigrationProvisioning, migration.WaitObserve
+		})
+		w.SetBatch(0, func(b *migration.BatchStatus) {
+			b.Phase, b.WaitingFor, b.Asks = migration.BatchWaiting, migration.WaitObserve, asks
+		})
+		w.SetBatch(1, func(b *migration.BatchStatus) { b.Phase, b.WaitingFor = migration.BatchWaiting, migration.WaitTurn })
+		story, turn := follow(t, w).Snapshot(t.Context()).Story()
+		require.Contains(t, story, "Who writes the databases is observed")
+		require.Equal(t, want, turn)
+	}
+}
+
 // TestStatesAreToldApartWithoutTheirColours: each has a shape and words of its own.
 func TestStatesAreToldApartWithoutTheirColours(t *testing.T) {
 	signs, words := map[string]board.State{}, map[string]board.State{}

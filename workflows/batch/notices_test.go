@@ -104,6 +104,21 @@ func TestABatchTellsWhoWaitsForSomebodyAndWhoNoMore(t *testing.T) {
 			h.at(2*time.Hour, func() { h.signal(mail.SignalTurn, mail.Turn{}) })
 		}, []string{"batch-waits/wave", "settled batch-waits/wave", "batch-open/wave", "started/c0/0", "moved/c0/1", "done/c0/1",
 			"batch-done/wave"}},
+		"writers that cannot be observed": {func(h *herd) {
+			h.waits, h.batch.Requires = true, &migration.Requires{Observe: &migration.Observe{}}
+			word := func(n int, missing mail.Observing) {
+				h.signal(mail.SignalWord, mail.Pause{Order: mail.Order{At: h.env.Now().UnixNano(), N: n}, Observing: missing})
+			}
+			h.at(time.Minute, func() { word(1, mail.Observing{Words: "the database does not answer"}) })
+			h.at(2*time.Minute, func() { word(2, mail.Observing{Words: "the database does not answer", Person: true, Over: true}) })
+			h.at(3*time.Minute, func() {
+				require.Equal(t, []string{"batch-waits/wave"}, h.notices())
+				require.True(t, h.reports[len(h.reports)-1].Status.Asks, "the migration knows whose turn it is")
+			})
+			h.at(time.Hour, func() { word(3, mail.Observing{}) })
+			h.at(2*time.Hour, func() { h.signal(mail.SignalTurn, mail.Turn{}) })
+		}, []string{"batch-waits/wave", "settled batch-waits/wave", "batch-open/wave", "started/c0/0", "moved/c0/1", "done/c0/1",
+			"batch-done/wave"}},
 		"before its window": {func(h *herd) {
 			h.batch.Window = &migration.Window{Opens: h.env.Now().Add(2 * time.Hour), For: migration.Duration(time.Hour)}
 			h.at(time.Hour, func() { h.command(migration.UpdateRetry, "ann", "") })

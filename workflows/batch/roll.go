@@ -168,6 +168,7 @@ func (b *batch) observed(ctx workflow.Context, missing mail.Observing) {
 	b.Observing = missing
 	if b.Begun && b.Phase == migration.BatchWaiting {
 		b.waits(ctx)
+		b.changed(ctx) // whose turn it is may be all that has
 	}
 }
 
