@@ -117,9 +117,9 @@ type Window struct {
 
 // Policy is what holds for every batch that does not say otherwise.
 type Policy struct {
-	FreezeBudget    migration.Duration `json:"freezeBudget,omitempty" jsonschema:"default=5s" bounds:"100ms..1m" jsonschema_description:"Longest time a customer's writes may be refused: predicted before the fence, and the fence's lease during it."`
+	FreezeBudget    migration.Duration `json:"freezeBudget,omitempty" jsonschema:"default=5s" bounds:"100ms..1m" jsonschema_description:"Longest time a customer's writes may be refused before the seal: predicted before the fence, and the fence's lease during it. After the seal the customer stays closed until the destination, or a repair, answers."`
 	Patience        migration.Duration `json:"patience,omitempty" jsonschema:"default=2s" bounds:"0s..1m" jsonschema_description:"How long a write that meets a freeze waits for its end, but never past the freeze budget, before it is refused; 0s: it is refused at once. A quarter of the database's connections may wait."`
-	Tries           int                `json:"tries,omitempty" jsonschema:"default=3,minimum=1,maximum=20" jsonschema_description:"Tries of a Move before the customer is held. Each freezes the customer at most once: on the way out so many freezes, and so many times the freeze budget in all; on the way back three times as many."`
+	Tries           int                `json:"tries,omitempty" jsonschema:"default=3,minimum=1,maximum=20" jsonschema_description:"Tries of a Move before the customer is held. Each freezes the customer at most once: on the way out so many freezes, and so many times the freeze budget before a seal in all; on the way back three times as many."`
 	Bake            migration.Duration `json:"bake,omitempty" jsonschema:"default=10m" bounds:"100ms..720h" jsonschema_description:"Time a customer is watched after its cutover before it counts as moved."`
 	Rollback        Choice             `json:"rollback,omitempty" jsonschema:"enum=customer,enum=batch,default=customer" jsonschema_description:"What one failing customer takes back with it."`
 	BackConcurrency int                `json:"backConcurrency,omitempty" jsonschema:"default=0,minimum=0,maximum=200" jsonschema_description:"Customers of a batch that may be on their way back at a time; 0: twice the batch's concurrency."`

@@ -13,6 +13,11 @@ func MachineGone(err error) bool { return goneKind(err) == "VirtualMachine" }
 // machine or alone.
 func SnapshotGone(err error) bool { return goneKind(err) == "VirtualMachineSnapshot" }
 
+// Forbidden says whether vCenter answered that the user lacks a privilege.
+func Forbidden(err error) bool {
+	return fault.Is(err, &types.NoPermission{}) && !fault.Is(err, &types.NotAuthenticated{})
+}
+
 // goneKind is the kind of object that vCenter does not have; empty for other errors. Views,
 // collectors and leases go with a session, and say nothing about a machine.
 func goneKind(err error) string {

@@ -47,8 +47,8 @@ func New(exporter Exporter, clients Clients, bucket objects.Bucket, bytesPerSeco
 	return a
 }
 
-// ReplicateDisksRequest names the snapshot of a VM that is copied. Pass tells copies of one
-// snapshot apart.
+// ReplicateDisksRequest names the snapshot of a VM that is found or made, and copied. Pass tells
+// copies of one snapshot apart.
 type ReplicateDisksRequest struct {
 	Plan        string               `json:"plan"`
 	Site        migration.Site       `json:"site"`
@@ -56,7 +56,7 @@ type ReplicateDisksRequest struct {
 	State       migration.StateStore `json:"state"`
 	StateTarget migration.Target     `json:"stateTarget"`
 	VM          migration.VM         `json:"vm"`
-	Snapshot    string               `json:"snapshot"`
+	Snapshot    string               `json:"snapshot"` // its name, which begins with "drover-"
 	Pass        string               `json:"pass"`
 }
 
@@ -65,12 +65,14 @@ type ReplicateDisksResult struct {
 	Disks []migration.DiskImage `json:"disks"`
 }
 
-// ReplicateDisks copies every disk of a VM's snapshot into a completed EBS snapshot that was read
-// back. It heartbeats a migration.Progress over all disks.
+// ReplicateDisks makes a snapshot of a VM, unless it has it, and copies every disk of it into a
+// completed EBS snapshot that was read back. It heartbeats a migration.Progress over all disks. It
+// leaves the VM's snapshot to whoever asked.
 //
-// Run twice, it finds the first run's snapshots by client token and returns what it recorded. Cut
-// off anywhere, the next run reads the stream again and puts only blocks that its checkpoint does
-// not have. Of two at once the one that writes its checkpoint first goes on.
+// Run twice, it finds the VM's snapshot by its name, and the first run's snapshots by client token
+// and returns what it recorded. Cut off anywhere, the next run reads the stream again and puts only
+// blocks that its checkpoint does not have. Of two at once the one that writes its checkpoint first
+// goes on.
 func (a *Activities) ReplicateDisks(ctx context.Context, req ReplicateDisksRequest) (res ReplicateDisksResult, err error) {
 	copier, key, err := a.copier(ctx, req.Target)
 	if err != nil {
@@ -78,22 +80,26 @@ func (a *Activities) ReplicateDisks(ctx context.Context, req ReplicateDisksReque
 	}
 	p := newProgress(req.VM)
 	defer p.run(ctx)()
+	id, made, err := a.exporter.Snapshot(ctx, req.Site, req.VM, req.Snapshot)
+	if err != nil {
+		return res, classify(fmt.Errorf("replicate the disks of VM %q: %w", req.VM.Name, err))
+	}
 	carried := measure.Carried(ctx, req.Plan, migration.MoverDisks, migration.AWS)
-	err = a.exporter.ExportDisks(ctx, req.Site, req.VM, req.Snapshot,
+	err = a.exporter.ExportDisks(ctx, req.Site, req.VM, id,
 		func(ctx context.Context, d migration.Disk, grains func(func(int64, []byte) error) (int64, error)) error {
-			o := a.options(req, d, key, p)
+			o := a.options(req, id, d, key, p)
 			o.Carried = carried
-			image, err := copier.Copy(ctx, d, grains, a.checkpoint(req, d), o)
+			image, err := copier.Copy(ctx, d, grains, a.checkpoint(req, id, d), o)
 			if err != nil {
 				return err
 			}
 			p.finished(d)
+			image.AsOf = made
 			res.Disks = append(res.Disks, image)
 			return nil
 		})
 	if err != nil {
-		return ReplicateDisksResult{}, classify(fmt.Errorf("replicate the disks of VM %q (snapshot %s): %w", req.VM.Name, req.Snapshot,
-			err))
+		return ReplicateDisksResult{}, classify(fmt.Errorf("replicate the disks of VM %q (snapshot %s): %w", req.VM.Name, id, err))
 	}
 	return res, nil
 }
@@ -114,21 +120,22 @@ func (a *Activities) copier(ctx context.Context, t migration.Target) (*disks.Cop
 	return &disks.Copier{EBS: blocks, EC2: records}, key, nil
 }
 
-func name(req ReplicateDisksRequest, d migration.Disk) string {
-	return fmt.Sprintf("%s/%s/%s/%d/%s", req.Plan, req.VM.UUID, req.Pass, d.Key, req.Snapshot)
+// name is that of a copy: a snapshot's id is never that of another one.
+func name(req ReplicateDisksRequest, snapshot string, d migration.Disk) string {
+	return fmt.Sprintf("%s/%s/%s/%d/%s", req.Plan, req.VM.UUID, req.Pass, d.Key, snapshot)
 }
 
-func (a *Activities) checkpoint(req ReplicateDisksRequest, d migration.Disk) *checkpoint {
-	return &checkpoint{bucket: a.bucket, store: req.State, target: req.StateTarget, prefix: "disks/" + name(req, d) + "/",
+func (a *Activities) checkpoint(req ReplicateDisksRequest, snapshot string, d migration.Disk) *checkpoint {
+	return &checkpoint{bucket: a.bucket, store: req.State, target: req.StateTarget, prefix: "disks/" + name(req, snapshot, d) + "/",
 		etags: map[string]string{}}
 }
 
-func (a *Activities) options(req ReplicateDisksRequest, d migration.Disk, key string, p *progress) disks.Options {
+func (a *Activities) options(req ReplicateDisksRequest, snapshot string, d migration.Disk, key string, p *progress) disks.Options {
 	tags := map[string]string{}
 	maps.Copy(tags, req.Target.Tags)
 	tags[tagPlan], tags[tagVM], tags[tagName], tags[tagDisk] = req.Plan, req.VM.UUID, req.VM.Name, fmt.Sprint(d.Key)
 	return disks.Options{
-		Name: name(req, d), Description: fmt.Sprintf("Drover %s: %s %s", req.Plan, req.VM.Name, d.Label), Tags: tags,
+		Name: name(req, snapshot, d), Description: fmt.Sprintf("Drover %s: %s %s", req.Plan, req.VM.Name, d.Label), Tags: tags,
 		KMSKey: key, Limit: a.limit, Progress: p.tell,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/drover-migration/drover/internal/awsconf"
 	"github.com/drover-migration/drover/internal/objects"
@@ -13,6 +14,9 @@ import (
 
 // Exporter plays the disks of a VM's snapshot, one after the other.
 type Exporter interface {
+	// Snapshot finds or makes the machine's snapshot of a name: its managed object id, and when it
+	// was made, by vCenter's clock.
+	Snapshot(ctx context.Context, site migration.Site, vm migration.VM, name string) (id string, made time.Time, err error)
 	// ExportDisks calls each for every disk. grains plays the disk's stream once and returns its
 	// capacity in bytes; each may leave it unplayed.
 	ExportDisks(ctx context.Context, site migration.Site, vm migration.VM, snapshot string,

@@ -153,6 +153,18 @@ type vm struct {
 	played int
 	err    error // after so many disks
 	good   int
+
+	snapped []string // names, in the order in which they were asked for
+	refused error    // of a snapshot
+}
+
+// snapped is when all snapshots were made.
+var snapped = time.Date(2026, 12, 2, 20, 30, 0, 0, time.UTC)
+
+// Snapshot answers with the name as the id.
+func (v *vm) Snapshot(_ context.Context, _ migration.Site, _ migration.VM, name string) (string, time.Time, error) {
+	v.snapped = append(v.snapped, name)
+	return name, snapped, v.refused
 }
 
 const diskBytes = 1 << 20
@@ -220,6 +232,7 @@ func TestEveryDiskBecomesASnapshotOfTheTarget(t *testing.T) {
 	require.Len(t, res.Disks, 2)
 	for i, d := range res.Disks {
 		require.EqualValues(t, 2000+i, d.Key, "in the order of the VM")
+		require.Equal(t, snapped, d.AsOf)
 		require.Equal(t, "completed", aws.store.State(d.Snapshot))
 		digest, blocks, err := aws.store.ReadDigest(d.Snapshot)
 		require.NoError(t, err)
@@ -406,6 +419,22 @@ func TestACopyThatWouldHaveToGoOnWithOtherParametersEnds(t *testing.T) {
 	}
 }
 
+// A snapshot grows for as long as it waits: the copy makes it, once it has its slot.
+func TestACopyMakesItsSnapshotAndReadsNothingWithoutOne(t *testing.T) {
+	acc, v := newAccount(t), &vm{refused: errors.New("another task is in progress")}
+	_, _, err := replicate(t, New(v, acc, newBucket(), 0), request())
+	require.ErrorContains(t, err, `replicate the disks of VM "web-01": another task is in progress`)
+	require.Zero(t, v.played)
+	v.refused = fmt.Errorf("snapshot %q: %w", "backup", vsphere.ErrNotOurs)
+	_, _, err = replicate(t, New(v, acc, newBucket(), 0), request())
+	var app *temporal.ApplicationError
+	require.ErrorAs(t, err, &app)
+	require.True(t, app.NonRetryable())
+	require.Equal(t, "NotOurs", app.Type())
+	require.Zero(t, v.played)
+	require.Equal(t, []string{"snapshot-7", "snapshot-7"}, v.snapped)
+}
+
 func TestAMachineThatWasRemovedFromVCenterIsNotAskedForForEver(t *testing.T) {
 	vc, err := vcenter.Start(t.Context(), vcenter.Options{Listen: "127.0.0.1:0", Dir: t.TempDir(), Username: "admin", Password: "right",
 		VMs: []vcenter.VM{{Name: "web-01", CPUs: 1, MemoryMB: 512, DiskBytes: []int64{diskBytes}}}})
@@ -420,11 +449,10 @@ func TestAMachineThatWasRemovedFromVCenterIsNotAskedForForEver(t *testing.T) {
 	gone := all[0]
 	gone.Ref = "vm-9999"
 
-	a := New(of{s}, newAccount(t), newBucket(), 0)
 	for snapshot, kind := range map[string]string{"snapshot-9999": "SnapshotGone", "": "MachineGone"} {
 		req := request()
-		req.VM, req.Snapshot = gone, snapshot
-		_, _, err = replicate(t, a, req)
+		req.VM, req.Snapshot = gone, "drover-shop"
+		_, _, err = replicate(t, New(of{s, snapshot}, newAccount(t), newBucket(), 0), req)
 		var app *temporal.ApplicationError
 		require.ErrorAs(t, err, &app)
 		require.True(t, app.NonRetryable(), "%v", err)
@@ -433,8 +461,20 @@ func TestAMachineThatWasRemovedFromVCenterIsNotAskedForForEver(t *testing.T) {
 	}
 }
 
-// of exports over one session, whatever the site.
-type of struct{ *vsphere.Session }
+// of exports over one session, whatever the site. It believes to have found a snapshot where it
+// names one.
+type of struct {
+	*vsphere.Session
+	found string
+}
+
+func (o of) Snapshot(ctx context.Context, _ migration.Site, m migration.VM, name string) (string, time.Time, error) {
+	if o.found != "" {
+		return o.found, snapped, nil
+	}
+	id, err := o.Session.Snapshot(ctx, m, name)
+	return id, snapped, err
+}
 
 func (o of) ExportDisks(ctx context.Context, _ migration.Site, m migration.VM, snapshot string,
 	each func(context.Context, migration.Disk, func(func(int64, []byte) error) (int64, error)) error) error {

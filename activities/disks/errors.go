@@ -40,6 +40,10 @@ func classify(err error) error {
 		kind = "BadSecret"
 	case errors.Is(err, vsphere.ErrUntrusted):
 		kind = "Untrusted"
+	case errors.Is(err, vsphere.ErrNotOurs):
+		kind = "NotOurs"
+	case vsphere.Forbidden(err):
+		kind = "NoPermission"
 	case vsphere.MachineGone(err):
 		kind, remedy = "MachineGone", "vCenter has no such machine any more; take it out of the plan's workload, or bring it back, and "+
 			"submit the plan again"

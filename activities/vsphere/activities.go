@@ -91,35 +91,6 @@ func (a *Activities) ListAddresses(ctx context.Context, req ListAddressesRequest
 	return out, nil
 }
 
-// SnapshotVMRequest names a machine and the snapshot to find or make.
-type SnapshotVMRequest struct {
-	Site migration.Site `json:"site"`
-	VM   migration.VM   `json:"vm"`
-	Name string         `json:"name"` // begins with "drover-"
-}
-
-// SnapshotVMResult is the snapshot's managed object id, and when it was made, by vCenter's clock.
-type SnapshotVMResult struct {
-	Snapshot string    `json:"snapshot"`
-	Made     time.Time `json:"made,omitzero"`
-}
-
-// SnapshotVM finds or makes the snapshot. Run twice, or cut off after its effect, it finds the one
-// it made. Two at the same moment can make two of one name: either is a frozen state, and
-// RemoveVMSnapshot removes both.
-func (a *Activities) SnapshotVM(ctx context.Context, req SnapshotVMRequest) (SnapshotVMResult, error) {
-	s, err := a.open(ctx, req.Site)
-	if err != nil {
-		return SnapshotVMResult{}, err
-	}
-	defer beat(ctx)()
-	res := SnapshotVMResult{}
-	if res.Snapshot, err = s.Snapshot(ctx, req.VM, req.Name); err == nil {
-		res.Made, err = s.SnapshotMade(ctx, req.VM, res.Snapshot)
-	}
-	return res, classify(err)
-}
-
 // RemoveVMSnapshotRequest names one of Drover's snapshots.
 type RemoveVMSnapshotRequest struct {
 	Site migration.Site `json:"site"`

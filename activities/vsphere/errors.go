@@ -3,8 +3,6 @@ package vsphere
 import (
 	"errors"
 
-	"github.com/vmware/govmomi/fault"
-	"github.com/vmware/govmomi/vim25/types"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/drover-migration/drover/vsphere"
@@ -35,7 +33,7 @@ func classify(err error) error {
 		}
 	}
 	switch {
-	case fault.Is(err, &types.NoPermission{}) && !fault.Is(err, &types.NotAuthenticated{}):
+	case vsphere.Forbidden(err):
 		return permanent("NoPermission")
 	case vsphere.MachineGone(err):
 		return permanent("NotFound")

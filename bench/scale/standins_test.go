@@ -19,7 +19,7 @@ import (
 // instance, every customer a database, and no plan has hooks or names who counts requests.
 var unasked = []string{
 	"AgreeServer", "CheckFinal", "DropPostgres", "ExamineServers", "FinalisePostgres", "LaunchInstance", "RegisterImage", "RetireWorkload",
-	"PowerOnVM", "RemoveVMSnapshot", "ShutdownVM", "SnapshotVM", "MadeSnapshots", "MendPostgres", "RetireCopies", "SurveyTarget",
+	"PowerOnVM", "RemoveVMSnapshot", "ShutdownVM", "MadeSnapshots", "MendPostgres", "RetireCopies", "SurveyTarget",
 	"EndWayBack", "ListUnplanned", "MeasurePostgres", "CheckDestination", "CheckFreezeHooks", "AcceptLoss", "ApplySchema",
 	"CarryOver", "CheckSchema", "CountRequests", "CheckRequests", "ObserveWriters", "ReadObservation", "ResolveObserved", "ListAddresses",
 }

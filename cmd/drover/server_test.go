@@ -144,6 +144,20 @@ func standInCheck(_ workflow.Context, in migration.CheckInput) (migration.Invent
 	return migration.InventoryReport{Sites: []migration.SiteInventory{{Site: "dc1", VMs: []migration.VM{vm}}}}, nil
 }
 
+// standInDoctor doubts the server on premises until somebody agrees to the one that it has shown.
+func standInDoctor(_ workflow.Context, in migration.DoctorInput) (migration.DoctorReport, error) {
+	now := migration.ServerIdentity{SystemID: "7391", Timeline: 2}
+	s := migration.ServerState{Side: migration.OnPrem, Now: now, Known: migration.ServerIdentity{SystemID: "7391", Timeline: 1},
+		Doubt: "its timeline is 2, and was 1"}
+	if a := in.Agree; a != nil {
+		if a.Dataset != "orders" || a.Side != migration.OnPrem || a.Seen != now {
+			return migration.DoctorReport{}, temporal.NewNonRetryableApplicationError("look at it again", "OtherServer", nil)
+		}
+		s.Known, s.Doubt, s.AgreedBy = now, "", a.By+" because "+a.Reason
+	}
+	return migration.DoctorReport{Datasets: []migration.DatasetHealth{{Dataset: "orders", Servers: []migration.ServerState{s}}}}, nil
+}
+
 // startTemporal starts Temporal's dev server, a worker with the stand-ins, and points commands
 // there.
 func startTemporal(t *testing.T) temporalclient.Client {
@@ -161,6 +175,7 @@ func startTemporal(t *testing.T) temporalclient.Client {
 	w.RegisterWorkflowWithOptions(standInMigration, workflow.RegisterOptions{Name: migration.WorkflowMigration})
 	w.RegisterWorkflowWithOptions(standInCheck, workflow.RegisterOptions{Name: migration.WorkflowCheck})
 	w.RegisterWorkflowWithOptions(standInAmendment, workflow.RegisterOptions{Name: migration.WorkflowAmendment})
+	w.RegisterWorkflowWithOptions(standInDoctor, workflow.RegisterOptions{Name: migration.WorkflowDoctor})
 	w.RegisterWorkflow(standInBatch)
 	w.RegisterWorkflow(standInOutbox)
 	w.RegisterWorkflowWithOptions(standInCustomer, workflow.RegisterOptions{Name: "Customer"})
@@ -203,6 +218,10 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 			"error: pause plan minimal: say why\nnext: see what may be done now with `drover status minimal`"},
 		{"pause minimal --reason lunch", exitDone, "plan minimal: pause accepted from ann", ""},
 		{"status minimal --customer acme", exitNotFound, "", "the plan has no customer \"acme\""},
+		{"doctor " + plan, exitBlocked, "--agree orders/onprem --server 7391/2 --reason", ""},
+		{"doctor " + plan + " --agree orders/onprem --server 7391/2 --yes", exitInput, "", "--agree needs a --reason"},
+		{"doctor " + plan + " --agree orders/onprem --server 7391/1 --reason CHG-9 --yes", exitFailed, "", "look at it again"},
+		{"doctor " + plan + " --agree orders/onprem --server 7391/2 --reason CHG-9 --yes", exitDone, "ann because CHG-9", ""},
 		{"amend " + plan, exitInput, "", "give --yes, or --dry-run to see the difference alone"},
 		{"amend " + plan + " --dry-run", exitDone, "plan minimal, against revision 3 (digest 0123456789ab):\n" +
 			"WHAT            CHANGE      FROM    TO\nbatch wave      window.for  1h0m0s  2h0m0s\n" +

@@ -71,11 +71,7 @@ func demo(ctx context.Context) error {
 	defer l.Close()
 	s := &story{Lab: l, drover: drover, machine: machine, began: began, said: map[string]string{}, approved: map[string]bool{},
 		wave: "wave", victim: l.Shape.Batches[1].Customers[1].ID}
-	err = s.tellAll(ctx)
-	if err == nil || errors.Is(context.Cause(ctx), context.Canceled) {
-		return err
-	}
-	return s.keep(ctx, err)
+	return ended(ctx, s, began, s.tellAll(ctx))
 }
 
 // What a demonstration leaves: its score, and the product's own report of it.
@@ -114,13 +110,22 @@ func (s *story) tellAll(ctx context.Context) (err error) {
 	return s.score(ctx)
 }
 
-// keep keeps what tells why a demonstration failed, and says where.
-func (s *story) keep(ctx context.Context, failed error) error {
+// keeper keeps in a folder what tells how a run went; *lab.Lab does.
+type keeper interface {
+	Keep(ctx context.Context, dir string) error
+}
+
+// ended is how a demonstration ends. One that failed keeps what tells why, and says where; one that
+// somebody interrupted does not.
+func ended(ctx context.Context, k keeper, began time.Time, failed error) error {
+	if failed == nil || errors.Is(context.Cause(ctx), context.Canceled) {
+		return failed
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	dir := filepath.Join("out", "failed-"+s.began.Format("20060102-150405"))
+	dir := filepath.Join("out", "failed-"+began.Format("20060102-150405"))
 	kept := fmt.Errorf("%w\nlogs of workers and servers, the ledger and the histories of all workflows are kept in %s", failed, dir)
-	return errors.Join(kept, s.Keep(ctx, dir))
+	return errors.Join(kept, k.Keep(ctx, dir))
 }
 
 func (s *story) say(format string, args ...any) {

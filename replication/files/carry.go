@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"syscall"
 	"time"
 
@@ -72,9 +73,15 @@ func lasts(err error) bool {
 	if errors.As(err, &no) {
 		return true
 	}
-	return errors.As(err, &at) && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EIO) ||
-		errors.Is(err, syscall.ENAMETOOLONG))
+	if !errors.As(err, &at) {
+		return false
+	}
+	return slices.ContainsFunc(ofOneFile, func(e error) bool { return errors.Is(err, e) })
 }
+
+// ofOneFile are the answers of a file system that another file may not get: on a disk that is full
+// smaller files find room, and those that go make some.
+var ofOneFile = []error{fs.ErrPermission, syscall.EROFS, syscall.EIO, syscall.ENAMETOOLONG, syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG}
 
 func (a action) size(from migration.Side) int64 {
 	switch {

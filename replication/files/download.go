@@ -39,7 +39,7 @@ func (r *Run) download(ctx context.Context, a action) error {
 			return d, refusal("the object is damaged: " + err.Error())
 		}
 		if err != nil {
-			return d, fmt.Errorf("read s3://%s/%s: %w", r.Bucket, *r.bucket.key(a.path), err)
+			return d, r.bucket.broke(a.path, err)
 		}
 		h.Sum(d[:0])
 		return d, nil

@@ -229,6 +229,67 @@ func TestWhatCannotBeWrittenIsNamedAndTheRestComesHome(t *testing.T) {
 	})
 }
 
+// A disk that is full, or a limit of a file's size, keeps one file from home and not the others.
+// What is there stays whole.
+func TestAFileForWhichThereIsNoRoomIsNamedAndTheRestComesHome(t *testing.T) {
+	const room = 1 << 20
+	for _, x := range []struct {
+		name, says string
+		prepare    func(p *pair) (more func()) // more lifts the limit; nil: it cannot be had here
+	}{
+		{"a disk that is full", "no space left on device", func(p *pair) func() {
+			if err := unix.Mount("drover-test", p.dir, "tmpfs", 0, fmt.Sprintf("size=%d", room)); err != nil {
+				return nil
+			}
+			p.t.Cleanup(func() { require.NoError(p.t, unix.Unmount(p.dir, 0)) })
+			return func() {
+				require.NoError(p.t, unix.Mount("", p.dir, "", unix.MS_REMOUNT, fmt.Sprintf("size=%d", 64*room)))
+			}
+		}},
+		{"a limit of a file's size", "file too large", func(p *pair) func() {
+			var was unix.Rlimit
+			require.NoError(p.t, unix.Getrlimit(unix.RLIMIT_FSIZE, &was))
+			require.NoError(p.t, unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: room, Max: was.Max}))
+			lift := sync.OnceFunc(func() { require.NoError(p.t, unix.Setrlimit(unix.RLIMIT_FSIZE, &was)) })
+			p.t.Cleanup(lift)
+			return lift
+		}},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			p := newPair(t)
+			more := x.prepare(p)
+			if more == nil {
+				t.Skip("mounting is not allowed here: the other case stands for it")
+			}
+			for _, name := range []string{"a", "big", "gone", "long", "z"} {
+				p.write(name, "x")
+			}
+			p.final(migration.OnPrem)
+			big, long := strings.Repeat("b", 2*room), strings.Repeat("l", 6*room) // the second in parts
+			p.put("acme/big", big)
+			p.put("acme/long", long)
+			p.remove("acme/gone")
+			for _, name := range []string{"a", "z"} {
+				p.put("acme/"+name, "") // which needs no room
+			}
+			_, err := p.job(migration.AWS).Final(t.Context())
+			var differ *files.NotEqualError
+			require.ErrorAs(t, err, &differ)
+			require.Len(t, differ.Differences, 2)
+			for i, name := range []string{"big", "long"} {
+				require.Contains(t, differ.Differences[i], name+": it cannot be written on premises: ")
+				require.Contains(t, differ.Differences[i], x.says)
+			}
+			require.Equal(t, map[string]string{"a": "", "big": "x", "long": "x", "z": ""}, p.here(), "nothing is there in halves")
+
+			more()
+			r := p.final(migration.AWS)
+			require.EqualValues(t, 2, r.Copied)
+			require.Equal(t, map[string]string{"a": "", "big": big, "long": long, "z": ""}, p.here())
+		})
+	}
+}
+
 // repeating is a network that loses the answer to each conditional write: the client sends it
 // again.
 type repeating struct{ files.API }

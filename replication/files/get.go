@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -62,7 +63,15 @@ func (b *bucket) getRange(ctx context.Context, p, etag string, at, n int64, f *o
 		err = io.ErrUnexpectedEOF
 	}
 	if err := errors.Join(err, out.Body.Close()); err != nil {
-		return fmt.Errorf("read s3://%s/%s: %w", b.name, *b.key(p), err)
+		return b.broke(p, err)
 	}
 	return nil
+}
+
+// broke says at which end an object broke off on its way home.
+func (b *bucket) broke(p string, err error) error {
+	if errors.As(err, new(*fs.PathError)) {
+		return fmt.Errorf("it cannot be written on premises: %w", err)
+	}
+	return fmt.Errorf("read s3://%s/%s: %w", b.name, *b.key(p), err)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,19 +28,29 @@ var ErrNoBeat = errors.New("no beat arrived")
 
 // Lag measures both directions at once. A beat that has not arrived when ctx ends is ErrNoBeat,
 // which names the direction and what the subscription's worker says.
-func (p *Pair) Lag(ctx context.Context) (Lag, error) {
+func (p *Pair) Lag(ctx context.Context) (Lag, error) { return p.lagFrom(ctx, bothWays) }
+
+// bothWays are the directions away from these sides.
+var bothWays = []migration.Side{migration.OnPrem, migration.AWS}
+
+// lagFrom is Lag of the directions away from some sides; that of the others stays 0.
+func (p *Pair) lagFrom(ctx context.Context, sides []migration.Side) (Lag, error) {
 	var l Lag
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) { l.Forward, err = p.beat(gctx, p.OnPrem, p.AWS); return err })
-	g.Go(func() (err error) { l.Back, err = p.beat(gctx, p.AWS, p.OnPrem); return err })
-	g.Go(func() (err error) {
-		l.ForwardBytes, l.ForwardDecoded, err = p.OnPrem.sent(gctx, p.Names.Forward)
-		return err
-	})
-	g.Go(func() (err error) {
-		l.BackBytes, l.BackDecoded, err = p.AWS.sent(gctx, p.Names.Back)
-		return err
-	})
+	if slices.Contains(sides, migration.OnPrem) {
+		g.Go(func() (err error) { l.Forward, err = p.beat(gctx, p.OnPrem, p.AWS); return err })
+		g.Go(func() (err error) {
+			l.ForwardBytes, l.ForwardDecoded, err = p.OnPrem.sent(gctx, p.Names.Forward)
+			return err
+		})
+	}
+	if slices.Contains(sides, migration.AWS) {
+		g.Go(func() (err error) { l.Back, err = p.beat(gctx, p.AWS, p.OnPrem); return err })
+		g.Go(func() (err error) {
+			l.BackBytes, l.BackDecoded, err = p.AWS.sent(gctx, p.Names.Back)
+			return err
+		})
+	}
 	return l, g.Wait()
 }
 
@@ -106,10 +117,13 @@ type Sync struct {
 func (s Sync) Done() bool { return s.Tables > 0 && s.Ready == s.Tables }
 
 // Sync reads the state of both subscriptions' tables.
-func (p *Pair) Sync(ctx context.Context) (Sync, error) {
+func (p *Pair) Sync(ctx context.Context) (Sync, error) { return p.syncFrom(ctx, bothWays) }
+
+// syncFrom is Sync of the directions away from some sides.
+func (p *Pair) syncFrom(ctx context.Context, sides []migration.Side) (Sync, error) {
 	var out Sync
-	for _, s := range p.Both() {
-		sub := p.Names.Outgoing(s.Side.Other())
+	for _, from := range sides {
+		s, sub := p.Side(from.Other()), p.Names.Outgoing(from)
 		rows, err := s.Pool.Query(ctx, `SELECT r.srrelid::regclass::text, r.srsubstate::text, coalesce(c.tuples_processed, 0)
 			FROM pg_subscription_rel r JOIN pg_subscription u ON u.oid = r.srsubid LEFT JOIN pg_stat_progress_copy c ON c.relid = r.srrelid
 			WHERE u.subname = $1 AND u.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1`, sub)

@@ -63,10 +63,20 @@ type Limits struct {
 	Hooks  time.Duration // what the plan's hooks take inside the freeze
 }
 
+// ways are the directions that must flow before a Move from a side. Whoever goes to AWS must be
+// able to come back; whoever comes home needs the way home alone, also where the way out is lost.
+func ways(from migration.Side) []migration.Side {
+	if from == migration.AWS {
+		return []migration.Side{from}
+	}
+	return bothWays
+}
+
 // Ready asks what can be asked before a fence: the tenant is at home at from and nothing is under
-// way, both directions carry a beat within maxLag, no transaction will hold the fence up, the guard
-// enforces, the publications say what the truth says, the schemas are as they were set up, and the
-// freeze, as predicted, fits into the lease. An error means that it could not be asked.
+// way, the ways that the Move needs carry a beat within maxLag, no transaction will hold the fence
+// up, the guard enforces, the publications say what the truth says, the schemas are as they were
+// set up, and the freeze, as predicted, fits into the lease. An error means that it could not be
+// asked.
 func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, limits Limits) (Readiness, error) {
 	var r Readiness
 	home, err := p.Home(ctx, tenant)
@@ -86,7 +96,7 @@ func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, lim
 			"let the unfinished Move be repaired first")
 	}
 	// Before the beats, which make it last: see AwaitSync.
-	sync, err := p.Sync(ctx)
+	sync, err := p.syncFrom(ctx, ways(from))
 	if err != nil {
 		return r, err
 	}
@@ -94,13 +104,13 @@ func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, lim
 		block("postgres-sync", fmt.Sprintf("%d of %d tables do not replicate yet: %s", sync.Tables-sync.Ready, sync.Tables,
 			strings.Join(sync.Waiting, ", ")), "wait for the first copy")
 	}
-	if err := p.readyLag(ctx, &r, limits.MaxLag, block); err != nil {
+	if err := p.readyLag(ctx, &r, from, limits.MaxLag, block); err != nil {
 		return r, err
 	}
 	if err := p.readyOrigin(ctx, from, tenant, block); err != nil {
 		return r, err
 	}
-	if alike, err := p.readySchema(ctx, block); err != nil || !alike {
+	if alike, err := p.readySchema(ctx, from, block); err != nil || !alike {
 		return r, err // what differs cannot be compared
 	}
 	if _, err := p.LoadTables(ctx); err != nil { // for the freeze
@@ -131,17 +141,18 @@ func (p *Pair) verifyInTurn(ctx context.Context, tenant int64) (Verification, er
 	return p.Verify(ctx, tenant)
 }
 
-func (p *Pair) readyLag(ctx context.Context, r *Readiness, maxLag time.Duration, block func(check, reason, remedy string)) error {
+func (p *Pair) readyLag(ctx context.Context, r *Readiness, from migration.Side, maxLag time.Duration,
+	block func(check, reason, remedy string)) error {
 	if maxLag <= 0 {
 		maxLag = 5 * time.Second
 	}
 	beat, cancel := context.WithTimeout(ctx, maxLag+2*time.Second)
 	defer cancel()
-	lag, err := p.Lag(beat)
+	lag, err := p.lagFrom(beat, ways(from))
 	switch {
 	case errors.Is(err, ErrNoBeat) && ctx.Err() == nil:
-		block("postgres-beat", err.Error(), "replication must flow in both directions before a Move; see the servers' logs and "+
-			"pg_stat_subscription")
+		block("postgres-beat", err.Error(), "replication must flow there before a Move, and for one to AWS back, too; see the "+
+			"servers' logs and pg_stat_subscription")
 	case err != nil:
 		return err
 	}

@@ -41,6 +41,23 @@ func TestNothingIsFencedWhileADirectionIsBroken(t *testing.T) {
 	}
 }
 
+// Whoever is on AWS needs the way home alone: it comes home also where the way out is lost for
+// good. Nobody sets out then.
+func TestWhoIsOnAWSComesHomeThoughTheWayOutIsLost(t *testing.T) {
+	r := pairtest.New(t).Prepared(2)
+	r.Move(s, 1, pairtest.Try(1, 1))
+	sub := r.Pair.Names.Forward
+	r.Script(d, "ALTER SUBSCRIPTION "+sub+" DISABLE; ALTER SUBSCRIPTION "+sub+" SET (slot_name = NONE); DROP SUBSCRIPTION "+sub)
+	limits := postgres.Limits{Lease: 5 * time.Second, MaxLag: 2 * time.Second}
+	ready, err := r.Pair.Ready(t.Context(), d, 1, limits)
+	require.NoError(t, err)
+	require.Empty(t, migration.Blockers(ready.Findings))
+	r.Move(d, 1, pairtest.Try(3, 1))
+	r.Must(s, "UPDATE acct SET n = n + 1 WHERE tenant_id = 1")
+	_, err = r.Pair.Ready(t.Context(), s, 2, limits)
+	require.ErrorIs(t, err, postgres.ErrNotPrepared)
+}
+
 func TestNothingIsFencedWhileADirectionIsSlowerThanThePlanAllows(t *testing.T) {
 	r := pairtest.New(t).Prepared(1)
 	for _, from := range []migration.Side{s, d} {

@@ -180,11 +180,12 @@ func (p *Pair) anew(at *Server, what string) string {
 func (p *Pair) consequence(from migration.Side) (lost, remedy string) {
 	if from == migration.AWS {
 		return "going back would lose what customers wrote on AWS",
-			"nobody goes back any more: `drover status " + p.Plan + "` shows who is on AWS and stays there"
+			"nobody goes back any more, and nobody else moves to where there is no way back: `drover finalise " + p.Plan +
+				" --batch BATCH` ends the way back of who is on AWS, batch by batch; who is on premises stays there"
 	}
 	return "customers there could not move to AWS",
-		"`drover rollback " + p.Plan + " --all --reason \"replication to AWS is lost\"` takes home who is on AWS, since the way back " +
-			"stands; then abort, and submit the plan again"
+		"`drover rollback " + p.Plan + " --all --reason \"replication to AWS is lost\"` takes home who is on AWS, since that needs the " +
+			"way back alone; then `drover abort " + p.Plan + "`, and submit the plan again, which copies everything anew"
 }
 
 // gone is what broken says of a subscription that is not there.

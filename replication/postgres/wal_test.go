@@ -166,7 +166,7 @@ func TestASlotThatIsGoneIsNamedWithWhatFollowsAndOneCommand(t *testing.T) {
 	require.Equal(t, migration.AWS, found[0].From)
 	require.Contains(t, found[0].Reason,
 		"does not reach the database on premises any more, and going back would lose what customers wrote on AWS")
-	require.Contains(t, found[0].Remedy, "`drover status "+r.Pair.Plan+"` shows who is on AWS and stays there")
+	require.Contains(t, found[0].Remedy, "`drover finalise "+r.Pair.Plan+" --batch BATCH` ends the way back of who is on AWS")
 
 	r.Script(d, "ALTER SUBSCRIPTION "+r.Pair.Names.Forward+" DISABLE; ALTER SUBSCRIPTION "+r.Pair.Names.Forward+
 		" SET (slot_name = NONE); DROP SUBSCRIPTION "+r.Pair.Names.Forward)

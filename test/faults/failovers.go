@@ -145,9 +145,9 @@ func (r *rig) drover(args ...string) ([]byte, error) {
 	return out, err
 }
 
-// forgive writes a ledger of a customer in which the writes that a server has forgotten may be gone,
-// and says how many there are. Of a customer who was at home on the other server nothing may be
-// gone: all that it had written has arrived there, and what it wrote since is there.
+// forgive writes a ledger of a customer in which the writes that a server has forgotten may be
+// gone, and says how many there are. Of a customer who was at home on the other server nothing may
+// be gone: all that it had written has arrived there, and what it wrote since is there.
 func (p *play) forgive(c lab.Customer) (string, int, error) {
 	ledger := p.ledgerOf(c)
 	if !p.forgotHome[c.ID] {

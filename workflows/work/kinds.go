@@ -89,12 +89,12 @@ var (
 	// Who asks says what keeps it from that, and asks again.
 	Observation = There{work{queue: migration.SiteQueue, attempt: 10 * time.Minute, begin: takenWithin, heartbeat: 2 * heartbeat,
 		retry: retry{first: time.Second, most: 5 * time.Second, grows: 1.5, attempts: 5}, finishes: true}}
-	// DiskCopy is a copy of a VM's disks, which may take days. It resumes from its checkpoint. A site
-	// may have thousands of VMs: those that wait for a slot keep nothing else from one.
+	// DiskCopy is a copy of a VM's disks, which may take days. It resumes from its checkpoint. A
+	// site may have thousands of VMs: those that wait for a slot keep nothing else from one.
 	DiskCopy = There{work{queue: migration.SiteCopyQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second,
 		retry: patient(time.Minute), finishes: true}}
-	// BulkCopy is the setup or the first copy of a dataset, which may take days. It resumes from its
-	// checkpoint. There are as many as there are datasets.
+	// BulkCopy is the setup or the first copy of a dataset, which may take days. It resumes from
+	// its checkpoint. There are as many as there are datasets.
 	BulkCopy = There{work{queue: migration.SiteQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second, retry: patient(time.Minute),
 		finishes: true}}
 	// Shutdown waits for a guest on premises to shut down, for as long as Lasting says.

@@ -17,30 +17,22 @@ type VMInput struct {
 	VM     migration.VM      `json:"vm"`
 }
 
-// ReplicateVM copies the disks of a running VM as they stand at one moment. Its snapshot on vSphere
-// is removed whatever happens.
+// ReplicateVM copies the disks of a running VM as they stand at one moment. The copy makes the
+// snapshot of it on vSphere when it has a slot, and not before: a snapshot grows while it waits,
+// and nobody looks at that then. The snapshot is removed whatever happens.
 func ReplicateVM(ctx workflow.Context, in VMInput) ([]migration.DiskImage, error) {
 	name := vsphere.SnapshotName(in.Spec.Plan)
-	s := work.Survey.At(ctx, in.Site.Name, "snapshot "+in.VM.Name)
-	var snap vsphere.SnapshotVMResult
 	var res disks.ReplicateDisksResult
-	err := workflow.ExecuteActivity(s, work.VSphere.SnapshotVM, vsphere.SnapshotVMRequest{Site: in.Site, VM: in.VM, Name: name}).Get(s,
-		&snap)
-	if err == nil {
-		b := work.DiskCopy.At(ctx, in.Site.Name, "copy the disks of "+in.VM.Name)
-		err = workflow.ExecuteActivity(b, work.Disks.ReplicateDisks, disks.ReplicateDisksRequest{
-			Plan: in.Spec.Plan, Site: in.Site, Target: in.Target, State: in.Spec.State, StateTarget: in.Spec.Target, VM: in.VM,
-			Snapshot: snap.Snapshot, Pass: "first",
-		}).Get(b, &res)
-	}
+	b := work.DiskCopy.At(ctx, in.Site.Name, "copy the disks of "+in.VM.Name)
+	err := workflow.ExecuteActivity(b, work.Disks.ReplicateDisks, disks.ReplicateDisksRequest{
+		Plan: in.Spec.Plan, Site: in.Site, Target: in.Target, State: in.Spec.State, StateTarget: in.Spec.Target, VM: in.VM,
+		Snapshot: name, Pass: "first",
+	}).Get(b, &res)
 	cleanup, _ := workflow.NewDisconnectedContext(ctx)
-	s = work.Survey.At(cleanup, in.Site.Name, "remove the snapshot of "+in.VM.Name)
+	s := work.Survey.At(cleanup, in.Site.Name, "remove the snapshot of "+in.VM.Name)
 	if rerr := workflow.ExecuteActivity(s, work.VSphere.RemoveVMSnapshot,
 		vsphere.RemoveVMSnapshotRequest{Site: in.Site, VM: in.VM, Name: name}).Get(s, nil); err == nil {
 		err = rerr
-	}
-	for i := range res.Disks {
-		res.Disks[i].AsOf = snap.Made
 	}
 	return res.Disks, err
 }

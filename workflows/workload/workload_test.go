@@ -37,6 +37,7 @@ type machineRoom struct {
 
 	mu         sync.Mutex
 	refuses    int      // so many launches
+	spent      bool     // a snapshot is given up while it is copied
 	calls      []string // sorted: VMs are brought up at once
 	registered []string
 	children   []string             // their ids, sorted
@@ -82,18 +83,16 @@ func (m *machineRoom) FindInstance(_ context.Context, req compute.FindInstanceRe
 // snapped is when the snapshots of all machines were made.
 var snapped = time.Date(2026, 12, 2, 20, 30, 0, 0, time.UTC)
 
-func (m *machineRoom) SnapshotVM(_ context.Context, req vsphere.SnapshotVMRequest) (vsphere.SnapshotVMResult, error) {
-	m.called("snapshot", req.VM)
-	return vsphere.SnapshotVMResult{Snapshot: "snapshot-" + req.VM.UUID, Made: snapped}, nil
-}
-
 func (m *machineRoom) ReplicateDisks(_ context.Context, req disks.ReplicateDisksRequest) (disks.ReplicateDisksResult, error) {
-	m.called("copy", req.VM)
-	return disks.ReplicateDisksResult{Disks: []migration.DiskImage{{Snapshot: "snap-" + req.VM.UUID}}}, nil
+	m.called("copy from "+req.Snapshot, req.VM)
+	if m.spent {
+		return disks.ReplicateDisksResult{}, temporal.NewNonRetryableApplicationError("the snapshot is given up", "SnapshotSpent", nil)
+	}
+	return disks.ReplicateDisksResult{Disks: []migration.DiskImage{{Snapshot: "snap-" + req.VM.UUID, AsOf: snapped}}}, nil
 }
 
 func (m *machineRoom) RemoveVMSnapshot(_ context.Context, req vsphere.RemoveVMSnapshotRequest) error {
-	m.called("remove the snapshot", req.VM)
+	m.called("remove snapshot "+req.Name, req.VM)
 	return nil
 }
 
@@ -203,7 +202,8 @@ func TestOnlyTheVMsThatHaveNoInstanceAreBroughtUp(t *testing.T) {
 	last := m.bringUp(t)
 	_, _, asOf := last.Disks()
 	require.Equal(t, snapped, asOf)
-	require.Equal(t, []string{"copy web-02", "image web-02", "launch web-02", "remove the snapshot web-02", "snapshot web-02"}, m.calls)
+	require.Equal(t, []string{"copy from drover-shop web-02", "image web-02", "launch web-02", "remove snapshot drover-shop web-02"},
+		m.calls)
 	require.Equal(t, []string{"10.0.0.1", "new-u2"}, m.registered)
 }
 
@@ -212,11 +212,20 @@ func TestOnlyTheVMsThatHaveNoInstanceAreBroughtUp(t *testing.T) {
 func TestTheDisksOfAVMAreCopiedOnceHoweverOftenItsLaunchIsRefused(t *testing.T) {
 	m := &machineRoom{vms: []migration.VM{{Name: "web-01", UUID: "u1"}}, refuses: 2}
 	m.bringUp(t)
-	require.Equal(t, []string{"copy web-01", "image web-01", "image web-01", "image web-01", "launch web-01", "launch web-01",
-		"launch web-01", "remove the snapshot web-01", "snapshot web-01"}, m.calls)
+	require.Equal(t, []string{"copy from drover-shop web-01", "image web-01", "image web-01", "image web-01", "launch web-01",
+		"launch web-01", "launch web-01", "remove snapshot drover-shop web-01"}, m.calls)
 	require.Equal(t, []string{"new-u1"}, m.registered)
 	require.Contains(t, m.said, "VM web-01: there is no instance profile web. Its disks are copied; what comes after that is tried "+
 		"again in 30s")
+}
+
+func TestTheSnapshotOfACopyThatFailedIsRemoved(t *testing.T) {
+	m := &machineRoom{spent: true}
+	env := m.temporal()
+	env.ExecuteWorkflow(ReplicateVM, VMInput{Spec: migration.SpecRef{Plan: "shop"}, Site: migration.Site{Name: "dc1"},
+		VM: migration.VM{Name: "web-01", UUID: "u1"}})
+	require.ErrorContains(t, env.GetWorkflowError(), "the snapshot is given up")
+	require.Equal(t, []string{"copy from drover-shop web-01", "remove snapshot drover-shop web-01"}, m.calls)
 }
 
 // A launch that AWS refuses for weeks fills no history: the workload goes on as new, with the
@@ -239,7 +248,7 @@ func TestAWorkloadWhoseLaunchIsRefusedForWeeksGoesOnAsNewWithItsCopies(t *testin
 	env.ExecuteWorkflow(Workload, in)
 	require.NoError(t, env.GetWorkflowError())
 	copies := slices.DeleteFunc(slices.Clone(m.calls), func(c string) bool { return !strings.HasPrefix(c, "copy ") })
-	require.Equal(t, []string{"copy web-01", "copy web-02"}, copies)
+	require.Equal(t, []string{"copy from drover-shop web-01", "copy from drover-shop web-02"}, copies)
 	require.Equal(t, []string{"new-u1", "new-u2"}, m.registered)
 }
 

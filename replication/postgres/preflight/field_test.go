@@ -18,6 +18,7 @@ import (
 // Databases as people have them: what cannot be is named before anything is touched.
 func TestCheckNamesWhatWouldStopReplicationOrStayBehind(t *testing.T) {
 	r := pairtest.New(t)
+	r.Script(s, "CREATE EXTENSION file_fdw; CREATE SERVER elsewhere FOREIGN DATA WRAPPER file_fdw")
 	r.Script(s, "CREATE EXTENSION lo; ALTER DATABASE "+r.DB+" SET lc_monetary = 'POSIX'")
 	r.Pair.OnPrem.Reset()
 	for _, x := range []struct {
@@ -50,9 +51,16 @@ func TestCheckNamesWhatWouldStopReplicationOrStayBehind(t *testing.T) {
 			"(PRIMARY KEY (tenant_id, id)) INHERITS (t)", "blocker postgres-inheritance table public.t"},
 		{"an unlogged partition", "CREATE TABLE t (tenant_id int NOT NULL, n int, PRIMARY KEY (tenant_id, n)) PARTITION BY LIST (n); " +
 			"CREATE UNLOGGED TABLE t1 PARTITION OF t DEFAULT", "blocker postgres-unlogged table public.t"},
+		{"a partition that lies elsewhere", "CREATE TABLE t (tenant_id int NOT NULL, n int) PARTITION BY LIST (n); CREATE TABLE t1 " +
+			"PARTITION OF t FOR VALUES IN (1); CREATE FOREIGN TABLE t2 PARTITION OF t DEFAULT SERVER elsewhere OPTIONS (filename " +
+			"'/dev/null', format 'csv')", "blocker postgres-unlogged table public.t"},
 		{"a trigger for replicated rows too", "CREATE TABLE t (tenant_id int NOT NULL, n int, PRIMARY KEY (tenant_id, n)); CREATE " +
 			"FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; " +
 			"CREATE TRIGGER note AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE t ENABLE ALWAYS TRIGGER note",
+			"blocker postgres-trigger-fires table public.t on premises"},
+		{"a trigger for replicated rows alone", "CREATE TABLE t (tenant_id int NOT NULL, n int, PRIMARY KEY (tenant_id, n)); CREATE " +
+			"FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; " +
+			"CREATE TRIGGER note AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE t ENABLE REPLICA TRIGGER note",
 			"blocker postgres-trigger-fires table public.t on premises"},
 		{"a trigger of the common kind", "CREATE TABLE t (tenant_id int NOT NULL, n int, PRIMARY KEY (tenant_id, n)); CREATE FUNCTION " +
 			"note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; " +
