@@ -399,7 +399,9 @@ func TestWhoCannotGoBackAndWhoIsShiftedIsSaid(t *testing.T) {
 	w.SetCustomer("cust-00008", func(c *migration.CustomerStatus) { c.Weight = 5 })
 	r, m := of(t, w)
 	m, _ = r.show(m).Update(tea.WindowSizeMsg{Width: 160, Height: 40})
-	screen := func(m tea.Model) string { return strings.Join(strings.Fields(ansi.Strip(m.(watch.Model).Screen())), " ") }
+	screen := func(m tea.Model) string {
+		return strings.Join(strings.Fields(ansi.Strip(m.(watch.Model).Screen())), " ")
+	}
 	require.Contains(t, screen(m), "cust-00000 on AWS, no way back")
 	require.NotContains(t, screen(m), "can go back")
 	require.Contains(t, screen(press(m, "tab", "enter")), "It runs on AWS, and cannot go back without loss. Next: Drover watches it. A "+

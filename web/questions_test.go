@@ -41,8 +41,8 @@ func TestACustomersPageAnswersWhatItsPeopleAsk(t *testing.T) {
 			held0(c)
 			c.Cause = migration.ByDeferral
 			c.Deferral = &migration.Deferral{NotBefore: opened, Accepted: true, Decided: &migration.Event{By: "the-lead"}}
-		}, want: []string{"No, it is on premises.", "Not before Wed 2 Dec 2026 22:00 UTC.", "It has not moved, so there was nothing to notice.",
-			"It is on premises."}},
+		}, want: []string{"No, it is on premises.", "Not before Wed 2 Dec 2026 22:00 UTC.",
+			"It has not moved, so there was nothing to notice.", "It is on premises."}},
 		"in its freeze": {set: func(c *migration.CustomerStatus) { c.Phase = migration.CustomerMoving }, want: []string{
 			"It is moving at this moment.", "Now.", "It has not moved, so there was nothing to notice.",
 			"It is on premises."}},
@@ -143,7 +143,8 @@ func TestThePagesSayWhereTheWayBackIsLost(t *testing.T) {
 	require.Contains(t, mustGet(t, s, b, "/m/shop/table/customers.csv"), "on AWS, no way back")
 
 	s.world.SetPlan(func(m *migration.MigrationStatus) {
-		m.Datasets = append(theirData(nil), migration.PieceStatus{Name: "billing", NoWayBack: &migration.NoWayBack{Why: "gone", Lost: true}})
+		m.Datasets = append(theirData(nil), migration.PieceStatus{Name: "billing",
+			NoWayBack: &migration.NoWayBack{Why: "gone", Lost: true}})
 	})
 	require.Eventually(t, func() bool {
 		return strings.Contains(mustGet(t, s, b, "/m/shop/c/cust-00001"), "Yes, without loss until")

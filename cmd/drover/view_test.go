@@ -223,8 +223,8 @@ func TestACustomerThatSoaksSaysUntilWhen(t *testing.T) {
 		want  string
 	}{
 		"all is well": {&migration.MigrationStatus{}, "the soak ends 2026-12-04 23:00:00 EET; until then it can go back without loss"},
-		"not read": {nil, "the soak ends 2026-12-04 23:00:00 EET whether it can still go back is not known: the plan's own status cannot be " +
-			"read"},
+		"not read": {nil, "the soak ends 2026-12-04 23:00:00 EET whether it can still go back is not known: the plan's own status " +
+			"cannot be read"},
 		"lost": {&migration.MigrationStatus{Datasets: []migration.PieceStatus{{Name: "orders",
 			NoWayBack: &migration.NoWayBack{Why: "replication slot s is gone", Lost: true}}}}, "the soak ends 2026-12-04 23:00:00 EET " +
 			"can it go back? No, not without loss. What is written on AWS does not reach premises any more: going back would lose it. " +

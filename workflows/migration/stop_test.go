@@ -56,7 +56,8 @@ func TestNobodyResumesWhileADatasetLetsNobodyMove(t *testing.T) {
 				piece := func(after time.Duration, n int, stop bool) {
 					env.RegisterDelayedCallback(func() {
 						env.SignalWorkflow(mail.SignalPiece, mail.PieceReport{Order: mail.Order{At: env.Now().UnixNano(), N: n}, Stop: stop,
-							Piece: migration.PieceStatus{Name: "orders", Phase: migration.PieceReplicating, Detail: "its log waits past its budget"}})
+							Piece: migration.PieceStatus{Name: "orders", Phase: migration.PieceReplicating,
+								Detail: "its log waits past its budget"}})
 					}, after)
 				}
 				if first != "" {
@@ -69,8 +70,8 @@ func TestNobodyResumesWhileADatasetLetsNobodyMove(t *testing.T) {
 			})
 			require.True(t, says.Paused)
 			require.NotContains(t, says.MayDo, migration.UpdateResume)
-			require.Equal(t, []string{"migration shop stays paused: nobody may move while this is so: orders: its log waits past its budget"},
-				refused)
+			require.Equal(t, []string{"migration shop stays paused: nobody may move while this is so: orders: its log waits past its " +
+				"budget"}, refused)
 			require.Contains(t, taken, migration.UpdateResume)
 		})
 	}

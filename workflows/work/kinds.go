@@ -120,8 +120,8 @@ var (
 	// Within says.
 	FreezeStep = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, heartbeat: FreezeHeartbeat, retry: closed}}
 	// Resolution is a step that must happen: after the commit point, or while an unknown outcome is
-	// resolved. Where it finds somebody in its way it waits by itself, for as long as its attempt has
-	// time for another answer.
+	// resolved. Where it finds somebody in its way it waits by itself, for as long as its attempt
+	// has time for another answer.
 	Resolution = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt + stepPatience, heartbeat: FreezeHeartbeat,
 		retry: closed}}
 	// RouteStep reads or changes the route of a customer: some tens of milliseconds of calls, and
