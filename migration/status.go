@@ -462,6 +462,14 @@ type PieceStatus struct {
 	// a dataset before it had arrived on the other side, but for files of customers that were
 	// moving: a Move brings its own along. Zero: not known. Of a workload Copied says it.
 	AsOf time.Time `json:"asOf,omitzero"`
+
+	NoWayBack *NoWayBack `json:"noWayBack,omitempty"` // nil: as far as is known, who is on AWS can go back
+}
+
+// NoWayBack is why nobody goes back from AWS without loss, as the last audit of a dataset found.
+type NoWayBack struct {
+	Why  string `json:"why"`
+	Lost bool   `json:"lost,omitempty"` // for good; false: until it is put right
 }
 
 // Disks are the disks that were copied, of all its VMs: how many, their blocks, which were written

@@ -95,7 +95,8 @@ func bar(count map[board.State]int, all, cells int) string {
 
 // fills tell the parts of a bar without colours.
 var fills = map[board.State]string{
-	board.Finished: "█", board.CanGoBack: "█", board.Checking: "▓", board.Moving: "▒", board.GoingBack: "▒", board.WentBack: "↩",
+	board.Finished: "█", board.CanGoBack: "█", board.Stranded: "◆",
+	board.Checking: "▓", board.Moving: "▒", board.GoingBack: "▒", board.WentBack: "↩",
 	board.Held: "■", board.Ended: "×", board.LookedUp: "?", board.Waiting: "░",
 }
 

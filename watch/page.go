@@ -30,6 +30,12 @@ func (m Model) page(w int) (out []string) {
 	add(colours[state].Render(state.Sign()) + " " + m.snap.Now(c, m.clock))
 	next, turn := m.snap.Next(c, m.clock)
 	add("Next: " + clean(next) + " It is the turn of " + string(turn) + ".")
+	switch stands := c.Back.Stands(); {
+	case stands != "":
+		add("Can it go back? " + c.Back.Answer(m.clock) + " " + stands + " " + clean(c.Back.Why))
+	case c.Back.Way == board.BackEnded || c.Back.Way == board.BackEnding:
+		add("Can it go back? " + c.Back.Answer(m.clock) + " It was ended by " + clean(c.Back.By) + ".")
+	}
 	if st.Reason != "" {
 		add("Why: " + clean(st.Reason))
 	}

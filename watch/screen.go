@@ -84,7 +84,7 @@ var (
 // colours of states: blue and yellow where two must be told apart, which most eyes can.
 var colours = map[board.State]lipgloss.Style{
 	board.Finished: blue, board.CanGoBack: blue, board.Checking: cyan, board.Moving: cyan, board.GoingBack: alarm, board.WentBack: alarm,
-	board.Held: wrong,
+	board.Held: wrong, board.Stranded: wrong,
 }
 
 // head says what is watched, where it stands, and how old that is.
@@ -376,7 +376,7 @@ func (m Model) customers(w int) section {
 	return section{title: title, total: len(list), least: 4, at: at, line: func(i int) string {
 		c := list[i]
 		state := c.State()
-		text := state.Words()
+		text := c.Words()
 		switch {
 		case state == board.Checking || state == board.CanGoBack:
 			if !c.Status.Until.IsZero() {

@@ -388,3 +388,24 @@ func TestEverySizeIsKept(t *testing.T) {
 		}
 	}
 }
+
+// A way back that is lost, and one of whose requests only some go to AWS, are said in the list and
+// on the customer's page.
+func TestWhoCannotGoBackAndWhoIsShiftedIsSaid(t *testing.T) {
+	w := story()
+	w.SetPlan(func(s *migration.MigrationStatus) {
+		s.Datasets = []migration.PieceStatus{{Name: "orders", NoWayBack: &migration.NoWayBack{Why: "its slot is gone", Lost: true}}}
+	})
+	w.SetCustomer("cust-00008", func(c *migration.CustomerStatus) { c.Weight = 5 })
+	r, m := of(t, w)
+	m, _ = r.show(m).Update(tea.WindowSizeMsg{Width: 160, Height: 40})
+	screen := func(m tea.Model) string {
+		return strings.Join(strings.Fields(ansi.Strip(m.(watch.Model).Screen())), " ")
+	}
+	require.Contains(t, screen(m), "cust-00000 on AWS, no way back")
+	require.NotContains(t, screen(m), "can go back")
+	require.Contains(t, screen(press(m, "tab", "enter")), "It runs on AWS, and cannot go back without loss. Next: Drover watches it. A "+
+		"person has to decide what becomes of its way back.")
+	require.Contains(t, screen(press(m, "tab", "enter")), "Can it go back? No, not without loss.")
+	require.Contains(t, screen(press(m, "down")), "cust-00008 5 of 100 requests go to AWS until")
+}

@@ -369,7 +369,7 @@ func groups(snap *board.Snapshot, customers []board.Customer, k board.Clock) (ou
 
 func tile(snap *board.Snapshot, c board.Customer, k board.Clock) tileView {
 	state := c.State()
-	v := tileView{ID: c.Status.ID, Name: c.Status.Name, Title: orNothing(c.Status.Name, c.Status.ID), State: state, Words: state.Words(),
+	v := tileView{ID: c.Status.ID, Name: c.Status.Name, Title: orNothing(c.Status.Name, c.Status.ID), State: state, Words: c.Words(),
 		Sign: state.Sign(), Link: customerPath(snap.Status.Plan, c.Status.ID)}
 	switch state {
 	case board.Checking, board.CanGoBack:

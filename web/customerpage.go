@@ -247,6 +247,11 @@ func hasItMoved(c board.Customer, k board.Clock) questionView {
 	q := questionView{Asked: "Has it moved?"}
 	m, moved := lastMove(c)
 	switch {
+	case c.Status.Weight > 0:
+		q.Answer = fmt.Sprintf("In part: %d of 100 of its requests go to AWS.", c.Status.Weight)
+		if moved {
+			q.More = "Since " + k.Second(m.Opened) + "."
+		}
 	case c.Status.Home == migration.AWS && moved:
 		q.Answer, q.More = "Yes, it is on AWS.", "Since "+k.Second(m.Opened)+"."
 	case c.Status.Home == migration.AWS:
@@ -316,36 +321,36 @@ func wasItNoticed(c board.Customer, k board.Clock, guest bool) questionView {
 }
 
 func canItGoBack(snap *board.Snapshot, c board.Customer, k board.Clock, guest bool) questionView {
-	q := questionView{Asked: "Can it still go back?"}
-	switch {
-	case c.Status.Home == migration.OnPrem || c.State() == board.Waiting:
-		q.Answer = "It is on premises."
-	case c.State() == board.CanGoBack || c.State() == board.Checking:
-		q.Answer = "Yes, without loss."
-		if c.State() == board.CanGoBack && !c.Status.Until.IsZero() {
-			q.Answer = "Yes, without loss until " + k.At(c.Status.Until) + "."
-		}
-		if guest {
-			break
-		}
-		q.More = "Going back waits until every write has arrived: no write is at risk."
-		if t := snap.AsOf(c); !t.IsZero() {
-			q.More += " All that was written before " + k.At(t) + " is on premises, too."
-		}
-		for _, d := range usedBy(snap, c, k) {
-			if d.Kind == "dataset" && d.Detail != "" {
-				q.More += " Database " + d.Name + ": " + d.Detail + "."
-				break
-			}
-		}
-	case c.State() == board.Held:
-		q.Answer = "A person has to look: it is held."
-	case c.State() == board.Finished:
-		q.Answer = "No longer by itself: its soak has ended."
-	default:
-		q.Answer = "Not known at this moment."
+	q := questionView{Asked: "Can it still go back?", Answer: c.Back.Answer(k), More: c.Back.Stands()}
+	if guest {
+		return q
 	}
+	words := []string{q.More, c.Back.Why}
+	switch c.Back.Way {
+	case board.BackOpen:
+		words = append(words, "Going back waits until every write has arrived: no write is at risk.")
+		if t := snap.AsOf(c); !t.IsZero() {
+			words = append(words, "All that was written before "+k.At(t)+" is on premises, too.")
+		}
+		words = append(words, behind(snap, c, k)...)
+	case board.BackHalted:
+		words = append(words, behind(snap, c, k)...)
+	case board.BackEnding, board.BackEnded:
+		words = append(words, "It was ended by "+orNothing(c.Back.By, "somebody who is not known")+".")
+	default:
+	}
+	q.More = strings.TrimSpace(strings.Join(words, " "))
 	return q
+}
+
+// behind says of each dataset of a customer how it stands, lag included.
+func behind(snap *board.Snapshot, c board.Customer, k board.Clock) (out []string) {
+	for _, d := range usedBy(snap, c, k) {
+		if d.Kind == "dataset" && d.Detail != "" {
+			out = append(out, "Dataset "+d.Name+": "+strings.TrimRight(d.Detail, ". ")+".")
+		}
+	}
+	return out
 }
 
 func viewMove(m migration.MoveResult, k board.Clock, guest bool) moveView {

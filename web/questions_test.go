@@ -29,46 +29,123 @@ func TestACustomersPageAnswersWhatItsPeopleAsk(t *testing.T) {
 	for name, c := range map[string]struct {
 		set  func(c *migration.CustomerStatus)
 		want []string // the first four
+		back *migration.NoWayBack
+		ends *migration.Finalised
 	}{
-		"before its batch": {func(*migration.CustomerStatus) {}, []string{"No, it is on premises.",
+		"before its batch": {set: func(*migration.CustomerStatus) {}, want: []string{"No, it is on premises.",
 			"In the window Sun 6 Dec 2026 20:00 to Mon 7 Dec 00:00 UTC.", "It has not moved, so there was nothing to notice.",
 			"It is on premises."}},
-		"held at home": {held0, []string{"No, it is on premises.", "When a person lets it: it is held.",
+		"held at home": {set: held0, want: []string{"No, it is on premises.", "When a person lets it: it is held.",
 			"It has not moved, so there was nothing to notice.", "It is on premises."}},
-		"deferred": {func(c *migration.CustomerStatus) {
+		"deferred": {set: func(c *migration.CustomerStatus) {
 			held0(c)
 			c.Cause = migration.ByDeferral
 			c.Deferral = &migration.Deferral{NotBefore: opened, Accepted: true, Decided: &migration.Event{By: "the-lead"}}
-		}, []string{"No, it is on premises.", "Not before Wed 2 Dec 2026 22:00 UTC.", "It has not moved, so there was nothing to notice.",
-			"It is on premises."}},
-		"in its freeze": {func(c *migration.CustomerStatus) { c.Phase = migration.CustomerMoving }, []string{
+		}, want: []string{"No, it is on premises.", "Not before Wed 2 Dec 2026 22:00 UTC.",
+			"It has not moved, so there was nothing to notice.", "It is on premises."}},
+		"in its freeze": {set: func(c *migration.CustomerStatus) { c.Phase = migration.CustomerMoving }, want: []string{
 			"It is moving at this moment.", "Its time has come already.", "It has not moved, so there was nothing to notice.",
 			"It is on premises."}},
-		"on AWS, looked at closely": {func(c *migration.CustomerStatus) {
+		"on AWS, looked at closely": {set: func(c *migration.CustomerStatus) {
 			moved(c, opened)
 			c.Phase, c.Until = migration.CustomerBaking, opened.Add(10*time.Minute)
-		}, []string{"Yes, it is on AWS.", "Its time has come already.",
+		}, want: []string{"Yes, it is on AWS.", "Its time has come already.",
 			"Writes waited for 1.4s, from Wed 2 Dec 2026 21:59:58 UTC to 22:00:00.", "Yes, without loss."}},
-		"in its soak": {func(c *migration.CustomerStatus) { moved(c, opened) }, []string{"Yes, it is on AWS.",
+		"in its soak": {set: func(c *migration.CustomerStatus) { moved(c, opened) }, want: []string{"Yes, it is on AWS.",
 			"Its time has come already.", "Writes waited for 1.4s, from Wed 2 Dec 2026 21:59:58 UTC to 22:00:00.",
 			"Yes, without loss until Sat 5 Dec 2026 22:00 UTC."}},
-		"taken back": {func(c *migration.CustomerStatus) { moved(c, opened); back(c, opened) }, []string{
+		"taken back": {set: func(c *migration.CustomerStatus) { moved(c, opened); back(c, opened) }, want: []string{
 			"It did, and it is on premises again.", "Its time has come already.",
 			"Writes waited for 1s, from Wed 2 Dec 2026 22:05:00 UTC to 22:05:01.", "It is on premises."}},
-		"after its soak": {func(c *migration.CustomerStatus) {
+		"in its soak, with its way back lost": {set: func(c *migration.CustomerStatus) { moved(c, opened) },
+			back: &migration.NoWayBack{Why: "replication slot s is gone", Lost: true}, want: []string{"Yes, it is on AWS.",
+				"Its time has come already.", "Writes waited for 1.4s, from Wed 2 Dec 2026 21:59:58 UTC to 22:00:00.",
+				"No, not without loss."}},
+		"looked at closely, with its way back halted": {set: func(c *migration.CustomerStatus) {
+			moved(c, opened)
+			c.Phase, c.Until = migration.CustomerBaking, opened.Add(10*time.Minute)
+		}, back: &migration.NoWayBack{Why: "subscription s is disabled"}, want: []string{"Yes, it is on AWS.",
+			"Its time has come already.", "Writes waited for 1.4s, from Wed 2 Dec 2026 21:59:58 UTC to 22:00:00.",
+			"Not at this moment."}},
+		"with some of its requests": {set: func(c *migration.CustomerStatus) {
+			moved(c, opened)
+			c.Phase, c.Until, c.Weight = migration.CustomerBaking, opened.Add(10*time.Minute), 5
+		}, want: []string{"In part: 5 of 100 of its requests go to AWS.",
+			"Its time has come already.", "Writes waited for 1.4s, from Wed 2 Dec 2026 21:59:58 UTC to 22:00:00.", "Yes, without loss."}},
+		"finalised": {set: func(c *migration.CustomerStatus) {
 			moved(c, opened)
 			c.Phase = migration.CustomerFinished
-		}, []string{"Yes, it is on AWS.", "Its time has come already.",
+		}, ends: &migration.Finalised{By: "lea", Cut: opened.Add(time.Hour)}, want: []string{"Yes, it is on AWS.",
+			"Its time has come already.", "Writes waited for 1.4s, from Wed 2 Dec 2026 21:59:58 UTC to 22:00:00.",
+			"No: its way back ended on Wed 2 Dec 2026 23:00 UTC."}},
+		"after its soak": {set: func(c *migration.CustomerStatus) {
+			moved(c, opened)
+			c.Phase = migration.CustomerFinished
+		}, want: []string{"Yes, it is on AWS.", "Its time has come already.",
 			"Writes waited for 1.4s, from Wed 2 Dec 2026 21:59:58 UTC to 22:00:00.", "No longer by itself: its soak has ended."}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := shop(t)
 			s.world.Notify(migration.Contact{Name: "room"})
-			s.world.SetBatch(4, func(b *migration.BatchStatus) { b.Phase = migration.BatchCuttingOver })
+			s.world.SetBatch(4, func(b *migration.BatchStatus) { b.Phase, b.Finalised = migration.BatchCuttingOver, c.ends })
+			s.world.SetPlan(func(m *migration.MigrationStatus) { m.Datasets = theirData(c.back) })
 			s.world.SetCustomer("cust-00029", c.set)
 			for _, b := range []string{mustGet(t, s, s.as(t, access.Success), who), mustGet(t, s, s.guest(t, "shop", "cust-00029"), who)} {
 				require.Equal(t, append(c.want, "Nobody yet."), answers(b))
+				if c.back != nil || c.ends != nil {
+					require.NotContains(t, b, "can go back without loss")
+					require.NotContains(t, b, "no write is at risk")
+				}
+				if strings.Contains(c.want[0], "In part") {
+					require.NotContains(t, b, "It runs on AWS")
+					require.Contains(t, b, "5 of 100 of its requests go to AWS, the others to premises, and its health is watched")
+				}
 			}
 		})
 	}
+}
+
+// theirData is the database of the shop's customers, with what an audit has found of its way back.
+func theirData(back *migration.NoWayBack) []migration.PieceStatus {
+	return []migration.PieceStatus{{Name: "orders", Phase: migration.PieceReady, Detail: "lag to AWS under 0.1s, back 2s", NoWayBack: back}}
+}
+
+func TestThePagesSayWhereTheWayBackIsLost(t *testing.T) {
+	s := shop(t)
+	s.world.SetPlan(func(m *migration.MigrationStatus) {
+		m.Datasets = theirData(&migration.NoWayBack{Why: "replication slot s is gone", Lost: true})
+	})
+	s.world.SetCustomer("cust-00001", func(c *migration.CustomerStatus) { c.Reason = "" })
+	b := s.as(t, access.Success)
+	page := mustGet(t, s, b, "/m/shop/c/cust-00001")
+	for _, want := range []string{"It runs on AWS, and cannot go back without loss.", "on AWS, no way back",
+		"going back would lose it. Dataset orders: replication slot s is gone.", "A person has to decide what becomes of its way back."} {
+		require.Contains(t, page, want)
+	}
+	link := mustGet(t, s, s.guest(t, "shop", "cust-00001"), "/m/shop/c/cust-00001")
+	require.Contains(t, link, "What is written on AWS does not reach premises any more")
+	require.NotContains(t, link, "slot s")
+	require.Contains(t, mustGet(t, s, b, "/m/shop"), "on AWS, no way back")
+	require.Contains(t, mustGet(t, s, b, "/m/shop?state=stranded"), `id="c-cust-00001"`)
+	require.Contains(t, mustGet(t, s, b, "/m/shop/table/customers.csv"), "on AWS, no way back")
+
+	s.world.SetPlan(func(m *migration.MigrationStatus) {
+		m.Datasets = append(theirData(nil), migration.PieceStatus{Name: "billing",
+			NoWayBack: &migration.NoWayBack{Why: "gone", Lost: true}})
+	})
+	require.Eventually(t, func() bool {
+		return strings.Contains(mustGet(t, s, b, "/m/shop/c/cust-00001"), "Yes, without loss until")
+	}, 10*time.Second, 50*time.Millisecond, "another database is not its own")
+}
+
+func TestTheWayBackOfEachDatasetIsSaid(t *testing.T) {
+	w := webtest.New("shop", 30, 5)
+	w.Uses("orders", "ledger")
+	story(w)
+	w.SetPlan(func(m *migration.MigrationStatus) {
+		m.Datasets = append(theirData(nil), migration.PieceStatus{Name: "ledger", Detail: "lag to AWS under 1s, back 7s"})
+	})
+	s := serve(t, w, plenty)
+	page := mustGet(t, s, s.as(t, access.Success), "/m/shop/c/cust-00001")
+	require.Contains(t, page, "Dataset orders: lag to AWS under 0.1s, back 2s. Dataset ledger: lag to AWS under 1s, back 7s.")
 }

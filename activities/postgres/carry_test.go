@@ -53,6 +53,7 @@ func TestACustomerThatGoesOnWithoutASideIsStillAskedAndNoted(t *testing.T) {
 	w := twice[postgres.WatchResult](t, env, a.WatchPostgres, ref)
 	require.Len(t, w.Lost, 1)
 	require.Contains(t, w.Silent, "the database on premises does not answer")
+	require.Equal(t, &migration.NoWayBack{Why: w.Silent}, w.NoWayBack, "until it answers again")
 	e := twice[postgres.ExamineResult](t, env, a.ExamineServers, postgres.ExamineRequest{PostgresRef: ref, Tenants: []int64{1, 2}})
 	require.Equal(t, migration.OnPrem, e.Silent.Side)
 	require.False(t, e.Silent.Heard.IsZero())

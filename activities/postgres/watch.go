@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/drover-migration/drover/internal/heartbeat"
@@ -24,7 +25,9 @@ type WatchResult struct {
 	Clocks []string `json:"clocks,omitempty"` // servers whose clocks differ from the worker's
 	Lost   []Lost   `json:"lost,omitempty"`   // who goes on without a side
 	Silent string   `json:"silent,omitempty"` // why one side could not be looked at
-	Schema []string `json:"schema,omitempty"` // what DDL by hand has changed, and nothing has taken in
+	// NoWayBack is why nobody goes back to premises without loss; nil: the way back stands.
+	NoWayBack *migration.NoWayBack `json:"noWayBack,omitempty"`
+	Schema    []string             `json:"schema,omitempty"` // what DDL by hand has changed, and nothing has taken in
 }
 
 // Lost is a tenant that goes on without a side.
@@ -64,11 +67,17 @@ func watch(ctx context.Context, p *engine.Pair, ref PostgresRef) (WatchResult, e
 	w, err := p.Watch(ctx)
 	out := WatchResult{Doubts: w.Doubts, Drift: w.Drift, Clocks: w.Clocks, Silent: w.Silent, Schema: w.Schema}
 	if err == nil && w.Silent == "" {
-		var over []migration.Finding
+		var over []engine.Flow
 		over, err = p.OverBudget(ctx, ref.Dataset.Postgres.WALBudgetBytes)
 		for _, f := range over {
 			out.WAL = append(out.WAL, f.Subject+": "+f.Reason+" ("+f.Remedy+")")
+			if f.From == migration.AWS && f.Halts {
+				out.NoWayBack = &migration.NoWayBack{Why: f.Reason, Lost: f.Severity == migration.Blocker}
+			}
 		}
+	}
+	if why := strings.Join(append(slices.Clone(w.Doubts), w.Silent), "; "); out.NoWayBack == nil && why != "" {
+		out.NoWayBack = &migration.NoWayBack{Why: strings.TrimSuffix(why, "; ")}
 	}
 	for _, b := range w.Both {
 		out.Both = append(out.Both, BothOpen(b))

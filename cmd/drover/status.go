@@ -117,6 +117,11 @@ func (a *app) status(ctx context.Context, c *client.Client, o statusOptions, for
 		if err != nil {
 			return err
 		}
+		if s.Home == migration.AWS {
+			if whole, err := c.Migration(ctx, o.at.Plan); err == nil {
+				g.whole = &whole
+			}
+		}
 		head := ""
 		if !goesOn(execution) {
 			s.MayDo, head = nil, endedEarly("customer", execution)

@@ -34,6 +34,8 @@ type glance struct {
 	by   string // under whose name commands are given; empty: under that of who has signed in
 	now  time.Time
 	spec *migration.Spec // of a look at a batch or a customer; nil: not known
+
+	whole *migration.MigrationStatus // of a look at a customer on AWS; nil: not known
 }
 
 // migration is a plan with everything in it.
@@ -456,7 +458,7 @@ func (g glance) customer(s migration.CustomerStatus) string {
 	b.WriteString(reasonLine(s.Reason))
 	b.WriteString(printer.Wrap("  ", fmt.Sprintf("homed on %s, token %d, %s", s.Home, s.Token, tries(s.Tries))))
 	b.WriteString(g.planned(s))
-	b.WriteString(ends(s))
+	b.WriteString(g.ends(s))
 	b.WriteString(deferral(s.Deferral))
 	b.WriteString(g.slots(s.Slots))
 	b.WriteString(g.mayDo("  ", g.ofCustomer(s, s.MayDo...)))
@@ -538,18 +540,51 @@ func (g glance) slots(s *migration.Slots) string {
 	return b.String()
 }
 
-// ends says when what is under way ends.
-func ends(s migration.CustomerStatus) string {
+// ends says when what is under way ends, and whether the customer can still go back.
+func (g glance) ends(s migration.CustomerStatus) string {
+	back := g.wayBack(s)
+	out := ""
 	switch {
 	case s.Until.IsZero():
-		return ""
-	case s.Phase == migration.CustomerSoaking:
+	case s.Phase == migration.CustomerSoaking && back.Way == board.BackOpen:
 		return printer.Wrap("  ", "the soak ends "+stamp(s.Until)+"; until then it can go back without loss")
+	case s.Phase == migration.CustomerSoaking:
+		out = printer.Wrap("  ", "the soak ends "+stamp(s.Until))
 	case s.Phase == migration.CustomerBaking:
-		return printer.Wrap("  ", "the bake ends "+stamp(s.Until))
-	default:
-		return ""
+		out = printer.Wrap("  ", "the bake ends "+stamp(s.Until))
 	}
+	k := board.Clock{Zone: time.Local}
+	switch back.Way {
+	case board.BackHalted, board.BackLost:
+		out += printer.Wrap("  ", "can it go back? "+back.Answer(k)+" "+back.Stands()+" "+back.Why)
+	case board.BackEnding, board.BackEnded:
+		out += printer.Wrap("  ", "can it go back? "+back.Answer(k)+" It was ended by "+back.By)
+	case board.BackUnknown:
+		if s.Home == migration.AWS && g.whole == nil {
+			out += printer.Wrap("  ", "whether it can still go back is not known: the plan's own status cannot be read")
+		}
+	default:
+	}
+	return out
+}
+
+// wayBack is whether a customer can still go back; unknown where the plan's own status is.
+func (g glance) wayBack(s migration.CustomerStatus) board.Back {
+	if g.whole == nil {
+		return board.Back{}
+	}
+	var uses []string
+	if g.spec != nil {
+		c, _ := g.spec.Customer(s.ID)
+		uses = c.Datasets
+	}
+	var finalised *migration.Finalised
+	for _, b := range g.whole.Batches {
+		if b.Name == s.Batch {
+			finalised = b.Finalised
+		}
+	}
+	return board.WayBackOf(s, g.whole.Datasets, uses, finalised)
 }
 
 func tries(n int) string {

@@ -218,7 +218,27 @@ func TestACustomerThatSoaksSaysUntilWhen(t *testing.T) {
 	c := shop().Batches[0].Customers[0]
 	c.Until = now.Add(47 * time.Hour)
 	require.Contains(t, look.batch(shop().Batches[0]), "  soak: 1 customer, until 2026-12-04 23:00:00 EET\n")
-	require.Contains(t, look.customer(c), "  the soak ends 2026-12-04 23:00:00 EET; until then it can go back without loss\n")
+	for name, w := range map[string]struct {
+		whole *migration.MigrationStatus
+		want  string
+	}{
+		"all is well": {&migration.MigrationStatus{}, "the soak ends 2026-12-04 23:00:00 EET; until then it can go back without loss"},
+		"not read": {nil, "the soak ends 2026-12-04 23:00:00 EET whether it can still go back is not known: the plan's own status " +
+			"cannot be read"},
+		"lost": {&migration.MigrationStatus{Datasets: []migration.PieceStatus{{Name: "orders",
+			NoWayBack: &migration.NoWayBack{Why: "replication slot s is gone", Lost: true}}}}, "the soak ends 2026-12-04 23:00:00 EET " +
+			"can it go back? No, not without loss. What is written on AWS does not reach premises any more: going back would lose it. " +
+			"Dataset orders: replication slot s is gone."},
+		"finalised": {&migration.MigrationStatus{Batches: []migration.BatchStatus{{Name: c.Batch,
+			Finalised: &migration.Finalised{By: "lea", Cut: now}}}}, "the soak ends 2026-12-04 23:00:00 EET " +
+			"can it go back? No: its way back ended on Thu 3 Dec 2026 00:00 EET. It was ended by lea"},
+	} {
+		g := look
+		g.whole = w.whole
+		got := strings.Join(strings.Fields(g.customer(c)), " ")
+		require.Contains(t, got, w.want, name)
+		require.Equal(t, name == "all is well", strings.Contains(got, "can go back without loss"), name)
+	}
 }
 
 func TestTheListOfPlansFitsATerminal(t *testing.T) {

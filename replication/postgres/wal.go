@@ -86,33 +86,41 @@ func (p *Pair) copyOf(ctx context.Context, at *Server, slot string) (what string
 	return what, err
 }
 
+// Flow is what was found of the direction away from a side.
+type Flow struct {
+	migration.Finding
+
+	From  migration.Side
+	Halts bool // what is written there does not arrive; where it is a blocker, it never will
+}
+
 // OverBudget holds the WAL of both directions against the plan's budget in bytes, 0 for none, and
 // looks whether both directions flow. A finding says what follows and names one command. A
 // direction that is lost is a blocker; too much WAL and a subscription that does not run are
 // warnings, on which a workflow holds new Moves too.
-func (p *Pair) OverBudget(ctx context.Context, budget int64) ([]migration.Finding, error) {
+func (p *Pair) OverBudget(ctx context.Context, budget int64) ([]Flow, error) {
 	list, err := p.Retained(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var out []migration.Finding
+	var out []Flow
 	for _, r := range list {
 		s, to := p.Side(r.Side), p.Side(r.Side.Other())
 		broken, err := p.broken(ctx, to, r.Slot)
 		if err != nil {
 			return nil, err
 		}
-		f := migration.Finding{Check: "postgres-wal-budget", Subject: "database " + p.Name + " " + s.Where()}
+		f := Flow{Finding: migration.Finding{Check: "postgres-wal-budget", Subject: "database " + p.Name + " " + s.Where()}, From: r.Side}
 		switch lost, remedy := p.consequence(r.Side); {
 		case r.Lost || broken == gone:
-			f.Severity, f.Remedy = migration.Blocker, remedy
+			f.Severity, f.Remedy, f.Halts = migration.Blocker, remedy, true
 			f.Reason = fmt.Sprintf("replication slot %s is gone or has lost WAL", r.Slot)
 			if !r.Lost {
 				f.Reason = fmt.Sprintf("subscription %s %s is gone", r.Slot, to.Where())
 			}
 			f.Reason += fmt.Sprintf(": what is written there does not reach the database %s any more, and %s", to.Where(), lost)
 		case broken != "":
-			f.Severity, f.Check = migration.Warning, "postgres-subscription"
+			f.Severity, f.Check, f.Halts = migration.Warning, "postgres-subscription", true
 			f.Reason = fmt.Sprintf("subscription %s %s %s: while that lasts, what is written there does not reach the database %s, its "+
 				"WAL fills the disk of the server %s, and %s", r.Slot, to.Where(), broken, to.Where(), s.Where(), lost)
 			f.Remedy = "`ALTER SUBSCRIPTION " + r.Slot + " ENABLE` in the database " + to.Where() + " lets it run again; why it does not " +

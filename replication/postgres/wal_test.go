@@ -114,6 +114,8 @@ func TestASlotThatIsGoneIsNamedWithWhatFollowsAndOneCommand(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, found, 1)
 	require.Equal(t, migration.Blocker, found[0].Severity)
+	require.True(t, found[0].Halts)
+	require.Equal(t, migration.AWS, found[0].From)
 	require.Contains(t, found[0].Reason,
 		"does not reach the database on premises any more, and going back would lose what customers wrote on AWS")
 	require.Contains(t, found[0].Remedy, "`drover status "+r.Pair.Plan+"` shows who is on AWS and stays there")

@@ -104,10 +104,17 @@ func (s *Snapshot) Now(c Customer, k Clock) string {
 	case Moving:
 		return "It is moving to AWS now. Its writes wait for a moment, or are tried again."
 	case Checking:
-		return "It runs on AWS, and its health is watched closely until " + k.At(c.Status.Until) + "."
-	case CanGoBack:
-		return "It runs on AWS, and can go back without loss until " + k.At(c.Status.Until) + "."
+		words := runs(c) + ", and its health is watched closely until " + k.At(c.Status.Until) + "."
+		if c.Back.Way != BackOpen {
+			words += " It " + c.Back.clause(k) + "."
+		}
+		return words
+	case CanGoBack, Stranded:
+		return "It runs on AWS, and " + c.Back.clause(k) + "."
 	case Finished:
+		if c.Back.Way == BackEnding || c.Back.Way == BackEnded {
+			return "It runs on AWS, and " + c.Back.clause(k) + "."
+		}
 		return "It runs " + at + ", and its migration is finished."
 	case GoingBack:
 		return "It is moving back on premises now. Its writes wait for a moment, or are tried again."
@@ -115,9 +122,12 @@ func (s *Snapshot) Now(c Customer, k Clock) string {
 		return "It runs " + at + " again: it was moved back."
 	case Held:
 		if c.Status.Deferred() {
-			return "It runs " + at + ", and does not move before " + k.At(c.Status.Deferral.NotBefore) + "."
+			return runs(c) + ", and does not move before " + k.At(c.Status.Deferral.NotBefore) + "."
 		}
-		return "It runs " + at + ", and stays there until a person decides."
+		if c.Status.Weight > 0 {
+			return runs(c) + ", until a person decides."
+		}
+		return runs(c) + ", and stays there until a person decides."
 	case Ended:
 		return "It runs " + at + ". The migration was aborted."
 	case LookedUp:
@@ -125,6 +135,14 @@ func (s *Snapshot) Now(c Customer, k Clock) string {
 	default:
 		return "Where it stands is not known."
 	}
+}
+
+// runs is where a customer runs, without a full stop. One that is shifted runs on both sides.
+func runs(c Customer) string {
+	if n := c.Status.Weight; n > 0 {
+		return fmt.Sprintf("%d of 100 of its requests go to AWS, the others to premises", n)
+	}
+	return "It runs " + Place(c.Status.Home)
 }
 
 // Next says in a sentence what happens to a customer next, and whose turn it is.
@@ -135,8 +153,16 @@ func (s *Snapshot) Next(c Customer, k Clock) (string, Turn) {
 	case Moving, GoingBack, LookedUp:
 		return "It ends within minutes, on one side or the other.", TurnDrover
 	case Checking:
+		if c.Back.Stands() != "" {
+			return "If it stays healthy it is left there. If not, it waits until a person has looked at its way back.", TurnDrover
+		}
 		return "If it stays healthy it is left there. If not, Drover moves it back by itself.", TurnDrover
+	case Stranded:
+		return "Drover watches it. A person has to decide what becomes of its way back.", TurnPerson
 	case CanGoBack:
+		if c.Back.Way == BackHalted {
+			return "Drover watches it. A person has to put its way back right.", TurnPerson
+		}
 		return "Drover watches it until then. A person may move it back at any time.", TurnDrover
 	case WentBack, Held:
 		if c.Status.Deferred() {

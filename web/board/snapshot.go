@@ -1,6 +1,7 @@
 package board
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -44,17 +45,26 @@ type Customer struct {
 	Spec    migration.Customer       // with an id at least
 	Place   int                      // in the plan's order, from 1
 	Started bool                     // its batch has reported it
+	Back    Back                     // whether it can go back
 
 	text string // what a search looks in, in lower case
 }
 
 // State is the group that the customer is counted and coloured by.
-func (c Customer) State() State { return stateOf(c.Status) }
+func (c Customer) State() State {
+	if s := stateOf(c.Status); s != CanGoBack || c.Back.Way != BackLost {
+		return s
+	}
+	return Stranded
+}
 
 // Words is what the customer's state is called on its page.
 func (c Customer) Words() string {
 	if c.Status.Deferred() {
 		return "waits for its time"
+	}
+	if n := c.Status.Weight; n > 0 && c.State() == Checking {
+		return fmt.Sprintf("%d of 100 requests go to AWS", n)
 	}
 	return c.State().Words()
 }
@@ -155,7 +165,7 @@ func (r reading) snapshot(version uint64) *Snapshot {
 		for _, c := range full.Customers {
 			known[c.ID] = c
 			if ids == nil {
-				s.add(c, specs[c.ID], true)
+				s.add(c, specs[c.ID], true, b.Finalised)
 			}
 		}
 		for _, id := range ids {
@@ -164,7 +174,7 @@ func (r reading) snapshot(version uint64) *Snapshot {
 				c, reported = migration.CustomerStatus{ID: id, Phase: migration.CustomerWaiting, WaitingFor: migration.WaitBatch}, false
 			}
 			c.Batch = summary.Name
-			s.add(c, specs[id], reported)
+			s.add(c, specs[id], reported, b.Finalised)
 		}
 		b.Score = score(s.Customers[b.First:])
 		b.Customers = nil
@@ -194,7 +204,7 @@ func (b *Batch) completed(planned migration.Batch) {
 	}
 }
 
-func (s *Snapshot) add(c migration.CustomerStatus, spec migration.Customer, started bool) {
+func (s *Snapshot) add(c migration.CustomerStatus, spec migration.Customer, started bool, finalised *migration.Finalised) {
 	if spec.ID == "" {
 		spec.ID = c.ID
 	}
@@ -207,7 +217,7 @@ func (s *Snapshot) add(c migration.CustomerStatus, spec migration.Customer, star
 	}
 	s.byID[c.ID] = len(s.Customers)
 	s.Customers = append(s.Customers, Customer{Status: c, Spec: spec, Place: len(s.Customers) + 1, Started: started,
-		text: strings.ToLower(strings.Join(words, "\n"))})
+		Back: WayBackOf(c, s.Status.Datasets, spec.Datasets, finalised), text: strings.ToLower(strings.Join(words, "\n"))})
 }
 
 func score(customers []Customer) (out Score) {

@@ -11,6 +11,7 @@ const (
 	Moving     State = "moving"
 	Checking   State = "checking"
 	CanGoBack  State = "can-go-back"
+	Stranded   State = "stranded"
 	Finished   State = "finished"
 	GoingBack  State = "going-back"
 	WentBack   State = "went-back"
@@ -21,7 +22,7 @@ const (
 )
 
 // States are all states that a customer can be in.
-var States = []State{Waiting, Moving, Checking, CanGoBack, Finished, GoingBack, WentBack, Held, Ended, LookedUp}
+var States = []State{Waiting, Moving, Checking, CanGoBack, Stranded, Finished, GoingBack, WentBack, Held, Ended, LookedUp}
 
 // Words is what a state is called on the page.
 func (s State) Words() string {
@@ -34,6 +35,8 @@ func (s State) Words() string {
 		return "on AWS, being checked"
 	case CanGoBack:
 		return "on AWS, can go back"
+	case Stranded:
+		return "on AWS, no way back"
 	case Finished:
 		return "finished"
 	case GoingBack:
@@ -62,6 +65,8 @@ func (s State) Sign() string {
 		return "◐"
 	case CanGoBack:
 		return "●"
+	case Stranded:
+		return "◆"
 	case Finished:
 		return "✔"
 	case GoingBack:

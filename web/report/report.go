@@ -209,7 +209,7 @@ func viewPieces(s migration.MigrationStatus, k board.Clock) (out []pieceView, by
 
 func viewCustomer(c board.Customer, k board.Clock) customerView {
 	st := c.Status
-	v := customerView{ID: st.ID, Name: st.Name, Batch: st.Batch, Home: string(st.Home), State: c.State().Words(), Sign: c.State().Sign(),
+	v := customerView{ID: st.ID, Name: st.Name, Batch: st.Batch, Home: string(st.Home), State: c.Words(), Sign: c.State().Sign(),
 		Tries: st.Tries, Reason: st.Reason}
 	if c.State() == board.Waiting && !c.Started {
 		v.Home = string(migration.OnPrem)

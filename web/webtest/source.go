@@ -101,6 +101,15 @@ func (m *World) SetBatch(i int, change func(*migration.BatchStatus)) {
 	m.count(i)
 }
 
+// Uses are the datasets that every customer of the plan uses.
+func (m *World) Uses(datasets ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.spec.Customers {
+		m.spec.Customers[i].Datasets = datasets
+	}
+}
+
 // SetCustomer changes a customer.
 func (m *World) SetCustomer(id string, change func(*migration.CustomerStatus)) {
 	m.mu.Lock()

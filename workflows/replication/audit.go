@@ -38,6 +38,7 @@ func (r *replication) audit(ctx workflow.Context) {
 		r.trouble(ctx, "its fences cannot be audited: "+work.ReasonAt(err, r.dataset.Site()), false)
 		return
 	}
+	r.NoWayBack = w.NoWayBack
 	words, alone := troubles(w)
 	if len(words) > 0 {
 		if err := r.holdThose(ctx, words, alone); err != nil {

@@ -151,11 +151,14 @@ func TestTooMuchWALStopsEveryMoveAndSaysWhatFollows(t *testing.T) {
 		if look < 3 {
 			return postgres.WatchResult{}
 		}
-		return postgres.WatchResult{WAL: []string{"replication slot is gone: going back would lose what customers wrote on AWS"}}
+		return postgres.WatchResult{WAL: []string{"replication slot is gone: going back would lose what customers wrote on AWS"},
+			NoWayBack: &migration.NoWayBack{Why: "replication slot is gone", Lost: true}}
 	})
+	require.Nil(t, pieces[0].Piece.NoWayBack)
 	last := pieces[len(pieces)-2] // the last says that the replication is done
 	require.True(t, last.Stop)
 	require.Contains(t, last.Piece.Detail, "going back would lose")
+	require.Equal(t, &migration.NoWayBack{Why: "replication slot is gone", Lost: true}, last.Piece.NoWayBack)
 }
 
 // A first copy lasts for days, and WAL waits for it: the audit begins when both databases are set

@@ -49,6 +49,8 @@ type State struct {
 	Told     map[int64]string   `json:"told"`              // tenants in trouble, with what their customers were told
 	Changed  bool               `json:"changed,omitempty"` // the schema was, by hand, as the last audit found
 
+	NoWayBack *migration.NoWayBack `json:"noWayBack,omitempty"` // as the last audit that had an answer found
+
 	// Decoded is what the database had decoded for each side when it was last asked, in bytes.
 	Decoded map[migration.Side]int64 `json:"decoded"`
 
@@ -427,5 +429,5 @@ func (r *replication) report(ctx workflow.Context) {
 }
 
 func (r *replication) piece() migration.PieceStatus {
-	return migration.PieceStatus{Name: r.in.Dataset, Phase: r.Phase, Detail: r.Reason, AsOf: r.AsOf}
+	return migration.PieceStatus{Name: r.in.Dataset, Phase: r.Phase, Detail: r.Reason, AsOf: r.AsOf, NoWayBack: r.NoWayBack}
 }
