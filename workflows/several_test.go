@@ -1,16 +1,21 @@
 package workflows_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/workflow"
 	"pgregory.net/rapid"
 
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/test/model"
+	"github.com/drover-migration/drover/workflows/customer"
+	"github.com/drover-migration/drover/workflows/mail"
 )
 
 // deaths are all the ways in which a Move from one side can be cut off, with n databases.
@@ -276,6 +281,67 @@ func TestACustomerThatIsStoppedGoesOnWhenItsCauseIsMended(t *testing.T) {
 				s.sound(after)
 				require.Equal(t, c.then, after.Phase, s.story())
 			})
+		})
+	}
+}
+
+// What is in a customer's way may stay there for hours: a replication that is behind, a table that
+// somebody else holds. Temporal's server ends a workflow whose history is longer than 51,200 events.
+func TestWhatIsInACustomersWayForHoursMakesNoHistoryLong(t *testing.T) {
+	const lasts, suggested, longest = 2000, 600, 1000 // questions; commands of a run, each of which is some five events
+	for name, inTheWay := range map[string]func(*stage){
+		"the second database is behind": func(s *stage) { s.behind["billing"] = lasts },
+		"a Move dies after its seal, and the tables are locked": func(s *stage) {
+			s.death = death{"SealTenant", migration.OnPrem, 3}
+			for nth := 1; nth <= lasts; nth++ {
+				s.faults[call{"PoisonTenant", "orders", nth}] = fault{mishap: foundBusy}
+			}
+		},
+		"a Move dies after its seal, and nothing can be claimed": func(s *stage) {
+			s.death = death{"SealTenant", migration.OnPrem, 3}
+			for nth := 1; nth <= lasts; nth++ {
+				s.faults[call{"ClaimTenant", "billing", nth}] = fault{mishap: foundBusy}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, 2, migration.OnPrem)
+			inTheWay(s)
+			s.most = 10 * lasts
+			in, runs := customer.Input{ID: "acme", Batch: "canary"}, 1
+			s.at(time.Millisecond, func() { s.env.SignalWorkflow(mail.SignalGo, mail.Go{Round: 1}) })
+			waits := ""
+			for ; ; runs++ {
+				var look func()
+				look = func() {
+					if s.said.n > suggested {
+						s.env.SetContinueAsNewSuggested(true)
+					}
+					if c := s.says(); c.Phase == migration.CustomerFinding {
+						waits = c.Reason
+					}
+					s.at(time.Minute, look)
+				}
+				s.at(time.Minute, look)
+				s.env.ExecuteWorkflow(life, in)
+				require.True(t, s.env.IsWorkflowCompleted(), "after %d commands", s.said.n)
+				require.LessOrEqual(t, s.said.n, longest, "run %d", runs)
+				var next *workflow.ContinueAsNewError
+				if !errors.As(s.env.GetWorkflowError(), &next) {
+					break
+				}
+				in = customer.Input{}
+				require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
+				s = s.again()
+			}
+			require.NoError(t, s.env.GetWorkflowError(), s.story())
+			s.end()
+			require.Greater(t, runs, 2)
+			require.Greater(t, len(s.calls), lasts)
+			require.Regexp(t, "repair did not succeed: .*(does not have everything|long transactions)", waits)
+			c := s.says()
+			s.sound(c)
+			require.Equal(t, migration.CustomerFinished, c.Phase, s.story())
 		})
 	}
 }

@@ -49,14 +49,14 @@ type StepResult struct {
 // OpenTenant makes the destination the home of a database after the customer's first, which has
 // opened: only forward is left.
 func (a *Activities) OpenTenant(ctx context.Context, req TenantMove) (StepResult, error) {
-	return a.step(ctx, req.PostgresRef, func(p *engine.Pair) (engine.Step, error) {
+	return a.step(ctx, req.PostgresRef, func(ctx context.Context, p *engine.Pair) (engine.Step, error) {
 		return p.Freeze(engine.Attempt{From: req.From, Tenant: req.Tenant, Try: req.Try}).Open(ctx)
 	})
 }
 
 // UnfenceTenant is the way back before the seal.
 func (a *Activities) UnfenceTenant(ctx context.Context, req TenantMove) (StepResult, error) {
-	return a.step(ctx, req.PostgresRef, func(p *engine.Pair) (engine.Step, error) {
+	return a.step(ctx, req.PostgresRef, func(ctx context.Context, p *engine.Pair) (engine.Step, error) {
 		return p.Unfence(ctx, req.From, req.Tenant, req.Try)
 	})
 }
@@ -64,31 +64,59 @@ func (a *Activities) UnfenceTenant(ctx context.Context, req TenantMove) (StepRes
 // PoisonTenant resolves a doubtful open at the destination. Try is above the doubtful one: the
 // caller passes Try.Next().
 func (a *Activities) PoisonTenant(ctx context.Context, req TenantMove) (StepResult, error) {
-	return a.step(ctx, req.PostgresRef, func(p *engine.Pair) (engine.Step, error) {
+	return a.step(ctx, req.PostgresRef, func(ctx context.Context, p *engine.Pair) (engine.Step, error) {
 		return p.Poison(ctx, req.From.Other(), req.Tenant, req.Try)
 	})
 }
 
 // ReopenTenant opens a sealed origin, after PoisonTenant with the same Try said poisoned.
 func (a *Activities) ReopenTenant(ctx context.Context, req TenantMove) (StepResult, error) {
-	return a.step(ctx, req.PostgresRef, func(p *engine.Pair) (engine.Step, error) {
+	return a.step(ctx, req.PostgresRef, func(ctx context.Context, p *engine.Pair) (engine.Step, error) {
 		return p.Reopen(ctx, req.From, req.Tenant, req.Try)
 	})
 }
 
 // ClaimTenant ends whatever was under way on From below this try: open, or sealed (it stays so).
 func (a *Activities) ClaimTenant(ctx context.Context, req TenantMove) (StepResult, error) {
-	return a.step(ctx, req.PostgresRef, func(p *engine.Pair) (engine.Step, error) {
+	return a.step(ctx, req.PostgresRef, func(ctx context.Context, p *engine.Pair) (engine.Step, error) {
 		return p.Claim(ctx, req.From, req.Tenant, req.Try)
 	})
 }
 
-func (a *Activities) step(ctx context.Context, ref PostgresRef, do func(*engine.Pair) (engine.Step, error)) (StepResult, error) {
+const (
+	stepAnswers  = 4 * time.Second       // what one answer may take: a little longer than a step waits for locks
+	stepWait     = 10 * time.Millisecond // before a step that found somebody in its way is asked for again; doubles
+	stepWaitMost = 320 * time.Millisecond
+)
+
+type takeStep func(context.Context, *engine.Pair) (engine.Step, error)
+
+// step asks for a step. Where it finds somebody in its way it is asked for again, for as long as
+// the attempt has time for another answer.
+func (a *Activities) step(ctx context.Context, ref PostgresRef, do takeStep) (StepResult, error) {
 	defer heartbeat.Alive(ctx)()
+	for wait := stepWait; ; wait = min(2*wait, stepWaitMost) {
+		r, err := a.stepOnce(ctx, ref, do)
+		over, limited := ctx.Deadline()
+		inTheWay := r.Word == migration.WordBusy || r.Word == migration.WordBehind
+		if err != nil || !inTheWay || !limited || time.Until(over) < wait+stepAnswers {
+			return r, err
+		}
+		select {
+		case <-ctx.Done():
+			return r, nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (a *Activities) stepOnce(ctx context.Context, ref PostgresRef, do takeStep) (StepResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, stepAnswers)
+	defer cancel()
 	p, err := a.open(ctx, ref)
 	if err != nil {
 		return StepResult{}, err
 	}
-	r, err := do(p)
+	r, err := do(ctx, p)
 	return StepResult{Word: r.Word, At: r.At}, classify(err)
 }

@@ -16,7 +16,7 @@ import (
 func (k *Keeper) Repair(ctx workflow.Context, from migration.Side, why string) migration.MoveResult {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	k.Note(ctx, "repairing a Move that did not say how it ended", why)
-	for {
+	for round := 1; ; round++ {
 		rec, err := k.Read(ctx)
 		if err != nil {
 			return migration.MoveResult{Outcome: migration.MoveGaveUp, Home: k.Home, Reason: work.Reason(err)}
@@ -28,7 +28,7 @@ func (k *Keeper) Repair(ctx workflow.Context, from migration.Side, why string) m
 		case err == nil:
 			result.Reason = "repaired after: " + why
 			return result
-		case !errors.Is(err, ErrSuperseded):
+		case !errors.Is(err, ErrSuperseded) || round == rounds:
 			return migration.MoveResult{Outcome: migration.MoveGaveUp, Try: t.Try, From: from, To: from.Other(), Home: k.Home,
 				Reason: work.Reason(err)}
 		}
@@ -57,7 +57,7 @@ func (t Try) claim(ctx workflow.Context, dead migration.Try) (migration.MoveResu
 	}
 	sealed := false
 	for _, d := range t.Slice.Databases {
-		r, err := t.Insist(ctx, "claim "+d.Name, work.Postgres.ClaimTenant, d)
+		r, err := t.Insist(ctx, "claim", work.Postgres.ClaimTenant, d)
 		if err != nil {
 			return result, err
 		}
@@ -81,7 +81,7 @@ func (t Try) claim(ctx workflow.Context, dead migration.Try) (migration.MoveResu
 // too.
 func (t Try) Settle(ctx workflow.Context, doubted migration.Try) (opened bool, err error) {
 	for i, d := range t.Slice.Databases {
-		r, err := t.Insist(ctx, "poison "+d.Name, work.Postgres.PoisonTenant, d)
+		r, err := t.Insist(ctx, "poison", work.Postgres.PoisonTenant, d)
 		if err != nil {
 			return false, err
 		}
@@ -90,12 +90,12 @@ func (t Try) Settle(ctx workflow.Context, doubted migration.Try) (opened bool, e
 		}
 	}
 	for _, d := range t.Slice.Databases {
-		r, err := t.Insist(ctx, "reopen "+d.Name, work.Postgres.ReopenTenant, d)
+		r, err := t.Insist(ctx, "reopen", work.Postgres.ReopenTenant, d)
 		if err != nil {
 			return false, err
 		}
 		if r.Word == migration.WordFenced { // sealed never happened here: the fence is simply taken back
-			if _, err := t.Insist(ctx, "unfence "+d.Name, work.Postgres.UnfenceTenant, d); err != nil {
+			if _, err := t.Insist(ctx, "unfence", work.Postgres.UnfenceTenant, d); err != nil {
 				return false, err
 			}
 		}

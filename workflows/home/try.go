@@ -12,12 +12,15 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
+// A step that must happen is asked for again where it finds somebody in its way: a customer's
+// writers, a catalog lock, a replication that is behind. Its activity waits a while by itself. Each
+// round costs events of a history that cannot be renewed here, so that there are not more than
+// rounds of them, over some minutes. Then the step has not happened, and whoever reads the home
+// next begins anew.
 const (
-	// BusyPause lies between two attempts at a step that found a customer's writers or catalog
-	// locks in its way.
-	BusyPause = 100 * time.Millisecond
-	// BehindPause lies between two attempts to open a destination that is behind.
-	BehindPause = 50 * time.Millisecond
+	rounds         = 24
+	roundPause     = 100 * time.Millisecond // between the first two; doubles
+	roundPauseMost = 15 * time.Second
 )
 
 // ErrSuperseded says that a newer try owns the customer: whoever hears it stops, and undoes
@@ -53,41 +56,36 @@ func (t Try) Say(ctx workflow.Context, step any, d migration.Dataset) (postgres.
 	return r, err
 }
 
-// Insist repeats a step until it answers with a word that is not busy.
-func (t Try) Insist(ctx workflow.Context, summary string, step any, d migration.Dataset) (postgres.StepResult, error) {
-	for {
-		r, err := t.Say(work.Resolution.At(ctx, d.Site(), summary), step, d)
+// Insist repeats a step until nobody is in its way. It gives up after some rounds, with the word of
+// the last.
+func (t Try) Insist(ctx workflow.Context, step string, activity any, d migration.Dataset) (postgres.StepResult, error) {
+	for round, pause := 1, roundPause; ; round, pause = round+1, min(2*pause, roundPauseMost) {
+		r, err := t.Say(work.Resolution.At(ctx, d.Site(), step+" "+d.Name), activity, d)
 		switch {
 		case err != nil:
 			return r, err
 		case r.Word == migration.WordSuperseded:
-			return r, Answered(d, summary, r.Word)
-		case r.Word != migration.WordBusy:
+			return r, Answered(d, step, r.Word)
+		case r.Word != migration.WordBusy && r.Word != migration.WordBehind:
 			return r, nil
+		case round == rounds:
+			return r, Answered(d, step, r.Word)
 		}
-		if err := work.Sleep(ctx, BusyPause, d.Name+" is busy"); err != nil {
+		if err := work.Sleep(ctx, pause, fmt.Sprintf("%s is %s", d.Name, r.Word)); err != nil {
 			return r, err
 		}
 	}
 }
 
-// OpenRest opens the databases after the first, for as long as it takes.
+// OpenRest opens the databases after the first.
 func (t Try) OpenRest(ctx workflow.Context) error {
 	for _, d := range t.Slice.Databases[1:] {
-		for {
-			r, err := t.Say(work.Resolution.At(ctx, d.Site(), "open "+d.Name), work.Postgres.OpenTenant, d)
-			if err != nil {
-				return err
-			}
-			if r.Word == migration.WordOpen {
-				break
-			}
-			if r.Word != migration.WordBehind && r.Word != migration.WordBusy {
-				return Answered(d, "open", r.Word)
-			}
-			if err := work.Sleep(ctx, 4*BehindPause, d.Name+" on the other side is behind"); err != nil {
-				return err
-			}
+		r, err := t.Insist(ctx, "open", work.Postgres.OpenTenant, d)
+		if err != nil {
+			return err
+		}
+		if r.Word != migration.WordOpen {
+			return Answered(d, "open", r.Word)
 		}
 	}
 	return nil
@@ -102,6 +100,8 @@ func Answered(d migration.Dataset, step string, w migration.Word) error {
 		return fmt.Errorf("%s %s: the freeze budget was spent, and the origin is open again", step, d.Name)
 	case migration.WordBehind:
 		return fmt.Errorf("%s %s: the destination does not have everything", step, d.Name)
+	case migration.WordBusy:
+		return fmt.Errorf("%s %s: others hold what it needs: look for long transactions, and for changes of its tables", step, d.Name)
 	default:
 		return fmt.Errorf("%s %s: the database answered %q", step, d.Name, w)
 	}

@@ -115,8 +115,10 @@ var (
 	// Within says.
 	FreezeStep = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, heartbeat: FreezeHeartbeat, retry: closed}}
 	// Resolution is a step that must happen: after the commit point, or while an unknown outcome is
-	// resolved.
-	Resolution = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, heartbeat: FreezeHeartbeat, retry: closed}}
+	// resolved. Where it finds somebody in its way it waits by itself, for as long as its attempt has
+	// time for another answer.
+	Resolution = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt + stepPatience, heartbeat: FreezeHeartbeat,
+		retry: closed}}
 	// RouteStep reads or changes the route of a customer: some tens of milliseconds of calls, and
 	// their pace. It has an end: nobody serves a customer whose route does not follow, and going
 	// back makes the old one right.
@@ -142,6 +144,7 @@ var (
 
 const (
 	freezeAttempt   = 4 * time.Second  // one attempt at a step while a customer may be closed: a little longer than it waits for locks
+	stepPatience    = 3 * time.Second  // in which a step asks again by itself, where it finds somebody in its way
 	questionAttempt = 10 * time.Second // one attempt at a question next to the data
 	takenWithin     = 20 * time.Second // a worker polls all the time: what lies longer has none
 	heartbeat       = 5 * time.Second  // without a heartbeat of a probe's: its worker is lost
