@@ -634,10 +634,15 @@ func (b *batch) recalls() (next *member, under int) {
 // backSlots is how many customers may be on their way back at a time.
 func (b *batch) backSlots() int {
 	_, back := b.in.Batch.Slots(b.plan.Policy)
+	if b.Phase == migration.BatchTakingBack && b.Back != nil && b.Back.Slots > 0 {
+		return min(back, b.Back.Slots)
+	}
 	return back
 }
 
-func (b *batch) backWord() mail.Back { return mail.Back{Wish: *b.Back, Round: b.Round} }
+func (b *batch) backWord() mail.Back {
+	return mail.Back{Wish: mail.Wish{By: b.Back.By, Reason: b.Back.Reason}, Round: b.Round}
+}
 
 // stayed says who cannot be taken back any more.
 func (b *batch) stayed() string {

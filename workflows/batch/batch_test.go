@@ -861,6 +861,25 @@ func TestTheWayBackHasSlotsOfItsOwn(t *testing.T) {
 	}
 }
 
+// A rollback of the plan asks all batches at once, and gives each its share.
+func TestABatchThatGoesBackWithOthersHasItsShareOfTheSlots(t *testing.T) {
+	for name, c := range map[string]struct{ share, most int }{
+		"less than it may have alone": {2, 2}, "more than it may have alone": {9, 4}, "nobody has said": {0, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHerd(t, 9)
+			h.batch.Concurrency = 2
+			h.at(10*time.Minute, func() { h.signal(mail.SignalBack, mail.Wish{By: "ann", Slots: c.share}) })
+			h.at(30*time.Minute, func() {
+				require.Equal(t, migration.BatchTakenBack, h.says().Phase)
+				require.Zero(t, h.says().Counts.Away)
+			})
+			h.run()
+			require.Equal(t, c.most, h.most.back)
+		})
+	}
+}
+
 // Whoever is asked whether everybody is at home must not hear that nobody has gone.
 func TestABatchThatIsStartedAgainSaysWhatHeldUntilItKnowsBetter(t *testing.T) {
 	h := newHerd(t, 3)
