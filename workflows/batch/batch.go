@@ -403,7 +403,7 @@ func (b *batch) lag(ctx workflow.Context) string {
 			continue
 		}
 		var l postgres.Lag
-		c := work.DataQuestion.At(ctx, d.Site(), "lag of "+d.Name)
+		c := work.SiteQuestion.At(ctx, d.Site(), "lag of "+d.Name)
 		req := postgres.PostgresRef{Plan: b.in.Spec.Plan, Dataset: d, Target: b.plan.Target(d.Target())}
 		if err := workflow.ExecuteActivity(c, work.Postgres.ReadLag, req).Get(c, &l); err != nil {
 			return "lag of " + d.Name + " cannot be read: " + work.ReasonAt(err, d.Site())
