@@ -218,7 +218,7 @@ func (b *batch) run(ctx workflow.Context) error {
 			b.Post.Finish(ctx)
 			return err
 		}
-		if ctx.Err() != nil { // a batch is not given up by a click: no customer goes any more until somebody resumes
+		if ctx.Err() != nil { // canceled in Temporal: the batch goes on, and sends nobody out until somebody resumes
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
 			b.Tell(ctx, migration.MigrationID(b.in.Spec.Plan), mail.SignalPause,
 				mail.Pause{Paused: true, Reason: "batch " + b.in.Batch.Name + " was canceled in Temporal; resume to go on"})
@@ -246,6 +246,7 @@ var signals = []string{mail.SignalReport, mail.SignalBack, mail.SignalTurn, mail
 
 // goOn goes through one phase, and says whether the batch is over.
 func (b *batch) goOn(ctx workflow.Context) (over bool, err error) {
+	//exhaustive:enforce
 	switch b.Phase {
 	case migration.BatchWaiting:
 		b.wait(ctx)
@@ -261,8 +262,9 @@ func (b *batch) goOn(ctx workflow.Context) (over bool, err error) {
 		b.end(ctx)
 	case migration.BatchAborted:
 		return true, nil
-	default:
-		return true, fmt.Errorf("batch %s: phase %q has no story", b.in.Batch.Name, b.Phase)
+	default: // a State that another version has carried over
+		return true, fmt.Errorf("batch %s: this version of the worker does not know phase %q: deploy the one that did", b.in.Batch.Name,
+			b.Phase)
 	}
 	return false, nil
 }
@@ -699,7 +701,7 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 	if m.Status.Home == migration.OnPrem && b.Phase != migration.BatchTakingBack {
 		m.Recalled = nil
 	}
-	// one that a round passes by does not hear of it
+	// A customer that is not told to go in a round reports an older one.
 	m.Heard = max(m.Heard, r.Round)
 	byHand := r.Status.Cause == migration.ByDeferral ||
 		r.Status.Cause == migration.ByHand && was.Phase != migration.CustomerMovingBack // a rollback that fails is no hold

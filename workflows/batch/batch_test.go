@@ -663,7 +663,7 @@ func TestABatchThatWasTakenBackGoesAgainWhenAnOperatorSaysSo(t *testing.T) {
 	require.Equal(t, migration.BatchDone, h.finalSays.Phase)
 }
 
-func TestWhoHasFinishedDoesNotKeepABatchFromBeingTakenBack(t *testing.T) {
+func TestAFinishedCustomerDoesNotKeepItsBatchFromBeingTakenBack(t *testing.T) {
 	h := newHerd(t, 2)
 	h.batch.Concurrency = 1
 	h.window(90 * time.Second)
@@ -681,7 +681,7 @@ func TestWhoHasFinishedDoesNotKeepABatchFromBeingTakenBack(t *testing.T) {
 	h.run()
 }
 
-func TestWhoCannotGoBackIsLeftToAnOperatorAndCountsAsAway(t *testing.T) {
+func TestACustomerThatCannotGoBackIsLeftToAnOperatorAndCountsAsAway(t *testing.T) {
 	h := newHerd(t, 2)
 	h.stuck["c0"] = true
 	h.at(5*time.Minute, func() { h.command(migration.UpdateRollback, "ann", "") })
@@ -755,7 +755,7 @@ func TestABatchWhoseTargetsCannotBeReadSaysSoAndIsNotDeaf(t *testing.T) {
 }
 
 // Whoever waits for its turn takes commands too, and is in every list.
-func TestWhoWaitsAndWasTerminatedIsStartedAgain(t *testing.T) {
+func TestACustomerThatWaitedAndWasTerminatedIsStartedAgain(t *testing.T) {
 	h := newHerd(t, 3)
 	h.batch.Concurrency, h.batch.MaxUnbaked = 1, 1
 	h.gone = map[string]time.Duration{"c2": 90 * time.Second}
@@ -796,7 +796,7 @@ func TestATakeBackIsTheLastWordOverARetryOfTheSameMoment(t *testing.T) {
 
 // An operator lets a customer go on that was held on AWS, or sends one out again, while others are
 // still on their way home.
-func TestWhoIsSentOutWhileItsBatchIsTakenBackIsTakenBackToo(t *testing.T) {
+func TestACustomerSentOutWhileItsBatchIsTakenBackComesBackToo(t *testing.T) {
 	h := newHerd(t, 2)
 	h.again["c0"], h.slow["c1"] = true, 20*time.Minute
 	h.at(2*time.Minute, func() { h.command(migration.UpdateRollback, "ann", "") })

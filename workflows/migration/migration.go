@@ -241,7 +241,7 @@ func (m *run) run(ctx workflow.Context) error {
 		}
 		m.stands(ctx, phase.name, migration.WaitNothing, m.because())
 		err := phase.do(ctx)
-		// a migration is not given up by a click: it pauses, and goes on where it was
+		// canceled in Temporal: it pauses, and goes on where it was
 		if err != nil && ctx.Err() != nil && m.Aborted == nil && !workflow.IsContinueAsNewError(err) {
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
 			m.pause(ctx, "canceled in Temporal; resume to go on, or abort")

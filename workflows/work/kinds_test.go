@@ -41,7 +41,7 @@ func TestOnlyWhatAClosedCustomerWaitsForIsOnTheQueuesOfAFreeze(t *testing.T) {
 }
 
 // After the seal nothing waits longer than it must, and a worker that is lost is soon missed.
-func TestWhatAClosedCustomerWaitsForIsTriedAgainWithinTenthsOfASecond(t *testing.T) {
+func TestAStepThatAClosedCustomerWaitsForIsTriedAgainWithinTenthsOfASecond(t *testing.T) {
 	for name, k := range map[string]work{"FreezeStep": FreezeStep.work, "Resolution": Resolution.work, "RouteStep": RouteStep.work,
 		"DataQuestion": DataQuestion.work} {
 		require.LessOrEqual(t, k.heartbeat, FreezeHeartbeat, name)
