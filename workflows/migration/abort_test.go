@@ -93,23 +93,20 @@ func abort(t *testing.T, env *testsuite.TestWorkflowEnvironment) {
 func TestBatchesThatAreTakenBackAtOnceShareTheSlotsOfTheWayBack(t *testing.T) {
 	const back = 20
 	for name, command := range map[string]string{"a rollback of the plan": migration.UpdateRollback, "an abort": migration.UpdateAbort} {
-		for what, c := range map[string]struct {
-			away  map[string]int // customers on AWS that have not finished
-			slots map[string]int
-		}{
-			"one is away":               {map[string]int{"first": 40}, map[string]int{"first": back, "second": 1, "third": 1}},
-			"three are away":            {map[string]int{"first": 40, "second": 20, "third": 40}, map[string]int{"first": 8, "second": 4, "third": 8}},
-			"a small one beside large":  {map[string]int{"first": 1, "second": 50, "third": 50}, map[string]int{"first": 1, "second": 9, "third": 9}},
-			"the last of each are away": {map[string]int{"first": 1, "second": 1, "third": 1}, map[string]int{"first": 6, "second": 6, "third": 6}},
+		for what, c := range map[string]struct{ away, slots [3]int }{ // of each batch; who has finished does not come
+			"one is away":               {[3]int{40, 0, 0}, [3]int{back, 1, 1}},
+			"three are away":            {[3]int{40, 20, 40}, [3]int{8, 4, 8}},
+			"a small one beside large":  {[3]int{1, 50, 50}, [3]int{1, 9, 9}},
+			"the last of each are away": {[3]int{1, 1, 1}, [3]int{6, 6, 6}},
 		} {
 			t.Run(name+", "+what, func(t *testing.T) {
 				l := &leaving{told: map[string]int{}, plan: state.Plan{Policy: migration.Policy{BackConcurrency: back}}}
 				st := newMigration(Input{}).State
 				st.Spec.Plan, st.Started, st.Resume, st.Phase = "shop", 3, migration.MigrationReleasing, migration.MigrationReleasing
-				for _, name := range []string{"first", "second", "third"} {
+				for i, name := range []string{"first", "second", "third"} {
 					l.plan.Batches = append(l.plan.Batches, migration.Batch{Name: name, Customers: make([]string, 60)})
 					st.Names = append(st.Names, name)
-					n := c.away[name]
+					n := c.away[i]
 					st.Batches[name] = migration.BatchStatus{Name: name, Phase: migration.BatchDone,
 						Counts: migration.Counts{Customers: 60, Away: n + 5, Finished: 5, OnAWS: n + 5}}
 				}
@@ -122,7 +119,7 @@ func TestBatchesThatAreTakenBackAtOnceShareTheSlotsOfTheWayBack(t *testing.T) {
 				env.SetTestTimeout(time.Minute)
 				env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true) }, 3*time.Minute)
 				env.ExecuteWorkflow(Migration, Input{State: &st})
-				require.Equal(t, c.slots, l.slots)
+				require.Equal(t, map[string]int{"first": c.slots[0], "second": c.slots[1], "third": c.slots[2]}, l.slots)
 			})
 		}
 	}
