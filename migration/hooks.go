@@ -26,11 +26,6 @@ const (
 var HookEvents = []HookEvent{HookBeforeFence, HookBeforeSeal, HookBeforeOpen, HookAfterOpen, HookAfterRoute, HookOnRollback,
 	HookAfterLaunch}
 
-// Commits says whether the event comes before the commit point of a Move.
-func (e HookEvent) Commits() bool {
-	return e == HookBeforeFence || e == HookBeforeSeal || e == HookBeforeOpen
-}
-
 // Frozen says whether it comes inside the freeze of a customer that has a database.
 func (e HookEvent) Frozen() bool { return e == HookBeforeSeal || e == HookBeforeOpen }
 

@@ -39,9 +39,6 @@ func (r Rank) Gives(update string) bool {
 // Sees says whether the rank sees every plan and customer.
 func (r Rank) Sees() bool { return slices.Contains(Ranks, r) }
 
-// MayAct says whether the rank gives the commands that move customers.
-func (r Rank) MayAct() bool { return r == Operator || r == Lead }
-
 // Proof says that the one who is named in a Command gave it.
 type Proof struct {
 	Pass   string `json:"pass"`   // who it is, signed by the authority that workers trust (JWT)

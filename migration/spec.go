@@ -519,6 +519,25 @@ func (b Batch) Slots(p Policy) (going, back int) {
 	return going, back
 }
 
+// BackSlots are how many customers may be on their way back at a time where everybody of some
+// batches is taken back at once, by batch: in all as many as the batch with the most may have alone,
+// shared by how many come back of each. A batch has one at least. Without batches nobody has any.
+func BackSlots(batches []Batch, p Policy, coming []int) []int {
+	most, all := 0, 0
+	for _, b := range batches {
+		_, back := b.Slots(p)
+		most = max(most, back)
+	}
+	for _, n := range coming {
+		all += n
+	}
+	out := make([]int, len(coming))
+	for i, n := range coming {
+		out[i] = min(most, max(1, most*n/max(all, 1)))
+	}
+	return out
+}
+
 // Closes is the end of the window.
 func (w Window) Closes() time.Time { return w.Opens.Add(w.For.D()) }
 
@@ -528,7 +547,7 @@ type Policy struct {
 	Patience     Duration `json:"patience"`     // how long a write that meets a fence may wait for its end; 0: it is refused
 	Tries        int      `json:"tries"`        // tries of a Move before the customer is held
 	// BackConcurrency is how many customers of a batch may be on their way back at a time; 0: twice
-	// as many as go at a time.
+	// as many as go at a time. Batches that are taken back at once share it (BackSlots).
 	BackConcurrency int      `json:"backConcurrency"`
 	StopAfter       int      `json:"stopAfter"` // customers rolled back or held before the migration pauses itself; 0: never
 	Soak            Duration `json:"soak"`

@@ -54,7 +54,7 @@ func TestACustomerThatWasHeldByHandIsNotLetGoByItsBatch(t *testing.T) {
 }
 
 // Before its first try a customer's baseline is measured, here for half a minute.
-func TestWhatIsAskedBeforeTheFirstTryIsHonoured(t *testing.T) {
+func TestACommandBeforeTheFirstTryIsHonoured(t *testing.T) {
 	for name, want := range map[string]migration.CustomerPhase{migration.UpdateHold: migration.CustomerHeld,
 		migration.UpdateRollback: migration.CustomerRolledBack} {
 		t.Run(name, func(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 func hooked(wayBack migration.WayBack, events ...migration.HookEvent) (out []migration.Hook) {
 	for _, e := range events {
 		h := migration.Hook{Event: e, Timeout: migration.Duration(time.Second), Webhook: &migration.WebhookChannel{}}
-		if e.Commits() {
+		if e == migration.HookBeforeFence || e.Frozen() {
 			h.WayBack = wayBack
 		}
 		out = append(out, h)

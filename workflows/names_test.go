@@ -57,7 +57,7 @@ func TestNobodySetsOutWhileItsOldTTLIsRemembered(t *testing.T) {
 	require.Zero(t, n.settled, "while it may go back soon")
 }
 
-func TestWhoWaitsForItsOldTTLStillObeys(t *testing.T) {
+func TestACustomerThatWaitsForItsOldTTLStillObeys(t *testing.T) {
 	s, n := byName(t)
 	ready := s.env.Now().Add(24 * time.Hour)
 	n.ready = func() (traffic.Prepared, error) { return traffic.Prepared{Ready: ready}, nil }
@@ -68,7 +68,7 @@ func TestWhoWaitsForItsOldTTLStillObeys(t *testing.T) {
 	require.Empty(t, s.steps)
 }
 
-func TestWhoseRecordsAreNotAsThePlanSaysIsHeld(t *testing.T) {
+func TestACustomerIsHeldWhoseRecordsAreNotAsThePlanSays(t *testing.T) {
 	s, n := byName(t)
 	n.ready = func() (traffic.Prepared, error) {
 		return traffic.Prepared{}, temporal.NewNonRetryableApplicationError("somebody else has changed acme.example.com",
@@ -80,7 +80,7 @@ func TestWhoseRecordsAreNotAsThePlanSaysIsHeld(t *testing.T) {
 	require.Empty(t, s.steps)
 }
 
-func TestWhoHasFinishedGetsItsTTLBack(t *testing.T) {
+func TestAFinishedCustomerGetsItsTTLBack(t *testing.T) {
 	s, n := byName(t)
 	s.env.RegisterDelayedCallback(func() {
 		c := s.says()

@@ -246,7 +246,7 @@ func TestASiteWhoseVCenterCannotBeReadIsAFindingAmongTheOthers(t *testing.T) {
 	require.Equal(t, []string{"dc1", "dc2"}, s.asked, "not once for each workload")
 }
 
-func TestWhatAnAccountDeniesIsAFindingAmongTheOthers(t *testing.T) {
+func TestAPermissionThatAnAccountDeniesIsAFindingAmongTheOthers(t *testing.T) {
 	s := everything()
 	s.database = []migration.Finding{{Severity: migration.Blocker, Check: "postgres-version", Subject: "dataset orders"}}
 	s.denied = temporal.NewNonRetryableApplicationError("describe listener l: AccessDenied", "AccessDenied", nil)

@@ -57,7 +57,7 @@ func TestAPlanThatNamesNobodyAsksNobody(t *testing.T) {
 }
 
 // The customer bakes, soaks and goes back meanwhile as if nobody were asked.
-func TestWhoDoesNotAnswerIsAskedAFewTimesAndHoldsNobody(t *testing.T) {
+func TestACountThatIsNotAnsweredIsAskedForAFewTimesAndHoldsNobody(t *testing.T) {
 	s := counting(t)
 	s.counts = func(_ health.RequestsRequest, nth int) (health.RequestsResult, error) {
 		if nth == 1 {
@@ -92,7 +92,7 @@ func TestWhoDoesNotAnswerIsAskedAFewTimesAndHoldsNobody(t *testing.T) {
 }
 
 // A plan's last word comes before its numbers would: they are asked for as far as they go.
-func TestWhoEndsBeforeItsTimeIsCountedUpToThen(t *testing.T) {
+func TestACustomerThatEndsBeforeItsTimeIsCountedUpToThen(t *testing.T) {
 	s := counting(t)
 	s.at(30*time.Second, func() {
 		require.Equal(t, migration.CustomerSoaking, s.says().Phase)

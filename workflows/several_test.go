@@ -288,7 +288,7 @@ func TestACustomerThatIsStoppedGoesOnWhenItsCauseIsMended(t *testing.T) {
 // What is in a customer's way may stay there for hours: a replication that is behind, a table that
 // somebody else holds. Temporal's server ends a workflow whose history is longer than 51,200
 // events.
-func TestWhatIsInACustomersWayForHoursMakesNoHistoryLong(t *testing.T) {
+func TestALockOrALagOfHoursMakesNoHistoryLong(t *testing.T) {
 	const lasts, suggested, longest = 2000, 600, 1000 // questions; commands of a run, each of which is some five events
 	for name, inTheWay := range map[string]func(*stage){
 		"the second database is behind": func(s *stage) { s.behind["billing"] = lasts },

@@ -285,7 +285,7 @@ func TestAStatelessCustomerGoesBackByItselfFromAnyWeight(t *testing.T) {
 	}
 }
 
-func TestWhatIsAskedWhileACustomerIsShiftedIsHonoured(t *testing.T) {
+func TestACommandToACustomerThatIsShiftedIsHonoured(t *testing.T) {
 	t.Run("a hold leaves it at its weight, and a retry goes on from there", func(t *testing.T) {
 		s := onBucket(t, newBucketWorld())
 		s.env.OnActivity("WatchHealth", mock.Anything, mock.Anything).Return(

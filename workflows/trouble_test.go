@@ -16,7 +16,7 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-func TestWhatAnAuditFindsHoldsACustomerUntilItIsRetriedByName(t *testing.T) {
+func TestAFindingOfAnAuditHoldsACustomerUntilItIsRetriedByName(t *testing.T) {
 	s := newStage(t, 1, migration.OnPrem)
 	s.slice.Policy.Soak = migration.Duration(30 * time.Minute)
 	found := mail.Trouble{Words: "both sides took its writes"}

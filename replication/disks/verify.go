@@ -44,7 +44,7 @@ func (r *run) verify(ctx context.Context, want sum, blocks int64) error {
 		for answer := range queue {
 			b := <-answer
 			if b.data == nil {
-				return nil // its reader says why
+				return nil // the block could not be read, and the goroutine that read it returns the error
 			}
 			start := int64(b.index) * BlockSize
 			if start >= a.size {

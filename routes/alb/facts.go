@@ -6,9 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -188,10 +186,4 @@ func (rt *Router) front(ctx context.Context, t migration.Target, arn string) (fr
 func (rt *Router) Listener(ctx context.Context, t migration.Target, arn string) (host string, port int, https bool, err error) {
 	f, err := rt.front(ctx, t, arn)
 	return f.host, f.port, f.https, err
-}
-
-// ListenerAddress is Listener as "host:port".
-func (rt *Router) ListenerAddress(ctx context.Context, t migration.Target, arn string) (string, error) {
-	f, err := rt.front(ctx, t, arn)
-	return net.JoinHostPort(f.host, strconv.Itoa(f.port)), err
 }

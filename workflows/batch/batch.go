@@ -218,7 +218,7 @@ func (b *batch) run(ctx workflow.Context) error {
 			b.Post.Finish(ctx)
 			return err
 		}
-		if ctx.Err() != nil { // a batch is not given up by a click: no customer goes any more until somebody resumes
+		if ctx.Err() != nil { // canceled in Temporal: the batch goes on, and sends nobody out until somebody resumes
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
 			b.Tell(ctx, migration.MigrationID(b.in.Spec.Plan), mail.SignalPause,
 				mail.Pause{Paused: true, Reason: "batch " + b.in.Batch.Name + " was canceled in Temporal; resume to go on"})
@@ -246,6 +246,7 @@ var signals = []string{mail.SignalReport, mail.SignalBack, mail.SignalTurn, mail
 
 // goOn goes through one phase, and says whether the batch is over.
 func (b *batch) goOn(ctx workflow.Context) (over bool, err error) {
+	//exhaustive:enforce
 	switch b.Phase {
 	case migration.BatchWaiting:
 		b.wait(ctx)
@@ -261,8 +262,9 @@ func (b *batch) goOn(ctx workflow.Context) (over bool, err error) {
 		b.end(ctx)
 	case migration.BatchAborted:
 		return true, nil
-	default:
-		return true, fmt.Errorf("batch %s: phase %q has no story", b.in.Batch.Name, b.Phase)
+	default: // a State that another version has carried over
+		return true, fmt.Errorf("batch %s: this version of the worker does not know phase %q: deploy the one that did", b.in.Batch.Name,
+			b.Phase)
 	}
 	return false, nil
 }
@@ -403,7 +405,7 @@ func (b *batch) lag(ctx workflow.Context) string {
 			continue
 		}
 		var l postgres.Lag
-		c := work.DataQuestion.At(ctx, d.Site(), "lag of "+d.Name)
+		c := work.SiteQuestion.At(ctx, d.Site(), "lag of "+d.Name)
 		req := postgres.PostgresRef{Plan: b.in.Spec.Plan, Dataset: d, Target: b.plan.Target(d.Target())}
 		if err := workflow.ExecuteActivity(c, work.Postgres.ReadLag, req).Get(c, &l); err != nil {
 			return "lag of " + d.Name + " cannot be read: " + work.ReasonAt(err, d.Site())
@@ -634,10 +636,15 @@ func (b *batch) recalls() (next *member, under int) {
 // backSlots is how many customers may be on their way back at a time.
 func (b *batch) backSlots() int {
 	_, back := b.in.Batch.Slots(b.plan.Policy)
+	if b.Phase == migration.BatchTakingBack && b.Back != nil && b.Back.Slots > 0 {
+		return min(back, b.Back.Slots)
+	}
 	return back
 }
 
-func (b *batch) backWord() mail.Back { return mail.Back{Wish: *b.Back, Round: b.Round} }
+func (b *batch) backWord() mail.Back {
+	return mail.Back{Wish: mail.Wish{By: b.Back.By, Reason: b.Back.Reason}, Round: b.Round}
+}
 
 // stayed says who cannot be taken back any more.
 func (b *batch) stayed() string {
@@ -694,7 +701,7 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 	if m.Status.Home == migration.OnPrem && b.Phase != migration.BatchTakingBack {
 		m.Recalled = nil
 	}
-	// one that a round passes by does not hear of it
+	// A customer that is not told to go in a round reports an older one.
 	m.Heard = max(m.Heard, r.Round)
 	byHand := r.Status.Cause == migration.ByDeferral ||
 		r.Status.Cause == migration.ByHand && was.Phase != migration.CustomerMovingBack // a rollback that fails is no hold

@@ -663,7 +663,7 @@ func TestABatchThatWasTakenBackGoesAgainWhenAnOperatorSaysSo(t *testing.T) {
 	require.Equal(t, migration.BatchDone, h.finalSays.Phase)
 }
 
-func TestWhoHasFinishedDoesNotKeepABatchFromBeingTakenBack(t *testing.T) {
+func TestAFinishedCustomerDoesNotKeepItsBatchFromBeingTakenBack(t *testing.T) {
 	h := newHerd(t, 2)
 	h.batch.Concurrency = 1
 	h.window(90 * time.Second)
@@ -681,7 +681,7 @@ func TestWhoHasFinishedDoesNotKeepABatchFromBeingTakenBack(t *testing.T) {
 	h.run()
 }
 
-func TestWhoCannotGoBackIsLeftToAnOperatorAndCountsAsAway(t *testing.T) {
+func TestACustomerThatCannotGoBackIsLeftToAnOperatorAndCountsAsAway(t *testing.T) {
 	h := newHerd(t, 2)
 	h.stuck["c0"] = true
 	h.at(5*time.Minute, func() { h.command(migration.UpdateRollback, "ann", "") })
@@ -755,7 +755,7 @@ func TestABatchWhoseTargetsCannotBeReadSaysSoAndIsNotDeaf(t *testing.T) {
 }
 
 // Whoever waits for its turn takes commands too, and is in every list.
-func TestWhoWaitsAndWasTerminatedIsStartedAgain(t *testing.T) {
+func TestACustomerThatWaitedAndWasTerminatedIsStartedAgain(t *testing.T) {
 	h := newHerd(t, 3)
 	h.batch.Concurrency, h.batch.MaxUnbaked = 1, 1
 	h.gone = map[string]time.Duration{"c2": 90 * time.Second}
@@ -796,7 +796,7 @@ func TestATakeBackIsTheLastWordOverARetryOfTheSameMoment(t *testing.T) {
 
 // An operator lets a customer go on that was held on AWS, or sends one out again, while others are
 // still on their way home.
-func TestWhoIsSentOutWhileItsBatchIsTakenBackIsTakenBackToo(t *testing.T) {
+func TestACustomerSentOutWhileItsBatchIsTakenBackComesBackToo(t *testing.T) {
 	h := newHerd(t, 2)
 	h.again["c0"], h.slow["c1"] = true, 20*time.Minute
 	h.at(2*time.Minute, func() { h.command(migration.UpdateRollback, "ann", "") })
@@ -851,6 +851,25 @@ func TestTheWayBackHasSlotsOfItsOwn(t *testing.T) {
 			h := newHerd(t, 9)
 			h.batch.Concurrency, h.backSlots = 2, c.policy
 			h.at(10*time.Minute, func() { h.command(migration.UpdateRollback, "ann", "") })
+			h.at(30*time.Minute, func() {
+				require.Equal(t, migration.BatchTakenBack, h.says().Phase)
+				require.Zero(t, h.says().Counts.Away)
+			})
+			h.run()
+			require.Equal(t, c.most, h.most.back)
+		})
+	}
+}
+
+// A rollback of the plan asks all batches at once, and gives each its share.
+func TestABatchThatGoesBackWithOthersHasItsShareOfTheSlots(t *testing.T) {
+	for name, c := range map[string]struct{ share, most int }{
+		"less than it may have alone": {2, 2}, "more than it may have alone": {9, 4}, "nobody has said": {0, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHerd(t, 9)
+			h.batch.Concurrency = 2
+			h.at(10*time.Minute, func() { h.signal(mail.SignalBack, mail.Wish{By: "ann", Slots: c.share}) })
 			h.at(30*time.Minute, func() {
 				require.Equal(t, migration.BatchTakenBack, h.says().Phase)
 				require.Zero(t, h.says().Counts.Away)

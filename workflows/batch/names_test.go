@@ -51,7 +51,7 @@ func (s *shop) SettleRoutes(req traffic.SettleRoutesRequest) error {
 
 // Whoever an amendment takes out of a batch before it has begun may go in weeks: its records get
 // the TTL back that they had. Who goes soon in another batch keeps the low one.
-func TestWhoLeavesABatchBeforeItBeginsGetsItsTTLBack(t *testing.T) {
+func TestACustomerThatLeavesABatchBeforeItBeginsGetsItsTTLBack(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		opens   time.Duration // of the batch to which c1 goes; 0: it has no window

@@ -167,7 +167,7 @@ func (b *batch) takeIn(ctx workflow.Context) {
 				}
 			}
 		}
-		b.askHomes(ctx, work.SoakQuestion, "whether it knows those who have joined", true, waits,
+		b.askHomes(ctx, work.SiteQuestion, "whether it knows those who have joined", true, waits,
 			func(id string, _ migration.Homed, _ bool) {
 				asked[id]--
 				if m := b.by[id]; m != nil && asked[id] == 0 {

@@ -120,7 +120,7 @@ func counted(ctx workflow.Context, shard []looked, r health.WatchManyResult) {
 // side. Who has no answer is not in it: its route is left as it is, and its soak does not end.
 func (b *batch) readHomes(ctx workflow.Context) map[string]migration.Homed {
 	out := map[string]migration.Homed{}
-	b.askHomes(ctx, work.SoakQuestion, "where the customers that soak are homed", false, (*member).soaking,
+	b.askHomes(ctx, work.SiteQuestion, "where the customers that soak are homed", false, (*member).soaking,
 		func(id string, home migration.Homed, _ bool) { out[id] = home })
 	return out
 }
@@ -238,7 +238,7 @@ func (b *batch) note(ctx workflow.Context, why string, of func(*member) *migrati
 		all.Add(1)
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			defer all.Done()
-			c := work.SoakQuestion.At(ctx, d.Site(), fmt.Sprintf("note in %s that %d customers %s", d.Name, len(req.Notes), why))
+			c := work.SiteQuestion.At(ctx, d.Site(), fmt.Sprintf("note in %s that %d customers %s", d.Name, len(req.Notes), why))
 			var r postgres.NotesResult
 			if err := workflow.ExecuteActivity(c, work.Postgres.NoteTenants, req).Get(c, &r); err != nil {
 				workflow.GetLogger(ctx).Warn("not noted", "dataset", d.Name, "why", why, "error", err)

@@ -88,7 +88,7 @@ func TestNotesOfALargeBatchWithoutADatabaseAreWrittenInShards(t *testing.T) {
 	require.Equal(t, soakShard+1, h.finalSays.Counts.OnAWS)
 }
 
-func TestWhoIsUnwellInTheSoakGoesHomeInTheSlotsOfTheWayBack(t *testing.T) {
+func TestACustomerThatIsUnwellInTheSoakGoesHomeInTheSlotsOfTheWayBack(t *testing.T) {
 	h := soakers(t, 9)
 	h.batch.Concurrency = 1
 	h.at(10*time.Minute, func() {
@@ -164,7 +164,7 @@ func TestACustomerIsToldOnceWhatIsWrongWithItsRouteAndOnceThatItIsRight(t *testi
 	h.run()
 }
 
-func TestWhoseDataSaysThatItIsElsewhereIsToldSo(t *testing.T) {
+func TestACustomerWhoseDataSaysThatItIsElsewhereIsToldSo(t *testing.T) {
 	h := soakers(t, 2)
 	h.at(10*time.Minute, func() { h.stands["c1"] = migration.OnPrem })
 	h.at(20*time.Minute, func() {
@@ -229,7 +229,7 @@ func TestTheRollOfThoseThatSoakIsOneQuestion(t *testing.T) {
 }
 
 // One that was terminated after the seal is open nowhere until it is started again.
-func TestWhoMovesIsCalledEveryFewSeconds(t *testing.T) {
+func TestACustomerThatMovesIsCalledEveryFewSeconds(t *testing.T) {
 	h := newHerd(t, 1)
 	h.at(moveTime-time.Second, func() {
 		require.Equal(t, migration.CustomerMoving, h.says().Customers[0].Phase)
@@ -242,7 +242,7 @@ func TestWhoMovesIsCalledEveryFewSeconds(t *testing.T) {
 	h.run()
 }
 
-func TestWhoStandsStillInAMoveIsCalledWithTheOthers(t *testing.T) {
+func TestACustomerThatStandsStillInAMoveIsCalledWithTheOthers(t *testing.T) {
 	h := newHerd(t, 1)
 	h.ill["c0"], h.slow["c0"] = true, 30*time.Minute
 	h.at(20*time.Minute, func() {

@@ -11,7 +11,7 @@ import (
 
 // What a batch does for all of its customers at once costs each of them nothing.
 
-func TestWhoWasNeverTouchedIsKnownWithoutAWord(t *testing.T) {
+func TestAnUntouchedCustomerIsKnownWithoutAWord(t *testing.T) {
 	h := newHerd(t, 3)
 	h.waits, h.untouched = true, true
 	h.at(time.Second, func() {
@@ -57,7 +57,7 @@ func TestABatchNotesForAllThatTheySoakAndThatTheyHaveFinished(t *testing.T) {
 	require.Equal(t, 3, h.finalSays.Counts.OnAWS)
 }
 
-func TestWhoseEndCouldNotBeNotedSeesToItByItself(t *testing.T) {
+func TestACustomerWhoseEndCouldNotBeNotedSeesToItByItself(t *testing.T) {
 	h := newHerd(t, 2)
 	h.unnoted = true
 	h.run()

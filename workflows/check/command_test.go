@@ -176,7 +176,7 @@ func TestACustomerWhoseDatabasesWouldPartGoesNowhere(t *testing.T) {
 	}
 }
 
-func TestWhatIsCarriedOverIsSaidAndWhatIsNotToo(t *testing.T) {
+func TestAnAnswerNamesRowsThatAreCarriedOverAndThoseThatAreNot(t *testing.T) {
 	w := &ward{carry: func(req postgres.CarryRequest) (postgres.CarryResult, error) {
 		if req.Dataset.Name == "billing" {
 			return postgres.CarryResult{}, temporal.NewNonRetryableApplicationError("it is not sound", postgres.ErrorNotSound, nil)

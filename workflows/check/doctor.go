@@ -70,7 +70,7 @@ func agree(ctx workflow.Context, spec *migration.Spec, a migration.AgreeToServer
 	if !ok || d.Postgres == nil {
 		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("doctor: the plan has no database %q", a.Dataset), "NoSuchDataset", nil)
 	}
-	c := work.DataQuestion.At(ctx, d.Site(), fmt.Sprintf("%s agrees to the server of %s %s", a.By, d.Name, a.Side))
+	c := work.SiteQuestion.At(ctx, d.Site(), fmt.Sprintf("%s agrees to the server of %s %s", a.By, d.Name, a.Side))
 	req := postgres.AgreeRequest{PostgresRef: database(spec, d), Side: a.Side, Seen: a.Seen, By: a.By, Reason: a.Reason}
 	return workflow.ExecuteActivity(c, work.Postgres.AgreeServer, req).Get(c, nil)
 }

@@ -170,12 +170,22 @@ func (p *preflight) targets(ctx workflow.Context) (found []migration.Finding, er
 	return found, nil
 }
 
-func (p *preflight) databases(ctx workflow.Context) (found []migration.Finding, err error) {
-	going, back := 0, 0 // at a time
-	for _, b := range p.plan.Batches {
-		g, k := b.Slots(p.plan.Policy)
-		going, back = max(going, g), max(back, k)
+// movesAtOnce are how many customers of a plan may be on their way at a time: batches go one after
+// another, and all of them may be taken back at once.
+func movesAtOnce(plan state.Plan) (going, back int) {
+	all := make([]int, len(plan.Batches))
+	for i, b := range plan.Batches {
+		g, _ := b.Slots(plan.Policy)
+		going, all[i] = max(going, g), len(b.Customers)
 	}
+	for _, slots := range migration.BackSlots(plan.Batches, plan.Policy, all) {
+		back += slots
+	}
+	return going, back
+}
+
+func (p *preflight) databases(ctx workflow.Context) (found []migration.Finding, err error) {
+	going, back := movesAtOnce(p.plan)
 	for _, d := range p.plan.Datasets {
 		if d.Postgres == nil {
 			continue

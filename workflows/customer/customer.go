@@ -214,6 +214,7 @@ func (c *customer) run(ctx workflow.Context) error {
 	workflow.Go(background, c.keepCalls)
 	workflow.Go(background, c.keepCounts)
 	for {
+		//exhaustive:enforce
 		switch c.Phase {
 		case migration.CustomerFinding:
 			c.find(ctx)
@@ -231,8 +232,8 @@ func (c *customer) run(ctx workflow.Context) error {
 			c.rest(ctx)
 		case migration.CustomerFinished, migration.CustomerAborted, migration.CustomerSkipped:
 			return nil
-		default:
-			return fmt.Errorf("customer %s: phase %q has no story", c.in.ID, c.Phase)
+		default: // a State that another version has carried over
+			return fmt.Errorf("customer %s: this version of the worker does not know phase %q: deploy the one that did", c.in.ID, c.Phase)
 		}
 		if ctx.Err() != nil {
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
@@ -245,8 +246,8 @@ func (c *customer) run(ctx workflow.Context) error {
 	}
 }
 
-// canceled is a click in Temporal, which gives no customer up: what was under way has compensated,
-// and a human decides.
+// canceled is after a cancel in Temporal: what was under way has compensated, and a human decides
+// what becomes of the customer.
 func (c *customer) canceled(ctx workflow.Context) {
 	switch c.Phase {
 	case migration.CustomerFinished, migration.CustomerAborted, migration.CustomerSkipped:

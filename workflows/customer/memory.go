@@ -13,10 +13,6 @@ import (
 	"github.com/drover-migration/drover/workflows/work"
 )
 
-// notePatience is how long a note may take. What follows does not depend on it, but for the end of
-// the soak.
-const notePatience = 10 * time.Second
-
 // memory is what is remembered of a customer beside its fence. A customer that is started again
 // goes on from it, whoever was terminated.
 type memory struct {
@@ -70,7 +66,7 @@ func (c *customer) remember(ctx workflow.Context) error {
 
 func (c *customer) write(ctx workflow.Context, note migration.Note, phase migration.CustomerPhase) error {
 	if c.slice.Stateless() {
-		n := work.Record.Within(notePatience).In(ctx, "note that "+c.in.ID+" is "+string(phase))
+		n := work.Record.Within(work.NotePatience).In(ctx, "note that "+c.in.ID+" is "+string(phase))
 		return workflow.ExecuteActivity(n, work.Homes.NoteHomes, homes.NotesRequest{Spec: c.in.Spec, Side: c.Home,
 			Notes: []homes.CustomerNote{{Customer: c.in.ID, Note: note}}}).Get(n, nil)
 	}
@@ -82,7 +78,7 @@ func (c *customer) write(ctx workflow.Context, note migration.Note, phase migrat
 		},
 		Side: c.Home, Note: note,
 	}
-	n := work.DataQuestion.Within(notePatience).At(ctx, d.Site(), "note in "+d.Name+" that "+c.in.ID+" is "+string(phase))
+	n := work.DataNote.At(ctx, d.Site(), "note in "+d.Name+" that "+c.in.ID+" is "+string(phase))
 	return workflow.ExecuteActivity(n, work.Postgres.NoteTenant, req).Get(n, nil)
 }
 

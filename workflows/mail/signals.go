@@ -33,6 +33,9 @@ const ByDrover = "drover"
 type Wish struct {
 	By     string `json:"by,omitempty"`
 	Reason string `json:"reason,omitempty"`
+	// Slots are how many customers of a batch may be on their way back at a time, where other
+	// batches go back too; 0: as many as the plan says.
+	Slots int `json:"slots,omitempty"`
 }
 
 func (w Wish) String() string {

@@ -51,7 +51,7 @@ func (m *run) abort(ctx workflow.Context) error {
 	if m.Phase != migration.MigrationAborting {
 		m.Set(ctx, migration.MigrationAborting, migration.WaitNothing, because)
 		if m.roaming() > 0 {
-			m.tellBatches(ctx, mail.SignalBack, *m.Aborted)
+			m.takeBack(ctx, *m.Aborted)
 		}
 	}
 	if err := m.bringHome(ctx); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -29,6 +30,8 @@ type leaving struct {
 	plan state.Plan
 	home map[string]bool
 	told map[string]int
+
+	slots map[string]int // by batch that was taken back
 }
 
 func (l *leaving) LoadPlan(context.Context, migration.SpecRef) (state.Plan, error) {
@@ -63,15 +66,19 @@ func (l *leaving) customer(ctx workflow.Context, in customer.Input) error {
 }
 
 func (l *leaving) stage() *testsuite.TestWorkflowEnvironment {
+	l.slots = map[string]int{}
 	env := patient(&testsuite.WorkflowTestSuite{})
 	env.RegisterActivity(l)
 	env.RegisterWorkflow(Migration)
 	env.RegisterWorkflowWithOptions(l.customer, workflow.RegisterOptions{Name: "Customer"})
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(
-		func(_, _, _, signal string, _ any) error {
+		func(_, id, _, signal string, arg any) error {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.told[signal]++
+			if w, ok := arg.(mail.Wish); ok && signal == mail.SignalBack {
+				l.slots[id[strings.LastIndex(id, "/")+1:]] = w.Slots
+			}
 			return nil
 		})
 	return env
@@ -80,6 +87,42 @@ func (l *leaving) stage() *testsuite.TestWorkflowEnvironment {
 func abort(t *testing.T, env *testsuite.TestWorkflowEnvironment) {
 	env.UpdateWorkflow(migration.UpdateAbort, "", &testsuite.TestUpdateCallback{OnReject: func(err error) { require.NoError(t, err) },
 		OnAccept: func() {}, OnComplete: func(any, error) {}}, migration.Command{RequestID: "a", By: "bob", Reason: "it shall end"})
+}
+
+// Each customer on its way back takes connections to the plan's databases.
+func TestBatchesThatAreTakenBackAtOnceShareTheSlotsOfTheWayBack(t *testing.T) {
+	const back = 20
+	for name, command := range map[string]string{"a rollback of the plan": migration.UpdateRollback, "an abort": migration.UpdateAbort} {
+		for what, c := range map[string]struct{ away, slots [3]int }{ // of each batch; who has finished does not come
+			"one is away":               {[3]int{40, 0, 0}, [3]int{back, 1, 1}},
+			"three are away":            {[3]int{40, 20, 40}, [3]int{8, 4, 8}},
+			"a small one beside large":  {[3]int{1, 50, 50}, [3]int{1, 9, 9}},
+			"the last of each are away": {[3]int{1, 1, 1}, [3]int{6, 6, 6}},
+		} {
+			t.Run(name+", "+what, func(t *testing.T) {
+				l := &leaving{told: map[string]int{}, plan: state.Plan{Policy: migration.Policy{BackConcurrency: back}}}
+				st := newMigration(Input{}).State
+				st.Spec.Plan, st.Started, st.Resume, st.Phase = "shop", 3, migration.MigrationReleasing, migration.MigrationReleasing
+				for i, name := range []string{"first", "second", "third"} {
+					l.plan.Batches = append(l.plan.Batches, migration.Batch{Name: name, Customers: make([]string, 60)})
+					st.Names = append(st.Names, name)
+					n := c.away[i]
+					st.Batches[name] = migration.BatchStatus{Name: name, Phase: migration.BatchDone,
+						Counts: migration.Counts{Customers: 60, Away: n + 5, Finished: 5, OnAWS: n + 5}}
+				}
+				env := l.stage()
+				env.RegisterDelayedCallback(func() {
+					env.UpdateWorkflow(command, "", &testsuite.TestUpdateCallback{OnReject: func(err error) { require.NoError(t, err) },
+						OnAccept: func() {}, OnComplete: func(any, error) {}}, migration.Command{RequestID: "a", By: "bob"})
+				}, time.Minute)
+				env.RegisterDelayedCallback(env.CancelWorkflow, 2*time.Minute)
+				env.SetTestTimeout(time.Minute)
+				env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true) }, 3*time.Minute)
+				env.ExecuteWorkflow(Migration, Input{State: &st})
+				require.Equal(t, map[string]int{"first": c.slots[0], "second": c.slots[1], "third": c.slots[2]}, l.slots)
+			})
+		}
+	}
 }
 
 // Somebody who is held on AWS may keep an abort waiting for weeks.

@@ -386,7 +386,7 @@ func TestIncidentsOfABatchThatThePlanHasNoMoreAreForgivenOnce(t *testing.T) {
 	s.run()
 }
 
-func TestWhatIsAcceptedIsCountedByTheRevisionThatGoesOn(t *testing.T) {
+func TestAnAcceptedPlanIsCountedByTheRevisionThatGoesOn(t *testing.T) {
 	s := newShop(t)
 	s.b.newest = migration.Revision{Revision: 2, Digest: "second"}
 	var noted []string

@@ -217,7 +217,7 @@ func TestAFinaliseThatWaitsForMachinesGoesOnInANewHistory(t *testing.T) {
 	require.Contains(t, p.heard(), "end orders")
 }
 
-func TestWhoeverIsLeftOnPremisesKeepsTheWayBackOpen(t *testing.T) {
+func TestATenantLeftOnPremisesKeepsTheWayBackOpen(t *testing.T) {
 	p := &premises{left: []migration.Finding{{Severity: migration.Blocker, Subject: "dataset orders",
 		Reason: "tenants [41] are in no batch of the plan", Remedy: "say --with-sign-ups"}}}
 	ends(t, p, map[time.Duration]func(*testsuite.TestWorkflowEnvironment, migration.MigrationStatus){

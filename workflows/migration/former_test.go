@@ -12,7 +12,7 @@ import (
 
 // Everything was terminated, and the plan is submitted again: nobody goes to AWS whom somebody had
 // kept from it, and a batch that was on its way home goes on with that.
-func TestWhatPeopleWantedHoldsOnWhenThePlanIsSubmittedAgain(t *testing.T) {
+func TestAPauseAndARollbackHoldOnWhenThePlanIsSubmittedAgain(t *testing.T) {
 	s := newShop(t)
 	s.b.newest = migration.Revision{Revision: 2, Digest: "second"}
 	ended := &migration.Finalised{By: "bob", Cut: time.Date(2026, 12, 2, 22, 0, 0, 0, time.UTC), Done: time.Unix(1, 0).UTC()}

@@ -176,7 +176,7 @@ func (m *run) setup(ctx workflow.Context) error {
 		command(migration.UpdateResume, "Admit customers again.", func(ctx workflow.Context, _ migration.Command) { m.unpause(ctx) }),
 		command(migration.UpdateRollback, "Move every customer back home.", func(ctx workflow.Context, k migration.Command) {
 			m.pause(ctx, "everything is taken back for "+k.By)
-			m.tellBatches(ctx, mail.SignalBack, mail.Wish{By: k.By, Reason: k.Reason})
+			m.takeBack(ctx, mail.Wish{By: k.By, Reason: k.Reason})
 		}),
 		command(migration.UpdateAbort, "Bring every customer home, end the migration and remove what it made.",
 			func(_ workflow.Context, k migration.Command) {
@@ -241,7 +241,7 @@ func (m *run) run(ctx workflow.Context) error {
 		}
 		m.stands(ctx, phase.name, migration.WaitNothing, m.because())
 		err := phase.do(ctx)
-		// a migration is not given up by a click: it pauses, and goes on where it was
+		// canceled in Temporal: it pauses, and goes on where it was
 		if err != nil && ctx.Err() != nil && m.Aborted == nil && !workflow.IsContinueAsNewError(err) {
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
 			m.pause(ctx, "canceled in Temporal; resume to go on, or abort")
@@ -656,6 +656,19 @@ func (m *run) unpause(ctx workflow.Context) {
 	m.noticeResumed()
 	m.tellBatches(ctx, mail.SignalWord, mail.Pause{Order: m.Stamp(ctx), Observing: m.Observing})
 	m.Set(ctx, m.Phase, m.waitsFor(), m.because())
+}
+
+// takeBack takes every batch back, at once. Their customers share the slots of the way back: each
+// takes connections to the plan's databases.
+func (m *run) takeBack(ctx workflow.Context, w mail.Wish) {
+	coming := make([]int, len(m.Names))
+	for i, name := range m.Names {
+		coming[i] = m.Batches[name].Counts.Away - m.Batches[name].Counts.Finished
+	}
+	for i, slots := range migration.BackSlots(m.plan.Batches, m.plan.Policy, coming) {
+		w.Slots = slots
+		m.Tell(ctx, migration.BatchID(m.Spec.Plan, m.Names[i]), mail.SignalBack, w)
+	}
 }
 
 // tellBatches tells every batch.

@@ -240,7 +240,7 @@ func TestAChannelThatFailsKeepsNoOtherWaiting(t *testing.T) {
 	require.Equal(t, migration.OutboxDone, got.Phase)
 }
 
-func TestWhatNobodyAcknowledgesGoesToTheNextContact(t *testing.T) {
+func TestANoticeThatNobodyAcknowledgesGoesToTheNextContact(t *testing.T) {
 	for name, c := range map[string]struct {
 		do   func(s *stage)
 		want []string
@@ -355,7 +355,7 @@ func withoutWindow(lines []string) (out []string) {
 	return out
 }
 
-func TestWhatTheClockWouldTellOfADeferredCustomerIsDroppedAlsoWhereItFails(t *testing.T) {
+func TestAMessageOfTheClockAboutADeferredCustomerIsDroppedAlsoWhereItFails(t *testing.T) {
 	s := newStage(t)
 	for range 100 {
 		s.fails["customer"] = append(s.fails["customer"], errors.New("503"))
@@ -366,7 +366,7 @@ func TestWhatTheClockWouldTellOfADeferredCustomerIsDroppedAlsoWhereItFails(t *te
 	s.run()
 }
 
-func TestWhatAReceiverRefusesForGoodIsGivenUpAndTheNextContactIsToldAllTheSame(t *testing.T) {
+func TestAMessageThatAReceiverRefusesIsGivenUpAndTheNextContactIsTold(t *testing.T) {
 	s := newStage(t)
 	s.fails["room"] = []error{permanent.New("Refused", nil, "the receiver answered 404 Not Found")}
 	s.happens(time.Second, "held", "acme")
@@ -417,7 +417,7 @@ func TestANewHistoryGoesOnWithWhatWasOnItsWay(t *testing.T) {
 }
 
 // A plan of ten thousand customers, five messages each, fits in what a new history begins with.
-func TestWhatIsKeptOfFiftyThousandMessagesFitsInAPayload(t *testing.T) {
+func TestTheRecordOfFiftyThousandMessagesFitsInAPayload(t *testing.T) {
 	o := newOutbox(Input{})
 	at := begins.Unix()
 	for i := range mostPast + 1000 {

@@ -29,7 +29,7 @@ func (m *meter) ReadLag(context.Context, postgres.PostgresRef) (postgres.Lag, er
 	return l, nil
 }
 
-func TestWhatADatabaseDecodesIsCountedFromTheFirstLookOn(t *testing.T) {
+func TestRowsThatADatabaseDecodesAreCountedFromTheFirstLookOn(t *testing.T) {
 	var suite testsuite.WorkflowTestSuite
 	m := measured.New()
 	suite.SetMetricsHandler(m.Handler)

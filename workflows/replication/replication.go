@@ -242,7 +242,7 @@ func (r *replication) copies(ctx workflow.Context) {
 // watchLag measures both directions with a beat.
 func (r *replication) watchLag(ctx workflow.Context) error {
 	var lag postgres.Lag
-	s := work.DataQuestion.At(ctx, r.dataset.Site(), "lag of "+r.dataset.Name)
+	s := work.SiteQuestion.At(ctx, r.dataset.Site(), "lag of "+r.dataset.Name)
 	asked := workflow.Now(ctx) // before the beats were written, which carry all that was committed before them
 	err := workflow.ExecuteActivity(s, work.Postgres.ReadLag, r.ref()).Get(s, &lag)
 	if err == nil {

@@ -72,9 +72,14 @@ var (
 	// Count asks who counts a customer's requests. Nobody waits for it, and who asks tries again.
 	Count = Here{work{queue: inMain, attempt: 30 * time.Second, total: time.Minute, retry: hurried(time.Second, 10*time.Second)}}
 
-	// SoakQuestion asks a database where those that soak are homed. It never lies before a freeze.
-	SoakQuestion = There{work{queue: migration.SiteQueue, attempt: questionAttempt, total: 30 * time.Second, begin: takenWithin,
+	// SiteQuestion is a short question next to the data, such as where those that soak are homed, or
+	// how far behind replication is. No closed customer waits for it: it never lies before a freeze.
+	SiteQuestion = There{work{queue: migration.SiteQueue, attempt: questionAttempt, total: 30 * time.Second, begin: takenWithin,
 		retry: hurried(time.Second, 5*time.Second)}}
+	// DataNote writes down beside a customer's fence where the customer stands. What follows does not
+	// wait for it long, and it never lies before a freeze.
+	DataNote = There{work{queue: migration.SiteQueue, attempt: freezeAttempt, total: NotePatience, begin: NotePatience / 2,
+		heartbeat: FreezeHeartbeat, retry: closed}}
 	// Beginning asks a database once where all customers of a batch are homed, before they are
 	// started. They do not wait for it long.
 	Beginning = There{work{queue: migration.SiteQueue, attempt: 5 * time.Second, total: 5 * time.Second, begin: 2 * time.Second,
@@ -107,8 +112,8 @@ var (
 	Pass = There{work{queue: migration.SiteQueue, attempt: 7 * 24 * time.Hour, heartbeat: 30 * time.Second,
 		retry: retry{first: 200 * time.Millisecond, grows: 2, attempts: 3}, finishes: true}}
 
-	// DataQuestion is a question next to the data that has an answer within a minute, or whose
-	// time-out says what is wrong.
+	// DataQuestion asks where a customer is homed who may be closed on both sides. It has an answer
+	// within a minute, or its time-out says what is wrong.
 	DataQuestion = There{work{queue: migration.SiteFreezeQueue, attempt: freezeAttempt, total: time.Minute, begin: takenWithin,
 		heartbeat: FreezeHeartbeat, retry: closed}}
 	// Freeze is a customer's freeze. It is tried once: what it leaves is settled by writing. Its
@@ -159,6 +164,10 @@ const (
 	// (history.timerProcessorMaxTimeShift), and it waits about as long for the worker that has the
 	// Move in memory: another worker goes on within three seconds.
 	FreezeHeartbeat = time.Second
+
+	// NotePatience is how long a note may take. What follows does not depend on it, but for the end of
+	// a customer's story, which is tried again.
+	NotePatience = 10 * time.Second
 
 	// RouteLimit is how long the route of a customer may stay behind its data. Nobody serves it
 	// meanwhile: one that cannot be routed to AWS by then goes home, where its old route is right.

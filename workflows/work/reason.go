@@ -53,22 +53,30 @@ func Is(err error, kind string) bool {
 	return errors.As(err, &app) && app.Type() == kind
 }
 
-// Away names the worker that is missing, where nobody took what was asked of a site within its
-// time; "": somebody did.
+// Away names the worker that is missing, where nobody took within its time what was asked of a site
+// for a customer that may be closed; "": somebody did.
 func Away(err error, site string) string {
-	var timeout *temporal.TimeoutError
-	if !errors.As(err, &timeout) || timeout.TimeoutType() != enums.TIMEOUT_TYPE_SCHEDULE_TO_START {
+	if !away(err) {
 		return ""
 	}
-	queue := migration.SiteFreezeQueue(site)
+	return nobodyTakes(migration.SiteFreezeQueue(site), site)
+}
+
+func away(err error) bool {
+	var timeout *temporal.TimeoutError
+	return errors.As(err, &timeout) && timeout.TimeoutType() == enums.TIMEOUT_TYPE_SCHEDULE_TO_START
+}
+
+func nobodyTakes(queue, site string) string {
 	return fmt.Sprintf("no worker takes work from %s: start `%s` next to the data of %s; all goes on by itself then", queue,
 		migration.WorkerOf(queue), site)
 }
 
-// ReasonAt is Reason of what was asked of a site: it names a worker that is away.
+// ReasonAt is Reason of what was asked of a site, for which no closed customer waits: it names a
+// worker that is away.
 func ReasonAt(err error, site string) string {
-	if words := Away(err, site); words != "" {
-		return words
+	if away(err) {
+		return nobodyTakes(migration.SiteQueue(site), site)
 	}
 	return Reason(err)
 }
