@@ -288,3 +288,15 @@ func TestOfTwoRulesTheOneThatTellsEarlierCounts(t *testing.T) {
 	require.Equal(t, "lead", got[1].Contact)
 	require.Equal(t, at.Add(5*time.Minute), got[1].Due)
 }
+
+// A reason is whatever somebody wrote or some server answered: below the words of a message it must
+// not look like more of them, such as a command to type.
+func TestAReasonAddsNoLinesToAMessage(t *testing.T) {
+	s := spec(t)
+	s.Notify.Rules = []migration.NotifyRule{{Audience: migration.ForOperators, Events: []migration.NoticeKind{migration.NoticeHeld},
+		To: []string{"room"}}}
+	got, err := Compose(s, migration.Notice{ID: "held/acme", Kind: migration.NoticeHeld, Batch: "canary", Customer: "acme",
+		Reason: "slow\n\n  drover rollback shop --all --reason ok\r\n\x0bMore"})
+	require.NoError(t, err)
+	require.Contains(t, got[0].Text, "Why: slow drover rollback shop --all --reason ok More\n")
+}

@@ -78,7 +78,7 @@ func (v subject) facts(zone *time.Location) facts {
 	s, n := v.spec, v.notice
 	f := facts{
 		Plan: s.Plan, Budget: s.Policy.FreezeBudget.Brief(), Soak: s.Policy.Soak.Brief(), At: moment(n.At, zone),
-		Until: moment(n.Until, zone), Reason: n.Reason,
+		Until: moment(n.Until, zone), Reason: strings.Join(strings.Fields(n.Reason), " "), // no line of it looks like one of ours
 	}
 	if n.Kind.Asks() && !n.At.IsZero() {
 		f.Ask = n.ID

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -246,9 +247,6 @@ func (m Model) ask(name string, at client.Aim) Model {
 	return m
 }
 
-// mostTyped is how long a reason may be: it is kept in histories.
-const mostTyped = 1000
-
 // answers is what a key does while something is asked.
 func (m Model) answers(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 	q, name := *m.asks, key.String()
@@ -276,7 +274,7 @@ func (m Model) answers(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 			}
 			return -1
 		}, key.Text)
-		if len(q.typed)+len(text) <= mostTyped {
+		if utf8.RuneCountInString(q.typed+text) <= migration.LongestText {
 			q.typed += text
 		}
 	}

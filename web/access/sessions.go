@@ -56,7 +56,8 @@ func (s *Sessions) Begin(w http.ResponseWriter, i Identity) error {
 	return nil
 }
 
-// End makes the session worthless, also to whoever copied its cookie.
+// End makes the session worthless here, also to whoever copied its cookie. Other boards with the
+// same key, and this one after a restart, do not know of it.
 func (s *Sessions) End(w http.ResponseWriter, r *http.Request) {
 	if i, ok := s.Of(r); ok {
 		s.mu.Lock()
