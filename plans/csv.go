@@ -65,7 +65,8 @@ type table struct {
 	r      *csv.Reader
 	header []string // without what is empty at its end
 	lines  [][]byte
-	above  int // lines that stand above what r reads
+	above  int           // lines that stand above what r reads
+	signs  map[int][]int // withoutSigns
 }
 
 // openTable reads the header. UTF-16, a mark of the byte order, semicolons and tabs between cells
@@ -82,6 +83,7 @@ func openTable(file string, text []byte) (*table, *Problem) {
 		comma, t.above = rune(first[4]), 1
 		text = text[min(len(text), len(t.lines[0])+1):]
 	}
+	text, t.signs = withoutSigns(text, byte(comma))
 	t.r = csv.NewReader(bytes.NewReader(text))
 	t.r.FieldsPerRecord = -1
 	t.r.Comma = comma
@@ -106,16 +108,47 @@ func (t *table) next() (row []string, at [][2]int, err error) {
 	at = make([][2]int, len(row))
 	for i := range row {
 		at[i] = t.place(i)
-		if bare, ok := strings.CutPrefix(row[i], `="`); ok && strings.HasSuffix(bare, `"`) { // Excel's way to keep a text as it is
+		if bare, ok := strings.CutPrefix(row[i], `="`); ok && strings.HasSuffix(bare, `"`) { // written as "=""0017"""
 			row[i] = strings.TrimSuffix(bare, `"`)
 		}
 	}
 	return row, at, nil
 }
 
+// withoutSigns takes the "=" from cells like ="0017", by which other systems have Excel keep a
+// text: to a reader of CSV a quote may only begin a cell. It returns by line (from 1) where they
+// stood.
+func withoutSigns(text []byte, comma byte) ([]byte, map[int][]int) {
+	out, signs := make([]byte, 0, len(text)), map[int][]int{}
+	quoted, first, line, begun := false, true, 1, 0
+	for i, c := range text {
+		switch {
+		case quoted: // a quote in a text is written twice, which leaves it and comes back
+			quoted = c != '"'
+		case c == '"':
+			quoted = first || i > 0 && text[i-1] == '"'
+		case first && c == '=' && i+1 < len(text) && text[i+1] == '"':
+			signs[line] = append(signs[line], len(out)-begun)
+			continue
+		}
+		out = append(out, c)
+		first = !quoted && (c == comma || c == '\n')
+		if c == '\n' {
+			line, begun = line+1, len(out)
+		}
+	}
+	return out, signs
+}
+
 // place is the line and column of a cell of the row that was read last.
 func (t *table) place(cell int) [2]int {
 	line, at := t.r.FieldPos(cell)
+	begins := at - 1
+	for _, sign := range t.signs[line] {
+		if sign < begins {
+			at++
+		}
+	}
 	line += t.above
 	return [2]int{line, 1 + utf8.RuneCount(t.lines[line-1][:min(at-1, len(t.lines[line-1]))])}
 }

@@ -49,6 +49,7 @@ func TestWhatSpreadsheetsWriteIsUnderstood(t *testing.T) {
 		"a line for Excel": "sep=;\r\n" + strings.ReplaceAll(head, ",", ";") +
 			"acme;17;acme.example.com;web;\"orders;attachments\"\n",
 		"texts that stay as they are": head + `"=""acme""",17,acme.example.com,web,orders;attachments` + "\n",
+		"texts that Excel leaves":     head + `="acme",="17",acme.example.com,web,="orders;attachments"` + "\n",
 		"no end of the last line":     strings.TrimSuffix(head+acme, "\n"),
 		"a name in quotes": "id,name,tenant,host,workloads,datasets\nacme,\"Acme, " +
 			"Inc.\",17,acme.example.com,web,orders;attachments\n",

@@ -24,6 +24,8 @@ func TestAnExportIsUnderstoodAsPeopleExportIt(t *testing.T) {
 		"tabs":                     strings.ReplaceAll(heads+rows, ";", "\t"),
 		"small letters":            strings.ToLower(heads) + rows,
 		"texts in quotes":          heads + strings.Replace(rows, "0017", `"=""0017"""`, 1),
+		"texts that Excel leaves":  heads + strings.Replace(strings.Replace(rows, "0017", `="0017"`, 1), `"Müller, Söhne"`, `="Müller, Söhne"`, 1),
+		"all of them such texts":   `="` + strings.NewReplacer(";", `";="`, "\n", "\"\n=\"", `"Müller, Söhne"`, "Müller, Söhne").Replace(strings.TrimSuffix(heads+rows, "\n")) + `"`,
 		"empty rows and columns":   strings.ReplaceAll(heads+rows, "\n", ";;\n") + ";;;;;;;;\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -65,9 +67,14 @@ func TestWhatIsWrongInAnExportIsToldAtOnceWithItsLine(t *testing.T) {
 			"crm.csv:4:6: no tenant: found \"0\"; want an integer from 1 to 2147483647\n" +
 			"crm.csv:4:8: a customer without a host; want at least 1"},
 		"a short row": {"id,tenant,host\na,1\n", "crm.csv:2:1: wrong number of cells: found 2; want 3, as in the header"},
-		"nobody":      {"id,host\n", "crm.csv:1:1: no customers; want at least 1"},
-		"nothing":     {"", "crm.csv: not CSV; want a header id,tenant,host,workloads,datasets and a line a customer"},
-		"a workbook":  {"PK\x03\x04", `crm.csv: a spreadsheet's workbook, and no CSV; save it from the spreadsheet as "CSV UTF-8 (comma delimited)"`},
+		"after texts that Excel leaves": {"id;tenant;host\n=\"a\";=\"x\";a b_c!\n", "" +
+			"crm.csv:2:6: no tenant: found \"x\"; want an integer from 1 to 2147483647\n" +
+			"crm.csv:2:11: no host: found \"b_c!\"; want a host name in lower case, without * and without port, at most 128 long"},
+		"a text that Excel leaves, without an end": {"id,host\na,=\"b\n", "crm.csv:2:6: not CSV: extraneous or missing \" in " +
+			"quoted-field; want a header and a line a customer"},
+		"nobody":     {"id,host\n", "crm.csv:1:1: no customers; want at least 1"},
+		"nothing":    {"", "crm.csv: not CSV; want a header id,tenant,host,workloads,datasets and a line a customer"},
+		"a workbook": {"PK\x03\x04", `crm.csv: a spreadsheet's workbook, and no CSV; save it from the spreadsheet as "CSV UTF-8 (comma delimited)"`},
 		"Windows-1252": {"id,host,name\na,a.example,M\xfcller\n",
 			"crm.csv:2:14: not a text in UTF-8, but in Windows-1252 or its like; " + saveAs},
 		"something else": {"id,host,name\na,a.example,M\x81ller\n", "crm.csv:2:14: not a text in UTF-8; " + saveAs},
