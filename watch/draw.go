@@ -96,7 +96,7 @@ func bar(count map[board.State]int, all, cells int) string {
 // fills tell the parts of a bar without colours.
 var fills = map[board.State]string{
 	board.Finished: "█", board.CanGoBack: "█", board.Checking: "▓", board.Moving: "▒", board.GoingBack: "▒", board.WentBack: "↩",
-	board.Held: "■", board.Ended: "×", board.LookedUp: "?", board.Waiting: "░",
+	board.Held: "■", board.Skipped: "◇", board.Ended: "×", board.LookedUp: "?", board.Waiting: "░",
 }
 
 // part is how far a copy is, in so many cells.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -266,22 +267,34 @@ func hasItMoved(c board.Customer, k board.Clock) questionView {
 func whenDoesIt(snap *board.Snapshot, c board.Customer, v customerView, k board.Clock) questionView {
 	q := questionView{Asked: "When does it move?"}
 	b, _ := snap.Batch(c.Status.Batch)
+	m, moved := lastMove(c)
+	window := ""
+	if b.Window != nil {
+		window = "The window of its batch: " + v.Batch.Window + "."
+	}
 	switch w := c.Status.Slots.Chosen(); {
+	case c.State() == board.Moving:
+		q.Answer, q.More = "Now.", window
+	case c.Status.Home == migration.AWS && moved:
+		q.Answer, q.More = "It has moved, at "+k.At(m.Opened)+".", window
+	case c.Status.Home == migration.AWS:
+		q.Answer, q.More = "It has moved.", window
 	case w != nil:
 		q.Answer, q.More = "In the time that it has taken: "+k.Span(*w)+".", ownTime(*w, k)
-	case c.Status.Home != migration.OnPrem || len(c.Status.Moves) > 0 || c.State() != board.Waiting && c.State() != board.Held:
-		q.Answer = "Its time has come already."
-		if b.Window != nil {
-			q.More = "Its window: " + v.Batch.Window + "."
-		}
+	case c.State() == board.Skipped:
+		q.Answer = "It does not: it stays on premises."
+	case c.State() == board.Ended:
+		q.Answer = "It does not: the migration was aborted."
+	case c.Status.Deferred():
+		q.Answer, q.More = "Not before "+k.At(c.Status.Deferral.NotBefore)+".", window
+	case c.State() == board.WentBack, c.State() == board.Held && moved:
+		q.Answer, q.More = "It was moved back, and moves again when a person lets it.", window
 	case c.State() == board.Held:
-		q.Answer = "When a person lets it: it is held."
-		if c.Status.Deferred() {
-			q.Answer = "Not before " + k.At(c.Status.Deferral.NotBefore) + "."
-		}
-		if b.Window != nil {
-			q.More = "The window of its batch: " + v.Batch.Window + "."
-		}
+		q.Answer, q.More = "When a person lets it: it is held.", window
+	case c.State() != board.Waiting:
+		q.Answer, q.More = "Not known at this moment.", window
+	case b.Window != nil && snap.At.After(b.Window.Closes()):
+		q.Answer, q.More = "Its window has closed: it moves when a person lets it.", window
 	case b.Window == nil:
 		q.Answer, q.More = "The plan sets no window for it.", "It moves when its batch is released."
 	default:
@@ -300,10 +313,9 @@ func wasItNoticed(c board.Customer, k board.Clock, guest bool) questionView {
 		q.Answer = "It has not moved, so there was nothing to notice."
 		return q
 	}
-	q.Answer = "Writes waited for " + printer.Duration(m.Freeze.D()) + "."
-	if !m.Fenced.IsZero() && !m.Opened.IsZero() {
-		q.Answer = fmt.Sprintf("Writes waited for %s, from %s to %s.", printer.Duration(m.Freeze.D()), k.Second(m.Fenced),
-			m.Opened.In(k.Zone).Format("15:04:05"))
+	q.Answer = "Writes waited for " + printer.Duration(m.Freeze.D()) + frozenAt(m, k) + "."
+	if m.To == migration.OnPrem {
+		q.Answer = "On its way back writes waited for " + printer.Duration(m.Freeze.D()) + frozenAt(m, k) + "."
 	}
 	if s := m.Stall(); s > 0 {
 		q.More = fmt.Sprintf("A request may have waited for up to %s, until the route followed. ", printer.Duration(s))
@@ -311,8 +323,27 @@ func wasItNoticed(c board.Customer, k board.Clock, guest bool) questionView {
 	if verdict := c.Status.Verdict; verdict != nil && c.Status.Home == migration.AWS {
 		q.More += fmt.Sprintf("Health since then: %s; %d of %d probes failed. ", verdict.Outcome, verdict.Errors, verdict.Samples)
 	}
+	if verdict := c.Status.Verdict; verdict != nil && c.Status.Home == migration.OnPrem && verdict.Outcome == migration.Fail {
+		q.More += fmt.Sprintf("On AWS it was not healthy: %d of %d probes failed. ", verdict.Errors, verdict.Samples)
+	}
+	if n := len(c.Status.Moves); n > 1 {
+		longest := slices.MaxFunc(c.Status.Moves, func(a, b migration.MoveResult) int { return cmp.Compare(a.Freeze, b.Freeze) })
+		q.More += fmt.Sprintf("The longest wait in its %d Moves was %s. ", n, printer.Duration(longest.Freeze.D()))
+	}
 	q.More += board.Requests(m, k, guest)
 	return q
+}
+
+// frozenAt says when nobody could write: from the fence to the open, or the second of both.
+func frozenAt(m migration.MoveResult, k board.Clock) string {
+	switch {
+	case m.Fenced.IsZero() || m.Opened.IsZero():
+		return ""
+	case k.Second(m.Fenced) == k.Second(m.Opened):
+		return ", at " + k.Second(m.Opened)
+	default:
+		return ", from " + k.Second(m.Fenced) + " to " + m.Opened.In(k.Zone).Format("15:04:05")
+	}
 }
 
 func canItGoBack(snap *board.Snapshot, c board.Customer, k board.Clock, guest bool) questionView {
@@ -322,8 +353,12 @@ func canItGoBack(snap *board.Snapshot, c board.Customer, k board.Clock, guest bo
 		q.Answer = "It is on premises."
 	case c.State() == board.CanGoBack || c.State() == board.Checking:
 		q.Answer = "Yes, without loss."
-		if c.State() == board.CanGoBack && !c.Status.Until.IsZero() {
-			q.Answer = "Yes, without loss until " + k.At(c.Status.Until) + "."
+		switch until := c.Status.Until; {
+		case until.IsZero():
+		case c.State() == board.CanGoBack:
+			q.Answer = "Yes, without loss until " + k.At(until) + "."
+		case snap.Spec != nil: // it soaks when it has baked
+			q.Answer = "Yes, without loss until " + k.At(until.Add(snap.Spec.Policy.Soak.D())) + " at least."
 		}
 		if guest {
 			break

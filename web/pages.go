@@ -85,11 +85,16 @@ func (s *Server) broken(w http.ResponseWriter, r *http.Request, err error) {
 // failure is what went wrong, for people.
 type failure struct {
 	Title, Why, Next string
+	Back, Where      string // the way on, and what it is called
 }
 
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, who access.Identity, status int, title, why, next string) {
 	var b bytes.Buffer
-	if err := pages.ExecuteTemplate(&b, "failure", failure{title, why, next}); err != nil {
+	f := failure{Title: title, Why: why, Next: next, Back: "/", Where: "the plans"}
+	if who.Role == access.Guest { // its link has no other page, and nobody there knows what a lead is
+		f.Next, f.Back, f.Where = "Ask whoever sent you the link, if you need it.", customerPath(who.Plan, who.Customer), "your page"
+	}
+	if err := pages.ExecuteTemplate(&b, "failure", f); err != nil {
 		s.broken(w, r, err)
 		return
 	}

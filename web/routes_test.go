@@ -111,8 +111,12 @@ func TestALinkReachesOneCustomerAndNothingElse(t *testing.T) {
 		open := path == "/healthz" || path == "/signin" || strings.HasPrefix(path, "/signin/") || strings.HasPrefix(path, "/link/") ||
 			path == "/login/token"
 		require.True(t, open || code == http.StatusForbidden, "%s %s: %d", method, path, code)
+		if code == http.StatusForbidden && !open {
+			require.Contains(t, body, `href="`+own+`"`, "%s %s leads nowhere", method, path)
+			require.NotContains(t, body, "lead", "%s %s", method, path)
+		}
 		for _, secret := range []string{"cust-0", "wave-", "shop", "Customer "} {
-			require.NotContains(t, body, secret, "%s %s", method, path)
+			require.NotContains(t, strings.ReplaceAll(body, own, ""), secret, "%s %s", method, path)
 		}
 	})
 	require.Empty(t, s.world.Sent())

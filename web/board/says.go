@@ -82,10 +82,14 @@ func observed(b Batch) string {
 
 func batchDone(b Batch) string {
 	n := b.Counts
-	if n.Held+n.RolledBack == 0 {
+	if n.Held+n.RolledBack+n.Skipped == 0 {
 		return "Everybody has moved."
 	}
-	return fmt.Sprintf("It is through: %d on AWS, %d back on premises, %d held.", n.OnAWS+n.Baking, n.RolledBack, n.Held)
+	words := fmt.Sprintf("It is through: %d on AWS, %d back on premises, %d held", n.OnAWS+n.Baking, n.RolledBack, n.Held)
+	if n.Skipped > 0 {
+		words += fmt.Sprintf(", %d left on premises", n.Skipped)
+	}
+	return words + "."
 }
 
 func turnOver(b Batch) Turn {
@@ -118,6 +122,8 @@ func (s *Snapshot) Now(c Customer, k Clock) string {
 			return "It runs " + at + ", and does not move before " + k.At(c.Status.Deferral.NotBefore) + "."
 		}
 		return "It runs " + at + ", and stays there until a person decides."
+	case Skipped:
+		return "It runs " + at + ", and stays there: the migration goes on without it."
 	case Ended:
 		return "It runs " + at + ". The migration was aborted."
 	case LookedUp:

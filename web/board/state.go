@@ -15,13 +15,14 @@ const (
 	GoingBack  State = "going-back"
 	WentBack   State = "went-back"
 	Held       State = "held"
+	Skipped    State = "skipped"
 	Ended      State = "ended"
 	LookedUp   State = "looked-up"
 	unknownOne State = "unknown"
 )
 
 // States are all states that a customer can be in.
-var States = []State{Waiting, Moving, Checking, CanGoBack, Finished, GoingBack, WentBack, Held, Ended, LookedUp}
+var States = []State{Waiting, Moving, Checking, CanGoBack, Finished, GoingBack, WentBack, Held, Skipped, Ended, LookedUp}
 
 // Words is what a state is called on the page.
 func (s State) Words() string {
@@ -42,6 +43,8 @@ func (s State) Words() string {
 		return "back on premises"
 	case Held:
 		return "held, a person decides"
+	case Skipped:
+		return "stays on premises"
 	case Ended:
 		return "ended by abort"
 	case LookedUp:
@@ -70,6 +73,8 @@ func (s State) Sign() string {
 		return "↩"
 	case Held:
 		return "■"
+	case Skipped:
+		return "◇"
 	case Ended:
 		return "×"
 	default:
@@ -95,7 +100,9 @@ func stateOf(c migration.CustomerStatus) State {
 		return WentBack
 	case migration.CustomerHeld:
 		return Held
-	case migration.CustomerAborted, migration.CustomerSkipped:
+	case migration.CustomerSkipped:
+		return Skipped
+	case migration.CustomerAborted:
 		return Ended
 	case migration.CustomerFinding:
 		return LookedUp

@@ -156,7 +156,7 @@ func CountOf(customers []Customer) map[State]int {
 
 // InBars are the states in the order in which bars show them: from what is done to what has not
 // begun.
-var InBars = []State{Finished, CanGoBack, Checking, Moving, GoingBack, WentBack, Held, Ended, LookedUp, Waiting}
+var InBars = []State{Finished, CanGoBack, Checking, Moving, GoingBack, WentBack, Held, Skipped, Ended, LookedUp, Waiting}
 
 // OnAWS is how many of the customers that were counted run on AWS and stay there.
 func OnAWS(count map[State]int) int { return count[Checking] + count[CanGoBack] + count[Finished] }
@@ -164,7 +164,7 @@ func OnAWS(count map[State]int) int { return count[Checking] + count[CanGoBack] 
 // Progress counts what matters of so many customers, in words.
 func Progress(count map[State]int, all int) string {
 	words := []string{fmt.Sprintf("%d of %d on AWS", OnAWS(count), all)}
-	for _, s := range []State{Moving, GoingBack, WentBack, Held, LookedUp} {
+	for _, s := range []State{Moving, GoingBack, WentBack, Held, Skipped, LookedUp} {
 		if n := count[s]; n > 0 {
 			words = append(words, fmt.Sprintf("%d %s", n, s.Words()))
 		}

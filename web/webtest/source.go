@@ -45,7 +45,7 @@ var Start = time.Date(2026, 12, 2, 20, 0, 0, 0, time.UTC)
 // New is a plan of so many customers in so many batches, none of which has begun.
 func New(plan string, customers, batches int) *World {
 	m := &World{execution: client.Running, customers: map[string]migration.CustomerStatus{}, started: map[string]bool{}}
-	m.spec = &migration.Spec{Plan: plan, Revision: 1}
+	m.spec = &migration.Spec{Plan: plan, Revision: 1, Policy: migration.Policy{Soak: migration.Duration(72 * time.Hour)}}
 	tiers := []string{"gold", "silver", "bronze"}
 	for b := range batches {
 		name := fmt.Sprintf("wave-%02d", b+1)
