@@ -394,6 +394,15 @@ type Counts struct {
 	Finished int `json:"finished,omitempty"`
 }
 
+// Summary says in words where those stand who have been told to go.
+func (n Counts) Summary() string {
+	words := fmt.Sprintf("%d on AWS, %d rolled back, %d held", n.OnAWS+n.Baking, n.RolledBack, n.Held)
+	if n.Skipped > 0 {
+		words += fmt.Sprintf(", %d skipped", n.Skipped)
+	}
+	return words
+}
+
 // BatchStatus is a batch and a page of its customers.
 type BatchStatus struct {
 	Name       string           `json:"name"`

@@ -199,6 +199,9 @@ func batchesChanged(was, is *board.Snapshot) (out []migration.Event) {
 		old, there := was.Batch(b.Name)
 		if there && (old.Phase != b.Phase || old.WaitingFor != b.WaitingFor) {
 			e := migration.Event{At: is.At, What: "batch " + b.Name + ": " + string(b.Phase), Why: b.Reason}
+			if b.Phase == migration.BatchDone && e.Why == "" {
+				e.Why = b.Counts.Summary()
+			}
 			if b.WaitingFor != "" && b.WaitingFor != migration.WaitNothing {
 				e.What += ", waits for " + string(b.WaitingFor)
 			}

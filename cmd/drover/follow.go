@@ -93,8 +93,7 @@ func (a *app) finish(plan string, s migration.MigrationStatus, execution string)
 			Next: "submit the plan again to go on; customers keep the home they have"}
 	}
 	code, n := outcome(s)
-	_, err := fmt.Fprintf(a.out, "plan %s: every batch is through: %d on AWS, %d rolled back, %d held\n", plan, n.OnAWS+n.Baking,
-		n.RolledBack, n.Held)
+	_, err := fmt.Fprintf(a.out, "plan %s: every batch is through: %s\n", plan, n.Summary())
 	if err != nil || code == exitDone {
 		return err
 	}
@@ -245,7 +244,11 @@ func (l *lines) print(s migration.MigrationStatus, now time.Time) {
 		l.line(now, "workload "+p.Name, string(p.Phase), p.Detail)
 	}
 	for _, b := range s.Batches {
-		l.line(now, "batch "+b.Name, string(b.Phase)+waits(b.WaitingFor), b.Reason)
+		why := b.Reason
+		if b.Phase == migration.BatchDone {
+			why = strings.TrimSuffix(b.Counts.Summary()+"; "+why, "; ")
+		}
+		l.line(now, "batch "+b.Name, string(b.Phase)+waits(b.WaitingFor), why)
 		for _, c := range b.Customers {
 			l.line(now, "customer "+c.ID, fmt.Sprintf("%s, homed on %s%s", c.Phase, c.Home, waits(c.WaitingFor)), c.Reason)
 		}

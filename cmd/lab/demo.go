@@ -232,7 +232,11 @@ func (s *story) tell(st migration.MigrationStatus) {
 		news(p.Name, string(p.Phase), p.Detail)
 	}
 	for _, b := range st.Batches {
-		news("batch "+b.Name, string(b.Phase), b.Reason)
+		why := b.Reason
+		if b.Phase == migration.BatchDone {
+			why = b.Counts.Summary()
+		}
+		news("batch "+b.Name, string(b.Phase), why)
 		for _, c := range b.Customers {
 			if c.Phase != migration.CustomerWaiting {
 				news("  "+c.ID, string(c.Phase), c.Reason)

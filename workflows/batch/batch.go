@@ -448,7 +448,7 @@ func (b *batch) cutOver(ctx workflow.Context) {
 				Belongs: mail.Belongs{Revision: b.in.Spec.Amended(), Batch: b.in.Batch.Name}})
 		}
 		if b.tally().settled() {
-			b.Set(ctx, migration.BatchDone, b.doneWaits(), b.summary())
+			b.Set(ctx, migration.BatchDone, b.doneWaits(), b.unseeing())
 			return
 		}
 		waits, why, most := b.admits(ctx), b.gateReason(), b.untilClose(ctx)
@@ -573,7 +573,7 @@ func (b *batch) end(ctx workflow.Context) {
 		b.Set(ctx, migration.BatchAborted, migration.WaitNothing, b.Reason)
 	case ended():
 		b.dismissed = nil
-		b.Set(ctx, migration.BatchDone, b.doneWaits(), b.summary())
+		b.Set(ctx, migration.BatchDone, b.doneWaits(), b.unseeing())
 	}
 }
 
@@ -689,7 +689,7 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 	}
 	b.noticed(ctx, m, was, first)
 	if b.Phase == migration.BatchDone && m.blind() != blind {
-		b.Set(ctx, b.Phase, b.doneWaits(), b.summary())
+		b.Set(ctx, b.Phase, b.doneWaits(), b.unseeing())
 	}
 	if m.Status.Home == migration.OnPrem && b.Phase != migration.BatchTakingBack {
 		m.Recalled = nil

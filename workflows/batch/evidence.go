@@ -1,6 +1,8 @@
 package batch
 
 import (
+	"strings"
+
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/drover-migration/drover/activities/evidence"
@@ -23,9 +25,7 @@ func (b *batch) keepEvidence(ctx workflow.Context) {
 	if err := workflow.ExecuteActivity(c, work.Evidence.KeepEvidence, req).Get(c, &r); err != nil {
 		why := work.Reason(err)
 		b.Note(ctx, "its evidence was not kept", migration.Command{Reason: why})
-		if b.Reason != "" {
-			why = b.Reason + "; its evidence was not kept: " + why
-		}
+		why = strings.TrimPrefix(b.Reason+"; its evidence was not kept: "+why, "; ")
 		b.Set(ctx, b.Phase, migration.WaitNothing, why)
 		return
 	}

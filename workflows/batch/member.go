@@ -184,6 +184,7 @@ func (b *batch) tally() (t tally) {
 			t.RolledBack++
 		case m.is(migration.CustomerSkipped):
 			t.Skipped++
+		case m.is(migration.CustomerAborted): // it waits for nothing any more
 		case m.moving():
 			t.Moving++
 		case m.is(migration.CustomerBaking):

@@ -115,7 +115,7 @@ func (b *batch) begin(ctx workflow.Context) {
 			b.Set(ctx, migration.BatchTakingBack, migration.WaitNothing, b.TakeBack.Reason)
 			return
 		case migration.BatchDone:
-			b.Set(ctx, migration.BatchDone, b.doneWaits(), b.summary())
+			b.Set(ctx, migration.BatchDone, b.doneWaits(), b.unseeing())
 			return
 		}
 	}

@@ -385,7 +385,7 @@ func (b *batch) setBlind(ctx workflow.Context, words string) {
 	}
 	b.Blind = words
 	if b.Phase == migration.BatchDone {
-		b.Set(ctx, b.Phase, b.doneWaits(), b.summary())
+		b.Set(ctx, b.Phase, b.doneWaits(), b.unseeing())
 	}
 }
 

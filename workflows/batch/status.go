@@ -51,15 +51,6 @@ func (b *batch) page(p migration.Page) (migration.BatchStatus, error) {
 	return s, nil
 }
 
-func (b *batch) summary() string {
-	n := b.tally()
-	words := fmt.Sprintf("%d on AWS, %d rolled back, %d held", n.OnAWS, n.RolledBack, n.Held)
-	if why := b.unseeing(); why != "" {
-		words += "; " + why
-	}
-	return words
-}
-
 func (b *batch) mayDo() []string {
 	return status.MayDo(func(name string) error { return b.allowed(name, migration.Command{}) }, migration.UpdateApprove,
 		migration.UpdateRetry, migration.UpdateRollback)
