@@ -306,7 +306,11 @@ func (b BatchChange) refusals(s Standing) (out []Finding) {
 	default:
 		for _, c := range b.Changes {
 			if slices.Contains(settled, c.Place) {
-				refuse(subject+": "+c.Place, "leave it as it was", "the batch has begun (%s)", is.Phase)
+				remedy := "leave it as it was"
+				if c.Place == "bake" {
+					remedy += ": where policy.bake changes, this batch keeps its own with `bake: " + c.From + "`"
+				}
+				refuse(subject+": "+c.Place, remedy, "the batch has begun (%s)", is.Phase)
 			}
 		}
 	}

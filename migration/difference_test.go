@@ -181,3 +181,15 @@ func TestTheNumberOfARevisionIsNoPartOfItsName(t *testing.T) {
 		t.Error("another content has the same name")
 	}
 }
+
+// TestABakeThatHoldsAlreadyIsRefusedWithTheWayToKeepIt: policy.bake changes it for every batch that
+// says none of its own.
+func TestABakeThatHoldsAlreadyIsRefusedWithTheWayToKeepIt(t *testing.T) {
+	change := migration.BatchChange{Name: "wave", Changes: []migration.Change{{Place: "bake", From: "10m0s", To: "5m0s"}}}
+	got := migration.Difference{Batches: []migration.BatchChange{change}}.Refusals(migration.Standing{
+		Batches: map[string]migration.BatchStatus{"wave": {Name: "wave", Phase: migration.BatchDone}}}, nil)
+	want := "leave it as it was: where policy.bake changes, this batch keeps its own with `bake: 10m0s`"
+	if len(got) != 1 || got[0].Remedy != want {
+		t.Fatalf("%+v; want the remedy %q", got, want)
+	}
+}

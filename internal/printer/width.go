@@ -21,7 +21,7 @@ const (
 func FitTerminal(out *os.File) {
 	n, err := strconv.Atoi(os.Getenv("COLUMNS"))
 	if err != nil {
-		if n, _, err = term.GetSize(int(out.Fd())); err != nil {
+		if n, _, err = term.GetSize(int(out.Fd())); err != nil || n == 0 { // a terminal that nobody gave a size says 0
 			n = usualWidth
 		}
 	}

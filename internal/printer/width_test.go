@@ -20,3 +20,14 @@ func TestTheWidthIsThatOfWhatIsPrintedOn(t *testing.T) {
 		require.Equal(t, want, printer.Width, columns)
 	}
 }
+
+// TestATerminalWithoutASizeIsNotTakenForANarrowOne: script, and containers, make such terminals.
+func TestATerminalWithoutASizeIsNotTakenForANarrowOne(t *testing.T) {
+	t.Cleanup(func() { printer.Width = 80 })
+	t.Setenv("COLUMNS", "")
+	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer terminal.Close()
+	printer.FitTerminal(terminal)
+	require.Equal(t, 80, printer.Width)
+}
