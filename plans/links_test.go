@@ -27,7 +27,7 @@ func anchors(page string) map[string]bool {
 	return out
 }
 
-// TestEveryLinkOfThePagesLeadsSomewhere: who follows one in the night is at the place that it names.
+// TestEveryLinkOfThePagesLeadsSomewhere: who follows one in the night is where it says.
 func TestEveryLinkOfThePagesLeadsSomewhere(t *testing.T) {
 	pages, err := filepath.Glob("../docs/*.md")
 	require.NoError(t, err)

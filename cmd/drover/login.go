@@ -23,6 +23,7 @@ import (
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/internal/config"
 	"github.com/drover-migration/drover/internal/identity"
+	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/internal/secrets"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/web"
@@ -245,6 +246,9 @@ func passByToken(ctx context.Context, board string, ref migration.SecretRef, pub
 	return answer.Pass, nil
 }
 
+// loginWait is how long a person may take to sign in with the browser and to say yes.
+var loginWait = 10 * time.Minute
+
 // passByBrowser prints the page on which the person says yes, and waits until the browser hands the
 // pass over, or the person pastes it.
 func (a *app) passByBrowser(ctx context.Context, board string, public ed25519.PublicKey) (string, error) {
@@ -269,7 +273,7 @@ func (a *app) passByBrowser(ctx context.Context, board string, public ed25519.Pu
 		link += "&port=" + listening.Addr().String()[strings.LastIndex(listening.Addr().String(), ":")+1:]
 	}
 	_, _ = fmt.Fprintf(a.err, "open this in a browser, and see that it shows the code %s:\n\n  %s\n\n"+
-		"then go on there, or paste here what the page shows:\n", web.LoginCode(public), link)
+		"then go on there, or paste here what the page shows. It waits for %s:\n", web.LoginCode(public), link, printer.Duration(loginWait))
 	go func() {
 		in := bufio.NewScanner(a.in)
 		for in.Scan() {
@@ -284,6 +288,10 @@ func (a *app) passByBrowser(ctx context.Context, board string, public ed25519.Pu
 		return pass, nil
 	case <-ctx.Done():
 		return "", ctx.Err()
+	case <-time.After(loginWait):
+		return "", &client.Problem{Kind: client.ErrRefused, Doing: "sign in at " + board,
+			Why:  "nobody went on in a browser within " + printer.Duration(loginWait),
+			Next: "begin again with `drover login " + board + "`; where nobody is there, give a token of the board with --token"}
 	}
 }
 

@@ -258,3 +258,14 @@ func (s *said) String() string {
 	defer s.mu.Unlock()
 	return s.b.String()
 }
+
+func TestASignInThatNobodyGoesOnWithEnds(t *testing.T) {
+	was := loginWait
+	t.Cleanup(func() { loginWait = was })
+	loginWait = 50 * time.Millisecond
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	var out, errs bytes.Buffer
+	require.Equal(t, exitRefused, run([]string{"login", "http://127.0.0.1:1"}, strings.NewReader(""), &out, &errs))
+	require.Contains(t, errs.String(), "It waits for 50ms:")
+	require.Contains(t, errs.String(), "error: sign in at http://127.0.0.1:1: nobody went on in a browser within 50ms")
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -179,6 +180,8 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 	startTemporal(t)
 	plan, err := filepath.Abs("../../plans/examples/minimal.yaml")
 	require.NoError(t, err)
+	key := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(key, []byte(strings.Repeat("k", 48)), 0o600))
 	for _, c := range []struct {
 		args           string
 		code           int
@@ -203,6 +206,8 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 			"error: pause plan minimal: say why\nnext: see what may be done now with `drover status minimal`"},
 		{"pause minimal --reason lunch", exitDone, "plan minimal: pause accepted from ann", ""},
 		{"status minimal --customer acme", exitNotFound, "", "the plan has no customer \"acme\""},
+		{"web link minimal nobody --url https://board.example --key-file " + key, exitNotFound, "", "the plan has no customer \"nobody\""},
+		{"web link nonsense acme --url https://board.example --key-file " + key, exitNotFound, "", "no plan \"nonsense\" was submitted"},
 		{"amend " + plan, exitInput, "", "give --yes, or --dry-run to see the difference alone"},
 		{"amend " + plan + " --dry-run", exitDone, "plan minimal, against revision 3 (digest 0123456789ab):\n" +
 			"WHAT            CHANGE      FROM    TO\nbatch wave      window.for  1h0m0s  2h0m0s\n" +

@@ -325,11 +325,11 @@ func (a *app) webLinkCommand() *cobra.Command {
 		Long: `Prints a link that shows one customer, to whoever has it, until it runs out. It
 shows where the customer is, its window and what its Moves measured, and no free
 text, which may name others. The key file must be the one that the board has; a
-new key ends all links.`,
+new key ends all links. Where Temporal answers, the customer is looked up.`,
 		Example: `  drover web link orders acme --for 336h --key-file board.key \
     --url https://board.example`,
 		Args: asInput(cobra.ExactArgs(2)),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case o.key == "":
 				return inputError("give the file that `drover web` has with --key-file", "a link is signed with the board's key")
@@ -340,6 +340,9 @@ new key ends all links.`,
 			}
 			key, err := o.readKey()
 			if err != nil {
+				return err
+			}
+			if err := a.linkLeads(cmd.Context(), args[0], args[1]); err != nil {
 				return err
 			}
 			expires := time.Now().Add(good)
@@ -356,6 +359,20 @@ new key ends all links.`,
 	f.StringVar(&o.url, "url", "", "address by which browsers reach the board")
 	f.DurationVar(&good, "for", 14*24*time.Hour, "how long the link is good")
 	return cmd
+}
+
+// linkLeads refuses a link to a customer that no plan has: whoever gets it could not tell. A link
+// needs no Temporal. Where none answers, that is said.
+func (a *app) linkLeads(ctx context.Context, plan, customer string) error {
+	err := a.connected(ctx, func(ctx context.Context, c *client.Client) error {
+		_, err := c.Execution(ctx, client.Aim{Plan: plan, Customer: customer})
+		return err
+	})
+	if err == nil || errors.Is(err, client.ErrNotFound) {
+		return err
+	}
+	_, err = fmt.Fprintf(a.err, "whether plan %s has a customer %s was not looked up: %v\n", plan, customer, err)
+	return err
 }
 
 // linkNote goes to standard error: what is printed is the link alone.
