@@ -520,8 +520,9 @@ func (b Batch) Slots(p Policy) (going, back int) {
 }
 
 // BackSlots are how many customers may be on their way back at a time where everybody of some
-// batches is taken back at once, by batch: in all as many as the batch with the most may have alone,
-// shared by how many come back of each. A batch has one at least. Without batches nobody has any.
+// batches is taken back at once, by batch: in all as many as the batch with the most may have
+// alone, shared by how many come back of each. A batch has one at least. Without batches nobody has
+// any.
 func BackSlots(batches []Batch, p Policy, coming []int) []int {
 	most, all := 0, 0
 	for _, b := range batches {

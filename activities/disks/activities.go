@@ -71,8 +71,8 @@ type ReplicateDisksResult struct {
 //
 // Run twice, it finds the VM's snapshot by its name, and the first run's snapshots by client token
 // and returns what it recorded. Cut off anywhere, the next run reads the stream again and puts only
-// blocks that its checkpoint does not have. Where two run at once, the first to write its checkpoint
-// goes on, and the other fails.
+// blocks that its checkpoint does not have. Where two run at once, the first to write its
+// checkpoint goes on, and the other fails.
 func (a *Activities) ReplicateDisks(ctx context.Context, req ReplicateDisksRequest) (res ReplicateDisksResult, err error) {
 	copier, key, err := a.copier(ctx, req.Target)
 	if err != nil {

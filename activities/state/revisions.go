@@ -22,7 +22,8 @@ type Plans interface {
 const ErrorRevision = "Revision"
 
 // revision is a revision of a plan, in the state bucket: one object a revision, which is made on
-// the condition that nobody else has made it, and never changes. Where two make it at once, one fails.
+// the condition that nobody else has made it, and never changes. Where two make it at once, one
+// fails.
 type revision struct {
 	Digest string    `json:"digest"`
 	By     string    `json:"by,omitempty"`

@@ -72,12 +72,13 @@ var (
 	// Count asks who counts a customer's requests. Nobody waits for it, and who asks tries again.
 	Count = Here{work{queue: inMain, attempt: 30 * time.Second, total: time.Minute, retry: hurried(time.Second, 10*time.Second)}}
 
-	// SiteQuestion is a short question next to the data, such as where those that soak are homed, or
-	// how far behind replication is. No closed customer waits for it: it never lies before a freeze.
+	// SiteQuestion is a short question next to the data, such as where those that soak are homed,
+	// or how far behind replication is. No closed customer waits for it: it never lies before a
+	// freeze.
 	SiteQuestion = There{work{queue: migration.SiteQueue, attempt: questionAttempt, total: 30 * time.Second, begin: takenWithin,
 		retry: hurried(time.Second, 5*time.Second)}}
-	// DataNote writes down beside a customer's fence where the customer stands. What follows does not
-	// wait for it long, and it never lies before a freeze.
+	// DataNote writes down beside a customer's fence where the customer stands. What follows does
+	// not wait for it long, and it never lies before a freeze.
 	DataNote = There{work{queue: migration.SiteQueue, attempt: freezeAttempt, total: NotePatience, begin: NotePatience / 2,
 		heartbeat: FreezeHeartbeat, retry: closed}}
 	// Beginning asks a database once where all customers of a batch are homed, before they are
@@ -165,8 +166,8 @@ const (
 	// Move in memory: another worker goes on within three seconds.
 	FreezeHeartbeat = time.Second
 
-	// NotePatience is how long a note may take. What follows does not depend on it, but for the end of
-	// a customer's story, which is tried again.
+	// NotePatience is how long a note may take. What follows does not depend on it, but for the end
+	// of a customer's story, which is tried again.
 	NotePatience = 10 * time.Second
 
 	// RouteLimit is how long the route of a customer may stay behind its data. Nobody serves it
