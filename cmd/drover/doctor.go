@@ -213,7 +213,7 @@ func (a *app) repaired(ctx context.Context, c *client.Client, plan string, spec 
 	if err := a.confirm(ctx, question, yes); err != nil {
 		return report, err
 	}
-	return c.Doctor(ctx, migration.DoctorInput{Spec: spec, Repair: &migration.Repair{By: w.by, Reason: w.reason}}, queue)
+	return c.Doctor(ctx, migration.DoctorInput{Spec: spec, Repair: &migration.Repair{By: who(w.by), Reason: w.reason}}, queue)
 }
 
 // agreement reads the flags of --agree; nil where it is not given.
@@ -235,7 +235,7 @@ func agreement(agree, server string, w wish) (*migration.AgreeToServer, error) {
 		return nil, inputError(next, "--agree needs a --reason: it is kept in both databases")
 	}
 	return &migration.AgreeToServer{
-		Dataset: dataset, Side: migration.Side(side), Seen: migration.ServerIdentity{SystemID: system, Timeline: n}, By: w.by,
+		Dataset: dataset, Side: migration.Side(side), Seen: migration.ServerIdentity{SystemID: system, Timeline: n}, By: who(w.by),
 		Reason: w.reason,
 	}, nil
 }
