@@ -31,7 +31,6 @@ type customerView struct {
 	Since     momentView
 	Trying    []string
 	Blocker   string // why it is where it is, in Drover's words
-	BlockedBy string // who asked for it
 	Questions []questionView
 	Batch     batchView
 	Zone      string
@@ -271,29 +270,36 @@ func hasItMoved(c board.Customer, k board.Clock) questionView {
 func whenDoesIt(snap *board.Snapshot, c board.Customer, v customerView, k board.Clock) questionView {
 	q := questionView{Asked: "When does it move?"}
 	b, _ := snap.Batch(c.Status.Batch)
+	own := ""
+	if b.Window != nil {
+		if t := ownTime(migration.Window{Opens: b.Window.Opens, For: b.Window.For, Zone: c.Spec.Zone}, k); t != "" {
+			own = " In the customer's own zone: " + t + "."
+		}
+	}
 	switch w := c.Status.Slots.Chosen(); {
 	case w != nil:
 		q.Answer, q.More = "In the time that it has taken: "+k.Span(*w)+".", ownTime(*w, k)
 	case c.Status.Home != migration.OnPrem || len(c.Status.Moves) > 0 || c.State() != board.Waiting && c.State() != board.Held:
 		q.Answer = "Its time has come already."
 		if b.Window != nil {
-			q.More = "Its window: " + v.Batch.Window + "."
+			q.More = "Its window: " + v.Batch.Window + "." + own
 		}
 	case c.State() == board.Held:
 		q.Answer = "When a person lets it: it is held."
 		if c.Status.Deferred() {
 			q.Answer = "Not before " + k.At(c.Status.Deferral.NotBefore) + "."
+			if c.Spec.Zone != "" {
+				q.More = "In the customer's own zone: " + board.NewClock(c.Spec.Zone).At(c.Status.Deferral.NotBefore) + ". "
+			}
 		}
 		if b.Window != nil {
-			q.More = "The window of its batch: " + v.Batch.Window + "."
+			q.More += "The window of its batch: " + v.Batch.Window + "." + own
 		}
 	case b.Window == nil:
 		q.Answer, q.More = "The plan sets no window for it.", "It moves when its batch is released."
 	default:
 		q.Answer = "In the window " + v.Batch.Window + "."
-		if own := board.NewClock(c.Spec.Zone); c.Spec.Zone != "" {
-			q.More = "In the customer's own zone: " + own.Span(*b.Window) + "."
-		}
+		q.More = strings.TrimSpace(own)
 	}
 	return q
 }

@@ -32,6 +32,10 @@
       var said = ms >= 0 ? age(ms) + " ago" : "in " + age(-ms);
       if (t.title !== said) { t.title = said; }
     });
+    document.querySelectorAll(".age[data-since]").forEach(function (e) { // where a pointer is too much to ask for
+      var said = " (" + age(Date.now() - Date.parse(e.getAttribute("data-since"))) + " ago)";
+      if (e.textContent !== said) { e.textContent = said; }
+    });
   }
 
   function connection() {
