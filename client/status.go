@@ -29,7 +29,7 @@ func (c *Client) Status(ctx context.Context, plan string) (migration.MigrationSt
 		if err != nil {
 			return s, err
 		}
-		full.Finalised = b.Finalised // the migration's to say
+		full.Finalised, full.MayEnd = b.Finalised, b.MayEnd // the migration's to say
 		s.Batches[i] = full
 	}
 	work, err := c.Work(ctx, s)

@@ -449,6 +449,7 @@ type BatchStatus struct {
 	Trying     []Trying         `json:"trying,omitempty"`
 	Workflow   string           `json:"workflow,omitempty"`  // what Temporal says of it: Running, Terminated, ...
 	Finalised  *Finalised       `json:"finalised,omitempty"` // nil: its way back stands
+	MayEnd     bool             `json:"mayEnd,omitempty"`    // its way back may be ended now; like Finalised, the migration's to say
 	Evidence   string           `json:"evidence,omitempty"`  // where the signed evidence of a batch that has ended is kept: s3://BUCKET/KEY
 }
 

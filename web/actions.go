@@ -147,13 +147,19 @@ var theActions = []action{
 		},
 	},
 	{
-		name: migration.UpdateFinalise, words: "End the way back", aims: []aim{aPlan}, grave: true, reason: true, final: true,
+		name: migration.UpdateFinalise, words: "End the way back", aims: []aim{aPlan, aBatch}, grave: true, reason: true, final: true,
 		effect: "Nobody can go back from then on. Drover shuts the machines on premises down (it deletes none), waits for what premises " +
 			"still send, and takes replication and guards out of both sides. AWS serves alone, under the routes as they are.",
 		send: func(ctx context.Context, c Commands, at client.Aim, cmd migration.Command) (migration.Accepted, error) {
+			cmd.Batch = at.Batch
 			return c.Finalise(ctx, at.Plan, cmd)
 		},
-		command: func(at client.Aim) string { return "drover finalise " + at.Plan },
+		command: func(at client.Aim) string {
+			if at.Batch == "" {
+				return "drover finalise " + at.Plan
+			}
+			return "drover finalise " + at.Plan + flagOf(at)
+		},
 	},
 }
 
@@ -171,6 +177,15 @@ func (a action) object(at client.Aim) string {
 	default:
 		return at.String()
 	}
+}
+
+// does is what an action does to what is aimed at.
+func (a action) does(at client.Aim) string {
+	if a.final && at.Batch != "" {
+		return "Nobody of the batch can go back from then on. Drover shuts those machines on premises down that only the batch used (it " +
+			"deletes none). The plan cannot be aborted afterwards."
+	}
+	return a.effect
 }
 
 // of is the update that an action sends.
@@ -270,6 +285,9 @@ type askView struct {
 	Slots   []string // times to offer, as Before; nil: none are needed
 	For     string   // how long each of them is
 	Confirm string   // the name that has to be typed; empty: none
+
+	ConfirmOf aim // what has that name
+
 	Typed   string   // what was
 	SignUps bool     // tenants that are in no batch come along
 	Speaks  []string // what speaks for what nothing undoes
@@ -308,7 +326,7 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request, who access.Identi
 	v = askView{Ticket: strings.TrimSpace(r.FormValue("ticket")), Before: r.FormValue("before"), Zone: clock(r).Zone.String(),
 		HasNote: a.name == migration.UpdateNote, Tickets: a.ticket, Times: a.before,
 		Slots: slotFields(a, r), For: orNothing(r.FormValue("for"), "2h"),
-		Words: a.words, What: a.object(at), Effect: a.effect, Needs: a.reason, Grave: a.grave, Name: who.Name,
+		Words: a.words, What: a.object(at), Effect: a.does(at), Needs: a.reason, Grave: a.grave, Name: who.Name,
 		Command: a.typed(at), Batch: at.Batch, Cust: at.Customer, Message: at.Message, Token: r.FormValue("token"),
 		Reason:  strings.TrimSpace(r.FormValue("reason")),
 		Request: r.FormValue("request"), Back: planPath(at.Plan), Path: planPath(at.Plan) + "/do/" + a.name}
@@ -316,14 +334,18 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request, who access.Identi
 		v.Back = customerPath(at.Plan, at.Customer)
 	}
 	if a.final {
-		v.Confirm, v.Typed, v.SignUps = at.Plan, strings.TrimSpace(r.PostFormValue("confirm")), r.PostFormValue("signups") != ""
+		v.Confirm, v.ConfirmOf, v.SignUps = at.Plan, aPlan, r.PostFormValue("signups") != ""
+		if at.Batch != "" {
+			v.Confirm, v.ConfirmOf, v.SignUps = at.Batch, aBatch, false
+		}
+		v.Typed = strings.TrimSpace(r.PostFormValue("confirm"))
 	}
 	return a, v, true
 }
 
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, who access.Identity, a action, v askView, status int) {
 	if a.final {
-		v.Speaks = s.speaks(r.Context(), r.PathValue("plan"))
+		v.Speaks = s.speaks(r.Context(), r.PathValue("plan"), v.Batch)
 	}
 	var b strings.Builder
 	if err := pages.ExecuteTemplate(&b, "ask", v); err != nil {
@@ -334,14 +356,17 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, who access.Identity
 	s.showMade(w, r, status, l, []byte(b.String()), nil)
 }
 
-// speaks is what speaks for ending the way back, a line a batch.
-func (s *Server) speaks(ctx context.Context, plan string) (out []string) {
+// speaks is what speaks for ending the way back, a line a batch, or of one that is named.
+func (s *Server) speaks(ctx context.Context, plan, batch string) (out []string) {
 	f, err := s.Hub.Follow(ctx, plan)
 	if err != nil {
 		return nil // the workflow knows, and refuses what is too early
 	}
 	snap := f.Snapshot(ctx)
 	for _, b := range snap.Batches {
+		if batch != "" && b.Name != batch {
+			continue
+		}
 		customers := snap.Of(b)
 		m := board.Measure(customers)
 		line := fmt.Sprintf("Batch %s: %s, %d over their soak; %d rows and %d files compared", b.Name,
@@ -396,7 +421,8 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, who access.Identity
 		refuse(http.StatusUnprocessableEntity, "It needs a reason.", "Say why: it is kept in the customer's timeline.")
 		return
 	case v.Typed != v.Confirm:
-		refuse(http.StatusUnprocessableEntity, "The plan's name was not typed.", "Type "+v.Confirm+", if it is this plan that you mean.")
+		refuse(http.StatusUnprocessableEntity, "The "+string(v.ConfirmOf)+"'s name was not typed.",
+			"Type "+v.Confirm+", if it is this "+string(v.ConfirmOf)+" that you mean.")
 		return
 	case utf8.RuneCountInString(v.Reason) > migration.LongestText:
 		refuse(http.StatusUnprocessableEntity, fmt.Sprintf("The reason is longer than %d characters.", migration.LongestText),

@@ -328,10 +328,10 @@ func todo(snap *board.Snapshot, batches []batchView, k board.Clock, do []actionV
 			v.Link = customerPath(snap.Status.Plan, w.Customer)
 		case w.State != "":
 			v.Link = path + board.Filter{State: w.State}.Query()
-		case w.Messages:
 		default:
-			i := slices.IndexFunc(batches, func(b batchView) bool { return b.Name == w.Batch })
-			v.Link, v.Do = batches[i].Link, batches[i].Do
+			if i := slices.IndexFunc(batches, func(b batchView) bool { return b.Name == w.Batch }); i >= 0 {
+				v.Link, v.Do = batches[i].Link, batches[i].Do
+			}
 		}
 		if w.Ask != "" && snap.GoesOn() {
 			v.Do = append(slices.Clone(v.Do), ackActions(snap.Status.Plan, nil, []migration.Ask{{ID: w.Ask}}, rank)...)

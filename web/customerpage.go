@@ -32,7 +32,6 @@ type customerView struct {
 	Since     momentView
 	Trying    []string
 	Blocker   string // why it is where it is, in Drover's words
-	BlockedBy string // who asked for it
 	Questions []questionView
 	Batch     batchView
 	Zone      string
@@ -276,9 +275,12 @@ func whenDoesIt(snap *board.Snapshot, c board.Customer, v customerView, k board.
 	q := questionView{Asked: "When does it move?"}
 	b, _ := snap.Batch(c.Status.Batch)
 	m, moved := lastMove(c)
-	window := ""
+	window, own := "", ""
 	if b.Window != nil {
-		window = "The window of its batch: " + v.Batch.Window + "."
+		if t := ownTime(migration.Window{Opens: b.Window.Opens, For: b.Window.For, Zone: c.Spec.Zone}, k); t != "" {
+			own = " In the customer's own zone: " + t + "."
+		}
+		window = "The window of its batch: " + v.Batch.Window + "." + own
 	}
 	switch w := c.Status.Slots.Chosen(); {
 	case c.State() == board.Moving:
@@ -295,6 +297,9 @@ func whenDoesIt(snap *board.Snapshot, c board.Customer, v customerView, k board.
 		q.Answer = "It does not: the migration was aborted."
 	case c.Status.Deferred():
 		q.Answer, q.More = "Not before "+k.At(c.Status.Deferral.NotBefore)+".", window
+		if c.Spec.Zone != "" {
+			q.More = "In the customer's own zone: " + board.NewClock(c.Spec.Zone).At(c.Status.Deferral.NotBefore) + ". " + window
+		}
 	case c.State() == board.WentBack, c.State() == board.Held && moved:
 		q.Answer, q.More = "It was moved back, and moves again when a person lets it.", window
 	case c.State() == board.Held:
@@ -307,9 +312,7 @@ func whenDoesIt(snap *board.Snapshot, c board.Customer, v customerView, k board.
 		q.Answer, q.More = "The plan sets no window for it.", "It moves when its batch is released."
 	default:
 		q.Answer = "In the window " + v.Batch.Window + "."
-		if own := board.NewClock(c.Spec.Zone); c.Spec.Zone != "" {
-			q.More = "In the customer's own zone: " + own.Span(*b.Window) + "."
-		}
+		q.More = strings.TrimSpace(own)
 	}
 	return q
 }

@@ -3,7 +3,9 @@ package web_test
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -77,4 +79,42 @@ func TestALeadEndsTheWayBackWithTheNameOfThePlan(t *testing.T) {
 	require.Equal(t, client.Aim{Plan: "shop"}, got.At)
 	require.True(t, got.SignUps)
 	require.Equal(t, "the-lead", got.By)
+}
+
+func TestALeadEndsTheWayBackOfOneBatchWithItsName(t *testing.T) {
+	s := soaked(t)
+	s.world.SetBatch(0, func(b *migration.BatchStatus) { b.MayEnd = true })
+	lead := s.as(t, access.Lead)
+	link := doing + "finalise?batch=wave-01"
+	require.Contains(t, mustGet(t, s, lead, "/m/shop"), link)
+	require.NotContains(t, mustGet(t, s, lead, "/m/shop"), doing+"finalise?batch=wave-02", "it may not be ended yet")
+	asks := mustGet(t, s, lead, link)
+	require.Contains(t, asks, "The batch's name, since nothing undoes this: wave-01")
+	require.Contains(t, asks, "drover finalise shop --batch wave-01 --reason")
+	require.Contains(t, asks, "Batch wave-01: 3 of 3 on AWS")
+	require.NotContains(t, asks, "Batch wave-02", "of this batch alone")
+	require.NotContains(t, asks, "signups")
+
+	form := url.Values{"batch": {"wave-01"}, "reason": {"CHG-7"}, "confirm": {"shop"}, "request": {uuid.NewString()}}
+	code, body := s.post(t, lead, doing+"finalise", form)
+	require.Equal(t, http.StatusUnprocessableEntity, code)
+	require.Contains(t, body, "Type wave-01, if it is this batch that you mean.")
+	form.Set("confirm", "wave-01")
+	code, body = s.post(t, lead, doing+"finalise", form)
+	require.Equal(t, http.StatusOK, code, body)
+	require.Equal(t, "wave-01", s.world.Sent()[0].Batch)
+
+	s.world.SetBatch(0, func(b *migration.BatchStatus) {
+		b.MayEnd, b.Finalised = false, &migration.Finalised{By: "lea", Cut: webtest.Start}
+	})
+	const ended = "Its way back ended on Wed 2 Dec 2026 20:00 UTC, by lea."
+	require.Eventually(t, func() bool { return strings.Contains(mustGet(t, s, lead, "/m/shop"), ended) }, 10*time.Second,
+		50*time.Millisecond)
+	require.Contains(t, mustGet(t, s, lead, "/m/shop/table/batches.csv"), "2026-12-02T20:00:00Z,lea")
+	id := s.world.IDs()[0]
+	page := mustGet(t, s, lead, "/m/shop/c/"+id)
+	require.Contains(t, page, "It runs on AWS, and does not go back: its way back has ended.")
+	require.Contains(t, page, "No: its way back ended on Wed 2 Dec 2026 20:00 UTC.")
+	require.Contains(t, page, "It was ended by lea.")
+	require.NotContains(t, mustGet(t, s, s.guest(t, "shop", id), "/m/shop/c/"+id), "lea.")
 }

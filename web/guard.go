@@ -142,8 +142,19 @@ func (s *Server) tooMany(w http.ResponseWriter, r *http.Request, who access.Iden
 		"Wait a few seconds.")
 }
 
+// triedInVain is a line of the audit for what changes something and came to nothing: without a
+// session, or of an action that there is not. Its number is limited, since anybody can ask.
+func (s *Server) triedInVain(r *http.Request, who access.Identity, why string) {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead || !s.limits.allow("audit "+remote(r), 0.1) {
+		return
+	}
+	_ = s.Audit.write(entry{What: r.Method + " of a page", Who: who.String(), Role: who.Role, From: remote(r), At: r.URL.Path,
+		Outcome: refused, Why: why})
+}
+
 // signInFirst sends a browser to the sign-in, from which it comes back to the page that it wanted.
 func (s *Server) signInFirst(w http.ResponseWriter, r *http.Request) {
+	s.triedInVain(r, access.Identity{}, "nobody is signed in")
 	to := "/signin"
 	if r.Method == http.MethodGet && !isFragment(r) {
 		to += "?back=" + url.QueryEscape(r.URL.RequestURI())

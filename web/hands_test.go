@@ -68,3 +68,13 @@ func TestAPageIsPrintedWithWhatItSaysAndWithoutItsButtons(t *testing.T) {
 		require.Equal(t, "#fff", paper, page)
 	}
 }
+
+func TestOnANarrowScreenWhatWaitsComesBeforeTheFilter(t *testing.T) {
+	started := browser.Start(t)
+	s := shop(t)
+	ctx := follow(t, s, started, access.Operator)
+	require.NoError(t, chromedp.Run(ctx, browser.Size(390, 800, true), chromedp.Navigate(s.URL+"/m/shop"), shows(".todo", "approval"),
+		holds(`document.querySelector("#todo-h").getBoundingClientRect().top < 430 && !document.querySelector("#q").checkVisibility()`),
+		chromedp.Click(".filters summary", chromedp.ByQuery), holds(`document.querySelector("#q").checkVisibility()`),
+		browser.Size(1280, 800, false), holds(`document.querySelector("#q").checkVisibility()`)))
+}

@@ -29,7 +29,7 @@ func Offers(at client.Aim, mayDo []string) (out []Offer) {
 		if !a.applies(kindOf(at), mayDo) {
 			continue
 		}
-		out = append(out, Offer{Name: a.name, Words: a.words, What: a.object(at), Effect: a.effect, Grave: a.grave, Needs: a.reason,
+		out = append(out, Offer{Name: a.name, Words: a.words, What: a.object(at), Effect: a.does(at), Grave: a.grave, Needs: a.reason,
 			Command: a.typed(at), At: at, send: a.send})
 	}
 	return out

@@ -125,6 +125,7 @@ func (s *Server) failBy(w http.ResponseWriter, r *http.Request, who access.Ident
 }
 
 func (s *Server) nothingThere(w http.ResponseWriter, r *http.Request, who access.Identity) {
+	s.triedInVain(r, who, "there is no such page")
 	s.fail(w, r, who, http.StatusNotFound, "Not found", "There is no such page.", "See the list of plans.")
 }
 

@@ -119,7 +119,7 @@ func TestAPageThatIsOpenSaysWhenNothingIsKnownAnyMore(t *testing.T) {
 	require.NoError(t, chromedp.Run(ctx, chromedp.Navigate(s.URL+"/m/shop"), shows("main", "wave-01")))
 	s.world.Mute(true)
 	require.NoError(t, chromedp.Run(ctx, shows("[role=alert]", "no worker of Drover does"), shows("[role=alert]",
-		"the last that was known"),
+		"the last that was known"), holds(`/^ \(\d+ s ago\)$/.test(document.querySelector("[role=alert] .age").textContent)`),
 		shows("#c-cust-00000", "on AWS")))
 	s.world.Mute(false)
 	s.world.Down(&client.Problem{Kind: client.ErrUnreachable, Why: "connection refused"})

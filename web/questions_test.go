@@ -182,3 +182,17 @@ func TestAWindowThatHasClosedPromisesNothing(t *testing.T) {
 	s.world.SetBatch(4, func(b *migration.BatchStatus) { b.Window = &past })
 	require.Contains(t, answers(mustGet(t, s, s.as(t, access.Success), who)), "Its window has closed: it moves when a person lets it.")
 }
+
+func TestTheCustomersOwnZoneIsSaidWhereverItsWindowIs(t *testing.T) {
+	const own = "In the customer&#39;s own zone: Sun 6 Dec 2026 22:00 to Mon 7 Dec 02:00 EET."
+	for name, set := range map[string]func(*migration.CustomerStatus){
+		"waits": func(*migration.CustomerStatus) {}, "held": held0,
+		"moved": func(c *migration.CustomerStatus) { moved(c, webtest.Start) },
+	} {
+		s := shop(t)
+		s.world.SetBatch(4, func(b *migration.BatchStatus) { b.Phase = migration.BatchCuttingOver })
+		s.world.SetCustomer("cust-00029", set)
+		require.Contains(t, mustGet(t, s, s.as(t, access.Success), "/m/shop/c/cust-00029"), own, name)
+		require.Contains(t, mustGet(t, s, s.guest(t, "shop", "cust-00029"), "/m/shop/c/cust-00029"), own, name)
+	}
+}

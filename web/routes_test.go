@@ -349,3 +349,31 @@ func TestEachAuditLineIsOneObject(t *testing.T) {
 		require.NotEmpty(t, e["outcome"])
 	}
 }
+
+// Whoever tries to change something and is sent away leaves a line, signed in or not; not one each,
+// since anybody can ask.
+func TestWhatIsTriedInVainIsAudited(t *testing.T) {
+	s := shop(t)
+	for range 100 {
+		code, _ := s.post(t, s.browser(t), doing+"rollback?customer=cust-00000", url.Values{"reason": {"x"}})
+		require.Equal(t, http.StatusUnauthorized, code)
+	}
+	const line = `"at":"/m/shop/do/rollback","outcome":"refused","why":"nobody is signed in"`
+	require.Contains(t, s.audit.String(), line)
+	require.Less(t, strings.Count(s.audit.String(), line), 20)
+
+	s = shop(t)
+	code, _ := s.post(t, s.as(t, access.Lead), doing+"explode", url.Values{"reason": {"x"}})
+	require.Equal(t, http.StatusNotFound, code)
+	require.Contains(t, s.audit.String(), `"what":"POST of a page","who":"the-lead`)
+	require.Contains(t, s.audit.String(), `"at":"/m/shop/do/explode","outcome":"refused","why":"there is no such page"`)
+	before := s.audit.String()
+	mustSee(t, s, s.as(t, access.Lead), "/nothing")
+	require.NotContains(t, strings.TrimPrefix(s.audit.String(), before), "/nothing", "looking changes nothing")
+}
+
+func mustSee(t *testing.T, s *site, b *http.Client, path string) {
+	t.Helper()
+	code, _ := s.get(t, b, path)
+	require.Equal(t, http.StatusNotFound, code)
+}

@@ -165,7 +165,8 @@ func WriteCustomers(w io.Writer, snap *board.Snapshot, customers []board.Custome
 func tableOfCustomers(snap *board.Snapshot, customers []board.Customer) table {
 	t := table{columns: []string{"customer", "name", "batch", "state", "home", "phase", "waits_for", "since", "until", "window_opens",
 		"window_closes", "soak_ends", "deferred_until", "slot_opens", "slot_closes", "hosts", "contact", "zone", "labels", "verdict",
-		"freeze_ms", "stall_ms", "failed_requests", "retried_requests", "moved_at", "tries", "token", "ticket", "reason"}}
+		"freeze_ms", "stall_ms", "failed_requests", "retried_requests", "moved_at", "tries", "token", "ticket", "reason", "weight",
+		"way_back"}}
 	for _, c := range customers {
 		b, _ := snap.Batch(c.Status.Batch)
 		var opens, closes, moved, soaks, deferred, slotOpens, slotCloses time.Time
@@ -193,7 +194,7 @@ func tableOfCustomers(snap *board.Snapshot, customers []board.Customer) table {
 		t.add(st.ID, st.Name, st.Batch, c.State().Words(), string(st.Home), st.Phase, st.WaitingFor, st.Since, st.Until, opens, closes,
 			soaks, deferred, slotOpens, slotCloses, strings.Join(c.Spec.Hosts, " "), c.Spec.Contact, c.Spec.Zone,
 			strings.Join(viewLabels(c), " "), verdict,
-			freeze, stall, failed, retried, moved, st.Tries, st.Token, b.Ticket, st.Reason)
+			freeze, stall, failed, retried, moved, st.Tries, st.Token, b.Ticket, st.Reason, st.Weight, c.Back.Answer(board.NewClock("")))
 	}
 	return t
 }
@@ -202,7 +203,7 @@ func tableOfBatches(snap *board.Snapshot) table {
 	t := table{columns: []string{"place", "batch", "phase", "waits_for", "gate", "whose_turn", "window_opens", "window_closes",
 		"window_zone", "approvals", "approvals_needed", "customers", "waiting", "moving", "baking", "on_aws", "rolled_back", "held",
 		"longest_freeze_ms", "longest_stall_ms", "failed_requests", "retried_requests", "requests_counted_moves", "moves", "ticket",
-		"reason"}}
+		"reason", "way_back_ended", "way_back_ended_by"}}
 	for _, b := range snap.Batches {
 		gate, turn := snap.Gate(b, board.NewClock(""))
 		var opens, closes time.Time
@@ -211,12 +212,16 @@ func tableOfBatches(snap *board.Snapshot) table {
 			opens, closes, zone = b.Window.Opens, b.Window.Closes(), b.Window.Zone
 		}
 		n := b.Counts
+		end := migration.Finalised{}
+		if b.Finalised != nil {
+			end = *b.Finalised
+		}
 		t.add(b.Place, b.Name, b.Phase, b.WaitingFor, gate, turn, opens, closes, zone, len(b.Approvals), b.Needs, n.Customers, n.Waiting,
 			n.Moving,
 			n.Baking, n.OnAWS, n.RolledBack, n.Held, migration.Duration(b.Score.Freeze), migration.Duration(b.Score.Stall),
 			numberOf(b.Score.RequestsFailed), numberOf(b.Score.RequestsRetried),
 			max(b.Score.RequestsFailed.Moves, b.Score.RequestsRetried.Moves), b.Score.Moves,
-			b.Ticket, b.Reason)
+			b.Ticket, b.Reason, end.Cut, end.By)
 	}
 	return t
 }

@@ -199,7 +199,7 @@ func redraw(w io.Writer, s string, first bool) {
 // screen is a plan in at most height lines: of its customers those that are on their way or need
 // somebody.
 func (g glance) screen(s migration.MigrationStatus, height int) string {
-	out := g.head(s) + "\n" + batchTable(s.Batches).String()
+	out := g.head(s) + "\n" + batchTable(s.Batches, true).String()
 	if s.Phase == migration.MigrationProvisioning {
 		out += "\n" + pieceTable(s).String()
 	}

@@ -80,6 +80,6 @@ func TestAStatusSaysThatAWorkflowWasTerminated(t *testing.T) {
 	require.Empty(t, stopped("shop", shop(), client.Running))
 	s := shop()
 	s.Batches[1].Workflow, s.Workloads[0].Workflow = "Terminated", "Terminated"
-	require.Contains(t, batchTable(s.Batches).String(), "TERMINATED")
+	require.Contains(t, batchTable(s.Batches, true).String(), "TERMINATED")
 	require.Contains(t, pieceTable(s).String(), "TERMINATED")
 }

@@ -74,7 +74,7 @@ func TestAReportOfWritersEndsWellOnceEnoughIsResolved(t *testing.T) {
 
 func TestABatchSaysThatAnOperatorHasToLookAtWhoWrites(t *testing.T) {
 	b := migration.BatchStatus{WaitingFor: migration.WaitObserve}
-	require.Equal(t, "observe", waitsCell(b))
+	require.Equal(t, "observe", waitsCell(b, false))
 	b.Asks = true
-	require.Equal(t, "observe: operator", waitsCell(b))
+	require.Equal(t, "observe: operator", waitsCell(b, false))
 }

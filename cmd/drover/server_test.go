@@ -216,7 +216,7 @@ func TestCommandsAgainstTemporal(t *testing.T) {
 		{"status minimal -o yaml", exitDone, "phase: soak", ""},
 		{"status minimal -o csv", exitDone, "\ufeffcustomer,name,batch,state,home,phase,waits_for,since,until,window_opens,window_closes," +
 			"soak_ends,deferred_until,slot_opens,slot_closes,hosts,contact,zone,labels,verdict," +
-			"freeze_ms,stall_ms,failed_requests,retried_requests,moved_at,tries,token,ticket,reason\r\nacme,", ""},
+			"freeze_ms,stall_ms,failed_requests,retried_requests,moved_at,tries,token,ticket,reason,weight,way_back\r\nacme,", ""},
 		{"pause minimal", exitRefused, "",
 			"error: pause plan minimal: say why\nnext: see what may be done now with `drover status minimal`"},
 		{"pause minimal --reason lunch", exitDone, "plan minimal: pause accepted from ann", ""},

@@ -132,6 +132,9 @@ func (a *app) status(ctx context.Context, c *client.Client, o statusOptions, for
 		if err != nil {
 			return err
 		}
+		if whole, err := c.Migration(ctx, o.at.Plan); err == nil {
+			s = endsOf(s, whole)
+		}
 		head := ""
 		if !goesOn(execution) {
 			s.MayDo, head = nil, endedEarly("batch", execution)

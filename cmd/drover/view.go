@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,7 +43,7 @@ type glance struct {
 func (g glance) migration(s migration.MigrationStatus) string {
 	var b strings.Builder
 	b.WriteString(g.head(s))
-	b.WriteString("\n" + batchTable(s.Batches).String())
+	b.WriteString("\n" + batchTable(s.Batches, true).String())
 	b.WriteString(g.batchLines(s.Batches))
 	if len(s.Workloads)+len(s.Datasets) > 0 {
 		b.WriteString("\n" + pieceTable(s).String())
@@ -140,25 +141,33 @@ func endedEarly(what, execution string) string {
 		what)) + "\n"
 }
 
-func batchTable(batches []migration.BatchStatus) *printer.Table {
+// batchTable is a line a batch. first says that the first of them is the plan's first.
+func batchTable(batches []migration.BatchStatus, first bool) *printer.Table {
 	t := &printer.Table{Columns: []printer.Column{
 		{Name: "BATCH", Give: true, Least: 8}, {Name: "PHASE", Give: true, Least: 8}, {Name: "WAITS FOR"}, {Name: "ALL", Right: true},
 		{Name: "WAIT", Right: true},
 		{Name: "MOVE", Right: true}, {Name: "BAKE", Right: true}, {Name: "AWS", Right: true}, {Name: "BACK", Right: true},
 		{Name: "HELD", Right: true},
 	}}
-	for _, b := range batches {
+	for i, b := range batches {
 		n := b.Counts
 		if !goesOn(cmp.Or(b.Workflow, client.Running)) {
 			b.Phase = migration.BatchPhase(strings.ToUpper(b.Workflow))
 		}
-		t.Add(b.Name, b.Phase, waitsCell(b), n.Customers, n.Waiting, n.Moving, n.Baking, n.OnAWS, n.RolledBack, n.Held)
+		t.Add(b.Name, b.Phase, waitsCell(b, first && i == 0), n.Customers, n.Waiting, n.Moving, n.Baking, n.OnAWS, n.RolledBack, n.Held)
 	}
 	return t
 }
 
-func waitsCell(b migration.BatchStatus) string {
+// waitsCell is what a batch waits for. The plan's first has no batch before it: until it has its
+// turn, AWS is brought up and the data is copied.
+func waitsCell(b migration.BatchStatus, first bool) string {
 	switch b.WaitingFor {
+	case migration.WaitTurn:
+		if first {
+			return "first copy"
+		}
+		return string(b.WaitingFor)
 	case "", migration.WaitNothing:
 		return "-"
 	case migration.WaitApproval:
@@ -356,10 +365,23 @@ func (g glance) batch(s migration.BatchStatus) string {
 		b.WriteString(soakOf(s.Customers))
 	}
 	b.WriteString(g.mayDo("  ", offered(client.Aim{Plan: g.plan, Batch: s.Name}, s.MayDo)))
-	b.WriteString("\n" + batchTable([]migration.BatchStatus{s}).String())
+	b.WriteString("\n" + batchTable([]migration.BatchStatus{s}, false).String())
 	b.WriteString(trying("batch "+s.Name, s.Trying, g.now))
 	b.WriteString(g.customerList(s.Customers, false))
 	return b.String()
+}
+
+// endsOf is a batch with what only its migration knows: whether its way back has ended, or may.
+func endsOf(b migration.BatchStatus, whole migration.MigrationStatus) migration.BatchStatus {
+	for _, x := range whole.Batches {
+		if x.Name != b.Name {
+			continue
+		}
+		if b.Finalised, b.MayEnd = x.Finalised, x.MayEnd; x.MayEnd {
+			b.MayDo = append(slices.Clone(b.MayDo), migration.UpdateFinalise)
+		}
+	}
+	return b
 }
 
 // finalisedOf says whether a batch's way back has ended; "": it stands.

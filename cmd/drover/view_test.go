@@ -286,3 +286,24 @@ func cutLines(s string) string {
 	}
 	return b.String()
 }
+
+// The first batch has none before it, and one that may be finalised, or was, says so by itself.
+func TestABatchSaysWhatItsMigrationKnows(t *testing.T) {
+	s := migration.MigrationStatus{Plan: "shop", Batches: []migration.BatchStatus{
+		{Name: "canary", Phase: migration.BatchWaiting, WaitingFor: migration.WaitTurn},
+		{Name: "week-50", Phase: migration.BatchWaiting, WaitingFor: migration.WaitTurn},
+	}}
+	table := strings.Split(look.migration(s), "\n")
+	require.Contains(t, table[3], "first copy")
+	require.NotContains(t, table[3], "turn")
+	require.Contains(t, table[4], "turn")
+
+	s.Batches[0] = migration.BatchStatus{Name: "canary", Phase: migration.BatchDone, MayEnd: true}
+	own := migration.BatchStatus{Name: "canary", Phase: migration.BatchDone, MayDo: []string{migration.UpdateRollback}}
+	got := strings.Join(strings.Fields(look.batch(endsOf(own, s))), " ")
+	require.Contains(t, got, "drover finalise shop --batch canary --reason \"WHY\" --by ann")
+	s.Batches[0].MayEnd, s.Batches[0].Finalised = false, &migration.Finalised{By: "lea", Cut: now}
+	got = strings.Join(strings.Fields(look.batch(endsOf(own, s))), " ")
+	require.Contains(t, got, "finalised for lea: nobody of it goes back since 2026-12-03 00:00:00 EET")
+	require.NotContains(t, got, "drover finalise")
+}

@@ -12,6 +12,13 @@
     }
   }
 
+  // On a narrow screen what waits for a person comes first: the filter is closed until it is asked for.
+  var filters = document.querySelector("details.filters");
+  var narrow = window.matchMedia("(max-width: 36rem)");
+  function room() { if (filters) { filters.open = !narrow.matches || location.search !== ""; } }
+  narrow.addEventListener("change", room);
+  room();
+
   var silent = 16000; // three times what the board leaves between two signs of life, in milliseconds
   var live = document.querySelector("[sse-connect]");
   var note = document.getElementById("connection");
@@ -31,6 +38,10 @@
       var ms = Date.now() - Date.parse(t.getAttribute("datetime"));
       var said = ms >= 0 ? age(ms) + " ago" : "in " + age(-ms);
       if (t.title !== said) { t.title = said; }
+    });
+    document.querySelectorAll(".age[data-since]").forEach(function (e) { // where a pointer is too much to ask for
+      var said = " (" + age(Date.now() - Date.parse(e.getAttribute("data-since"))) + " ago)";
+      if (e.textContent !== said) { e.textContent = said; }
     });
   }
 

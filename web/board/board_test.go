@@ -333,6 +333,36 @@ func TestWhoseTurnItIs(t *testing.T) {
 		"somebody has to look at writers": {func(b *migration.BatchStatus) {
 			b.WaitingFor, b.Asks, b.Reason = migration.WaitObserve, true, "who writes orders cannot be observed: refused"
 		}, "Who writes orders cannot be observed: refused.", board.TurnPerson},
+		"its turn": {func(b *migration.BatchStatus) { b.Phase, b.WaitingFor = migration.BatchWaiting, migration.WaitTurn },
+			"Waits until AWS stands and the first copy of the data is there.", board.TurnDrover},
+		"a closed window": {func(b *migration.BatchStatus) {
+			b.Phase, b.WaitingFor = migration.BatchGate, migration.WaitWindow
+			b.Window = &migration.Window{Opens: time.Date(2026, 10, 7, 19, 0, 0, 0, time.UTC), For: migration.Duration(4 * time.Hour)}
+		}, "Its window has closed: Wed 7 Oct 2026 21:00 to Thu 8 Oct 01:00 CEST. A retry goes on outside it.", board.TurnPerson},
+		"resume": {func(b *migration.BatchStatus) { b.Phase, b.WaitingFor = migration.BatchGate, migration.WaitResume },
+			"Waits until the paused migration is resumed.", board.TurnPerson},
+		"operator": {func(b *migration.BatchStatus) { b.Phase, b.WaitingFor = migration.BatchGate, migration.WaitOperator },
+			"Waits for a person to decide about held customers.", board.TurnPerson},
+		"blackout": {func(b *migration.BatchStatus) {
+			b.Phase, b.WaitingFor = migration.BatchCuttingOver, migration.WaitBlackout
+		},
+			"Waits for blackouts of its customers to end.", board.TurnClock},
+		"health": {func(b *migration.BatchStatus) {
+			b.Phase, b.WaitingFor = migration.BatchCuttingOver, migration.WaitHealth
+		},
+			"Waits for the health of customers that have moved.", board.TurnDrover},
+		"data": {func(b *migration.BatchStatus) { b.Phase, b.WaitingFor = migration.BatchGate, migration.WaitData },
+			"Waits for the first copy of its data.", board.TurnDrover},
+		"machines": {func(b *migration.BatchStatus) { b.Phase, b.WaitingFor = migration.BatchGate, migration.WaitAWS },
+			"Waits for machines on AWS.", board.TurnDrover},
+		"taking back": {func(b *migration.BatchStatus) { b.Phase = migration.BatchTakingBack },
+			"Its customers are taken back on premises.", board.TurnDrover},
+		"finalised": {func(b *migration.BatchStatus) {
+			b.Phase, b.Finalised = migration.BatchDone, &migration.Finalised{By: "lea", Cut: webtest.Start}
+		}, "Everybody has moved. Its way back ended on Wed 2 Dec 2026 21:00 CET, by lea.", board.TurnNobody},
+		"being finalised": {func(b *migration.BatchStatus) {
+			b.Phase, b.Finalised = migration.BatchDone, &migration.Finalised{By: "lea", Waits: "web-01 still runs"}
+		}, "Everybody has moved. Its way back is being ended for lea, and waits: web-01 still runs.", board.TurnPerson},
 		"lag": {func(b *migration.BatchStatus) { b.Phase, b.WaitingFor = migration.BatchGate, migration.WaitLag },
 			"Waits until replication has caught up.", board.TurnDrover},
 		"moving": {func(b *migration.BatchStatus) {
@@ -376,5 +406,75 @@ func TestStatesAreToldApartWithoutTheirColours(t *testing.T) {
 		require.Empty(t, signs[s.Sign()], "%s looks like another", s)
 		require.Empty(t, words[s.Words()], "%s is called like another", s)
 		signs[s.Sign()], words[s.Words()] = s, s
+	}
+}
+
+// TestEverythingThatWaitsForAPersonIsListed: of whatever makes it a person's turn, and of each kind
+// of message that asks for somebody.
+func TestEverythingThatWaitsForAPersonIsListed(t *testing.T) {
+	past := &migration.Window{Opens: time.Date(2026, 10, 7, 19, 0, 0, 0, time.UTC), For: migration.Duration(4 * time.Hour)}
+	batch := func(set func(*migration.BatchStatus)) func(*webtest.World) {
+		return func(w *webtest.World) { w.SetBatch(0, set) }
+	}
+	plan := func(set func(*migration.MigrationStatus)) func(*webtest.World) {
+		return func(w *webtest.World) { w.SetPlan(set) }
+	}
+	for want, set := range map[string]func(*webtest.World){
+		"Batch wave-01: waits for approval: 0 of 1 given.": batch(func(b *migration.BatchStatus) {
+			b.Phase, b.WaitingFor = migration.BatchGate, migration.WaitApproval
+		}),
+		"Batch wave-01: everybody is back on premises. A retry starts it anew.": batch(func(b *migration.BatchStatus) {
+			b.Phase = migration.BatchTakenBack
+		}),
+		"Batch wave-01: its window has closed: Wed 7 Oct 2026 19:00 to 23:00 UTC. A retry goes on outside it.": batch(
+			func(b *migration.BatchStatus) {
+				b.Phase, b.WaitingFor, b.Window = migration.BatchGate, migration.WaitWindow, past
+			}),
+		"Batch wave-01: 1 writer of orders is unresolved.": batch(func(b *migration.BatchStatus) {
+			b.WaitingFor, b.Asks, b.Reason = migration.WaitObserve, true, "1 writer of orders is unresolved"
+		}),
+		"Batch wave-01: everybody has moved. Its way back is being ended for lea, and waits: web-01 still runs.": batch(
+			func(b *migration.BatchStatus) {
+				b.Phase, b.Finalised = migration.BatchDone, &migration.Finalised{By: "lea", Waits: "web-01 still runs"}
+			}),
+		"The migration is paused: the slot is gone.": plan(func(m *migration.MigrationStatus) {
+			m.Paused, m.Reason = true, "the slot is gone"
+		}),
+		"It has failed: no room on AWS.": plan(func(m *migration.MigrationStatus) {
+			m.Phase, m.Reason = migration.MigrationFailed, "no room on AWS"
+		}),
+		"The way back is being ended, and waits: machines still run.": plan(func(m *migration.MigrationStatus) {
+			m.Phase, m.WaitingFor, m.Reason = migration.MigrationFinalising, migration.WaitOperator, "machines still run"
+		}),
+		"Every soak is over. A lead ends the way back for good, or leaves it standing.": plan(func(m *migration.MigrationStatus) {
+			m.Phase, m.WaitingFor = migration.MigrationSoak, migration.WaitOperator
+		}),
+	} {
+		w := webtest.New("shop", 10, 2)
+		set(w)
+		waits := follow(t, w).Snapshot(t.Context()).Waits(board.NewClock(""))
+		require.Len(t, waits, 1, want)
+		require.Equal(t, want, waits[0].Text)
+	}
+	for _, kind := range migration.NoticeKinds {
+		if !kind.Asks() {
+			continue
+		}
+		w := webtest.New("shop", 10, 2)
+		w.Notify(migration.Contact{Name: "room"})
+		a := migration.Ask{ID: string(kind) + "/1", Kind: kind, Batch: "wave-01", Reason: "it does not answer"}
+		if kind.OfCustomer() {
+			a.Customer = "cust-00003"
+		}
+		if kind.OfMigration() {
+			a.Batch = ""
+		}
+		w.SetMessages(a.Customer, migration.MessagesStatus{Asks: []migration.Ask{a}})
+		snap := follow(t, w).Snapshot(t.Context())
+		waits := snap.Waits(board.NewClock(""))
+		require.Len(t, waits, 1, kind)
+		require.Equal(t, a.ID, waits[0].Ask, kind)
+		require.Contains(t, waits[0].Text, "it does not answer. Nobody has the message yet.")
+		require.Equal(t, a, snap.Ask(a.Batch, a.Customer), kind)
 	}
 }

@@ -22,7 +22,7 @@ const (
 func (s *Snapshot) Gate(b Batch, k Clock) (string, Turn) {
 	switch b.Phase {
 	case migration.BatchDone:
-		return batchDone(b), turnOver(b)
+		return batchDone(b) + ended(b.Finalised, k), turnOver(b)
 	case migration.BatchTakenBack:
 		return "Everybody is back on premises. A retry starts it anew.", TurnPerson
 	case migration.BatchTakingBack:
@@ -41,8 +41,14 @@ func (s *Snapshot) Gate(b Batch, k Clock) (string, Turn) {
 		if b.Window == nil {
 			return "Waits for its window.", TurnClock
 		}
+		if !s.At.Before(b.Window.Closes()) {
+			return "Its window has closed: " + k.Span(*b.Window) + ". A retry goes on outside it.", TurnPerson
+		}
 		return "Waits for its window: " + k.Span(*b.Window) + ".", TurnClock
 	case migration.WaitTurn, migration.WaitBatch:
+		if b.Place == 1 {
+			return "Waits until AWS stands and the first copy of the data is there.", TurnDrover
+		}
 		return "Waits for the batches before it.", TurnDrover
 	case migration.WaitObserve:
 		if b.Asks {
@@ -66,7 +72,7 @@ func (s *Snapshot) Gate(b Batch, k Clock) (string, Turn) {
 	case !b.Started && b.Place > 1:
 		return "Waits for the batches before it.", TurnDrover
 	case !b.Started:
-		return "Waits until the first copy of the data is there.", TurnDrover
+		return "Waits until AWS stands and the first copy of the data is there.", TurnDrover
 	default:
 		return "Is getting ready.", TurnDrover
 	}
@@ -92,8 +98,22 @@ func batchDone(b Batch) string {
 	return words + "."
 }
 
+// ended says whether the way back of a batch that is through has ended; "": it stands.
+func ended(f *migration.Finalised, k Clock) string {
+	switch {
+	case f == nil:
+		return ""
+	case f.Waits != "":
+		return " Its way back is being ended for " + f.By + ", and waits: " + strings.TrimRight(f.Waits, ". ") + "."
+	case f.Cut.IsZero():
+		return " Its way back is being ended for " + f.By + "."
+	default:
+		return " Its way back ended on " + k.At(f.Cut) + ", by " + f.By + "."
+	}
+}
+
 func turnOver(b Batch) Turn {
-	if b.Counts.Held > 0 {
+	if b.Counts.Held > 0 || b.Finalised != nil && b.Finalised.Waits != "" {
 		return TurnPerson
 	}
 	return TurnNobody
@@ -256,10 +276,16 @@ func (s *Snapshot) Story() (string, Turn) {
 		}
 		return "Every batch is through. Going back still loses nothing.", s.turnOfBatches()
 	case migration.MigrationFinalising:
+		if why := strings.TrimRight(m.Reason, ". "); m.WaitingFor == migration.WaitOperator {
+			return "The way back is being ended, and waits: " + why + ".", TurnPerson
+		}
 		return "The way back is ended: machines on premises are shut down, then replication goes.", TurnDrover
 	case migration.MigrationDone:
 		return "It is done.", TurnNobody
 	case migration.MigrationFailed:
+		if why := strings.TrimRight(m.Reason, ". "); why != "" {
+			return "It has failed: " + why + ".", TurnPerson
+		}
 		return "It has failed.", TurnPerson
 	case migration.MigrationAborting:
 		return "It is being aborted: what it made is removed.", TurnDrover
@@ -268,6 +294,14 @@ func (s *Snapshot) Story() (string, Turn) {
 	default:
 		return "Where it stands is not known.", TurnNobody
 	}
+}
+
+// stands says whether the migration itself has come to where only a person helps: it has failed, or
+// the end of its way back waits.
+func (s *Snapshot) stands() bool {
+	m := s.Status
+	return s.GoesOn() && (m.Phase == migration.MigrationFailed ||
+		m.Phase == migration.MigrationFinalising && m.WaitingFor == migration.WaitOperator)
 }
 
 // soaked says whether every soak is over, and nothing is left but to end the way back.

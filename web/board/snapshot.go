@@ -2,6 +2,7 @@ package board
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -158,6 +159,10 @@ func (r reading) snapshot(version uint64) *Snapshot {
 		}
 		if started {
 			b.BatchStatus = full
+			b.Finalised = summary.Finalised // the migration's to say, as the next
+			if summary.MayEnd {
+				b.MayDo = append(slices.Clone(b.MayDo), migration.UpdateFinalise)
+			}
 		} else {
 			b.completed(planned)
 		}

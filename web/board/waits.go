@@ -3,12 +3,13 @@ package board
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/drover-migration/drover/migration"
 )
 
-// Wait is something that waits for a person: of Batch, State, Customer, Paused, Final and Messages
+// Wait is something that waits for a person: of Batch, State, Customer, Paused, Whole and Messages
 // one is set.
 type Wait struct {
 	Text     string // a sentence
@@ -17,22 +18,21 @@ type Wait struct {
 	Customer string // the customer about whom somebody asks
 	Paused   bool   // the migration waits to be resumed
 	Final    bool   // the migration waits for the end of its way back
+	Whole    bool   // it is the migration's own, and looked at on its board
 	Messages bool   // messages that cannot be delivered
 	Ask      string // id of what messages ask for, where nobody looks after it yet
 }
 
-// Ask is what messages ask for of a customer, of a batch, or with neither of the migration; the
-// zero Ask: nothing.
+// Ask is what messages ask for of a customer, of a batch, or with neither of the migration, first
+// what nobody looks after yet; the zero Ask: nothing.
 func (s *Snapshot) Ask(batch, customer string) (a migration.Ask) {
 	if s.Messages == nil {
 		return a
 	}
 	for _, x := range s.Messages.Asks {
-		switch {
-		case customer != "" && x.Kind == migration.NoticeHeld && x.Customer == customer,
-			customer == "" && batch != "" && x.Kind == migration.NoticeBatchWaits && x.Batch == batch,
-			customer == "" && batch == "" && x.Kind == migration.NoticePaused:
-			return x
+		about := customer != "" && x.Customer == customer || customer == "" && x.Customer == "" && x.Batch == batch
+		if about && (a.ID == "" || a.Taken != nil && x.Taken == nil) {
+			a = x
 		}
 	}
 	return a
@@ -121,19 +121,85 @@ func (s *Snapshot) Waits(k Clock) (out []Wait) {
 		out = append(out, w)
 	}
 	for _, b := range s.Batches {
-		if gate, turn := s.Gate(b, k); turn == TurnPerson && b.WaitingFor == migration.WaitApproval {
-			w := Wait{Text: "Batch " + b.Name + ": " + strings.ToLower(gate[:1]) + gate[1:], Batch: b.Name}
-			out = append(out, w.about(s.Ask(b.Name, ""), k))
+		gate, turn := s.Gate(b, k)
+		said := b.WaitingFor == migration.WaitResume && s.Status.Paused ||
+			(b.Phase == migration.BatchDone || b.WaitingFor == migration.WaitOperator) && b.Counts.Held > 0
+		if turn != TurnPerson || said {
+			continue
 		}
+		w := Wait{Text: "Batch " + b.Name + ": " + strings.ToLower(gate[:1]) + gate[1:], Batch: b.Name}
+		out = append(out, w.about(s.Ask(b.Name, ""), k))
 	}
-	if s.soaked() {
-		story, _ := s.Story()
-		out = append(out, Wait{Text: story, Final: true})
+	if story, turn := s.Story(); s.soaked() || turn == TurnPerson && s.stands() {
+		out = append(out, Wait{Text: story, Final: s.soaked(), Whole: true}.about(s.Ask("", ""), k))
 	}
+	out = append(out, s.asked(out, k)...)
 	if words := s.undelivered(); words != "" {
 		out = append(out, Wait{Text: words, Messages: true})
 	}
 	return out
+}
+
+// mostAsked is how much of what messages ask for is listed one by one; the rest is counted.
+const mostAsked = 20
+
+// asked is what messages ask for that nothing else of what waits speaks of: hooks that do not
+// answer first of all. Held customers are counted together.
+func (s *Snapshot) asked(said []Wait, k Clock) (out []Wait) {
+	if s.Messages == nil {
+		return nil
+	}
+	more := 0
+	for _, a := range s.Messages.Asks {
+		if slices.ContainsFunc(said, func(w Wait) bool { return w.speaksOf(a) }) {
+			continue
+		}
+		if len(out) == mostAsked {
+			more++
+			continue
+		}
+		w := Wait{Text: askedFor(a), Customer: a.Customer, Whole: a.Customer == "" && a.Batch == ""}
+		if a.Customer == "" {
+			w.Batch = a.Batch
+		}
+		out = append(out, w.about(a, k))
+	}
+	if more > 0 {
+		words := plural(more, "more thing waits", "more things wait") + " for somebody: `drover status " + s.Status.Plan + "` lists them."
+		out = append(out, Wait{Text: words, Whole: true})
+	}
+	return out
+}
+
+// speaksOf says whether what waits is what a message asks for.
+func (w Wait) speaksOf(a migration.Ask) bool {
+	switch a.Kind {
+	case migration.NoticeHeld:
+		return w.State == Held
+	case migration.NoticeBatchWaits:
+		return w.Batch == a.Batch && w.Batch != ""
+	case migration.NoticePaused:
+		return w.Paused
+	default:
+		return false
+	}
+}
+
+// askedFor says what a message asks for, in a sentence.
+func askedFor(a migration.Ask) string {
+	what := "The migration waits"
+	switch {
+	case a.Kind == migration.NoticeHook:
+		what = "A hook of " + a.Customer + " does not answer"
+	case a.Customer != "":
+		what = a.Customer + " waits"
+	case a.Batch != "":
+		what = "Batch " + a.Batch + " waits"
+	}
+	if reason := strings.TrimRight(strings.TrimSpace(a.Reason), ". "); reason != "" {
+		return what + ": " + reason + "."
+	}
+	return what + "."
 }
 
 // Of gives the customers of a batch, in the order in which they are told to go.

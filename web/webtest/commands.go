@@ -59,7 +59,17 @@ func (m *World) Resume(_ context.Context, plan string, cmd migration.Command) (m
 
 // Finalise implements web.Commands.
 func (m *World) Finalise(_ context.Context, plan string, cmd migration.Command) (migration.Accepted, error) {
-	return m.command(migration.UpdateFinalise, client.Aim{Plan: plan}, cmd)
+	return m.take(migration.UpdateFinalise, client.Aim{Plan: plan}, cmd, func() []string {
+		for _, b := range m.status.Batches {
+			if b.Name == cmd.Batch && b.MayEnd {
+				return []string{migration.UpdateFinalise}
+			}
+		}
+		if cmd.Batch != "" {
+			return nil
+		}
+		return m.status.MayDo
+	})
 }
 
 // Hold implements web.Commands.

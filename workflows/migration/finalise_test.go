@@ -265,16 +265,19 @@ func TestABatchIsFinalisedOnItsOwnAndOnce(t *testing.T) {
 	p := &premises{runs: 1}
 	var unknown, early, said, twice, abort *error
 	ends(t, p, map[time.Duration]func(*testsuite.TestWorkflowEnvironment, migration.MigrationStatus){
-		30 * time.Minute: func(env *testsuite.TestWorkflowEnvironment, _ migration.MigrationStatus) {
+		30 * time.Minute: func(env *testsuite.TestWorkflowEnvironment, s migration.MigrationStatus) {
+			require.False(t, s.Batches[0].MayEnd)
 			early = finalise(t, env, migration.Command{RequestID: "early", By: "ann", Batch: "wave"})
 			unknown = finalise(t, env, migration.Command{RequestID: "unknown", By: "ann", Batch: "surf"})
 		},
-		2 * time.Hour: func(env *testsuite.TestWorkflowEnvironment, _ migration.MigrationStatus) {
+		2 * time.Hour: func(env *testsuite.TestWorkflowEnvironment, s migration.MigrationStatus) {
+			require.True(t, s.Batches[0].MayEnd)
 			said = finalise(t, env, migration.Command{RequestID: "one", By: "ann", Reason: "CHG-1", Batch: "wave"})
 		},
 		2*time.Hour + 30*time.Second: func(env *testsuite.TestWorkflowEnvironment, s migration.MigrationStatus) {
 			f := s.Batches[0].Finalised
 			require.NotNil(t, f)
+			require.False(t, s.Batches[0].MayEnd)
 			require.False(t, f.Cut.IsZero())
 			require.True(t, f.Done.IsZero())
 			require.Contains(t, f.Waits, "machines on premises still run")

@@ -18,7 +18,7 @@ func (m *run) status() migration.MigrationStatus {
 	}
 	for _, name := range m.Names {
 		b := m.Batches[name]
-		b.Finalised = m.Ends[name]
+		b.Finalised, b.MayEnd = m.Ends[name], m.mayEnd(name) == nil
 		s.Batches = append(s.Batches, b)
 	}
 	for _, w := range m.plan.Workloads {
