@@ -145,7 +145,7 @@ func (m *run) mayEnd(name string) error {
 		return fmt.Errorf("plan %s has no batch %q: `drover status %s` lists them", m.Spec.Plan, name, m.Spec.Plan)
 	case m.Ends[name] != nil:
 		return fmt.Errorf("batch %s was finalised for %s", name, m.Ends[name].By)
-	case !m.running() || m.Paused != nil || m.Aborted != nil:
+	case !m.running() || m.isPausedByHand() || m.Aborted != nil:
 		return m.notNow(migration.UpdateFinalise)
 	case !m.Closed[name]:
 		return fmt.Errorf("batch %s has customers that have not ended their soak on AWS: `drover status %s --batch %s` says whose, and "+

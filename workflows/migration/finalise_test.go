@@ -138,6 +138,7 @@ func (p *premises) stage() *testsuite.TestWorkflowEnvironment {
 	env := patient(&testsuite.WorkflowTestSuite{})
 	env.RegisterActivity(p)
 	env.RegisterWorkflow(Migration)
+	env.RegisterWorkflowWithOptions(func(workflow.Context, any) error { return nil }, workflow.RegisterOptions{Name: "Replication"})
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(
 		func(_, to, _, signal string, _ any) error {
 			if strings.HasPrefix(to, "replication/") && signal == mail.SignalStop {
@@ -257,6 +258,27 @@ func TestAPausedMigrationIsNotFinalisedAndCanBeAfterItIsResumed(t *testing.T) {
 		},
 	})
 	require.ErrorContains(t, *refused, "is soak and paused")
+	require.Contains(t, p.heard(), "end orders")
+}
+
+// No resume ends the pause of a dataset that has lost the way back. To end the way back for good is
+// what is left then.
+func TestAMigrationThatADatasetHasPausedCanBeFinalised(t *testing.T) {
+	p := &premises{}
+	var said *error
+	ends(t, p, map[time.Duration]func(*testsuite.TestWorkflowEnvironment, migration.MigrationStatus){
+		2 * time.Hour: func(env *testsuite.TestWorkflowEnvironment, _ migration.MigrationStatus) {
+			env.SignalWorkflow(mail.SignalPiece, mail.PieceReport{Order: mail.Order{At: env.Now().UnixNano(), N: 1}, Stop: true,
+				Piece: migration.PieceStatus{Name: "orders", Phase: migration.PieceReady, Detail: "its slot is gone"}})
+		},
+		3 * time.Hour: func(env *testsuite.TestWorkflowEnvironment, s migration.MigrationStatus) {
+			require.True(t, s.Paused)
+			require.Contains(t, s.MayDo, migration.UpdateFinalise)
+			require.NotContains(t, s.MayDo, migration.UpdateResume)
+			said = finalise(t, env, migration.Command{RequestID: "one", By: "ann"})
+		},
+	})
+	require.NoError(t, *said)
 	require.Contains(t, p.heard(), "end orders")
 }
 

@@ -122,12 +122,16 @@ func (m *run) allowed(name string) error {
 		if name := m.toEnd(); running && name != "" {
 			return fmt.Errorf("batch %s is being finalised: wait until `drover status %s` says that it is", name, m.Spec.Plan)
 		}
-		if running && m.over() && m.Paused == nil {
+		if running && m.over() && !m.isPausedByHand() {
 			return nil
 		}
 	}
 	return m.notNow(name)
 }
+
+// isPausedByHand says whether a resume ends the pause. Where a dataset lets nobody move none does,
+// and the way back may be ended all the same: it may be what the dataset has lost.
+func (m *run) isPausedByHand() bool { return m.Paused != nil && m.stoppedBy() == "" }
 
 // stoppedBy says which datasets let nobody move, and why; "": none.
 func (m *run) stoppedBy() string {
