@@ -14,9 +14,9 @@ type Use struct {
 	Why      string  `json:"why,omitempty"`   // it is not known
 }
 
-// enoughHours is how long a VM must have been recorded before its size goes by its use: a day has
-// each of its hours once.
-const enoughHours = 24
+// enoughHours is how long a VM must have been recorded before its size goes by its use: a week has
+// each of its days once.
+const enoughHours = 7 * 24
 
 // comfort is what a VM is given above its use. Azure Migrate sizes by the same percentile with the
 // same factor

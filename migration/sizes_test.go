@@ -71,8 +71,9 @@ func TestAMachineIsSizedByItsUse(t *testing.T) {
 	}{
 		{"nobody asked", nil, "m7i.4xlarge", "by what it has: nobody asked for its use"},
 		{"three tenths more than it used", &Use{CPUs: 3.1, MemoryMB: 12 << 10, Hours: 720}, "c7i.2xlarge", "by its use"},
-		{"a day is enough", &Use{CPUs: 1, MemoryMB: 2048, Hours: 24}, "c7i.large", "by its use"},
-		{"an hour less is not", &Use{CPUs: 1, MemoryMB: 2048, Hours: 23}, "m7i.4xlarge", "by what it has: its use is known for 23 h only"},
+		{"a week is enough", &Use{CPUs: 1, MemoryMB: 2048, Hours: 168}, "c7i.large", "by its use"},
+		{"an hour less is not", &Use{CPUs: 1, MemoryMB: 2048, Hours: 167}, "m7i.4xlarge",
+			"by what it has: its use is known for 167 h only"},
 		{"never more than it has", &Use{CPUs: 16, MemoryMB: 64 << 10, Hours: 720}, "m7i.4xlarge", "by its use"},
 		{"idle", &Use{CPUs: 0, MemoryMB: 100, Hours: 720}, "c7i.large", "by its use"},
 		{"memory that was not recorded is not none", &Use{CPUs: 1, Hours: 720}, "m7i.4xlarge",

@@ -120,7 +120,7 @@ type WorkloadTarget struct {
 
 // EC2 is how a workload's VMs run on EC2.
 type EC2 struct {
-	InstanceType   InstanceType    `json:"instanceType,omitempty" jsonschema:"default=auto" jsonschema_description:"Type; auto takes the cheapest that has what the VM needs: by its use, where vCenter has a day of it on record, and never more than the VM has."`
+	InstanceType   InstanceType    `json:"instanceType,omitempty" jsonschema:"default=auto" jsonschema_description:"Type; auto takes the cheapest that has what the VM needs: by its use, where vCenter has a week of it on record, and never more than the VM has."`
 	SecurityGroups []SecurityGroup `json:"securityGroups,omitempty" jsonschema_description:"Security groups, by id or by name. Without any, the VPC's default."`
 	Profile        IAMName         `json:"profile,omitempty" jsonschema_description:"Instance profile."`
 	Conversion     Choice          `json:"conversion,omitempty" jsonschema:"enum=none,default=none" jsonschema_description:"How the disk is converted; none: it boots as it is."`

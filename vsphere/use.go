@@ -31,12 +31,16 @@ const (
 	// busy hours.
 	longestSample = 2 * time.Hour
 	percentile    = 95
+	// usePatience is how long vCenter may take for all of it: nothing else waits for sizes longer.
+	usePatience = 2 * time.Minute
 )
 
 // Measure writes into each VM what it used, by vCenter's own records. A vCenter that keeps none, or
 // does not show them, is no error: each VM then says why its use is not known.
 func (s *Session) Measure(ctx context.Context, vms []migration.VM) error {
-	err := s.readUse(ctx, vms)
+	within, cancel := context.WithTimeout(ctx, usePatience)
+	defer cancel()
+	err := s.readUse(within, vms)
 	if err == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}

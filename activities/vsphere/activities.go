@@ -35,9 +35,10 @@ func New(sessions Sessions, log hclog.Logger) *Activities {
 type ListVMsRequest struct {
 	Site     migration.Site       `json:"site"`
 	Selector migration.VMSelector `json:"selector"`
+	Use      bool                 `json:"use,omitempty"` // what each used is read, too
 }
 
-// ListVMsResult are machines with their findings and their use, by name.
+// ListVMsResult are machines with their findings, by name.
 type ListVMsResult struct {
 	VMs []migration.VM `json:"vms"`
 }
@@ -49,7 +50,7 @@ func (a *Activities) ListVMs(ctx context.Context, req ListVMsRequest) (ListVMsRe
 		return ListVMsResult{}, err
 	}
 	vms, err := s.Inventory(ctx, req.Selector, func(n int) { activity.RecordHeartbeat(ctx, n) })
-	if err == nil {
+	if err == nil && req.Use {
 		defer beat(ctx)()
 		err = s.Measure(ctx, vms)
 	}

@@ -281,7 +281,7 @@ CREATE OR REPLACE FUNCTION drover_observe.fold() RETURNS void LANGUAGE plpgsql A
 DECLARE lost bigint := 0; so_far bigint; room record;
 BEGIN
   PERFORM pg_advisory_xact_lock(728, 0);
-  PERFORM drover_observe.compare_forms();
+  IF EXISTS (SELECT FROM drover_observe.observation WHERE ended IS NULL) THEN PERFORM drover_observe.compare_forms(); END IF;
   WITH taken AS (DELETE FROM drover_observe.note RETURNING *),
   sums AS (SELECT id, min(kind) AS kind, min(role) AS role, min(app) AS app, min(client) AS client, min(shape) AS shape,
       (array_agg(rel ORDER BY at))[1] AS rel, (array_agg(op ORDER BY at))[1] AS op, max(tenants) AS tenants, count(*) AS noted,

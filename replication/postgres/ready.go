@@ -74,9 +74,8 @@ func ways(from migration.Side) []migration.Side {
 
 // Ready asks what can be asked before a fence: the tenant is at home at from and nothing is under
 // way, the ways that the Move needs carry a beat within maxLag, no transaction will hold the fence
-// up, the guard enforces, the publications say what the truth says, the schemas are as they were
-// set up, and the freeze, as predicted, fits into the lease. An error means that it could not be
-// asked.
+// up, the publications say what the truth says, the schemas are as they were set up, and the
+// freeze, as predicted, fits into the lease. An error means that it could not be asked.
 func (p *Pair) Ready(ctx context.Context, from migration.Side, tenant int64, limits Limits) (Readiness, error) {
 	var r Readiness
 	home, err := p.Home(ctx, tenant)

@@ -22,7 +22,7 @@ func MoveSQL() string { return moveSQL }
 
 // MoveVersion grows with every released change of move.sql, so that a worker that is older than the
 // database leaves it alone.
-const MoveVersion = 1
+const MoveVersion = 2
 
 // Installed reads the stamp of move.sql; version 0 means that nothing is installed.
 func Installed(ctx context.Context, q Querier) (version int, digest string, err error) {

@@ -596,22 +596,22 @@ func (b *batch) takeBack(ctx workflow.Context) {
 		}
 	}
 	for ctx.Err() == nil && !b.called(ctx) {
-		next, under := b.recalls()
+		next, under, slots := b.recalls()
 		if next == nil && under == 0 {
 			break
 		}
-		if next != nil && under < b.backSlots() {
+		if next != nil && slots < b.backSlots() {
 			at := next.Order
 			next.Recalled = &at
 			b.tellCustomer(ctx, next, mail.SignalBack, b.backWord())
 			continue
 		}
 		b.await(ctx, func() bool {
-			n, u := b.recalls()
-			return n != next || u < under || b.called(ctx)
+			n, u, s := b.recalls()
+			return n != next || u < under || s < slots || b.called(ctx)
 		})
 	}
-	switch next, under := b.recalls(); {
+	switch next, under, _ := b.recalls(); {
 	case b.abort != nil:
 		b.leave(ctx)
 	case next == nil && under == 0 && b.TakeBack == nil:
@@ -619,18 +619,22 @@ func (b *batch) takeBack(ctx workflow.Context) {
 	}
 }
 
-// recalls says who is to be told next to come back, nil: nobody, and how many are on their way.
-func (b *batch) recalls() (next *member, under int) {
+// recalls says who is to be told next to come back, nil: nobody, how many are on their way, and how
+// many of these take a slot: one whose home cannot be read at the moment keeps nobody else back.
+func (b *batch) recalls() (next *member, under, slots int) {
 	for _, m := range b.Members {
 		switch {
 		case !m.mustComeBack(b.Round):
 		case m.comesBack(b.Round):
 			under++
+			if lost := m.is(migration.CustomerFinding) && m.Recalled != nil && m.Order != *m.Recalled; !lost {
+				slots++
+			}
 		case m.Recalled == nil && next == nil:
 			next = m
 		}
 	}
-	return next, under
+	return next, under, slots
 }
 
 // backSlots is how many customers may be on their way back at a time.

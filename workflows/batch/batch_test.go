@@ -862,6 +862,22 @@ func TestTheWayBackHasSlotsOfItsOwn(t *testing.T) {
 }
 
 // A rollback of the plan asks all batches at once, and gives each its share.
+func TestACustomerWhoseHomeCannotBeReadKeepsNobodyElseFromComingBack(t *testing.T) {
+	told := mail.Order{At: 1, N: 1}
+	lost := &member{Told: true, Heard: 1, Recalled: &told, Order: mail.Order{At: 2, N: 2},
+		Status: migration.CustomerStatus{ID: "lost", Home: migration.AWS, Phase: migration.CustomerFinding}}
+	unheard := &member{Told: true, Heard: 1, Recalled: &told, Order: told,
+		Status: migration.CustomerStatus{ID: "unheard", Home: migration.AWS, Phase: migration.CustomerFinding}}
+	waits := &member{Told: true, Heard: 1, Order: told,
+		Status: migration.CustomerStatus{ID: "waits", Home: migration.AWS, Phase: migration.CustomerSoaking}}
+	b := &batch{}
+	b.Round, b.Members = 1, []*member{lost, unheard, waits}
+	next, under, slots := b.recalls()
+	require.Equal(t, waits, next)
+	require.Equal(t, 2, under, "the batch is not through before both have come")
+	require.Equal(t, 1, slots)
+}
+
 func TestABatchThatGoesBackWithOthersHasItsShareOfTheSlots(t *testing.T) {
 	for name, c := range map[string]struct{ share, most int }{
 		"less than it may have alone": {2, 2}, "more than it may have alone": {9, 4}, "nobody has said": {0, 4},

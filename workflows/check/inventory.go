@@ -35,6 +35,6 @@ func Check(ctx workflow.Context, in migration.CheckInput) (migration.InventoryRe
 func listVMs(ctx workflow.Context, site migration.Site, sel migration.VMSelector) ([]migration.VM, error) {
 	s := work.Survey.At(ctx, site.Name, "inventory of "+site.Name)
 	var r vsphere.ListVMsResult
-	err := workflow.ExecuteActivity(s, work.VSphere.ListVMs, vsphere.ListVMsRequest{Site: site, Selector: sel}).Get(s, &r)
+	err := workflow.ExecuteActivity(s, work.VSphere.ListVMs, vsphere.ListVMsRequest{Site: site, Selector: sel, Use: true}).Get(s, &r)
 	return r.VMs, err
 }

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,9 +25,9 @@ func TestThePreflightCountsWhoMayBeOnTheWayAtATimeOverTheWholePlan(t *testing.T)
 	}{
 		"no batch":                         {of(), 0, 0},
 		"one batch":                        {of(300), 10, 20},
-		"three batches share":              {of(100, 100, 100), 10, 18},
-		"a hundred batches have one each":  {of(make([]int, 100)...), 10, 100},
-		"a small batch beside a large one": {of(1500, 3), 10, 20},
+		"three batches share":              {of(100, 100, 100), 10, 22},
+		"a hundred batches have one each":  {of(slices.Repeat([]int{1}, 100)...), 10, 100},
+		"a small batch beside a large one": {of(1500, 3), 10, 21},
 	} {
 		t.Run(name, func(t *testing.T) {
 			going, back := movesAtOnce(c.plan)

@@ -173,15 +173,13 @@ func (p *preflight) targets(ctx workflow.Context) (found []migration.Finding, er
 // movesAtOnce are how many customers of a plan may be on their way at a time: batches go one after
 // another, and all of them may be taken back at once.
 func movesAtOnce(plan state.Plan) (going, back int) {
-	all := make([]int, len(plan.Batches))
-	for i, b := range plan.Batches {
-		g, _ := b.Slots(plan.Policy)
-		going, all[i] = max(going, g), len(b.Customers)
+	customers := 0
+	for _, b := range plan.Batches {
+		g, h := b.Slots(plan.Policy)
+		going, back, customers = max(going, g), max(back, h), customers+len(b.Customers)
 	}
-	for _, slots := range migration.BackSlots(plan.Batches, plan.Policy, all) {
-		back += slots
-	}
-	return going, back
+	// Those of the batch with the most are shared, and each other batch may have one more.
+	return going, min(back+max(0, len(plan.Batches)-1), customers)
 }
 
 func (p *preflight) databases(ctx workflow.Context) (found []migration.Finding, err error) {

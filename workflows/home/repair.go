@@ -16,7 +16,7 @@ import (
 func (k *Keeper) Repair(ctx workflow.Context, from migration.Side, why string) migration.MoveResult {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	k.Note(ctx, "repairing a Move that did not say how it ended", why)
-	for round := 1; ; round++ {
+	for round, pause := 1, roundPause; ; round, pause = round+1, min(2*pause, roundPauseMost) {
 		rec, err := k.Read(ctx)
 		if err != nil {
 			return migration.MoveResult{Outcome: migration.MoveGaveUp, Home: k.Home, Reason: work.Reason(err)}
@@ -31,6 +31,9 @@ func (k *Keeper) Repair(ctx workflow.Context, from migration.Side, why string) m
 		case !errors.Is(err, ErrSuperseded) || round == rounds:
 			return migration.MoveResult{Outcome: migration.MoveGaveUp, Try: t.Try, From: from, To: from.Other(), Home: k.Home,
 				Reason: work.Reason(err)}
+		}
+		if err := work.Sleep(ctx, pause, "another repair was first"); err != nil {
+			return migration.MoveResult{Outcome: migration.MoveGaveUp, Home: k.Home, Reason: work.Reason(err)}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package migration
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -95,6 +96,7 @@ func union(a, b []string) []string {
 func (m *run) lookAtWriters(ctx workflow.Context, want migration.Observe, databases []migration.Dataset,
 	routed []string) (missing mail.Observing, left time.Duration, err error) {
 	var since time.Time
+	var unseen string // of the first that cannot be observed: the others are, all the same
 	age, unresolved := want.For, 0
 	for _, d := range databases {
 		c, cancel := workflow.WithCancel(work.Observation.At(ctx, d.Site(), "who writes "+d.Name))
@@ -109,11 +111,8 @@ func (m *run) lookAtWriters(ctx workflow.Context, want migration.Observe, databa
 			return missing, 0, err
 		}
 		if err := looked.Get(ctx, &r); err != nil {
-			m.Unseen++
-			missing.Words = "who writes " + d.Name + " cannot be observed: " + work.ReasonAt(err, d.Site())
-			missing.Person = m.Unseen >= observeFailed
-			missing.Over = missing.Person
-			return missing, 0, nil
+			unseen = cmp.Or(unseen, "who writes "+d.Name+" cannot be observed: "+work.ReasonAt(err, d.Site()))
+			continue
 		}
 		if r.Over { // in an earlier run of the plan
 			continue
@@ -123,6 +122,11 @@ func (m *run) lookAtWriters(ctx workflow.Context, want migration.Observe, databa
 			since = r.Since
 		}
 		age = min(age, r.Age)
+	}
+	if unseen != "" {
+		m.Unseen++
+		tooOften := m.Unseen >= observeFailed
+		return mail.Observing{Words: unseen, Person: tooOften, Over: tooOften}, 0, nil
 	}
 	m.Unseen = 0
 	left = (want.For - age).D()

@@ -93,7 +93,7 @@ func (m *run) allowed(name string) error {
 		}
 	case migration.UpdateResume:
 		if why := m.stoppedBy(); running && m.Paused != nil && why != "" {
-			return fmt.Errorf("migration %s stays paused: nobody may move while this is so: %s", m.Spec.Plan, why)
+			return fmt.Errorf("migration %s stays paused: nobody sets out while this is so: %s", m.Spec.Plan, why)
 		}
 		if running && m.Paused != nil {
 			return nil

@@ -70,7 +70,7 @@ func TestNobodyResumesWhileADatasetLetsNobodyMove(t *testing.T) {
 			})
 			require.True(t, says.Paused)
 			require.NotContains(t, says.MayDo, migration.UpdateResume)
-			require.Equal(t, []string{"migration shop stays paused: nobody may move while this is so: orders: its log waits past its " +
+			require.Equal(t, []string{"migration shop stays paused: nobody sets out while this is so: orders: its log waits past its " +
 				"budget"}, refused)
 			require.Contains(t, taken, migration.UpdateResume)
 		})

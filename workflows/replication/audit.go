@@ -35,7 +35,8 @@ func (r *replication) audit(ctx workflow.Context) {
 	var w postgres.WatchResult
 	a := work.Audit.At(ctx, r.dataset.Site(), "audit both sides of "+r.dataset.Name)
 	if err := workflow.ExecuteActivity(a, work.Postgres.WatchPostgres, r.ref()).Get(a, &w); err != nil {
-		r.trouble(ctx, "its fences cannot be audited: "+work.ReasonAt(err, r.dataset.Site()), false)
+		// Nobody has seen the end of what let nobody move.
+		r.trouble(ctx, "its fences cannot be audited: "+work.ReasonAt(err, r.dataset.Site()), r.Stop)
 		return
 	}
 	r.NoWayBack = w.NoWayBack
@@ -60,7 +61,7 @@ func (r *replication) audit(ctx workflow.Context) {
 	if r.Changed = len(w.Schema) > 0; r.Changed {
 		all = append(all, changedByHand(w.Schema, r.in.Spec.Plan))
 	}
-	r.trouble(ctx, strings.Join(all, "; "), len(w.Doubts)+len(w.WAL) > 0)
+	r.trouble(ctx, strings.Join(all, "; "), len(w.Doubts)+len(w.WAL) > 0 || w.Silent != "" && r.Stop)
 }
 
 // mostChanges are named of what DDL by hand has changed; the rest is counted.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -123,6 +124,28 @@ func TestACustomerWhoseSideWasStaleIsToldOnceWhatWasWrittenThere(t *testing.T) {
 	require.Contains(t, told["customer/p/birch"][0], "under token 7")
 	for _, p := range pieces {
 		require.False(t, p.Stop, "the others go on")
+	}
+}
+
+// Nobody sets out while nobody can see whether what was in the way is over.
+func TestASilentSideLiftsNothing(t *testing.T) {
+	_, _, pieces := audited(t, func(look int) postgres.WatchResult {
+		switch {
+		case look < 3:
+			return postgres.WatchResult{WAL: []string{"its slot is gone"}}
+		case look < 6:
+			return postgres.WatchResult{Silent: "premises do not answer"}
+		}
+		return postgres.WatchResult{}
+	})
+	require.True(t, slices.ContainsFunc(pieces, func(p mail.PieceReport) bool {
+		return p.Stop && strings.Contains(p.Piece.Detail, "premises do not answer")
+	}))
+	require.False(t, pieces[len(pieces)-1].Stop)
+
+	_, _, pieces = audited(t, func(int) postgres.WatchResult { return postgres.WatchResult{Silent: "premises do not answer"} })
+	for _, p := range pieces {
+		require.False(t, p.Stop, "silence alone stops nobody")
 	}
 }
 

@@ -132,7 +132,7 @@ func (w *workload) startInstances(ctx workflow.Context) ([]string, error) {
 	site := w.plan.Site(w.spec.Site)
 	s := work.Survey.At(ctx, site.Name, "list the VMs of "+w.spec.Name)
 	var list vsphere.ListVMsResult
-	if err := workflow.ExecuteActivity(s, work.VSphere.ListVMs, vsphere.ListVMsRequest{Site: site, Selector: w.spec.VMs}).Get(s,
+	if err := workflow.ExecuteActivity(s, work.VSphere.ListVMs, vsphere.ListVMsRequest{Site: site, Selector: w.spec.VMs, Use: true}).Get(s,
 		&list); err != nil {
 		return nil, err
 	}

@@ -479,6 +479,7 @@ func TestAnObservationGoesWithoutATraceAndIsNotMadeAnew(t *testing.T) {
 	o = observe(r)
 	require.True(t, o.Over, "what was observed once is not observed again")
 	require.NotZero(t, o.Ended)
+	require.Empty(t, of(o, migration.ObservedDDL), "that the triggers go is no change of a table")
 	f := of(o, migration.ObservedMany)[0]
 	require.Equal(t, "ann", f.Resolved.By)
 	require.Equal(t, "it goes before the first batch", f.Resolved.Why)
