@@ -1,6 +1,7 @@
 package vsphere
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,9 @@ func (s *Session) machine(vm migration.VM) *object.VirtualMachine {
 	return object.NewVirtualMachine(s.Client, types.ManagedObjectReference{Type: "VirtualMachine", Value: vm.Ref})
 }
 
+// snapshotPatience is how long vCenter may take to make a snapshot.
+const snapshotPatience = 10 * time.Minute
+
 // Snapshot finds or makes the machine's snapshot of this name, without memory and without
 // quiescing, and answers with its reference.
 func (s *Session) Snapshot(ctx context.Context, vm migration.VM, name string) (string, error) {
@@ -48,8 +52,11 @@ func (s *Session) Snapshot(ctx context.Context, vm migration.VM, name string) (s
 	if err != nil {
 		return "", fmt.Errorf("snapshot VM %q: %w", vm.Name, err)
 	}
-	info, err := t.WaitForResult(ctx)
-	if err != nil {
+	// A cancel does not end vCenter's task. Whoever removes the snapshot afterwards must find it.
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), snapshotPatience)
+	defer cancel()
+	info, err := t.WaitForResult(wait)
+	if err = cmp.Or(ctx.Err(), err); err != nil {
 		return "", fmt.Errorf("snapshot VM %q: %w", vm.Name, err)
 	}
 	made, ok := info.Result.(types.ManagedObjectReference)
