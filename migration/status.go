@@ -503,10 +503,13 @@ type PieceStatus struct {
 	NoWayBack *NoWayBack `json:"noWayBack,omitempty"` // nil: as far as is known, who is on AWS can go back
 }
 
-// NoWayBack is why nobody goes back from AWS without loss, as the last audit of a dataset found.
+// NoWayBack is why nobody goes back from AWS without loss, as the last audit of a dataset found, or
+// why that is not known.
 type NoWayBack struct {
 	Why  string `json:"why"`
 	Lost bool   `json:"lost,omitempty"` // for good; false: until it is put right
+	// Unknown: the audit itself failed, and Why says why. Whether the way back stands nobody knows.
+	Unknown bool `json:"unknown,omitempty"`
 }
 
 // Disks are the disks that were copied, of all its VMs: how many, their blocks, which were written

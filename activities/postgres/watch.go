@@ -71,10 +71,8 @@ func watch(ctx context.Context, p *engine.Pair, ref PostgresRef) (WatchResult, e
 		over, err = p.OverBudget(ctx, ref.Dataset.Postgres.WALBudgetBytes)
 		for _, f := range over {
 			out.WAL = append(out.WAL, f.Subject+": "+f.Reason+" ("+f.Remedy+")")
-			if f.From == migration.AWS && f.Halts {
-				out.NoWayBack = &migration.NoWayBack{Why: f.Reason, Lost: f.Severity == migration.Blocker}
-			}
 		}
+		out.NoWayBack = noWayBack(over)
 	}
 	if why := strings.Join(append(slices.Clone(w.Doubts), w.Silent), "; "); out.NoWayBack == nil && why != "" {
 		out.NoWayBack = &migration.NoWayBack{Why: strings.TrimSuffix(why, "; ")}
@@ -89,6 +87,17 @@ func watch(ctx context.Context, p *engine.Pair, ref PostgresRef) (WatchResult, e
 		out.Lost = append(out.Lost, Lost{Tenant: l.Tenant, Loss: l.Loss})
 	}
 	return out, err
+}
+
+// noWayBack is why what is written on AWS does not reach premises; nil: it does. Of two flows the one
+// that is lost for good counts.
+func noWayBack(over []engine.Flow) (out *migration.NoWayBack) {
+	for _, f := range over {
+		if f.From == migration.AWS && f.Halts && (out == nil || !out.Lost) {
+			out = &migration.NoWayBack{Why: f.Reason, Lost: f.Severity == migration.Blocker}
+		}
+	}
+	return out
 }
 
 // ExamineRequest names the tenants of a dataset whose homes are asked.

@@ -110,6 +110,9 @@ func newBatch(in Input) *batch {
 	if in.State != nil {
 		b.State = *in.State
 		b.know(b.Members)
+		for _, m := range b.Members {
+			m.Status.Reason = customer.Reason(m.Status.Reason)
+		}
 		return b
 	}
 	b.State = State{Incidents: in.Incidents, Turn: in.Turn, Was: in.Was, AsideTold: in.Was == nil}
@@ -695,6 +698,7 @@ func (b *batch) took(ctx workflow.Context, r mail.CustomerReport) {
 	}
 	was, blind, first := m.Status, m.blind(), !m.heard()
 	m.Order, m.Status = r.Order, r.Status
+	m.Status.Reason = customer.Reason(m.Status.Reason)
 	if r.Soak == nil || m.Soak == nil || *m.Soak != *r.Soak {
 		m.Soak, m.Noted = r.Soak, false
 	}

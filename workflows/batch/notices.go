@@ -3,6 +3,7 @@ package batch
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -181,7 +182,9 @@ func (b *batch) announce(ctx workflow.Context) {
 			b.Post.Add(notice(migration.NoticeBatchOpen))
 		case b.Phase == migration.BatchDone && b.Opened:
 			b.Opened = false
-			b.Post.Add(notice(migration.NoticeBatchDone))
+			n := notice(migration.NoticeBatchDone)
+			n.Reason = strings.TrimSuffix(b.counts().Summary()+"; "+n.Reason, "; ")
+			b.Post.Add(n)
 		}
 	}
 	switch waits := b.waitsForPeople(ctx); {

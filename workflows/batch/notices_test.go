@@ -57,6 +57,13 @@ func TestABatchTellsWhatHappensToItsCustomersTogether(t *testing.T) {
 	}
 	require.Equal(t, map[string]int{"started": 300, "moved": 300, "done": 300, "batch-open": 1, "batch-done": 1}, count)
 	require.Less(t, len(h.news), 20, "300 customers, and no more signals than reports")
+	for _, n := range h.news {
+		for _, x := range n.Notices {
+			if x.Kind == migration.NoticeBatchDone {
+				require.Equal(t, "300 on AWS, 0 rolled back, 0 held", x.Reason)
+			}
+		}
+	}
 	for i, n := range h.news {
 		require.Equal(t, "wave", n.From)
 		require.True(t, i == 0 || n.Order.Newer(h.news[i-1].Order), "in order, and each is newer")

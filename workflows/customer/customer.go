@@ -105,6 +105,7 @@ func newCustomer(in Input) *customer {
 	switch {
 	case in.State != nil:
 		c.State = *in.State
+		c.Reason = Reason(c.Reason)
 	case in.Was != nil && in.Was.Last != nil:
 		last := in.Was.Last
 		c.Round, c.Go = in.Was.Round, in.Was.Told

@@ -37,6 +37,7 @@ func (c *customer) find(ctx workflow.Context) {
 			AWS: migration.SideRecord{State: migration.Sealed}})
 	case c.Round == 0 && c.Orders.Abort != nil: // its migration ends before it has touched anything
 		w := c.Orders.take(abort)
+		c.giveUpSlot()
 		c.Set(ctx, migration.CustomerAborted, migration.WaitNothing, "aborted by "+w.String())
 	default:
 		c.Set(ctx, migration.CustomerFinding, migration.WaitData, "its home cannot be read, and is asked again: "+work.Reason(err))

@@ -167,7 +167,16 @@ func Soaks(trouble string) (waits migration.Waiting, reason string) {
 	if trouble != "" {
 		return migration.WaitOperator, trouble
 	}
-	return migration.WaitHealth, "going back still loses nothing"
+	return migration.WaitHealth, ""
+}
+
+// Reason is a customer's reason as it was kept or reported. Customers that soaked well once said
+// that going back loses nothing, which only the audits of their data know.
+func Reason(kept string) string {
+	if kept == "going back still loses nothing" {
+		return ""
+	}
+	return kept
 }
 
 // soak sleeps until somebody wants something else, or the batch, which looks at all that soak, has
@@ -394,6 +403,7 @@ func (c *customer) obey(ctx workflow.Context) bool {
 	w := c.Orders.take(k)
 	switch k {
 	case abort:
+		c.giveUpSlot()
 		c.lastCalls(ctx)
 		c.Set(ctx, migration.CustomerAborted, migration.WaitNothing, "aborted by "+w.String())
 	case skip:
@@ -415,6 +425,7 @@ func (c *customer) obey(ctx workflow.Context) bool {
 // skip ends the customer at home. It is skipped only when its own data says so: whoever starts it
 // again would send it out else. Until then it stays where it is, and the order stands.
 func (c *customer) skip(ctx workflow.Context, w order) {
+	c.giveUpSlot()
 	c.lastCalls(ctx)
 	c.Go, c.Cause = false, migration.ByHand
 	why := "skipped by " + w.String()

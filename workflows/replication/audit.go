@@ -35,11 +35,16 @@ func (r *replication) audit(ctx workflow.Context) {
 	var w postgres.WatchResult
 	a := work.Audit.At(ctx, r.dataset.Site(), "audit both sides of "+r.dataset.Name)
 	if err := workflow.ExecuteActivity(a, work.Postgres.WatchPostgres, r.ref()).Get(a, &w); err != nil {
-		// Nobody has seen the end of what let nobody move.
-		r.trouble(ctx, "its fences cannot be audited: "+work.ReasonAt(err, r.dataset.Site()), r.Stop)
+		why := "its fences cannot be audited: " + work.ReasonAt(err, r.dataset.Site())
+		if !r.lost() {
+			r.NoWayBack = &migration.NoWayBack{Why: why, Unknown: true}
+		}
+		r.trouble(ctx, why, r.Stop) // nobody has seen the end of what let nobody move
 		return
 	}
-	r.NoWayBack = w.NoWayBack
+	if w.Silent == "" || !r.lost() {
+		r.NoWayBack = w.NoWayBack
+	}
 	words, alone := troubles(w)
 	if len(words) > 0 {
 		if err := r.holdThose(ctx, words, alone); err != nil {
@@ -63,6 +68,10 @@ func (r *replication) audit(ctx workflow.Context) {
 	}
 	r.trouble(ctx, strings.Join(all, "; "), len(w.Doubts)+len(w.WAL) > 0 || w.Silent != "" && r.Stop)
 }
+
+// lost says whether the way back was lost when somebody looked last: it is, until somebody sees both
+// sides again.
+func (r *replication) lost() bool { return r.NoWayBack != nil && r.NoWayBack.Lost }
 
 // mostChanges are named of what DDL by hand has changed; the rest is counted.
 const mostChanges = 5

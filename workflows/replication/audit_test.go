@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
@@ -26,7 +27,8 @@ import (
 type ledgerRoom struct {
 	looks    atomic.Int64
 	found    func(look int) postgres.WatchResult
-	copies   time.Duration // how long the first copy takes
+	fails    func(look int) bool // nil: no look does
+	copies   time.Duration       // how long the first copy takes
 	prepared int
 }
 
@@ -57,7 +59,11 @@ func (*ledgerRoom) NameCustomers(_ context.Context, req state.NameCustomersReque
 }
 
 func (l *ledgerRoom) WatchPostgres(context.Context, postgres.PostgresRef) (postgres.WatchResult, error) {
-	return l.found(int(l.looks.Add(1))), nil
+	look := int(l.looks.Add(1))
+	if l.fails != nil && l.fails(look) {
+		return postgres.WatchResult{}, temporal.NewNonRetryableApplicationError("no answer", "Refused", nil)
+	}
+	return l.found(look), nil
 }
 
 // audited runs the Replication for ten minutes and answers what it told whom.
@@ -182,6 +188,34 @@ func TestTooMuchWALStopsEveryMoveAndSaysWhatFollows(t *testing.T) {
 	require.True(t, last.Stop)
 	require.Contains(t, last.Piece.Detail, "going back would lose")
 	require.Equal(t, &migration.NoWayBack{Why: "replication slot is gone", Lost: true}, last.Piece.NoWayBack)
+}
+
+// Whoever is on AWS is not said to go back without loss by an audit that had no answer. What is lost
+// stays lost.
+func TestAnAuditThatFailsSaysThatTheWayBackIsNotKnown(t *testing.T) {
+	room := &ledgerRoom{found: func(look int) postgres.WatchResult {
+		if look < 6 {
+			return postgres.WatchResult{}
+		}
+		return postgres.WatchResult{WAL: []string{"replication slot is gone"},
+			NoWayBack: &migration.NoWayBack{Why: "replication slot is gone", Lost: true}}
+	}, fails: func(look int) bool { return look == 3 || look > 7 }}
+	_, _, pieces := auditedIn(t, room)
+	var said []migration.NoWayBack
+	for _, p := range pieces {
+		n := migration.NoWayBack{Why: "it stands"}
+		if p.Piece.NoWayBack != nil {
+			n = *p.Piece.NoWayBack
+		}
+		if len(said) == 0 || said[len(said)-1] != n {
+			said = append(said, n)
+		}
+	}
+	require.Len(t, said, 4, "%v", said)
+	require.True(t, said[1].Unknown)
+	require.Contains(t, said[1].Why, "its fences cannot be audited")
+	require.Equal(t, migration.NoWayBack{Why: "it stands"}, said[2])
+	require.Equal(t, migration.NoWayBack{Why: "replication slot is gone", Lost: true}, said[3], "also where nobody answers then")
 }
 
 // A first copy lasts for days, and WAL waits for it: the audit begins when both databases are set

@@ -49,7 +49,7 @@ type State struct {
 	Told     map[int64]string   `json:"told"`              // tenants in trouble, with what their customers were told
 	Changed  bool               `json:"changed,omitempty"` // the schema was, by hand, as the last audit found
 
-	NoWayBack *migration.NoWayBack `json:"noWayBack,omitempty"` // as the last audit that had an answer found
+	NoWayBack *migration.NoWayBack `json:"noWayBack,omitempty"` // as the last audit found
 
 	// Decoded is what the database had decoded for each side when it was last asked, in bytes.
 	Decoded map[migration.Side]int64 `json:"decoded"`
