@@ -3,8 +3,10 @@ package watch
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/drover-migration/drover/internal/printer"
+	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/web/board"
 )
 
@@ -34,7 +36,9 @@ func (m Model) page(w int) (out []string) {
 	case stands != "":
 		add("Can it go back? " + c.Back.Answer(m.clock) + " " + stands + " " + clean(c.Back.Why))
 	case c.Back.Way == board.BackEnded || c.Back.Way == board.BackEnding:
-		add("Can it go back? " + c.Back.Answer(m.clock) + " It was ended by " + clean(c.Back.By) + ".")
+		add("Can it go back? " + strings.TrimSpace(c.Back.Answer(m.clock)+" "+clean(c.Back.Ended())))
+	case c.Back.Way == board.BackUnknown && c.Status.Home == migration.AWS:
+		add("Can it go back? " + strings.TrimSpace(c.Back.Answer(m.clock)+" "+clean(c.Back.Why)))
 	}
 	if st.Reason != "" {
 		add("Why: " + clean(st.Reason))

@@ -207,9 +207,12 @@ func (m Model) waits(w int) section {
 		}
 		named := m.snap.All(board.Filter{State: wait.State})
 		for _, c := range named[:min(len(named), mostNamed)] {
-			line := c.Status.ID + ": " + c.Status.Reason
+			line := c.Status.ID
 			if a := m.snap.Ask("", c.Status.ID); a.Taken != nil {
-				line = c.Status.ID + ", which " + a.Taken.By + " looks after: " + c.Status.Reason
+				line += ", which " + a.Taken.By + " looks after"
+			}
+			if c.Status.Reason != "" {
+				line += ": " + c.Status.Reason
 			}
 			add("  ", "    ", line)
 		}

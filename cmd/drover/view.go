@@ -164,7 +164,7 @@ func batchTable(batches []migration.BatchStatus, first bool) *printer.Table {
 func waitsCell(b migration.BatchStatus, first bool) string {
 	switch b.WaitingFor {
 	case migration.WaitTurn:
-		if first {
+		if first && b.Phase == migration.BatchWaiting {
 			return "first copy"
 		}
 		return string(b.WaitingFor)
@@ -580,10 +580,13 @@ func (g glance) ends(s migration.CustomerStatus) string {
 	case board.BackHalted, board.BackLost:
 		out += printer.Wrap("  ", "can it go back? "+back.Answer(k)+" "+back.Stands()+" "+back.Why)
 	case board.BackEnding, board.BackEnded:
-		out += printer.Wrap("  ", "can it go back? "+back.Answer(k)+" It was ended by "+back.By)
+		out += printer.Wrap("  ", strings.TrimSpace("can it go back? "+back.Answer(k)+" "+back.Ended()))
 	case board.BackUnknown:
-		if s.Home == migration.AWS && g.whole == nil {
+		switch {
+		case s.Home == migration.AWS && g.whole == nil:
 			out += printer.Wrap("  ", "whether it can still go back is not known: the plan's own status cannot be read")
+		case back.Why != "":
+			out += printer.Wrap("  ", "can it go back? "+back.Answer(k)+" "+back.Why)
 		}
 	default:
 	}
@@ -595,10 +598,11 @@ func (g glance) wayBack(s migration.CustomerStatus) board.Back {
 	if g.whole == nil {
 		return board.Back{}
 	}
-	var uses []string
+	var planned *migration.Customer
 	if g.spec != nil {
-		c, _ := g.spec.Customer(s.ID)
-		uses = c.Datasets
+		if c, ok := g.spec.Customer(s.ID); ok {
+			planned = &c
+		}
 	}
 	var finalised *migration.Finalised
 	for _, b := range g.whole.Batches {
@@ -606,7 +610,7 @@ func (g glance) wayBack(s migration.CustomerStatus) board.Back {
 			finalised = b.Finalised
 		}
 	}
-	return board.WayBackOf(s, g.whole.Datasets, uses, finalised)
+	return board.WayBackOf(s, g.whole, planned, finalised)
 }
 
 func tries(n int) string {

@@ -229,9 +229,13 @@ func TestACustomerThatSoaksSaysUntilWhen(t *testing.T) {
 			NoWayBack: &migration.NoWayBack{Why: "replication slot s is gone", Lost: true}}}}, "the soak ends 2026-12-04 23:00:00 EET " +
 			"can it go back? No, not without loss. What is written on AWS does not reach premises any more: going back would lose it. " +
 			"Dataset orders: replication slot s is gone."},
+		"all of it is being ended": {&migration.MigrationStatus{Phase: migration.MigrationFinalising},
+			"can it go back? No: its way back is being ended."},
+		"not audited": {&migration.MigrationStatus{Datasets: []migration.PieceStatus{{Name: "orders", Workflow: "Terminated"}}},
+			"can it go back? Not known at this moment. Dataset orders: its workflow was ended in Temporal (Terminated)"},
 		"finalised": {&migration.MigrationStatus{Batches: []migration.BatchStatus{{Name: c.Batch,
 			Finalised: &migration.Finalised{By: "lea", Cut: now}}}}, "the soak ends 2026-12-04 23:00:00 EET " +
-			"can it go back? No: its way back ended on Thu 3 Dec 2026 00:00 EET. It was ended by lea"},
+			"can it go back? No: its way back ended on Thu 3 Dec 2026 00:00 EET. It was ended by lea."},
 	} {
 		g := look
 		g.whole = w.whole
@@ -297,6 +301,8 @@ func TestABatchSaysWhatItsMigrationKnows(t *testing.T) {
 	require.Contains(t, table[3], "first copy")
 	require.NotContains(t, table[3], "turn")
 	require.Contains(t, table[4], "turn")
+	s.Batches[0].Phase = migration.BatchCuttingOver
+	require.NotContains(t, look.migration(s), "first copy", "as many move as may at a time")
 
 	s.Batches[0] = migration.BatchStatus{Name: "canary", Phase: migration.BatchDone, MayEnd: true}
 	own := migration.BatchStatus{Name: "canary", Phase: migration.BatchDone, MayDo: []string{migration.UpdateRollback}}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/migration"
 )
 
@@ -13,7 +14,9 @@ type Back struct {
 	Way   BackWay
 	Until time.Time // of BackOpen: the end of its soak; of BackEnded: since when; zero: not known
 	By    string    // of BackEnded: whose word it was; empty: not known
-	Why   string    // of BackHalted and BackLost: what the audit found; it may name machines and databases
+	// Why is what the audit found, of BackHalted and BackLost, and of BackUnknown why it found nothing.
+	// It may name machines and databases.
+	Why string
 }
 
 // BackWay is how the way back of a customer stands.
@@ -32,24 +35,26 @@ const (
 	BackEnded           // for good
 )
 
-// WayBackOf is whether a customer goes back without loss. Pieces are the datasets of its plan, of
-// which it uses those that are named; all of them where the plan is not known. Finalised is of its
-// batch.
-func WayBackOf(c migration.CustomerStatus, pieces []migration.PieceStatus, uses []string, finalised *migration.Finalised) Back {
+// WayBackOf is whether a customer of a migration goes back without loss. planned is what the plan
+// says of it; nil: that is not known, and it may use every dataset. finalised is of its batch.
+func WayBackOf(c migration.CustomerStatus, m *migration.MigrationStatus, planned *migration.Customer,
+	finalised *migration.Finalised) Back {
 	switch {
 	case c.Home == migration.OnPrem || c.Phase == migration.CustomerWaiting:
 		return Back{Way: BackHome}
 	case c.Home != migration.AWS:
 		return Back{}
-	case finalised != nil && finalised.Cut.IsZero():
-		return Back{Way: BackEnding, By: finalised.By}
-	case finalised != nil:
+	case finalised != nil && !finalised.Cut.IsZero():
 		return Back{Way: BackEnded, Until: finalised.Cut, By: finalised.By}
+	case m.Phase == migration.MigrationDone:
+		return Back{Way: BackEnded}
+	case finalised != nil:
+		return Back{Way: BackEnding, By: finalised.By}
+	case m.Phase == migration.MigrationFinalising:
+		return Back{Way: BackEnding}
 	}
-	if why, lost := noWayBack(pieces, uses); lost {
-		return Back{Way: BackLost, Why: why}
-	} else if why != "" {
-		return Back{Way: BackHalted, Why: why}
+	if way, why := noWayBack(m.Datasets, planned); why != "" {
+		return Back{Way: way, Why: why}
 	}
 	switch c.Phase {
 	case migration.CustomerBaking:
@@ -65,16 +70,41 @@ func WayBackOf(c migration.CustomerStatus, pieces []migration.PieceStatus, uses 
 	}
 }
 
-// noWayBack is why the datasets that a customer uses do not let it go back; "": they do.
-func noWayBack(pieces []migration.PieceStatus, uses []string) (why string, lost bool) {
+// noWayBack is why the datasets that a customer uses do not let it go back, or are not known to;
+// "": they do. What is lost in one of them is lost, whatever the others say.
+func noWayBack(pieces []migration.PieceStatus, planned *migration.Customer) (way BackWay, why string) {
 	var all []string
 	for _, p := range pieces {
-		if n := p.NoWayBack; n != nil && (len(uses) == 0 || slices.Contains(uses, p.Name)) {
-			all = append(all, "Dataset "+p.Name+": "+strings.TrimRight(n.Why, ". ")+".")
-			lost = lost || n.Lost
+		if planned != nil && !slices.Contains(planned.Datasets, p.Name) {
+			continue
+		}
+		of, why := wayBackThrough(p)
+		if why == "" {
+			continue
+		}
+		all = append(all, "Dataset "+p.Name+": "+strings.TrimRight(why, ". ")+".")
+		if way != BackLost && (of == BackLost || of == BackHalted) {
+			way = of
 		}
 	}
-	return strings.Join(all, " "), lost
+	return way, strings.Join(all, " ")
+}
+
+// wayBackThrough is why a dataset lets nobody go back, or is not known to; "": it does.
+func wayBackThrough(p migration.PieceStatus) (way BackWay, why string) {
+	ended := p.Workflow != "" && p.Workflow != client.Running && p.Workflow != client.Completed
+	switch n := p.NoWayBack; {
+	case n != nil && n.Lost:
+		return BackLost, n.Why
+	case ended:
+		return BackUnknown, "its workflow was ended in Temporal (" + p.Workflow + "), and nobody looks after it"
+	case n != nil && n.Unknown:
+		return BackUnknown, n.Why
+	case n != nil:
+		return BackHalted, n.Why
+	default:
+		return BackUnknown, ""
+	}
 }
 
 // Answer answers whether it can still go back, in a sentence that names nobody and no machine.
@@ -119,6 +149,14 @@ func (b Back) Stands() string {
 	}
 }
 
+// Ended says whose word has ended the way back, in a sentence; "": that is not known.
+func (b Back) Ended() string {
+	if b.By == "" {
+		return ""
+	}
+	return "It was ended by " + b.By + "."
+}
+
 // clause is how a customer on AWS stands to going back, within a sentence.
 func (b Back) clause(k Clock) string {
 	switch b.Way {
@@ -135,6 +173,8 @@ func (b Back) clause(k Clock) string {
 		return "does not go back: its way back is being ended"
 	case BackEnded:
 		return "does not go back: its way back has ended"
+	case BackUnknown:
+		return "is watched; whether it can go back is not known at this moment"
 	default:
 		return "is watched"
 	}

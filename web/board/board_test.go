@@ -362,13 +362,16 @@ func TestWhoseTurnItIs(t *testing.T) {
 		}, "Everybody has moved. Its way back ended on Wed 2 Dec 2026 21:00 CET, by lea.", board.TurnNobody},
 		"being finalised": {func(b *migration.BatchStatus) {
 			b.Phase, b.Finalised = migration.BatchDone, &migration.Finalised{By: "lea", Waits: "web-01 still runs"}
-		}, "Everybody has moved. Its way back is being ended for lea, and waits: web-01 still runs.", board.TurnPerson},
+		}, "Everybody has moved. lea has asked to end its way back. That waits: web-01 still runs.", board.TurnPerson},
 		"lag": {func(b *migration.BatchStatus) { b.Phase, b.WaitingFor = migration.BatchGate, migration.WaitLag },
 			"Waits until replication has caught up.", board.TurnDrover},
 		"moving": {func(b *migration.BatchStatus) {
 			b.Phase, b.WaitingFor = migration.BatchCuttingOver, migration.WaitNothing
 		},
-			"Its customers move now.", board.TurnDrover},
+			"Its customers move now, 1 at a time.", board.TurnDrover},
+		"moving, as many as may": {func(b *migration.BatchStatus) {
+			b.Phase, b.WaitingFor = migration.BatchCuttingOver, migration.WaitTurn
+		}, "Its customers move now, 1 at a time.", board.TurnDrover},
 		"taken back": {func(b *migration.BatchStatus) { b.Phase = migration.BatchTakenBack },
 			"Everybody is back on premises. A retry starts it anew.", board.TurnPerson},
 	} {
@@ -433,7 +436,7 @@ func TestEverythingThatWaitsForAPersonIsListed(t *testing.T) {
 		"Batch wave-01: 1 writer of orders is unresolved.": batch(func(b *migration.BatchStatus) {
 			b.WaitingFor, b.Asks, b.Reason = migration.WaitObserve, true, "1 writer of orders is unresolved"
 		}),
-		"Batch wave-01: everybody has moved. Its way back is being ended for lea, and waits: web-01 still runs.": batch(
+		"Batch wave-01: everybody has moved. lea has asked to end its way back. That waits: web-01 still runs.": batch(
 			func(b *migration.BatchStatus) {
 				b.Phase, b.Finalised = migration.BatchDone, &migration.Finalised{By: "lea", Waits: "web-01 still runs"}
 			}),
@@ -477,4 +480,83 @@ func TestEverythingThatWaitsForAPersonIsListed(t *testing.T) {
 		require.Contains(t, waits[0].Text, "it does not answer. Nobody has the message yet.")
 		require.Equal(t, a, snap.Ask(a.Batch, a.Customer), kind)
 	}
+}
+
+// onAWS is a customer that soaks.
+func onAWS(c *migration.CustomerStatus) {
+	c.Phase, c.Home, c.Until = migration.CustomerSoaking, migration.AWS, webtest.Start.Add(72*time.Hour)
+}
+
+// TestWhatWaitsIsNotHiddenByOthersThatAreHeld: that customers are held says nothing of a batch that
+// was taken back, or whose end of the way back waits.
+func TestWhatWaitsIsNotHiddenByOthersThatAreHeld(t *testing.T) {
+	held := func(c *migration.CustomerStatus) { c.Phase, c.Home = migration.CustomerHeld, migration.OnPrem }
+	for want, set := range map[string]func(*migration.BatchStatus){
+		"Batch wave-01: everybody is back on premises. A retry starts it anew.": func(b *migration.BatchStatus) {
+			b.Phase, b.WaitingFor = migration.BatchTakenBack, migration.WaitOperator
+		},
+		"That waits: web-01 still runs.": func(b *migration.BatchStatus) {
+			b.Phase, b.Finalised = migration.BatchDone, &migration.Finalised{By: "lea", Waits: "web-01 still runs"}
+		},
+	} {
+		w := webtest.New("shop", 10, 2)
+		w.SetCustomer("cust-00000", held)
+		w.SetBatch(0, set)
+		waits := follow(t, w).Snapshot(t.Context()).Waits(board.NewClock(""))
+		require.Len(t, waits, 2, want)
+		require.Equal(t, "1 held: a person decides.", waits[0].Text)
+		require.Contains(t, waits[1].Text, want)
+	}
+	w := webtest.New("shop", 10, 2)
+	w.SetCustomer("cust-00000", held)
+	w.SetBatch(0, func(b *migration.BatchStatus) { b.Phase = migration.BatchDone })
+	require.Len(t, follow(t, w).Snapshot(t.Context()).Waits(board.NewClock("")), 1, "it is counted once")
+}
+
+func TestADeferralMakesADoneBatchNobodysTurn(t *testing.T) {
+	w := webtest.New("shop", 10, 2)
+	w.SetCustomer("cust-00000", func(c *migration.CustomerStatus) {
+		c.Phase, c.Home, c.Cause = migration.CustomerHeld, migration.OnPrem, migration.ByDeferral
+		c.Deferral = &migration.Deferral{NotBefore: webtest.Start.AddDate(0, 1, 0), Accepted: true,
+			Decided: &migration.Event{By: "lea"}}
+	})
+	w.SetBatch(0, func(b *migration.BatchStatus) { b.Phase = migration.BatchDone })
+	snap := follow(t, w).Snapshot(t.Context())
+	_, turn := snap.Gate(snap.Batches[0], board.NewClock(""))
+	require.Equal(t, board.TurnNobody, turn)
+	require.Empty(t, snap.Waits(board.NewClock("")))
+}
+
+func TestWaysBackThatDoNotStandWaitForAPerson(t *testing.T) {
+	w := webtest.New("shop", 10, 2)
+	w.Uses("orders")
+	for _, id := range []string{"cust-00000", "cust-00001"} {
+		w.SetCustomer(id, onAWS)
+	}
+	w.SetBatch(0, func(b *migration.BatchStatus) { b.Phase = migration.BatchDone })
+	set := func(n *migration.NoWayBack) {
+		w.SetPlan(func(m *migration.MigrationStatus) {
+			m.Phase, m.WaitingFor = migration.MigrationSoak, migration.WaitHealth
+			m.Datasets = []migration.PieceStatus{{Name: "orders", NoWayBack: n}}
+		})
+	}
+	f := follow(t, w)
+	for want, n := range map[string]*migration.NoWayBack{
+		"2 customers on AWS cannot go back without loss: a person decides what becomes of the way back. Dataset orders: the slot is gone.": {
+			Why: "the slot is gone", Lost: true},
+		"2 customers on AWS cannot go back at this moment: a person has to put the way back right. Dataset orders: it is disabled.": {
+			Why: "it is disabled"},
+	} {
+		set(n)
+		eventually(t, want, func() bool {
+			waits := f.Snapshot(t.Context()).Waits(board.NewClock(""))
+			return len(waits) == 1 && waits[0].Text == want
+		})
+		story, _ := f.Snapshot(t.Context()).Story()
+		require.Equal(t, "Every batch is through.", story)
+	}
+	set(nil)
+	eventually(t, "nothing waits", func() bool { return len(f.Snapshot(t.Context()).Waits(board.NewClock(""))) == 0 })
+	story, _ := f.Snapshot(t.Context()).Story()
+	require.Equal(t, "Every batch is through. Going back still loses nothing.", story)
 }

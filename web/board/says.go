@@ -2,6 +2,7 @@ package board
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/drover-migration/drover/migration"
@@ -46,10 +47,14 @@ func (s *Snapshot) Gate(b Batch, k Clock) (string, Turn) {
 		}
 		return "Waits for its window: " + k.Span(*b.Window) + ".", TurnClock
 	case migration.WaitTurn, migration.WaitBatch:
-		if b.Place == 1 {
+		switch {
+		case b.Phase == migration.BatchCuttingOver: // as many as may be are on their way
+			return b.moves(), TurnDrover
+		case b.Phase == migration.BatchWaiting && b.Place == 1:
 			return "Waits until AWS stands and the first copy of the data is there.", TurnDrover
+		case b.Phase == migration.BatchWaiting:
+			return "Waits for the batches before it.", TurnDrover
 		}
-		return "Waits for the batches before it.", TurnDrover
 	case migration.WaitObserve:
 		if b.Asks {
 			return observed(b), TurnPerson
@@ -68,7 +73,7 @@ func (s *Snapshot) Gate(b Batch, k Clock) (string, Turn) {
 	}
 	switch {
 	case b.Phase == migration.BatchCuttingOver:
-		return "Its customers move now.", TurnDrover
+		return b.moves(), TurnDrover
 	case !b.Started && b.Place > 1:
 		return "Waits for the batches before it.", TurnDrover
 	case !b.Started:
@@ -76,6 +81,14 @@ func (s *Snapshot) Gate(b Batch, k Clock) (string, Turn) {
 	default:
 		return "Is getting ready.", TurnDrover
 	}
+}
+
+// moves says that the batch's customers move, and how many at a time.
+func (b Batch) moves() string {
+	if b.AtOnce == 0 {
+		return "Its customers move now."
+	}
+	return fmt.Sprintf("Its customers move now, %d at a time.", b.AtOnce)
 }
 
 // observed says what is missing until who writes the databases has been observed.
@@ -104,7 +117,7 @@ func ended(f *migration.Finalised, k Clock) string {
 	case f == nil:
 		return ""
 	case f.Waits != "":
-		return " Its way back is being ended for " + f.By + ", and waits: " + strings.TrimRight(f.Waits, ". ") + "."
+		return " " + f.By + " has asked to end its way back. That waits: " + strings.TrimRight(f.Waits, ". ") + "."
 	case f.Cut.IsZero():
 		return " Its way back is being ended for " + f.By + "."
 	default:
@@ -112,8 +125,11 @@ func ended(f *migration.Finalised, k Clock) string {
 	}
 }
 
+// heldNow is how many of the batch's customers wait for a person to decide.
+func (b Batch) heldNow() int { return b.Counts.Held - b.Deferred }
+
 func turnOver(b Batch) Turn {
-	if b.Counts.Held > 0 || b.Finalised != nil && b.Finalised.Waits != "" {
+	if b.heldNow() > 0 || b.Finalised != nil && b.Finalised.Waits != "" {
 		return TurnPerson
 	}
 	return TurnNobody
@@ -274,7 +290,10 @@ func (s *Snapshot) Story() (string, Turn) {
 		if s.soaked() {
 			return "Every soak is over. A lead ends the way back for good, or leaves it standing.", TurnPerson
 		}
-		return "Every batch is through. Going back still loses nothing.", s.turnOfBatches()
+		if s.allGoBack() {
+			return "Every batch is through. Going back still loses nothing.", s.turnOfBatches()
+		}
+		return "Every batch is through.", s.turnOfBatches()
 	case migration.MigrationFinalising:
 		if why := strings.TrimRight(m.Reason, ". "); m.WaitingFor == migration.WaitOperator {
 			return "The way back is being ended, and waits: " + why + ".", TurnPerson
@@ -308,6 +327,13 @@ func (s *Snapshot) stands() bool {
 func (s *Snapshot) soaked() bool {
 	m := s.Status
 	return s.GoesOn() && !m.Paused && m.Phase == migration.MigrationSoak && m.WaitingFor == migration.WaitOperator
+}
+
+// allGoBack says whether everybody on AWS is known to go back without loss, or has ended the soak.
+func (s *Snapshot) allGoBack() bool {
+	return !slices.ContainsFunc(s.Customers, func(c Customer) bool {
+		return c.Status.Home == migration.AWS && c.Back.Way != BackOpen && c.Back.Way != BackOver
+	})
 }
 
 // turnOfBatches is a person's turn where any batch waits for one.

@@ -38,6 +38,9 @@ type Batch struct {
 	Started bool // its workflow has answered
 	First   int  // place of its first customer in Snapshot.Customers
 	Score   Score
+
+	AtOnce   int // customers that may move at a time; 0: not known
+	Deferred int // of those that are held: they wait for their time, and for nobody
 }
 
 // Customer is a customer with all that is known of it.
@@ -66,6 +69,15 @@ func (c Customer) Words() string {
 	}
 	if n := c.Status.Weight; n > 0 && c.State() == Checking {
 		return fmt.Sprintf("%d of 100 requests go to AWS", n)
+	}
+	if c.State() == CanGoBack {
+		switch c.Back.Way {
+		case BackOpen:
+		case BackHalted:
+			return "on AWS, cannot go back now"
+		default:
+			return "on AWS"
+		}
 	}
 	return c.State().Words()
 }
@@ -154,8 +166,10 @@ func (r reading) snapshot(version uint64) *Snapshot {
 		var ids []string
 		planned := migration.Batch{}
 		if r.spec != nil {
-			planned, _ = r.spec.Batch(summary.Name)
-			ids = planned.Customers
+			var ok bool
+			if planned, ok = r.spec.Batch(summary.Name); ok {
+				ids, b.AtOnce = planned.Customers, max(planned.Concurrency, 1)
+			}
 		}
 		if started {
 			b.BatchStatus = full
@@ -182,6 +196,11 @@ func (r reading) snapshot(version uint64) *Snapshot {
 			s.add(c, specs[id], reported, b.Finalised)
 		}
 		b.Score = score(s.Customers[b.First:])
+		for _, c := range s.Customers[b.First:] {
+			if c.Status.Deferred() {
+				b.Deferred++
+			}
+		}
 		b.Customers = nil
 		s.names[b.Name] = len(s.Batches)
 		s.Batches = append(s.Batches, b)
@@ -210,8 +229,9 @@ func (b *Batch) completed(planned migration.Batch) {
 }
 
 func (s *Snapshot) add(c migration.CustomerStatus, spec migration.Customer, started bool, finalised *migration.Finalised) {
+	planned := &spec
 	if spec.ID == "" {
-		spec.ID = c.ID
+		planned, spec.ID = nil, c.ID
 	}
 	if c.Name == "" {
 		c.Name = spec.Name
@@ -222,7 +242,7 @@ func (s *Snapshot) add(c migration.CustomerStatus, spec migration.Customer, star
 	}
 	s.byID[c.ID] = len(s.Customers)
 	s.Customers = append(s.Customers, Customer{Status: c, Spec: spec, Place: len(s.Customers) + 1, Started: started,
-		Back: WayBackOf(c, s.Status.Datasets, spec.Datasets, finalised), text: strings.ToLower(strings.Join(words, "\n"))})
+		Back: WayBackOf(c, &s.Status, planned, finalised), text: strings.ToLower(strings.Join(words, "\n"))})
 }
 
 func score(customers []Customer) (out Score) {

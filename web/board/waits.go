@@ -120,11 +120,10 @@ func (s *Snapshot) Waits(k Clock) (out []Wait) {
 		}
 		out = append(out, w)
 	}
+	out = append(out, s.noWayBack()...)
 	for _, b := range s.Batches {
 		gate, turn := s.Gate(b, k)
-		said := b.WaitingFor == migration.WaitResume && s.Status.Paused ||
-			(b.Phase == migration.BatchDone || b.WaitingFor == migration.WaitOperator) && b.Counts.Held > 0
-		if turn != TurnPerson || said {
+		if turn != TurnPerson || s.says(b) {
 			continue
 		}
 		w := Wait{Text: "Batch " + b.Name + ": " + strings.ToLower(gate[:1]) + gate[1:], Batch: b.Name}
@@ -140,11 +139,57 @@ func (s *Snapshot) Waits(k Clock) (out []Wait) {
 	return out
 }
 
+// says says whether what makes a batch a person's turn is listed for the whole migration: that it is
+// paused, or that customers are held.
+func (s *Snapshot) says(b Batch) bool {
+	switch {
+	case b.Phase == migration.BatchTakenBack || b.Finalised != nil && b.Finalised.Waits != "":
+		return false
+	case b.Phase == migration.BatchDone || b.WaitingFor == migration.WaitOperator:
+		return b.heldNow() > 0
+	default:
+		return b.WaitingFor == migration.WaitResume && s.Status.Paused
+	}
+}
+
+// noWayBack is how many customers have lost their way back, or cannot take it now, a line each.
+func (s *Snapshot) noWayBack() (out []Wait) {
+	lost, halted := 0, 0
+	for _, c := range s.Customers {
+		switch c.Back.Way {
+		case BackLost:
+			lost++
+		case BackHalted:
+			halted++
+		default:
+		}
+	}
+	if lost > 0 {
+		out = append(out, Wait{Text: plural(lost, "customer on AWS cannot go back", "customers on AWS cannot go back") +
+			" without loss: a person decides what becomes of the way back." + s.found(true), State: Stranded})
+	}
+	if halted > 0 {
+		out = append(out, Wait{Text: plural(halted, "customer on AWS cannot go back", "customers on AWS cannot go back") +
+			" at this moment: a person has to put the way back right." + s.found(false), Whole: true})
+	}
+	return out
+}
+
+// found is what audits have found that halts the way back, or has lost it.
+func (s *Snapshot) found(lost bool) (words string) {
+	for _, d := range s.Status.Datasets {
+		if n := d.NoWayBack; n != nil && !n.Unknown && n.Lost == lost {
+			words += " Dataset " + d.Name + ": " + strings.TrimRight(n.Why, ". ") + "."
+		}
+	}
+	return words
+}
+
 // mostAsked is how much of what messages ask for is listed one by one; the rest is counted.
 const mostAsked = 20
 
-// asked is what messages ask for that nothing else of what waits speaks of: hooks that do not
-// answer first of all. Held customers are counted together.
+// asked is what messages ask for that nothing else of what waits speaks of: above all
+// hooks that do not answer. Held customers are counted together.
 func (s *Snapshot) asked(said []Wait, k Clock) (out []Wait) {
 	if s.Messages == nil {
 		return nil
