@@ -147,15 +147,13 @@ func viewCustomer(snap *board.Snapshot, c board.Customer, k board.Clock, guest b
 		v.Moves = append(v.Moves, viewMove(m, k, guest))
 	}
 	if guest {
-		v.Next, v.Turn = guestNext(c, batch, k)
+		v.Next, v.Turn = guestNext(snap, c, batch, k)
 		if t := v.Head.Trouble; t != nil { // why is for operators, and may name machines
 			t.Why, t.Next = "", ""
 		}
 		return v
 	}
-	if state == board.Held || state == board.WentBack || st.Reason != "" {
-		v.Blocker = st.Reason
-	}
+	v.Blocker = st.Reason
 	v.Trying = board.Trying(st.Trying, k)
 	v.Contact, v.Hosts = c.Spec.Contact, c.Spec.Hosts
 	v.Labels = viewLabels(c)
@@ -217,14 +215,18 @@ func viewLabels(c board.Customer) (out []string) {
 }
 
 // guestNext says what comes next without a word of others.
-func guestNext(c board.Customer, b board.Batch, k board.Clock) (string, string) {
-	switch {
+func guestNext(snap *board.Snapshot, c board.Customer, b board.Batch, k board.Clock) (string, string) {
+	switch state := c.State(); {
+	case state == board.Skipped || state == board.Ended:
+		return "", ""
 	case c.Status.Slots.Chosen() != nil:
 		return "It begins to move in the time that was taken for it: " + k.Span(*c.Status.Slots.Taken) + ".", ""
-	case c.State() != board.Waiting:
+	case state != board.Waiting:
 		return "", ""
 	case b.Window == nil:
 		return "The time of its move is not set in the plan.", ""
+	case !snap.At.Before(b.Window.Closes()):
+		return "The time of its move is not known at this moment.", ""
 	default:
 		return "It is planned to move in this window: " + k.Span(*b.Window) + ".", ""
 	}
@@ -259,7 +261,7 @@ func hasItMoved(c board.Customer, k board.Clock) questionView {
 		q.Answer, q.More = "Yes, it is on AWS.", "Since "+k.Second(m.Opened)+"."
 	case c.Status.Home == migration.AWS:
 		q.Answer = "Yes, it is on AWS."
-	case moved:
+	case moved && c.Status.Home == migration.OnPrem:
 		q.Answer, q.More = "It did, and it is on premises again.", "Since "+k.Second(m.Opened)+"."
 	case c.State() == board.Moving:
 		q.Answer = "It is moving at this moment."
@@ -289,25 +291,31 @@ func whenDoesIt(snap *board.Snapshot, c board.Customer, v customerView, k board.
 		q.Answer, q.More = "It has moved, at "+k.At(m.Opened)+".", window
 	case c.Status.Home == migration.AWS:
 		q.Answer, q.More = "It has moved.", window
-	case w != nil:
-		q.Answer, q.More = "In the time that it has taken: "+k.Span(*w)+".", ownTime(*w, k)
 	case c.State() == board.Skipped:
 		q.Answer = "It does not: it stays on premises."
 	case c.State() == board.Ended:
 		q.Answer = "It does not: the migration was aborted."
+	case w != nil:
+		q.Answer, q.More = "In the time that it has taken: "+k.Span(*w)+".", ownTime(*w, k)
 	case c.Status.Deferred():
 		q.Answer, q.More = "Not before "+k.At(c.Status.Deferral.NotBefore)+".", window
 		if c.Spec.Zone != "" {
 			q.More = "In the customer's own zone: " + board.NewClock(c.Spec.Zone).At(c.Status.Deferral.NotBefore) + ". " + window
 		}
+	case c.Status.Home != migration.OnPrem && c.State() != board.Waiting:
+		q.Answer, q.More = "Not known at this moment.", window
 	case c.State() == board.WentBack, c.State() == board.Held && moved:
 		q.Answer, q.More = "It was moved back, and moves again when a person lets it.", window
 	case c.State() == board.Held:
 		q.Answer, q.More = "When a person lets it: it is held.", window
 	case c.State() != board.Waiting:
 		q.Answer, q.More = "Not known at this moment.", window
-	case b.Window != nil && snap.At.After(b.Window.Closes()):
+	case b.Phase == migration.BatchCuttingOver && b.Window != nil && !snap.At.Before(b.Window.Closes()):
+		q.Answer, q.More = "When it is its turn: its batch moves now.", window
+	case b.WaitingFor == migration.WaitWindow && b.Window != nil && !snap.At.Before(b.Window.Closes()):
 		q.Answer, q.More = "Its window has closed: it moves when a person lets it.", window
+	case b.Window != nil && !snap.At.Before(b.Window.Closes()):
+		q.Answer, q.More = "Not known at this moment: its window has closed.", window
 	case b.Window == nil:
 		q.Answer, q.More = "The plan sets no window for it.", "It moves when its batch is released."
 	default:
@@ -320,8 +328,12 @@ func whenDoesIt(snap *board.Snapshot, c board.Customer, v customerView, k board.
 func wasItNoticed(c board.Customer, k board.Clock, guest bool) questionView {
 	q := questionView{Asked: "Did anybody notice?"}
 	m, moved := lastMove(c)
-	if !moved {
+	switch at := c.Status.Home; {
+	case !moved && (at == migration.OnPrem || c.State() == board.Waiting):
 		q.Answer = "It has not moved, so there was nothing to notice."
+		return q
+	case !moved:
+		q.Answer = "Not known at this moment."
 		return q
 	}
 	q.Answer = "Writes waited for " + printer.Duration(m.Freeze.D()) + frozenAt(m, k) + "."
@@ -377,7 +389,7 @@ func canItGoBack(snap *board.Snapshot, c board.Customer, k board.Clock, guest bo
 	case board.BackHalted:
 		words = append(words, behind(snap, c, k)...)
 	case board.BackEnding, board.BackEnded:
-		words = append(words, "It was ended by "+orNothing(c.Back.By, "somebody who is not known")+".")
+		words = append(words, c.Back.Ended())
 	default:
 	}
 	q.More = strings.TrimSpace(strings.Join(words, " "))

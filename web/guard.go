@@ -148,7 +148,7 @@ func (s *Server) triedInVain(r *http.Request, who access.Identity, why string) {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead || !s.limits.allow("audit "+remote(r), 0.1) {
 		return
 	}
-	_ = s.Audit.write(entry{What: r.Method + " of a page", Who: who.String(), Role: who.Role, From: remote(r), At: r.URL.Path,
+	_ = s.Audit.write(entry{What: r.Method + " of a page", Who: who.String(), Role: who.Role, From: remote(r), At: pathOf(r),
 		Outcome: refused, Why: why})
 }
 

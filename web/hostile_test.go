@@ -35,6 +35,14 @@ func TestNoLinkStandsInTheAudit(t *testing.T) {
 	}
 	require.Contains(t, s.audit.String(), `"at":"/link/..."`)
 	require.NotContains(t, s.audit.String(), link)
+
+	s = serve(t, webtest.New("shop", 3, 1), plenty)
+	link, err = s.key.Link("shop", "cust-00000", time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	code, _ := s.post(t, s.browser(t), "/link/"+link, nil) // by a page of the board's own
+	require.NotEqual(t, http.StatusOK, code)
+	require.Contains(t, s.audit.String(), `"at":"/link/..."`)
+	require.NotContains(t, s.audit.String(), link)
 }
 
 // What keeps the board from reading a migration is said in words for operators.
@@ -48,6 +56,8 @@ func TestALinkIsNotToldWhyNothingCanBeRead(t *testing.T) {
 	code, body := s.get(t, b, "/m/shop/c/cust-00000")
 	require.Equal(t, http.StatusServiceUnavailable, code)
 	require.Contains(t, body, "cannot be read now")
+	require.Contains(t, body, "Try again in a few minutes.")
+	require.NotContains(t, body, "Ask whoever sent you the link", "they cannot help")
 	require.NotContains(t, body, "temporal.internal")
 	require.NotContains(t, body, "the-operator")
 

@@ -91,8 +91,11 @@ type failure struct {
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, who access.Identity, status int, title, why, next string) {
 	var b bytes.Buffer
 	f := failure{Title: title, Why: why, Next: next, Back: "/", Where: "the plans"}
-	if who.Role == access.Guest { // its link has no other page, and nobody there knows what a lead is
-		f.Next, f.Back, f.Where = "Ask whoever sent you the link, if you need it.", customerPath(who.Plan, who.Customer), "your page"
+	if who.Role == access.Guest { // its link has no other page
+		f.Back, f.Where = customerPath(who.Plan, who.Customer), "your page"
+		if status == http.StatusForbidden || status == http.StatusNotFound { // nobody there knows what a lead is
+			f.Next = "Ask whoever sent you the link, if you need it."
+		}
 	}
 	if err := pages.ExecuteTemplate(&b, "failure", f); err != nil {
 		s.broken(w, r, err)

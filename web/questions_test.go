@@ -35,6 +35,23 @@ func TestACustomersPageAnswersWhatItsPeopleAsk(t *testing.T) {
 		"before its batch": {set: func(*migration.CustomerStatus) {}, want: []string{"No, it is on premises.",
 			"In the window Sun 6 Dec 2026 20:00 to Mon 7 Dec 00:00 UTC.", "It has not moved, so there was nothing to notice.",
 			"It is on premises."}},
+		"held, where its home is not known": {set: func(c *migration.CustomerStatus) {
+			held0(c)
+			c.Home = migration.NoHome
+		}, want: []string{"Not known at this moment.", "Not known at this moment.", "Not known at this moment.",
+			"Not known at this moment."}},
+		"taken back, where its home is not known": {set: func(c *migration.CustomerStatus) {
+			moved(c, opened)
+			back(c, opened)
+			c.Phase, c.Home = migration.CustomerHeld, migration.NoHome
+		}, want: []string{"Not known at this moment.", "Not known at this moment.",
+			"On its way back writes waited for 1s, from Wed 2 Dec 2026 22:05:00 UTC to 22:05:01.", "Not known at this moment."}},
+		"left on premises, with a slot that it had taken": {set: func(c *migration.CustomerStatus) {
+			c.Phase = migration.CustomerSkipped
+			c.Slots = &migration.Slots{Taken: &migration.Window{Opens: opened, For: migration.Duration(time.Hour)},
+				Choice: &migration.Event{}}
+		}, want: []string{"No, it is on premises.", "It does not: it stays on premises.",
+			"It has not moved, so there was nothing to notice.", "It is on premises."}},
 		"held at home": {set: held0, want: []string{"No, it is on premises.", "When a person lets it: it is held.",
 			"It has not moved, so there was nothing to notice.", "It is on premises."}},
 		"deferred": {set: func(c *migration.CustomerStatus) {
@@ -128,7 +145,6 @@ func TestThePagesSayWhereTheWayBackIsLost(t *testing.T) {
 	s.world.SetPlan(func(m *migration.MigrationStatus) {
 		m.Datasets = theirData(&migration.NoWayBack{Why: "replication slot s is gone", Lost: true})
 	})
-	s.world.SetCustomer("cust-00001", func(c *migration.CustomerStatus) { c.Reason = "" })
 	b := s.as(t, access.Success)
 	page := mustGet(t, s, b, "/m/shop/c/cust-00001")
 	for _, want := range []string{"It runs on AWS, and cannot go back without loss.", "on AWS, no way back",
@@ -175,12 +191,25 @@ func TestWhoWentBackUnhealthyIsNotSaidToHaveNoticedNothing(t *testing.T) {
 	}
 }
 
-// TestAWindowThatHasClosedPromisesNothing: who waited for it waits for a person.
+// TestAWindowThatHasClosedPromisesNothing: who waited for it waits for a person, until one has let
+// the batch go on outside it.
 func TestAWindowThatHasClosedPromisesNothing(t *testing.T) {
-	s := shop(t)
 	past := migration.Window{Opens: time.Now().Add(-4 * time.Hour), For: migration.Duration(time.Hour), Zone: "UTC"}
-	s.world.SetBatch(4, func(b *migration.BatchStatus) { b.Window = &past })
-	require.Contains(t, answers(mustGet(t, s, s.as(t, access.Success), who)), "Its window has closed: it moves when a person lets it.")
+	for want, set := range map[string]func(b *migration.BatchStatus){
+		"Its window has closed: it moves when a person lets it.": func(b *migration.BatchStatus) {
+			b.Phase, b.WaitingFor = migration.BatchGate, migration.WaitWindow
+		},
+		"When it is its turn: its batch moves now.":        func(b *migration.BatchStatus) { b.Phase = migration.BatchCuttingOver },
+		"Not known at this moment: its window has closed.": func(b *migration.BatchStatus) { b.Phase = migration.BatchWaiting },
+	} {
+		s := shop(t)
+		s.world.SetBatch(4, func(b *migration.BatchStatus) { b.Window = &past; set(b) })
+		require.Contains(t, answers(mustGet(t, s, s.as(t, access.Success), who)), want)
+		page := mustGet(t, s, s.guest(t, "shop", "cust-00029"), who)
+		require.Contains(t, answers(page), want)
+		require.NotContains(t, page, "It is planned to move in this window")
+		require.Contains(t, page, "The time of its move is not known at this moment.")
+	}
 }
 
 func TestTheCustomersOwnZoneIsSaidWhereverItsWindowIs(t *testing.T) {
