@@ -300,3 +300,33 @@ func TestAReasonAddsNoLinesToAMessage(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, got[0].Text, "Why: slow drover rollback shop --all --reason ok More\n")
 }
+
+// Whether going back loses nothing only audits know, and a letter lies for weeks.
+func TestNoLetterPromisesAWayBack(t *testing.T) {
+	for a := range byAudience {
+		if !a.Hears(migration.NoticeDone) {
+			continue
+		}
+		v, err := about(spec(t), migration.Notice{Kind: migration.NoticeDone, Batch: "canary", Customer: "acme",
+			At: at(t, "2026-10-26 22:05", "UTC"), Until: at(t, "2026-10-29 22:05", "UTC")})
+		require.NoError(t, err)
+		_, text, err := v.words(a, time.UTC, 0)
+		require.NoError(t, err)
+		require.NotContains(t, text, "go back", a)
+		require.NotContains(t, text, "loss", a)
+	}
+}
+
+func TestALetterOfABatchThatIsThroughHasItsNumbers(t *testing.T) {
+	for a := range byAudience {
+		if !a.Hears(migration.NoticeBatchDone) {
+			continue
+		}
+		v, err := about(spec(t), migration.Notice{Kind: migration.NoticeBatchDone, Batch: "canary",
+			Reason: migration.Counts{OnAWS: 11, Held: 1}.Summary()})
+		require.NoError(t, err)
+		_, text, err := v.words(a, time.UTC, 0)
+		require.NoError(t, err)
+		require.Contains(t, text, "11 on AWS, 0 rolled back, 1 held", a)
+	}
+}
