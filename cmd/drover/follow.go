@@ -109,6 +109,7 @@ func outcome(s migration.MigrationStatus) (int, migration.Counts) {
 		n.Baking += b.Counts.Baking
 		n.RolledBack += b.Counts.RolledBack
 		n.Held += b.Counts.Held
+		n.Skipped += b.Counts.Skipped
 	}
 	switch {
 	case n.Held > 0:

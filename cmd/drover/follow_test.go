@@ -74,6 +74,14 @@ func TestTheExitCodeSaysHowAPlanEnded(t *testing.T) {
 	}
 }
 
+func TestTheEndCountsThoseWhoWereSkipped(t *testing.T) {
+	var out bytes.Buffer
+	s := migration.MigrationStatus{Phase: migration.MigrationSoak, Batches: []migration.BatchStatus{
+		{Counts: migration.Counts{OnAWS: 3, Skipped: 1}}, {Counts: migration.Counts{OnAWS: 2, Skipped: 2}}}}
+	require.NoError(t, (&app{out: &out}).finish("shop", s, client.Running))
+	require.Equal(t, "plan shop: every batch is through: 5 on AWS, 0 rolled back, 0 held, 3 skipped\n", out.String())
+}
+
 func TestAStatusSaysThatAWorkflowWasTerminated(t *testing.T) {
 	require.Contains(t, stopped("shop", shop(), "Terminated"),
 		"WORKFLOW TERMINATED: the migration's workflow has ended before the plan did.")

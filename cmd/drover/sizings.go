@@ -81,9 +81,9 @@ func writeSizings(w io.Writer, sizings []migration.Sizing, costs *prices.Prices)
 		}
 		b.WriteString(printer.Wrap("  ", fmt.Sprintf("%s: %s", firstNames(of), why)))
 	}
-	_, err := fmt.Fprintf(w, "\n%s%s%s", t.String(), b.String(), printer.Wrap("", "USED is the 95th percentile of vCenter's records, "+
-		"which are of the last 30 days at most. A type has three tenths more than that, and never more "+
-		"than the VM has; where the use is not known, what the VM has. Money: "+costs.Said()))
+	_, err := fmt.Fprintf(w, "\n%s%s%s", t.String(), b.String(), printer.Wrap("", "USED is the 95th percentile of vCenter's records of the "+
+		"last 30 days. `auto` takes that plus 30 %, at most what the VM has. If the use is unknown, it takes what the VM has. "+
+		"Money: "+costs.Said()))
 	return err
 }
 

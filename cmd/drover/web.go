@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -20,6 +21,7 @@ import (
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/internal/config"
 	"github.com/drover-migration/drover/internal/identity"
+	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/internal/secrets"
 	"github.com/drover-migration/drover/migration"
 	"github.com/drover-migration/drover/web"
@@ -361,18 +363,41 @@ new key ends all links. Where Temporal answers, the customer is looked up.`,
 	return cmd
 }
 
-// linkLeads refuses a link to a customer that no plan has: whoever gets it could not tell. A link
-// needs no Temporal. Where none answers, that is said.
+// linkLeads refuses a link to a customer that the plan does not have, or to a plan that there is not:
+// whoever gets it could not tell. Whatever else keeps the customer from being found is said: a link
+// needs no Temporal, and no workflow of the customer's.
 func (a *app) linkLeads(ctx context.Context, plan, customer string) error {
+	var none error
 	err := a.connected(ctx, func(ctx context.Context, c *client.Client) error {
 		_, err := c.Execution(ctx, client.Aim{Plan: plan, Customer: customer})
+		if !errors.Is(err, client.ErrNotFound) {
+			return err
+		}
+		if _, gone := c.Execution(ctx, client.Aim{Plan: plan}); errors.Is(gone, client.ErrNotFound) {
+			none = err
+			return nil
+		}
+		spec, unread := c.Spec(ctx, plan)
+		none, err = leadsNowhere(spec, unread, customer, err)
 		return err
 	})
-	if err == nil || errors.Is(err, client.ErrNotFound) {
-		return err
+	if none != nil || err == nil {
+		return none
 	}
-	_, err = fmt.Fprintf(a.err, "whether plan %s has a customer %s was not looked up: %v\n", plan, customer, err)
+	_, err = fmt.Fprintf(a.err, "whether plan %s has a customer %s was not looked up: %s\n", plan, customer, printer.Plain(err.Error()))
 	return err
+}
+
+// leadsNowhere says of a customer without a workflow whether a link to it is refused, or what is
+// said beside the link. missing is what was said of the workflow, unread why there is no spec.
+func leadsNowhere(spec *migration.Spec, unread error, customer string, missing error) (refused, warn error) {
+	if unread != nil || spec == nil {
+		return nil, cmp.Or(unread, missing)
+	}
+	if _, ok := spec.Customer(customer); !ok {
+		return missing, nil
+	}
+	return nil, nil
 }
 
 // linkNote goes to standard error: what is printed is the link alone.
