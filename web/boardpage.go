@@ -193,7 +193,7 @@ func viewHead(snap *board.Snapshot, k board.Clock, rank access.Role) headView {
 	h := headView{Trying: board.Trying(m.Trying, k),
 		Plan: m.Plan, Path: planPath(m.Plan), Revision: m.Revision, Digest: fmt.Sprintf("%.12s", m.Digest),
 		Phase: string(m.Phase),
-		Story: story, Turn: string(turn), Reason: m.Reason, Since: moment(k, m.Since), Read: moment(k, snap.At), Version: snap.Version,
+		Story: story, Turn: string(turn), Reason: board.Why(m), Since: moment(k, m.Since), Read: moment(k, snap.At), Version: snap.Version,
 		Unknown: snap.Spec == nil}
 	if t := snap.Trouble; t != nil {
 		h.Trouble = &troubleView{Words: t.Words(), Why: t.Why, Next: t.Next, Since: moment(k, t.Since), Read: moment(k, snap.At)}

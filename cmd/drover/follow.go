@@ -16,6 +16,7 @@ import (
 	"github.com/drover-migration/drover/client"
 	"github.com/drover-migration/drover/internal/printer"
 	"github.com/drover-migration/drover/migration"
+	"github.com/drover-migration/drover/web/board"
 )
 
 // outage is how long a watch goes on asking while nobody answers: workers are restarted, servers
@@ -238,7 +239,7 @@ func (l *lines) print(s migration.MigrationStatus, now time.Time) {
 	if s.Paused {
 		paused = ", paused"
 	}
-	l.line(now, "plan "+l.plan, string(s.Phase)+paused+waits(s.WaitingFor), s.Reason)
+	l.line(now, "plan "+l.plan, string(s.Phase)+paused+waits(s.WaitingFor), board.Why(s))
 	for _, p := range s.Datasets {
 		l.line(now, "dataset "+p.Name, string(p.Phase), p.Detail)
 	}

@@ -82,6 +82,16 @@ func TestTheEndCountsThoseWhoWereSkipped(t *testing.T) {
 	require.Equal(t, "plan shop: every batch is through: 5 on AWS, 0 rolled back, 0 held, 3 skipped\n", out.String())
 }
 
+// Whether going back loses nothing the audits of the data say, and no phase.
+func TestASoakPromisesNothingByItself(t *testing.T) {
+	s := shop()
+	s.Paused, s.Phase, s.WaitingFor = false, migration.MigrationSoak, migration.WaitHealth
+	s.Reason = "going back still loses nothing"
+	var out bytes.Buffer
+	(&lines{out: &out, plan: "shop", last: map[string]string{}}).print(s, now)
+	require.NotContains(t, out.String()+look.migration(s), "loses nothing")
+}
+
 func TestAStatusSaysThatAWorkflowWasTerminated(t *testing.T) {
 	require.Contains(t, stopped("shop", shop(), "Terminated"),
 		"WORKFLOW TERMINATED: the migration's workflow has ended before the plan did.")

@@ -70,7 +70,7 @@ func (g glance) head(s migration.MigrationStatus) string {
 			commands = append(commands, offered(client.Aim{Plan: g.plan, Batch: b.Name}, forPlan(b, g.now))...)
 		}
 	}
-	return printer.Wrap("", head) + reasonLine(s.Reason) + g.mayDo("  ", commands)
+	return printer.Wrap("", head) + reasonLine(board.Why(s)) + g.mayDo("  ", commands)
 }
 
 // forPlan are those commands to a batch that belong before the eyes of whoever looks at the whole

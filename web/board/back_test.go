@@ -1,6 +1,7 @@
 package board_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -78,6 +79,8 @@ func TestTheWayBackIsWhatItsMigrationAndItsDataSay(t *testing.T) {
 		if c.want == board.BackUnknown {
 			require.Equal(t, "Not known at this moment.", back.Answer(board.NewClock("")), name)
 		}
+		next, _ := (&board.Snapshot{}).Next(board.Customer{Status: soaks, Back: back}, board.NewClock(""))
+		require.Equal(t, c.want == board.BackOpen, strings.Contains(next, "may move it back at any time"), name)
 		soaks.Home = migration.OnPrem
 		require.Equal(t, board.BackHome, board.WayBackOf(soaks, m, c.planned, c.finalised).Way, name)
 	}

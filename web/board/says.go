@@ -202,10 +202,14 @@ func (s *Snapshot) Next(c Customer, k Clock) (string, Turn) {
 	case Stranded:
 		return "Drover watches it. A person has to decide what becomes of its way back.", TurnPerson
 	case CanGoBack:
-		if c.Back.Way == BackHalted {
+		switch c.Back.Way {
+		case BackHalted:
 			return "Drover watches it. A person has to put its way back right.", TurnPerson
+		case BackOpen:
+			return "Drover watches it until then. A person may move it back at any time.", TurnDrover
+		default:
+			return "Drover watches it until its soak ends.", TurnDrover
 		}
-		return "Drover watches it until then. A person may move it back at any time.", TurnDrover
 	case WentBack, Held:
 		if c.Status.Deferred() {
 			return "It waits until its deferral ends, " + k.At(c.Status.Deferral.NotBefore) + ". Then it goes as the others of its batch " +
@@ -313,6 +317,15 @@ func (s *Snapshot) Story() (string, Turn) {
 	default:
 		return "Where it stands is not known.", TurnNobody
 	}
+}
+
+// Why is why a migration is where it is, in its own words. In the soak those promise that going back
+// loses nothing, which only the audits of its data know: Story says it where they do.
+func Why(m migration.MigrationStatus) string {
+	if m.Phase == migration.MigrationSoak && m.WaitingFor == migration.WaitHealth {
+		return ""
+	}
+	return m.Reason
 }
 
 // stands says whether the migration itself has come to where only a person helps: it has failed, or
