@@ -81,8 +81,8 @@ func writeSizings(w io.Writer, sizings []migration.Sizing, costs *prices.Prices)
 		}
 		b.WriteString(printer.Wrap("  ", fmt.Sprintf("%s: %s", firstNames(of), why)))
 	}
-	_, err := fmt.Fprintf(w, "\n%s%s%s", t.String(), b.String(), printer.Wrap("", "USED is the 95th percentile of vCenter's records of the "+
-		"last 30 days. `auto` takes that plus 30 %, at most what the VM has. If the use is unknown, it takes what the VM has. "+
+	_, err := fmt.Fprintf(w, "\n%s%s%s", t.String(), b.String(), printer.Wrap("", "USED is the 95th percentile of vCenter's records of "+
+		"the last 30 days. `auto` takes that plus 30 %, at most what the VM has. If the use is unknown, it takes what the VM has. "+
 		"Money: "+costs.Said()))
 	return err
 }

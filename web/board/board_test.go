@@ -542,9 +542,11 @@ func TestWaysBackThatDoNotStandWaitForAPerson(t *testing.T) {
 	}
 	f := follow(t, w)
 	for want, n := range map[string]*migration.NoWayBack{
-		"2 customers on AWS cannot go back without loss: a person decides what becomes of the way back. Dataset orders: the slot is gone.": {
+		"2 customers on AWS cannot go back without loss: a person decides what becomes of the way back. " +
+			"Dataset orders: the slot is gone.": {
 			Why: "the slot is gone", Lost: true},
-		"2 customers on AWS cannot go back at this moment: a person has to put the way back right. Dataset orders: it is disabled.": {
+		"2 customers on AWS cannot go back at this moment: a person has to put the way back right. " +
+			"Dataset orders: it is disabled.": {
 			Why: "it is disabled"},
 	} {
 		set(n)

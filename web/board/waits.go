@@ -123,7 +123,7 @@ func (s *Snapshot) Waits(k Clock) (out []Wait) {
 	out = append(out, s.noWayBack()...)
 	for _, b := range s.Batches {
 		gate, turn := s.Gate(b, k)
-		if turn != TurnPerson || s.says(b) {
+		if turn != TurnPerson || s.listed(b) {
 			continue
 		}
 		w := Wait{Text: "Batch " + b.Name + ": " + strings.ToLower(gate[:1]) + gate[1:], Batch: b.Name}
@@ -139,9 +139,9 @@ func (s *Snapshot) Waits(k Clock) (out []Wait) {
 	return out
 }
 
-// says says whether what makes a batch a person's turn is listed for the whole migration: that it is
-// paused, or that customers are held.
-func (s *Snapshot) says(b Batch) bool {
+// listed says whether what makes a batch a person's turn stands there for the whole migration: that
+// it is paused, or that customers are held.
+func (s *Snapshot) listed(b Batch) bool {
 	switch {
 	case b.Phase == migration.BatchTakenBack || b.Finalised != nil && b.Finalised.Waits != "":
 		return false
@@ -188,8 +188,8 @@ func (s *Snapshot) found(lost bool) (words string) {
 // mostAsked is how much of what messages ask for is listed one by one; the rest is counted.
 const mostAsked = 20
 
-// asked is what messages ask for that nothing else of what waits speaks of: above all
-// hooks that do not answer. Held customers are counted together.
+// asked is what messages ask for that nothing else of what waits speaks of: above all hooks that do
+// not answer. Held customers are counted together.
 func (s *Snapshot) asked(said []Wait, k Clock) (out []Wait) {
 	if s.Messages == nil {
 		return nil
