@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/drover-migration/drover/internal/spelling"
@@ -22,7 +24,8 @@ type Problem struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
-// String is the problem as compilers print theirs: file:line:col: path: message.
+// String is the problem as compilers print theirs: file:line:col: path: message. It is one line,
+// whatever the file has: characters that control a terminal are written out.
 func (p Problem) String() string {
 	var b strings.Builder
 	b.WriteString(p.File)
@@ -42,6 +45,22 @@ func (p Problem) String() string {
 	}
 	if p.Hint != "" {
 		b.WriteString("; " + p.Hint)
+	}
+	return oneLine(b.String())
+}
+
+// oneLine has Go's escapes for characters that control something.
+func oneLine(s string) string {
+	if !strings.ContainsFunc(s, unicode.IsControl) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsControl(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
 	}
 	return b.String()
 }
