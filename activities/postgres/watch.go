@@ -89,8 +89,8 @@ func watch(ctx context.Context, p *engine.Pair, ref PostgresRef) (WatchResult, e
 	return out, err
 }
 
-// noWayBack is why what is written on AWS does not reach premises; nil: it does. Of two flows the one
-// that is lost for good counts.
+// noWayBack is why what is written on AWS does not reach premises; nil: it does. Of two flows the
+// one that is lost for good counts.
 func noWayBack(over []engine.Flow) (out *migration.NoWayBack) {
 	for _, f := range over {
 		if f.From == migration.AWS && f.Halts && (out == nil || !out.Lost) {

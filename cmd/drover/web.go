@@ -363,9 +363,9 @@ new key ends all links. Where Temporal answers, the customer is looked up.`,
 	return cmd
 }
 
-// linkLeads refuses a link to a customer that the plan does not have, or to a plan that there is not:
-// whoever gets it could not tell. Whatever else keeps the customer from being found is said: a link
-// needs no Temporal, and no workflow of the customer's.
+// linkLeads refuses a link to a customer that the plan does not have, or to a plan that there is
+// not: whoever gets it could not tell. Whatever else keeps the customer from being found is said: a
+// link needs no Temporal, and no workflow of the customer's.
 func (a *app) linkLeads(ctx context.Context, plan, customer string) error {
 	var none error
 	err := a.connected(ctx, func(ctx context.Context, c *client.Client) error {

@@ -14,8 +14,8 @@ type Back struct {
 	Way   BackWay
 	Until time.Time // of BackOpen: the end of its soak; of BackEnded: since when; zero: not known
 	By    string    // of BackEnded: whose word it was; empty: not known
-	// Why is what the audit found, of BackHalted and BackLost, and of BackUnknown why it found nothing.
-	// It may name machines and databases.
+	// Why is what the audit found, of BackHalted and BackLost, and of BackUnknown why it found
+	// nothing. It may name machines and databases.
 	Why string
 }
 

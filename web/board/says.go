@@ -319,8 +319,8 @@ func (s *Snapshot) Story() (string, Turn) {
 	}
 }
 
-// Why is why a migration is where it is, in its own words. In the soak those promise that going back
-// loses nothing, which only the audits of its data know: Story says it where they do.
+// Why is why a migration is where it is, in its own words. In the soak those promise that going
+// back loses nothing, which only the audits of its data know: Story says it where they do.
 func Why(m migration.MigrationStatus) string {
 	if m.Phase == migration.MigrationSoak && m.WaitingFor == migration.WaitHealth {
 		return ""

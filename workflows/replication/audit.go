@@ -69,8 +69,8 @@ func (r *replication) audit(ctx workflow.Context) {
 	r.trouble(ctx, strings.Join(all, "; "), len(w.Doubts)+len(w.WAL) > 0 || w.Silent != "" && r.Stop)
 }
 
-// lost says whether the way back was lost when somebody looked last: it is, until somebody sees both
-// sides again.
+// lost says whether the way back was lost when somebody looked last: it is, until somebody sees
+// both sides again.
 func (r *replication) lost() bool { return r.NoWayBack != nil && r.NoWayBack.Lost }
 
 // mostChanges are named of what DDL by hand has changed; the rest is counted.

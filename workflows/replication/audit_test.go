@@ -190,8 +190,8 @@ func TestTooMuchWALStopsEveryMoveAndSaysWhatFollows(t *testing.T) {
 	require.Equal(t, &migration.NoWayBack{Why: "replication slot is gone", Lost: true}, last.Piece.NoWayBack)
 }
 
-// Whoever is on AWS is not said to go back without loss by an audit that had no answer. What is lost
-// stays lost.
+// Whoever is on AWS is not said to go back without loss by an audit that had no answer. What is
+// lost stays lost.
 func TestAnAuditThatFailsSaysThatTheWayBackIsNotKnown(t *testing.T) {
 	room := &ledgerRoom{found: func(look int) postgres.WatchResult {
 		if look < 6 {
