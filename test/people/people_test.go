@@ -308,12 +308,16 @@ func (w *world) told(t *testing.T, id string) {
 	require.Contains(t, w.run("status", w.lab.Shape.Name, "--customer", "acme"), "done of acme: told customer")
 }
 
+// answered reads the page until the board, which reads a batch every few seconds, has read that it
+// is through.
 func (w *world) answered(t *testing.T) {
-	page := w.page("/m/" + w.lab.Shape.Name + "/c/acme")
-	for _, want := range []string{"Yes, it is on AWS.", "Writes waited for ", "customer (it@acme.example), that it has moved, on ",
-		"No longer by itself: its soak has ended."} {
-		require.Contains(t, page, want)
-	}
+	want := []string{"Yes, it is on AWS.", "Writes waited for ", "customer (it@acme.example), that it has moved, on ",
+		"No longer by itself: its soak has ended."}
+	var page string
+	require.True(t, eventually(func() bool {
+		page = w.page("/m/" + w.lab.Shape.Name + "/c/acme")
+		return !slices.ContainsFunc(want, func(s string) bool { return !strings.Contains(page, s) })
+	}), "it does not say all of %q: %s", want, page)
 }
 
 func (w *world) counted(t *testing.T) {
